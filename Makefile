@@ -1,0 +1,36 @@
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := -m experiments.diffusion_encoder --config=configs/diffusion_encoder/digits.py
+
+.PHONY: demo demo-short test test-slow bench lint clean
+
+demo: .venv/stamp
+	$(BIN)/python $(DEMO) --workdir=runs/demo $(ARGS)
+
+demo-short: .venv/stamp
+	$(BIN)/python $(DEMO) --config.num_updates=200 --workdir=runs/demo-short $(ARGS)
+
+test: .venv/stamp
+	$(BIN)/python -m pytest -q $(ARGS)
+
+test-slow: .venv/stamp
+	$(BIN)/python -m pytest -q -m slow $(ARGS)
+
+bench: .venv/stamp
+	$(BIN)/python -m experiments.benchmark $(ARGS)
+
+lint: .venv/stamp
+	$(BIN)/ruff check .
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/stamp: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| { echo "$(PYTHON) is missing or older than 3.11: make PYTHON=/path/to/python3.11 (or newer)" >&2; exit 1; }
+	@echo "setting up .venv with $(PYTHON), about a minute"
+	@rm -rf .venv
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -qq -c constraints.txt -e '.[test]'
+	@touch $@

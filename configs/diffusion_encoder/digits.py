@@ -1,0 +1,52 @@
+"""The demo: a diffusion encoder and a VAE on scikit-learn's 8x8 digits, binarized anew at every visit.
+
+    python -m experiments.diffusion_encoder --config=configs/diffusion_encoder/digits.py --workdir=runs/demo
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    return ConfigDict(
+        dict(
+            seed=0,
+            num_devices=0,  # 0: all of them
+            data=dict(name="digits", dir="", path="", cache_dir="", test_fraction=0.1667),
+            model=dict(
+                latent_dim=4,
+                decoder="bernoulli",  # or gaussian, with one learned scale
+                decoder_features=(256, 256),
+                activation="tanh",
+                embed_features=(256, 256),  # what the encoder (and the VAE's) sees of x
+                features=(128, 128),  # of the denoiser, at every noise level
+            ),
+            em=dict(
+                kernel="mala",  # or ula, hmc
+                langevin_steps=4,
+                step_size=0.1,  # of the chain at the start, in squared posterior widths; ula keeps it
+                leapfrog_steps=3,  # hmc only
+                sampler_steps=4,
+                target="mixture",  # or denoising, pressure
+                gamma=1.0,
+                draws=4,
+                null_probability=0.1,
+                average_decay=0.999,
+            ),
+            baseline=True,  # train a VAE beside it
+            num_updates=6000,
+            batch_size=128,
+            learning_rate=1e-3,
+            clip_norm=0.0,  # 0: do not clip
+            updates_per_dispatch=100,
+            save_every=1000,
+            evaluate_every=500,
+            eval=dict(
+                num_examples=0,  # 0: the whole test split
+                num_samples=64,  # K of the importance bound
+                sampler_steps=16,
+                langevin_steps=100,
+                batch_size=300,
+            ),
+            metrics_extras=(),  # "tensorboard", "wandb"
+        )
+    )

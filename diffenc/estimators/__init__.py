@@ -1,0 +1,37 @@
+"""Estimators: one value per example inside, `Estimate(mean, stderr)` at the door."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Estimate(NamedTuple):
+    """A mean over examples with its standard error, in nats unless said."""
+
+    mean: float
+    stderr: float
+
+    @classmethod
+    def of(cls, values) -> "Estimate":
+        """From one independent value per example [n]; n >= 2."""
+        values = np.asarray(values, np.float64).ravel()
+        if values.size < 2:
+            raise ValueError(f"a standard error needs two values or more, got {values.size}")
+        return cls(float(values.mean()), float(values.std(ddof=1) / np.sqrt(values.size)))
+
+
+def map_examples(fn, key, x, batch_size: int):
+    """Apply fn(key, x_batch) -> pytree of [batch, ...] to all of x [n, ...] in bounded memory, each example once.
+
+    The last batch is padded to full size (one compilation) and cut back. Returns numpy arrays [n, ...].
+    """
+    import jax
+
+    n = len(x)
+    batch_size = min(batch_size, n)
+    parts = []
+    for index, start in enumerate(range(0, n, batch_size)):
+        rows = np.minimum(np.arange(start, start + batch_size), n - 1)
+        part = fn(jax.random.fold_in(key, index), x[rows])
+        parts.append(jax.tree.map(lambda a, k=min(batch_size, n - start): np.asarray(a)[:k], part))
+    return jax.tree.map(lambda *a: np.concatenate(a), *parts)

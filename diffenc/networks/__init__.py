@@ -1,0 +1,10 @@
+"""Networks: the only rooms that import `flax.linen`.
+
+Why linen: its modules are plain dataclasses whose parameters live outside them, in a pytree that the caller holds.
+`module.apply(params, ...)` is then a pure function, and the train state, the averages and the optimizer see nothing but
+pytrees. Modules here hold shapes only, never a key and never a counter.
+"""
+
+from diffenc.networks.mlp import MLP, ConditionalDenoiser
+
+__all__ = ["MLP", "ConditionalDenoiser"]

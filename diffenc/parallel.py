@@ -1,0 +1,94 @@
+"""Devices, in the only file that names one: start-up, the `data` mesh, replication and sharding of batches.
+
+Everything is one program over a one-dimensional mesh: states are replicated, batches are split along their batch axis,
+and `jax.jit` inserts the sums. The result is therefore that of a single device, up to the order of the additions.
+"""
+
+import os
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from diffenc.errors import InputError
+
+AXIS = "data"
+
+
+def start() -> None:
+    """Join the other processes of a run over many hosts; does nothing on one host, or the second time.
+
+    Many hosts are asked for by JAX_COORDINATOR_ADDRESS (with JAX_NUM_PROCESSES and JAX_PROCESS_ID), by a Slurm or Open
+    MPI job of more than one task, or by a list of more than one TPU worker.
+    """
+    if not _wants_many_hosts(os.environ) or jax.distributed.is_initialized():
+        return
+    settings = {}
+    if "JAX_COORDINATOR_ADDRESS" in os.environ:
+        for argument, variable in (("num_processes", "JAX_NUM_PROCESSES"), ("process_id", "JAX_PROCESS_ID")):
+            value = os.environ.get(variable, "")
+            if not value.isdigit():
+                raise InputError(
+                    f"JAX_COORDINATOR_ADDRESS is set but {variable} is {value!r}: set it to a whole number"
+                )
+            settings[argument] = int(value)
+        settings["coordinator_address"] = os.environ["JAX_COORDINATOR_ADDRESS"]
+    jax.distributed.initialize(**settings)
+
+
+def _wants_many_hosts(environment) -> bool:
+    tasks = [environment.get(name, "1") for name in ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")]
+    many_tasks = any(value.isdigit() and int(value) > 1 for value in tasks)
+    return "JAX_COORDINATOR_ADDRESS" in environment or many_tasks or "," in environment.get("TPU_WORKER_HOSTNAMES", "")
+
+
+def data_mesh(num_devices: int | None = None) -> Mesh:
+    """The one-dimensional mesh `data` over the first `num_devices` devices of the run (all of them by default).
+
+    Raises InputError when there are fewer devices than asked for.
+    """
+    devices = jax.devices()
+    count = len(devices) if num_devices is None else num_devices
+    if not 1 <= count <= len(devices):
+        raise InputError(
+            f"num_devices is {count}, and this run has {len(devices)}: give a number from 1 to {len(devices)}"
+        )
+    return jax.make_mesh((count,), (AXIS,), axis_types=(AxisType.Auto,), devices=devices[:count])
+
+
+def replicate(mesh: Mesh, tree):
+    """The tree with every leaf copied whole to each device of the mesh; each process gives the same values."""
+    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+
+
+def shard_batch(mesh: Mesh, array, axis: int = 0) -> jax.Array:
+    """A global array split along its batch `axis`, from the rows that this process holds (`local_rows` says which).
+
+    `array`: [..., local batch, ...]; the result is [..., batch, ...]. Raises InputError when the batch does not divide
+    over the devices.
+    """
+    array = np.asarray(array)
+    check_batch(array.shape[axis] * jax.process_count(), mesh)
+    sharding = NamedSharding(mesh, PartitionSpec(*[None] * axis, AXIS))
+    return jax.make_array_from_process_local_data(sharding, array)
+
+
+def local_rows(batch_size: int) -> slice:
+    """Which rows of a global batch this process feeds to `shard_batch`."""
+    rows = batch_size // jax.process_count()
+    return slice(jax.process_index() * rows, (jax.process_index() + 1) * rows)
+
+
+def check_batch(batch_size: int, mesh: Mesh) -> None:
+    """Raises InputError unless the batch is positive and divides evenly over the devices of the mesh."""
+    count = mesh.size
+    if batch_size < 1 or batch_size % count:
+        near = max(count, batch_size // count * count)
+        raise InputError(
+            f"batch size {batch_size} does not divide over {count} devices: give a multiple of {count}, such as {near}"
+        )
+
+
+def is_main_process() -> bool:
+    """Whether this process writes the files and prints: the first of the run."""
+    return jax.process_index() == 0

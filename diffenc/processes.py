@@ -1,0 +1,346 @@
+"""Linear forward processes x_t = alpha_t x_0 + sigma_t eps, t in [0, 1], data at t = 0: frozen sets of pure functions.
+
+    dx = f x dt + g dB,    f = d log(alpha)/dt,    g^2 = d(sigma^2)/dt - 2 f sigma^2      (arXiv 2011.13456)
+    log_snr = log(alpha^2 / sigma^2),              g^2 dt = -sigma^2 d(log_snr)           (arXiv 2107.00630)
+
+Every function of time takes a scalar or [batch] and returns that shape. sigma is a standard deviation. The closed forms
+keep float32's digits at both ends; what is truly infinite there (log_snr at sigma = 0) is returned as infinite.
+"""
+
+import math
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+
+from diffenc.errors import InputError
+
+
+def expand(t: jax.Array, x: jax.Array) -> jax.Array:
+    """t, a scalar or [batch], with trailing axes of length one: it then multiplies x: [batch, ...] without promotion.
+
+    Raises InputError where t is neither a scalar nor one number per example.
+    """
+    t = jnp.asarray(t)
+    if t.ndim == 0:
+        return t
+    if t.ndim != 1 or x.ndim == 0 or t.shape[0] != x.shape[0]:
+        raise InputError(f"t has shape {t.shape} but x has {x.shape}: give t as a scalar or [batch]")
+    return t.reshape(t.shape + (1,) * (x.ndim - 1))
+
+
+class Process:
+    """A linear process. A subclass gives alpha, sigma, drift, diffusion, log_snr, time and equilibrium_std."""
+
+    @property
+    def scale(self) -> float:
+        """kappa, the unit of sigma against alpha: the width of the equilibrium where that is fixed, else one."""
+        return 1.0
+
+    def alpha(self, t):
+        """Signal coefficient alpha_t."""
+        raise NotImplementedError
+
+    def sigma(self, t):
+        """Noise standard deviation sigma_t."""
+        raise NotImplementedError
+
+    def drift(self, t):
+        """f(t) = d log(alpha)/dt, the coefficient of x."""
+        raise NotImplementedError
+
+    def diffusion(self, t):
+        """g(t), g^2 = d(sigma^2)/dt - 2 f sigma^2."""
+        raise NotImplementedError
+
+    def log_snr(self, t):
+        """log(alpha^2 / sigma^2), which falls with t."""
+        raise NotImplementedError
+
+    def time(self, log_snr):
+        """t at which the log signal-to-noise ratio is `log_snr`: the inverse of `log_snr`, in closed form."""
+        raise NotImplementedError
+
+    def equilibrium_std(self, t):
+        """Standard deviation of the quasi-invariant density p_eq = N(0, std^2 I), std^2 = -g^2 / (2 f)."""
+        raise NotImplementedError
+
+    def equilibrium_score(self, x, t):
+        """grad log p_eq = 2 f x / g^2 = -x / std^2. x: [batch, ...], t: scalar or [batch]; returns the shape of x."""
+        return -x / expand(jnp.square(self.equilibrium_std(t)), x)
+
+    def radius(self, t):
+        """r = sqrt(alpha^2 + (sigma/kappa)^2): x_t / r is the variance-preserving variable; one for a fixed width."""
+        return jnp.hypot(self.alpha(t), self.sigma(t) / self.scale)
+
+    def angle(self, t):
+        """phi = atan2(sigma/kappa, alpha), in [0, pi/2]."""
+        return jnp.arctan2(self.sigma(t) / self.scale, self.alpha(t))
+
+    def time_at_angle(self, phi):
+        """t at which the angle is phi: the inverse of `angle`, held within [0, 1]."""
+        cosine = jnp.maximum(jnp.sin(math.pi / 2 - phi), 0.0)
+        log_snr = 2 * (jnp.log(cosine) - jnp.log(jnp.sin(phi)) - math.log(self.scale))
+        return jnp.clip(self.time(jnp.clip(log_snr, self.log_snr(1.0), self.log_snr(0.0))), 0.0, 1.0)
+
+    def perturb(self, x0, eps, t):
+        """x_t = alpha_t x_0 + sigma_t eps. x0, eps: [batch, ...]; t: scalar or [batch]."""
+        return expand(self.alpha(t), x0) * x0 + expand(self.sigma(t), eps) * eps
+
+
+class FixedWidth(Process):
+    """Processes with alpha^2 + (sigma/kappa)^2 = 1, whose equilibrium N(0, kappa^2 I) does not move.
+
+    A subclass gives decay, rate and, unless it gives `time`, time_at_decay; then f = -rate/2 and g^2 = kappa^2 rate.
+    """
+
+    def decay(self, t):
+        """-2 log(alpha_t), the integral of beta. `rate` is its derivative beta(t), `time_at_decay` its inverse."""
+        raise NotImplementedError
+
+    def alpha(self, t):
+        return jnp.exp(-0.5 * self.decay(t))
+
+    def sigma(self, t):
+        return self.scale * jnp.sqrt(-jnp.expm1(-self.decay(t)))
+
+    def drift(self, t):
+        return -0.5 * self.rate(t)
+
+    def diffusion(self, t):
+        return self.scale * jnp.sqrt(self.rate(t))
+
+    def log_snr(self, t):
+        decay = self.decay(t)
+        return -decay - jnp.log(-jnp.expm1(-decay)) - 2 * math.log(self.scale)
+
+    def time(self, log_snr):
+        return self.time_at_decay(jax.nn.softplus(-(log_snr + 2 * math.log(self.scale))))
+
+    def equilibrium_std(self, t):
+        return jnp.full(jnp.shape(t), self.scale, _float_type(t))
+
+    def radius(self, t):
+        return jnp.ones(jnp.shape(t), _float_type(t))
+
+
+@dataclass(frozen=True)
+class VPLinear(FixedWidth):
+    """Variance preserving with linear beta(t) = beta_min + t (beta_max - beta_min) (arXiv 2011.13456), of width kappa.
+
+    alpha = exp(-1/2 int beta), sigma = kappa sqrt(1 - alpha^2). Raises InputError unless 0 < beta_min <= beta_max and
+    kappa > 0.
+    """
+
+    beta_min: float = 0.1
+    beta_max: float = 16.0
+    kappa: float = 1.0
+
+    def __post_init__(self):
+        _check_betas(self.beta_min, self.beta_max)
+        _check_positive("kappa", self.kappa)
+
+    @property
+    def scale(self):
+        return self.kappa
+
+    def decay(self, t):
+        return _linear_decay(t, self.beta_min, self.beta_max)
+
+    def rate(self, t):
+        return self.beta_min + t * (self.beta_max - self.beta_min)
+
+    def time_at_decay(self, decay):
+        return _linear_time(decay, self.beta_min, self.beta_max)
+
+
+@dataclass(frozen=True)
+class VPx(VPLinear):
+    """The narrow variance-preserving process of arXiv 2409.03817: `VPLinear` of width kappa = 0.1."""
+
+    kappa: float = 0.1
+
+
+@dataclass(frozen=True)
+class VPCosine(FixedWidth):
+    """alpha = cos(pi t / 2), sigma = kappa sin(pi t / 2), angle = pi t / 2: the cosine schedule of arXiv 2202.00512.
+
+    alpha vanishes at t = 1, where drift and diffusion are infinite. Raises InputError unless kappa > 0.
+    """
+
+    kappa: float = 1.0
+
+    def __post_init__(self):
+        _check_positive("kappa", self.kappa)
+
+    @property
+    def scale(self):
+        return self.kappa
+
+    # The cosine as a sine of 1 - t: exactly zero at t = 1, where cos(pi/2) in floating point is negative.
+    def alpha(self, t):
+        return jnp.sin((math.pi / 2) * (1 - t))
+
+    def sigma(self, t):
+        return self.kappa * jnp.sin((math.pi / 2) * t)
+
+    def decay(self, t):
+        return -2 * jnp.log(self.alpha(t))
+
+    def rate(self, t):
+        return math.pi * jnp.sin((math.pi / 2) * t) / self.alpha(t)
+
+    def log_snr(self, t):
+        return 2 * (jnp.log(self.alpha(t)) - jnp.log(self.sigma(t)))
+
+    def time(self, log_snr):
+        return (2 / math.pi) * jnp.arctan(jnp.exp(-0.5 * log_snr - math.log(self.kappa)))
+
+    def angle(self, t):
+        return (math.pi / 2) * _as_float(t)
+
+    def time_at_angle(self, phi):
+        return jnp.clip((2 / math.pi) * phi, 0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class StraightLine(FixedWidth):
+    """alpha = 1 - t, sigma = sigma0 sqrt(1 - (1-t)^2): a straight signal, of width sigma0 (arXiv 2409.03817).
+
+    g = sigma0 sqrt(2 / (1-t)) is infinite at t = 1, where alpha vanishes. Raises InputError unless sigma0 > 0.
+    """
+
+    sigma0: float = 0.1
+
+    def __post_init__(self):
+        _check_positive("sigma0", self.sigma0)
+
+    @property
+    def scale(self):
+        return self.sigma0
+
+    def alpha(self, t):
+        return 1.0 - _as_float(t)
+
+    def sigma(self, t):
+        return self.sigma0 * jnp.sqrt(t * (2.0 - t))
+
+    def decay(self, t):
+        return -2 * jnp.log1p(-_as_float(t))
+
+    def rate(self, t):
+        return 2 / self.alpha(t)
+
+    def time_at_decay(self, decay):
+        return -jnp.expm1(-0.5 * decay)
+
+
+@dataclass(frozen=True)
+class SubVP(Process):
+    """Sub-VP (arXiv 2011.13456): alpha as `VPLinear`, sigma = 1 - alpha^2, p_eq = N(0, (1 - alpha^4) I).
+
+    The equilibrium moves with t and is a point at t = 0, so use t > 0. Raises InputError unless 0 < beta_min <=
+    beta_max.
+    """
+
+    beta_min: float = 0.1
+    beta_max: float = 16.0
+
+    def __post_init__(self):
+        _check_betas(self.beta_min, self.beta_max)
+
+    def alpha(self, t):
+        return jnp.exp(-0.5 * _linear_decay(t, self.beta_min, self.beta_max))
+
+    def sigma(self, t):
+        return -jnp.expm1(-_linear_decay(t, self.beta_min, self.beta_max))
+
+    def drift(self, t):
+        return -0.5 * (self.beta_min + t * (self.beta_max - self.beta_min))
+
+    def diffusion(self, t):
+        return jnp.sqrt(-2 * self.drift(t)) * self.equilibrium_std(t)
+
+    def log_snr(self, t):
+        decay = _linear_decay(t, self.beta_min, self.beta_max)
+        return -decay - 2 * jnp.log(-jnp.expm1(-decay))
+
+    def time(self, log_snr):
+        # sigma/alpha = 1/alpha - alpha = 2 sinh(decay/2)
+        return _linear_time(2 * jnp.arcsinh(0.5 * jnp.exp(-0.5 * log_snr)), self.beta_min, self.beta_max)
+
+    def equilibrium_std(self, t):
+        return jnp.sqrt(-jnp.expm1(-2 * _linear_decay(t, self.beta_min, self.beta_max)))
+
+
+@dataclass(frozen=True)
+class VE(Process):
+    """Variance exploding (arXiv 2011.13456): alpha = 1, sigma = sigma_min (sigma_max/sigma_min)^t; p_eq is flat.
+
+    sigma(0) = sigma_min, not zero. Raises InputError unless 0 < sigma_min < sigma_max.
+    """
+
+    sigma_min: float = 0.01
+    sigma_max: float = 50.0
+
+    def __post_init__(self):
+        _check_positive("sigma_min", self.sigma_min)
+        _check_positive("sigma_max", self.sigma_max)
+        if not self.sigma_min < self.sigma_max:
+            raise InputError(f"sigma_min={self.sigma_min} is not below sigma_max={self.sigma_max}: exchange them")
+
+    @property
+    def log_ratio(self) -> float:
+        """log(sigma_max / sigma_min), the growth rate of sigma."""
+        return math.log(self.sigma_max / self.sigma_min)
+
+    def alpha(self, t):
+        return jnp.ones(jnp.shape(t), _float_type(t))
+
+    def sigma(self, t):
+        return self.sigma_min * jnp.exp(self.log_ratio * t)
+
+    def drift(self, t):
+        return jnp.zeros(jnp.shape(t), _float_type(t))
+
+    def diffusion(self, t):
+        return math.sqrt(2 * self.log_ratio) * self.sigma(t)
+
+    def log_snr(self, t):
+        return -2 * (math.log(self.sigma_min) + self.log_ratio * t)
+
+    def time(self, log_snr):
+        return (-0.5 * log_snr - math.log(self.sigma_min)) / self.log_ratio
+
+    def equilibrium_std(self, t):
+        return jnp.full(jnp.shape(t), jnp.inf, _float_type(t))
+
+
+def _linear_decay(t, beta_min, beta_max):
+    """int_0^t beta for linear beta."""
+    return t * (beta_min + 0.5 * (beta_max - beta_min) * t)
+
+
+def _linear_time(decay, beta_min, beta_max):
+    """Positive root of `_linear_decay` = decay, in the form without cancellation."""
+    return 2 * decay / (beta_min + jnp.sqrt(beta_min**2 + 2 * (beta_max - beta_min) * decay))
+
+
+def _float_type(t):
+    return jnp.result_type(t, float)
+
+
+def _as_float(t):
+    return jnp.asarray(t, _float_type(t))
+
+
+def _check_positive(name, value):
+    if not (value > 0 and math.isfinite(value)):
+        raise InputError(f"{name}={value}: give a positive finite number")
+
+
+def _check_betas(beta_min, beta_max):
+    _check_positive("beta_min", beta_min)
+    _check_positive("beta_max", beta_max)
+    if beta_min > beta_max:
+        raise InputError(f"beta_min={beta_min} is above beta_max={beta_max}: exchange them")

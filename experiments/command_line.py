@@ -1,0 +1,100 @@
+"""The command line of every experiment: --config, --workdir, overrides, and one clear line for what goes wrong."""
+
+import difflib
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from absl import app, flags
+from ml_collections import ConfigDict, config_flags
+
+from diffenc.errors import InputError
+
+
+def main(experiment: Callable[[ConfigDict, Path], None]) -> None:
+    """Parse the command line and call experiment(config, workdir); bad input ends in one line and exit status 2."""
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    config_flag = config_flags.DEFINE_config_file("config", None, "File with get_config().", lock_config=True)
+    workdir_flag = flags.DEFINE_string("workdir", None, "Directory for everything the run writes.")
+
+    def run(arguments):
+        if len(arguments) > 1:
+            raise InputError(f"unknown argument {arguments[1]!r}: settings are given as --config.field=value")
+        if config_flag.value is None or not workdir_flag.value:
+            raise InputError("give both --config=configs/EXPERIMENT/CASE.py and --workdir=DIRECTORY")
+        workdir = Path(workdir_flag.value)
+        try:
+            workdir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"workdir {workdir} cannot be made ({error.strerror}): give another --workdir") from error
+        if not os.access(workdir, os.W_OK):
+            raise InputError(f"workdir {workdir} cannot be written to: give another --workdir")
+        experiment(config_flag.value, workdir)
+
+    try:
+        app.run(run, flags_parser=_parse)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _parse(arguments):
+    """absl's parser, whose complaints become InputErrors of one line."""
+    try:
+        return flags.FLAGS(arguments)
+    except FileNotFoundError as error:
+        raise InputError(f"config file {error.filename} does not exist: give one of configs/*/*.py") from error
+    except (flags.Error, AttributeError, KeyError, TypeError, ValueError, ImportError, SyntaxError) as error:
+        raise InputError(_explain(arguments, error)) from error
+
+
+def _explain(arguments, error) -> str:
+    """Name the field of an override that does not exist, or whose value has the wrong type."""
+    path = next((a.split("=", 1)[1] for a in arguments if a.startswith("--config=")), None)
+    overrides = [a[len("--config.") :] for a in arguments if a.startswith("--config.")]
+    try:
+        known = _fields(_load(path))
+    except Exception:  # the config file itself is at fault
+        return f"{path}: {' '.join(str(error).split())}"
+    for override in overrides:
+        name, _, value = override.partition("=")
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1) or ["none near; see the config file"]
+            return f"unknown config field {name!r} (nearest: {near[0]}): correct --config.{override}"
+        wanted = type(known[name]).__name__
+        if f"config.{name}" in str(error):
+            return f"config field {name!r} takes {wanted}, not {value!r}: correct --config.{override}"
+    return " ".join(str(error).split())
+
+
+def _load(path):
+    scope = {"__name__": "config"}
+    exec(compile(Path(path).read_text(), path, "exec"), scope)  # the file the user named, as absl runs it
+    return scope["get_config"]()
+
+
+def _fields(config, prefix="") -> dict:
+    fields = {}
+    for name, value in config.items():
+        fields |= _fields(value, f"{prefix}{name}.") if isinstance(value, ConfigDict) else {f"{prefix}{name}": value}
+    return fields
+
+
+def check_choice(field: str, value: str, choices) -> None:
+    """Raises InputError unless value is one of the choices."""
+    if value not in choices:
+        near = difflib.get_close_matches(str(value), list(choices), n=1)
+        hint = f" (nearest: {near[0]})" if near else ""
+        raise InputError(f"config field {field} is {value!r}: choose one of {', '.join(sorted(choices))}{hint}")
+
+
+def check_positive(config: ConfigDict, *fields: str) -> None:
+    """Raises InputError unless every named field is a number above zero."""
+    for field in fields:
+        value = config
+        for name in field.split("."):
+            value = value[name]
+        if not value > 0:
+            raise InputError(f"config field {field} is {value}: give a number above 0")

@@ -1,0 +1,27 @@
+"""Four virtual CPU devices and the strict flags, set before jax is imported; the prepared MNIST where there is one."""
+
+import os
+
+flags = os.environ.get("XLA_FLAGS", "")
+if "xla_force_host_platform_device_count" not in flags:
+    os.environ["XLA_FLAGS"] = f"{flags} --xla_force_host_platform_device_count=4".strip()
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["MPLBACKEND"] = "Agg"
+
+from pathlib import Path  # noqa: E402
+
+import jax  # noqa: E402
+import pytest  # noqa: E402
+
+jax.config.update("jax_debug_key_reuse", True)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(scope="session")
+def mnist_dir() -> Path:
+    """The directory of TFDS data sets that holds MNIST prepared; skips the test where there is none."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "tfds"
+    directory = Path(os.environ.get("DIFFENC_TFDS", beside))
+    if not (directory / "mnist").is_dir():
+        pytest.skip(f"no prepared MNIST in {directory}: set DIFFENC_TFDS to a directory of TFDS data sets")
+    return directory

@@ -1,0 +1,81 @@
+"""Who may import whom: read from the imports themselves, including those inside functions."""
+
+import ast
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ALONE = ("processes", "networks", "data", "parallel", "checkpoints", "reporting")
+LAW = {
+    **{room: set() for room in ALONE},
+    "analytic": {"processes"},
+    "parameterization": {"processes"},
+    "samplers": {"processes"},
+    "losses": {"processes", "parameterization"},
+    "decoders": {"processes", "parameterization", "samplers", "losses", "networks"},
+    "encoder": {"processes", "parameterization", "samplers", "losses", "networks", "decoders"},
+    "estimators": {"processes", "samplers", "parameterization", "decoders"},
+    "em": {"encoder", "decoders", "losses", "estimators", "training"},
+    "baselines": {"encoder", "decoders", "losses", "estimators", "networks", "training"},
+    "training": set(),
+    "loop": {"training", "checkpoints", "reporting", "parallel", "data"},
+    "errors": set(),
+    "__init__": set(),
+}
+FILES = sorted((ROOT / "diffenc").rglob("*.py"))
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Every module a file imports, in full; `from a import b` counts as both a and a.b."""
+    modules = set()
+    package = path.relative_to(ROOT).with_suffix("").parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+            module = ".".join(part for part in (base, node.module) if part)
+            modules |= {module} | {f"{module}.{alias.name}" for alias in node.names}
+    return modules
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(ROOT / "diffenc").parts[0].removesuffix(".py")
+
+
+def rooms_imported(path: Path) -> set[str]:
+    ours = {module.split(".")[1] for module in imported_modules(path) if module.startswith("diffenc.")}
+    return {room for room in ours if room in LAW} - {"errors", room_of(path)}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_library_file_keeps_the_law(path):
+    room = room_of(path)
+    assert room in LAW, f"{room} has no place in the import law: give it one here"
+    assert rooms_imported(path) <= LAW[room]
+    outside = {module.split(".")[0] for module in imported_modules(path)}
+    assert not outside & {"ml_collections", "experiments", "configs"}, "config stops at the experiments"
+    assert not outside & {"tensorflow", "clu", "torch"}
+    if room != "networks":
+        assert not any(module.startswith("flax.linen") for module in imported_modules(path))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_config_imports_ml_collections_and_configs_only(path):
+    assert {module.split(".")[0] for module in imported_modules(path)} <= {"ml_collections", "configs"}
+
+
+def test_the_law_is_a_tree_without_a_cycle():
+    assert list(TopologicalSorter(LAW).static_order())
+
+
+def test_the_reader_sees_every_kind_of_import(tmp_path, monkeypatch):
+    monkeypatch.setattr("test_imports.ROOT", tmp_path)
+    path = tmp_path / "diffenc" / "networks" / "unet.py"
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        "import diffenc.em\nfrom diffenc import data\nfrom ..losses import f\ndef g():\n    import diffenc.loop as h\n"
+    )
+    assert rooms_imported(path) == {"em", "data", "losses", "loop"}
