@@ -32,8 +32,10 @@ class GaussianEncoder:
         mean, log_width = jnp.split(self.network.apply(params, x), 2, axis=-1)
         return mean, jnp.clip(log_width, -8.0, 2.0)
 
-    def width(self, context) -> jax.Array:
-        return jnp.exp(context[1])
+    def gaussian(self, context) -> tuple[jax.Array, jax.Array]:
+        """(mean [batch, d], factor [batch, d, d])."""
+        mean, log_width = context
+        return mean, jnp.eye(self.latent_dim)[None] * jnp.exp(log_width)[:, None, :]
 
     def sample(self, key: jax.Array, params, context, num_steps: int = 0) -> jax.Array:
         mean, log_width = context

@@ -17,10 +17,12 @@ import jax
 import jax.numpy as jnp
 import optax
 from blackjax.mcmc.diffusions import DiffusionState, overdamped_langevin
+from jax.scipy.linalg import solve_triangular
 
 from diffenc import losses
 from diffenc.decoders import log_joint
-from diffenc.encoder import DiffusionEncoder, alpha_sigma
+from diffenc.encoder import DiffusionEncoder, alpha_sigma, apply
+from diffenc.networks.mlp import Context
 from diffenc.training import TrainState
 
 KERNELS = {"mala": 0.57, "hmc": 0.8, "ula": None}  # acceptance each kernel's step is adapted to
@@ -44,7 +46,7 @@ class Settings:
 
 
 class ChainState(flax.struct.PyTreeNode):
-    """Carried by the train state: log of the chain's step, in units of the posterior's width."""
+    """Carried by the train state: log of the chain's step, in whitened coordinates."""
 
     log_step: jax.Array
 
@@ -54,10 +56,12 @@ class ChainState(flax.struct.PyTreeNode):
 
 
 class Chain(NamedTuple):
-    """End of a batch of chains: z and grad log q*(z|x), each [batch, d]; mean acceptance; carried state."""
+    """End of a batch of chains: z [batch, d]; in the chain's coordinates z = mean + factor y, y and grad_y log q*(z|x)
+    [batch, d]; mean acceptance; carried state."""
 
     z: jax.Array
-    grad_log_posterior: jax.Array
+    y: jax.Array
+    gradient: jax.Array
     acceptance: jax.Array
     state: ChainState
 
@@ -93,37 +97,40 @@ def make_kernel(settings: Settings):
     raise ValueError(f"em.kernel is {settings.kernel!r}; choose one of {sorted(KERNELS)}")
 
 
-def run_chains(
-    key: jax.Array, log_density, x, z: jax.Array, width: jax.Array, state: ChainState, settings: Settings, num_steps: int
-) -> Chain:
-    """num_steps Markov-chain steps from z [batch, d], one chain per example of x, each towards exp(log_density(x_i, z)).
+def run_chains(key: jax.Array, log_density, x, y, gaussian, state: ChainState, settings: Settings, num_steps: int) -> Chain:
+    """num_steps Markov-chain steps from y [batch, d], one chain per example of x, each towards exp(log_density(x_i, z)).
 
-    log_density maps (x [1, D], z [1, d]) to [1]. The chains run in z / width, where the target has about unit scale in
-    every direction; `mala` and `hmc` adapt one step size to their best acceptance, `ula` (unadjusted) keeps it.
+    log_density maps (x [1, D], z [1, d]) to [1]. gaussian = (mean, factor): z = mean + factor y, so that in y the target
+    is about a standard normal; `mala` and `hmc` adapt one step size to their best acceptance, `ula` (unadjusted) keeps
+    it.
     """
+    mean, factor = gaussian
     init, step = make_kernel(settings)
     target = KERNELS[settings.kernel]
 
-    def of_chain(x_i, width_i):
-        return lambda y: log_density(x_i[None], (y * width_i)[None])[0]
+    def of_chain(x_i, mean_i, factor_i):
+        return lambda y: log_density(x_i[None], (mean_i + factor_i @ y)[None])[0]
 
-    def step_one(key, x_i, width_i, y_state, size):
-        return step(key, of_chain(x_i, width_i), y_state, size)
+    def step_one(key, x_i, mean_i, factor_i, y_state, size):
+        return step(key, of_chain(x_i, mean_i, factor_i), y_state, size)
 
     def body(carry, key):
         y_states, log_step = carry
-        keys = jax.random.split(key, z.shape[0])
-        y_states, acceptance = jax.vmap(step_one, (0, 0, 0, 0, None))(keys, x, width, y_states, jnp.exp(log_step))
+        keys = jax.random.split(key, x.shape[0])
+        y_states, acceptance = jax.vmap(step_one, (0, 0, 0, 0, 0, None))(
+            keys, x, mean, factor, y_states, jnp.exp(log_step)
+        )
         acceptance = acceptance.mean()
         if target is not None:
             log_step = jnp.clip(log_step + 0.1 * (acceptance - target), -12.0, 2.0)
         return (y_states, log_step), acceptance
 
-    y_states = jax.vmap(lambda x_i, width_i, y: init(of_chain(x_i, width_i), y))(x, width, z / width)
+    y_states = jax.vmap(lambda x_i, mean_i, factor_i, y: init(of_chain(x_i, mean_i, factor_i), y))(x, mean, factor, y)
     (y_states, log_step), acceptances = jax.lax.scan(body, (y_states, state.log_step), jax.random.split(key, num_steps))
     return Chain(
-        z=y_states.position * width,
-        grad_log_posterior=y_states.logdensity_grad / width,
+        z=apply(mean, factor, y_states.position),
+        y=y_states.position,
+        gradient=y_states.logdensity_grad,
         acceptance=acceptances.mean(),
         state=state.replace(log_step=log_step),
     )
@@ -133,80 +140,126 @@ def e_step(key, encoder: DiffusionEncoder, decoder, params, state: ChainState, x
     """Posterior samples for x [batch, D]: drawn from the encoder, then corrected; returns a `Chain`."""
     key_sample, key_chain = jax.random.split(key)
     context = encoder.embed(params["encoder"], x)
-    z = encoder.sample(key_sample, params["encoder"], context, settings.sampler_steps)
+    y = encoder.sample_whitened(key_sample, params["encoder"], context, settings.sampler_steps)
+    y = y if encoder.reference == "posterior" else solve(context.factor, y - context.mean)
 
     def log_density(x, z):
         return log_joint(decoder, params["decoder"], x, z, settings.gamma)
 
     num_steps = settings.langevin_steps if num_steps is None else num_steps
-    return run_chains(key_chain, log_density, x, z, context.width, state, settings, num_steps)
+    return run_chains(key_chain, log_density, x, y, encoder.gaussian(context), state, settings, num_steps)
 
 
-def information(key: jax.Array, decoder, params, z: jax.Array, gamma: float) -> jax.Array:
-    """A draw [batch, d] of the precision of q* at z: 1 + (d/dz log p(x'|z))^2 / gamma, x' ~ p(x'|z) a dream.
+def dream_gradient(key: jax.Array, decoder, params, z: jax.Array, gamma: float) -> jax.Array:
+    """s = d/dz log p(x'|z) / sqrt(gamma) [batch, d] of a dream x' ~ p(x'|z): E[s s^T] is the Fisher information.
 
-    Its mean is the diagonal of the prior's precision plus the decoder's Fisher information. Unlike the second moment of
-    grad log q* at the chain's end (Stein's identity, true of finished chains only) it does not grow with the distance
-    still to go, so a lagging encoder is not told that its posterior is narrow.
+    I + E[s s^T] is the precision of q* near z. Unlike the second moment of grad log q* at the chain's end (by Stein's
+    identity the precision too, but of finished chains only), it does not grow with the distance still to go, so a
+    lagging encoder is not told that its posterior is narrow.
     """
     dream = jax.lax.stop_gradient(decoder.sample(key, params, z))
-    return 1.0 + jax.grad(lambda z: decoder.log_prob(params, dream, z).sum())(z) ** 2 / gamma
+    return jax.grad(lambda z: decoder.log_prob(params, dream, z).sum())(z) / jnp.sqrt(gamma)
 
 
-def encoder_loss(encoder_params, key, encoder: DiffusionEncoder, x, chain: Chain, precision, settings: Settings):
-    """Likelihood-weighted denoising of the E-step's pairs (x, z), and the fit of the width: (loss, metrics).
+def gaussian_loss(context: Context, newton: jax.Array, dream: jax.Array) -> jax.Array:
+    """What fits the Gaussian N(m, C), C = W W^T, per example: least at C = (I + E[s s^T | x])^-1, m = E[z + C g | x].
+
+    1/2 tr[C (I + s s^T)] - 1/2 log det C for W; for m, 1/2 |m - newton|^2 in units of C's diagonal, where newton =
+    z + C grad log q*(z) is one Newton step from the sample towards the mode. The denoiser never moves m or W: two parts
+    of a network that can carry the same offset would hand it back and forth.
+    """
+    log_det = jnp.log(jnp.diagonal(context.factor, axis1=-2, axis2=-1)).sum(axis=-1)
+    trace = jnp.sum(context.factor**2, axis=(-2, -1)) + jnp.sum(pull(context.factor, dream) ** 2, axis=-1)
+    variance = jax.lax.stop_gradient(jnp.sum(context.factor**2, axis=-1))
+    return 0.5 * trace - log_det + 0.5 * jnp.sum((context.mean - newton) ** 2 / variance, axis=-1)
+
+
+def trusted(whitened_gradient: jax.Array) -> jax.Array:
+    """The gradient shortened to 4 sqrt(d): a standard normal's has length sqrt(d), and a Newton step longer than its
+    trust region would leave the place where its quadratic model holds."""
+    norm = jnp.linalg.norm(whitened_gradient, axis=-1, keepdims=True)
+    limit = 4.0 * whitened_gradient.shape[-1] ** 0.5
+    return whitened_gradient * jnp.minimum(1.0, limit / jnp.maximum(norm, limit))
+
+
+def solve(factor: jax.Array, vector: jax.Array, lower: bool = True) -> jax.Array:
+    """factor^-1 vector, per example."""
+    return solve_triangular(factor, vector[..., None], lower=lower)[..., 0]
+
+
+def pull(factor: jax.Array, gradient: jax.Array) -> jax.Array:
+    """W^T gradient: a gradient in z as one in y."""
+    return jnp.einsum("bij,bi->bj", factor, gradient)
+
+
+def encoder_loss(encoder_params, key, encoder: DiffusionEncoder, x, chain: Chain, dream, settings: Settings):
+    """Likelihood-weighted denoising of the E-step's pairs (x, z), and the fit of the Gaussian: (loss, metrics).
 
     Each pair is used at `draws` stratified noise levels; a share `null_probability` of them trains the null branch, by
-    plain denoising. The width minimizes 1/2 E[w^2 precision - log w^2]: 1/w^2 = E[precision | x].
+    plain denoising.
     """
     key_null, key_level, key_eps = jax.random.split(key, 3)
     is_null = jax.random.bernoulli(key_null, settings.null_probability, chain.z.shape[:1])
     context = encoder.embed(encoder_params, x, is_null)
-    width_loss = 0.5 * jnp.sum(context.width**2 * precision - 2 * jnp.log(context.width), axis=-1)
-    context = context.replace(width=jax.lax.stop_gradient(context.width))
+    frozen = jax.lax.stop_gradient(context)
+    gradient = trusted(chain.gradient)
+    fit = gaussian_loss(context, apply(chain.z, frozen.factor, gradient), dream)
+    context = context.replace(mean=frozen.mean, factor=frozen.factor)
+    if encoder.reference == "posterior":
+        y, width = chain.y, jnp.ones_like(chain.y)
+    else:
+        y, width = chain.z, jnp.sqrt(jnp.sum(frozen.factor**2, axis=-1))
+        gradient = solve(jnp.swapaxes(frozen.factor, -2, -1), gradient, lower=False)
+    y = jnp.where(is_null[:, None], chain.z, y)
+    log_width = jnp.log(width).mean(axis=-1)
 
-    pairs = (context, chain.z, chain.grad_log_posterior, is_null)
-    context, z, grad, null = jax.tree.map(lambda a: jnp.repeat(a, settings.draws, axis=0), pairs)
+    quantities = (context, y, gradient, width, log_width, is_null)
+    context, y, gradient, width, log_width, null = jax.tree.map(
+        lambda a: jnp.repeat(a, settings.draws, axis=0), quantities
+    )
     uniform = losses.stratified_uniform(key_level, null.shape)
-    log_snr, density = losses.truncated_logistic(uniform, -2 * jnp.log(context.width).mean(axis=-1))
+    log_snr, density = losses.truncated_logistic(uniform, -2 * log_width)
     alpha, sigma = alpha_sigma(log_snr)
     alpha_, sigma_ = alpha[:, None], sigma[:, None]
-    eps = jax.random.normal(key_eps, z.shape)
+    eps = jax.random.normal(key_eps, y.shape)
 
     c = {
-        "denoising": jnp.zeros_like(z),
-        "pressure": jnp.ones_like(z),
-        "mixture": losses.mixture_weight(context.width, alpha_, sigma_),
+        "denoising": jnp.zeros_like(y),
+        "pressure": jnp.ones_like(y),
+        "mixture": losses.mixture_weight(width, alpha_, sigma_),
     }[settings.target]
     c = jnp.where(null[:, None], 0.0, c)
-    v_pressure = losses.pressure_target(z, grad, sigma_)
-    target = c * v_pressure + (1 - c) * losses.denoising_target(z, eps, alpha_, sigma_)
-    v = encoder.velocity(encoder_params, context, alpha_ * z + sigma_ * eps, log_snr)
+    target = c * losses.pressure_target(y, gradient, sigma_) + (1 - c) * losses.denoising_target(y, eps, alpha_, sigma_)
+    v = encoder.velocity(encoder_params, context, alpha_ * y + sigma_ * eps, log_snr)
     error = losses.weighted_error(v, target, alpha, density)
     entropy = losses.neural_entropy_draw(v, alpha, density)
+    # KL(q || prior) = KL(q || reference) + E[log reference - log prior]
+    excess = 0.5 * jnp.sum(jnp.repeat(chain.z, settings.draws, axis=0) ** 2 - y**2, axis=-1)
+    rate = entropy + excess - encoder.log_volume(context)
 
     def mean_where(seen, a):
         return jnp.where(seen, a, 0.0).sum() / jnp.maximum(seen.sum(), 1)
 
     metrics = {
         "encoder_loss": mean_where(~null, error),
+        "rate": mean_where(~null, rate),
         "neural_entropy": mean_where(~null, entropy),
-        "precision": mean_where(~is_null, precision.mean(axis=-1)),
+        "precision": mean_where(~is_null, 1 + jnp.mean(dream**2, axis=-1)),
     }
-    return error.mean() + jnp.where(is_null, 0.0, width_loss).mean(), metrics
+    return error.mean() + jnp.where(is_null, 0.0, fit).mean(), metrics
 
 
 def make_update(encoder: DiffusionEncoder, decoder, settings: Settings, optimizer: optax.GradientTransformation):
     """One alternating update `(state, key, x) -> (state, metrics)`; params = {"encoder", "decoder"}."""
 
     def update(state: TrainState, key: jax.Array, x: jax.Array):
-        key_chain, key_precision, key_loss = jax.random.split(key, 3)
+        key_chain, key_dream, key_loss = jax.random.split(key, 3)
         params = state.params
         chain = e_step(key_chain, encoder, decoder, params, state.chain, x, settings)
-        precision = information(key_precision, decoder, params["decoder"], chain.z, settings.gamma)
+        dream = dream_gradient(key_dream, decoder, params["decoder"], chain.z, settings.gamma)
 
         encoder_grads, metrics = jax.grad(encoder_loss, has_aux=True)(
-            params["encoder"], key_loss, encoder, x, chain, precision, settings
+            params["encoder"], key_loss, encoder, x, chain, dream, settings
         )
         decoder_loss, decoder_grads = jax.value_and_grad(lambda p: -decoder.log_prob(p, x, chain.z).mean())(
             params["decoder"]
@@ -217,7 +270,7 @@ def make_update(encoder: DiffusionEncoder, decoder, settings: Settings, optimize
             "decoder_loss": decoder_loss,
             "acceptance": chain.acceptance,
             "step_size": jnp.exp(chain.state.log_step),
-            "gradient_second_moment": jnp.mean(chain.grad_log_posterior**2),
+            "gradient_second_moment": jnp.mean(chain.gradient**2),
             "latent_second_moment": jnp.mean(chain.z**2),
         }
         return state, metrics

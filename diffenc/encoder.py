@@ -1,20 +1,21 @@
 """The diffusion encoder q_theta(z|x): a conditional diffusion model in the latent z (arXiv 2605.13399).
 
-The latent diffuses as z_t = alpha z + sigma eps with alpha = cos(phi), sigma = sin(phi); every variance-preserving
-process is this one on another clock. The network is preconditioned by a Gaussian N(m(x), w(x)^2) per example:
+The diffusion starts from a *reference*, a Gaussian N(m(x), W(x) W(x)^T) with W lower triangular, and runs in its whitened
+coordinates y = W^-1 (z - m), where it is the variance-preserving process y_t = alpha y + sigma eps with alpha = cos(phi),
+sigma = sin(phi); every variance-preserving process is this one on another clock. The network's output r gives
 
-    S^2 = alpha^2 w^2 + sigma^2,    u = (z_t - alpha m) / S                      whitened latent
-    tan(psi) = sigma / (alpha w),   lambda + log w^2                             its angle and log signal-to-noise ratio
-    v = (sigma / S^2) [ alpha (1 - w^2) z_t - m - w r_theta(u, psi | x) ]        velocity, dz_t/dphi = v
+    v = -sigma r_theta(y_t, lambda | x)             velocity: dy_t/dphi = v is the probability flow
+    e = -(alpha/sigma) v = alpha r                  entropy matching: what the network adds to the reference
 
-Three facts make this the right coordinate system (each has a test):
+`reference="prior"` is the plain diffusion encoder: m = 0, W = I, equilibrium N(0, I). `reference="posterior"` (default)
+lets heads of the network fit m and W, so that the network r holds only what is not Gaussian in the posterior:
 
-* r = 0 is the diffusion of N(m, w^2) exactly; m = 0, w = 1, r = 0 is the prior N(0, I): entropy matching, e = 0.
-* the probability flow reads du/dpsi = -sin(psi) r, so a sampler is exact at any number of steps when q is Gaussian.
-* under a logistic density of the whitened log signal-to-noise ratio, the likelihood-weighted denoising loss is the plain
-  squared error of r: 1/2 int dlambda alpha^2 |dv|^2 = 1/2 E |dr|^2.
+* r = 0 is N(m, W W^T) exactly, at any number of sampler steps; with m = 0, W = I as well it is the prior N(0, I).
+* under a logistic density of lambda the likelihood-weighted denoising loss is the plain squared error of r:
+  1/2 int dlambda alpha^2 |dv|^2 = 1/2 E |dr|^2, since sigmoid(l) sigmoid(-l) = alpha^2 sigma^2.
+* the decoder-pressure target of r is y + grad_y log posterior(y), which is zero for a posterior equal to the reference.
 
-Shapes: x [batch, D], z and u [batch, d], phi and log_snr [batch]; all information is in nats.
+Shapes: x [batch, D], z and y [batch, d], log_snr [batch]; all information is in nats.
 """
 
 import dataclasses
@@ -28,6 +29,8 @@ from diffenc.decoders import log_prior
 from diffenc.networks import ConditionalDenoiser
 from diffenc.networks.mlp import Context
 
+REFERENCES = ("posterior", "prior")
+
 
 def alpha_sigma(log_snr: jax.Array) -> tuple[jax.Array, jax.Array]:
     """alpha and sigma of a variance-preserving process: alpha^2 = sigmoid(lambda), sigma^2 = sigmoid(-lambda)."""
@@ -39,14 +42,14 @@ class DiffusionEncoder:
     """q_theta(z|x) as pure functions of params; `context` (from `embed`) holds what depends on x alone."""
 
     network: ConditionalDenoiser
+    reference: str = "posterior"
 
     @property
     def latent_dim(self) -> int:
         return self.network.latent_dim
 
     def init(self, key: jax.Array, x: jax.Array):
-        z = jnp.zeros((1, self.latent_dim))
-        return self.network.init(key, x[:1], z, z, method="initialize")
+        return self.network.init(key, x[:1], jnp.zeros((1, self.latent_dim)), jnp.zeros(1), method="initialize")
 
     def embed(self, params, x: jax.Array, is_null: jax.Array | None = None) -> Context:
         """Everything the denoiser needs of x, computed once; is_null [batch] replaces x by the null token."""
@@ -57,61 +60,71 @@ class DiffusionEncoder:
         """The context of 'x unknown': the encoder is then a learned prior, the aggregate posterior q(z)."""
         return self.embed(params, jnp.zeros((batch, data_dim)), jnp.ones(batch, bool))
 
-    def width(self, context: Context) -> jax.Array:
-        """The scale [batch, d] of q(z|x) in each direction, for chains to run in."""
-        return context.width
+    def gaussian(self, context: Context) -> tuple[jax.Array, jax.Array]:
+        """The Gaussian fit (mean [batch, d], factor [batch, d, d]) of q(z|x): coordinates for chains, whatever the
+        reference."""
+        return context.mean, context.factor
 
-    def velocity(self, params, context: Context, z_t: jax.Array, log_snr: jax.Array) -> jax.Array:
-        """v_theta(z_t, lambda | x) [batch, d], the v of `diffenc.parameterization`; score = -(z_t + (alpha/sigma) v)."""
-        alpha, sigma = (a[:, None] for a in alpha_sigma(log_snr))
-        mean, width = context.mean, context.width
-        variance = (alpha * width) ** 2 + sigma**2
-        u = (z_t - alpha * mean) / jnp.sqrt(variance)
-        r = self.network.apply(params, context, u, log_snr[:, None] + 2 * jnp.log(width))
-        return sigma / variance * (alpha * (1 - width**2) * z_t - mean - width * r)
+    def whiten(self, context: Context, z: jax.Array) -> jax.Array:
+        """y = W^-1 (z - m)."""
+        if self.reference == "prior":
+            return z
+        return jax.scipy.linalg.solve_triangular(context.factor, (z - context.mean)[..., None], lower=True)[..., 0]
 
-    def score(self, params, context: Context, z_t: jax.Array, log_snr: jax.Array) -> jax.Array:
-        """grad log q_t(z_t|x) = -z_t - (alpha/sigma) v; its second part is the entropy-matching output e."""
-        alpha, sigma = alpha_sigma(log_snr)
-        return -z_t - (alpha / sigma)[:, None] * self.velocity(params, context, z_t, log_snr)
+    def colour(self, context: Context, y: jax.Array) -> jax.Array:
+        """z = m + W y."""
+        return y if self.reference == "prior" else apply(context.mean, context.factor, y)
 
-    def _whitened_flow(self, params, context: Context):
-        """du/dpsi for the flow, on the clock psi of the geometric mean width.
+    def log_volume(self, context: Context) -> jax.Array:
+        """log det dz/dy [batch]."""
+        if self.reference == "prior":
+            return jnp.zeros(context.mean.shape[:1])
+        return jnp.log(jnp.diagonal(context.factor, axis1=-2, axis2=-1)).sum(axis=-1)
 
-        Dimension i runs on its own angle tan(psi_i) = rho_i tan(psi), rho_i = mean width / width_i.
-        """
-        log_width = jnp.log(context.width)
-        mean_log_width = log_width.mean(axis=-1, keepdims=True)
-        rho = jnp.exp(mean_log_width - log_width)
+    def velocity(self, params, context: Context, y_t: jax.Array, log_snr: jax.Array) -> jax.Array:
+        """v_theta(y_t, lambda | x) [batch, d], the v of `diffenc.parameterization` in the reference's coordinates."""
+        return -jnp.sqrt(jax.nn.sigmoid(-log_snr))[:, None] * self.network.apply(params, context, y_t, log_snr)
 
-        def flow(u, psi):
-            cos, sin = jnp.cos(psi)[:, None], jnp.sin(psi)[:, None]
-            norm = jnp.sqrt(cos**2 + (rho * sin) ** 2)
-            log_snr = 2 * jnp.log(jnp.maximum(cos, 1e-6) / jnp.maximum(rho * sin, 1e-6))
-            r = self.network.apply(params, context, u, log_snr)
-            return -(rho * sin / norm) * (rho / norm**2) * r
+    def score(self, params, context: Context, y_t: jax.Array, log_snr: jax.Array) -> jax.Array:
+        """grad log q_t(y_t|x) = -y_t + e, with the entropy-matching output e = -(alpha/sigma) v = alpha r."""
+        alpha = jnp.sqrt(jax.nn.sigmoid(log_snr))[:, None]
+        return -y_t + alpha * self.network.apply(params, context, y_t, log_snr)
 
-        return flow
+    def _flow(self, params, context: Context):
+        """dy/dphi = v(y, phi) for the samplers."""
+
+        def v_fn(y, phi):
+            cos, sin = jnp.maximum(jnp.cos(phi), 1e-6), jnp.maximum(jnp.sin(phi), 1e-6)
+            return self.velocity(params, context, y, 2 * jnp.log(cos / sin))
+
+        return v_fn
+
+    def sample_whitened(self, key: jax.Array, params, context: Context, num_steps: int) -> jax.Array:
+        """y [batch, d] with m + W y = z ~ q_theta(z|x), by the probability flow: Heun, two evaluations a step."""
+        y = jax.random.normal(key, context.mean.shape)
+        return samplers.angle_flow(self._flow(params, context), y, num_steps)
 
     def sample(self, key: jax.Array, params, context: Context, num_steps: int) -> jax.Array:
-        """z ~ q_theta(z|x) by the probability flow, Heun with two evaluations a step."""
-        u = jax.random.normal(key, context.mean.shape)
-        u = samplers.angle_flow(self._whitened_flow(params, context), u, num_steps)
-        return context.mean + context.width * u
+        """z ~ q_theta(z|x) [batch, d]."""
+        return self.colour(context, self.sample_whitened(key, params, context, num_steps))
 
     def sample_and_log_prob(self, key: jax.Array, params, context: Context, num_steps: int):
         """z and log q(z|x) [batch]: the density of the *discrete* sampler, from the Jacobian of each of its steps.
 
-        It is a density for any number of steps, so bounds built from it hold without a limit of small steps.
+        It is a density at any number of steps (as long as each is invertible), so bounds built from it need no limit.
         """
-        u1 = jax.random.normal(key, context.mean.shape)
-        u, log_det = samplers.angle_flow_with_log_det(self._whitened_flow(params, context), u1, num_steps)
-        return context.mean + context.width * u, log_prior(u1) - log_det - jnp.log(context.width).sum(-1)
+        y1 = jax.random.normal(key, context.mean.shape)
+        y, log_det = samplers.angle_flow_with_log_det(self._flow(params, context), y1, num_steps)
+        return self.colour(context, y), log_prior(y1) - log_det - self.log_volume(context)
 
     def log_prob(self, params, context: Context, z: jax.Array, num_steps: int) -> jax.Array:
         """log q(z|x) [batch] of given z by the flow from data to noise (second order in the step)."""
-        u = (z - context.mean) / context.width
-        u1, log_det = samplers.angle_flow_with_log_det(
-            self._whitened_flow(params, context), u, num_steps, start=0.0, stop=np.pi / 2
+        y1, log_det = samplers.angle_flow_with_log_det(
+            self._flow(params, context), self.whiten(context, z), num_steps, start=0.0, stop=np.pi / 2
         )
-        return log_prior(u1) + log_det - jnp.log(context.width).sum(-1)
+        return log_prior(y1) + log_det - self.log_volume(context)
+
+
+def apply(mean: jax.Array, factor: jax.Array, y: jax.Array) -> jax.Array:
+    """mean + factor y, per example."""
+    return mean + jnp.einsum("bij,bj->bi", factor, y)

@@ -60,7 +60,8 @@ def train(
         if 0 < step < num_updates:
             print(f"continuing from update {step} of {num_updates}", flush=True)
         main = parallel.is_main_process()
-        writer = reporting.MetricsWriter(workdir, resume_step=step, extras=extras) if main else None
+        kept = -1 if restored is None else step  # a new run keeps no line of one that never reached a checkpoint
+        writer = reporting.MetricsWriter(workdir, resume_step=kept, extras=extras) if main else None
         with writer or contextlib.nullcontext(), reporting.progress(num_updates, step, description) as show:
             if evaluate and evaluate_every and restored is None and writer:
                 writer.write(step, **evaluate(state, step))

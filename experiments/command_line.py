@@ -42,11 +42,12 @@ def main(experiment: Callable[[ConfigDict, Path], None]) -> None:
 
 def _parse(arguments):
     """absl's parser, whose complaints become InputErrors of one line."""
+    path = next((a.split("=", 1)[1] for a in arguments if a.startswith("--config=")), None)
+    if path and not Path(path).is_file():  # absl would tell only once a field is read
+        raise InputError(f"config file {path} does not exist: give one of configs/*/*.py")
     try:
         return flags.FLAGS(arguments)
-    except FileNotFoundError as error:
-        raise InputError(f"config file {error.filename} does not exist: give one of configs/*/*.py") from error
-    except (flags.Error, AttributeError, KeyError, TypeError, ValueError, ImportError, SyntaxError) as error:
+    except (flags.Error, AttributeError, KeyError, OSError, TypeError, ValueError, ImportError, SyntaxError) as error:
         raise InputError(_explain(arguments, error)) from error
 
 

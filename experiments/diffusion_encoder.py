@@ -16,7 +16,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from diffenc import analytic, baselines, checkpoints, data, decoders, em, loop, parallel, reporting, training
-from diffenc.encoder import DiffusionEncoder
+from diffenc.encoder import REFERENCES, DiffusionEncoder
 from diffenc.errors import InputError
 from diffenc.estimators import Estimate, likelihood, map_examples
 from diffenc.networks import MLP, ConditionalDenoiser
@@ -71,6 +71,7 @@ def check(config: ConfigDict) -> None:
     command_line.check_positive(config, "eval.num_samples", "eval.sampler_steps", "eval.batch_size")
     command_line.check_choice("em.kernel", config.em.kernel, em.KERNELS)
     command_line.check_choice("em.target", config.em.target, em.TARGETS)
+    command_line.check_choice("model.reference", config.model.reference, REFERENCES)
     command_line.check_choice("model.decoder", config.model.decoder, ("bernoulli", "gaussian"))
     command_line.check_choice("model.activation", config.model.activation, ("tanh", "silu", "relu", "gelu", "softplus"))
 
@@ -141,7 +142,10 @@ def make_systems(config: ConfigDict, dataset: data.Dataset, truth) -> dict[str, 
         return {"encoder": encoder.init(key_encoder, x), "decoder": decoder.init(key_decoder, model.latent_dim)}
 
     settings = em.Settings(**config.em)
-    encoder = DiffusionEncoder(ConditionalDenoiser(model.latent_dim, tuple(model.embed_features), tuple(model.features)))
+    network = ConditionalDenoiser(
+        model.latent_dim, tuple(model.embed_features), tuple(model.features), model.residual_bound
+    )
+    encoder = DiffusionEncoder(network, model.reference)
     update = em.make_update(encoder, decoder, settings, optimizer)
     systems = {"diffusion_encoder": System(encoder, decoder, initial(encoder), optimizer, update, settings)}
     if config.baseline:
@@ -181,7 +185,7 @@ def headline(metrics: dict[str, float]) -> str:
     """The text beside the progress bar: reconstruction losses and rate, in nats."""
     parts = [f"{name.replace('_', ' ')} {metrics[f'{name}.decoder_loss']:.2f}" for name in ("diffusion_encoder", "vae")
              if f"{name}.decoder_loss" in metrics]
-    return "nats: " + ", ".join(parts) + f", rate {metrics['diffusion_encoder.neural_entropy']:.1f}"
+    return "nats: " + ", ".join(parts) + f", rate {metrics['diffusion_encoder.rate']:.1f}"
 
 
 @functools.partial(jax.jit, static_argnames=("encoder", "decoder", "num_samples", "sampler_steps"))
@@ -264,15 +268,15 @@ def own_samples(system, params, sampler_steps, key, x):
 def corrected_samples(system, params, config, key, x):
     """The encoder's samples after config.eval.langevin_steps steps of MALA towards the posterior."""
     key_sample, key_chain = jax.random.split(key)
-    z = own_samples(system, params, config.eval.sampler_steps, key_sample, x)
+    mean, factor = system.encoder.gaussian(system.encoder.embed(params["encoder"], x))
+    y = em.solve(factor, own_samples(system, params, config.eval.sampler_steps, key_sample, x) - mean)
     settings = em.Settings(kernel="mala", gamma=config.em.gamma)
 
     def log_density(x, z):
         return decoders.log_joint(system.decoder, params["decoder"], x, z, settings.gamma)
 
-    width = system.encoder.width(system.encoder.embed(params["encoder"], x))
     chain = em.run_chains(
-        key_chain, log_density, x, z, width, em.ChainState.create(settings), settings, config.eval.langevin_steps
+        key_chain, log_density, x, y, (mean, factor), em.ChainState.create(settings), settings, config.eval.langevin_steps
     )
     return chain.z
 

@@ -87,7 +87,8 @@ def latent_map(workdir, dataset, held_out, arrays):
             pca = PCA(2).fit(z)
             z, axis = pca.transform(z), "principal axis"
         z = z if z.shape[1] == 2 else np.stack([z[:, 0], np.zeros(len(z))], axis=1)
-        points = ax.scatter(*z.T, c=labels, s=5, cmap="tab10", alpha=0.8, linewidths=0)
+        colours = {} if labels is None else {"c": labels, "cmap": "tab10"}
+        points = ax.scatter(*z.T, s=5, alpha=0.8, linewidths=0, **colours)
         reporting.label(ax, f"{axis} 1", f"{axis} 2", f"{NAMES[name]}: z ~ q(z|x)")
         ax.set_aspect("equal", adjustable="datalim")
     if labels is not None:
@@ -113,7 +114,8 @@ def training_curves(workdir, metrics, with_vae):
             ax.set_ylim(low - 0.05 * (high - low), high + 0.1 * (high - low))
     steps, loss = series(metrics, "diffusion_encoder.encoder_loss")
     axes[0, 2].plot(steps, loss, label="encoder loss [nats]")
-    axes[0, 2].plot(*series(metrics, "diffusion_encoder.neural_entropy"), label="rate (neural entropy) [nats]")
+    axes[0, 2].plot(*series(metrics, "diffusion_encoder.rate"), label="rate [nats]")
+    axes[0, 2].plot(*series(metrics, "diffusion_encoder.neural_entropy"), label="of it in the denoiser [nats]")
     axes[0, 2].plot(*series(metrics, "diffusion_encoder.precision"), label="posterior precision")
     axes[0, 2].plot(*series(metrics, "diffusion_encoder.acceptance"), label="acceptance")
     axes[0, 2].set_yscale("log")

@@ -17,7 +17,7 @@ LAW = {
     "decoders": {"processes", "parameterization", "samplers", "losses", "networks"},
     "encoder": {"processes", "parameterization", "samplers", "losses", "networks", "decoders"},
     "estimators": {"processes", "samplers", "parameterization", "decoders"},
-    "em": {"encoder", "decoders", "losses", "estimators", "training"},
+    "em": {"encoder", "decoders", "losses", "estimators", "training", "networks"},
     "baselines": {"encoder", "decoders", "losses", "estimators", "networks", "training"},
     "training": set(),
     "loop": {"training", "checkpoints", "reporting", "parallel", "data"},

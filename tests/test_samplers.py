@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from checks import assert_mean
 
 from diffenc.analytic import Gaussian, GaussianMixture
 from diffenc.errors import InputError
@@ -15,7 +16,6 @@ from diffenc.samplers import angle_flow, angle_flow_with_log_det, probability_fl
 
 FIXED_WIDTH = [VPLinear(), VPCosine(), VPx(), StraightLine()]
 PROCESSES = [*FIXED_WIDTH, SubVP(), VE(0.01, 20.0)]
-NUM_SIGMAS = 4  # every statistical tolerance is this many computed standard errors
 START = 1.5  # angle of the noisy end where the truth starts from the exact diffused density
 STOP = 0.1
 
@@ -33,13 +33,6 @@ def make_v_fn(density, process):
         return from_score(process, "v", density.score(process, x, t), x, t)
 
     return v_fn
-
-
-def assert_mean(values, truth):
-    """The mean over the leading axis agrees with the truth within computed standard errors."""
-    values = np.asarray(values, np.float64)
-    stderr = values.std(axis=0, ddof=1) / np.sqrt(len(values))
-    np.testing.assert_array_less(np.abs(values.mean(axis=0) - truth), NUM_SIGMAS * stderr)
 
 
 def assert_law(x, mixture):
@@ -74,7 +67,7 @@ def test_every_eta_of_every_process_has_the_marginals_of_the_truth(process):
         assert_law(draw(key_sde, start.sample(key_start, 4000), eta), truth)
 
 
-@pytest.mark.parametrize("num_steps", [1, 2, 4, 8, 64])
+@pytest.mark.parametrize("num_steps", [1, 3, 64])
 @pytest.mark.parametrize("process", FIXED_WIDTH, ids=str)
 def test_ignorant_reverse_sde_leaves_the_equilibrium_invariant(process, num_steps):
     key_start, key_sde = jax.random.split(jax.random.key(num_steps))

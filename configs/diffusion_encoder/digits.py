@@ -19,6 +19,8 @@ def get_config() -> ConfigDict:
                 activation="tanh",
                 embed_features=(256, 256),  # what the encoder (and the VAE's) sees of x
                 features=(128, 128),  # of the denoiser, at every noise level
+                reference="posterior",  # where the diffusion starts: a learned Gaussian; or prior, N(0, I)
+                residual_bound=10.0,  # of the denoiser's output; 100 with reference="prior"
             ),
             em=dict(
                 kernel="mala",  # or ula, hmc
@@ -35,8 +37,8 @@ def get_config() -> ConfigDict:
             baseline=True,  # train a VAE beside it
             num_updates=6000,
             batch_size=128,
-            learning_rate=1e-3,
-            clip_norm=0.0,  # 0: do not clip
+            learning_rate=2e-3,
+            clip_norm=50.0,  # 0: do not clip
             updates_per_dispatch=100,
             save_every=1000,
             evaluate_every=500,

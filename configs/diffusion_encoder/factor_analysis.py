@@ -15,5 +15,6 @@ def get_config():
         latent_dim=2, decoder="gaussian", decoder_features=(), embed_features=(64, 64), features=(64, 64)
     )
     config.num_updates = 5000
+    config.learning_rate = 5e-3
     config.eval.update(num_samples=64)
     return config

@@ -6,6 +6,7 @@ import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from diffenc.networks.embeddings import log_snr_features
 
@@ -28,12 +29,12 @@ class MLP(nn.Module):
 class Context(flax.struct.PyTreeNode):
     """What a denoiser needs of its condition, computed once and used at every noise level.
 
-    mean, width: [batch, d], the Gaussian N(mean, width^2) which the denoiser corrects.
+    mean [batch, d], factor [batch, d, d] lower triangular: the Gaussian N(mean, factor factor^T) it starts from.
     scales, shifts: one [batch, features_i] per hidden layer.
     """
 
     mean: jax.Array
-    width: jax.Array
+    factor: jax.Array
     scales: tuple[jax.Array, ...]
     shifts: tuple[jax.Array, ...]
 
@@ -41,42 +42,50 @@ class Context(flax.struct.PyTreeNode):
 class ConditionalDenoiser(nn.Module):
     """Network of a conditional diffusion model in a latent of dimension d.
 
-    `embed` turns x into a `Context`; `__call__` gives the residual r [batch, d] at whitened latent u [batch, d] and
-    whitened log signal-to-noise ratio [batch, d]. Everything that depends on x alone happens in `embed`, so that a
-    sampler of many steps pays for it once. The output layers start at zero: mean 0, width 1, residual 0.
+    `embed` turns x into a `Context`; `__call__` gives the residual r [batch, d] at latent u [batch, d] and log
+    signal-to-noise ratio [batch]. Everything that depends on x alone happens in `embed`, so that a sampler of many
+    steps pays for it once. The output layers start at zero: mean 0, factor I, residual 0. |r_i| < residual_bound, since
+    a sampler feeds r its own results: an unbounded one can run away before it has learned anything.
     """
 
     latent_dim: int
     embed_features: Sequence[int] = (512, 512)
     features: Sequence[int] = (256, 256)
+    residual_bound: float = 10.0
 
     def setup(self):
         self.embed_layers = [nn.Dense(width) for width in self.embed_features]
         self.null_token = self.param("null_token", nn.initializers.zeros, (self.embed_features[-1],))
         zeros = nn.initializers.zeros
         self.mean_head = nn.Dense(self.latent_dim, kernel_init=zeros)
-        self.precision_head = nn.Dense(self.latent_dim, kernel_init=zeros)
+        self.width_head = nn.Dense(self.latent_dim, kernel_init=zeros)
+        self.shear_head = nn.Dense(self.latent_dim * (self.latent_dim - 1) // 2, kernel_init=zeros)
         self.modulation = [nn.Dense(2 * width) for width in self.features]
         self.layers = [nn.Dense(width) for width in self.features]
         self.output = nn.Dense(self.latent_dim, kernel_init=zeros)
 
     def embed(self, x: jax.Array, is_null: jax.Array) -> Context:
-        """The context of x [batch, ...]; where is_null [batch] holds, that of 'x unknown' (width 1)."""
+        """The context of x [batch, ...]; where is_null [batch] holds, that of 'x unknown' (mean 0, factor I)."""
         h = x.reshape(x.shape[0], -1)
         for layer in self.embed_layers:
             h = nn.silu(layer(h))
         h = jnp.where(is_null[:, None], self.null_token[None, :], h)
-        log_precision = jnp.clip(self.precision_head(h), -2.0, 14.0)
-        width = jnp.where(is_null[:, None], 1.0, jnp.exp(-0.5 * log_precision))
+        dim = self.latent_dim
+        width = jnp.exp(jnp.clip(self.width_head(h), -7.0, 1.0))
+        shear = 3.0 * jnp.tanh(self.shear_head(h) / 3.0)  # 3 is a correlation of 0.95; a larger one makes W singular
+        shear = jnp.zeros((h.shape[0], dim, dim)).at[:, *np.tril_indices(dim, -1)].set(shear)
+        factor = width[:, :, None] * (jnp.eye(dim)[None] + shear)
+        factor = jnp.where(is_null[:, None, None], jnp.eye(dim)[None], factor)
+        # The prior N(0, I) holds no mean beyond 6: the bound keeps an untrained encoder from leaving it for good.
+        mean = jnp.where(is_null[:, None], 0.0, 6.0 * jnp.tanh(self.mean_head(h) / 6.0))
         scales, shifts = zip(*(jnp.split(layer(h), 2, axis=-1) for layer in self.modulation), strict=True)
-        return Context(mean=self.mean_head(h), width=width, scales=scales, shifts=shifts)
+        return Context(mean=mean, factor=factor, scales=scales, shifts=shifts)
 
     def __call__(self, context: Context, u: jax.Array, log_snr: jax.Array) -> jax.Array:
-        features = log_snr_features(log_snr.mean(axis=-1))
-        y = jnp.concatenate([u, features], axis=-1)
+        y = jnp.concatenate([u, log_snr_features(log_snr)], axis=-1)
         for layer, scale, shift in zip(self.layers, context.scales, context.shifts, strict=True):
             y = nn.silu(layer(y) * (1.0 + scale) + shift)
-        return self.output(y)
+        return self.residual_bound * jnp.tanh(self.output(y) / self.residual_bound)
 
     def initialize(self, x: jax.Array, u: jax.Array, log_snr: jax.Array) -> jax.Array:
         """Touch every layer once, so that `init(..., method='initialize')` makes all parameters."""

@@ -1,0 +1,223 @@
+"""Alternating EM: chains that reach exact posteriors, the precision they run by, and what one update changes."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from checks import assert_mean, assert_moments
+
+from diffenc import decoders, em, training
+from diffenc.analytic import FactorAnalysis, Gaussian
+from diffenc.encoder import DiffusionEncoder
+from diffenc.networks import ConditionalDenoiser
+from diffenc.networks.mlp import Context
+
+MODEL = FactorAnalysis(jnp.array([[1.0, 0.2], [-0.5, 0.8], [0.3, -0.6]]), jnp.array([0.1, 0.0, -0.2]), jnp.array(0.6))
+X = jnp.array([[0.9, -1.4, 0.8]])
+DECODER = decoders.make("gaussian", 3)
+ENCODER = DiffusionEncoder(ConditionalDenoiser(latent_dim=2, embed_features=(16,), features=(16,)))
+MEAN, FACTOR = jnp.array([0.3, -0.2]), jnp.array([[0.6, 0.0], [0.2, 0.4]])  # the coordinates that chains run in
+NUM_CHAINS = 3000
+
+
+def decoder_params(model):
+    """The parameters that make DECODER this factor analysis."""
+    dense = {"kernel": model.weight.T, "bias": model.mean}
+    return {"network": {"params": {"Dense_0": dense}}, "log_tau": jnp.log(model.noise_std)}
+
+
+def learned_model(params):
+    """The factor analysis that parameters of DECODER are."""
+    dense = params["network"]["params"]["Dense_0"]
+    return FactorAnalysis(dense["kernel"].T, dense["bias"], jnp.exp(params["log_tau"]))
+
+
+def log_density(gamma):
+    return lambda x, z: decoders.log_joint(DECODER, decoder_params(MODEL), x, z, gamma)
+
+
+@functools.partial(jax.jit, static_argnames=("settings", "num_steps"))
+def run_chains(key, z, state, settings, num_steps):
+    """Chains of independent starts z, all for X, in coordinates that are somewhat off the posterior's."""
+    x, gaussian = jnp.tile(X, (len(z), 1)), (jnp.tile(MEAN, (len(z), 1)), jnp.tile(FACTOR, (len(z), 1, 1)))
+    y = jnp.linalg.solve(FACTOR, (z - MEAN[None]).T).T
+    return em.run_chains(key, log_density(settings.gamma), x, y, gaussian, state, settings, num_steps)
+
+
+@pytest.mark.parametrize("gamma", [1.0, 0.5])
+@pytest.mark.parametrize("kernel", ["mala", "hmc"])
+def test_chains_reach_the_posterior_and_their_best_acceptance(kernel, gamma):
+    settings = em.Settings(kernel=kernel, gamma=gamma, step_size=1.0)
+    key_start, key_burn, key_run = jax.random.split(jax.random.key(0), 3)
+    burnt = run_chains(
+        key_burn, jax.random.normal(key_start, (NUM_CHAINS, 2)), em.ChainState.create(settings), settings, 80
+    )
+    chain = run_chains(key_run, burnt.z, burnt.state, settings, 80)
+    mean, cov = MODEL.posterior(X, gamma)
+    assert_moments(chain.z, mean, cov)
+    assert_mean((chain.z - mean) ** 4, 3 * jnp.diag(cov) ** 2)
+    np.testing.assert_allclose(chain.z, MEAN[None] + chain.y @ FACTOR.T, rtol=1e-4, atol=1e-5)
+    gradient = -(chain.z - mean) @ jnp.linalg.inv(cov) @ FACTOR
+    np.testing.assert_allclose(chain.gradient, gradient, rtol=1e-3, atol=1e-3)
+    assert abs(chain.acceptance - em.KERNELS[kernel]) < 0.03
+    assert chain.state.log_step != burnt.state.log_step
+
+
+def test_unadjusted_chains_have_the_law_of_their_recursion():
+    """y <- (1 - h P)(y - m) + m + sqrt(2 h) xi in their coordinates: mean and covariance after n steps, exactly."""
+    settings = em.Settings(kernel="ula", step_size=0.2)
+    key_start, key_run = jax.random.split(jax.random.key(0))
+    start = em.ChainState.create(settings)
+    chain = run_chains(key_run, jax.random.normal(key_start, (NUM_CHAINS, 2)), start, settings, 12)
+    mean, cov = (np.asarray(a, np.float64) for a in MODEL.posterior(X))
+    scale = np.asarray(FACTOR, np.float64)
+    contraction = np.eye(2) - 0.2 * scale.T @ np.linalg.inv(cov) @ scale
+    offset = np.linalg.solve(scale, -mean[0])
+    spread = np.linalg.inv(scale) @ np.linalg.inv(scale).T
+    for _ in range(12):
+        offset, spread = contraction @ offset, contraction @ spread @ contraction.T + 2 * 0.2 * np.eye(2)
+    assert_moments(chain.z, mean + scale @ offset, scale @ spread @ scale.T)
+    assert chain.state.log_step == start.log_step
+
+
+def test_an_unknown_kernel_names_the_known_ones():
+    with pytest.raises(ValueError, match=r"em.kernel is 'nuts'; choose one of \['hmc', 'mala', 'ula'\]"):
+        em.make_kernel(em.Settings(kernel="nuts"))
+
+
+@pytest.mark.parametrize("gamma", [1.0, 0.5])
+def test_dreams_measure_the_precision_of_the_posterior(gamma):
+    z = jax.random.normal(jax.random.key(0), (8000, 2))
+    draw = jax.jit(em.dream_gradient, static_argnums=(1, 4))
+    s = draw(jax.random.key(1), DECODER, decoder_params(MODEL), z, gamma)
+    precision = jnp.linalg.inv(MODEL.posterior(X, gamma)[1])
+    assert_mean(s, 0.0)
+    assert_mean(s[:, :, None] * s[:, None, :], precision - jnp.eye(2))
+
+
+def test_the_gaussian_loss_is_least_at_the_covariance_and_the_mean_of_newton_steps():
+    """Over lower-triangular factors, with E[s s^T] known exactly: the gradient vanishes at C = (I + E s s^T)^-1."""
+    with jax.enable_x64(True):
+        s = jnp.array([[1.5, 0.3], [-1.5, -0.3], [0.4, -2.0], [-0.4, 2.0]])
+        newton = jnp.array([[1.0, 0.0], [2.0, -1.0], [0.5, 0.3], [0.5, -0.1]])
+        cov = jnp.linalg.inv(jnp.eye(2) + s.T @ s / 4)
+
+        def loss(mean, entries):
+            factor = jnp.zeros((2, 2)).at[jnp.tril_indices(2)].set(entries)
+            context = Context(jnp.tile(mean[None], (4, 1)), jnp.tile(factor[None], (4, 1, 1)), (), ())
+            return em.gaussian_loss(context, newton, s).mean()
+
+        best = newton.mean(axis=0), jnp.linalg.cholesky(cov)[jnp.tril_indices(2)]
+        for gradient in jax.jit(jax.grad(loss, argnums=(0, 1)))(*best):
+            np.testing.assert_allclose(gradient, 0.0, atol=1e-12)
+        for argument in (0, 1):
+            assert np.linalg.eigvalsh(jax.jit(jax.hessian(loss, argnums=argument))(*best)).min() > 0
+
+
+def test_a_gradient_beyond_its_trust_region_is_shortened():
+    g = jnp.array([[3.0, 4.0], [30.0, 40.0], [0.0, 0.0]])
+    np.testing.assert_allclose(em.trusted(g)[::2], g[::2])
+    np.testing.assert_allclose(em.trusted(g)[1], 4 * np.sqrt(2) * np.array([0.6, 0.8]), rtol=1e-6)
+
+
+def make_state(optimizer, settings, decoder=DECODER):
+    key_encoder, key_decoder = jax.random.split(jax.random.key(0))
+    params = {"encoder": jax.jit(ENCODER.init)(key_encoder, X), "decoder": decoder.init(key_decoder, 2)}
+    return training.TrainState.create(params, optimizer, em.ChainState.create(settings))
+
+
+def test_an_update_descends_the_gradients_at_its_own_pairs():
+    """With plain descent of rate one, the change of the parameters is the gradient at fixed z: none passes the chain."""
+    settings, optimizer = em.Settings(draws=2), optax.sgd(1.0)
+    state, x = make_state(optimizer, settings), MODEL.sample(jax.random.key(1), 12)[0]
+    new, metrics = jax.jit(em.make_update(ENCODER, DECODER, settings, optimizer))(state, jax.random.key(2), x)
+
+    @jax.jit
+    def by_hand(state):
+        key_chain, key_dream, key_loss = jax.random.split(jax.random.key(2), 3)
+        params = state.params
+        chain = em.e_step(key_chain, ENCODER, DECODER, params, state.chain, x, settings)
+        dream = em.dream_gradient(key_dream, DECODER, params["decoder"], chain.z, settings.gamma)
+        # As numbers, cut off from the parameters they came from.
+        chain, dream = jax.lax.stop_gradient((chain, dream))
+
+        def loss(params):
+            encoder_loss, _ = em.encoder_loss(params["encoder"], key_loss, ENCODER, x, chain, dream, settings)
+            return encoder_loss - DECODER.log_prob(params["decoder"], x, chain.z).mean()
+
+        return chain, jax.grad(loss)(params)
+
+    chain, grads = by_hand(state)
+    expected = jax.tree.map(lambda p, g: p - g, state.params, grads)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), new.params, expected)
+    kernel = grads["encoder"]["params"]["output"]["kernel"]
+    assert np.abs(kernel).max() > 1e-4
+
+    assert new.step == 1
+    assert new.chain.log_step == chain.state.log_step != state.chain.log_step
+    mix = jax.tree.map(lambda old, p: 0.1 * old + 0.9 * p, state.averages, new.params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), new.averages, mix)
+    np.testing.assert_allclose(metrics["acceptance"], chain.acceptance, rtol=1e-5)
+    assert {"encoder_loss", "rate", "neural_entropy", "precision", "decoder_loss", "step_size"} <= metrics.keys()
+    assert all(np.isfinite(value) and value.shape == () for value in metrics.values())
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_null_rows_train_the_null_branch_alone(share):
+    settings = em.Settings(null_probability=share, draws=2)
+    params = jax.jit(ENCODER.init)(jax.random.key(0), X)
+    x = MODEL.sample(jax.random.key(1), 8)[0]
+    z = jax.random.normal(jax.random.key(2), (8, 2))
+    chain = em.Chain(z, z, -z - 1.0, jnp.ones(()), em.ChainState.create(settings))
+    grads, metrics = jax.jit(jax.grad(em.encoder_loss, has_aux=True), static_argnums=(2, 6))(
+        params, jax.random.key(3), ENCODER, x, chain, z, settings
+    )
+    grads = grads["params"]
+    for name in ("mean_head", "width_head", "shear_head"):
+        assert (np.abs(grads[name]["bias"]).max() == 0) == (share == 1)
+    assert np.abs(grads["output"]["bias"]).max() > 0
+    assert np.abs(grads["embed_layers_0"]["kernel"]).max() == 0  # output layers are zero: nothing reaches x yet
+    assert (metrics["precision"] == 0) == (metrics["rate"] == 0) == (share == 1)
+
+
+@pytest.mark.parametrize(
+    "reference, target",
+    [("posterior", "mixture"), ("posterior", "pressure"), ("posterior", "denoising"), ("prior", "mixture")],
+)
+def test_the_exact_gaussian_has_its_rate_and_no_loss_where_the_network_holds_none(reference, target):
+    """Pairs from a Gaussian posterior: the encoder that holds it as reference has nothing left to regress."""
+    encoder = DiffusionEncoder(ENCODER.network, reference)
+    params = jax.jit(encoder.init)(jax.random.key(0), X)
+    for name, bias in {"mean_head": [0.7, -1.2], "width_head": [-0.6, -0.2], "shear_head": [0.8]}.items():
+        params["params"][name]["bias"] = jnp.array(bias)
+    context = jax.jit(encoder.embed)(params, X)
+    mean, factor = context.mean, context.factor[0]
+    y = jax.random.normal(jax.random.key(1), (4000, 2))
+    z, cov = mean + y @ factor.T, factor @ factor.T
+    chain = em.Chain(z, y, -y, jnp.ones(()), em.ChainState.create(em.Settings()))
+    loss = jax.jit(em.encoder_loss, static_argnums=(2, 6))
+    settings = em.Settings(target=target, null_probability=0.0)
+    _, metrics = loss(params, jax.random.key(2), encoder, jnp.tile(X, (len(z), 1)), chain, z, settings)
+    assert (metrics["encoder_loss"] < 1e-8) == (reference == "posterior" and target != "denoising")
+    if reference == "posterior":
+        assert metrics["neural_entropy"] == 0.0
+        log_ratio = Gaussian(mean[0], cov).log_prob(z) - decoders.log_prior(z)
+        np.testing.assert_allclose(metrics["rate"], log_ratio.mean(), rtol=1e-4)  # the rate of these very draws
+
+
+def test_the_alternation_raises_the_closed_form_likelihood():
+    settings, optimizer = em.Settings(draws=2), optax.adam(1e-2)
+    x = MODEL.sample(jax.random.key(1), 400)[0]
+    run = training.scan_updates(em.make_update(ENCODER, DECODER, settings, optimizer), lambda key, rows: rows)
+    best = FactorAnalysis.maximum_likelihood(np.asarray(x), 2).log_prob(x).mean()
+    gap = jax.jit(lambda params: best - learned_model(params["decoder"]).log_prob(x).mean())
+    state, rows = make_state(optimizer, settings), np.random.default_rng(0)
+    gaps = [gap(state.params)]
+    for _ in range(4):
+        state, _ = run(state, jax.random.key(2), x, rows.integers(0, 400, (75, 40)))
+        gaps.append(gap(state.params))
+    assert min(gaps) > -1e-4  # nothing is above maximum likelihood
+    assert gaps[1] < 0.5 * gaps[0] and gaps[2] < gaps[1] and max(gaps[3:]) < 0.05
