@@ -59,7 +59,7 @@ def gaussian_rate(context) -> jax.Array:
 def make_vae_update(
     encoder: GaussianEncoder, decoder, optimizer: optax.GradientTransformation, gamma: float, average_decay: float
 ):
-    """One VAE update `(state, key, x) -> (state, metrics)`: the reparameterized gradient of -E log p(x|z) + gamma KL."""
+    """One VAE update `(state, key, x) -> (state, metrics)`, by reparameterized gradients of gamma KL - E log p(x|z)."""
 
     def loss(params, key, x):
         context = encoder.embed(params["encoder"], x)

@@ -67,7 +67,10 @@ class Chain(NamedTuple):
 
 
 def make_kernel(settings: Settings):
-    """(init, step) of one chain: init(log_density, y) -> y_state; step(key, log_density, y_state, size) -> y_state, acceptance."""
+    """(init, step) of one chain.
+
+    init(log_density, y) -> y_state; step(key, log_density, y_state, size) -> (y_state, acceptance).
+    """
     if settings.kernel == "mala":
         mala = blackjax.mala.build_kernel()
 
@@ -97,10 +100,10 @@ def make_kernel(settings: Settings):
     raise ValueError(f"em.kernel is {settings.kernel!r}; choose one of {sorted(KERNELS)}")
 
 
-def run_chains(key: jax.Array, log_density, x, y, gaussian, state: ChainState, settings: Settings, num_steps: int) -> Chain:
-    """num_steps Markov-chain steps from y [batch, d], one chain per example of x, each towards exp(log_density(x_i, z)).
+def run_chains(key: jax.Array, log_density, x, y, gaussian, state: ChainState, settings: Settings, num_steps) -> Chain:
+    """num_steps Markov-chain steps from y [batch, d], one chain each, towards exp(log_density(x_i, z)).
 
-    log_density maps (x [1, D], z [1, d]) to [1]. gaussian = (mean, factor): z = mean + factor y, so that in y the target
+    log_density maps (x [1, D], z [1, d]) to [1]. gaussian = (mean, factor): z = mean + factor y, so in y the target
     is about a standard normal; `mala` and `hmc` adapt one step size to their best acceptance, `ula` (unadjusted) keeps
     it.
     """
@@ -164,21 +167,22 @@ def dream_gradient(key: jax.Array, decoder, params, z: jax.Array, gamma: float) 
 def gaussian_loss(context: Context, newton: jax.Array, dream: jax.Array) -> jax.Array:
     """What fits the Gaussian N(m, C), C = W W^T, per example: least at C = (I + E[s s^T | x])^-1, m = E[z + C g | x].
 
-    1/2 tr[C (I + s s^T)] - 1/2 log det C for W; for m, 1/2 |m - newton|^2 in units of C's diagonal, where newton =
+    1/2 tr[C (I + s s^T)] - 1/2 log det C for W; for m, 1/2 |W^-1 (newton - m)|^2 with W held fixed, where newton =
     z + C grad log q*(z) is one Newton step from the sample towards the mode. The denoiser never moves m or W: two parts
     of a network that can carry the same offset would hand it back and forth.
     """
     log_det = jnp.log(jnp.diagonal(context.factor, axis1=-2, axis2=-1)).sum(axis=-1)
     trace = jnp.sum(context.factor**2, axis=(-2, -1)) + jnp.sum(pull(context.factor, dream) ** 2, axis=-1)
-    variance = jax.lax.stop_gradient(jnp.sum(context.factor**2, axis=-1))
-    return 0.5 * trace - log_det + 0.5 * jnp.sum((context.mean - newton) ** 2 / variance, axis=-1)
+    factor = jax.lax.stop_gradient(context.factor)
+    error = newton - context.mean
+    return 0.5 * trace - log_det + 0.5 * jnp.sum(solve(factor, error) ** 2, axis=-1)
 
 
-def trusted(whitened_gradient: jax.Array) -> jax.Array:
-    """The gradient shortened to 4 sqrt(d): a standard normal's has length sqrt(d), and a Newton step longer than its
+def trusted(whitened_gradient: jax.Array, bound: float) -> jax.Array:
+    """The gradient shortened to bound sqrt(d): a standard normal's has length sqrt(d), and a Newton step longer than its
     trust region would leave the place where its quadratic model holds."""
     norm = jnp.linalg.norm(whitened_gradient, axis=-1, keepdims=True)
-    limit = 4.0 * whitened_gradient.shape[-1] ** 0.5
+    limit = bound * whitened_gradient.shape[-1] ** 0.5
     return whitened_gradient * jnp.minimum(1.0, limit / jnp.maximum(norm, limit))
 
 
@@ -202,7 +206,7 @@ def encoder_loss(encoder_params, key, encoder: DiffusionEncoder, x, chain: Chain
     is_null = jax.random.bernoulli(key_null, settings.null_probability, chain.z.shape[:1])
     context = encoder.embed(encoder_params, x, is_null)
     frozen = jax.lax.stop_gradient(context)
-    gradient = trusted(chain.gradient)
+    gradient = trusted(chain.gradient, 2 * encoder.network.residual_bound)
     fit = gaussian_loss(context, apply(chain.z, frozen.factor, gradient), dream)
     context = context.replace(mean=frozen.mean, factor=frozen.factor)
     if encoder.reference == "posterior":

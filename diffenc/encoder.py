@@ -1,8 +1,9 @@
 """The diffusion encoder q_theta(z|x): a conditional diffusion model in the latent z (arXiv 2605.13399).
 
-The diffusion starts from a *reference*, a Gaussian N(m(x), W(x) W(x)^T) with W lower triangular, and runs in its whitened
-coordinates y = W^-1 (z - m), where it is the variance-preserving process y_t = alpha y + sigma eps with alpha = cos(phi),
-sigma = sin(phi); every variance-preserving process is this one on another clock. The network's output r gives
+The diffusion starts from a *reference*, a Gaussian N(m(x), W(x) W(x)^T) with W lower triangular, and runs in its
+whitened coordinates y = W^-1 (z - m), where it is the variance-preserving process y_t = alpha y + sigma eps with
+alpha = cos(phi), sigma = sin(phi); every variance-preserving process is this one on another clock. The network's output
+r gives
 
     v = -sigma r_theta(y_t, lambda | x)             velocity: dy_t/dphi = v is the probability flow
     e = -(alpha/sigma) v = alpha r                  entropy matching: what the network adds to the reference

@@ -1,7 +1,7 @@
 """The training loop that can be stopped anywhere: dispatch, log, save, resume.
 
-A run is a function of its config alone. State moves in dispatches of a fixed number of updates; checkpoints, metrics and
-signals act between dispatches, so a run that was killed repeats the arithmetic of one that was not, bit for bit.
+A run is a function of its config alone. State moves in dispatches of a fixed number of updates; checkpoints, metrics
+and signals act between dispatches, so a run that was killed repeats the arithmetic of one that was not, bit for bit.
 """
 
 import contextlib
@@ -96,7 +96,9 @@ def _check_finite(metrics: Metrics, step: int, last_saved: int | None, workdir) 
     }
     if bad:
         name, offset = min(bad.items(), key=lambda item: item[1])
-        kept = f"the checkpoint of update {last_saved} is kept" if last_saved is not None else "no checkpoint exists yet"
+        kept = (
+            f"the checkpoint of update {last_saved} is kept" if last_saved is not None else "no checkpoint exists yet"
+        )
         raise NonFiniteLoss(
             f"{name} is {metrics[name].ravel()[offset]} at update {step + offset + 1} ({kept} in {workdir}): "
             "lower learning_rate, or look for extreme values in the data"

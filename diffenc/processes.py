@@ -8,6 +8,7 @@ keep float32's digits at both ends; what is truly infinite there (log_snr at sig
 """
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import jax
@@ -29,7 +30,7 @@ def expand(t: jax.Array, x: jax.Array) -> jax.Array:
     return t.reshape(t.shape + (1,) * (x.ndim - 1))
 
 
-class Process:
+class Process(ABC):
     """A linear process. A subclass gives alpha, sigma, drift, diffusion, log_snr, time and equilibrium_std."""
 
     @property
@@ -37,33 +38,33 @@ class Process:
         """kappa, the unit of sigma against alpha: the width of the equilibrium where that is fixed, else one."""
         return 1.0
 
+    @abstractmethod
     def alpha(self, t):
         """Signal coefficient alpha_t."""
-        raise NotImplementedError
 
+    @abstractmethod
     def sigma(self, t):
         """Noise standard deviation sigma_t."""
-        raise NotImplementedError
 
+    @abstractmethod
     def drift(self, t):
         """f(t) = d log(alpha)/dt, the coefficient of x."""
-        raise NotImplementedError
 
+    @abstractmethod
     def diffusion(self, t):
         """g(t), g^2 = d(sigma^2)/dt - 2 f sigma^2."""
-        raise NotImplementedError
 
+    @abstractmethod
     def log_snr(self, t):
         """log(alpha^2 / sigma^2), which falls with t."""
-        raise NotImplementedError
 
+    @abstractmethod
     def time(self, log_snr):
         """t at which the log signal-to-noise ratio is `log_snr`: the inverse of `log_snr`, in closed form."""
-        raise NotImplementedError
 
+    @abstractmethod
     def equilibrium_std(self, t):
         """Standard deviation of the quasi-invariant density p_eq = N(0, std^2 I), std^2 = -g^2 / (2 f)."""
-        raise NotImplementedError
 
     def equilibrium_score(self, x, t):
         """grad log p_eq = 2 f x / g^2 = -x / std^2. x: [batch, ...], t: scalar or [batch]; returns the shape of x."""
@@ -94,9 +95,9 @@ class FixedWidth(Process):
     A subclass gives decay, rate and, unless it gives `time`, time_at_decay; then f = -rate/2 and g^2 = kappa^2 rate.
     """
 
+    @abstractmethod
     def decay(self, t):
         """-2 log(alpha_t), the integral of beta. `rate` is its derivative beta(t), `time_at_decay` its inverse."""
-        raise NotImplementedError
 
     def alpha(self, t):
         return jnp.exp(-0.5 * self.decay(t))

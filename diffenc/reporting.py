@@ -258,7 +258,7 @@ def label(ax, x: str, y: str, title: str = "", legend: bool = False) -> None:
     """Name both axes (with units), and give the panel its title and legend."""
     ax.set(xlabel=x, ylabel=y, title=title)
     if legend:
-        ax.legend()
+        ax.legend(frameon=False)
 
 
 def band(ax, x, y, stderr, label: str | None = None, **style):

@@ -34,10 +34,10 @@ class TrainState(flax.struct.PyTreeNode):
 
 
 def make_optimizer(
-    learning_rate: float, num_updates: int, warmup: int = 100, clip_norm: float | None = None
+    learning_rate: float, num_updates: int, warmup: int = 1000, clip_norm: float | None = None
 ) -> optax.GradientTransformation:
     """Adam with a linear warm-up and a cosine descent to zero; gradients clipped to a global norm if asked."""
-    schedule = optax.warmup_cosine_decay_schedule(0.0, learning_rate, min(warmup, num_updates // 10), num_updates)
+    schedule = optax.warmup_cosine_decay_schedule(0.0, learning_rate, min(warmup, num_updates // 2), num_updates)
     adam = optax.adam(schedule)
     return adam if clip_norm is None else optax.chain(optax.clip_by_global_norm(clip_norm), adam)
 

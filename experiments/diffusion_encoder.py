@@ -36,7 +36,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     parallel.check_batch(config.batch_size, mesh)
 
     dataset, truth = load_data(config)
-    systems = make_systems(config, dataset, truth)
+    systems = make_systems(config, dataset)
     advance = make_advance(config, mesh, dataset, systems)
     state = parallel.replicate(mesh, {name: system.state for name, system in systems.items()})
     held_out = observe(config, dataset, dataset.test)
@@ -61,12 +61,20 @@ def run(config: ConfigDict, workdir: Path) -> None:
     print(f"figures: {workdir / 'figures'}")
 
 
-# ------------------------------------------------------------------------------------------------------- data and models
+# ------------------------------------------------------------------------------------------------------ data and models
 
 
 def check(config: ConfigDict) -> None:
     """Raises InputError for settings that no run could use."""
-    positive = ("batch_size", "num_updates", "updates_per_dispatch", "save_every", "learning_rate", "em.gamma", "em.draws")
+    positive = (
+        "batch_size",
+        "num_updates",
+        "updates_per_dispatch",
+        "save_every",
+        "learning_rate",
+        "em.gamma",
+        "em.draws",
+    )
     command_line.check_positive(config, *positive, "model.latent_dim", "em.sampler_steps", "em.step_size")
     command_line.check_positive(config, "eval.num_samples", "eval.sampler_steps", "eval.batch_size")
     command_line.check_choice("em.kernel", config.em.kernel, em.KERNELS)
@@ -109,7 +117,7 @@ def load_data(config: ConfigDict) -> tuple[data.Dataset, Truth | None]:
 
 
 def prepare(config: ConfigDict, dataset: data.Dataset):
-    """(key, rows [batch, ...]) -> x [batch, D]: fresh bits for a Bernoulli decoder, numbers in [0, 1] or as they are."""
+    """(key, rows [batch, ...]) -> x [batch, D]: fresh bits for a Bernoulli decoder, else x / max_value."""
     if config.model.decoder == "bernoulli":
         return functools.partial(data.binarize, max_value=dataset.max_value)
     return lambda key, rows: data.flatten(rows) / (dataset.max_value or 1.0)
@@ -130,12 +138,14 @@ class System:
         self.state = training.TrainState.create(params, optimizer, chain)
 
 
-def make_systems(config: ConfigDict, dataset: data.Dataset, truth) -> dict[str, System]:
-    """The diffusion encoder and, unless config.baseline is False, a VAE; both decoders start from the same parameters."""
+def make_systems(config: ConfigDict, dataset: data.Dataset) -> dict[str, System]:
+    """The diffusion encoder and, unless config.baseline is False, a VAE; both decoders start from the same values."""
     model, data_dim = config.model, int(np.prod(dataset.example_shape))
     decoder = decoders.make(model.decoder, data_dim, tuple(model.decoder_features), model.activation)
     key_encoder, key_decoder = jax.random.split(jax.random.key(config.seed))
-    optimizer = training.make_optimizer(config.learning_rate, config.num_updates, clip_norm=config.clip_norm or None)
+    optimizer = training.make_optimizer(
+        config.learning_rate, config.num_updates, config.warmup, config.clip_norm or None
+    )
     x = jnp.zeros((1, data_dim))
 
     def initial(encoder):
@@ -155,7 +165,7 @@ def make_systems(config: ConfigDict, dataset: data.Dataset, truth) -> dict[str, 
     return systems
 
 
-# -------------------------------------------------------------------------------------------------------------- training
+# ------------------------------------------------------------------------------------------------------------- training
 
 
 def make_advance(config: ConfigDict, mesh, dataset: data.Dataset, systems: dict[str, System]):
@@ -183,8 +193,11 @@ def make_advance(config: ConfigDict, mesh, dataset: data.Dataset, systems: dict[
 
 def headline(metrics: dict[str, float]) -> str:
     """The text beside the progress bar: reconstruction losses and rate, in nats."""
-    parts = [f"{name.replace('_', ' ')} {metrics[f'{name}.decoder_loss']:.2f}" for name in ("diffusion_encoder", "vae")
-             if f"{name}.decoder_loss" in metrics]
+    parts = [
+        f"{name.replace('_', ' ')} {metrics[f'{name}.decoder_loss']:.2f}"
+        for name in ("diffusion_encoder", "vae")
+        if f"{name}.decoder_loss" in metrics
+    ]
     return "nats: " + ", ".join(parts) + f", rate {metrics['diffusion_encoder.rate']:.1f}"
 
 
@@ -202,7 +215,9 @@ def monitor(config, systems, held_out, truth, state, step) -> dict[str, float]:
         )
         terms = map_examples(
             lambda key, x, fn=fn, name=name: fn(key, state[name].averages, x),
-            jax.random.key(step), held_out, config.eval.batch_size,
+            jax.random.key(step),
+            held_out,
+            config.eval.batch_size,
         )
         for quantity in ("neg_elbo", "rate", "distortion"):
             scalars[f"{name}.held_out_{quantity}"] = Estimate.of(getattr(terms, quantity)).mean
@@ -212,7 +227,7 @@ def monitor(config, systems, held_out, truth, state, step) -> dict[str, float]:
     return scalars
 
 
-# ------------------------------------------------------------------------------------------------------- held-out numbers
+# ----------------------------------------------------------------------------------------------------- held-out numbers
 
 
 def evaluate(config, systems, state, held_out, truth) -> tuple[list[Result], dict]:
@@ -224,10 +239,15 @@ def evaluate(config, systems, state, held_out, truth) -> tuple[list[Result], dic
         key = jax.random.fold_in(jax.random.key(config.seed + 3), index)
         key_terms, key_own, key_chain, key_prior, key_learned = jax.random.split(key, 5)
         fn = functools.partial(
-            likelihood_terms, encoder=system.encoder, decoder=system.decoder,
-            num_samples=settings.num_samples, sampler_steps=settings.sampler_steps,
+            likelihood_terms,
+            encoder=system.encoder,
+            decoder=system.decoder,
+            num_samples=settings.num_samples,
+            sampler_steps=settings.sampler_steps,
         )
-        terms = map_examples(lambda key, x, fn=fn, params=params: fn(key, params, x), key_terms, held_out, settings.batch_size)
+        terms = map_examples(
+            lambda key, x, fn=fn, params=params: fn(key, params, x), key_terms, held_out, settings.batch_size
+        )
         for quantity in ("neg_elbo", "nll", "rate", "distortion", "ess"):
             estimate = Estimate.of(getattr(terms, quantity))
             unit = "samples" if quantity == "ess" else "nats"
@@ -276,7 +296,14 @@ def corrected_samples(system, params, config, key, x):
         return decoders.log_joint(system.decoder, params["decoder"], x, z, settings.gamma)
 
     chain = em.run_chains(
-        key_chain, log_density, x, y, (mean, factor), em.ChainState.create(settings), settings, config.eval.langevin_steps
+        key_chain,
+        log_density,
+        x,
+        y,
+        (mean, factor),
+        em.ChainState.create(settings),
+        settings,
+        config.eval.langevin_steps,
     )
     return chain.z
 
@@ -303,18 +330,23 @@ def factor_analysis_results(config, name, system, params, held_out, truth) -> li
 
 
 def update_times(metrics: list[dict]) -> list[Result]:
-    """Milliseconds per update of each system, the median over dispatches after the first, and their ratio."""
+    """Milliseconds per update of each system and their ratio: medians over dispatches after the first."""
     times = {}
     for name in ("diffusion_encoder", "vae"):
         values = [line[f"{name}.ms_per_update"] for line in metrics if f"{name}.ms_per_update" in line][1:]
         if len(values) >= 2:
-            spread = 1.25 * np.std(values, ddof=1) / np.sqrt(len(values))
-            times[name] = Result(f"{name}.update_time", float(np.median(values)), float(spread), "ms")
-    results = list(times.values())
+            times[name] = np.array(values)
+    results = [Result(f"{name}.update_time", *median(values), "ms") for name, values in times.items()]
     if len(times) == 2:
-        ratio = times["diffusion_encoder"].value / times["vae"].value
-        results.append(Result("diffusion_encoder.update_time_ratio", ratio, None, "VAE updates"))
+        ratio = median(times["diffusion_encoder"] / times["vae"])
+        results.append(Result("diffusion_encoder.update_time_ratio", *ratio, "VAE updates"))
     return results
+
+
+def median(values: np.ndarray) -> tuple[float, float]:
+    """The median and its standard error, from the quartiles: dispatches that another process delayed do not count."""
+    low, middle, high = np.percentile(values, (25, 50, 75))
+    return float(middle), float(1.25 * (high - low) / 1.35 / np.sqrt(len(values)))
 
 
 if __name__ == "__main__":

@@ -97,29 +97,34 @@ def latent_map(workdir, dataset, held_out, arrays):
 
 
 def training_curves(workdir, metrics, with_vae):
-    """Losses over training, the VAE's beside; then what the E-step and the encoder did."""
-    fig, axes = reporting.figure(1, 3)
+    """Losses over training, the VAE's beside; then what the encoder learned and how the chains did."""
+    fig, axes = reporting.figure(2, 2, width=3.8, height=2.7)
+    losses, bounds, encoder, chains = axes.ravel()
     for index, (name, label) in enumerate(NAMES.items()):
         if name == "vae" and not with_vae:
             continue
         color = reporting.PALETTE[index]
-        axes[0, 0].plot(*series(metrics, f"{name}.decoder_loss"), color=color, label=label)
-        axes[0, 1].plot(*series(metrics, f"{name}.held_out_neg_elbo"), "o-", markersize=3, color=color, label=label)
-    reporting.label(axes[0, 0], "update", "training -log p(x|z) [nats]", legend=True)
-    reporting.label(axes[0, 1], "update", "held-out -ELBO [nats]", legend=True)
-    for ax in axes[0, :2]:
-        values = np.concatenate([line.get_ydata()[len(line.get_ydata()) // 20 :] for line in ax.lines])
+        losses.plot(*series(metrics, f"{name}.decoder_loss"), color=color, label=label)
+        bounds.plot(*series(metrics, f"{name}.held_out_neg_elbo"), "o-", markersize=3, color=color, label=label)
+    reporting.label(losses, "update", "training -log p(x|z) [nats]", legend=True)
+    reporting.label(bounds, "update", "held-out -ELBO [nats]", legend=True)
+    for ax in (losses, bounds):  # the first points would hide all others
+        values = np.concatenate([line.get_ydata()[len(line.get_ydata()) // 20 + 1 :] for line in ax.lines])
         if values.size:
-            low, high = values.min(), np.percentile(values, 97)
+            low, high = values.min(), np.percentile(values, 95)
             ax.set_ylim(low - 0.05 * (high - low), high + 0.1 * (high - low))
-    steps, loss = series(metrics, "diffusion_encoder.encoder_loss")
-    axes[0, 2].plot(steps, loss, label="encoder loss [nats]")
-    axes[0, 2].plot(*series(metrics, "diffusion_encoder.rate"), label="rate [nats]")
-    axes[0, 2].plot(*series(metrics, "diffusion_encoder.neural_entropy"), label="of it in the denoiser [nats]")
-    axes[0, 2].plot(*series(metrics, "diffusion_encoder.precision"), label="posterior precision")
-    axes[0, 2].plot(*series(metrics, "diffusion_encoder.acceptance"), label="acceptance")
-    axes[0, 2].set_yscale("log")
-    reporting.label(axes[0, 2], "update", "E-step and encoder", legend=True)
+    for metric, label in (
+        ("rate", "rate KL(q(z|x) || p(z))"),
+        ("neural_entropy", "of it in the denoiser"),
+        ("encoder_loss", "encoder loss"),
+    ):
+        encoder.plot(*series(metrics, f"diffusion_encoder.{metric}"), label=label)
+    encoder.set_yscale("log")
+    reporting.label(encoder, "update", "diffusion encoder [nats]", legend=True)
+    chains.plot(*series(metrics, "diffusion_encoder.acceptance"), label="acceptance")
+    chains.plot(*series(metrics, "diffusion_encoder.step_size"), label="step size (whitened)")
+    chains.set_ylim(bottom=0)
+    reporting.label(chains, "update", "Langevin chains of the E-step", legend=True)
     reporting.save(fig, workdir, "training")
 
 

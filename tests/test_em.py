@@ -130,7 +130,7 @@ def make_state(optimizer, settings, decoder=DECODER):
 
 
 def test_an_update_descends_the_gradients_at_its_own_pairs():
-    """With plain descent of rate one, the change of the parameters is the gradient at fixed z: none passes the chain."""
+    """With plain descent of rate one the parameters change by the gradient at fixed z: none passes the chain."""
     settings, optimizer = em.Settings(draws=2), optax.sgd(1.0)
     state, x = make_state(optimizer, settings), MODEL.sample(jax.random.key(1), 12)[0]
     new, metrics = jax.jit(em.make_update(ENCODER, DECODER, settings, optimizer))(state, jax.random.key(2), x)

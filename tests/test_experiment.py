@@ -85,7 +85,7 @@ def without_times(results):
     return [result for result in results if "update_time" not in result.name]
 
 
-def check_output(workdir, systems=("diffusion_encoder", "vae")):
+def check_output(workdir, systems=("diffusion_encoder", "vae"), steps=(0, 2, 4), kept=("2", "4")):
     """Every promised file is there and readable, and nothing else is."""
     rows = json.loads((workdir / "results.json").read_text())
     assert all(set(row) == {"name", "value", "stderr", "unit", "truth"} for row in rows)
@@ -95,8 +95,7 @@ def check_output(workdir, systems=("diffusion_encoder", "vae")):
         for quantity in ("neg_elbo", "nll", "rate", "distortion", "ess"):
             row = rows[names.index(f"{system}.{quantity}")]
             assert np.isfinite(row["value"]) and row["stderr"] > 0
-    steps = [line["step"] for line in reporting.read_metrics(workdir)]
-    assert steps == [0, 2, 4]
+    assert [line["step"] for line in reporting.read_metrics(workdir)] == list(steps)
     figures = sorted((workdir / "figures").iterdir())
     assert {"latent_map.png", "rate_distortion.png", "reconstructions.png", "training.png"} <= {f.name for f in figures}
     assert all(figure.read_bytes().startswith(b"\x89PNG") and figure.stat().st_size > 5000 for figure in figures)
@@ -107,7 +106,7 @@ def check_output(workdir, systems=("diffusion_encoder", "vae")):
         "metrics.jsonl",
         "results.json",
     }
-    assert sorted(path.name for path in (workdir / "checkpoints").iterdir()) == ["2", "4"]
+    assert sorted(path.name for path in (workdir / "checkpoints").iterdir()) == list(kept)
 
 
 @pytest.fixture(scope="module")
@@ -143,18 +142,6 @@ def test_another_config_in_the_same_workdir_is_refused_by_name(command, finished
     assert_refused(outcome, "em.gamma: 1.0 in the workdir, 0.5 given", "give another --workdir")
 
 
-def test_factor_analysis_runs_without_a_baseline_on_given_devices(command, tmp_path):
-    given = arguments("factor_analysis", tmp_path / "run", baseline=False, num_devices=2)
-    status, stdout, stderr = command(given)
-    assert status == 0 and stderr == ""
-    check_output(tmp_path / "run", systems=("diffusion_encoder",))
-    results = {result.name: result for result in reporting.read_results(tmp_path / "run")}
-    assert results["diffusion_encoder.ml_gap"].value > 0 and results["diffusion_encoder.ml_gap"].truth == 0
-    assert results["diffusion_encoder.posterior_kl"].value > 0
-    assert not any(name.startswith("vae") for name in results)
-    assert (tmp_path / "run" / "figures" / "ml_gap.png").exists()
-
-
 def test_mnist_runs(command, tmp_path, mnist_dir):
     given = arguments(
         "mnist",
@@ -169,7 +156,7 @@ def test_mnist_runs(command, tmp_path, mnist_dir):
     check_output(tmp_path / "run", systems=("diffusion_encoder",))
 
 
-def test_a_users_file_of_real_vectors_runs(command, tmp_path):
+def test_a_users_file_of_real_vectors_runs_with_one_latent_on_given_devices(command, tmp_path):
     np.save(tmp_path / "mine.npy", np.random.default_rng(0).normal(size=(150, 5)))
     given = arguments(
         "digits",
@@ -179,6 +166,8 @@ def test_a_users_file_of_real_vectors_runs(command, tmp_path):
         data__path=tmp_path / "mine.npy",
         model__decoder="gaussian",
         model__decoder_features=(8,),
+        model__latent_dim=1,
+        num_devices=2,
         evaluate_every=0,
     )
     status, stdout, stderr = command(given)
@@ -186,13 +175,7 @@ def test_a_users_file_of_real_vectors_runs(command, tmp_path):
     assert "file: held-out results" in stdout
 
 
-def test_a_latent_of_one_dimension_runs(command, tmp_path):
-    given = arguments("factor_analysis", tmp_path / "run", baseline=False, model__latent_dim=1, evaluate_every=0)
-    status, _, stderr = command(given)
-    assert status == 0 and stderr == ""
-
-
-def test_a_killed_run_ends_as_one_that_was_not(command, tmp_path):
+def test_factor_analysis_runs_and_a_killed_run_of_it_ends_as_one_that_was_not(command, tmp_path):
     """kill -9 of a process in the middle, then the same command: state and results equal bit for bit."""
     longer = dict(baseline=False, num_updates=300, save_every=20, evaluate_every=100, num_devices=1)
     straight, killed = (arguments("factor_analysis", tmp_path / name, **longer) for name in ("straight", "killed"))
@@ -211,7 +194,8 @@ def test_a_killed_run_ends_as_one_that_was_not(command, tmp_path):
 
     status, stdout, _ = command(killed)
     assert status == 0 and "continuing from update" in stdout
-    assert command(straight)[0] == 0
+    status, _, stderr = command(straight)
+    assert status == 0 and stderr == ""
     ends = []
     for name in ("straight", "killed"):
         config = command_line._load(str(CONFIGS / "factor_analysis.py"))
@@ -228,6 +212,13 @@ def test_a_killed_run_ends_as_one_that_was_not(command, tmp_path):
     lines = [reporting.read_metrics(tmp_path / name) for name in ("straight", "killed")]
     timeless = [[{key: line[key] for key in line if "ms_per" not in key} for line in log] for log in lines]
     assert timeless[0] == timeless[1]
+
+    check_output(tmp_path / "straight", ("diffusion_encoder",), range(0, 301, 2), ("280", "300"))
+    named = {result.name: result for result in results[0]}
+    assert named["diffusion_encoder.ml_gap"].value > 0 and named["diffusion_encoder.ml_gap"].truth == 0
+    assert named["diffusion_encoder.posterior_kl"].value > 0
+    assert not any(name.startswith("vae") for name in named)
+    assert (tmp_path / "straight" / "figures" / "ml_gap.png").exists()
 
 
 def test_the_module_itself_says_what_is_wrong_in_one_line(tmp_path):

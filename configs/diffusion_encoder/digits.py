@@ -1,6 +1,6 @@
 """The demo: a diffusion encoder and a VAE on scikit-learn's 8x8 digits, binarized anew at every visit.
 
-    python -m experiments.diffusion_encoder --config=configs/diffusion_encoder/digits.py --workdir=runs/demo
+python -m experiments.diffusion_encoder --config=configs/diffusion_encoder/digits.py --workdir=runs/demo
 """
 
 from ml_collections import ConfigDict
@@ -20,7 +20,7 @@ def get_config() -> ConfigDict:
                 embed_features=(256, 256),  # what the encoder (and the VAE's) sees of x
                 features=(128, 128),  # of the denoiser, at every noise level
                 reference="posterior",  # where the diffusion starts: a learned Gaussian; or prior, N(0, I)
-                residual_bound=10.0,  # of the denoiser's output; 100 with reference="prior"
+                residual_bound=5.0,  # of the denoiser's output; 100 with reference="prior"
             ),
             em=dict(
                 kernel="mala",  # or ula, hmc
@@ -38,6 +38,7 @@ def get_config() -> ConfigDict:
             num_updates=6000,
             batch_size=128,
             learning_rate=2e-3,
+            warmup=1000,  # updates in which E-step and decoder find each other; without it they can run away
             clip_norm=50.0,  # 0: do not clip
             updates_per_dispatch=100,
             save_every=1000,

@@ -1,6 +1,6 @@
 """The exact test: data from x = W z + mu + tau noise (D = 10, d = 2, N = 2,000, tau = 0.5) and a linear decoder.
 
-    python -m experiments.diffusion_encoder --config=configs/diffusion_encoder/factor_analysis.py --workdir=runs/factor_analysis
+    python -m experiments.diffusion_encoder --config=configs/diffusion_encoder/factor_analysis.py --workdir=runs/fa
 
 Maximum likelihood and posterior are known in closed form; the alternation must reach both.
 """

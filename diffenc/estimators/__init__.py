@@ -23,7 +23,7 @@ class Estimate(NamedTuple):
 def map_examples(fn, key, x, batch_size: int):
     """Apply fn(key, x_batch) -> pytree of [batch, ...] to all of x [n, ...] in bounded memory, each example once.
 
-    The last batch is padded to full size (one compilation) and cut back. Returns numpy arrays [n, ...].
+    The last batch is filled up with its last example (one compilation) and cut back. Returns numpy arrays [n, ...].
     """
     import jax
 
@@ -33,5 +33,5 @@ def map_examples(fn, key, x, batch_size: int):
     for index, start in enumerate(range(0, n, batch_size)):
         rows = np.minimum(np.arange(start, start + batch_size), n - 1)
         part = fn(jax.random.fold_in(key, index), x[rows])
-        parts.append(jax.tree.map(lambda a, k=min(batch_size, n - start): np.asarray(a)[:k], part))
-    return jax.tree.map(lambda *a: np.concatenate(a), *parts)
+        parts.append(jax.tree.map(np.asarray, part))
+    return jax.tree.map(lambda *a: np.concatenate(a)[:n], *parts)

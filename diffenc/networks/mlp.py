@@ -51,7 +51,7 @@ class ConditionalDenoiser(nn.Module):
     latent_dim: int
     embed_features: Sequence[int] = (512, 512)
     features: Sequence[int] = (256, 256)
-    residual_bound: float = 10.0
+    residual_bound: float = 5.0
 
     def setup(self):
         self.embed_layers = [nn.Dense(width) for width in self.embed_features]
@@ -71,13 +71,14 @@ class ConditionalDenoiser(nn.Module):
             h = nn.silu(layer(h))
         h = jnp.where(is_null[:, None], self.null_token[None, :], h)
         dim = self.latent_dim
-        width = jnp.exp(jnp.clip(self.width_head(h), -7.0, 1.0))
-        shear = 3.0 * jnp.tanh(self.shear_head(h) / 3.0)  # 3 is a correlation of 0.95; a larger one makes W singular
+        log_width = self.width_head(h)  # a posterior is seldom wider than its prior
+        width = jnp.exp(jnp.where(log_width > 0, bounded(log_width, 0.5), bounded(log_width, 7.0)))
+        shear = bounded(self.shear_head(h), 3.0)  # 3 is a correlation of 0.95; a larger one makes W singular
         shear = jnp.zeros((h.shape[0], dim, dim)).at[:, *np.tril_indices(dim, -1)].set(shear)
         factor = width[:, :, None] * (jnp.eye(dim)[None] + shear)
         factor = jnp.where(is_null[:, None, None], jnp.eye(dim)[None], factor)
         # The prior N(0, I) holds no mean beyond 6: the bound keeps an untrained encoder from leaving it for good.
-        mean = jnp.where(is_null[:, None], 0.0, 6.0 * jnp.tanh(self.mean_head(h) / 6.0))
+        mean = jnp.where(is_null[:, None], 0.0, bounded(self.mean_head(h), 6.0))
         scales, shifts = zip(*(jnp.split(layer(h), 2, axis=-1) for layer in self.modulation), strict=True)
         return Context(mean=mean, factor=factor, scales=scales, shifts=shifts)
 
@@ -85,8 +86,13 @@ class ConditionalDenoiser(nn.Module):
         y = jnp.concatenate([u, log_snr_features(log_snr)], axis=-1)
         for layer, scale, shift in zip(self.layers, context.scales, context.shifts, strict=True):
             y = nn.silu(layer(y) * (1.0 + scale) + shift)
-        return self.residual_bound * jnp.tanh(self.output(y) / self.residual_bound)
+        return bounded(self.output(y), self.residual_bound)
 
     def initialize(self, x: jax.Array, u: jax.Array, log_snr: jax.Array) -> jax.Array:
         """Touch every layer once, so that `init(..., method='initialize')` makes all parameters."""
         return self(self.embed(x, jnp.zeros(x.shape[0], bool)), u, log_snr)
+
+
+def bounded(a: jax.Array, bound: float) -> jax.Array:
+    """a squeezed into (-bound, bound), the identity near 0; its slope falls slowly, so nothing gets stuck at the edge."""
+    return a / jnp.sqrt(1.0 + (a / bound) ** 2)
