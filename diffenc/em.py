@@ -179,8 +179,8 @@ def gaussian_loss(context: Context, newton: jax.Array, dream: jax.Array) -> jax.
 
 
 def trusted(whitened_gradient: jax.Array, bound: float) -> jax.Array:
-    """The gradient shortened to bound sqrt(d): a standard normal's has length sqrt(d), and a Newton step longer than its
-    trust region would leave the place where its quadratic model holds."""
+    """The gradient shortened to length bound sqrt(d): a standard normal's is about sqrt(d), and a longer Newton step
+    would leave the place where its quadratic model holds."""
     norm = jnp.linalg.norm(whitened_gradient, axis=-1, keepdims=True)
     limit = bound * whitened_gradient.shape[-1] ** 0.5
     return whitened_gradient * jnp.minimum(1.0, limit / jnp.maximum(norm, limit))

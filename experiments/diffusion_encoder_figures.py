@@ -54,7 +54,8 @@ def samples(workdir, dataset, arrays, count=64):
     panels.append(("diffusion encoder,\nlearned prior q(z)", arrays["diffusion_encoder"]["learned"]))
     if "vae" in arrays:
         panels.append(("VAE,\nprior N(0, I)", arrays["vae"]["prior"]))
-    fig, axes = reporting.figure(1, len(panels), width=2.6, height=2.9)
+    fig, axes = reporting.figure(1, len(panels), width=2.6, height=3.1)
+    fig.get_layout_engine().set(rect=(0, 0, 1, 0.87))  # axes without frame do not reserve room for their titles
     for ax, (title, images) in zip(axes[0], panels, strict=True):
         reporting.image_grid(ax, as_images(images[:count], dataset), columns=8, max_value=1.0)
         ax.set_title(title, fontsize=9)
@@ -143,12 +144,13 @@ def rate_distortion(workdir, metrics, arrays):
         low, high = distortion.min(), np.percentile(distortion, 90)
         ax.set_ylim(low - 0.08 * (high - low) - 1, high + 0.3 * (high - low) + 1)
         grid = np.linspace(*ax.get_xlim(), 2)
-        best = (rate + distortion).min()
-        for offset in range(0, 60, 5):
+        best, spread = (rate + distortion).min(), high - low + np.ptp(rate)
+        step = next(step for step in (1, 2, 5, 10, 20, 50, np.inf) if spread <= 8 * step)
+        for offset in step * np.arange(12) if np.isfinite(step) else ():
             ax.plot(grid, best + offset - grid, color="black", linewidth=0.4, alpha=0.4, zorder=0)
         ax.set_xlim(grid[0], grid[1])
-    reporting.label(ax, "rate KL(q(z|x) || p(z)) [nats]", "distortion -log p(x|z) [nats]", legend=True)
-    ax.set_title("Held out, over training; thin lines: equal -ELBO, 5 nats apart", fontsize=8)
+        ax.set_title(f"Held out, over training; thin lines: equal -ELBO, {step} nats apart", fontsize=8)
+    reporting.label(ax, "rate KL(q(z|x) || p(z)) [nats]", "distortion -log p(x|z) [nats]", ax.get_title(), legend=True)
     reporting.save(fig, workdir, "rate_distortion")
 
 

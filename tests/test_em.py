@@ -119,8 +119,8 @@ def test_the_gaussian_loss_is_least_at_the_covariance_and_the_mean_of_newton_ste
 
 def test_a_gradient_beyond_its_trust_region_is_shortened():
     g = jnp.array([[3.0, 4.0], [30.0, 40.0], [0.0, 0.0]])
-    np.testing.assert_allclose(em.trusted(g)[::2], g[::2])
-    np.testing.assert_allclose(em.trusted(g)[1], 4 * np.sqrt(2) * np.array([0.6, 0.8]), rtol=1e-6)
+    np.testing.assert_allclose(em.trusted(g, 4.0)[::2], g[::2])
+    np.testing.assert_allclose(em.trusted(g, 4.0)[1], 4 * np.sqrt(2) * np.array([0.6, 0.8]), rtol=1e-6)
 
 
 def make_state(optimizer, settings, decoder=DECODER):

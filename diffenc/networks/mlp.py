@@ -94,5 +94,5 @@ class ConditionalDenoiser(nn.Module):
 
 
 def bounded(a: jax.Array, bound: float) -> jax.Array:
-    """a squeezed into (-bound, bound), the identity near 0; its slope falls slowly, so nothing gets stuck at the edge."""
+    """a squeezed into (-bound, bound), the identity near 0; its slope falls slowly, lest anything get stuck."""
     return a / jnp.sqrt(1.0 + (a / bound) ** 2)
