@@ -52,7 +52,7 @@ class ChainState(flax.struct.PyTreeNode):
 
     @classmethod
     def create(cls, settings: Settings) -> "ChainState":
-        return cls(jnp.log(jnp.asarray(settings.step_size)))
+        return cls(jnp.log(jnp.float32(settings.step_size)))
 
 
 class Chain(NamedTuple):

@@ -5,7 +5,6 @@ and signals act between dispatches, so a run that was killed repeats the arithme
 """
 
 import contextlib
-import math
 import signal
 from collections.abc import Callable
 from typing import Any
@@ -125,8 +124,3 @@ class _StopSignals:
     def __exit__(self, *exception):
         for number, handler in self._before.items():
             signal.signal(number, handler)
-
-
-def steps_at(num_updates: int, points: int, updates_per_dispatch: int) -> int:
-    """An interval that divides a run into about `points` parts and is a multiple of updates_per_dispatch."""
-    return max(1, math.ceil(num_updates / points / updates_per_dispatch)) * updates_per_dispatch

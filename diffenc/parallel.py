@@ -61,6 +61,11 @@ def replicate(mesh: Mesh, tree):
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
 
 
+def local(tree):
+    """A replicated tree as seen by this process's first device, for evaluations that wait for no other."""
+    return jax.tree.map(lambda leaf: leaf.addressable_data(0), tree)
+
+
 def shard_batch(mesh: Mesh, array, axis: int = 0) -> jax.Array:
     """A global array split along its batch `axis`, from the rows that this process holds (`local_rows` says which).
 

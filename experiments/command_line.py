@@ -94,8 +94,18 @@ def check_choice(field: str, value: str, choices) -> None:
 def check_positive(config: ConfigDict, *fields: str) -> None:
     """Raises InputError unless every named field is a number above zero."""
     for field in fields:
-        value = config
-        for name in field.split("."):
-            value = value[name]
-        if not value > 0:
-            raise InputError(f"config field {field} is {value}: give a number above 0")
+        if not _value(config, field) > 0:
+            raise InputError(f"config field {field} is {_value(config, field)}: give a number above 0")
+
+
+def check_not_negative(config: ConfigDict, *fields: str) -> None:
+    """Raises InputError where a named field is below zero."""
+    for field in fields:
+        if _value(config, field) < 0:
+            raise InputError(f"config field {field} is {_value(config, field)}: give 0 or more")
+
+
+def _value(config, field):
+    for name in field.split("."):
+        config = config[name]
+    return config

@@ -52,7 +52,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
         headline=headline,
         extras=tuple(config.metrics_extras),
     )
-    results, arrays = evaluate(config, systems, state, held_out, truth)
+    results, arrays = evaluate(config, systems, parallel.local(state), held_out, truth)
     metrics = reporting.read_metrics(workdir)
     results += update_times(metrics)
     diffusion_encoder_figures.draw(workdir, config, dataset, held_out, arrays, metrics)
@@ -77,6 +77,17 @@ def check(config: ConfigDict) -> None:
     )
     command_line.check_positive(config, *positive, "model.latent_dim", "em.sampler_steps", "em.step_size")
     command_line.check_positive(config, "eval.num_samples", "eval.sampler_steps", "eval.batch_size")
+    not_negative = ("seed", "warmup", "clip_norm", "evaluate_every", "em.langevin_steps", "eval.num_examples")
+    command_line.check_not_negative(config, *not_negative, "eval.langevin_steps", "num_devices")
+    for field in ("embed_features", "features"):
+        if not config.model[field] or min(config.model[field]) < 1:
+            raise InputError(
+                f"config field model.{field} is {config.model[field]}: give one width or more, like (256,)"
+            )
+    if config.eval.num_examples == 1:
+        raise InputError("config field eval.num_examples is 1: a standard error needs 2 or more (0 for all)")
+    if not 0 <= config.em.null_probability < 1:
+        raise InputError(f"config field em.null_probability is {config.em.null_probability}: give a number in [0, 1)")
     command_line.check_choice("em.kernel", config.em.kernel, em.KERNELS)
     command_line.check_choice("em.target", config.em.target, em.TARGETS)
     command_line.check_choice("model.reference", config.model.reference, REFERENCES)
@@ -208,7 +219,7 @@ def likelihood_terms(key, params, x, *, encoder, decoder, num_samples, sampler_s
 
 def monitor(config, systems, held_out, truth, state, step) -> dict[str, float]:
     """Held-out terms of both bounds (one draw per example) for the training curves, and the gap of factor analysis."""
-    scalars = {}
+    state, scalars = parallel.local(state), {}
     for name, system in systems.items():
         fn = functools.partial(
             likelihood_terms, encoder=system.encoder, decoder=system.decoder, num_samples=1, sampler_steps=8
@@ -232,7 +243,7 @@ def monitor(config, systems, held_out, truth, state, step) -> dict[str, float]:
 
 def evaluate(config, systems, state, held_out, truth) -> tuple[list[Result], dict]:
     """Results, and the arrays that the figures draw, for every system."""
-    results, arrays = [], {}
+    results, arrays, nlls = [], {}, {}
     settings = config.eval
     for index, (name, system) in enumerate(systems.items()):
         params = state[name].averages
@@ -252,6 +263,8 @@ def evaluate(config, systems, state, held_out, truth) -> tuple[list[Result], dic
             estimate = Estimate.of(getattr(terms, quantity))
             unit = "samples" if quantity == "ess" else "nats"
             results.append(Result(f"{name}.{quantity}", *estimate, unit))
+
+        nlls[name] = terms.nll
 
         own = functools.partial(own_samples, system, params, settings.sampler_steps)
         z_own = map_examples(jax.jit(own), key_own, held_out, settings.batch_size)
@@ -277,6 +290,8 @@ def evaluate(config, systems, state, held_out, truth) -> tuple[list[Result], dic
             arrays[name] |= dict(z_learned=z[:400], learned=mean(z[:400]))
         if truth is not None:
             results += factor_analysis_results(config, name, system, params, held_out, truth)
+    if "vae" in nlls:  # on the same examples, so most of either error cancels
+        results.append(Result("diffusion_encoder.nll_below_vae", *Estimate.of(nlls["vae"] - nlls["diffusion_encoder"])))
     return results, arrays
 
 

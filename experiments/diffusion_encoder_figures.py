@@ -111,8 +111,8 @@ def training_curves(workdir, metrics, with_vae):
     reporting.label(bounds, "update", "held-out -ELBO [nats]", legend=True)
     for ax in (losses, bounds):  # the first points would hide all others
         values = np.concatenate([line.get_ydata()[len(line.get_ydata()) // 20 + 1 :] for line in ax.lines])
-        if values.size:
-            low, high = values.min(), np.percentile(values, 95)
+        low, high = (values.min(), np.percentile(values, 95)) if values.size else (0, 0)
+        if low < high:
             ax.set_ylim(low - 0.05 * (high - low), high + 0.1 * (high - low))
     for metric, label in (
         ("rate", "rate KL(q(z|x) || p(z))"),

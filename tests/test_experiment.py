@@ -200,7 +200,7 @@ def test_factor_analysis_runs_and_a_killed_run_of_it_ends_as_one_that_was_not(co
     for name in ("straight", "killed"):
         config = command_line._load(str(CONFIGS / "factor_analysis.py"))
         config.update_from_flattened_dict(TINY | longer)
-        systems = diffusion_encoder.make_systems(config, *diffusion_encoder.load_data(config))
+        systems = diffusion_encoder.make_systems(config, diffusion_encoder.load_data(config)[0])
         example = parallel.replicate(parallel.data_mesh(1), {key: system.state for key, system in systems.items()})
         with checkpoints.open(tmp_path / name / "checkpoints") as kept:
             step, state = kept.restore(example)

@@ -59,7 +59,8 @@ class ConditionalDenoiser(nn.Module):
         zeros = nn.initializers.zeros
         self.mean_head = nn.Dense(self.latent_dim, kernel_init=zeros)
         self.width_head = nn.Dense(self.latent_dim, kernel_init=zeros)
-        self.shear_head = nn.Dense(self.latent_dim * (self.latent_dim - 1) // 2, kernel_init=zeros)
+        if self.latent_dim > 1:
+            self.shear_head = nn.Dense(self.latent_dim * (self.latent_dim - 1) // 2, kernel_init=zeros)
         self.modulation = [nn.Dense(2 * width) for width in self.features]
         self.layers = [nn.Dense(width) for width in self.features]
         self.output = nn.Dense(self.latent_dim, kernel_init=zeros)
@@ -73,9 +74,10 @@ class ConditionalDenoiser(nn.Module):
         dim = self.latent_dim
         log_width = self.width_head(h)  # a posterior is seldom wider than its prior
         width = jnp.exp(jnp.where(log_width > 0, bounded(log_width, 0.5), bounded(log_width, 7.0)))
-        shear = bounded(self.shear_head(h), 3.0)  # 3 is a correlation of 0.95; a larger one makes W singular
-        shear = jnp.zeros((h.shape[0], dim, dim)).at[:, *np.tril_indices(dim, -1)].set(shear)
-        factor = width[:, :, None] * (jnp.eye(dim)[None] + shear)
+        factor = jnp.broadcast_to(jnp.eye(dim), (h.shape[0], dim, dim))
+        if dim > 1:  # 3 is a correlation of 0.95; a larger one makes W singular
+            factor = factor.at[:, *np.tril_indices(dim, -1)].set(bounded(self.shear_head(h), 3.0))
+        factor = width[:, :, None] * factor
         factor = jnp.where(is_null[:, None, None], jnp.eye(dim)[None], factor)
         # The prior N(0, I) holds no mean beyond 6: the bound keeps an untrained encoder from leaving it for good.
         mean = jnp.where(is_null[:, None], 0.0, bounded(self.mean_head(h), 6.0))
