@@ -50,15 +50,14 @@ def reconstructions(workdir, dataset, held_out, arrays, count=16):
 
 def samples(workdir, dataset, arrays, count=64):
     """Decoded draws from the prior N(0, I) and from the learned prior (the encoder's null branch)."""
-    panels = [("diffusion encoder,\nprior N(0, I)", arrays["diffusion_encoder"]["prior"])]
-    panels.append(("diffusion encoder,\nlearned prior q(z)", arrays["diffusion_encoder"]["learned"]))
+    panels = [("diffusion encoder: prior N(0, I)", arrays["diffusion_encoder"]["prior"])]
+    panels.append(("diffusion encoder: learned prior q(z)", arrays["diffusion_encoder"]["learned"]))
     if "vae" in arrays:
-        panels.append(("VAE,\nprior N(0, I)", arrays["vae"]["prior"]))
-    fig, axes = reporting.figure(1, len(panels), width=2.6, height=3.1)
-    fig.get_layout_engine().set(rect=(0, 0, 1, 0.87))  # axes without frame do not reserve room for their titles
+        panels.append(("VAE: prior N(0, I)", arrays["vae"]["prior"]))
+    fig, axes = reporting.figure(1, len(panels), width=2.6, height=2.8)
     for ax, (title, images) in zip(axes[0], panels, strict=True):
         reporting.image_grid(ax, as_images(images[:count], dataset), columns=8, max_value=1.0)
-        ax.set_title(title, fontsize=9)
+        ax.set_title(title, fontsize=8)
     reporting.save(fig, workdir, "samples")
 
 
@@ -133,7 +132,7 @@ def rate_distortion(workdir, metrics, arrays):
     """The path of each model in the rate-distortion plane over training, held out; lines of equal -ELBO."""
     fig, axes = reporting.figure(width=4.2, height=3.4)
     ax = axes[0, 0]
-    paths = {}
+    paths, title = {}, ""
     for name in NAMES:
         if name in arrays:
             (_, rate), (_, distortion) = (series(metrics, f"{name}.held_out_{q}") for q in ("rate", "distortion"))
@@ -149,8 +148,8 @@ def rate_distortion(workdir, metrics, arrays):
         for offset in step * np.arange(12) if np.isfinite(step) else ():
             ax.plot(grid, best + offset - grid, color="black", linewidth=0.4, alpha=0.4, zorder=0)
         ax.set_xlim(grid[0], grid[1])
-        ax.set_title(f"Held out, over training; thin lines: equal -ELBO, {step} nats apart", fontsize=8)
-    reporting.label(ax, "rate KL(q(z|x) || p(z)) [nats]", "distortion -log p(x|z) [nats]", ax.get_title(), legend=True)
+        title = f"Held out; lines: equal -ELBO, {step} nats apart"
+    reporting.label(ax, "rate KL(q(z|x) || p(z)) [nats]", "distortion -log p(x|z) [nats]", title, legend=True)
     reporting.save(fig, workdir, "rate_distortion")
 
 

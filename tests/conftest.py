@@ -1,5 +1,6 @@
 """Four virtual CPU devices and the strict flags, set before jax is imported; the prepared MNIST where there is one."""
 
+import gc
 import os
 
 flags = os.environ.get("XLA_FLAGS", "")
@@ -15,6 +16,14 @@ import pytest  # noqa: E402
 
 jax.config.update("jax_debug_key_reuse", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _release_compiled_programs():
+    """Forget what a file of tests compiled, so that the suite's memory is that of its largest file."""
+    yield
+    jax.clear_caches()
+    gc.collect()
 
 
 @pytest.fixture(scope="session")
