@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from absl import app, flags
+from absl import logging as absl_logging
 from ml_collections import ConfigDict, config_flags
 
 from diffenc.errors import InputError
@@ -20,6 +21,7 @@ def main(experiment: Callable[[ConfigDict, Path], None]) -> None:
     workdir_flag = flags.DEFINE_string("workdir", None, "Directory for everything the run writes.")
 
     def run(arguments):
+        absl_logging.set_verbosity(absl_logging.WARNING)
         if len(arguments) > 1:
             raise InputError(f"unknown argument {arguments[1]!r}: settings are given as --config.field=value")
         if config_flag.value is None or not workdir_flag.value:

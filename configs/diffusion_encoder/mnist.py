@@ -2,6 +2,28 @@
 
     python -m experiments.diffusion_encoder --config=configs/diffusion_encoder/mnist.py --workdir=runs/mnist \
         --config.data.dir=DIRECTORY_OF_PREPARED_TFDS_DATA
+
+Two CPU cores, five to seven minutes beside other work, seed 0, first 2,000 test images (nats): nll 99.13 +- 0.71 (VAE
+100.55; paired difference 1.42 +- 0.15), -ELBO 104.59 +- 0.79 (VAE 102.82 +- 0.73), rate 14.18 (16.65), -log p(x|z) of own
+samples 90.54, after 100 Langevin steps 81.75: the decoder is better than the VAE's, the encoder lags it by nine nats.
+
+What was varied, 6,000 updates, first 1,000 test images (encoder loss in training / nll / -ELBO):
+
+    reference  target     encoder loss     nll     -ELBO
+    prior      denoising          30.8   103.5     109.0     (prior: with residual_bound=100)
+    prior      pressure            311   104.2     110.7
+    prior      mixture             7.8   103.9     108.4
+    posterior  denoising          31.2   101.7     107.0
+    posterior  mixture             4.1   102.2     106.8
+
+(standard errors of nll and -ELBO 1.1, most of it shared by all). The encoder loss holds the variance of the target, which
+is what the mixture removes; the reference, not the target, is what lowered nll. With reference=posterior the mixture and
+the pressure target are one. Predicted: the mixture is worth two nats of -ELBO; measured: 0.6 and 0.2, within the error.
+
+Without a long warm-up (100 updates instead of 1,000) runs at learning rates of 2e-3 and above often ran away in their first
+250 updates: encoder samples leave the prior, the decoder saturates, and no gradient brings them back. Fitting the width by
+the second moment of the chain's gradient (Stein's identity) does the same more slowly: a lagging encoder has large
+gradients, is told that its posterior is narrow, and takes small steps; the decoder's Fisher information does not lag.
 """
 
 from configs.diffusion_encoder import digits
