@@ -15,7 +15,7 @@ from diffenc.training import TrainState
 class GaussianEncoder:
     """q(z|x) = N(mean(x), diag width(x)^2), the encoder of a VAE (Kingma and Welling, 1312.6114).
 
-    Same interface as `DiffusionEncoder`: embed, sample, sample_and_log_prob, log_prob. num_steps is ignored.
+    Same interface as `DiffusionEncoder`: infer, sample, sample_and_log_prob, log_prob. num_steps is ignored.
     """
 
     network: MLP  # num_outputs = 2 d
@@ -27,9 +27,9 @@ class GaussianEncoder:
     def init(self, key: jax.Array, x: jax.Array):
         return self.network.init(key, x[:1])
 
-    def embed(self, params, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def infer(self, params, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         """(mean, log width), each [batch, d]."""
-        mean, log_width = jnp.split(self.network.apply(params, x), 2, axis=-1)
+        mean, log_width = jnp.split(self.network.apply(params["encoder"], x), 2, axis=-1)
         return mean, jnp.clip(log_width, -8.0, 2.0)
 
     def gaussian(self, context) -> tuple[jax.Array, jax.Array]:
@@ -62,8 +62,8 @@ def make_vae_update(
     """One VAE update `(state, key, x) -> (state, metrics)`, by reparameterized gradients of gamma KL - E log p(x|z)."""
 
     def loss(params, key, x):
-        context = encoder.embed(params["encoder"], x)
-        z = encoder.sample(key, params["encoder"], context)
+        context = encoder.infer(params, x)
+        z = encoder.sample(key, params, context)
         distortion = -decoder.log_prob(params["decoder"], x, z).mean()
         rate = gaussian_rate(context).mean()
         return distortion + gamma * rate, {"decoder_loss": distortion, "rate": rate}

@@ -63,6 +63,21 @@ def load(name: str, data_dir=None, path=None, test_fraction: float = 0.1667, see
     return _load_tfds(name, data_dir, cache_dir)
 
 
+def hold_out(dataset: Dataset, count: int, seed: int) -> Dataset:
+    """`dataset` with `count` random training examples taken out to stand in for its test set: settings are chosen on
+    them, and the test set stays unseen. Raises InputError when fewer than MIN_EXAMPLES would be left to train on."""
+    if not 2 <= count <= len(dataset.train) - MIN_EXAMPLES:
+        raise InputError(
+            f"data.validation is {count} of {len(dataset.train)} training examples: "
+            f"give 2 to {len(dataset.train) - MIN_EXAMPLES}, or 0 for the test set"
+        )
+    order = np.random.default_rng((seed, count)).permutation(len(dataset.train))
+    held, kept = np.sort(order[:count]), np.sort(order[count:])
+    labels = dataset.train_labels
+    parts = (None, None) if labels is None else (labels[kept], labels[held])
+    return Dataset(dataset.name, dataset.train[kept], dataset.train[held], *parts, dataset.max_value)
+
+
 def flatten(rows):
     """[n, ...] -> [n, D], float32."""
     return rows.reshape(rows.shape[0], -1).astype("float32")

@@ -17,13 +17,13 @@ import jax
 import jax.numpy as jnp
 import optax
 from blackjax.mcmc.diffusions import DiffusionState, overdamped_langevin
-from jax.scipy.linalg import solve_triangular
 
 from diffenc import losses
 from diffenc.decoders import log_joint
-from diffenc.encoder import DiffusionEncoder, alpha_sigma, apply
+from diffenc.encoder import DiffusionEncoder, alpha_sigma
 from diffenc.networks.mlp import Context
 from diffenc.training import TrainState
+from diffenc.whitening import apply, pull, solve, trusted
 
 KERNELS = {"mala": 0.57, "hmc": 0.8, "ula": None}  # acceptance each kernel's step is adapted to
 TARGETS = ("denoising", "pressure", "mixture")
@@ -56,10 +56,11 @@ class ChainState(flax.struct.PyTreeNode):
 
 
 class Chain(NamedTuple):
-    """End of a batch of chains: z [batch, d]; in the chain's coordinates z = mean + factor y, y and grad_y log q*(z|x)
-    [batch, d]; mean acceptance; carried state."""
+    """End of a batch of chains: z [batch, d]; in the chain's coordinates z = mean + factor y, mean, y and
+    grad_y log q*(z|x) [batch, d]; mean acceptance; carried state."""
 
     z: jax.Array
+    mean: jax.Array
     y: jax.Array
     gradient: jax.Array
     acceptance: jax.Array
@@ -132,6 +133,7 @@ def run_chains(key: jax.Array, log_density, x, y, gaussian, state: ChainState, s
     (y_states, log_step), acceptances = jax.lax.scan(body, (y_states, state.log_step), jax.random.split(key, num_steps))
     return Chain(
         z=apply(mean, factor, y_states.position),
+        mean=mean,
         y=y_states.position,
         gradient=y_states.logdensity_grad,
         acceptance=acceptances.mean(),
@@ -142,8 +144,8 @@ def run_chains(key: jax.Array, log_density, x, y, gaussian, state: ChainState, s
 def e_step(key, encoder: DiffusionEncoder, decoder, params, state: ChainState, x, settings: Settings, num_steps=None):
     """Posterior samples for x [batch, D]: drawn from the encoder, then corrected; returns a `Chain`."""
     key_sample, key_chain = jax.random.split(key)
-    context = encoder.embed(params["encoder"], x)
-    y = encoder.sample_whitened(key_sample, params["encoder"], context, settings.sampler_steps)
+    context = encoder.infer(params, x)
+    y = encoder.sample_whitened(key_sample, params, context, settings.sampler_steps)
     y = y if encoder.reference == "posterior" else solve(context.factor, y - context.mean)
 
     def log_density(x, z):
@@ -178,25 +180,7 @@ def gaussian_loss(context: Context, newton: jax.Array, dream: jax.Array) -> jax.
     return 0.5 * trace - log_det + 0.5 * jnp.sum(solve(factor, error) ** 2, axis=-1)
 
 
-def trusted(whitened_gradient: jax.Array, bound: float) -> jax.Array:
-    """The gradient shortened to length bound sqrt(d): a standard normal's is about sqrt(d), and a longer Newton step
-    would leave the place where its quadratic model holds."""
-    norm = jnp.linalg.norm(whitened_gradient, axis=-1, keepdims=True)
-    limit = bound * whitened_gradient.shape[-1] ** 0.5
-    return whitened_gradient * jnp.minimum(1.0, limit / jnp.maximum(norm, limit))
-
-
-def solve(factor: jax.Array, vector: jax.Array, lower: bool = True) -> jax.Array:
-    """factor^-1 vector, per example."""
-    return solve_triangular(factor, vector[..., None], lower=lower)[..., 0]
-
-
-def pull(factor: jax.Array, gradient: jax.Array) -> jax.Array:
-    """W^T gradient: a gradient in z as one in y."""
-    return jnp.einsum("bij,bi->bj", factor, gradient)
-
-
-def encoder_loss(encoder_params, key, encoder: DiffusionEncoder, x, chain: Chain, dream, settings: Settings):
+def encoder_loss(encoder_params, decoder_params, key, encoder: DiffusionEncoder, x, chain: Chain, dream, settings):
     """Likelihood-weighted denoising of the E-step's pairs (x, z), and the fit of the Gaussian: (loss, metrics).
 
     Each pair is used at `draws` stratified noise levels; a share `null_probability` of them trains the null branch, by
@@ -204,11 +188,12 @@ def encoder_loss(encoder_params, key, encoder: DiffusionEncoder, x, chain: Chain
     """
     key_null, key_level, key_eps = jax.random.split(key, 3)
     is_null = jax.random.bernoulli(key_null, settings.null_probability, chain.z.shape[:1])
-    context = encoder.embed(encoder_params, x, is_null)
+    params = {"encoder": encoder_params, "decoder": decoder_params}
+    context = encoder.embed(params, x, is_null)
     frozen = jax.lax.stop_gradient(context)
     gradient = trusted(chain.gradient, 2 * encoder.network.residual_bound)
     fit = gaussian_loss(context, apply(chain.z, frozen.factor, gradient), dream)
-    context = context.replace(mean=frozen.mean, factor=frozen.factor)
+    context = context.replace(mean=jnp.where(is_null[:, None], 0.0, chain.mean), factor=frozen.factor)
     if encoder.reference == "posterior":
         y, width = chain.y, jnp.ones_like(chain.y)
     else:
@@ -234,7 +219,7 @@ def encoder_loss(encoder_params, key, encoder: DiffusionEncoder, x, chain: Chain
     }[settings.target]
     c = jnp.where(null[:, None], 0.0, c)
     target = c * losses.pressure_target(y, gradient, sigma_) + (1 - c) * losses.denoising_target(y, eps, alpha_, sigma_)
-    v = encoder.velocity(encoder_params, context, alpha_ * y + sigma_ * eps, log_snr)
+    v = encoder.velocity(params, context, alpha_ * y + sigma_ * eps, log_snr)
     error = losses.weighted_error(v, target, alpha, density)
     entropy = losses.neural_entropy_draw(v, alpha, density)
     # KL(q || prior) = KL(q || reference) + E[log reference - log prior]
@@ -263,7 +248,7 @@ def make_update(encoder: DiffusionEncoder, decoder, settings: Settings, optimize
         dream = dream_gradient(key_dream, decoder, params["decoder"], chain.z, settings.gamma)
 
         encoder_grads, metrics = jax.grad(encoder_loss, has_aux=True)(
-            params["encoder"], key_loss, encoder, x, chain, dream, settings
+            params["encoder"], params["decoder"], key_loss, encoder, x, chain, dream, settings
         )
         decoder_loss, decoder_grads = jax.value_and_grad(lambda p: -decoder.log_prob(p, x, chain.z).mean())(
             params["decoder"]

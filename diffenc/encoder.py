@@ -16,17 +16,26 @@ lets heads of the network fit m and W, so that the network r holds only what is 
   1/2 int dlambda alpha^2 |dv|^2 = 1/2 E |dr|^2, since sigmoid(l) sigmoid(-l) = alpha^2 sigma^2.
 * the decoder-pressure target of r is y + grad_y log posterior(y), which is zero for a posterior equal to the reference.
 
+The encoder may ask the decoder, and no longer depends on what a network can amortize; its density stays exact:
+
+* `newton_steps` > 0: the mean is the head's after as many Newton steps up the log posterior, in the metric W W^T.
+* `pressure`: r = network + gate rho(alpha y_t), rho(y) = y + grad_y log posterior(y). The exact r is E[rho(y_0) | y_t]
+  and alpha y_t is E[y_0 | y_t] under the reference: the lowest order is free (as in diffusion posterior sampling,
+  2209.14687), exact at t = 0 with gate = 1, and the network holds what the fluctuations add.
+
 Shapes: x [batch, D], z and y [batch, d], log_snr [batch]; all information is in nats.
 """
 
 import dataclasses
+import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from diffenc import samplers
-from diffenc.decoders import log_prior
+from diffenc import samplers, whitening
+from diffenc.decoders import log_joint, log_prior
 from diffenc.networks import ConditionalDenoiser
 from diffenc.networks.mlp import Context
 
@@ -40,22 +49,44 @@ def alpha_sigma(log_snr: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 @dataclasses.dataclass(frozen=True)
 class DiffusionEncoder:
-    """q_theta(z|x) as pure functions of params; `context` (from `embed`) holds what depends on x alone."""
+    """q_theta(z|x) as pure functions of params; `context` (from `infer`) holds what depends on x alone.
+
+    `decoder` and `gamma` are those of the posterior that `newton_steps` and `pressure` ask for. params = {"encoder",
+    "decoder"} throughout; the latter may be absent where neither is used.
+    """
 
     network: ConditionalDenoiser
     reference: str = "posterior"
+    newton_steps: int = 0
+    pressure: bool = False
+    decoder: Any = None
+    gamma: float = 1.0
 
     @property
     def latent_dim(self) -> int:
         return self.network.latent_dim
 
     def init(self, key: jax.Array, x: jax.Array):
+        """The parameters of the encoder's network."""
         return self.network.init(key, x[:1], jnp.zeros((1, self.latent_dim)), jnp.zeros(1), method="initialize")
 
+    def log_posterior(self, params, x: jax.Array, z: jax.Array) -> jax.Array:
+        """log q*(z|x) [batch], up to a constant."""
+        return log_joint(self.decoder, params["decoder"], x, z, self.gamma)
+
+    def infer(self, params, x: jax.Array) -> Context:
+        """The context of x: what the network embeds, its mean refined by Newton steps."""
+        context = self.embed(params, x)
+        if self.newton_steps == 0:
+            return context
+        log_density = functools.partial(self.log_posterior, params, context.x)
+        mean = whitening.newton(log_density, context.mean, context.factor, self.newton_steps)
+        return context.replace(mean=mean)
+
     def embed(self, params, x: jax.Array, is_null: jax.Array | None = None) -> Context:
-        """Everything the denoiser needs of x, computed once; is_null [batch] replaces x by the null token."""
+        """What the network makes of x, computed once; is_null [batch] replaces x by the null token."""
         is_null = jnp.zeros(x.shape[0], bool) if is_null is None else is_null
-        return self.network.apply(params, x, is_null, method="embed")
+        return self.network.apply(params["encoder"], x, is_null, method="embed")
 
     def embed_null(self, params, batch: int, data_dim: int) -> Context:
         """The context of 'x unknown': the encoder is then a learned prior, the aggregate posterior q(z)."""
@@ -70,11 +101,11 @@ class DiffusionEncoder:
         """y = W^-1 (z - m)."""
         if self.reference == "prior":
             return z
-        return jax.scipy.linalg.solve_triangular(context.factor, (z - context.mean)[..., None], lower=True)[..., 0]
+        return whitening.solve(context.factor, z - context.mean)
 
     def colour(self, context: Context, y: jax.Array) -> jax.Array:
         """z = m + W y."""
-        return y if self.reference == "prior" else apply(context.mean, context.factor, y)
+        return y if self.reference == "prior" else whitening.apply(context.mean, context.factor, y)
 
     def log_volume(self, context: Context) -> jax.Array:
         """log det dz/dy [batch]."""
@@ -82,14 +113,27 @@ class DiffusionEncoder:
             return jnp.zeros(context.mean.shape[:1])
         return jnp.log(jnp.diagonal(context.factor, axis1=-2, axis2=-1)).sum(axis=-1)
 
+    def residual(self, params, context: Context, y_t: jax.Array, log_snr: jax.Array) -> jax.Array:
+        """r_theta(y_t, lambda | x) [batch, d]."""
+        r, gate = self.network.apply(params["encoder"], context, y_t, log_snr)
+        if not self.pressure:
+            return r
+        y = jnp.sqrt(jax.nn.sigmoid(log_snr))[:, None] * y_t
+
+        def log_density(y):
+            return self.log_posterior(params, context.x, self.colour(context, y)).sum()
+
+        rho = y + jax.grad(log_density)(y)
+        norm = jnp.sum(rho**2, axis=-1) / self.network.residual_bound**2
+        return r + (jnp.where(context.known, gate, 0.0) / jnp.sqrt(1.0 + norm))[:, None] * rho
+
     def velocity(self, params, context: Context, y_t: jax.Array, log_snr: jax.Array) -> jax.Array:
         """v_theta(y_t, lambda | x) [batch, d], the v of `diffenc.parameterization` in the reference's coordinates."""
-        return -jnp.sqrt(jax.nn.sigmoid(-log_snr))[:, None] * self.network.apply(params, context, y_t, log_snr)
+        return -jnp.sqrt(jax.nn.sigmoid(-log_snr))[:, None] * self.residual(params, context, y_t, log_snr)
 
     def score(self, params, context: Context, y_t: jax.Array, log_snr: jax.Array) -> jax.Array:
         """grad log q_t(y_t|x) = -y_t + e, with the entropy-matching output e = -(alpha/sigma) v = alpha r."""
-        alpha = jnp.sqrt(jax.nn.sigmoid(log_snr))[:, None]
-        return -y_t + alpha * self.network.apply(params, context, y_t, log_snr)
+        return -y_t + jnp.sqrt(jax.nn.sigmoid(log_snr))[:, None] * self.residual(params, context, y_t, log_snr)
 
     def _flow(self, params, context: Context):
         """dy/dphi = v(y, phi) for the samplers."""
@@ -125,7 +169,3 @@ class DiffusionEncoder:
         )
         return log_prior(y1) + log_det - self.log_volume(context)
 
-
-def apply(mean: jax.Array, factor: jax.Array, y: jax.Array) -> jax.Array:
-    """mean + factor y, per example."""
-    return mean + jnp.einsum("bij,bj->bi", factor, y)

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from diffenc import analytic, baselines, checkpoints, data, decoders, em, loop, parallel, reporting, training
+from diffenc import analytic, baselines, checkpoints, data, decoders, em, loop, parallel, reporting, training, whitening
 from diffenc.encoder import REFERENCES, DiffusionEncoder
 from diffenc.errors import InputError
 from diffenc.estimators import Estimate, likelihood, map_examples
@@ -77,8 +77,8 @@ def check(config: ConfigDict) -> None:
     )
     command_line.check_positive(config, *positive, "model.latent_dim", "em.sampler_steps", "em.step_size")
     command_line.check_positive(config, "eval.num_samples", "eval.sampler_steps", "eval.batch_size")
-    not_negative = ("seed", "warmup", "clip_norm", "evaluate_every", "em.langevin_steps", "eval.num_examples")
-    command_line.check_not_negative(config, *not_negative, "eval.langevin_steps", "num_devices")
+    not_negative = ("seed", "data.validation", "warmup", "clip_norm", "evaluate_every", "em.langevin_steps", "model.newton_steps")
+    command_line.check_not_negative(config, *not_negative, "eval.num_examples", "eval.langevin_steps", "num_devices")
     for field in ("embed_features", "features"):
         if not config.model[field] or min(config.model[field]) < 1:
             raise InputError(
@@ -116,7 +116,7 @@ def load_data(config: ConfigDict) -> tuple[data.Dataset, Truth | None]:
         )
         if config.model.decoder == "bernoulli" and dataset.max_value is None:
             raise InputError(f"data set {dataset.name!r} is real-valued: set --config.model.decoder=gaussian")
-        return dataset, None
+        return (data.hold_out(dataset, settings.validation, 0) if settings.validation else dataset), None
     dim, latent_dim, count = 10, config.model.latent_dim, 2000
     key_weight, key_mean, key_train, key_test = jax.random.split(jax.random.key(config.seed), 4)
     source = analytic.FactorAnalysis(
@@ -166,7 +166,9 @@ def make_systems(config: ConfigDict, dataset: data.Dataset) -> dict[str, System]
     network = ConditionalDenoiser(
         model.latent_dim, tuple(model.embed_features), tuple(model.features), model.residual_bound
     )
-    encoder = DiffusionEncoder(network, model.reference)
+    encoder = DiffusionEncoder(
+        network, model.reference, model.newton_steps, model.pressure, decoder, config.em.gamma
+    )
     update = em.make_update(encoder, decoder, settings, optimizer)
     systems = {"diffusion_encoder": System(encoder, decoder, initial(encoder), optimizer, update, settings)}
     if config.baseline:
@@ -279,10 +281,10 @@ def evaluate(config, systems, state, held_out, truth) -> tuple[list[Result], dic
         z_prior = jax.random.normal(key_prior, (400, config.model.latent_dim))
         arrays[name] |= dict(z_prior=z_prior, prior=mean(z_prior))
         if name == "diffusion_encoder":
-            context = system.encoder.embed_null(params["encoder"], 4000, held_out.shape[1])
+            context = system.encoder.embed_null(params, 4000, held_out.shape[1])
             z, log_q = jax.jit(
                 lambda key, context, system=system, params=params: system.encoder.sample_and_log_prob(
-                    key, params["encoder"], context, settings.sampler_steps
+                    key, params, context, settings.sampler_steps
                 )
             )(key_learned, context)
             prior_kl = Estimate.of(log_q - decoders.log_prior(z))
@@ -297,14 +299,14 @@ def evaluate(config, systems, state, held_out, truth) -> tuple[list[Result], dic
 
 def own_samples(system, params, sampler_steps, key, x):
     """z ~ q(z|x) [batch, d]."""
-    return system.encoder.sample(key, params["encoder"], system.encoder.embed(params["encoder"], x), sampler_steps)
+    return system.encoder.sample(key, params, system.encoder.infer(params, x), sampler_steps)
 
 
 def corrected_samples(system, params, config, key, x):
     """The encoder's samples after config.eval.langevin_steps steps of MALA towards the posterior."""
     key_sample, key_chain = jax.random.split(key)
-    mean, factor = system.encoder.gaussian(system.encoder.embed(params["encoder"], x))
-    y = em.solve(factor, own_samples(system, params, config.eval.sampler_steps, key_sample, x) - mean)
+    mean, factor = system.encoder.gaussian(system.encoder.infer(params, x))
+    y = whitening.solve(factor, own_samples(system, params, config.eval.sampler_steps, key_sample, x) - mean)
     settings = em.Settings(kernel="mala", gamma=config.em.gamma)
 
     def log_density(x, z):
@@ -335,8 +337,8 @@ def factor_analysis_results(config, name, system, params, held_out, truth) -> li
     gap = Estimate.of(truth.model.log_prob(truth.x) - model.log_prob(truth.x))
 
     def divergence(key, x):
-        context = system.encoder.embed(params["encoder"], x)
-        z, log_q = system.encoder.sample_and_log_prob(key, params["encoder"], context, config.eval.sampler_steps)
+        context = system.encoder.infer(params, x)
+        z, log_q = system.encoder.sample_and_log_prob(key, params, context, config.eval.sampler_steps)
         mean, cov = model.posterior(x, config.em.gamma)
         return log_q - analytic.Gaussian(jnp.zeros_like(mean[0]), cov).log_prob(z - mean)
 

@@ -16,8 +16,8 @@ X = jax.random.normal(jax.random.key(0), (5, 3))
 
 
 def make_context():
-    params = ENCODER.init(jax.random.key(1), X)
-    return params, ENCODER.embed(params, X)
+    params = {"encoder": ENCODER.init(jax.random.key(1), X)}
+    return params, ENCODER.infer(params, X)
 
 
 def test_the_latent_has_half_the_outputs():
@@ -49,8 +49,8 @@ def test_the_density_is_the_gaussian_it_samples():
 
 def test_the_width_is_clipped_where_a_density_would_overflow():
     params, _ = make_context()
-    params["params"]["Dense_1"]["bias"] = jnp.array([0.0, 0.0, 1e4, -1e4])
-    _, log_width = ENCODER.embed(params, X)
+    params["encoder"]["params"]["Dense_1"]["bias"] = jnp.array([0.0, 0.0, 1e4, -1e4])
+    _, log_width = ENCODER.infer(params, X)
     np.testing.assert_array_equal(log_width, np.tile([2.0, -8.0], (5, 1)))
 
 
@@ -63,7 +63,7 @@ def test_an_update_descends_the_bound():
     new, metrics = update(state, jax.random.key(3), x)
 
     def bound(params):
-        mean, log_width = ENCODER.embed(params["encoder"], x)
+        mean, log_width = ENCODER.infer(params, x)
         z = mean + jnp.exp(log_width) * jax.random.normal(jax.random.key(3), mean.shape)
         distortion = -decoder.log_prob(params["decoder"], x, z).mean()
         return distortion + gamma * gaussian_rate((mean, log_width)).mean(), distortion

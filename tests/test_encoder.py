@@ -1,5 +1,6 @@
 """The diffusion encoder: what it knows at the start, exactness for Gaussians, its density and its coordinates."""
 
+import dataclasses
 import functools
 
 import jax
@@ -9,8 +10,8 @@ import pytest
 from checks import assert_mean, assert_moments
 
 from diffenc import losses
-from diffenc.analytic import Gaussian, GaussianMixture
-from diffenc.decoders import log_prior
+from diffenc.analytic import FactorAnalysis, Gaussian, GaussianMixture
+from diffenc.decoders import log_prior, make
 from diffenc.encoder import REFERENCES, DiffusionEncoder, alpha_sigma
 from diffenc.networks import ConditionalDenoiser
 from diffenc.networks.mlp import Context
@@ -21,21 +22,22 @@ NETWORK = ConditionalDenoiser(latent_dim=2, embed_features=(16,), features=(16,)
 ENCODER = DiffusionEncoder(NETWORK)
 DATA_DIM, PROCESS = 3, VPCosine()
 MEAN, FACTOR = np.array([0.7, -1.2]), np.array([[0.5, 0.0], [-0.9, 1.4]])
-embed, velocity, score = (jax.jit(method) for method in (ENCODER.embed, ENCODER.velocity, ENCODER.score))
+embed, residual = jax.jit(ENCODER.embed), jax.jit(ENCODER.residual)
+velocity, score = jax.jit(ENCODER.velocity), jax.jit(ENCODER.score)
 sample, log_prob = (jax.jit(method, static_argnums=3) for method in (ENCODER.sample, ENCODER.log_prob))
 sample_and_log_prob = jax.jit(ENCODER.sample_and_log_prob, static_argnums=3)
 
 
 @functools.cache
 def initial_params():
-    return jax.jit(ENCODER.init)(jax.random.key(0), jnp.zeros((1, DATA_DIM)))
+    return {"encoder": jax.jit(ENCODER.init)(jax.random.key(0), jnp.zeros((1, DATA_DIM)))}
 
 
 def with_layers(params, **layers):
     """The parameters with arrays of some layers replaced: name={"bias": value}."""
-    inner = params["params"]
+    inner = params["encoder"]["params"]
     changed = {name: {**inner[name], **arrays} for name, arrays in layers.items()}
-    return {"params": {**inner, **changed}}
+    return {"encoder": {"params": {**inner, **changed}}}
 
 
 def gaussian_params():
@@ -50,9 +52,9 @@ def random_params(scale=0.3):
     names = ("mean_head", "width_head", "shear_head", "output")
     *keys, key_token = jax.random.split(jax.random.key(7), 5)
     for name, key in zip(names, keys, strict=True):
-        kernels[name] = {"kernel": scale * jax.random.normal(key, params["params"][name]["kernel"].shape)}
+        kernels[name] = {"kernel": scale * jax.random.normal(key, params["encoder"]["params"][name]["kernel"].shape)}
     params = with_layers(params, **kernels)
-    return {"params": {**params["params"], "null_token": jax.random.normal(key_token, (16,))}}
+    return {"encoder": {"params": {**params["encoder"]["params"], "null_token": jax.random.normal(key_token, (16,))}}}
 
 
 def in_double(tree):
@@ -117,7 +119,7 @@ class ExactNetwork:
     def apply(self, params, context, y_t, log_snr):
         t = PROCESS.time(log_snr)
         v = from_score(PROCESS, "v", self.mixture.score(PROCESS, y_t, t), y_t, t)
-        return -v / PROCESS.sigma(t)[:, None]
+        return -v / PROCESS.sigma(t)[:, None], 1.0
 
 
 @pytest.mark.parametrize("reference", REFERENCES)
@@ -129,7 +131,8 @@ def test_an_encoder_with_the_exact_velocity_has_the_exact_law(reference):
         )
         encoder = DiffusionEncoder(ExactNetwork(mixture), reference)
         mean, factor = (np.zeros(2), np.eye(2)) if reference == "prior" else (MEAN, FACTOR)
-        context = Context(jnp.tile(MEAN, (3000, 1)), jnp.tile(FACTOR, (3000, 1, 1)), (), ())
+        x = jnp.zeros((3000, DATA_DIM))
+        context = Context(x, x[:, 0] == 0, jnp.tile(MEAN, (3000, 1)), jnp.tile(FACTOR, (3000, 1, 1)), (), ())
         truth = mixture.replace(
             means=jnp.asarray(mean + np.asarray(mixture.means) @ factor.T),
             covs=jnp.asarray(factor @ np.asarray(mixture.covs) @ factor.T),
@@ -137,10 +140,10 @@ def test_an_encoder_with_the_exact_velocity_has_the_exact_law(reference):
         draw = jax.jit(encoder.sample_and_log_prob, static_argnums=3)
         errors = []
         for num_steps in (50, 100):
-            z, log_q = draw(jax.random.key(3), None, context, num_steps)
+            z, log_q = draw(jax.random.key(3), {"encoder": None}, context, num_steps)
             errors.append(np.abs(log_q - truth.log_prob(z)).mean())
         assert errors[1] < 2e-3 and 2**1.5 < errors[0] / errors[1] < 2**2.5
-        given = encoder.log_prob(None, jax.tree.map(lambda a: a[:50], context), z[:50], 100)
+        given = encoder.log_prob({"encoder": None}, jax.tree.map(lambda a: a[:50], context), z[:50], 100)
         np.testing.assert_allclose(given, truth.log_prob(z[:50]), atol=2e-2)
         weights, means, covs = (np.asarray(a) for a in (jnp.exp(truth.log_weights), truth.means, truth.covs))
         centre = weights @ means
@@ -180,12 +183,14 @@ def test_the_density_is_normalized_at_few_steps(num_steps):
 def test_null_rows_do_not_depend_on_x_and_have_the_prior_as_reference():
     params, is_null = random_params(), jnp.array([True, False, True, False])
     one, other = (embed(params, data(4, seed), is_null) for seed in (1, 2))
-    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+    np.testing.assert_array_equal(one.known, ~is_null)
+    for a, b in zip(*(jax.tree.leaves(c.replace(x=None, known=None)) for c in (one, other)), strict=True):
         np.testing.assert_array_equal(a[::2], b[::2])
         assert not np.array_equal(a[1], b[1])
     np.testing.assert_array_equal(one.mean[::2], 0.0)
     np.testing.assert_array_equal(one.factor[::2], np.tile(np.eye(2), (2, 1, 1)))
     null = ENCODER.embed_null(params, 2, DATA_DIM)
+    one = one.replace(x=jnp.zeros_like(one.x))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b[::2], rtol=1e-5, atol=1e-6), null, one)
 
 
@@ -200,7 +205,7 @@ def test_the_weighted_velocity_error_is_the_squared_error_of_the_residual():
         @jax.jit
         def differences(log_snr):
             dv = velocity(params[1], context, y_t, log_snr) - velocity(params[0], context, y_t, log_snr)
-            dr = NETWORK.apply(params[1], context, y_t, log_snr) - NETWORK.apply(params[0], context, y_t, log_snr)
+            dr = residual(params[1], context, y_t, log_snr) - residual(params[0], context, y_t, log_snr)
             return dv, jnp.sum(dr**2, axis=-1), alpha_sigma(log_snr)[0]
 
         log_snr = jnp.linspace(-40.0, 40.0, count)
@@ -212,3 +217,42 @@ def test_the_weighted_velocity_error_is_the_squared_error_of_the_residual():
         np.testing.assert_allclose(integral, 0.5 * squared.mean(), rtol=1e-4)
         errors = losses.weighted_error(dv, jnp.zeros_like(dv), alpha, density)
         np.testing.assert_allclose(errors, 0.5 * squared, rtol=1e-6)
+
+
+WEIGHT, NOISE_MEAN, TAU = jnp.array([[1.0, 0.2], [-0.5, 0.8], [0.3, -0.6]]), jnp.array([0.1, 0.0, -0.2]), 0.6
+MODEL = FactorAnalysis(WEIGHT, NOISE_MEAN, jnp.array(TAU))
+DECODER_PARAMS = {"network": {"params": {"Dense_0": {"kernel": WEIGHT.T, "bias": NOISE_MEAN}}}, "log_tau": np.log(TAU)}
+
+
+@pytest.mark.parametrize("gamma", [1.0, 0.5])
+@pytest.mark.parametrize("reference", REFERENCES)
+def test_the_decoders_pressure_is_the_exact_score_of_a_gaussian_posterior(reference, gamma):
+    """Untrained, with the prior or a Gaussian that is not the posterior as reference: rho is linear, r = E[rho(y_0) |
+    y_t] differs from rho(alpha y_t) only as E[y_0 | y_t] from alpha y_t, and not at all at t = 0."""
+    encoder = DiffusionEncoder(NETWORK, reference, pressure=True, decoder=make("gaussian", DATA_DIM), gamma=gamma)
+    bounds_off = dataclasses.replace(encoder, network=NETWORK.clone(residual_bound=1e6))
+    params = {**gaussian_params(), "decoder": DECODER_PARAMS}
+    x, y = MODEL.sample(jax.random.key(0), 50)[0], jax.random.normal(jax.random.key(1), (50, 2))
+    context = jax.jit(encoder.infer)(params, x)
+    mean, cov = MODEL.posterior(x, gamma)
+    z = encoder.colour(context, y)
+    exact = -jnp.linalg.solve(cov, (z - mean).T).T
+    exact = exact if reference == "prior" else jnp.einsum("bij,bi->bj", context.factor, exact)
+    found = jax.jit(bounds_off.score)(params, context, y, jnp.full(50, 30.0))
+    np.testing.assert_allclose(found, exact, rtol=1e-3, atol=1e-3)
+    bounded = jax.jit(encoder.residual)(params, context, 100 * y, jnp.zeros(50))
+    assert np.linalg.norm(bounded, axis=-1).max() <= NETWORK.residual_bound
+    null = encoder.embed_null(params, 50, DATA_DIM)
+    np.testing.assert_array_equal(jax.jit(encoder.residual)(params, null, y, jnp.zeros(50)), 0.0)
+
+
+def test_newton_steps_of_the_mean_find_the_posterior_and_leave_the_density_exact():
+    encoder = DiffusionEncoder(NETWORK, newton_steps=400, decoder=make("gaussian", DATA_DIM))
+    params, x = {**gaussian_params(), "decoder": DECODER_PARAMS}, MODEL.sample(jax.random.key(0), 50)[0]
+    context = jax.jit(encoder.infer)(params, x)
+    # Single precision: a log posterior of about 5 is known to 5e-7, and its mode to sqrt(2 * 5e-7) widths.
+    np.testing.assert_allclose(context.mean, MODEL.posterior(x)[0], atol=3e-3)
+    z, log_q = jax.jit(encoder.sample_and_log_prob, static_argnums=3)(jax.random.key(3), params, context, 2)
+    factor = context.factor[0]
+    exact = Gaussian(jnp.zeros(2), factor @ factor.T).log_prob(z - context.mean)
+    np.testing.assert_allclose(log_q, exact, rtol=1e-4, atol=1e-4)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-ALONE = ("processes", "networks", "data", "parallel", "checkpoints", "reporting")
+ALONE = ("processes", "whitening", "networks", "data", "parallel", "checkpoints", "reporting")
 LAW = {
     **{room: set() for room in ALONE},
     "analytic": {"processes"},
@@ -15,9 +15,9 @@ LAW = {
     "samplers": {"processes"},
     "losses": {"processes", "parameterization"},
     "decoders": {"processes", "parameterization", "samplers", "losses", "networks"},
-    "encoder": {"processes", "parameterization", "samplers", "losses", "networks", "decoders"},
+    "encoder": {"processes", "parameterization", "samplers", "losses", "networks", "decoders", "whitening"},
     "estimators": {"processes", "samplers", "parameterization", "decoders"},
-    "em": {"encoder", "decoders", "losses", "estimators", "training", "networks"},
+    "em": {"encoder", "decoders", "losses", "estimators", "training", "networks", "whitening"},
     "baselines": {"encoder", "decoders", "losses", "estimators", "networks", "training"},
     "training": set(),
     "loop": {"training", "checkpoints", "reporting", "parallel", "data"},

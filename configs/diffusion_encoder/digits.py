@@ -14,7 +14,14 @@ def get_config() -> ConfigDict:
         dict(
             seed=0,
             num_devices=0,  # 0: all of them
-            data=dict(name="digits", dir="", path="", cache_dir="", test_fraction=0.1667),
+            data=dict(
+                name="digits",
+                dir="",
+                path="",
+                cache_dir="",
+                test_fraction=0.1667,
+                validation=0,  # n: measure on n training examples, kept from training, instead of the test set
+            ),
             model=dict(
                 latent_dim=4,
                 decoder="bernoulli",  # or gaussian, with one learned scale
@@ -23,6 +30,8 @@ def get_config() -> ConfigDict:
                 embed_features=(256, 256),  # what the encoder (and the VAE's) sees of x
                 features=(128, 128),  # of the denoiser, at every noise level
                 reference="posterior",  # where the diffusion starts: a learned Gaussian; or prior, N(0, I)
+                newton_steps=2,  # up the decoder's log posterior, from the mean that the network gives; 0: none
+                pressure=True,  # the denoiser starts from the decoder's gradient at its own guess of z; False: from zero
                 residual_bound=5.0,  # of the denoiser's output; 100 with reference="prior"
             ),
             em=dict(

@@ -28,10 +28,10 @@ class Terms(NamedTuple):
 
 def terms(key: jax.Array, encoder, decoder, params, x: jax.Array, num_samples: int, sampler_steps: int) -> Terms:
     """All terms for x [batch, D] from num_samples draws of z per example, one at a time in memory."""
-    context = encoder.embed(params["encoder"], x)
+    context = encoder.infer(params, x)
 
     def draw(key):
-        z, log_q = encoder.sample_and_log_prob(key, params["encoder"], context, sampler_steps)
+        z, log_q = encoder.sample_and_log_prob(key, params, context, sampler_steps)
         return log_q - log_prior(z), -decoder.log_prob(params["decoder"], x, z)
 
     rate, distortion = jax.lax.map(draw, jax.random.split(key, num_samples))

@@ -29,10 +29,13 @@ class MLP(nn.Module):
 class Context(flax.struct.PyTreeNode):
     """What a denoiser needs of its condition, computed once and used at every noise level.
 
+    x [batch, D] itself, and whether it is known [batch] or the null token stands for it.
     mean [batch, d], factor [batch, d, d] lower triangular: the Gaussian N(mean, factor factor^T) it starts from.
     scales, shifts: one [batch, features_i] per hidden layer.
     """
 
+    x: jax.Array
+    known: jax.Array
     mean: jax.Array
     factor: jax.Array
     scales: tuple[jax.Array, ...]
@@ -42,10 +45,11 @@ class Context(flax.struct.PyTreeNode):
 class ConditionalDenoiser(nn.Module):
     """Network of a conditional diffusion model in a latent of dimension d.
 
-    `embed` turns x into a `Context`; `__call__` gives the residual r [batch, d] at latent u [batch, d] and log
-    signal-to-noise ratio [batch]. Everything that depends on x alone happens in `embed`, so that a sampler of many
-    steps pays for it once. The output layers start at zero: mean 0, factor I, residual 0. |r_i| < residual_bound, since
-    a sampler feeds r its own results: an unbounded one can run away before it has learned anything.
+    `embed` turns x into a `Context`; `__call__` gives the residual r [batch, d] and the gate [batch] of the decoder's
+    pressure (see diffenc.encoder) at latent u [batch, d] and log signal-to-noise ratio [batch]. Everything that depends on x alone happens in `embed`, so that a sampler of many
+    steps pays for it once. The output layers start at zero: mean 0, factor I, residual 0, gate 1. |r_i| <
+    residual_bound, since a sampler feeds r its own results: an unbounded one can run away before it has learned
+    anything.
     """
 
     latent_dim: int
@@ -64,10 +68,11 @@ class ConditionalDenoiser(nn.Module):
         self.modulation = [nn.Dense(2 * width) for width in self.features]
         self.layers = [nn.Dense(width) for width in self.features]
         self.output = nn.Dense(self.latent_dim, kernel_init=zeros)
+        self.gate = nn.Dense(1, kernel_init=zeros)
 
     def embed(self, x: jax.Array, is_null: jax.Array) -> Context:
         """The context of x [batch, ...]; where is_null [batch] holds, that of 'x unknown' (mean 0, factor I)."""
-        h = x.reshape(x.shape[0], -1)
+        h = x = x.reshape(x.shape[0], -1)
         for layer in self.embed_layers:
             h = nn.silu(layer(h))
         h = jnp.where(is_null[:, None], self.null_token[None, :], h)
@@ -82,15 +87,15 @@ class ConditionalDenoiser(nn.Module):
         # The prior N(0, I) holds no mean beyond 6: the bound keeps an untrained encoder from leaving it for good.
         mean = jnp.where(is_null[:, None], 0.0, bounded(self.mean_head(h), 6.0))
         scales, shifts = zip(*(jnp.split(layer(h), 2, axis=-1) for layer in self.modulation), strict=True)
-        return Context(mean=mean, factor=factor, scales=scales, shifts=shifts)
+        return Context(x=x, known=~is_null, mean=mean, factor=factor, scales=scales, shifts=shifts)
 
-    def __call__(self, context: Context, u: jax.Array, log_snr: jax.Array) -> jax.Array:
+    def __call__(self, context: Context, u: jax.Array, log_snr: jax.Array) -> tuple[jax.Array, jax.Array]:
         y = jnp.concatenate([u, log_snr_features(log_snr)], axis=-1)
         for layer, scale, shift in zip(self.layers, context.scales, context.shifts, strict=True):
             y = nn.silu(layer(y) * (1.0 + scale) + shift)
-        return bounded(self.output(y), self.residual_bound)
+        return bounded(self.output(y), self.residual_bound), 1.0 + bounded(self.gate(y)[:, 0], 1.0)
 
-    def initialize(self, x: jax.Array, u: jax.Array, log_snr: jax.Array) -> jax.Array:
+    def initialize(self, x: jax.Array, u: jax.Array, log_snr: jax.Array):
         """Touch every layer once, so that `init(..., method='initialize')` makes all parameters."""
         return self(self.embed(x, jnp.zeros(x.shape[0], bool)), u, log_snr)
 
