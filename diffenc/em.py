@@ -19,7 +19,7 @@ import optax
 from blackjax.mcmc.diffusions import DiffusionState, overdamped_langevin
 
 from diffenc import losses
-from diffenc.decoders import log_joint
+from diffenc.decoders import log_joint, log_prior
 from diffenc.encoder import DiffusionEncoder, alpha_sigma
 from diffenc.networks.mlp import Context
 from diffenc.training import TrainState
@@ -27,17 +27,20 @@ from diffenc.whitening import apply, pull, solve, trusted
 
 KERNELS = {"mala": 0.57, "hmc": 0.8, "ula": None}  # acceptance each kernel's step is adapted to
 TARGETS = ("denoising", "pressure", "mixture")
+E_STEPS = ("langevin", "importance", "persistent")
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """Choices of the alternating update; the docstring of each config says why."""
 
+    e_step: str = "langevin"
     kernel: str = "mala"
     langevin_steps: int = 4
     step_size: float = 0.1
     leapfrog_steps: int = 3
     sampler_steps: int = 4
+    proposals: int = 10
     target: str = "mixture"
     gamma: float = 1.0
     draws: int = 8
@@ -46,13 +49,15 @@ class Settings:
 
 
 class ChainState(flax.struct.PyTreeNode):
-    """Carried by the train state: log of the chain's step, in whitened coordinates."""
+    """Carried by the train state: log of the chain's step, in whitened coordinates; for persistent chains the latent z
+    [n, d] of each of the n training examples."""
 
     log_step: jax.Array
+    z: jax.Array | None = None
 
     @classmethod
-    def create(cls, settings: Settings) -> "ChainState":
-        return cls(jnp.log(jnp.float32(settings.step_size)))
+    def create(cls, settings: Settings, z: jax.Array | None = None) -> "ChainState":
+        return cls(jnp.log(jnp.float32(settings.step_size)), z)
 
 
 class Chain(NamedTuple):
@@ -141,18 +146,46 @@ def run_chains(key: jax.Array, log_density, x, y, gaussian, state: ChainState, s
     )
 
 
-def e_step(key, encoder: DiffusionEncoder, decoder, params, state: ChainState, x, settings: Settings, num_steps=None):
-    """Posterior samples for x [batch, D]: drawn from the encoder, then corrected; returns a `Chain`."""
-    key_sample, key_chain = jax.random.split(key)
+def e_step(key, encoder: DiffusionEncoder, decoder, params, state: ChainState, x, settings: Settings, index=None):
+    """Posterior samples for x [batch, D] as a `Chain`, by settings.e_step:
+
+    langevin     drawn from the encoder, then Markov-chain steps
+    persistent   Markov-chain steps from where each example's chain was left (Tieleman 2008); index [batch] of examples
+    importance   one of `proposals` draws from the encoder's Gaussian, chosen by its weight (1805.08913)
+    """
+    key_start, key_chain = jax.random.split(key)
     context = encoder.infer(params, x)
-    y = encoder.sample_whitened(key_sample, params, context, settings.sampler_steps)
-    y = y if encoder.reference == "posterior" else solve(context.factor, y - context.mean)
+    mean, factor = encoder.gaussian(context)
 
     def log_density(x, z):
         return log_joint(decoder, params["decoder"], x, z, settings.gamma)
 
-    num_steps = settings.langevin_steps if num_steps is None else num_steps
-    return run_chains(key_chain, log_density, x, y, encoder.gaussian(context), state, settings, num_steps)
+    if settings.e_step == "importance":
+        return resample(key_start, log_density, x, (mean, factor), state, settings.proposals)
+    if settings.e_step == "persistent":
+        y = solve(factor, state.z[index] - mean)
+    else:
+        y = encoder.sample_whitened(key_start, params, context, settings.sampler_steps)
+        y = y if encoder.reference == "posterior" else solve(factor, y - mean)
+    chain = run_chains(key_chain, log_density, x, y, (mean, factor), state, settings, settings.langevin_steps)
+    if settings.e_step == "persistent":
+        chain = chain._replace(state=chain.state.replace(z=state.z.at[index].set(chain.z)))
+    return chain
+
+
+def resample(key, log_density, x, gaussian, state: ChainState, num_proposals: int) -> Chain:
+    """One of num_proposals draws from the Gaussian for each x, chosen with probability proportional to its importance
+    weight; `acceptance` is the effective share of them."""
+    mean, factor = gaussian
+    key_draw, key_choice = jax.random.split(key)
+    y = jax.random.normal(key_draw, (num_proposals, *mean.shape))
+    log_w = jax.vmap(lambda y: log_density(x, apply(mean, factor, y)) - log_prior(y))(y)
+    choice = jax.random.categorical(key_choice, log_w, axis=0)
+    y = jnp.take_along_axis(y, choice[None, :, None], axis=0)[0]
+    z = apply(mean, factor, y)
+    gradient = pull(factor, jax.grad(lambda z: log_density(x, z).sum())(z))
+    share = jnp.exp(2 * jax.nn.logsumexp(log_w, axis=0) - jax.nn.logsumexp(2 * log_w, axis=0)) / num_proposals
+    return Chain(z, mean, y, gradient, share.mean(), state)
 
 
 def dream_gradient(key: jax.Array, decoder, params, z: jax.Array, gamma: float) -> jax.Array:
@@ -239,12 +272,17 @@ def encoder_loss(encoder_params, decoder_params, key, encoder: DiffusionEncoder,
 
 
 def make_update(encoder: DiffusionEncoder, decoder, settings: Settings, optimizer: optax.GradientTransformation):
-    """One alternating update `(state, key, x) -> (state, metrics)`; params = {"encoder", "decoder"}."""
+    """One alternating update `(state, key, x) -> (state, metrics)`; params = {"encoder", "decoder"}.
 
-    def update(state: TrainState, key: jax.Array, x: jax.Array):
+    For persistent chains the batch is (x, index of each example) in place of x.
+    """
+    make_kernel(settings)  # an unknown kernel is refused here, not within a trace
+
+    def update(state: TrainState, key: jax.Array, batch):
+        x, index = batch if settings.e_step == "persistent" else (batch, None)
         key_chain, key_dream, key_loss = jax.random.split(key, 3)
         params = state.params
-        chain = e_step(key_chain, encoder, decoder, params, state.chain, x, settings)
+        chain = e_step(key_chain, encoder, decoder, params, state.chain, x, settings, index)
         dream = dream_gradient(key_dream, decoder, params["decoder"], chain.z, settings.gamma)
 
         encoder_grads, metrics = jax.grad(encoder_loss, has_aux=True)(

@@ -168,4 +168,3 @@ class DiffusionEncoder:
             self._flow(params, context), self.whiten(context, z), num_steps, start=0.0, stop=np.pi / 2
         )
         return log_prior(y1) + log_det - self.log_volume(context)
-

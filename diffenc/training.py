@@ -45,15 +45,15 @@ def make_optimizer(
 def scan_updates(update: Callable, prepare: Callable) -> Callable:
     """Many updates in one dispatch: `run(state, key, data, indices) -> (state, metrics)`, state donated.
 
-    update(state, key, x) -> (state, metrics); prepare(key, rows) -> x makes a batch of the rows data[indices[i]].
-    indices is [num_updates, batch]; metrics come back stacked. The key of an update is a function of its step, so a
-    resumed run repeats an uninterrupted one.
+    update(state, key, x) -> (state, metrics); prepare(key, rows) -> x makes a batch of the rows data[indices[i]], of
+    every array where data is a tree of them. indices is [num_updates, batch]; metrics come back stacked. The key of an
+    update is a function of its step, so a resumed run repeats an uninterrupted one.
     """
 
-    def run(state: TrainState, key: jax.Array, data: jax.Array, indices: jax.Array):
+    def run(state: TrainState, key: jax.Array, data, indices: jax.Array):
         def body(state, batch_indices):
             key_prepare, key_update = jax.random.split(jax.random.fold_in(key, state.step))
-            return update(state, key_update, prepare(key_prepare, data[batch_indices]))
+            return update(state, key_update, prepare(key_prepare, jax.tree.map(lambda a: a[batch_indices], data)))
 
         return jax.lax.scan(body, state, indices)
 

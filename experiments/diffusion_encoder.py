@@ -77,8 +77,9 @@ def check(config: ConfigDict) -> None:
     )
     command_line.check_positive(config, *positive, "model.latent_dim", "em.sampler_steps", "em.step_size")
     command_line.check_positive(config, "eval.num_samples", "eval.sampler_steps", "eval.batch_size")
-    not_negative = ("seed", "data.validation", "warmup", "clip_norm", "evaluate_every", "em.langevin_steps", "model.newton_steps")
-    command_line.check_not_negative(config, *not_negative, "eval.num_examples", "eval.langevin_steps", "num_devices")
+    not_negative = ("seed", "data.validation", "warmup", "clip_norm", "evaluate_every", "baseline_learning_rate")
+    command_line.check_not_negative(config, *not_negative, "em.langevin_steps", "model.newton_steps", "num_devices")
+    command_line.check_not_negative(config, "eval.num_examples", "eval.langevin_steps")
     for field in ("embed_features", "features"):
         if not config.model[field] or min(config.model[field]) < 1:
             raise InputError(
@@ -154,9 +155,8 @@ def make_systems(config: ConfigDict, dataset: data.Dataset) -> dict[str, System]
     model, data_dim = config.model, int(np.prod(dataset.example_shape))
     decoder = decoders.make(model.decoder, data_dim, tuple(model.decoder_features), model.activation)
     key_encoder, key_decoder = jax.random.split(jax.random.key(config.seed))
-    optimizer = training.make_optimizer(
-        config.learning_rate, config.num_updates, config.warmup, config.clip_norm or None
-    )
+    schedule = (config.num_updates, config.warmup, config.clip_norm or None)
+    optimizer = training.make_optimizer(config.learning_rate, *schedule)
     x = jnp.zeros((1, data_dim))
 
     def initial(encoder):
@@ -166,13 +166,12 @@ def make_systems(config: ConfigDict, dataset: data.Dataset) -> dict[str, System]
     network = ConditionalDenoiser(
         model.latent_dim, tuple(model.embed_features), tuple(model.features), model.residual_bound
     )
-    encoder = DiffusionEncoder(
-        network, model.reference, model.newton_steps, model.pressure, decoder, config.em.gamma
-    )
+    encoder = DiffusionEncoder(network, model.reference, model.newton_steps, model.pressure, decoder, config.em.gamma)
     update = em.make_update(encoder, decoder, settings, optimizer)
     systems = {"diffusion_encoder": System(encoder, decoder, initial(encoder), optimizer, update, settings)}
     if config.baseline:
         encoder = baselines.GaussianEncoder(MLP(tuple(model.embed_features), 2 * model.latent_dim))
+        optimizer = training.make_optimizer(config.baseline_learning_rate or config.learning_rate, *schedule)
         update = baselines.make_vae_update(encoder, decoder, optimizer, config.em.gamma, config.em.average_decay)
         systems["vae"] = System(encoder, decoder, initial(encoder), optimizer, update)
     return systems

@@ -217,3 +217,38 @@ def test_the_alternation_raises_the_closed_form_likelihood():
         gaps.append(gap(state.params))
     assert min(gaps) > -1e-4  # nothing is above maximum likelihood
     assert gaps[1] < 0.5 * gaps[0] and gaps[2] < gaps[1] and max(gaps[3:]) < 0.05
+
+
+def test_importance_resampling_draws_from_the_posterior():
+    """Many proposals from a Gaussian that is somewhat off: the bias is O(1/proposals), below the standard error."""
+    x, gaussian = jnp.tile(X, (NUM_CHAINS, 1)), (jnp.tile(MEAN, (NUM_CHAINS, 1)), jnp.tile(FACTOR, (NUM_CHAINS, 1, 1)))
+    mean, cov = MODEL.posterior(X)
+    wide = gaussian[0] * 0 + mean + 0.1, 1.3 * jnp.tile(jnp.linalg.cholesky(cov), (NUM_CHAINS, 1, 1))
+    state = em.ChainState.create(em.Settings())
+    draw = jax.jit(functools.partial(em.resample, log_density=log_density(1.0), num_proposals=300))
+    chain = draw(jax.random.key(0), x=x, gaussian=wide, state=state)
+    assert_moments(chain.z, mean, cov)
+    gradient = jnp.einsum("bij,bi->bj", wide[1], -(chain.z - mean) @ jnp.linalg.inv(cov))
+    np.testing.assert_allclose(chain.gradient, gradient, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(chain.z, chain.mean + jnp.einsum("bij,bj->bi", wide[1], chain.y), rtol=1e-4, atol=1e-5)
+    assert 0.5 < chain.acceptance < 1  # the effective share of the proposals
+
+
+def test_persistent_chains_go_on_where_each_example_was_left():
+    settings, optimizer = em.Settings(e_step="persistent", draws=2, step_size=0.01), optax.sgd(0.0)
+    x = MODEL.sample(jax.random.key(1), 6)[0]
+    left = 50.0 + jax.random.normal(jax.random.key(3), (6, 2))  # far away: a chain that starts there is seen there
+    state = make_state(optimizer, settings).replace(chain=em.ChainState.create(settings, left))
+    index = jnp.array([4, 1])
+    new, metrics = jax.jit(em.make_update(ENCODER, DECODER, settings, optimizer))(
+        state, jax.random.key(2), (x[index], index)
+    )
+    moved = np.linalg.norm(new.chain.z - left, axis=1) > 0
+    np.testing.assert_array_equal(moved, [False, True, False, False, True, False])
+    assert np.all(np.linalg.norm(new.chain.z, axis=1) > 10)
+    assert metrics["latent_second_moment"] > 100
+
+
+def test_an_unknown_kernel_is_refused_before_any_update():
+    with pytest.raises(ValueError, match="em.kernel is 'nuts'"):
+        em.make_update(ENCODER, DECODER, em.Settings(kernel="nuts"), optax.sgd(1.0))

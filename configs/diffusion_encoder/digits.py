@@ -31,7 +31,7 @@ def get_config() -> ConfigDict:
                 features=(128, 128),  # of the denoiser, at every noise level
                 reference="posterior",  # where the diffusion starts: a learned Gaussian; or prior, N(0, I)
                 newton_steps=2,  # up the decoder's log posterior, from the mean that the network gives; 0: none
-                pressure=True,  # the denoiser starts from the decoder's gradient at its own guess of z; False: from zero
+                pressure=True,  # the denoiser starts from the decoder's gradient where it guesses z; False: from zero
                 residual_bound=5.0,  # of the denoiser's output; 100 with reference="prior"
             ),
             em=dict(
@@ -50,6 +50,7 @@ def get_config() -> ConfigDict:
             num_updates=6000,
             batch_size=128,
             learning_rate=2e-3,
+            baseline_learning_rate=0.0,  # of the VAE; 0: the same
             warmup=1000,  # updates in which E-step and decoder find each other; without it they can run away
             clip_norm=50.0,  # 0: do not clip
             updates_per_dispatch=100,

@@ -5,6 +5,7 @@ Why linen: its modules are plain dataclasses whose parameters live outside them,
 pytrees. Modules here hold shapes only, never a key and never a counter.
 """
 
+from diffenc.networks.coupling import Coupling
 from diffenc.networks.mlp import MLP, ConditionalDenoiser
 
-__all__ = ["MLP", "ConditionalDenoiser"]
+__all__ = ["MLP", "ConditionalDenoiser", "Coupling"]
