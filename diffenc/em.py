@@ -28,6 +28,7 @@ from diffenc.whitening import apply, pull, solve, trusted
 KERNELS = {"mala": 0.57, "hmc": 0.8, "ula": None}  # acceptance each kernel's step is adapted to
 TARGETS = ("denoising", "pressure", "mixture")
 E_STEPS = ("langevin", "importance", "persistent")
+PROPOSALS = ("gaussian", "encoder")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Settings:
     step_size: float = 0.1
     leapfrog_steps: int = 3
     sampler_steps: int = 4
+    proposal: str = "gaussian"
     proposals: int = 10
     target: str = "mixture"
     gamma: float = 1.0
@@ -151,7 +153,9 @@ def e_step(key, encoder: DiffusionEncoder, decoder, params, state: ChainState, x
 
     langevin     drawn from the encoder, then Markov-chain steps
     persistent   Markov-chain steps from where each example's chain was left (Tieleman 2008); index [batch] of examples
-    importance   one of `proposals` draws from the encoder's Gaussian, chosen by its weight (1805.08913)
+    importance   one of `proposals` draws, chosen by its weight (1805.08913), in place of chains: from the encoder's
+                 Gaussian fit, or (proposal="encoder") half from the encoder, half from the prior. The latter costs the
+                 encoder's density, and sees every mode, which a chain cannot reach from another.
     """
     key_start, key_chain = jax.random.split(key)
     context = encoder.infer(params, x)
@@ -161,7 +165,9 @@ def e_step(key, encoder: DiffusionEncoder, decoder, params, state: ChainState, x
         return log_joint(decoder, params["decoder"], x, z, settings.gamma)
 
     if settings.e_step == "importance":
-        return resample(key_start, log_density, x, (mean, factor), state, settings.proposals)
+        propose = gaussian_proposals if settings.proposal == "gaussian" else encoder_proposals
+        z, log_q = propose(key_start, encoder, params, context, settings)
+        return resample(key_chain, log_density, x, (mean, factor), state, z, log_q)
     if settings.e_step == "persistent":
         y = solve(factor, state.z[index] - mean)
     else:
@@ -173,19 +179,37 @@ def e_step(key, encoder: DiffusionEncoder, decoder, params, state: ChainState, x
     return chain
 
 
-def resample(key, log_density, x, gaussian, state: ChainState, num_proposals: int) -> Chain:
-    """One of num_proposals draws from the Gaussian for each x, chosen with probability proportional to its importance
-    weight; `acceptance` is the effective share of them."""
+def gaussian_proposals(key, encoder: DiffusionEncoder, params, context, settings: Settings):
+    """z [K, batch, d] from the encoder's Gaussian fit and their log density [K, batch], up to a constant of the row."""
+    mean, factor = encoder.gaussian(context)
+    y = jax.random.normal(key, (settings.proposals, *mean.shape))
+    return jax.vmap(apply, (None, None, 0))(mean, factor, y), log_prior(y)
+
+
+def encoder_proposals(key, encoder: DiffusionEncoder, params, context, settings: Settings):
+    """z [K, batch, d], half from the encoder and half from the prior, and the log density [K, batch] of the mixture,
+    so that no mode of the posterior is out of reach of both (Owen and Zhou 2000, defensive importance sampling)."""
+    key_encoder, key_prior = jax.random.split(key)
+    half = (settings.proposals + 1) // 2
+    own, log_own = jax.vmap(lambda key: encoder.sample_and_log_prob(key, params, context, settings.sampler_steps))(
+        jax.random.split(key_encoder, half)
+    )
+    prior = jax.random.normal(key_prior, (settings.proposals - half, *own.shape[1:]))
+    log_there = jax.vmap(lambda z: encoder.log_prob(params, context, z, settings.sampler_steps))(prior)
+    z = jnp.concatenate([own, prior])
+    return z, jnp.logaddexp(jnp.concatenate([log_own, log_there]), log_prior(z)) - jnp.log(2.0)
+
+
+def resample(key, log_density, x, gaussian, state: ChainState, z: jax.Array, log_q: jax.Array) -> Chain:
+    """For each x one of its proposals z [K, batch, d] of log density log_q [K, batch], chosen with probability
+    proportional to its importance weight; `acceptance` is the effective share of them."""
     mean, factor = gaussian
-    key_draw, key_choice = jax.random.split(key)
-    y = jax.random.normal(key_draw, (num_proposals, *mean.shape))
-    log_w = jax.vmap(lambda y: log_density(x, apply(mean, factor, y)) - log_prior(y))(y)
-    choice = jax.random.categorical(key_choice, log_w, axis=0)
-    y = jnp.take_along_axis(y, choice[None, :, None], axis=0)[0]
-    z = apply(mean, factor, y)
+    log_w = jax.vmap(lambda z: log_density(x, z))(z) - log_q
+    choice = jax.random.categorical(key, log_w, axis=0)
+    z = jnp.take_along_axis(z, choice[None, :, None], axis=0)[0]
     gradient = pull(factor, jax.grad(lambda z: log_density(x, z).sum())(z))
-    share = jnp.exp(2 * jax.nn.logsumexp(log_w, axis=0) - jax.nn.logsumexp(2 * log_w, axis=0)) / num_proposals
-    return Chain(z, mean, y, gradient, share.mean(), state)
+    share = jnp.exp(2 * jax.nn.logsumexp(log_w, axis=0) - jax.nn.logsumexp(2 * log_w, axis=0)) / len(log_w)
+    return Chain(z, mean, solve(factor, z - mean), gradient, share.mean(), state)
 
 
 def dream_gradient(key: jax.Array, decoder, params, z: jax.Array, gamma: float) -> jax.Array:

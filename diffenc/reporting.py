@@ -189,6 +189,19 @@ def print_table(results, title: str = "", file=None) -> None:
     console.print(table, markup=False)
 
 
+def print_matrix(title: str, rows, columns, cells, file=None) -> None:
+    """Print a table of cells[row][column], each (value, stderr) or None."""
+    table = Table(title=title, title_justify="left")
+    for column in ("", *columns):
+        table.add_column(column, justify="right" if column else "left", overflow="fold")
+    for row, values in zip(rows, cells, strict=True):
+        table.add_row(row, *("" if value is None else format_value(*value) for value in values))
+    console = Console(file=file)
+    if not console.is_terminal:
+        console = Console(file=file, width=40 + 18 * len(columns))
+    console.print(table, markup=False)
+
+
 @contextlib.contextmanager
 def progress(total: int, start: int = 0, description: str = "updates"):
     """A function `update(completed, text="")` that shows how far a run is: a bar on a terminal, an occasional plain

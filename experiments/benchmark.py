@@ -14,19 +14,17 @@ import numpy as np
 from jax.extend.core import jaxprs_in_params
 from ml_collections import ConfigDict
 
-from diffenc import checkpoints, data, parallel, reporting, training
+from diffenc import data, reporting, training
 from diffenc.reporting import Result
 from experiments import command_line
-from experiments.diffusion_encoder import check, make_systems, median, prepare
+from experiments.diffusion_encoder import check, make_systems, prepare
+from experiments.systems import median
 
 
 def run(config: ConfigDict, workdir: Path) -> None:
     check(config)
-    parallel.start()
-    checkpoints.check_config(workdir, config.to_dict())
-    if (workdir / "results.json").exists():
-        print(f"the run in {workdir} is complete; its results:")
-        return reporting.print_table(reporting.read_results(workdir))
+    if command_line.is_complete(config, workdir):
+        return
     pixels = np.random.default_rng(config.seed).integers(0, 256, (1024, 28, 28, 1), dtype=np.uint8)
     dataset = data.Dataset("noise", pixels, pixels[:100], None, None, 255.0)
     systems = make_systems(config, dataset)

@@ -11,6 +11,7 @@ from absl import app, flags
 from absl import logging as absl_logging
 from ml_collections import ConfigDict, config_flags
 
+from diffenc import checkpoints, parallel, reporting
 from diffenc.errors import InputError
 
 
@@ -40,6 +41,17 @@ def main(experiment: Callable[[ConfigDict, Path], None]) -> None:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+def is_complete(config: ConfigDict, workdir: Path) -> bool:
+    """Join the other hosts of the run, refuse a workdir of another config, and print the results of a finished run."""
+    parallel.start()
+    checkpoints.check_config(workdir, config.to_dict())
+    if not (workdir / "results.json").exists():
+        return False
+    print(f"the run in {workdir} is complete; its results:")
+    reporting.print_table(reporting.read_results(workdir))
+    return True
 
 
 def _parse(arguments):

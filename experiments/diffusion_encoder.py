@@ -15,30 +15,26 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from diffenc import analytic, baselines, checkpoints, data, decoders, em, loop, parallel, reporting, training, whitening
-from diffenc.encoder import REFERENCES, DiffusionEncoder
+from diffenc import analytic, data, decoders, em, loop, parallel, reporting, training
+from diffenc.encoder import REFERENCES
 from diffenc.errors import InputError
-from diffenc.estimators import Estimate, likelihood, map_examples
-from diffenc.networks import MLP, ConditionalDenoiser
+from diffenc.estimators import Estimate, map_examples
 from diffenc.reporting import Result
-from experiments import command_line, diffusion_encoder_figures
+from experiments import command_line, diffusion_encoder_figures, systems
 
 
 def run(config: ConfigDict, workdir: Path) -> None:
     """The whole experiment; running it again continues it, or prints the results of the finished run."""
     check(config)
-    parallel.start()
-    checkpoints.check_config(workdir, config.to_dict())
-    if (workdir / "results.json").exists():
-        print(f"the run in {workdir} is complete; its results:")
-        return reporting.print_table(reporting.read_results(workdir))
+    if command_line.is_complete(config, workdir):
+        return
     mesh = parallel.data_mesh(config.num_devices or None)
     parallel.check_batch(config.batch_size, mesh)
 
     dataset, truth = load_data(config)
-    systems = make_systems(config, dataset)
-    advance = make_advance(config, mesh, dataset, systems)
-    state = parallel.replicate(mesh, {name: system.state for name, system in systems.items()})
+    models = make_systems(config, dataset)
+    advance = make_advance(config, mesh, dataset, models)
+    state = parallel.replicate(mesh, {name: system.state for name, system in models.items()})
     held_out = observe(config, dataset, dataset.test)
     state = loop.train(
         workdir,
@@ -47,12 +43,12 @@ def run(config: ConfigDict, workdir: Path) -> None:
         num_updates=config.num_updates,
         updates_per_dispatch=config.updates_per_dispatch,
         save_every=config.save_every,
-        evaluate=functools.partial(monitor, config, systems, held_out, truth),
+        evaluate=functools.partial(monitor, config, models, held_out, truth),
         evaluate_every=config.evaluate_every,
         headline=headline,
         extras=tuple(config.metrics_extras),
     )
-    results, arrays = evaluate(config, systems, parallel.local(state), held_out, truth)
+    results, arrays = evaluate(config, models, parallel.local(state), held_out, truth)
     metrics = reporting.read_metrics(workdir)
     results += update_times(metrics)
     diffusion_encoder_figures.draw(workdir, config, dataset, held_out, arrays, metrics)
@@ -141,49 +137,27 @@ def observe(config: ConfigDict, dataset: data.Dataset, rows: np.ndarray) -> np.n
     return np.asarray(prepare(config, dataset)(jax.random.key(config.seed + 1), jnp.asarray(rows[:count])))
 
 
-class System:
-    """A model to train: its encoder and decoder, the state it starts from, and its update."""
-
-    def __init__(self, encoder, decoder, params, optimizer, update, settings=None):
-        self.encoder, self.decoder, self.update, self.settings = encoder, decoder, update, settings
-        chain = em.ChainState.create(settings) if settings else None
-        self.state = training.TrainState.create(params, optimizer, chain)
-
-
-def make_systems(config: ConfigDict, dataset: data.Dataset) -> dict[str, System]:
-    """The diffusion encoder and, unless config.baseline is False, a VAE; both decoders start from the same values."""
+def make_decoder(config: ConfigDict, dataset: data.Dataset):
+    """The decoder of config.model for that data."""
     model, data_dim = config.model, int(np.prod(dataset.example_shape))
-    decoder = decoders.make(model.decoder, data_dim, tuple(model.decoder_features), model.activation)
-    key_encoder, key_decoder = jax.random.split(jax.random.key(config.seed))
-    schedule = (config.num_updates, config.warmup, config.clip_norm or None)
-    optimizer = training.make_optimizer(config.learning_rate, *schedule)
-    x = jnp.zeros((1, data_dim))
+    return decoders.make(model.decoder, data_dim, tuple(model.decoder_features), model.activation)
 
-    def initial(encoder):
-        return {"encoder": encoder.init(key_encoder, x), "decoder": decoder.init(key_decoder, model.latent_dim)}
 
-    settings = em.Settings(**config.em)
-    network = ConditionalDenoiser(
-        model.latent_dim, tuple(model.embed_features), tuple(model.features), model.residual_bound
-    )
-    encoder = DiffusionEncoder(network, model.reference, model.newton_steps, model.pressure, decoder, config.em.gamma)
-    update = em.make_update(encoder, decoder, settings, optimizer)
-    systems = {"diffusion_encoder": System(encoder, decoder, initial(encoder), optimizer, update, settings)}
-    if config.baseline:
-        encoder = baselines.GaussianEncoder(MLP(tuple(model.embed_features), 2 * model.latent_dim))
-        optimizer = training.make_optimizer(config.baseline_learning_rate or config.learning_rate, *schedule)
-        update = baselines.make_vae_update(encoder, decoder, optimizer, config.em.gamma, config.em.average_decay)
-        systems["vae"] = System(encoder, decoder, initial(encoder), optimizer, update)
-    return systems
+def make_systems(config: ConfigDict, dataset: data.Dataset) -> dict[str, systems.System]:
+    """The diffusion encoder and, unless config.baseline is False, a VAE; both decoders start from the same values."""
+    decoder = make_decoder(config, dataset)
+    methods = {"diffusion_encoder": "langevin"} | ({"vae": "vae"} if config.baseline else {})
+    size = (int(np.prod(dataset.example_shape)), len(dataset.train), config.seed)
+    return {name: systems.make(method, config, decoder, *size) for name, method in methods.items()}
 
 
 # ------------------------------------------------------------------------------------------------------------- training
 
 
-def make_advance(config: ConfigDict, mesh, dataset: data.Dataset, systems: dict[str, System]):
+def make_advance(config: ConfigDict, mesh, dataset: data.Dataset, models: dict[str, systems.System]):
     """advance(state, step, n): n updates of every system on the same batches, in one dispatch each."""
     make_x = prepare(config, dataset)
-    runs = {name: training.scan_updates(system.update, make_x) for name, system in systems.items()}
+    runs = {name: training.scan_updates(system.update, make_x) for name, system in models.items()}
     train = parallel.replicate(mesh, jnp.asarray(dataset.train))
     key = parallel.replicate(mesh, jax.random.key(config.seed + 2))
     local = parallel.local_rows(config.batch_size)
@@ -213,23 +187,18 @@ def headline(metrics: dict[str, float]) -> str:
     return "nats: " + ", ".join(parts) + f", rate {metrics['diffusion_encoder.rate']:.1f}"
 
 
-@functools.partial(jax.jit, static_argnames=("encoder", "decoder", "num_samples", "sampler_steps"))
-def likelihood_terms(key, params, x, *, encoder, decoder, num_samples, sampler_steps):
-    return likelihood.terms(key, encoder, decoder, params, x, num_samples, sampler_steps)
-
-
-def monitor(config, systems, held_out, truth, state, step) -> dict[str, float]:
+def monitor(config, models, held_out, truth, state, step) -> dict[str, float]:
     """Held-out terms of both bounds (one draw per example) for the training curves, and the gap of factor analysis."""
     state, scalars = parallel.local(state), {}
-    for name, system in systems.items():
-        fn = functools.partial(
-            likelihood_terms, encoder=system.encoder, decoder=system.decoder, num_samples=1, sampler_steps=8
-        )
-        terms = map_examples(
-            lambda key, x, fn=fn, name=name: fn(key, state[name].averages, x),
+    for name, system in models.items():
+        terms = systems.held_out_terms(
+            system,
+            state[name].averages,
             jax.random.key(step),
             held_out,
-            config.eval.batch_size,
+            num_samples=1,
+            sampler_steps=config.em.sampler_steps,
+            batch_size=config.eval.batch_size,
         )
         for quantity in ("neg_elbo", "rate", "distortion"):
             scalars[f"{name}.held_out_{quantity}"] = Estimate.of(getattr(terms, quantity)).mean
@@ -242,23 +211,16 @@ def monitor(config, systems, held_out, truth, state, step) -> dict[str, float]:
 # ----------------------------------------------------------------------------------------------------- held-out numbers
 
 
-def evaluate(config, systems, state, held_out, truth) -> tuple[list[Result], dict]:
+def evaluate(config, models, state, held_out, truth) -> tuple[list[Result], dict]:
     """Results, and the arrays that the figures draw, for every system."""
     results, arrays, nlls = [], {}, {}
     settings = config.eval
-    for index, (name, system) in enumerate(systems.items()):
+    for index, (name, system) in enumerate(models.items()):
         params = state[name].averages
         key = jax.random.fold_in(jax.random.key(config.seed + 3), index)
-        key_terms, key_own, key_chain, key_prior, key_learned = jax.random.split(key, 5)
-        fn = functools.partial(
-            likelihood_terms,
-            encoder=system.encoder,
-            decoder=system.decoder,
-            num_samples=settings.num_samples,
-            sampler_steps=settings.sampler_steps,
-        )
-        terms = map_examples(
-            lambda key, x, fn=fn, params=params: fn(key, params, x), key_terms, held_out, settings.batch_size
+        key_terms, key_own, key_prior, key_learned = jax.random.split(key, 4)
+        terms = systems.held_out_terms(
+            system, params, key_terms, held_out, settings.num_samples, settings.sampler_steps, settings.batch_size
         )
         for quantity in ("neg_elbo", "nll", "rate", "distortion", "ess"):
             estimate = Estimate.of(getattr(terms, quantity))
@@ -266,14 +228,10 @@ def evaluate(config, systems, state, held_out, truth) -> tuple[list[Result], dic
             results.append(Result(f"{name}.{quantity}", *estimate, unit))
 
         nlls[name] = terms.nll
-
-        own = functools.partial(own_samples, system, params, settings.sampler_steps)
-        z_own = map_examples(jax.jit(own), key_own, held_out, settings.batch_size)
-        chain = functools.partial(corrected_samples, system, params, config)
-        z_langevin = map_examples(jax.jit(chain), key_chain, held_out, settings.batch_size)
-        log_prob = jax.jit(lambda x, z, system=system, params=params: system.decoder.log_prob(params["decoder"], x, z))
-        for quantity, z in (("reconstruction_own", z_own), ("reconstruction_langevin", z_langevin)):
-            results.append(Result(f"{name}.{quantity}", *Estimate.of(-log_prob(held_out, z))))
+        (z_own, z_langevin), losses = systems.reconstructions(system, params, config, key_own, held_out)
+        for quantity, values in zip(("own", "langevin"), losses, strict=True):
+            results.append(Result(f"{name}.reconstruction_{quantity}", *Estimate.of(values)))
+        results.append(Result(f"{name}.amortization_gap", *Estimate.of(losses[0] - losses[1])))
 
         mean = jax.jit(lambda z, system=system, params=params: system.decoder.mean(params["decoder"], z))
         arrays[name] = dict(z=z_own, z_langevin=z_langevin, own=mean(z_own), langevin=mean(z_langevin))
@@ -294,34 +252,6 @@ def evaluate(config, systems, state, held_out, truth) -> tuple[list[Result], dic
     if "vae" in nlls:  # on the same examples, so most of either error cancels
         results.append(Result("diffusion_encoder.nll_below_vae", *Estimate.of(nlls["vae"] - nlls["diffusion_encoder"])))
     return results, arrays
-
-
-def own_samples(system, params, sampler_steps, key, x):
-    """z ~ q(z|x) [batch, d]."""
-    return system.encoder.sample(key, params, system.encoder.infer(params, x), sampler_steps)
-
-
-def corrected_samples(system, params, config, key, x):
-    """The encoder's samples after config.eval.langevin_steps steps of MALA towards the posterior."""
-    key_sample, key_chain = jax.random.split(key)
-    mean, factor = system.encoder.gaussian(system.encoder.infer(params, x))
-    y = whitening.solve(factor, own_samples(system, params, config.eval.sampler_steps, key_sample, x) - mean)
-    settings = em.Settings(kernel="mala", gamma=config.em.gamma)
-
-    def log_density(x, z):
-        return decoders.log_joint(system.decoder, params["decoder"], x, z, settings.gamma)
-
-    chain = em.run_chains(
-        key_chain,
-        log_density,
-        x,
-        y,
-        (mean, factor),
-        em.ChainState.create(settings),
-        settings,
-        config.eval.langevin_steps,
-    )
-    return chain.z
 
 
 def learned_model(decoder_params) -> analytic.FactorAnalysis:
@@ -352,17 +282,11 @@ def update_times(metrics: list[dict]) -> list[Result]:
         values = [line[f"{name}.ms_per_update"] for line in metrics if f"{name}.ms_per_update" in line][1:]
         if len(values) >= 2:
             times[name] = np.array(values)
-    results = [Result(f"{name}.update_time", *median(values), "ms") for name, values in times.items()]
+    results = [Result(f"{name}.update_time", *systems.median(values), "ms") for name, values in times.items()]
     if len(times) == 2:
-        ratio = median(times["diffusion_encoder"] / times["vae"])
+        ratio = systems.median(times["diffusion_encoder"] / times["vae"])
         results.append(Result("diffusion_encoder.update_time_ratio", *ratio, "VAE updates"))
     return results
-
-
-def median(values: np.ndarray) -> tuple[float, float]:
-    """The median and its standard error, from the quartiles: dispatches that another process delayed do not count."""
-    low, middle, high = np.percentile(values, (25, 50, 75))
-    return float(middle), float(1.25 * (high - low) / 1.35 / np.sqrt(len(values)))
 
 
 if __name__ == "__main__":

@@ -221,17 +221,41 @@ def test_the_alternation_raises_the_closed_form_likelihood():
 
 def test_importance_resampling_draws_from_the_posterior():
     """Many proposals from a Gaussian that is somewhat off: the bias is O(1/proposals), below the standard error."""
-    x, gaussian = jnp.tile(X, (NUM_CHAINS, 1)), (jnp.tile(MEAN, (NUM_CHAINS, 1)), jnp.tile(FACTOR, (NUM_CHAINS, 1, 1)))
-    mean, cov = MODEL.posterior(X)
-    wide = gaussian[0] * 0 + mean + 0.1, 1.3 * jnp.tile(jnp.linalg.cholesky(cov), (NUM_CHAINS, 1, 1))
-    state = em.ChainState.create(em.Settings())
-    draw = jax.jit(functools.partial(em.resample, log_density=log_density(1.0), num_proposals=300))
-    chain = draw(jax.random.key(0), x=x, gaussian=wide, state=state)
+    x, (mean, cov) = jnp.tile(X, (NUM_CHAINS, 1)), MODEL.posterior(X)
+    factor = 1.3 * jnp.tile(jnp.linalg.cholesky(cov), (NUM_CHAINS, 1, 1))
+    wide = jnp.tile(mean + 0.1, (NUM_CHAINS, 1)), factor
+    settings, context = em.Settings(proposals=300), Context(x, x[:, 0] == 0, *wide, (), ())
+    state = em.ChainState.create(settings)
+
+    @jax.jit
+    def draw():
+        proposed = em.gaussian_proposals(jax.random.key(0), ENCODER, None, context, settings)
+        return em.resample(jax.random.key(1), log_density(1.0), x, wide, state, *proposed)
+
+    chain = draw()
     assert_moments(chain.z, mean, cov)
     gradient = jnp.einsum("bij,bi->bj", wide[1], -(chain.z - mean) @ jnp.linalg.inv(cov))
     np.testing.assert_allclose(chain.gradient, gradient, rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(chain.z, chain.mean + jnp.einsum("bij,bj->bi", wide[1], chain.y), rtol=1e-4, atol=1e-5)
     assert 0.5 < chain.acceptance < 1  # the effective share of the proposals
+
+
+def test_proposals_of_the_encoder_and_the_prior_have_the_density_of_their_mixture():
+    """Importance weights of the mixture have mean p(x), from proposals of which one half alone is biased."""
+    params = {"encoder": jax.jit(ENCODER.init)(jax.random.key(0), X)}
+    for name, bias in {"mean_head": [0.7, -1.2], "width_head": [-0.6, -0.2]}.items():
+        params["encoder"]["params"][name]["bias"] = jnp.array(bias)
+    settings, x = em.Settings(proposals=4, sampler_steps=1), jnp.tile(X, (NUM_CHAINS, 1))
+
+    @jax.jit
+    def log_weights():
+        context = ENCODER.infer(params, x)
+        z, log_q = em.encoder_proposals(jax.random.key(1), ENCODER, params, context, settings)
+        return jax.vmap(lambda z: log_density(1.0)(x, z))(z) - log_q
+
+    log_w = log_weights()
+    assert log_w.shape == (4, NUM_CHAINS)
+    assert_mean(jnp.exp(log_w - MODEL.log_prob(X)).mean(axis=0), 1.0)
 
 
 def test_persistent_chains_go_on_where_each_example_was_left():

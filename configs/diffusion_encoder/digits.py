@@ -30,19 +30,21 @@ def get_config() -> ConfigDict:
                 embed_features=(256, 256),  # what the encoder (and the VAE's) sees of x
                 features=(128, 128),  # of the denoiser, at every noise level
                 reference="posterior",  # where the diffusion starts: a learned Gaussian; or prior, N(0, I)
-                newton_steps=2,  # up the decoder's log posterior, from the mean that the network gives; 0: none
+                newton_steps=1,  # up the decoder's log posterior, from the mean that the network gives; 0: none
                 pressure=True,  # the denoiser starts from the decoder's gradient where it guesses z; False: from zero
                 residual_bound=5.0,  # of the denoiser's output; 100 with reference="prior"
             ),
             em=dict(
                 kernel="mala",  # or ula, hmc
-                langevin_steps=4,
+                langevin_steps=2,
                 step_size=0.1,  # of the chain at the start, in squared posterior widths; ula keeps it
                 leapfrog_steps=3,  # hmc only
-                sampler_steps=4,
+                sampler_steps=1,
                 target="mixture",  # or denoising, pressure
                 gamma=1.0,
-                draws=4,
+                proposal="gaussian",  # of importance resampling; or encoder
+                proposals=10,
+                draws=2,
                 null_probability=0.1,
                 average_decay=0.999,
             ),
@@ -50,7 +52,7 @@ def get_config() -> ConfigDict:
             num_updates=6000,
             batch_size=128,
             learning_rate=2e-3,
-            baseline_learning_rate=0.0,  # of the VAE; 0: the same
+            baseline_learning_rate=5e-3,  # of the VAE; 0: the same
             warmup=1000,  # updates in which E-step and decoder find each other; without it they can run away
             clip_norm=50.0,  # 0: do not clip
             updates_per_dispatch=100,
@@ -59,7 +61,7 @@ def get_config() -> ConfigDict:
             eval=dict(
                 num_examples=0,  # 0: the whole test split
                 num_samples=64,  # K of the importance bound
-                sampler_steps=16,
+                sampler_steps=4,
                 langevin_steps=100,
                 batch_size=300,
             ),

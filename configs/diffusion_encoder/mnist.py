@@ -43,6 +43,7 @@ def get_config():
     config.data.name = "mnist"
     config.model.update(latent_dim=8, embed_features=(512, 512), features=(256, 256))
     config.num_updates = 12000
+    config.learning_rate = 5e-3
     config.save_every = 1000
     config.evaluate_every = 500
     config.eval.update(num_examples=2000, num_samples=100, batch_size=250)

@@ -1,0 +1,351 @@
+"""How good is the posterior? Encoders of every kind with the same decoder, data order and budget, in one table.
+
+    python -m experiments.posteriors --config=configs/posteriors/toys.py --workdir=DIR
+
+On toys the decoder is fixed and the posterior known on a grid: the divergence of each encoder from it is a number. On
+images the decoder learns, and the methods meet in held-out likelihood, checked by annealed importance sampling.
+Read it from top to bottom: cases, models, training, held-out numbers, table; figures are in posteriors_figures.
+"""
+
+import functools
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from diffenc import data, decoders, loop, parallel, reporting, toys, training
+from diffenc.errors import InputError
+from diffenc.estimators import Estimate, annealing, map_examples
+from diffenc.reporting import Result
+from experiments import command_line, diffusion_encoder, posteriors_figures, systems
+
+QUANTITIES = ("nll", "neg_elbo", "rate", "distortion", "ess", "amortization_gap")
+
+
+class Case(NamedTuple):
+    """Data and a decoder: train [N, ...], make_x(key, rows) -> x [batch, D], held_out [n, D], the config of its models;
+    grid where the posterior is known on one."""
+
+    name: str
+    train: np.ndarray
+    make_x: Any
+    held_out: np.ndarray
+    decoder: Any
+    config: ConfigDict
+    grid: toys.Grid | None = None
+
+
+def run(config: ConfigDict, workdir: Path) -> None:
+    """The whole experiment; running it again continues it, or prints the results of the finished run."""
+    check(config)
+    if command_line.is_complete(config, workdir):
+        return
+    mesh = parallel.data_mesh(config.num_devices or None)
+    parallel.check_batch(config.batch_size, mesh)
+    cases = {case.name: case for case in load_cases(config)}
+    models = make_models(config, cases)
+    state = parallel.replicate(mesh, {name: system.state for name, system in models.items()})
+    state = loop.train(
+        workdir,
+        state,
+        make_advance(config, mesh, cases, models),
+        num_updates=config.num_updates,
+        updates_per_dispatch=config.updates_per_dispatch,
+        save_every=config.save_every,
+        evaluate=functools.partial(monitor, config, cases, models),
+        evaluate_every=config.evaluate_every,
+        headline=functools.partial(headline, models),
+        extras=tuple(config.metrics_extras),
+    )
+    state, metrics = parallel.local(state), reporting.read_metrics(workdir)
+    held_out, samples = evaluate(config, cases, models, state)
+    results = summarize(config, cases, held_out) + update_times(config, cases, metrics)
+    posteriors_figures.draw(workdir, config, cases, samples, results, metrics)
+    reporting.write_results(workdir, results)
+    for case in cases:
+        print_methods(config, case, results)
+    print(f"figures: {workdir / 'figures'}")
+
+
+# ------------------------------------------------------------------------------------------------------------- cases
+
+
+def check(config: ConfigDict) -> None:
+    """Raises InputError for settings that no run could use."""
+    diffusion_encoder.check(config)
+    command_line.check_positive(config, "num_seeds", "rivals.iwae_samples", "eval.ais_temperatures", "eval.ais_chains")
+    command_line.check_not_negative(config, "eval.ais_examples")
+    for method in config.methods:
+        command_line.check_choice("methods", base_method(config, method), systems.METHODS)
+    if len(set(config.methods)) < len(config.methods) or not config.methods:
+        raise InputError(f"config field methods is {config.methods}: name each method once")
+
+
+def base_method(config: ConfigDict, method: str) -> str:
+    """The method that a variant changes; a method is its own."""
+    return config.variants.get(method, {}).get("method", method)
+
+
+def load_cases(config: ConfigDict) -> list[Case]:
+    """The toys of config.toys, or one case of images."""
+    if config.data.name == "toys":
+        return [load_toy(config, name) for name in config.toys]
+    dataset, _ = diffusion_encoder.load_data(config)
+    decoder = diffusion_encoder.make_decoder(config, dataset)
+    make_x = diffusion_encoder.prepare(config, dataset)
+    held_out = diffusion_encoder.observe(config, dataset, dataset.test)
+    return [Case(dataset.name, dataset.train, make_x, held_out, decoder, config)]
+
+
+def load_toy(config: ConfigDict, name: str) -> Case:
+    """20,000 samples of a toy to train on, and as many held-out ones as asked for."""
+    toy = toys.make(name)
+    key_z, key_x = jax.random.split(jax.random.fold_in(jax.random.key(config.seed), sum(name.encode())))
+    count = 20_000 + (config.eval.num_examples or 1000)
+    x = np.asarray(toy.sample(key_x, {}, jax.random.normal(key_z, (count, toy.latent_dim))))
+    config = ConfigDict(config.to_dict())
+    config.model.latent_dim = toy.latent_dim
+    return Case(name, x[:20_000], lambda key, rows: rows, x[20_000:], toy, config, toys.Grid(toy.latent_dim))
+
+
+def make_models(config: ConfigDict, cases: dict[str, Case]) -> dict[tuple, systems.System]:
+    """{"case.method.seed": System}: every seed of every method on every case. The update of a method is one function
+    for all its seeds, so that it is compiled once."""
+    models = {}
+    for case in cases.values():
+        for method in methods_of(config, case):
+            variant = ConfigDict(case.config.to_dict())
+            changes = config.variants.get(method, ConfigDict()).to_dict()
+            changes.pop("method", None)
+            variant.update(changes)
+            for seed in range(config.num_seeds):
+                size = (case.held_out.shape[1], len(case.train), config.seed + seed)
+                system = systems.make(base_method(config, method), variant, case.decoder, *size)
+                if seed:
+                    system.update = models[f"{case.name}.{method}.0"].update
+                models[f"{case.name}.{method}.{seed}"] = system
+    return models
+
+
+def methods_of(config: ConfigDict, case: Case) -> list[str]:
+    """The methods that a case allows: a coupling flow needs two dimensions."""
+    flat = case.config.model.latent_dim == 1
+    return [method for method in config.methods if not (flat and base_method(config, method) == "flow_vae")]
+
+
+# ---------------------------------------------------------------------------------------------------------- training
+
+
+def make_advance(config: ConfigDict, mesh, cases: dict[str, Case], models):
+    """advance(state, step, n): n updates of every system, those of one case on the same batches."""
+    runs, arrays = {}, {}
+    for name, system in models.items():
+        case, method, _ = name.split(".")
+        make_x = functools.partial(with_index, cases[case].make_x) if system.is_persistent else cases[case].make_x
+        if (case, method) not in runs:
+            runs[case, method] = training.scan_updates(system.update, make_x)
+    for case in cases.values():
+        train = jnp.asarray(case.train)
+        arrays[case.name] = parallel.replicate(mesh, (train, jnp.arange(len(train))))
+    local = parallel.local_rows(config.batch_size)
+
+    def advance(state, step, n):
+        new_state, metrics, rows = {}, {}, {}
+        for name, system in models.items():
+            case, method, seed = name.split(".")
+            seed = config.seed + int(seed)
+            if (case, seed) not in rows:
+                order = data.batch_indices(seed, step, n, config.batch_size, len(cases[case].train))
+                rows[case, seed] = parallel.shard_batch(mesh, order[:, local], axis=1)
+            key = parallel.replicate(mesh, jax.random.key(seed + 1000))
+            train = arrays[case] if system.is_persistent else arrays[case][0]
+            began = time.perf_counter()
+            new_state[name], values = runs[case, method](state[name], key, train, rows[case, seed])
+            jax.block_until_ready(values)
+            values["ms_per_update"] = np.full(n, 1e3 * (time.perf_counter() - began) / n)
+            metrics |= {f"{name}.{metric}": value for metric, value in values.items()}
+        return new_state, metrics
+
+    return advance
+
+
+def with_index(make_x, key, rows):
+    """(x, index of each example) from (rows, indices)."""
+    return make_x(key, rows[0]), rows[1]
+
+
+def headline(models, metrics: dict[str, float]) -> str:
+    """The text beside the progress bar: -log p(x|z) of each method's own samples on the first case."""
+    case = next(iter(models)).split(".")[0]
+    names = [name for name in models if name.startswith(f"{case}.") and name.endswith(".0")]
+    return f"{case}: " + ", ".join(f"{name.split('.')[1]} {metrics[f'{name}.decoder_loss']:.2f}" for name in names)
+
+
+def terms(config, case: Case, system, params, key, x, num_samples: int):
+    return systems.held_out_terms(
+        system, params, key, x, num_samples, config.eval.sampler_steps, config.eval.batch_size
+    )
+
+
+def monitor(config, cases, models, state, step) -> dict[str, float]:
+    """The importance bound (10 samples) of the first 500 held-out examples, for the curves over updates and seconds."""
+    state, scalars = parallel.local(state), {}
+    for name, system in models.items():
+        case = cases[name.split(".")[0]]
+        found = terms(config, case, system, state[name].averages, jax.random.key(step), case.held_out[:500], 10)
+        scalars[f"{name}.held_out_nll"] = Estimate.of(found.nll).mean
+    return scalars
+
+
+# -------------------------------------------------------------------------------------------------- held-out numbers
+
+
+def evaluate(config, cases, models, state):
+    """({name: {quantity: values [n]}}, {name: samples for the figures}) of every system."""
+    held_out, samples = {}, {}
+    with reporting.progress(len(models), description="measuring") as show:
+        for index, (name, system) in enumerate(models.items()):
+            case, params = cases[name.split(".")[0]], state[name].averages
+            key = jax.random.fold_in(jax.random.key(config.seed + 3), index)
+            key_terms, key_own, key_ais, key_figure = jax.random.split(key, 4)
+            found = terms(config, case, system, params, key_terms, case.held_out, config.eval.num_samples)
+            values = {quantity: getattr(found, quantity) for quantity in QUANTITIES[:-1]}
+            (own, _), losses = systems.reconstructions(system, params, case.config, key_own, case.held_out)
+            values["amortization_gap"] = losses[0] - losses[1]
+            if case.grid is not None:
+                values["posterior_kl"] = grid_divergence(config, case, system, params)
+                samples[name] = figure_samples(config, case, system, params, key_figure)
+            elif config.eval.ais_examples:
+                values |= annealed(config, case, system, params, key_ais)
+            held_out[name] = values
+            show(index + 1, name)
+    return held_out, samples
+
+
+def grid_divergence(config, case: Case, system, params):
+    """KL(p(z|x) || q(z|x)) [n] of the first config.eval.grid_examples, by quadrature."""
+    x, sizes = case.held_out[: config.eval.grid_examples], (config.eval.grid_sampler_steps, config.eval.grid_points)
+
+    def divergence(key, x):
+        return toys.encoder_kl(case.decoder, system.encoder, params, case.grid, x, *sizes)
+
+    return map_examples(jax.jit(divergence), jax.random.key(0), x, 50)
+
+
+def figure_samples(config, case: Case, system, params, key, count: int = 2000):
+    """Samples [3, count, d] of the encoder for three held-out examples."""
+    x = jnp.repeat(jnp.asarray(posteriors_figures.examples(case)), count, axis=0)
+    z = jax.jit(functools.partial(systems.own_samples, system, params, config.eval.sampler_steps))(key, x)
+    return np.asarray(z).reshape(-1, count, z.shape[-1])
+
+
+def annealed(config, case: Case, system, params, key) -> dict[str, np.ndarray]:
+    """-log p(x) of held-out examples by annealed importance sampling (a bound), and both bounds of log p(x) on data
+    simulated from the model, where the truth lies between them."""
+    settings = annealing.Settings(num_temperatures=config.eval.ais_temperatures, num_chains=config.eval.ais_chains)
+    key_z, key_x, key_tune, key_held, key_forward, key_reverse = jax.random.split(key, 6)
+    count = config.eval.ais_examples
+    z = jax.random.normal(key_z, (count, case.config.model.latent_dim))
+    simulated = case.decoder.sample(key_x, params["decoder"], z)
+
+    def log_joint(x, z):
+        return decoders.log_joint(case.decoder, params["decoder"], x, z)
+
+    def gaussian(x):
+        return system.encoder.gaussian(system.encoder.infer(params, x))
+
+    x = jnp.asarray(case.held_out[:count])
+    tune = jax.jit(lambda key, x: annealing.tune(key, log_joint, x, gaussian(x), settings))
+    log_steps = tune(key_tune, x[:50])
+
+    @jax.jit
+    def forward(key, x):
+        return annealing.lower(annealing.forward(key, log_joint, x, gaussian(x), log_steps, settings)[0])
+
+    @jax.jit
+    def reverse(key, pair):
+        x, z = pair[:, : simulated.shape[1]], pair[:, simulated.shape[1] :]
+        return annealing.upper(annealing.reverse(key, log_joint, x, z, gaussian(x), log_steps, settings)[0])
+
+    pairs = np.concatenate([simulated, z], axis=1)
+    lower = map_examples(forward, key_forward, np.asarray(simulated), 50)
+    upper = map_examples(reverse, key_reverse, pairs, 50)
+    nll = -map_examples(forward, key_held, np.asarray(x), 50)
+    return {"ais_nll": nll, "ais_lower": lower, "ais_upper": upper, "ais_gap": upper - lower}
+
+
+def summarize(config, cases: dict[str, Case], held_out) -> list[Result]:
+    """Means over examples and seeds, and on the same examples the distance of each rival from `langevin`."""
+    results = []
+    for case in cases.values():
+        truths = truths_of(case)
+        stacked = {}
+        for method in methods_of(config, case):
+            seeds = [held_out[f"{case.name}.{method}.{seed}"] for seed in range(config.num_seeds)]
+            stacked[method] = {quantity: np.stack([values[quantity] for values in seeds]) for quantity in seeds[0]}
+            for quantity, values in stacked[method].items():
+                unit = "samples" if quantity == "ess" else "nats"
+                result = Result(f"{case.name}.{method}.{quantity}", *over_seeds(values), unit)
+                results.append(result._replace(truth=truths.get(quantity)))
+        for rival in stacked.keys() - {"langevin"} if "langevin" in stacked else ():
+            for quantity in ("nll", "neg_elbo"):
+                difference = stacked[rival][quantity] - stacked["langevin"][quantity]
+                results.append(Result(f"{case.name}.{rival}.{quantity}_above_langevin", *over_seeds(difference)))
+        if case.grid is not None:
+            log_posterior = map_examples(
+                jax.jit(lambda key, x, case=case: toys.posterior(case.decoder, case.grid, x)),
+                jax.random.key(0),
+                case.held_out[: config.eval.grid_examples],
+                50,
+            )
+            best = Estimate.of(toys.best_gaussian_kl(jnp.asarray(log_posterior), case.grid))
+            results.append(Result(f"{case.name}.best_gaussian.posterior_kl", *best))
+    return results
+
+
+def truths_of(case: Case) -> dict[str, float]:
+    """What is known of a toy: the held-out negative log-likelihood, and that no divergence is the goal."""
+    if case.grid is None:
+        return {}
+    log_p = jax.jit(lambda key, x: toys.log_marginal(case.decoder, case.grid, x))
+    log_p = map_examples(log_p, jax.random.key(0), case.held_out, 50)
+    return {"nll": float(-log_p.mean()), "posterior_kl": 0.0}
+
+
+def over_seeds(values: np.ndarray) -> Estimate:
+    """Mean of values [seeds, n] with its error: over examples of the mean of the seeds, and over seeds."""
+    mean, stderr = Estimate.of(values.mean(axis=0))
+    if len(values) > 1:
+        stderr = float(np.hypot(stderr, values.mean(axis=1).std(ddof=1) / np.sqrt(len(values))))
+    return Estimate(mean, stderr)
+
+
+def update_times(config, cases, metrics: list[dict]) -> list[Result]:
+    """Milliseconds per update of each method: the median over dispatches after the first."""
+    results = []
+    for case in cases.values():
+        for method in methods_of(config, case):
+            name = f"{case.name}.{method}.0.ms_per_update"
+            values = [line[name] for line in metrics if name in line][1:]
+            if len(values) >= 2:
+                results.append(Result(f"{case.name}.{method}.update_time", *systems.median(values), "ms"))
+    return results
+
+
+def print_methods(config, case: str, results: list[Result]) -> None:
+    """The table of a case: methods down, quantities across."""
+    mine = {tuple(r.name.split(".")[1:]): r for r in results if r.name.startswith(f"{case}.")}
+    columns = [
+        q for q in (*QUANTITIES, "posterior_kl", "ais_nll", "ais_gap", "update_time") if any(q in k for k in mine)
+    ]
+    methods = list(dict.fromkeys(method for method, _ in mine))
+    cells = [[(mine[m, q].value, mine[m, q].stderr) if (m, q) in mine else None for q in columns] for m in methods]
+    reporting.print_matrix(f"{case} (nats; update_time in ms)", methods, columns, cells)
+
+
+if __name__ == "__main__":
+    command_line.main(run)

@@ -1,0 +1,124 @@
+"""The models that experiments train side by side: one decoder, many ways to infer its latent.
+
+langevin      diffusion encoder, alternating EM with Markov chains started at the encoder (arXiv 2605.13399)
+persistent    the same with chains that go on where each example was left
+importance    the same with importance-resampled proposals in place of chains
+wake_sleep    diffusion encoder trained on dreams (arXiv 2401.02739)
+vae, iwae, flow_vae     reparameterized bounds with a Gaussian encoder, K samples, a coupling flow
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from diffenc import baselines, decoders, em, training, whitening
+from diffenc.encoder import DiffusionEncoder
+from diffenc.estimators import Estimate, likelihood, map_examples
+from diffenc.networks import MLP, ConditionalDenoiser, Coupling
+
+ALTERNATING = ("langevin", "persistent", "importance")
+METHODS = (*ALTERNATING, "wake_sleep", "vae", "iwae", "flow_vae")
+
+
+class System:
+    """A model to train: its encoder and decoder, the state it starts from, and its update."""
+
+    def __init__(self, encoder, decoder, params, optimizer, update, settings=None, z=None):
+        self.encoder, self.decoder, self.update, self.settings = encoder, decoder, update, settings
+        chain = em.ChainState.create(settings, z) if settings else None
+        self.state = training.TrainState.create(params, optimizer, chain)
+
+    @property
+    def is_persistent(self) -> bool:
+        """Whether its batches are (x, index of each example)."""
+        return self.settings is not None and self.settings.e_step == "persistent"
+
+
+def make(method: str, config, decoder, data_dim: int, num_examples: int, seed: int) -> System:
+    """The system of that method; those of one seed start from the same decoder. config: see configs/diffusion_encoder;
+    wake_sleep, iwae and flow_vae read config.rivals too."""
+    model = config.model
+    key_encoder, key_decoder, key_chains = jax.random.split(jax.random.key(seed), 3)
+    diffuses = method in (*ALTERNATING, "wake_sleep")
+    learning_rate = config.learning_rate if diffuses else config.baseline_learning_rate or config.learning_rate
+    optimizer = training.make_optimizer(learning_rate, config.num_updates, config.warmup, config.clip_norm or None)
+    settings, z, decay = None, None, config.em.average_decay
+    if diffuses:
+        settings = em.Settings(**config.em, e_step=method if method in ALTERNATING else "langevin")
+        network = ConditionalDenoiser(
+            model.latent_dim, tuple(model.embed_features), tuple(model.features), model.residual_bound
+        )
+        encoder = DiffusionEncoder(
+            network, model.reference, model.newton_steps, model.pressure, decoder, config.em.gamma
+        )
+        make_update = baselines.make_wake_sleep_update if method == "wake_sleep" else em.make_update
+        update = make_update(encoder, decoder, settings, optimizer)
+        if method == "persistent":
+            z = jax.random.normal(key_chains, (num_examples, model.latent_dim))
+    elif method == "flow_vae":
+        encoder = baselines.FlowEncoder(Coupling(model.latent_dim, tuple(model.embed_features)))
+        update = baselines.make_importance_weighted_update(encoder, decoder, optimizer, 1, decay)
+    else:
+        encoder = baselines.GaussianEncoder(MLP(tuple(model.embed_features), 2 * model.latent_dim))
+        if method == "vae":
+            update = baselines.make_vae_update(encoder, decoder, optimizer, config.em.gamma, decay)
+        else:
+            samples = config.rivals.iwae_samples
+            update = baselines.make_importance_weighted_update(encoder, decoder, optimizer, samples, decay)
+    params = {
+        "encoder": encoder.init(key_encoder, jnp.zeros((1, data_dim))),
+        "decoder": decoder.init(key_decoder, model.latent_dim),
+    }
+    return System(encoder, decoder, params, optimizer, update, settings, z)
+
+
+# ------------------------------------------------------------------------------------------------- held-out quantities
+
+
+@functools.partial(jax.jit, static_argnames=("encoder", "decoder", "num_samples", "sampler_steps"))
+def _terms(key, params, x, *, encoder, decoder, num_samples, sampler_steps):
+    return likelihood.terms(key, encoder, decoder, params, x, num_samples, sampler_steps)
+
+
+def held_out_terms(system: System, params, key, x, num_samples: int, sampler_steps: int, batch_size: int):
+    """`likelihood.Terms` of every example of x [n, D], in bounded memory."""
+    sizes = dict(num_samples=num_samples, sampler_steps=sampler_steps)
+    fn = functools.partial(_terms, encoder=system.encoder, decoder=system.decoder, **sizes)
+    return map_examples(lambda key, x: fn(key, params, x), key, x, batch_size)
+
+
+def own_samples(system: System, params, sampler_steps: int, key, x):
+    """z ~ q(z|x) [batch, d]."""
+    return system.encoder.sample(key, params, system.encoder.infer(params, x), sampler_steps)
+
+
+def corrected_samples(system: System, params, config, key, x):
+    """The encoder's samples after config.eval.langevin_steps steps of MALA towards the posterior."""
+    key_sample, key_chain = jax.random.split(key)
+    mean, factor = system.encoder.gaussian(system.encoder.infer(params, x))
+    y = whitening.solve(factor, own_samples(system, params, config.eval.sampler_steps, key_sample, x) - mean)
+    settings = em.Settings(kernel="mala", gamma=config.em.gamma)
+
+    def log_density(x, z):
+        return decoders.log_joint(system.decoder, params["decoder"], x, z, settings.gamma)
+
+    state, num_steps = em.ChainState.create(settings), config.eval.langevin_steps
+    return em.run_chains(key_chain, log_density, x, y, (mean, factor), state, settings, num_steps).z
+
+
+def reconstructions(system: System, params, config, key, x):
+    """(z of the encoder's own, z after Langevin correction), each [n, d], and -log p(x|z) [n] of both: the difference
+    is the amortization gap."""
+    key_own, key_chain = jax.random.split(key)
+    own = jax.jit(functools.partial(own_samples, system, params, config.eval.sampler_steps))
+    chain = jax.jit(functools.partial(corrected_samples, system, params, config))
+    samples = [map_examples(fn, key, x, config.eval.batch_size) for fn, key in ((own, key_own), (chain, key_chain))]
+    log_prob = jax.jit(lambda x, z: system.decoder.log_prob(params["decoder"], x, z))
+    return samples, [-log_prob(x, z) for z in samples]
+
+
+def median(values) -> Estimate:
+    """The median and its standard error, from the quartiles: dispatches that another process delayed do not count."""
+    low, middle, high = jnp.percentile(jnp.asarray(values), jnp.array([25.0, 50.0, 75.0]))
+    return Estimate(float(middle), float(1.25 * (high - low) / 1.35 / len(values) ** 0.5))
