@@ -247,7 +247,7 @@ def annealed(config, case: Case, system, params, key) -> dict[str, np.ndarray]:
     """-log p(x) of held-out examples by annealed importance sampling (a bound), and both bounds of log p(x) on data
     simulated from the model, where the truth lies between them."""
     settings = annealing.Settings(num_temperatures=config.eval.ais_temperatures, num_chains=config.eval.ais_chains)
-    key_z, key_x, key_tune, key_held, key_forward, key_reverse = jax.random.split(key, 6)
+    key_z, key_x, key_tune, key_held, key_sandwich = jax.random.split(key, 5)
     count = config.eval.ais_examples
     z = jax.random.normal(key_z, (count, case.config.model.latent_dim))
     simulated = case.decoder.sample(key_x, params["decoder"], z)
@@ -255,26 +255,25 @@ def annealed(config, case: Case, system, params, key) -> dict[str, np.ndarray]:
     def log_joint(x, z):
         return decoders.log_joint(case.decoder, params["decoder"], x, z)
 
-    def gaussian(x):
-        return system.encoder.gaussian(system.encoder.infer(params, x))
+    def gaussian(x):  # annealing likes a start that is too wide better than one that is too narrow
+        mean, factor = system.encoder.gaussian(system.encoder.infer(params, x))
+        return mean, 1.5 * factor
+
+    def forward(key, x):
+        return annealing.forward(key, log_joint, x, gaussian(x), log_steps, settings)[0]
+
+    def sandwich(key, pair):
+        key_forward, key_reverse = jax.random.split(key)
+        x, z = pair[:, : simulated.shape[1]], pair[:, simulated.shape[1] :]
+        log_w = forward(key_forward, x)
+        back = annealing.reverse(key_reverse, log_joint, x, z, gaussian(x), log_steps, settings)[0]
+        return annealing.lower(log_w), annealing.upper(back, log_w)
 
     x = jnp.asarray(case.held_out[:count])
-    tune = jax.jit(lambda key, x: annealing.tune(key, log_joint, x, gaussian(x), settings))
-    log_steps = tune(key_tune, x[:50])
-
-    @jax.jit
-    def forward(key, x):
-        return annealing.lower(annealing.forward(key, log_joint, x, gaussian(x), log_steps, settings)[0])
-
-    @jax.jit
-    def reverse(key, pair):
-        x, z = pair[:, : simulated.shape[1]], pair[:, simulated.shape[1] :]
-        return annealing.upper(annealing.reverse(key, log_joint, x, z, gaussian(x), log_steps, settings)[0])
-
+    log_steps = jax.jit(lambda key, x: annealing.tune(key, log_joint, x, gaussian(x), settings))(key_tune, x[:50])
     pairs = np.concatenate([simulated, z], axis=1)
-    lower = map_examples(forward, key_forward, np.asarray(simulated), 50)
-    upper = map_examples(reverse, key_reverse, pairs, 50)
-    nll = -map_examples(forward, key_held, np.asarray(x), 50)
+    lower, upper = map_examples(jax.jit(sandwich), key_sandwich, pairs, 50)
+    nll = -map_examples(jax.jit(lambda key, x: annealing.lower(forward(key, x))), key_held, np.asarray(x), 50)
     return {"ais_nll": nll, "ais_lower": lower, "ais_upper": upper, "ais_gap": upper - lower}
 
 

@@ -17,7 +17,7 @@ LAW = {
     "decoders": {"processes", "parameterization", "samplers", "losses", "networks"},
     "toys": {"decoders", "analytic"},
     "encoder": {"processes", "parameterization", "samplers", "losses", "networks", "decoders", "whitening"},
-    "estimators": {"processes", "samplers", "parameterization", "decoders"},
+    "estimators": {"processes", "samplers", "parameterization", "decoders", "whitening"},
     "em": {"encoder", "decoders", "losses", "estimators", "training", "networks", "whitening"},
     "baselines": {"em", "encoder", "decoders", "losses", "estimators", "networks", "training", "whitening"},
     "training": set(),

@@ -1,21 +1,13 @@
 """Exact posteriors of one and two dimensions, encoders of every kind, three seeds."""
 
-from ml_collections import ConfigDict
-
 from configs.diffusion_encoder import digits
+from configs.posteriors.digits import posteriors_of
 
 
 def get_config():
-    config = digits.get_config()
-    config.update(
-        dict(
-            toys=("absolute", "ring", "pinwheel", "two_components"),
-            methods=("langevin", "importance", "persistent", "wake_sleep", "vae", "iwae", "flow_vae"),
-            variants=ConfigDict(),
-            num_seeds=3,
-            rivals=dict(iwae_samples=10),
-        )
-    )
+    config = posteriors_of(digits.get_config())
+    config.toys = ("absolute", "ring", "pinwheel", "two_components")
+    config.num_seeds = 3
     config.data.name = "toys"
     config.model.update(
         embed_features=(64, 64), features=(128, 128), reference="prior", newton_steps=0, residual_bound=100.0

@@ -1,0 +1,40 @@
+"""scikit-learn's digits, encoders of every kind with one decoder.
+
+python -m experiments.posteriors --config=configs/posteriors/digits.py --workdir=runs/posteriors_digits
+"""
+
+from ml_collections import ConfigDict
+
+from configs.diffusion_encoder import digits
+
+METHODS = ("langevin", "importance", "persistent", "wake_sleep", "vae", "iwae", "flow_vae")
+
+
+def get_config():
+    return posteriors_of(digits.get_config())
+
+
+def posteriors_of(config):
+    """The configuration of a data set's diffusion encoder, with the fields of the comparison."""
+    config.update(
+        dict(
+            toys=(),
+            methods=METHODS,  # any of them, and the names of variants
+            # What a method, or a variant of one (method="langevin", say), changes: fields of model and em. Wake-sleep
+            # is the published scheme, whose encoder is a network alone.
+            variants=ConfigDict(
+                dict(wake_sleep=dict(model=dict(newton_steps=0, pressure=False), em=dict(sampler_steps=4)))
+            ),
+            num_seeds=1,
+            rivals=dict(iwae_samples=10),
+        )
+    )
+    config.eval.update(
+        ais_examples=200,
+        ais_temperatures=100,
+        ais_chains=4,
+        grid_examples=0,  # these three are of toys
+        grid_sampler_steps=16,
+        grid_points=2048,
+    )
+    return config
