@@ -28,7 +28,7 @@ from diffenc.whitening import apply, pull, solve, trusted
 KERNELS = {"mala": 0.57, "hmc": 0.8, "ula": None}  # acceptance each kernel's step is adapted to
 TARGETS = ("denoising", "pressure", "mixture")
 E_STEPS = ("langevin", "importance", "persistent")
-PROPOSALS = ("gaussian", "encoder")
+PROPOSALS = ("gaussian", "prior")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,10 +152,11 @@ def e_step(key, encoder: DiffusionEncoder, decoder, params, state: ChainState, x
     """Posterior samples for x [batch, D] as a `Chain`, by settings.e_step:
 
     langevin     drawn from the encoder, then Markov-chain steps
-    persistent   Markov-chain steps from where each example's chain was left (Tieleman 2008); index [batch] of examples
-    importance   one of `proposals` draws, chosen by its weight (1805.08913), in place of chains: from the encoder's
-                 Gaussian fit, or (proposal="encoder") half from the encoder, half from the prior. The latter costs the
-                 encoder's density, and sees every mode, which a chain cannot reach from another.
+    persistent   Markov-chain steps from where each example's chain was left; index [batch] of examples. Bits that are
+                 drawn anew at each visit move the posterior that a chain is to follow
+    importance   one of `proposals` draws, chosen by its weight (sampling importance resampling, Rubin 1987), in place
+                 of chains: by settings.proposal from the encoder's Gaussian fit; or from the prior, which sees every
+                 mode, also those that a chain cannot reach, and serves in few dimensions
     """
     key_start, key_chain = jax.random.split(key)
     context = encoder.infer(params, x)
@@ -165,8 +166,7 @@ def e_step(key, encoder: DiffusionEncoder, decoder, params, state: ChainState, x
         return log_joint(decoder, params["decoder"], x, z, settings.gamma)
 
     if settings.e_step == "importance":
-        propose = gaussian_proposals if settings.proposal == "gaussian" else encoder_proposals
-        z, log_q = propose(key_start, encoder, params, context, settings)
+        z, log_q = proposals(key_start, encoder, context, settings)
         return resample(key_chain, log_density, x, (mean, factor), state, z, log_q)
     if settings.e_step == "persistent":
         y = solve(factor, state.z[index] - mean)
@@ -175,29 +175,19 @@ def e_step(key, encoder: DiffusionEncoder, decoder, params, state: ChainState, x
         y = y if encoder.reference == "posterior" else solve(factor, y - mean)
     chain = run_chains(key_chain, log_density, x, y, (mean, factor), state, settings, settings.langevin_steps)
     if settings.e_step == "persistent":
-        chain = chain._replace(state=chain.state.replace(z=state.z.at[index].set(chain.z)))
+        # A batch across two epochs may hold an example twice: its first chain is kept, whatever the hardware.
+        first = jnp.argmax(index[:, None] == index[None, :], axis=1)
+        chain = chain._replace(state=chain.state.replace(z=state.z.at[index].set(chain.z[first])))
     return chain
 
 
-def gaussian_proposals(key, encoder: DiffusionEncoder, params, context, settings: Settings):
-    """z [K, batch, d] from the encoder's Gaussian fit and their log density [K, batch], up to a constant of the row."""
+def proposals(key, encoder: DiffusionEncoder, context, settings: Settings):
+    """z [K, batch, d] from the encoder's Gaussian fit, or from the prior (proposal="prior"), and their log density [K,
+    batch] up to a constant of the row."""
     mean, factor = encoder.gaussian(context)
     y = jax.random.normal(key, (settings.proposals, *mean.shape))
-    return jax.vmap(apply, (None, None, 0))(mean, factor, y), log_prior(y)
-
-
-def encoder_proposals(key, encoder: DiffusionEncoder, params, context, settings: Settings):
-    """z [K, batch, d], half from the encoder and half from the prior, and the log density [K, batch] of the mixture,
-    so that no mode of the posterior is out of reach of both (Owen and Zhou 2000, defensive importance sampling)."""
-    key_encoder, key_prior = jax.random.split(key)
-    half = (settings.proposals + 1) // 2
-    own, log_own = jax.vmap(lambda key: encoder.sample_and_log_prob(key, params, context, settings.sampler_steps))(
-        jax.random.split(key_encoder, half)
-    )
-    prior = jax.random.normal(key_prior, (settings.proposals - half, *own.shape[1:]))
-    log_there = jax.vmap(lambda z: encoder.log_prob(params, context, z, settings.sampler_steps))(prior)
-    z = jnp.concatenate([own, prior])
-    return z, jnp.logaddexp(jnp.concatenate([log_own, log_there]), log_prior(z)) - jnp.log(2.0)
+    z = y if settings.proposal == "prior" else jax.vmap(apply, (None, None, 0))(mean, factor, y)
+    return z, log_prior(y)
 
 
 def resample(key, log_density, x, gaussian, state: ChainState, z: jax.Array, log_q: jax.Array) -> Chain:
@@ -300,7 +290,11 @@ def make_update(encoder: DiffusionEncoder, decoder, settings: Settings, optimize
 
     For persistent chains the batch is (x, index of each example) in place of x.
     """
-    make_kernel(settings)  # an unknown kernel is refused here, not within a trace
+    make_kernel(settings)  # an unknown choice is refused here, not within a trace
+    if settings.e_step not in E_STEPS or settings.proposal not in PROPOSALS:
+        raise ValueError(
+            f"e_step {settings.e_step!r} is to be of {E_STEPS}, proposal {settings.proposal!r} of {PROPOSALS}"
+        )
 
     def update(state: TrainState, key: jax.Array, batch):
         x, index = batch if settings.e_step == "persistent" else (batch, None)

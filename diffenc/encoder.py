@@ -16,12 +16,13 @@ lets heads of the network fit m and W, so that the network r holds only what is 
   1/2 int dlambda alpha^2 |dv|^2 = 1/2 E |dr|^2, since sigmoid(l) sigmoid(-l) = alpha^2 sigma^2.
 * the decoder-pressure target of r is y + grad_y log posterior(y), which is zero for a posterior equal to the reference.
 
-The encoder may ask the decoder, and no longer depends on what a network can amortize; its density stays exact:
+The encoder may ask the decoder, and no longer depends on what a network can amortize; its density is known as before:
 
 * `newton_steps` > 0: the mean is the head's after as many Newton steps up the log posterior, in the metric W W^T.
 * `pressure`: r = network + gate rho(alpha y_t), rho(y) = y + grad_y log posterior(y). The exact r is E[rho(y_0) | y_t]
   and alpha y_t is E[y_0 | y_t] under the reference: the lowest order is free (as in diffusion posterior sampling,
-  2209.14687), exact at t = 0 with gate = 1, and the network holds what the fluctuations add.
+  2209.14687), exact at t = 0 with gate = 1, and the network holds what the fluctuations add. |rho| is squeezed below
+  residual_bound, which matters only far from the posterior.
 
 Shapes: x [batch, D], z and y [batch, d], log_snr [batch]; all information is in nats.
 """
@@ -156,11 +157,18 @@ class DiffusionEncoder:
     def sample_and_log_prob(self, key: jax.Array, params, context: Context, num_steps: int):
         """z and log q(z|x) [batch]: the density of the *discrete* sampler, from the Jacobian of each of its steps.
 
-        It is a density at any number of steps (as long as each is invertible), so bounds built from it need no limit.
+        It is the density at any number of steps, as long as each is invertible (see `folds`), so bounds built from it
+        need no limit.
         """
         y1 = jax.random.normal(key, context.mean.shape)
         y, log_det = samplers.angle_flow_with_log_det(self._flow(params, context), y1, num_steps)
         return self.colour(context, y), log_prior(y1) - log_det - self.log_volume(context)
+
+    def folds(self, key: jax.Array, params, context: Context, num_steps: int) -> jax.Array:
+        """Whether the sampler folded the space on the way to each draw [batch]: a share above a per cent says that
+        num_steps is too small for `sample_and_log_prob` to be a density."""
+        y1 = jax.random.normal(key, context.mean.shape)
+        return samplers.angle_flow_folds(self._flow(params, context), y1, num_steps)
 
     def log_prob(self, params, context: Context, z: jax.Array, num_steps: int) -> jax.Array:
         """log q(z|x) [batch] of given z by the flow from data to noise (second order in the step)."""

@@ -50,12 +50,28 @@ def angle_flow_with_log_det(
     log q(x_stop) = log p(x_start) - log|det dx_stop/dx_start|. The determinant is that of every Heun step itself, not
     an integral of the divergence: q is the density of the samples which `angle_flow` returns at this very number of
     steps. This needs each step to be invertible, |step| times the Lipschitz constant of v below one: too few steps can
-    fold the space, which no determinant shows.
+    fold the space, and then this is not the density (`angle_flow_folds` finds folds).
 
     x: [batch, d]; v_fn(x: [batch, d], phi: [batch]) -> [batch, d], each example's v a function of that example alone.
     Cost: d tangents a step. Returns ([batch, d], [batch] in nats). Raises InputError for another rank of x or a bad
     num_steps.
     """
+    return _flow_with_jacobian(v_fn, x, num_steps, start, stop)[:2]
+
+
+def angle_flow_folds(
+    v_fn: Callable, x: jax.Array, num_steps: int, start: float = HALF_PI, stop: float = 0.0
+) -> jax.Array:
+    """Whether a step of `angle_flow` turns the space around x [batch, d] inside out (a negative determinant): [batch].
+
+    Where that never happens, the density of `angle_flow_with_log_det` is that of the samples, except where the space is
+    folded twice; take more steps where it does.
+    """
+    return _flow_with_jacobian(v_fn, x, num_steps, start, stop)[2]
+
+
+def _flow_with_jacobian(v_fn, x, num_steps, start, stop):
+    """(x, log |det|, whether any step has a negative determinant) at the end of the flow."""
     _check_num_steps(num_steps)
     if x.ndim != 2:
         raise InputError(f"x has shape {x.shape}: angle_flow_with_log_det takes [batch, d]; flatten each example first")
@@ -64,12 +80,13 @@ def angle_flow_with_log_det(
     basis = jnp.broadcast_to(jnp.eye(x.shape[1], dtype=x.dtype)[:, None, :], (x.shape[1], *x.shape))
 
     def step(carry, phi):
-        x, log_det = carry
+        x, log_det, folded = carry
         x, push = jax.linearize(lambda x: _heun(v_fn, x, phi, step_size), x)
         transposed_jacobian = jnp.moveaxis(jax.vmap(push)(basis), 0, 1)
-        return (x, log_det + jnp.linalg.slogdet(transposed_jacobian)[1]), None
+        sign, log_abs = jnp.linalg.slogdet(transposed_jacobian)
+        return (x, log_det + log_abs, folded | (sign < 0)), None
 
-    start_carry = (x, jnp.zeros_like(x[:, 0]))
+    start_carry = (x, jnp.zeros_like(x[:, 0]), jnp.zeros(x.shape[:1], bool))
     return jax.lax.scan(step, start_carry, _left_ends(start, step_size, num_steps, x.dtype))[0]
 
 

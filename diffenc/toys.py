@@ -152,7 +152,8 @@ def encoder_log_prob(
 ) -> tuple[jax.Array, jax.Array]:
     """log q(z|x) of an encoder at every point [batch, n], and q's mass on the grid [batch].
 
-    A mass of one says that the encoder's density is normalized, inside the box, and resolved by the cells. The encoder
+    A mass of one says that the encoder's density is normalized, inside the box, and resolved by the cells; too few
+    steps of a flow that folds the space show here. The encoder
     has `infer` and `log_prob` as in `diffenc.encoder`; it sees batch * chunk latents at a time.
     """
     z = grid.points()
@@ -167,18 +168,6 @@ def encoder_log_prob(
     parts = jax.lax.map(chunk_log_prob, z[rows].reshape(-1, chunk, grid.latent_dim))
     log_q = jnp.moveaxis(parts, 0, 1).reshape(len(x), -1)[:, :n]
     return log_q, grid.volume * jnp.sum(jnp.exp(log_q), axis=1)
-
-
-def encoder_kl(toy: Toy, encoder, params, grid: Grid, x: jax.Array, num_steps: int, num_points: int) -> jax.Array:
-    """KL(p(z|x) || q(z|x)) [batch] by quadrature over the num_points cells where p(z|x) is greatest.
-
-    q is wanted only where p has mass, so this is `posterior_kl` at a fraction of its cost; what is left out is
-    p's mass elsewhere. q is the density of the encoder's flow from z to noise, normalized at any num_steps.
-    """
-    log_p, cells = jax.lax.top_k(posterior(toy, grid, x), min(num_points, grid.num_points**grid.latent_dim))
-    z, context = grid.points()[cells], encoder.infer(params, x)
-    log_q = jax.lax.map(lambda z: encoder.log_prob(params, context, z, num_steps), jnp.moveaxis(z, 1, 0), batch_size=64)
-    return posterior_kl(log_p, log_q.T, grid.volume)
 
 
 def posterior_moments(log_posterior: jax.Array, grid: Grid) -> tuple[jax.Array, jax.Array]:

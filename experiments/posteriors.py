@@ -3,7 +3,8 @@
     python -m experiments.posteriors --config=configs/posteriors/toys.py --workdir=DIR
 
 On toys the decoder is fixed and the posterior known on a grid: the divergence of each encoder from it is a number. On
-images the decoder learns, and the methods meet in held-out likelihood, checked by annealed importance sampling.
+images the decoder learns, for as many updates with each, and the methods meet in held-out likelihood, checked by
+annealed importance sampling.
 Read it from top to bottom: cases, models, training, held-out numbers, table; figures are in posteriors_figures.
 """
 
@@ -17,7 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from diffenc import data, decoders, loop, parallel, reporting, toys, training
+from diffenc import data, decoders, em, loop, parallel, reporting, toys, training
+from diffenc.encoder import DiffusionEncoder
 from diffenc.errors import InputError
 from diffenc.estimators import Estimate, annealing, map_examples
 from diffenc.reporting import Result
@@ -78,7 +80,15 @@ def check(config: ConfigDict) -> None:
     """Raises InputError for settings that no run could use."""
     diffusion_encoder.check(config)
     command_line.check_positive(config, "num_seeds", "rivals.iwae_samples", "eval.ais_temperatures", "eval.ais_chains")
+    command_line.check_positive(config, "em.proposals", "eval.grid_sampler_steps")
     command_line.check_not_negative(config, "eval.ais_examples")
+    command_line.check_choice("em.proposal", config.em.proposal, em.PROPOSALS)
+    if config.em.gamma != 1:
+        raise InputError(f"config field em.gamma is {config.em.gamma}: the rivals' bounds are of likelihood, gamma = 1")
+    if config.data.name == "toys" and not (config.toys and config.eval.grid_examples > 1):
+        raise InputError("toys want one name or more in toys, and eval.grid_examples of 2 or more")
+    if config.eval.ais_examples == 1:
+        raise InputError("config field eval.ais_examples is 1: a standard error needs 2 or more (0 for none)")
     for method in config.methods:
         command_line.check_choice("methods", base_method(config, method), systems.METHODS)
     if len(set(config.methods)) < len(config.methods) or not config.methods:
@@ -98,21 +108,27 @@ def load_cases(config: ConfigDict) -> list[Case]:
     decoder = diffusion_encoder.make_decoder(config, dataset)
     make_x = diffusion_encoder.prepare(config, dataset)
     held_out = diffusion_encoder.observe(config, dataset, dataset.test)
-    return [Case(dataset.name, dataset.train, make_x, held_out, decoder, config)]
+    return [Case(dataset.name.replace(".", "_"), dataset.train, make_x, held_out, decoder, config)]
 
 
 def load_toy(config: ConfigDict, name: str) -> Case:
     """20,000 samples of a toy to train on, and as many held-out ones as asked for."""
     toy = toys.make(name)
-    key_z, key_x = jax.random.split(jax.random.fold_in(jax.random.key(config.seed), sum(name.encode())))
-    count = 20_000 + (config.eval.num_examples or 1000)
-    x = np.asarray(toy.sample(key_x, {}, jax.random.normal(key_z, (count, toy.latent_dim))))
+    key = jax.random.fold_in(jax.random.key(config.seed), sum(name.encode()))
+
+    def draw(key, count):
+        key_z, key_x = jax.random.split(key)
+        return np.asarray(toy.sample(key_x, {}, jax.random.normal(key_z, (count, toy.latent_dim))))
+
+    sizes = (20_000, config.eval.num_examples or 1000)
+    train, held_out = (draw(key, count) for key, count in zip(jax.random.split(key), sizes, strict=True))
     config = ConfigDict(config.to_dict())
     config.model.latent_dim = toy.latent_dim
-    return Case(name, x[:20_000], lambda key, rows: rows, x[20_000:], toy, config, toys.Grid(toy.latent_dim))
+    grid = toys.Grid(toy.latent_dim, half_width=4.5, num_points={1: 360, 2: 90}[toy.latent_dim])
+    return Case(name, train, lambda key, rows: rows, held_out, toy, config, grid)
 
 
-def make_models(config: ConfigDict, cases: dict[str, Case]) -> dict[tuple, systems.System]:
+def make_models(config: ConfigDict, cases: dict[str, Case]) -> dict[str, systems.System]:
     """{"case.method.seed": System}: every seed of every method on every case. The update of a method is one function
     for all its seeds, so that it is compiled once."""
     models = {}
@@ -216,8 +232,9 @@ def evaluate(config, cases, models, state):
             values = {quantity: getattr(found, quantity) for quantity in QUANTITIES[:-1]}
             (own, _), losses = systems.reconstructions(system, params, case.config, key_own, case.held_out)
             values["amortization_gap"] = losses[0] - losses[1]
+            values |= folds(config, system, params, key_figure, case.held_out)
             if case.grid is not None:
-                values["posterior_kl"] = grid_divergence(config, case, system, params)
+                values |= grid_divergence(config, case, system, params)
                 samples[name] = figure_samples(config, case, system, params, key_figure)
             elif config.eval.ais_examples:
                 values |= annealed(config, case, system, params, key_ais)
@@ -226,14 +243,31 @@ def evaluate(config, cases, models, state):
     return held_out, samples
 
 
-def grid_divergence(config, case: Case, system, params):
-    """KL(p(z|x) || q(z|x)) [n] of the first config.eval.grid_examples, by quadrature."""
-    x, sizes = case.held_out[: config.eval.grid_examples], (config.eval.grid_sampler_steps, config.eval.grid_points)
+def grid_divergence(config, case: Case, system, params) -> dict[str, np.ndarray]:
+    """KL(p(z|x) || q(z|x)) by quadrature and q's mass on the grid, each [n], of the first config.eval.grid_examples.
+
+    A mass other than one would say that the discrete flow folds the space; q is divided by it.
+    """
+    grid, x = case.grid, case.held_out[: config.eval.grid_examples]
 
     def divergence(key, x):
-        return toys.encoder_kl(case.decoder, system.encoder, params, case.grid, x, *sizes)
+        log_q, mass = toys.encoder_log_prob(system.encoder, params, grid, x, config.eval.grid_sampler_steps)
+        log_q = log_q - jnp.log(mass)[:, None]
+        return toys.posterior_kl(toys.posterior(case.decoder, grid, x), log_q, grid.volume), mass
 
-    return map_examples(jax.jit(divergence), jax.random.key(0), x, 50)
+    kl, mass = map_examples(jax.jit(divergence), jax.random.key(0), x, 4)
+    return {"posterior_kl": kl, "mass": mass}
+
+
+def folds(config, system, params, key, x) -> dict[str, np.ndarray]:
+    """Whether a draw for each of the first 500 examples folded the space: such draws belie the encoder's density."""
+    if not isinstance(system.encoder, DiffusionEncoder):
+        return {}
+
+    def of_batch(key, x):
+        return system.encoder.folds(key, params, system.encoder.infer(params, x), config.eval.sampler_steps)
+
+    return {"folds": map_examples(jax.jit(of_batch), key, x[:500], config.eval.batch_size).astype(float)}
 
 
 def figure_samples(config, case: Case, system, params, key, count: int = 2000):
@@ -287,10 +321,10 @@ def summarize(config, cases: dict[str, Case], held_out) -> list[Result]:
             seeds = [held_out[f"{case.name}.{method}.{seed}"] for seed in range(config.num_seeds)]
             stacked[method] = {quantity: np.stack([values[quantity] for values in seeds]) for quantity in seeds[0]}
             for quantity, values in stacked[method].items():
-                unit = "samples" if quantity == "ess" else "nats"
+                unit = {"ess": "samples", "mass": "", "folds": ""}.get(quantity, "nats")
                 result = Result(f"{case.name}.{method}.{quantity}", *over_seeds(values), unit)
                 results.append(result._replace(truth=truths.get(quantity)))
-        for rival in stacked.keys() - {"langevin"} if "langevin" in stacked else ():
+        for rival in [method for method in stacked if method != "langevin" and "langevin" in stacked]:
             for quantity in ("nll", "neg_elbo"):
                 difference = stacked[rival][quantity] - stacked["langevin"][quantity]
                 results.append(Result(f"{case.name}.{rival}.{quantity}_above_langevin", *over_seeds(difference)))
@@ -312,7 +346,7 @@ def truths_of(case: Case) -> dict[str, float]:
         return {}
     log_p = jax.jit(lambda key, x: toys.log_marginal(case.decoder, case.grid, x))
     log_p = map_examples(log_p, jax.random.key(0), case.held_out, 50)
-    return {"nll": float(-log_p.mean()), "posterior_kl": 0.0}
+    return {"nll": float(-log_p.mean()), "posterior_kl": 0.0, "mass": 1.0}
 
 
 def over_seeds(values: np.ndarray) -> Estimate:
@@ -339,7 +373,9 @@ def print_methods(config, case: str, results: list[Result]) -> None:
     """The table of a case: methods down, quantities across."""
     mine = {tuple(r.name.split(".")[1:]): r for r in results if r.name.startswith(f"{case}.")}
     columns = [
-        q for q in (*QUANTITIES, "posterior_kl", "ais_nll", "ais_gap", "update_time") if any(q in k for k in mine)
+        q
+        for q in (*QUANTITIES, "posterior_kl", "mass", "folds", "ais_nll", "ais_gap", "update_time")
+        if any(q in k for k in mine)
     ]
     methods = list(dict.fromkeys(method for method, _ in mine))
     cells = [[(mine[m, q].value, mine[m, q].stderr) if (m, q) in mine else None for q in columns] for m in methods]

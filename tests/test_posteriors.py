@@ -28,9 +28,8 @@ TINY = {
     "eval.num_samples": 2,
     "eval.sampler_steps": 1,
     "eval.langevin_steps": 2,
-    "eval.grid_examples": 6,
+    "eval.grid_examples": 4,
     "eval.grid_sampler_steps": 2,
-    "eval.grid_points": 256,
     "eval.ais_temperatures": 2,
     "eval.ais_chains": 2,
 }
@@ -52,7 +51,8 @@ def values_of(workdir):
 
 @pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
 def test_a_toy_with_two_seeds(tmp_path, capsys):
-    config = make_config("toys", toys=("ring",), num_seeds=2, methods=("langevin", "importance", "vae", "flow_vae"))
+    methods = ("langevin", "importance", "vae", "flow_vae")
+    config = make_config("toys", toys=("ring",), num_seeds=2, methods=methods, model__pressure=False)
     posteriors.run(config, tmp_path)
     rows = values_of(tmp_path)
     for method in config.methods:
@@ -61,6 +61,7 @@ def test_a_toy_with_two_seeds(tmp_path, capsys):
             assert np.isfinite(row["value"]) and row["stderr"] > 0
         assert rows[f"ring.{method}.nll"]["value"] > rows[f"ring.{method}.nll"]["truth"] - 1.0  # a bound, three sigma
         assert rows[f"ring.{method}.posterior_kl"]["truth"] == 0
+        assert abs(rows[f"ring.{method}.mass"]["value"] - 1) < 0.05  # hardly trained: close to N(0, I), inside the box
     assert rows["ring.best_gaussian.posterior_kl"]["value"] > 0.5
     assert "ring.flow_vae.nll_above_langevin" in rows
     names = {path.name for path in (tmp_path / "figures").iterdir()}
@@ -116,6 +117,10 @@ def test_errors_are_over_examples_and_seeds():
         (dict(toys=("square",)), "no toy 'square'"),
         (dict(rivals__iwae_samples=0), "rivals.iwae_samples is 0"),
         (dict(num_seeds=0), "num_seeds is 0"),
+        (dict(em__gamma=0.5), "em.gamma is 0.5"),
+        (dict(em__proposal="encoder"), "em.proposal is 'encoder'"),
+        (dict(toys=()), "toys want one name"),
+        (dict(eval__ais_examples=1), "eval.ais_examples is 1"),
     ],
 )
 def test_bad_settings_name_the_field(tmp_path, changes, words):

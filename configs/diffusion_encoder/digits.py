@@ -42,7 +42,7 @@ def get_config() -> ConfigDict:
                 sampler_steps=1,
                 target="mixture",  # or denoising, pressure
                 gamma=1.0,
-                proposal="gaussian",  # of importance resampling; or encoder
+                proposal="gaussian",  # of importance resampling; or prior
                 proposals=10,
                 draws=2,
                 null_probability=0.1,

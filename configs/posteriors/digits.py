@@ -21,9 +21,14 @@ def posteriors_of(config):
             toys=(),
             methods=METHODS,  # any of them, and the names of variants
             # What a method, or a variant of one (method="langevin", say), changes: fields of model and em. Wake-sleep
-            # is the published scheme, whose encoder is a network alone.
+            # is the published scheme: a network alone, denoising from N(0, I).
             variants=ConfigDict(
-                dict(wake_sleep=dict(model=dict(newton_steps=0, pressure=False), em=dict(sampler_steps=4)))
+                dict(
+                    wake_sleep=dict(
+                        model=dict(reference="prior", newton_steps=0, pressure=False, residual_bound=100.0),
+                        em=dict(target="denoising", sampler_steps=4),
+                    )
+                )
             ),
             num_seeds=1,
             rivals=dict(iwae_samples=10),
@@ -33,8 +38,7 @@ def posteriors_of(config):
         ais_examples=200,
         ais_temperatures=100,
         ais_chains=4,
-        grid_examples=0,  # these three are of toys
-        grid_sampler_steps=16,
-        grid_points=2048,
+        grid_examples=0,  # these two are of toys
+        grid_sampler_steps=32,
     )
     return config

@@ -5,7 +5,7 @@ For any encoder with an exact density, log w_k = log p(x, z_k) - log q(z_k|x), z
     ELBO = E log w          log p(x) >= E log (1/K) sum_k w_k >= ELBO       (Burda et al., 1509.00519)
 
 The density of a diffusion encoder is that of its discrete sampler (`DiffusionEncoder.sample_and_log_prob`), so both are
-bounds at any number of sampler steps.
+bounds at any number of sampler steps that does not fold the space (`DiffusionEncoder.folds` tells).
 """
 
 from typing import NamedTuple
