@@ -12,7 +12,7 @@ from diffenc.analytic import Gaussian, GaussianMixture
 from diffenc.errors import InputError
 from diffenc.parameterization import from_score
 from diffenc.processes import VE, StraightLine, SubVP, VPCosine, VPLinear, VPx
-from diffenc.samplers import angle_flow, angle_flow_with_log_det, probability_flow, reverse_sde
+from diffenc.samplers import angle_flow, angle_flow_folds, angle_flow_with_log_det, probability_flow, reverse_sde
 
 FIXED_WIDTH = [VPLinear(), VPCosine(), VPx(), StraightLine()]
 PROCESSES = [*FIXED_WIDTH, SubVP(), VE(0.01, 20.0)]
@@ -218,3 +218,17 @@ def test_density_is_normalized_at_few_steps(num_steps):
 def test_bad_input_names_the_culprit(call, culprit):
     with pytest.raises(InputError, match=culprit):
         call(jnp.ones((3, 2)), lambda x, t: x)
+
+
+def test_a_flow_that_folds_the_space_says_where():
+    """One step of a steep field turns some intervals round: there, and only there, its derivative is negative."""
+    x = jnp.linspace(-2.0, 2.0, 101)[:, None]
+
+    def v_fn(x, phi):
+        return 3 * jnp.sin(4 * x)
+
+    slope = jax.vmap(jax.grad(lambda a: angle_flow(v_fn, a[None, None], 1)[0, 0]))(x[:, 0])
+    folded = angle_flow_folds(v_fn, x, 1)
+    assert 0 < folded.sum() < 101
+    np.testing.assert_array_equal(folded, slope < 0)
+    assert not angle_flow_folds(v_fn, x, 64).any()

@@ -36,17 +36,17 @@ def get_config() -> ConfigDict:
             ),
             em=dict(
                 kernel="mala",  # or ula, hmc
-                langevin_steps=2,
+                langevin_steps=2,  # of the chains, a batch at a time
                 step_size=0.1,  # of the chain at the start, in squared posterior widths; ula keeps it
                 leapfrog_steps=3,  # hmc only
-                sampler_steps=1,
+                sampler_steps=1,  # of the encoder where chains start: two evaluations each
                 target="mixture",  # or denoising, pressure
-                gamma=1.0,
-                proposal="gaussian",  # of importance resampling; or prior
+                gamma=1.0,  # bottleneck weight; 1: maximum likelihood
+                proposal="gaussian",  # of importance resampling (experiments.posteriors); or prior
                 proposals=10,
-                draws=2,
-                null_probability=0.1,
-                average_decay=0.999,
+                draws=2,  # noise levels at which the denoiser sees each pair (x, z)
+                null_probability=0.1,  # of dropping x: trains the learned prior
+                average_decay=0.999,  # of the parameters that are evaluated
             ),
             baseline=True,  # train a VAE beside it
             num_updates=6000,
@@ -61,8 +61,8 @@ def get_config() -> ConfigDict:
             eval=dict(
                 num_examples=0,  # 0: the whole test split
                 num_samples=64,  # K of the importance bound
-                sampler_steps=4,
-                langevin_steps=100,
+                sampler_steps=4,  # of the encoder whose density is measured
+                langevin_steps=100,  # after which a sample counts as the posterior's
                 batch_size=300,
             ),
             metrics_extras=(),  # "tensorboard", "wandb"

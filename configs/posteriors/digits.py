@@ -35,7 +35,7 @@ def posteriors_of(config):
         )
     )
     config.eval.update(
-        ais_examples=200,
+        ais_examples=200,  # annealed importance sampling: of so many held-out and simulated examples; 0: none
         ais_temperatures=100,
         ais_chains=4,
         grid_examples=0,  # these two are of toys
