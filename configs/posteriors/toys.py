@@ -17,8 +17,8 @@ def get_config():
     config.model.update(
         embed_features=(64, 64), features=(128, 128, 128), reference="prior", newton_steps=0, residual_bound=100.0
     )
-    # Chains cannot cross from mode to mode, and with reference="prior" encoder and chains run away together: the Langevin
-    # row keeps a Gaussian reference. Proposals from the prior see every mode.
+    # Chains cannot cross from mode to mode, and with reference="prior" encoder and chains run away together: the
+    # Langevin row keeps a Gaussian reference. Proposals from the prior see every mode.
     config.variants.langevin = ConfigDict(dict(model=dict(reference="posterior", residual_bound=20.0)))
     config.em.update(sampler_steps=4, draws=8, null_probability=0.0, proposal="prior", proposals=512)
     config.num_updates = 5000
