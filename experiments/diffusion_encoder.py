@@ -197,7 +197,7 @@ def monitor(config, models, held_out, truth, state, step) -> dict[str, float]:
             jax.random.key(step),
             held_out,
             num_samples=1,
-            sampler_steps=config.em.sampler_steps,
+            sampler_steps=config.eval.sampler_steps,
             batch_size=config.eval.batch_size,
         )
         for quantity in ("neg_elbo", "rate", "distortion"):
