@@ -2,8 +2,11 @@
 
 python -m experiments.diffusion_encoder --config=configs/diffusion_encoder/digits.py --workdir=runs/demo
 
-Two CPU cores, 48 seconds of training, seed 0, 299 held-out digits (nats): nll 22.16 +- 0.22 (VAE 22.46; paired
-difference 0.297 +- 0.054), -ELBO 22.88 +- 0.24 (VAE 22.83 +- 0.23), rate 3.74 (4.15).
+Two CPU cores, 44 seconds of training, seed 0, 299 held-out digits (nats): nll 22.17 +- 0.22 (VAE 22.33; paired
+difference 0.156 +- 0.061), -ELBO 22.44 +- 0.23 (VAE 22.72 +- 0.23), rate 5.15 (4.32).
+
+Learning rates were chosen on 300 held-out training digits (data.validation=300): nll of the diffusion encoder at
+1e-3, 2e-3, 5e-3: 22.23, 21.99, 22.12; of the VAE 22.63, 22.40, 22.23.
 """
 
 from ml_collections import ConfigDict
