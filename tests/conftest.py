@@ -18,6 +18,18 @@ jax.config.update("jax_debug_key_reuse", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
+WHOLE_RUNS = ("test_experiment", "test_posteriors")  # each test compiles programs of its own
+
+
+@pytest.fixture(autouse=True)
+def _release_programs_of_a_run(request):
+    """Forget what a test that ran a whole experiment compiled."""
+    yield
+    if request.module.__name__ in WHOLE_RUNS:
+        jax.clear_caches()
+        gc.collect()
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _release_compiled_programs():
     """Forget what a file of tests compiled, so that the suite's memory is that of its largest file."""
