@@ -325,7 +325,7 @@ def summarize(config, cases: dict[str, Case], held_out) -> list[Result]:
                 result = Result(f"{case.name}.{method}.{quantity}", *over_seeds(values), unit)
                 results.append(result._replace(truth=truths.get(quantity)))
         for rival in [method for method in stacked if method != "langevin" and "langevin" in stacked]:
-            for quantity in ("nll", "neg_elbo"):
+            for quantity in [q for q in ("nll", "neg_elbo", "ais_nll") if q in stacked[rival]]:
                 difference = stacked[rival][quantity] - stacked["langevin"][quantity]
                 results.append(Result(f"{case.name}.{rival}.{quantity}_above_langevin", *over_seeds(difference)))
         if case.grid is not None:
