@@ -173,12 +173,24 @@ def e_step(key, encoder: DiffusionEncoder, decoder, params, state: ChainState, x
     else:
         y = encoder.sample_whitened(key_start, params, context, settings.sampler_steps)
         y = y if encoder.reference == "posterior" else solve(factor, y - mean)
+        y = jnp.where(is_lost(log_density, x, mean, factor, y)[:, None], 0.0, y)
     chain = run_chains(key_chain, log_density, x, y, (mean, factor), state, settings, settings.langevin_steps)
     if settings.e_step == "persistent":
         # A batch across two epochs may hold an example twice: its first chain is kept, whatever the hardware.
         first = jnp.argmax(index[:, None] == index[None, :], axis=1)
         chain = chain._replace(state=chain.state.replace(z=state.z.at[index].set(chain.z[first])))
     return chain
+
+
+def is_lost(log_density, x, mean, factor, y: jax.Array) -> jax.Array:
+    """Whether a start y is so improbable beside the Gaussian's mean that no posterior draw would be: [batch].
+
+    log q* falls short of its maximum by chi^2_d / 2 at draws of a Gaussian posterior; beyond 2 d + 10 (of probability
+    1e-8 there, or less) a start is an error of the encoder. Short chains do not bring it back, and an encoder that
+    learns from it runs away.
+    """
+    shortfall = log_density(x, mean) - log_density(x, apply(mean, factor, y))
+    return ~(shortfall < 2 * y.shape[-1] + 10)  # so that what is not a number is lost too
 
 
 def proposals(key, encoder: DiffusionEncoder, context, settings: Settings):

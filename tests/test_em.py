@@ -241,6 +241,18 @@ def test_importance_resampling_draws_from_the_posterior(proposal, count):
     assert (0.5 if proposal == "gaussian" else 0.02) < chain.acceptance < 1  # the effective share of the proposals
 
 
+def test_a_start_that_no_posterior_would_draw_is_lost():
+    x, (mean, cov) = jnp.tile(X, (NUM_CHAINS, 1)), MODEL.posterior(X)
+    factor = jnp.tile(jnp.linalg.cholesky(cov), (NUM_CHAINS, 1, 1))
+    mean, y = jnp.tile(mean, (NUM_CHAINS, 1)), jax.random.normal(jax.random.key(0), (NUM_CHAINS, 2))
+    lost = jax.jit(functools.partial(em.is_lost, log_density(1.0)))
+    assert not lost(x, mean, factor, y).any()
+    radius = jnp.linalg.norm(y, axis=1, keepdims=True)
+    assert not lost(x, mean, factor, 5.2 * y / radius).any()  # 13.5 nats below the mode, 14 are allowed
+    assert lost(x, mean, factor, 5.4 * y / radius).all()
+    assert lost(x, mean, factor, y * jnp.nan).all()
+
+
 def test_persistent_chains_go_on_where_each_example_was_left():
     settings, optimizer = em.Settings(e_step="persistent", draws=2, step_size=0.01), optax.sgd(0.0)
     x = MODEL.sample(jax.random.key(1), 6)[0]
