@@ -6,12 +6,12 @@
 Two CPU cores, seed 0, first 2,000 test images (nats; 100 importance samples):
 
                        diffusion encoder        VAE
-    nll                   97.25 +- 0.68      99.55 +- 0.71     (paired difference 2.30 +- 0.15)
-    -ELBO                 98.47 +- 0.70     102.41 +- 0.74
-    rate                  18.08             16.65
-    own / Langevin        80.30 / 79.14     85.73 / 81.93      (-log p(x|z); the difference 1.16 +- 0.10 / 3.80 +- 0.15)
-    effective samples     26.8              11.4
-    time of an update     3.81 VAE updates
+    nll                   97.37 +- 0.69      99.55 +- 0.71     (paired difference 2.18 +- 0.16)
+    -ELBO                 98.54 +- 0.70     102.41 +- 0.74
+    rate                  18.02             16.65
+    own / Langevin        80.47 / 79.32     85.73 / 81.93      (-log p(x|z); the difference 1.15 +- 0.10 / 3.80 +- 0.15)
+    effective samples     26.3              11.4
+    time of an update     4.12 VAE updates
 
 Settings were chosen on 1,000 of 2,000 training images held out for it (data.validation=2000), in some twenty short
 runs, then at full length (nll / -ELBO, standard errors 1.0) for the learning rates 3e-3, 5e-3, 8e-3: diffusion
