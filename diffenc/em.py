@@ -43,7 +43,10 @@ class Settings:
     sampler_steps: int = 4
     proposal: str = "gaussian"
     proposals: int = 10
+    single: bool = False
+    smooth: bool = False
     target: str = "mixture"
+    path_weight: float = 0.0
     gamma: float = 1.0
     draws: int = 8
     null_probability: float = 0.1
@@ -62,9 +65,17 @@ class ChainState(flax.struct.PyTreeNode):
         return cls(jnp.log(jnp.float32(settings.step_size)), z)
 
 
+class Proposals(NamedTuple):
+    """Weighted samples of a posterior: z and grad_z log q*(z|x) [K, batch, d]; log weights [K, batch], normalized."""
+
+    z: jax.Array
+    gradient: jax.Array
+    log_weight: jax.Array
+
+
 class Chain(NamedTuple):
     """End of a batch of chains: z [batch, d]; in the chain's coordinates z = mean + factor y, mean, y and
-    grad_y log q*(z|x) [batch, d]; mean acceptance; carried state."""
+    grad_y log q*(z|x) [batch, d]; mean acceptance; carried state; all the proposals, where it is one of several."""
 
     z: jax.Array
     mean: jax.Array
@@ -72,6 +83,7 @@ class Chain(NamedTuple):
     gradient: jax.Array
     acceptance: jax.Array
     state: ChainState
+    proposals: Proposals | None = None
 
 
 def make_kernel(settings: Settings):
@@ -206,12 +218,42 @@ def resample(key, log_density, x, gaussian, state: ChainState, z: jax.Array, log
     """For each x one of its proposals z [K, batch, d] of log density log_q [K, batch], chosen with probability
     proportional to its importance weight; `acceptance` is the effective share of them."""
     mean, factor = gaussian
-    log_w = jax.vmap(lambda z: log_density(x, z))(z) - log_q
-    choice = jax.random.categorical(key, log_w, axis=0)
-    z = jnp.take_along_axis(z, choice[None, :, None], axis=0)[0]
-    gradient = pull(factor, jax.grad(lambda z: log_density(x, z).sum())(z))
-    share = jnp.exp(2 * jax.nn.logsumexp(log_w, axis=0) - jax.nn.logsumexp(2 * log_w, axis=0)) / len(log_w)
-    return Chain(z, mean, solve(factor, z - mean), gradient, share.mean(), state)
+
+    def look(z):
+        value, pull_back = jax.vjp(lambda z: log_density(x, z), z)
+        return value, pull_back(jnp.ones_like(value))[0]
+
+    log_p, gradient = jax.vmap(look)(z)
+    log_weight = jax.nn.log_softmax(log_p - log_q, axis=0)
+    choice = jax.random.categorical(key, log_weight, axis=0)
+    chosen, slope = (jnp.take_along_axis(a, choice[None, :, None], axis=0)[0] for a in (z, gradient))
+    share = jnp.exp(-jax.nn.logsumexp(2 * log_weight, axis=0)) / len(log_weight)
+    proposals = Proposals(z, gradient, log_weight)
+    y = solve(factor, chosen - mean)
+    return Chain(chosen, mean, y, pull(factor, slope), share.mean(), state, proposals)
+
+
+def m_step_loss(decoder, params, x, chain: Chain) -> jax.Array:
+    """-E log p(x|z) of the E-step's sample; of all its weighted proposals where there are any, which is the expected
+    value of the former over the choice among them, and a gradient of less variance."""
+    if chain.proposals is None:
+        return -decoder.log_prob(params, x, chain.z).mean()
+    log_prob = jax.vmap(lambda z: decoder.log_prob(params, x, z))(chain.proposals.z)
+    return -jnp.sum(jnp.exp(chain.proposals.log_weight) * log_prob, axis=0).mean()
+
+
+def smoothed(proposals: Proposals, y_t: jax.Array, alpha: jax.Array, sigma: jax.Array):
+    """E[(y, eps, gradient) | y_t] over the proposals, each [batch, draws, d], for y_t = alpha y + sigma eps [batch,
+    draws, d] made of a y that was chosen among them by weight; alpha, sigma [batch, draws]. Proposals in the
+    coordinates of y.
+
+    A regression on y_t learns the same from these as from the choice itself (Rao and Blackwell), with less variance.
+    """
+    alpha, sigma = alpha[None, ..., None], sigma[None, ..., None]
+    y, gradient = proposals.z[:, :, None], proposals.gradient[:, :, None]
+    eps = (y_t[None] - alpha * y) / sigma
+    share = jax.nn.softmax(proposals.log_weight[:, :, None] - 0.5 * jnp.sum(eps**2, axis=-1), axis=0)[..., None]
+    return jnp.sum(share * y, axis=0), jnp.sum(share * eps, axis=0), jnp.sum(share * gradient, axis=0)
 
 
 def dream_gradient(key: jax.Array, decoder, params, z: jax.Array, gamma: float) -> jax.Array:
@@ -260,16 +302,23 @@ def encoder_loss(encoder_params, decoder_params, key, encoder: DiffusionEncoder,
         gradient = solve(jnp.swapaxes(frozen.factor, -2, -1), gradient, lower=False)
     y = jnp.where(is_null[:, None], chain.z, y)
     log_width = jnp.log(width).mean(axis=-1)
+    # KL(q || prior) = KL(q || reference) + E[log reference - log prior]
+    excess = 0.5 * jnp.sum(chain.z**2 - y**2, axis=-1)
 
     quantities = (context, y, gradient, width, log_width, is_null)
     context, y, gradient, width, log_width, null = jax.tree.map(
         lambda a: jnp.repeat(a, settings.draws, axis=0), quantities
     )
     uniform = losses.stratified_uniform(key_level, null.shape)
-    log_snr, density = losses.truncated_logistic(uniform, -2 * log_width)
+    noise_levels = losses.with_angles if settings.path_weight else losses.truncated_logistic
+    log_snr, density = noise_levels(uniform, -2 * log_width)
     alpha, sigma = alpha_sigma(log_snr)
     alpha_, sigma_ = alpha[:, None], sigma[:, None]
     eps = jax.random.normal(key_eps, y.shape)
+
+    y_t = alpha_ * y + sigma_ * eps
+    if settings.smooth and chain.proposals is not None:
+        y, eps, gradient = smooth_targets(encoder, frozen, chain, y_t, alpha, sigma, (y, eps, gradient), null)
 
     c = {
         "denoising": jnp.zeros_like(y),
@@ -278,11 +327,12 @@ def encoder_loss(encoder_params, decoder_params, key, encoder: DiffusionEncoder,
     }[settings.target]
     c = jnp.where(null[:, None], 0.0, c)
     target = c * losses.pressure_target(y, gradient, sigma_) + (1 - c) * losses.denoising_target(y, eps, alpha_, sigma_)
-    v = encoder.velocity(params, context, alpha_ * y + sigma_ * eps, log_snr)
+    v = encoder.velocity(params, context, y_t, log_snr)
     error = losses.weighted_error(v, target, alpha, density)
+    if settings.path_weight:
+        error += settings.path_weight * losses.path_error(v, target, alpha, sigma, density)
     entropy = losses.neural_entropy_draw(v, alpha, density)
-    # KL(q || prior) = KL(q || reference) + E[log reference - log prior]
-    excess = 0.5 * jnp.sum(jnp.repeat(chain.z, settings.draws, axis=0) ** 2 - y**2, axis=-1)
+    excess = jnp.repeat(excess, settings.draws, axis=0)
     rate = entropy + excess - encoder.log_volume(context)
 
     def mean_where(seen, a):
@@ -295,6 +345,21 @@ def encoder_loss(encoder_params, decoder_params, key, encoder: DiffusionEncoder,
         "precision": mean_where(~is_null, 1 + jnp.mean(dream**2, axis=-1)),
     }
     return error.mean() + jnp.where(is_null, 0.0, fit).mean(), metrics
+
+
+def smooth_targets(encoder, frozen: Context, chain: Chain, y_t, alpha, sigma, single, null):
+    """`smoothed` in the encoder's coordinates, for rows [batch * draws]; where null holds, `single` as it is."""
+    z, gradient, log_weight = chain.proposals
+    if encoder.reference == "posterior":
+        z = jax.vmap(lambda z: solve(frozen.factor, z - chain.mean))(z)
+        gradient = jax.vmap(lambda gradient: pull(frozen.factor, gradient))(gradient)
+    rows = (z.shape[1], -1)
+    found = smoothed(
+        Proposals(z, gradient, log_weight), y_t.reshape(*rows, z.shape[-1]), alpha.reshape(rows), sigma.reshape(rows)
+    )
+    return tuple(
+        jnp.where(null[:, None], old, new.reshape(old.shape)) for old, new in zip(single, found, strict=True)
+    )
 
 
 def make_update(encoder: DiffusionEncoder, decoder, settings: Settings, optimizer: optax.GradientTransformation):
@@ -318,7 +383,9 @@ def make_update(encoder: DiffusionEncoder, decoder, settings: Settings, optimize
         encoder_grads, metrics = jax.grad(encoder_loss, has_aux=True)(
             params["encoder"], params["decoder"], key_loss, encoder, x, chain, dream, settings
         )
-        decoder_loss, decoder_grads = jax.value_and_grad(lambda p: -decoder.log_prob(p, x, chain.z).mean())(
+        if settings.single:
+            chain = chain._replace(proposals=None)
+        decoder_loss, decoder_grads = jax.value_and_grad(lambda p: m_step_loss(decoder, p, x, chain))(
             params["decoder"]
         )
         grads = {"encoder": encoder_grads, "decoder": decoder_grads}

@@ -8,7 +8,9 @@ r gives
     v = -sigma r_theta(y_t, lambda | x)             velocity: dy_t/dphi = v is the probability flow
     e = -(alpha/sigma) v = alpha r                  entropy matching: what the network adds to the reference
 
-`reference="prior"` is the plain diffusion encoder: m = 0, W = I, equilibrium N(0, I). `reference="posterior"` (default)
+`reference="prior"` is the plain diffusion encoder: m = 0, W = I, equilibrium N(0, I). A posterior of width w << 1 makes r
+grow as 1 / sqrt(sigma^2 + alpha^2 w^2) on the way to the data, so that is the unit of the network's output there
+(preconditioning as in 2206.00364, with the posterior's scale in place of the data's). `reference="posterior"` (default)
 lets heads of the network fit m and W, so that the network r holds only what is not Gaussian in the posterior:
 
 * r = 0 is N(m, W W^T) exactly, at any number of sampler steps; with m = 0, W = I as well it is the prior N(0, I).
@@ -117,6 +119,9 @@ class DiffusionEncoder:
     def residual(self, params, context: Context, y_t: jax.Array, log_snr: jax.Array) -> jax.Array:
         """r_theta(y_t, lambda | x) [batch, d]."""
         r, gate = self.network.apply(params["encoder"], context, y_t, log_snr)
+        if self.reference == "prior":
+            alpha2 = jax.nn.sigmoid(log_snr)
+            r = r / jnp.sqrt(1 - alpha2 + alpha2 * self._square_width(context))[:, None]
         if not self.pressure:
             return r
         y = jnp.sqrt(jax.nn.sigmoid(log_snr))[:, None] * y_t
@@ -127,6 +132,11 @@ class DiffusionEncoder:
         rho = y + jax.grad(log_density)(y)
         norm = jnp.sum(rho**2, axis=-1) / self.network.residual_bound**2
         return r + (jnp.where(context.known, gate, 0.0) / jnp.sqrt(1.0 + norm))[:, None] * rho
+
+    def _square_width(self, context: Context) -> jax.Array:
+        """w^2 [batch], the geometric mean of the fitted variances of z; the denoiser never moves them."""
+        log_variance = jnp.log(jnp.sum(jax.lax.stop_gradient(context.factor) ** 2, axis=-1))
+        return jnp.exp(log_variance.mean(axis=-1))
 
     def velocity(self, params, context: Context, y_t: jax.Array, log_snr: jax.Array) -> jax.Array:
         """v_theta(y_t, lambda | x) [batch, d], the v of `diffenc.parameterization` in the reference's coordinates."""
@@ -174,5 +184,13 @@ class DiffusionEncoder:
         """log q(z|x) [batch] of given z by the flow from data to noise (second order in the step)."""
         y1, log_det = samplers.angle_flow_with_log_det(
             self._flow(params, context), self.whiten(context, z), num_steps, start=0.0, stop=np.pi / 2
+        )
+        return log_prior(y1) + log_det - self.log_volume(context)
+
+    def log_prob_hutchinson(self, key: jax.Array, params, context: Context, z: jax.Array, num_steps: int) -> jax.Array:
+        """A random estimate of log q(z|x) [batch], one tangent in place of d. It gives NO BOUND of the likelihood (see
+        `samplers.angle_flow_with_hutchinson`); for large d, where only its mean over many z is asked for."""
+        y1, log_det = samplers.angle_flow_with_hutchinson(
+            key, self._flow(params, context), self.whiten(context, z), num_steps, start=0.0, stop=np.pi / 2
         )
         return log_prior(y1) + log_det - self.log_volume(context)

@@ -33,6 +33,25 @@ def truncated_logistic(uniform: jax.Array, location: jax.Array, half_range: floa
     return location + centred, probability * (1 - probability) / (1 - 2 * edge)
 
 
+def with_angles(
+    uniform: jax.Array, location: jax.Array, share: float = 0.5, half_range: float = 7.0
+) -> tuple[jax.Array, jax.Array]:
+    """As `truncated_logistic`, but a share of the uniforms becomes levels uniform in the angle phi = atan2(sigma, alpha).
+
+    The logistic of a narrow posterior (location >> 0) never visits high noise, where the likelihood has next to no
+    weight; yet the probability flow, uniform in phi, passes through it, and everything after depends on it.
+    """
+    logistic, _ = truncated_logistic(jnp.clip((uniform - share) / (1 - share), 0, 1), location, half_range)
+    phi = (0.5 * jnp.pi) * jnp.clip(uniform / share, 1e-4, 1 - 1e-4)
+    log_snr = jnp.where(uniform < share, -2 * jnp.log(jnp.tan(phi)), logistic)
+    alpha_sigma = jnp.sqrt(jax.nn.sigmoid(log_snr) * jax.nn.sigmoid(-log_snr))
+    centred = log_snr - location
+    edge = jax.nn.sigmoid(-half_range)
+    inside = jnp.abs(centred) <= half_range
+    logistic_density = jnp.where(inside, jax.nn.sigmoid(centred) * jax.nn.sigmoid(-centred) / (1 - 2 * edge), 0.0)
+    return log_snr, (1 - share) * logistic_density + share * alpha_sigma / jnp.pi
+
+
 def denoising_target(z: jax.Array, eps: jax.Array, alpha: jax.Array, sigma: jax.Array) -> jax.Array:
     """v_D = alpha eps - sigma z."""
     return alpha * eps - sigma * z
@@ -54,6 +73,13 @@ def mixture_weight(width: jax.Array, alpha: jax.Array, sigma: jax.Array) -> jax.
 def weighted_error(v: jax.Array, target: jax.Array, alpha: jax.Array, density: jax.Array) -> jax.Array:
     """1/2 alpha^2 |v - target|^2 / density(lambda) per example: an unbiased draw of L, in nats."""
     return 0.5 * jnp.sum((v - target) ** 2, axis=-1) * alpha**2 / density
+
+
+def path_error(v: jax.Array, target: jax.Array, alpha: jax.Array, sigma: jax.Array, density: jax.Array) -> jax.Array:
+    """1/2 int dphi |v_theta - v|^2 per example, dlambda = 2 dphi / (alpha sigma): the error along the flow dy/dphi = v,
+    which samples and log q depend on, in equal measure at every angle; the least is at the same v as `weighted_error`'s.
+    """
+    return 0.25 * jnp.sum((v - target) ** 2, axis=-1) * alpha * sigma / density
 
 
 def neural_entropy_draw(v: jax.Array, alpha: jax.Array, density: jax.Array) -> jax.Array:

@@ -194,7 +194,7 @@ def monitor(config, models, held_out, truth, state, step) -> dict[str, float]:
         terms = systems.held_out_terms(
             system,
             state[name].averages,
-            jax.random.key(step),
+            jax.random.fold_in(jax.random.key(config.seed + 5), step),
             held_out,
             num_samples=1,
             sampler_steps=config.eval.sampler_steps,

@@ -80,8 +80,10 @@ def check(config: ConfigDict) -> None:
     """Raises InputError for settings that no run could use."""
     diffusion_encoder.check(config)
     command_line.check_positive(config, "num_seeds", "rivals.iwae_samples", "eval.ais_temperatures", "eval.ais_chains")
-    command_line.check_positive(config, "em.proposals", "eval.grid_sampler_steps")
+    command_line.check_positive(config, "em.proposals", "eval.grid_sampler_steps", "eval.grid_draws")
     command_line.check_not_negative(config, "eval.ais_examples")
+    if config.eval.ais_simulated < 2:
+        raise InputError(f"config field eval.ais_simulated is {config.eval.ais_simulated}: give 2 or more")
     command_line.check_choice("em.proposal", config.em.proposal, em.PROPOSALS)
     if config.em.gamma != 1:
         raise InputError(f"config field em.gamma is {config.em.gamma}: the rivals' bounds are of likelihood, gamma = 1")
@@ -210,9 +212,10 @@ def terms(config, case: Case, system, params, key, x, num_samples: int):
 def monitor(config, cases, models, state, step) -> dict[str, float]:
     """The importance bound (10 samples) of the first 500 held-out examples, for the curves over updates and seconds."""
     state, scalars = parallel.local(state), {}
+    key = jax.random.fold_in(jax.random.key(config.seed + 3000), step)
     for name, system in models.items():
         case = cases[name.split(".")[0]]
-        found = terms(config, case, system, state[name].averages, jax.random.key(step), case.held_out[:500], 10)
+        found = terms(config, case, system, state[name].averages, key, case.held_out[:500], 10)
         scalars[f"{name}.held_out_nll"] = Estimate.of(found.nll).mean
     return scalars
 
@@ -226,37 +229,43 @@ def evaluate(config, cases, models, state):
     with reporting.progress(len(models), description="measuring") as show:
         for index, (name, system) in enumerate(models.items()):
             case, params = cases[name.split(".")[0]], state[name].averages
-            key = jax.random.fold_in(jax.random.key(config.seed + 3), index)
-            key_terms, key_own, key_ais, key_figure = jax.random.split(key, 4)
+            key = jax.random.fold_in(jax.random.key(config.seed + 2000), index)
+            key_terms, key_own, key_exact, key_figure = jax.random.split(key, 4)
             found = terms(config, case, system, params, key_terms, case.held_out, config.eval.num_samples)
             values = {quantity: getattr(found, quantity) for quantity in QUANTITIES[:-1]}
             (own, _), losses = systems.reconstructions(system, params, case.config, key_own, case.held_out)
             values["amortization_gap"] = losses[0] - losses[1]
             values |= folds(config, system, params, key_figure, case.held_out)
             if case.grid is not None:
-                values |= grid_divergence(config, case, system, params)
+                values |= grid_divergence(config, case, system, params, key_exact)
                 samples[name] = figure_samples(config, case, system, params, key_figure)
             elif config.eval.ais_examples:
-                values |= annealed(config, case, system, params, key_ais)
+                values |= annealed(config, case, system, params, key_exact)
             held_out[name] = values
             show(index + 1, name)
     return held_out, samples
 
 
-def grid_divergence(config, case: Case, system, params) -> dict[str, np.ndarray]:
-    """KL(p(z|x) || q(z|x)) by quadrature and q's mass on the grid, each [n], of the first config.eval.grid_examples.
-
-    A mass other than one would say that the discrete flow folds the space; q is divided by it.
+def grid_divergence(config, case: Case, system, params, key) -> dict[str, np.ndarray]:
+    """KL(p(z|x) || q(z|x)) from exact draws of the grid posterior of every held-out example [n], and q's mass by
+    quadrature for the first config.eval.grid_examples: other than one, it says that the discrete flow folds the space.
     """
-    grid, x = case.grid, case.held_out[: config.eval.grid_examples]
+    steps = config.eval.grid_sampler_steps
 
     def divergence(key, x):
-        log_q, mass = toys.encoder_log_prob(system.encoder, params, grid, x, config.eval.grid_sampler_steps)
-        log_q = log_q - jnp.log(mass)[:, None]
-        return toys.posterior_kl(toys.posterior(case.decoder, grid, x), log_q, grid.volume), mass
+        context = system.encoder.infer(params, x)
 
-    kl, mass = map_examples(jax.jit(divergence), jax.random.key(0), x, 4)
-    return {"posterior_kl": kl, "mass": mass}
+        def log_prob(z):
+            return system.encoder.log_prob(params, context, z, steps)
+
+        return toys.posterior_kl_by_draws(key, case.decoder, case.grid, x, log_prob, config.eval.grid_draws)
+
+    def mass(key, x):
+        return toys.encoder_log_prob(system.encoder, params, case.grid, x, steps)[1]
+
+    kl = map_examples(jax.jit(divergence), key, case.held_out, 100)
+    few = case.held_out[: config.eval.grid_examples]
+    return {"posterior_kl": kl, "mass": map_examples(jax.jit(mass), jax.random.key(0), few, 4)}
 
 
 def folds(config, system, params, key, x) -> dict[str, np.ndarray]:
@@ -282,8 +291,7 @@ def annealed(config, case: Case, system, params, key) -> dict[str, np.ndarray]:
     simulated from the model, where the truth lies between them."""
     settings = annealing.Settings(num_temperatures=config.eval.ais_temperatures, num_chains=config.eval.ais_chains)
     key_z, key_x, key_tune, key_held, key_sandwich = jax.random.split(key, 5)
-    count = config.eval.ais_examples
-    z = jax.random.normal(key_z, (count, case.config.model.latent_dim))
+    z = jax.random.normal(key_z, (config.eval.ais_simulated, case.config.model.latent_dim))
     simulated = case.decoder.sample(key_x, params["decoder"], z)
 
     def log_joint(x, z):
@@ -303,7 +311,7 @@ def annealed(config, case: Case, system, params, key) -> dict[str, np.ndarray]:
         back = annealing.reverse(key_reverse, log_joint, x, z, gaussian(x), log_steps, settings)[0]
         return annealing.lower(log_w), annealing.upper(back, log_w)
 
-    x = jnp.asarray(case.held_out[:count])
+    x = jnp.asarray(case.held_out[: config.eval.ais_examples])
     log_steps = jax.jit(lambda key, x: annealing.tune(key, log_joint, x, gaussian(x), settings))(key_tune, x[:50])
     pairs = np.concatenate([simulated, z], axis=1)
     lower, upper = map_examples(jax.jit(sandwich), key_sandwich, pairs, 50)
@@ -332,7 +340,7 @@ def summarize(config, cases: dict[str, Case], held_out) -> list[Result]:
             log_posterior = map_examples(
                 jax.jit(lambda key, x, case=case: toys.posterior(case.decoder, case.grid, x)),
                 jax.random.key(0),
-                case.held_out[: config.eval.grid_examples],
+                case.held_out,
                 50,
             )
             best = Estimate.of(toys.best_gaussian_kl(jnp.asarray(log_posterior), case.grid))

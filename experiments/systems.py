@@ -47,7 +47,7 @@ def make(method: str, config, decoder, data_dim: int, num_examples: int, seed: i
     if diffuses:
         settings = em.Settings(**config.em, e_step=method if method in ALTERNATING else "langevin")
         network = ConditionalDenoiser(
-            model.latent_dim, tuple(model.embed_features), tuple(model.features), model.residual_bound
+            model.latent_dim, tuple(model.embed_features), tuple(model.features), model.residual_bound, model.octaves
         )
         encoder = DiffusionEncoder(
             network, model.reference, model.newton_steps, model.pressure, decoder, config.em.gamma

@@ -11,7 +11,7 @@ from checks import assert_mean, assert_moments
 
 from diffenc import decoders, em, training
 from diffenc.analytic import FactorAnalysis, Gaussian
-from diffenc.encoder import DiffusionEncoder
+from diffenc.encoder import DiffusionEncoder, alpha_sigma
 from diffenc.networks import ConditionalDenoiser
 from diffenc.networks.mlp import Context
 
@@ -239,6 +239,48 @@ def test_importance_resampling_draws_from_the_posterior(proposal, count):
     np.testing.assert_allclose(chain.gradient, gradient, rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(chain.z, chain.mean + jnp.einsum("bij,bj->bi", wide[1], chain.y), rtol=1e-4, atol=1e-5)
     assert (0.5 if proposal == "gaussian" else 0.02) < chain.acceptance < 1  # the effective share of the proposals
+
+
+def weighted_proposals(num_examples, num_proposals=5):
+    keys = jax.random.split(jax.random.key(0), 3)
+    z, gradient = (jax.random.normal(key, (num_proposals, num_examples, 2)) for key in keys[:2])
+    log_weight = jax.nn.log_softmax(jax.random.normal(keys[2], (num_proposals, num_examples)), axis=0)
+    return em.Proposals(z, gradient, log_weight)
+
+
+@pytest.mark.parametrize("log_snr", [-2.0, 0.0, 2.0])
+def test_smoothed_targets_are_those_of_the_choice_with_less_variance(log_snr):
+    n = 4000
+    proposals = jax.tree.map(lambda a: jnp.repeat(a, n, axis=1), weighted_proposals(1))
+    alpha, sigma = (jnp.full((n, 1), a) for a in alpha_sigma(jnp.float32(log_snr)))
+    choice = jax.random.categorical(jax.random.key(1), proposals.log_weight, axis=0)
+    y, gradient = (jnp.take_along_axis(a, choice[None, :, None], axis=0)[0] for a in proposals[:2])
+    eps = jax.random.normal(jax.random.key(2), y.shape)
+    y_t = alpha * y + sigma * eps
+    found = jax.jit(em.smoothed)(proposals, y_t[:, None], alpha, sigma)
+    for single, smooth in zip((y, eps, gradient), found, strict=True):
+        error = single - smooth[:, 0]
+        for feature in (jnp.ones_like(y_t), y_t, y_t**2, jnp.sin(3 * y_t)):  # one conditional mean
+            assert_mean(error * feature, 0.0)
+        assert np.all(single.var(axis=0) > 1.01 * smooth[:, 0].var(axis=0))
+
+
+def test_the_m_step_averages_over_the_choice_among_the_proposals():
+    x, proposals = MODEL.sample(jax.random.key(1), 6)[0], weighted_proposals(6)
+    params = decoder_params(MODEL)
+
+    def loss(params, chain):
+        return em.m_step_loss(DECODER, params, x, chain)
+
+    def of_choice(k):  # every example takes its k-th proposal, as often as its weight says
+        chosen = em.Chain(proposals.z[k], *[None] * 5)
+        return jax.vmap(lambda x, z, w: w * em.m_step_loss(DECODER, params, x[None], chosen._replace(z=z[None])))(
+            x, proposals.z[k], jnp.exp(proposals.log_weight[k])
+        ).mean()
+
+    chain = em.Chain(proposals.z[0], *[None] * 5, proposals)
+    averaged = jax.jit(loss)(params, chain)
+    np.testing.assert_allclose(averaged, sum(jax.jit(of_choice, static_argnums=0)(k) for k in range(5)), rtol=1e-5)
 
 
 def test_a_start_that_no_posterior_would_draw_is_lost():

@@ -57,6 +57,30 @@ def test_the_truncated_logistic_is_a_density_and_its_quantiles(location, half_ra
         np.testing.assert_allclose(density / density[10_000], shape / shape[10_000], rtol=1e-9)
 
 
+@pytest.mark.parametrize("location", [0.0, 4.6])
+def test_half_of_the_levels_are_uniform_in_the_angle(location):
+    n = 40_000
+    uniform = (jnp.arange(n) + 0.5) / n
+    log_snr, density = losses.with_angles(uniform, location)
+    phi = np.sort(np.arctan(np.exp(-0.5 * np.asarray(log_snr[: n // 2], np.float64))))
+    np.testing.assert_allclose(phi, 0.5 * np.pi * (np.arange(n // 2) + 0.5) / (n // 2), atol=1e-3)
+    logistic, _ = losses.truncated_logistic((jnp.arange(n // 2) + 0.5) / (n // 2), location)
+    np.testing.assert_allclose(log_snr[n // 2 :], logistic, rtol=1e-3, atol=1e-3)
+    # E[f/density] = int f, for f of known integrals over lambda: the logistic density, and dphi = alpha sigma / 2 dlambda
+    alpha, sigma = alpha_sigma(log_snr)
+    np.testing.assert_allclose(np.mean(alpha**2 * sigma**2 / density), 1.0, rtol=1e-3)
+    np.testing.assert_allclose(np.mean(0.5 * alpha * sigma / density), 0.5 * np.pi, rtol=1e-3)
+
+
+def test_the_path_error_is_an_integral_over_the_angle():
+    n = 40_000
+    log_snr, density = losses.with_angles((jnp.arange(n) + 0.5) / n, 3.0)
+    alpha, sigma = alpha_sigma(log_snr)
+    v = jnp.stack([alpha, 2 * sigma], axis=-1)  # 1/2 int dphi (cos^2 + 4 sin^2) = 5 pi / 8
+    error = losses.path_error(v, jnp.zeros_like(v), alpha, sigma, density)
+    np.testing.assert_allclose(np.mean(error), 5 * np.pi / 8, rtol=1e-3)
+
+
 @pytest.mark.parametrize("gamma", [1.0, 0.3])
 def test_the_targets_have_one_conditional_mean(gamma):
     """target - v is uncorrelated with any function of z_t, where v is exact: so E[target | z_t] = v."""

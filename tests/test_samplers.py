@@ -10,9 +10,17 @@ from checks import assert_mean
 
 from diffenc.analytic import Gaussian, GaussianMixture
 from diffenc.errors import InputError
+from diffenc.estimators import Estimate
 from diffenc.parameterization import from_score
 from diffenc.processes import VE, StraightLine, SubVP, VPCosine, VPLinear, VPx
-from diffenc.samplers import angle_flow, angle_flow_folds, angle_flow_with_log_det, probability_flow, reverse_sde
+from diffenc.samplers import (
+    angle_flow,
+    angle_flow_folds,
+    angle_flow_with_hutchinson,
+    angle_flow_with_log_det,
+    probability_flow,
+    reverse_sde,
+)
 
 FIXED_WIDTH = [VPLinear(), VPCosine(), VPx(), StraightLine()]
 PROCESSES = [*FIXED_WIDTH, SubVP(), VE(0.01, 20.0)]
@@ -191,6 +199,24 @@ def test_density_converges_to_the_truth_with_second_order():
         assert 2**1.5 < error(80) / error(160) < 2**2.5
 
 
+def test_hutchinson_has_the_log_determinant_as_mean_and_is_no_density():
+    process, mixture, num_steps = VPCosine(), make_mixture(), 100
+    v_fn, points = make_v_fn(mixture, process), jax.random.normal(jax.random.key(0), (8, 2))
+    x = jnp.repeat(points, 500, axis=0)
+    end, log_det = jax.jit(lambda x: angle_flow_with_log_det(v_fn, x, num_steps, START, STOP))(points)
+    found_end, found = jax.jit(
+        lambda key, x: angle_flow_with_hutchinson(key, v_fn, x, num_steps, START, STOP)
+    )(jax.random.key(1), x)
+    np.testing.assert_allclose(found_end[::500], end, rtol=1e-5, atol=1e-6)
+    found = np.asarray(found, np.float64).reshape(8, 500)
+    spread = found.std(axis=1, ddof=1)
+    assert np.median(spread) > 0.2  # the test can tell
+    assert np.all(np.abs(found.mean(axis=1) - log_det) < 4 * spread / np.sqrt(500) + 2e-3)  # and the order-two error
+    # 1/q_hat = exp(found)/p_start is above 1/q in the mean (Jensen): weights p/q_hat would overstate the likelihood.
+    excess = Estimate.of(np.exp(found - np.asarray(log_det)[:, None]).mean(axis=0))
+    assert excess.mean > 1 + 4 * excess.stderr
+
+
 @pytest.mark.parametrize("num_steps", [3, 6])
 def test_density_is_normalized_at_few_steps(num_steps):
     """E_q[p/q] = 1 for any density p that q covers, even where q is far from the continuum limit."""
@@ -209,6 +235,7 @@ def test_density_is_normalized_at_few_steps(num_steps):
         (lambda x, v: angle_flow(v, x, 0), "num_steps is 0"),
         (lambda x, v: angle_flow(v, x, 2.5), "num_steps is 2.5"),
         (lambda x, v: angle_flow_with_log_det(v, x[None], 2), "x has shape"),
+        (lambda x, v: angle_flow_with_hutchinson(jax.random.key(0), v, x[None], 2), "x has shape"),
         (lambda x, v: probability_flow(v, VPLinear(), x, -1), "num_steps is -1"),
         (lambda x, v: probability_flow(v, VPLinear(), x, 2, t_min=1.0), "t_min=1.0"),
         (lambda x, v: probability_flow(v, VPLinear(), x, 2, t_min=0), "sigma = 0"),

@@ -166,6 +166,23 @@ def test_a_gaussian_encoder_has_its_closed_form_divergence(linear):
     np.testing.assert_allclose(found, kl, rtol=1e-4)
 
 
+@pytest.mark.parametrize("num_points", [40, 100])  # cells as wide as a third of the posterior, and finer ones
+def test_the_divergence_from_draws_is_that_of_quadrature(linear, num_points):
+    toy, model = linear
+    x = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
+    mean, cov = jax.jit(model.posterior)(x)
+    mean, cov = mean + 0.3, 1.5 * cov
+    exact = gaussian_divergence(mean - 0.3, jnp.tile(cov / 1.5, (6, 1, 1)), mean, jnp.tile(cov, (6, 1, 1)))
+    draws = functools.partial(toys.posterior_kl_by_draws, num_draws=200)
+
+    @jax.jit
+    def found(key):
+        gaussian = jax.vmap(lambda mean, z: Gaussian(mean, cov).log_prob(z[None])[0])
+        return draws(key, toy, Grid(2, num_points=num_points), x, lambda z: gaussian(mean, z))
+
+    assert_mean(np.stack([found(jax.random.key(i)) for i in range(40)]), exact)
+
+
 def test_a_density_that_the_cells_miss_shows_in_its_mass():
     encoder, grid = GaussianEncoder(MLP((), num_outputs=2)), Grid(1, num_points=20)
     layer = {"kernel": jnp.zeros((1, 2)), "bias": jnp.array([0.25, -4.0])}  # at the centre of a cell, width 0.018

@@ -37,7 +37,8 @@ def get_config() -> ConfigDict:
                 reference="posterior",  # where the diffusion starts: a learned Gaussian; or prior, N(0, I)
                 newton_steps=1,  # up the decoder's log posterior, from the mean that the network gives; 0: none
                 pressure=True,  # the denoiser starts from the decoder's gradient where it guesses z; False: from zero
-                residual_bound=5.0,  # of the denoiser's output; 100 with reference="prior"
+                residual_bound=5.0,  # of the denoiser's output
+                octaves=0,  # Fourier features of the latent that the denoiser sees
             ),
             em=dict(
                 kernel="mala",  # or ula, hmc
@@ -46,9 +47,12 @@ def get_config() -> ConfigDict:
                 leapfrog_steps=3,  # hmc only
                 sampler_steps=1,  # of the encoder where chains start: two evaluations each
                 target="mixture",  # or denoising, pressure
+                path_weight=0.0,  # of the loss's error along the sampler's path; see losses.path_error
                 gamma=1.0,  # bottleneck weight; 1: maximum likelihood
                 proposal="gaussian",  # of importance resampling (experiments.posteriors); or prior
                 proposals=10,
+                single=False,
+                smooth=False,
                 draws=2,  # noise levels at which the denoiser sees each pair (x, z)
                 null_probability=0.1,  # of dropping x: trains the learned prior
                 average_decay=0.999,  # of the parameters that are evaluated

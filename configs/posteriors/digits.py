@@ -35,10 +35,12 @@ def posteriors_of(config):
         )
     )
     config.eval.update(
-        ais_examples=200,  # annealed importance sampling: of so many held-out and simulated examples; 0: none
+        ais_examples=200,  # annealed importance sampling: of so many held-out examples; 0: none
+        ais_simulated=200,  # and of so many simulated ones, whose likelihood is bounded from both sides
         ais_temperatures=100,
         ais_chains=4,
-        grid_examples=0,  # these two are of toys
-        grid_sampler_steps=32,
+        grid_draws=32,  # the rest is of toys: exact draws for each held-out example
+        grid_sampler_steps=32,  # of the encoder whose density is measured there
+        grid_examples=0,  # for so many of them the density's mass on the whole grid
     )
     return config

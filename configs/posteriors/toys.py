@@ -20,7 +20,7 @@ def get_config():
     # Chains cannot cross from mode to mode, and with reference="prior" encoder and chains run away together: the
     # Langevin row keeps a Gaussian reference. Proposals from the prior see every mode.
     config.variants.langevin = ConfigDict(dict(model=dict(reference="posterior", residual_bound=20.0)))
-    config.em.update(sampler_steps=4, draws=8, null_probability=0.0, proposal="prior", proposals=512)
+    config.em.update(sampler_steps=4, draws=8, path_weight=1.0, null_probability=0.0, proposal="prior", proposals=512)
     config.num_updates = 5000
     config.batch_size = 256
     config.learning_rate = 4e-3

@@ -14,3 +14,10 @@ def log_snr_features(log_snr: jax.Array) -> jax.Array:
     alpha, sigma = jnp.sqrt(jax.nn.sigmoid(clipped)), jnp.sqrt(jax.nn.sigmoid(-clipped))
     waves = [wave(clipped * frequency) for frequency in (0.2, 0.4, 0.8) for wave in (jnp.sin, jnp.cos)]
     return jnp.stack([alpha, sigma, *waves], axis=-1)
+
+
+def waves(u: jax.Array, octaves: int) -> jax.Array:
+    """sin and cos of 2^k u, k < octaves: [..., d] -> [..., 2 d octaves]. A network of smooth activations is slow to
+    learn what varies fast in its input; these carry it there (2006.10739)."""
+    angles = u[..., None, :] * 2.0 ** jnp.arange(octaves)[:, None]
+    return jnp.stack([jnp.sin(angles), jnp.cos(angles)], axis=-1).reshape(*u.shape[:-1], -1)

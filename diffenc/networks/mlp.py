@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from diffenc.networks.embeddings import log_snr_features
+from diffenc.networks.embeddings import log_snr_features, waves
 
 
 class MLP(nn.Module):
@@ -49,13 +49,15 @@ class ConditionalDenoiser(nn.Module):
     pressure (see diffenc.encoder) at latent u [batch, d] and log signal-to-noise ratio [batch]. Everything that depends
     on x alone happens in `embed`, so that a sampler of many steps pays for it once. The output layers start at zero:
     mean 0, factor I, residual 0, gate 1. |r_i| < residual_bound, since a sampler feeds r its own results: an unbounded
-    one can run away before it has learned anything.
+    one can run away before it has learned anything. `octaves` > 0 shows it Fourier features of the latent too, where a
+    posterior has more structure than a smooth network is quick to learn.
     """
 
     latent_dim: int
     embed_features: Sequence[int] = (512, 512)
     features: Sequence[int] = (256, 256)
     residual_bound: float = 5.0
+    octaves: int = 0
 
     def setup(self):
         self.embed_layers = [nn.Dense(width) for width in self.embed_features]
@@ -90,7 +92,7 @@ class ConditionalDenoiser(nn.Module):
         return Context(x=x, known=~is_null, mean=mean, factor=factor, scales=scales, shifts=shifts)
 
     def __call__(self, context: Context, u: jax.Array, log_snr: jax.Array) -> tuple[jax.Array, jax.Array]:
-        y = jnp.concatenate([u, log_snr_features(log_snr)], axis=-1)
+        y = jnp.concatenate([u, waves(u, self.octaves), log_snr_features(log_snr)], axis=-1)
         for layer, scale, shift in zip(self.layers, context.scales, context.shifts, strict=True):
             y = nn.silu(layer(y) * (1.0 + scale) + shift)
         return bounded(self.output(y), self.residual_bound), 1.0 + bounded(self.gate(y)[:, 0], 1.0)
