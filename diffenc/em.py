@@ -44,7 +44,7 @@ class Settings:
     proposal: str = "gaussian"
     proposals: int = 10
     single: bool = False
-    smooth: bool = False
+    smooth_targets: bool = False
     target: str = "mixture"
     path_weight: float = 0.0
     gamma: float = 1.0
@@ -317,7 +317,7 @@ def encoder_loss(encoder_params, decoder_params, key, encoder: DiffusionEncoder,
     eps = jax.random.normal(key_eps, y.shape)
 
     y_t = alpha_ * y + sigma_ * eps
-    if settings.smooth and chain.proposals is not None:
+    if settings.smooth_targets and chain.proposals is not None:
         y, eps, gradient = smooth_targets(encoder, frozen, chain, y_t, alpha, sigma, (y, eps, gradient), null)
 
     c = {

@@ -36,7 +36,7 @@ def truncated_logistic(uniform: jax.Array, location: jax.Array, half_range: floa
 def with_angles(
     uniform: jax.Array, location: jax.Array, share: float = 0.5, half_range: float = 7.0
 ) -> tuple[jax.Array, jax.Array]:
-    """As `truncated_logistic`, but a share of the uniforms becomes levels uniform in the angle phi = atan2(sigma, alpha).
+    """As `truncated_logistic`, but a share of the levels is uniform in the angle phi = atan2(sigma, alpha).
 
     The logistic of a narrow posterior (location >> 0) never visits high noise, where the likelihood has next to no
     weight; yet the probability flow, uniform in phi, passes through it, and everything after depends on it.
@@ -77,7 +77,7 @@ def weighted_error(v: jax.Array, target: jax.Array, alpha: jax.Array, density: j
 
 def path_error(v: jax.Array, target: jax.Array, alpha: jax.Array, sigma: jax.Array, density: jax.Array) -> jax.Array:
     """1/2 int dphi |v_theta - v|^2 per example, dlambda = 2 dphi / (alpha sigma): the error along the flow dy/dphi = v,
-    which samples and log q depend on, in equal measure at every angle; the least is at the same v as `weighted_error`'s.
+    which samples and log q depend on, in equal measure at every angle; least where `weighted_error` is.
     """
     return 0.25 * jnp.sum((v - target) ** 2, axis=-1) * alpha * sigma / density
 

@@ -66,7 +66,7 @@ def test_half_of_the_levels_are_uniform_in_the_angle(location):
     np.testing.assert_allclose(phi, 0.5 * np.pi * (np.arange(n // 2) + 0.5) / (n // 2), atol=1e-3)
     logistic, _ = losses.truncated_logistic((jnp.arange(n // 2) + 0.5) / (n // 2), location)
     np.testing.assert_allclose(log_snr[n // 2 :], logistic, rtol=1e-3, atol=1e-3)
-    # E[f/density] = int f, for f of known integrals over lambda: the logistic density, and dphi = alpha sigma / 2 dlambda
+    # E[f/density] = int f dlambda, for f of known integrals: the logistic density, and dphi = alpha sigma / 2 dlambda
     alpha, sigma = alpha_sigma(log_snr)
     np.testing.assert_allclose(np.mean(alpha**2 * sigma**2 / density), 1.0, rtol=1e-3)
     np.testing.assert_allclose(np.mean(0.5 * alpha * sigma / density), 0.5 * np.pi, rtol=1e-3)

@@ -52,7 +52,7 @@ def get_config() -> ConfigDict:
                 proposal="gaussian",  # of importance resampling (experiments.posteriors); or prior
                 proposals=10,
                 single=False,
-                smooth=False,
+                smooth_targets=False,  # the denoiser learns from all weighted proposals, not from the chosen one
                 draws=2,  # noise levels at which the denoiser sees each pair (x, z)
                 null_probability=0.1,  # of dropping x: trains the learned prior
                 average_decay=0.999,  # of the parameters that are evaluated
