@@ -357,9 +357,7 @@ def smooth_targets(encoder, frozen: Context, chain: Chain, y_t, alpha, sigma, si
     found = smoothed(
         Proposals(z, gradient, log_weight), y_t.reshape(*rows, z.shape[-1]), alpha.reshape(rows), sigma.reshape(rows)
     )
-    return tuple(
-        jnp.where(null[:, None], old, new.reshape(old.shape)) for old, new in zip(single, found, strict=True)
-    )
+    return tuple(jnp.where(null[:, None], old, new.reshape(old.shape)) for old, new in zip(single, found, strict=True))
 
 
 def make_update(encoder: DiffusionEncoder, decoder, settings: Settings, optimizer: optax.GradientTransformation):
@@ -385,9 +383,7 @@ def make_update(encoder: DiffusionEncoder, decoder, settings: Settings, optimize
         )
         if settings.single:
             chain = chain._replace(proposals=None)
-        decoder_loss, decoder_grads = jax.value_and_grad(lambda p: m_step_loss(decoder, p, x, chain))(
-            params["decoder"]
-        )
+        decoder_loss, decoder_grads = jax.value_and_grad(lambda p: m_step_loss(decoder, p, x, chain))(params["decoder"])
         grads = {"encoder": encoder_grads, "decoder": decoder_grads}
         state = state.replace(chain=chain.state).apply_gradients(grads, optimizer, settings.average_decay)
         metrics |= {

@@ -8,8 +8,8 @@ r gives
     v = -sigma r_theta(y_t, lambda | x)             velocity: dy_t/dphi = v is the probability flow
     e = -(alpha/sigma) v = alpha r                  entropy matching: what the network adds to the reference
 
-`reference="prior"` is the plain diffusion encoder: m = 0, W = I, equilibrium N(0, I). A posterior of width w makes r grow
-as 1 / sqrt(sigma^2 + alpha^2 w^2) on the way to the data, so that is the unit of the network's output there
+`reference="prior"` is the plain diffusion encoder: m = 0, W = I, equilibrium N(0, I). A posterior of width w makes
+r grow as 1 / sqrt(sigma^2 + alpha^2 w^2) on the way to the data, so that is the unit of the network's output there
 (preconditioning as in 2206.00364, with the posterior's scale in place of the data's). `reference="posterior"` (default)
 lets heads of the network fit m and W, so that the network r holds only what is not Gaussian in the posterior:
 

@@ -5,7 +5,8 @@
 On toys the decoder is fixed and the posterior known on a grid: the divergence of each encoder from it is a number. On
 images the decoder learns, for as many updates with each, and the methods meet in held-out likelihood, checked by
 annealed importance sampling.
-Read it from top to bottom: cases, models, training, held-out numbers, table; figures are in posteriors_figures.
+Read it from top to bottom: cases, models, training, held-out numbers, table; the dearer measures
+are in posteriors_measures, figures in posteriors_figures.
 """
 
 import functools
@@ -18,12 +19,11 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from diffenc import data, decoders, em, loop, parallel, reporting, toys, training
-from diffenc.encoder import DiffusionEncoder
+from diffenc import data, em, loop, parallel, reporting, toys, training
 from diffenc.errors import InputError
-from diffenc.estimators import Estimate, annealing, map_examples
+from diffenc.estimators import Estimate, map_examples
 from diffenc.reporting import Result
-from experiments import command_line, diffusion_encoder, posteriors_figures, systems
+from experiments import command_line, diffusion_encoder, posteriors_figures, posteriors_measures, systems
 
 QUANTITIES = ("nll", "neg_elbo", "rate", "distortion", "ess", "amortization_gap")
 
@@ -235,48 +235,15 @@ def evaluate(config, cases, models, state):
             values = {quantity: getattr(found, quantity) for quantity in QUANTITIES[:-1]}
             (own, _), losses = systems.reconstructions(system, params, case.config, key_own, case.held_out)
             values["amortization_gap"] = losses[0] - losses[1]
-            values |= folds(config, system, params, key_figure, case.held_out)
+            values |= posteriors_measures.folds(config, system, params, key_figure, case.held_out)
             if case.grid is not None:
-                values |= grid_divergence(config, case, system, params, key_exact)
+                values |= posteriors_measures.grid_divergence(config, case, system, params, key_exact)
                 samples[name] = figure_samples(config, case, system, params, key_figure)
             elif config.eval.ais_examples:
-                values |= annealed(config, case, system, params, key_exact)
+                values |= posteriors_measures.annealed(config, case, system, params, key_exact)
             held_out[name] = values
             show(index + 1, name)
     return held_out, samples
-
-
-def grid_divergence(config, case: Case, system, params, key) -> dict[str, np.ndarray]:
-    """KL(p(z|x) || q(z|x)) from exact draws of the grid posterior of every held-out example [n], and q's mass by
-    quadrature for the first config.eval.grid_examples: other than one, it says that the discrete flow folds the space.
-    """
-    steps = config.eval.grid_sampler_steps
-
-    def divergence(key, x):
-        context = system.encoder.infer(params, x)
-
-        def log_prob(z):
-            return system.encoder.log_prob(params, context, z, steps)
-
-        return toys.posterior_kl_by_draws(key, case.decoder, case.grid, x, log_prob, config.eval.grid_draws)
-
-    def mass(key, x):
-        return toys.encoder_log_prob(system.encoder, params, case.grid, x, steps)[1]
-
-    kl = map_examples(jax.jit(divergence), key, case.held_out, 100)
-    few = case.held_out[: config.eval.grid_examples]
-    return {"posterior_kl": kl, "mass": map_examples(jax.jit(mass), jax.random.key(0), few, 4)}
-
-
-def folds(config, system, params, key, x) -> dict[str, np.ndarray]:
-    """Whether a draw for each of the first 500 examples folded the space: such draws belie the encoder's density."""
-    if not isinstance(system.encoder, DiffusionEncoder):
-        return {}
-
-    def of_batch(key, x):
-        return system.encoder.folds(key, params, system.encoder.infer(params, x), config.eval.sampler_steps)
-
-    return {"folds": map_examples(jax.jit(of_batch), key, x[:500], config.eval.batch_size).astype(float)}
 
 
 def figure_samples(config, case: Case, system, params, key, count: int = 2000):
@@ -284,39 +251,6 @@ def figure_samples(config, case: Case, system, params, key, count: int = 2000):
     x = jnp.repeat(jnp.asarray(posteriors_figures.examples(case)), count, axis=0)
     z = jax.jit(functools.partial(systems.own_samples, system, params, config.eval.sampler_steps))(key, x)
     return np.asarray(z).reshape(-1, count, z.shape[-1])
-
-
-def annealed(config, case: Case, system, params, key) -> dict[str, np.ndarray]:
-    """-log p(x) of held-out examples by annealed importance sampling (a bound), and both bounds of log p(x) on data
-    simulated from the model, where the truth lies between them."""
-    settings = annealing.Settings(num_temperatures=config.eval.ais_temperatures, num_chains=config.eval.ais_chains)
-    key_z, key_x, key_tune, key_held, key_sandwich = jax.random.split(key, 5)
-    z = jax.random.normal(key_z, (config.eval.ais_simulated, case.config.model.latent_dim))
-    simulated = case.decoder.sample(key_x, params["decoder"], z)
-
-    def log_joint(x, z):
-        return decoders.log_joint(case.decoder, params["decoder"], x, z)
-
-    def gaussian(x):  # annealing likes a start that is too wide better than one that is too narrow
-        mean, factor = system.encoder.gaussian(system.encoder.infer(params, x))
-        return mean, 1.5 * factor
-
-    def forward(key, x):
-        return annealing.forward(key, log_joint, x, gaussian(x), log_steps, settings)[0]
-
-    def sandwich(key, pair):
-        key_forward, key_reverse = jax.random.split(key)
-        x, z = pair[:, : simulated.shape[1]], pair[:, simulated.shape[1] :]
-        log_w = forward(key_forward, x)
-        back = annealing.reverse(key_reverse, log_joint, x, z, gaussian(x), log_steps, settings)[0]
-        return annealing.lower(log_w), annealing.upper(back, log_w)
-
-    x = jnp.asarray(case.held_out[: config.eval.ais_examples])
-    log_steps = jax.jit(lambda key, x: annealing.tune(key, log_joint, x, gaussian(x), settings))(key_tune, x[:50])
-    pairs = np.concatenate([simulated, z], axis=1)
-    lower, upper = map_examples(jax.jit(sandwich), key_sandwich, pairs, 50)
-    nll = -map_examples(jax.jit(lambda key, x: annealing.lower(forward(key, x))), key_held, np.asarray(x), 50)
-    return {"ais_nll": nll, "ais_lower": lower, "ais_upper": upper, "ais_gap": upper - lower}
 
 
 def summarize(config, cases: dict[str, Case], held_out) -> list[Result]:

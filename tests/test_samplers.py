@@ -204,9 +204,9 @@ def test_hutchinson_has_the_log_determinant_as_mean_and_is_no_density():
     v_fn, points = make_v_fn(mixture, process), jax.random.normal(jax.random.key(0), (8, 2))
     x = jnp.repeat(points, 500, axis=0)
     end, log_det = jax.jit(lambda x: angle_flow_with_log_det(v_fn, x, num_steps, START, STOP))(points)
-    found_end, found = jax.jit(
-        lambda key, x: angle_flow_with_hutchinson(key, v_fn, x, num_steps, START, STOP)
-    )(jax.random.key(1), x)
+    found_end, found = jax.jit(lambda key, x: angle_flow_with_hutchinson(key, v_fn, x, num_steps, START, STOP))(
+        jax.random.key(1), x
+    )
     np.testing.assert_allclose(found_end[::500], end, rtol=1e-5, atol=1e-6)
     found = np.asarray(found, np.float64).reshape(8, 500)
     spread = found.std(axis=1, ddof=1)

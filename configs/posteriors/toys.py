@@ -3,8 +3,6 @@
 python -m experiments.posteriors --config=configs/posteriors/toys.py --workdir=runs/toys
 """
 
-from ml_collections import ConfigDict
-
 from configs.diffusion_encoder import digits
 from configs.posteriors.digits import posteriors_of
 
@@ -24,11 +22,15 @@ def get_config():
         pressure=False,
         residual_bound=20.0,
     )
-    # Proposals from the prior see every mode. Chains cannot cross from mode to mode; their row keeps the Gaussian
-    # reference that they need.
-    config.variants = ConfigDict(dict(langevin=dict(model=dict(reference="posterior"), em=dict(draws=2))))
     config.em.update(
-        draws=4, null_probability=0.0, proposal="prior", proposals=128, smooth_targets=True, path_weight=1.0
+        langevin_steps=4,
+        sampler_steps=4,
+        draws=4,
+        null_probability=0.0,
+        proposal="prior",  # sees every mode
+        proposals=128,
+        smooth_targets=True,
+        path_weight=1.0,
     )
     config.num_updates = 3000
     config.batch_size = 128
