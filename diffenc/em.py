@@ -18,17 +18,17 @@ import jax.numpy as jnp
 import optax
 from blackjax.mcmc.diffusions import DiffusionState, overdamped_langevin
 
-from diffenc import losses
-from diffenc.decoders import log_joint, log_prior
+from diffenc import losses, proposals
+from diffenc.decoders import log_joint
 from diffenc.encoder import DiffusionEncoder, alpha_sigma
 from diffenc.networks.mlp import Context
+from diffenc.proposals import Proposals
 from diffenc.training import TrainState
 from diffenc.whitening import apply, pull, solve, trusted
 
 KERNELS = {"mala": 0.57, "hmc": 0.8, "ula": None}  # acceptance each kernel's step is adapted to
 TARGETS = ("denoising", "pressure", "mixture")
 E_STEPS = ("langevin", "importance", "persistent")
-PROPOSALS = ("gaussian", "prior")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,14 +63,6 @@ class ChainState(flax.struct.PyTreeNode):
     @classmethod
     def create(cls, settings: Settings, z: jax.Array | None = None) -> "ChainState":
         return cls(jnp.log(jnp.float32(settings.step_size)), z)
-
-
-class Proposals(NamedTuple):
-    """Weighted samples of a posterior: z and grad_z log q*(z|x) [K, batch, d]; log weights [K, batch], normalized."""
-
-    z: jax.Array
-    gradient: jax.Array
-    log_weight: jax.Array
 
 
 class Chain(NamedTuple):
@@ -178,8 +170,9 @@ def e_step(key, encoder: DiffusionEncoder, decoder, params, state: ChainState, x
         return log_joint(decoder, params["decoder"], x, z, settings.gamma)
 
     if settings.e_step == "importance":
-        z, log_q = proposals(key_start, encoder, context, settings)
-        return resample(key_chain, log_density, x, (mean, factor), state, z, log_q)
+        z, log_q = proposals.propose(key_start, mean, factor, settings.proposal, settings.proposals)
+        found = proposals.weigh(log_density, x, z, log_q)
+        return resample(key_chain, log_density, x, (mean, factor), state, found, settings.smooth_targets)
     if settings.e_step == "persistent":
         y = solve(factor, state.z[index] - mean)
     else:
@@ -205,32 +198,19 @@ def is_lost(log_density, x, mean, factor, y: jax.Array) -> jax.Array:
     return ~(shortfall < 2 * y.shape[-1] + 10)  # so that what is not a number is lost too
 
 
-def proposals(key, encoder: DiffusionEncoder, context, settings: Settings):
-    """z [K, batch, d] from the encoder's Gaussian fit, or from the prior (proposal="prior"), and their log density [K,
-    batch] up to a constant of the row."""
-    mean, factor = encoder.gaussian(context)
-    y = jax.random.normal(key, (settings.proposals, *mean.shape))
-    z = y if settings.proposal == "prior" else jax.vmap(apply, (None, None, 0))(mean, factor, y)
-    return z, log_prior(y)
-
-
-def resample(key, log_density, x, gaussian, state: ChainState, z: jax.Array, log_q: jax.Array) -> Chain:
-    """For each x one of its proposals z [K, batch, d] of log density log_q [K, batch], chosen with probability
-    proportional to its importance weight; `acceptance` is the effective share of them."""
+def resample(key, log_density, x, gaussian, state: ChainState, found: Proposals, keep_gradients=False) -> Chain:
+    """For each x one of its proposals, chosen by weight, as a chain's end; `acceptance` is the effective share of
+    them. With keep_gradients the proposals have theirs too, at a gradient each."""
     mean, factor = gaussian
 
-    def look(z):
-        value, pull_back = jax.vjp(lambda z: log_density(x, z), z)
-        return value, pull_back(jnp.ones_like(value))[0]
+    def slope(z):
+        return jax.grad(lambda z: log_density(x, z).sum())(z)
 
-    log_p, gradient = jax.vmap(look)(z)
-    log_weight = jax.nn.log_softmax(log_p - log_q, axis=0)
-    choice = jax.random.categorical(key, log_weight, axis=0)
-    chosen, slope = (jnp.take_along_axis(a, choice[None, :, None], axis=0)[0] for a in (z, gradient))
-    share = jnp.exp(-jax.nn.logsumexp(2 * log_weight, axis=0)) / len(log_weight)
-    proposals = Proposals(z, gradient, log_weight)
-    y = solve(factor, chosen - mean)
-    return Chain(chosen, mean, y, pull(factor, slope), share.mean(), state, proposals)
+    if keep_gradients:
+        found = found._replace(gradient=jax.vmap(slope)(found.z))
+    z = proposals.choose(key, found)
+    share = proposals.effective_share(found.log_weight).mean()
+    return Chain(z, mean, solve(factor, z - mean), pull(factor, slope(z)), share, state, found)
 
 
 def m_step_loss(decoder, params, x, chain: Chain) -> jax.Array:
@@ -240,20 +220,6 @@ def m_step_loss(decoder, params, x, chain: Chain) -> jax.Array:
         return -decoder.log_prob(params, x, chain.z).mean()
     log_prob = jax.vmap(lambda z: decoder.log_prob(params, x, z))(chain.proposals.z)
     return -jnp.sum(jnp.exp(chain.proposals.log_weight) * log_prob, axis=0).mean()
-
-
-def smoothed(proposals: Proposals, y_t: jax.Array, alpha: jax.Array, sigma: jax.Array):
-    """E[(y, eps, gradient) | y_t] over the proposals, each [batch, draws, d], for y_t = alpha y + sigma eps [batch,
-    draws, d] made of a y that was chosen among them by weight; alpha, sigma [batch, draws]. Proposals in the
-    coordinates of y.
-
-    A regression on y_t learns the same from these as from the choice itself (Rao and Blackwell), with less variance.
-    """
-    alpha, sigma = alpha[None, ..., None], sigma[None, ..., None]
-    y, gradient = proposals.z[:, :, None], proposals.gradient[:, :, None]
-    eps = (y_t[None] - alpha * y) / sigma
-    share = jax.nn.softmax(proposals.log_weight[:, :, None] - 0.5 * jnp.sum(eps**2, axis=-1), axis=0)[..., None]
-    return jnp.sum(share * y, axis=0), jnp.sum(share * eps, axis=0), jnp.sum(share * gradient, axis=0)
 
 
 def dream_gradient(key: jax.Array, decoder, params, z: jax.Array, gamma: float) -> jax.Array:
@@ -349,13 +315,13 @@ def encoder_loss(encoder_params, decoder_params, key, encoder: DiffusionEncoder,
 
 def smooth_targets(encoder, frozen: Context, chain: Chain, y_t, alpha, sigma, single, null):
     """`smoothed` in the encoder's coordinates, for rows [batch * draws]; where null holds, `single` as it is."""
-    z, gradient, log_weight = chain.proposals
+    z, log_weight, gradient = chain.proposals
     if encoder.reference == "posterior":
         z = jax.vmap(lambda z: solve(frozen.factor, z - chain.mean))(z)
         gradient = jax.vmap(lambda gradient: pull(frozen.factor, gradient))(gradient)
     rows = (z.shape[1], -1)
-    found = smoothed(
-        Proposals(z, gradient, log_weight), y_t.reshape(*rows, z.shape[-1]), alpha.reshape(rows), sigma.reshape(rows)
+    found = proposals.smoothed(
+        Proposals(z, log_weight, gradient), y_t.reshape(*rows, z.shape[-1]), alpha.reshape(rows), sigma.reshape(rows)
     )
     return tuple(jnp.where(null[:, None], old, new.reshape(old.shape)) for old, new in zip(single, found, strict=True))
 
@@ -366,9 +332,9 @@ def make_update(encoder: DiffusionEncoder, decoder, settings: Settings, optimize
     For persistent chains the batch is (x, index of each example) in place of x.
     """
     make_kernel(settings)  # an unknown choice is refused here, not within a trace
-    if settings.e_step not in E_STEPS or settings.proposal not in PROPOSALS:
+    if settings.e_step not in E_STEPS or settings.proposal not in proposals.KINDS:
         raise ValueError(
-            f"e_step {settings.e_step!r} is to be of {E_STEPS}, proposal {settings.proposal!r} of {PROPOSALS}"
+            f"e_step {settings.e_step!r} is to be of {E_STEPS}, proposal {settings.proposal!r} of {proposals.KINDS}"
         )
 
     def update(state: TrainState, key: jax.Array, batch):

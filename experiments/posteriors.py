@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from diffenc import data, em, loop, parallel, reporting, toys, training
+from diffenc import data, loop, parallel, proposals, reporting, toys, training
 from diffenc.errors import InputError
 from diffenc.estimators import Estimate, map_examples
 from diffenc.reporting import Result
@@ -84,7 +84,7 @@ def check(config: ConfigDict) -> None:
     command_line.check_not_negative(config, "eval.ais_examples")
     if config.eval.ais_simulated < 2:
         raise InputError(f"config field eval.ais_simulated is {config.eval.ais_simulated}: give 2 or more")
-    command_line.check_choice("em.proposal", config.em.proposal, em.PROPOSALS)
+    command_line.check_choice("em.proposal", config.em.proposal, proposals.KINDS)
     if config.em.gamma != 1:
         raise InputError(f"config field em.gamma is {config.em.gamma}: the rivals' bounds are of likelihood, gamma = 1")
     if config.data.name == "toys" and not (config.toys and config.eval.grid_examples > 1):

@@ -9,11 +9,12 @@ import optax
 import pytest
 from checks import assert_mean, assert_moments
 
-from diffenc import decoders, em, training
+from diffenc import decoders, em, proposals, training
 from diffenc.analytic import FactorAnalysis, Gaussian
 from diffenc.encoder import DiffusionEncoder, alpha_sigma
 from diffenc.networks import ConditionalDenoiser
 from diffenc.networks.mlp import Context
+from diffenc.proposals import Proposals
 
 MODEL = FactorAnalysis(jnp.array([[1.0, 0.2], [-0.5, 0.8], [0.3, -0.6]]), jnp.array([0.1, 0.0, -0.2]), jnp.array(0.6))
 X = jnp.array([[0.9, -1.4, 0.8]])
@@ -225,13 +226,13 @@ def test_importance_resampling_draws_from_the_posterior(proposal, count):
     x, (mean, cov) = jnp.tile(X, (NUM_CHAINS, 1)), MODEL.posterior(X)
     factor = 1.3 * jnp.tile(jnp.linalg.cholesky(cov), (NUM_CHAINS, 1, 1))
     wide = jnp.tile(mean + 0.1, (NUM_CHAINS, 1)), factor
-    settings, context = em.Settings(proposal=proposal, proposals=count), Context(x, x[:, 0] == 0, *wide, (), ())
-    state = em.ChainState.create(settings)
+    state = em.ChainState.create(em.Settings())
 
     @jax.jit
     def draw():
-        proposed = em.proposals(jax.random.key(0), ENCODER, context, settings)
-        return em.resample(jax.random.key(1), log_density(1.0), x, wide, state, *proposed)
+        z, log_q = proposals.propose(jax.random.key(0), *wide, proposal, count)
+        found = proposals.weigh(log_density(1.0), x, z, log_q)
+        return em.resample(jax.random.key(1), log_density(1.0), x, wide, state, found)
 
     chain = draw()
     assert_moments(chain.z, mean, cov)
@@ -245,20 +246,20 @@ def weighted_proposals(num_examples, num_proposals=5):
     keys = jax.random.split(jax.random.key(0), 3)
     z, gradient = (jax.random.normal(key, (num_proposals, num_examples, 2)) for key in keys[:2])
     log_weight = jax.nn.log_softmax(jax.random.normal(keys[2], (num_proposals, num_examples)), axis=0)
-    return em.Proposals(z, gradient, log_weight)
+    return Proposals(z, log_weight, gradient)
 
 
 @pytest.mark.parametrize("log_snr", [-2.0, 0.0, 2.0])
 def test_smoothed_targets_are_those_of_the_choice_with_less_variance(log_snr):
     n = 4000
-    proposals = jax.tree.map(lambda a: jnp.repeat(a, n, axis=1), weighted_proposals(1))
+    found = jax.tree.map(lambda a: jnp.repeat(a, n, axis=1), weighted_proposals(1))
     alpha, sigma = (jnp.full((n, 1), a) for a in alpha_sigma(jnp.float32(log_snr)))
-    choice = jax.random.categorical(jax.random.key(1), proposals.log_weight, axis=0)
-    y, gradient = (jnp.take_along_axis(a, choice[None, :, None], axis=0)[0] for a in proposals[:2])
+    choice = jax.random.categorical(jax.random.key(1), found.log_weight, axis=0)
+    y, gradient = (jnp.take_along_axis(a, choice[None, :, None], axis=0)[0] for a in (found.z, found.gradient))
     eps = jax.random.normal(jax.random.key(2), y.shape)
     y_t = alpha * y + sigma * eps
-    found = jax.jit(em.smoothed)(proposals, y_t[:, None], alpha, sigma)
-    for single, smooth in zip((y, eps, gradient), found, strict=True):
+    smooth_targets = jax.jit(proposals.smoothed)(found, y_t[:, None], alpha, sigma)
+    for single, smooth in zip((y, eps, gradient), smooth_targets, strict=True):
         error = single - smooth[:, 0]
         for feature in (jnp.ones_like(y_t), y_t, y_t**2, jnp.sin(3 * y_t)):  # one conditional mean
             assert_mean(error * feature, 0.0)
@@ -266,19 +267,19 @@ def test_smoothed_targets_are_those_of_the_choice_with_less_variance(log_snr):
 
 
 def test_the_m_step_averages_over_the_choice_among_the_proposals():
-    x, proposals = MODEL.sample(jax.random.key(1), 6)[0], weighted_proposals(6)
+    x, found = MODEL.sample(jax.random.key(1), 6)[0], weighted_proposals(6)
     params = decoder_params(MODEL)
 
     def loss(params, chain):
         return em.m_step_loss(DECODER, params, x, chain)
 
     def of_choice(k):  # every example takes its k-th proposal, as often as its weight says
-        chosen = em.Chain(proposals.z[k], *[None] * 5)
+        chosen = em.Chain(found.z[k], *[None] * 5)
         return jax.vmap(lambda x, z, w: w * em.m_step_loss(DECODER, params, x[None], chosen._replace(z=z[None])))(
-            x, proposals.z[k], jnp.exp(proposals.log_weight[k])
+            x, found.z[k], jnp.exp(found.log_weight[k])
         ).mean()
 
-    chain = em.Chain(proposals.z[0], *[None] * 5, proposals)
+    chain = em.Chain(found.z[0], *[None] * 5, found)
     averaged = jax.jit(loss)(params, chain)
     np.testing.assert_allclose(averaged, sum(jax.jit(of_choice, static_argnums=0)(k) for k in range(5)), rtol=1e-5)
 
