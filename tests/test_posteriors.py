@@ -30,6 +30,8 @@ TINY = {
     "eval.langevin_steps": 2,
     "eval.grid_examples": 4,
     "eval.grid_sampler_steps": 2,
+    "eval.grid_draws": 3,
+    "eval.ais_simulated": 10,
     "eval.ais_temperatures": 2,
     "eval.ais_chains": 2,
 }
@@ -51,8 +53,8 @@ def values_of(workdir):
 
 @pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
 def test_a_toy_with_two_seeds(tmp_path, capsys):
-    methods = ("langevin", "flow_vae")
-    config = make_config("toys", toys=("ring",), num_seeds=2, methods=methods, model__pressure=False)
+    methods = ("langevin", "importance", "flow_vae")  # importance with smoothed targets
+    config = make_config("toys", toys=("ring",), num_seeds=2, methods=methods)
     posteriors.run(config, tmp_path)
     rows = values_of(tmp_path)
     for method in config.methods:
@@ -122,6 +124,7 @@ def test_errors_are_over_examples_and_seeds():
         (dict(em__proposal="encoder"), "em.proposal is 'encoder'"),
         (dict(toys=()), "toys want one name"),
         (dict(eval__ais_examples=1), "eval.ais_examples is 1"),
+        (dict(eval__ais_simulated=1), "eval.ais_simulated is 1"),
     ],
 )
 def test_bad_settings_name_the_field(tmp_path, changes, words):

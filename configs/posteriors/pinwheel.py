@@ -9,7 +9,7 @@ from configs.posteriors import toys
 def get_config():
     config = toys.get_config()
     config.toys = ("pinwheel",)
-    config.em.proposals = 256
+    config.methods = ("importance", "vae", "flow_vae")
     config.num_updates = 6000
     config.batch_size = 256
     config.save_every = 2000
