@@ -131,10 +131,10 @@ def prepare(config: ConfigDict, dataset: data.Dataset):
     return lambda key, rows: data.flatten(rows) / (dataset.max_value or 1.0)
 
 
-def observe(config: ConfigDict, dataset: data.Dataset, rows: np.ndarray) -> np.ndarray:
-    """Held-out rows as x [n, D], binarized once and for all by the seed."""
+def observe(config: ConfigDict, dataset: data.Dataset, rows: np.ndarray, stream: int = 1) -> np.ndarray:
+    """Held-out rows as x [n, D], binarized once and for all by the seed; another stream for other rows."""
     count = config.eval.num_examples or len(rows)
-    return np.asarray(prepare(config, dataset)(jax.random.key(config.seed + 1), jnp.asarray(rows[:count])))
+    return np.asarray(prepare(config, dataset)(jax.random.key(config.seed + stream), jnp.asarray(rows[:count])))
 
 
 def make_decoder(config: ConfigDict, dataset: data.Dataset):

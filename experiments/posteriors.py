@@ -30,7 +30,7 @@ QUANTITIES = ("nll", "neg_elbo", "rate", "distortion", "ess", "amortization_gap"
 
 class Case(NamedTuple):
     """Data and a decoder: train [N, ...], make_x(key, rows) -> x [batch, D], held_out [n, D], the config of its models;
-    grid where the posterior is known on one."""
+    grid where the posterior is known on one; seen [n, D], examples to train on, where the decoder learns from them."""
 
     name: str
     train: np.ndarray
@@ -39,6 +39,7 @@ class Case(NamedTuple):
     decoder: Any
     config: ConfigDict
     grid: toys.Grid | None = None
+    seen: np.ndarray | None = None
 
 
 def run(config: ConfigDict, workdir: Path) -> None:
@@ -110,7 +111,8 @@ def load_cases(config: ConfigDict) -> list[Case]:
     decoder = diffusion_encoder.make_decoder(config, dataset)
     make_x = diffusion_encoder.prepare(config, dataset)
     held_out = diffusion_encoder.observe(config, dataset, dataset.test)
-    return [Case(dataset.name.replace(".", "_"), dataset.train, make_x, held_out, decoder, config)]
+    seen = diffusion_encoder.observe(config, dataset, dataset.train[:1000], stream=3001)
+    return [Case(dataset.name.replace(".", "_"), dataset.train, make_x, held_out, decoder, config, seen=seen)]
 
 
 def load_toy(config: ConfigDict, name: str) -> Case:
@@ -230,10 +232,14 @@ def evaluate(config, cases, models, state):
         for index, (name, system) in enumerate(models.items()):
             case, params = cases[name.split(".")[0]], state[name].averages
             key = jax.random.fold_in(jax.random.key(config.seed + 2000), index)
-            key_terms, key_own, key_exact, key_figure = jax.random.split(key, 4)
+            key_terms, key_own, key_exact, key_figure, key_seen = jax.random.split(key, 5)
             found = terms(config, case, system, params, key_terms, case.held_out, config.eval.num_samples)
             values = {quantity: getattr(found, quantity) for quantity in QUANTITIES[:-1]}
-            (own, _), losses = systems.reconstructions(system, params, case.config, key_own, case.held_out)
+            if case.seen is not None:  # below `nll` by what the decoder has learned by heart
+                values["train_nll"] = terms(
+                    config, case, system, params, key_seen, case.seen, config.eval.num_samples
+                ).nll
+            _, losses = systems.reconstructions(system, params, case.config, key_own, case.held_out)
             values["amortization_gap"] = losses[0] - losses[1]
             values |= posteriors_measures.folds(config, system, params, key_figure, case.held_out)
             if case.grid is not None:
@@ -316,7 +322,7 @@ def print_methods(config, case: str, results: list[Result]) -> None:
     mine = {tuple(r.name.split(".")[1:]): r for r in results if r.name.startswith(f"{case}.")}
     columns = [
         q
-        for q in (*QUANTITIES, "posterior_kl", "mass", "folds", "ais_nll", "ais_gap", "update_time")
+        for q in (*QUANTITIES, "train_nll", "posterior_kl", "mass", "folds", "ais_nll", "ais_gap", "update_time")
         if any(q in k for k in mine)
     ]
     methods = list(dict.fromkeys(method for method, _ in mine))

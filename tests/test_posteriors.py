@@ -90,7 +90,17 @@ def test_every_method_on_digits(tmp_path, capsys):
     posteriors.run(config, tmp_path)
     rows = values_of(tmp_path)
     for method in ("langevin", "importance", "persistent", "wake_sleep", "vae", "iwae", "flow_vae"):
-        for quantity in ("nll", "neg_elbo", "ess", "amortization_gap", "ais_nll", "ais_lower", "ais_upper", "ais_gap"):
+        for quantity in (
+            "nll",
+            "train_nll",
+            "neg_elbo",
+            "ess",
+            "amortization_gap",
+            "ais_nll",
+            "ais_lower",
+            "ais_upper",
+            "ais_gap",
+        ):
             assert np.isfinite(rows[f"digits.{method}.{quantity}"]["value"])
         assert f"digits.{method}.posterior_kl" not in rows
     assert "flow_vae" in capsys.readouterr().out
