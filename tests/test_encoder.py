@@ -14,6 +14,7 @@ from diffenc.analytic import FactorAnalysis, Gaussian, GaussianMixture
 from diffenc.decoders import log_prior, make
 from diffenc.encoder import REFERENCES, DiffusionEncoder, alpha_sigma
 from diffenc.networks import ConditionalDenoiser
+from diffenc.networks.embeddings import waves
 from diffenc.networks.mlp import Context
 from diffenc.parameterization import from_score, to_score
 from diffenc.processes import VPCosine
@@ -165,6 +166,41 @@ def test_the_density_converges_with_second_order():
         for coarse, fine in zip(errors(50), errors(100), strict=True):
             assert fine < 0.02
             assert 2**1.5 < coarse / fine < 2**2.5
+
+
+def test_hutchinson_has_the_log_density_as_its_mean():
+    params, n = random_params(), 1000
+    context = jax.jit(ENCODER.embed)(params, jnp.tile(data(1), (n, 1)))
+    z = jnp.tile(sample(jax.random.key(3), params, jax.tree.map(lambda a: a[:1], context), 50), (n, 1))
+    estimate = jax.jit(ENCODER.log_prob_hutchinson, static_argnums=4)
+    found = estimate(jax.random.key(4), params, context, z, 200)
+    assert np.std(found) > 0.01  # the test can tell
+    assert_mean(found, log_prob(params, context, z, 200)[0])
+
+
+def test_waves_are_harmonics_of_the_latent():
+    u = jnp.array([[0.3, -1.2], [2.0, 0.0]])
+    expected = np.concatenate([np.sin(u), np.cos(u), np.sin(2 * u), np.cos(2 * u)], axis=-1)
+    np.testing.assert_allclose(waves(u, 2), expected, rtol=1e-5, atol=1e-6)
+    assert waves(u, 0).shape == (2, 0)
+
+
+@pytest.mark.parametrize("width", [0.05, 0.7])
+def test_the_output_of_a_plain_encoder_is_in_the_unit_of_its_posterior(width):
+    """r of a posterior N(m, w^2) is linear in y_t of slope (1 - w^2) / (sigma^2 + alpha^2 w^2): in the network's unit a
+    draw of y_t - alpha m gives a number of order one at every level."""
+    encoder = DiffusionEncoder(NETWORK, "prior")
+    bias = {"bias": jnp.full(2, jnp.log(width))}
+    straight = {"shear_head": {"bias": jnp.zeros(1)}, "output": {"bias": jnp.array([1.0, -2.0])}}
+    params = with_layers(initial_params(), width_head=bias, **straight)
+    log_snr = jnp.linspace(-6.0, 12.0, 10)
+    context = jax.jit(encoder.embed)(params, data(10))
+    fitted = context.factor[:, 0, 0]
+    found = jax.jit(encoder.residual)(params, context, jnp.zeros((10, 2)), log_snr)
+    alpha, sigma = alpha_sigma(log_snr)
+    plain, _ = NETWORK.apply(params["encoder"], context, jnp.zeros((10, 2)), log_snr)
+    np.testing.assert_allclose(found, plain / jnp.sqrt(sigma**2 + alpha**2 * fitted**2)[:, None], rtol=1e-5)
+    assert np.all(np.abs(plain) > 0.5)
 
 
 @pytest.mark.parametrize("num_steps", [2, 4])

@@ -19,5 +19,4 @@ def log_snr_features(log_snr: jax.Array) -> jax.Array:
 def waves(u: jax.Array, octaves: int) -> jax.Array:
     """sin and cos of 2^k u, k < octaves: [..., d] -> [..., 2 d octaves]. A network of smooth activations is slow to
     learn what varies fast in its input; these carry it there (2006.10739)."""
-    angles = u[..., None, :] * 2.0 ** jnp.arange(octaves)[:, None]
-    return jnp.stack([jnp.sin(angles), jnp.cos(angles)], axis=-1).reshape(*u.shape[:-1], -1)
+    return jnp.concatenate([u[..., :0], *(wave(2.0**k * u) for k in range(octaves) for wave in (jnp.sin, jnp.cos))], -1)
