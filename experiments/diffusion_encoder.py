@@ -197,7 +197,6 @@ def monitor(config, models, held_out, truth, state, step) -> dict[str, float]:
             jax.random.fold_in(jax.random.key(config.seed + 5), step),
             held_out,
             num_samples=1,
-            sampler_steps=config.eval.sampler_steps,
             batch_size=config.eval.batch_size,
         )
         for quantity in ("neg_elbo", "rate", "distortion"):
@@ -219,9 +218,7 @@ def evaluate(config, models, state, held_out, truth) -> tuple[list[Result], dict
         params = state[name].averages
         key = jax.random.fold_in(jax.random.key(config.seed + 3), index)
         key_terms, key_own, key_prior, key_learned = jax.random.split(key, 4)
-        terms = systems.held_out_terms(
-            system, params, key_terms, held_out, settings.num_samples, settings.sampler_steps, settings.batch_size
-        )
+        terms = systems.held_out_terms(system, params, key_terms, held_out, settings.num_samples, settings.batch_size)
         for quantity in ("neg_elbo", "nll", "rate", "distortion", "ess"):
             estimate = Estimate.of(getattr(terms, quantity))
             unit = "samples" if quantity == "ess" else "nats"

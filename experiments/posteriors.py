@@ -205,10 +205,8 @@ def headline(models, metrics: dict[str, float]) -> str:
     return f"{case}: " + ", ".join(f"{name.split('.')[1]} {metrics[f'{name}.decoder_loss']:.2f}" for name in names)
 
 
-def terms(config, case: Case, system, params, key, x, num_samples: int):
-    return systems.held_out_terms(
-        system, params, key, x, num_samples, config.eval.sampler_steps, config.eval.batch_size
-    )
+def terms(config, system, params, key, x, num_samples: int):
+    return systems.held_out_terms(system, params, key, x, num_samples, config.eval.batch_size)
 
 
 def monitor(config, cases, models, state, step) -> dict[str, float]:
@@ -217,7 +215,7 @@ def monitor(config, cases, models, state, step) -> dict[str, float]:
     key = jax.random.fold_in(jax.random.key(config.seed + 3000), step)
     for name, system in models.items():
         case = cases[name.split(".")[0]]
-        found = terms(config, case, system, state[name].averages, key, case.held_out[:500], 10)
+        found = terms(config, system, state[name].averages, key, case.held_out[:500], 10)
         scalars[f"{name}.held_out_nll"] = Estimate.of(found.nll).mean
     return scalars
 
@@ -233,7 +231,7 @@ def evaluate(config, cases, models, state):
             case, params = cases[name.split(".")[0]], state[name].averages
             key = jax.random.fold_in(jax.random.key(config.seed + 2000), index)
             key_terms, key_own, key_exact, key_figure, key_seen = jax.random.split(key, 5)
-            found = terms(config, case, system, params, key_terms, case.held_out, config.eval.num_samples)
+            found = terms(config, system, params, key_terms, case.held_out, config.eval.num_samples)
             values = {quantity: getattr(found, quantity) for quantity in QUANTITIES[:-1]}
             if case.seen is not None:  # below `nll` by what the decoder has learned by heart
                 values["train_nll"] = terms(
@@ -255,7 +253,7 @@ def evaluate(config, cases, models, state):
 def figure_samples(config, case: Case, system, params, key, count: int = 2000):
     """Samples [3, count, d] of the encoder for three held-out examples."""
     x = jnp.repeat(jnp.asarray(posteriors_figures.examples(case)), count, axis=0)
-    z = jax.jit(functools.partial(systems.own_samples, system, params, config.eval.sampler_steps))(key, x)
+    z = jax.jit(functools.partial(systems.own_samples, system, params))(key, x)
     return np.asarray(z).reshape(-1, count, z.shape[-1])
 
 

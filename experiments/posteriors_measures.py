@@ -40,7 +40,7 @@ def folds(config, system, params, key, x) -> dict[str, np.ndarray]:
         return {}
 
     def of_batch(key, x):
-        return system.encoder.folds(key, params, system.encoder.infer(params, x), config.eval.sampler_steps)
+        return system.encoder.folds(key, params, system.encoder.infer(params, x), system.sampler_steps)
 
     return {"folds": map_examples(jax.jit(of_batch), key, x[:500], config.eval.batch_size).astype(float)}
 

@@ -22,10 +22,12 @@ METHODS = (*ALTERNATING, "wake_sleep", "vae", "iwae", "flow_vae")
 
 
 class System:
-    """A model to train: its encoder and decoder, the state it starts from, and its update."""
+    """A model to train: its encoder and decoder, the state it starts from, its update, and the sampler_steps at which
+    its encoder is measured."""
 
-    def __init__(self, encoder, decoder, params, optimizer, update, settings=None, z=None):
+    def __init__(self, encoder, decoder, params, optimizer, update, sampler_steps, settings=None, z=None):
         self.encoder, self.decoder, self.update, self.settings = encoder, decoder, update, settings
+        self.sampler_steps = sampler_steps
         chain = em.ChainState.create(settings, z) if settings else None
         self.state = training.TrainState.create(params, optimizer, chain)
 
@@ -70,7 +72,7 @@ def make(method: str, config, decoder, data_dim: int, num_examples: int, seed: i
         "encoder": encoder.init(key_encoder, jnp.zeros((1, data_dim))),
         "decoder": decoder.init(key_decoder, model.latent_dim),
     }
-    return System(encoder, decoder, params, optimizer, update, settings, z)
+    return System(encoder, decoder, params, optimizer, update, config.eval.sampler_steps, settings, z)
 
 
 # ------------------------------------------------------------------------------------------------- held-out quantities
@@ -81,23 +83,23 @@ def _terms(key, params, x, *, encoder, decoder, num_samples, sampler_steps):
     return likelihood.terms(key, encoder, decoder, params, x, num_samples, sampler_steps)
 
 
-def held_out_terms(system: System, params, key, x, num_samples: int, sampler_steps: int, batch_size: int):
+def held_out_terms(system: System, params, key, x, num_samples: int, batch_size: int):
     """`likelihood.Terms` of every example of x [n, D], in bounded memory."""
-    sizes = dict(num_samples=num_samples, sampler_steps=sampler_steps)
+    sizes = dict(num_samples=num_samples, sampler_steps=system.sampler_steps)
     fn = functools.partial(_terms, encoder=system.encoder, decoder=system.decoder, **sizes)
     return map_examples(lambda key, x: fn(key, params, x), key, x, batch_size)
 
 
-def own_samples(system: System, params, sampler_steps: int, key, x):
+def own_samples(system: System, params, key, x):
     """z ~ q(z|x) [batch, d]."""
-    return system.encoder.sample(key, params, system.encoder.infer(params, x), sampler_steps)
+    return system.encoder.sample(key, params, system.encoder.infer(params, x), system.sampler_steps)
 
 
 def corrected_samples(system: System, params, config, key, x):
     """The encoder's samples after config.eval.langevin_steps steps of MALA towards the posterior."""
     key_sample, key_chain = jax.random.split(key)
     mean, factor = system.encoder.gaussian(system.encoder.infer(params, x))
-    y = whitening.solve(factor, own_samples(system, params, config.eval.sampler_steps, key_sample, x) - mean)
+    y = whitening.solve(factor, own_samples(system, params, key_sample, x) - mean)
     settings = em.Settings(kernel="mala", gamma=config.em.gamma)
 
     def log_density(x, z):
@@ -111,7 +113,7 @@ def reconstructions(system: System, params, config, key, x):
     """(z of the encoder's own, z after Langevin correction), each [n, d], and -log p(x|z) [n] of both: the difference
     is the amortization gap."""
     key_own, key_chain = jax.random.split(key)
-    own = jax.jit(functools.partial(own_samples, system, params, config.eval.sampler_steps))
+    own = jax.jit(functools.partial(own_samples, system, params))
     chain = jax.jit(functools.partial(corrected_samples, system, params, config))
     samples = [map_examples(fn, key, x, config.eval.batch_size) for fn, key in ((own, key_own), (chain, key_chain))]
     log_prob = jax.jit(lambda x, z: system.decoder.log_prob(params["decoder"], x, z))

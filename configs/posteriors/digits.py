@@ -20,13 +20,15 @@ def posteriors_of(config):
         dict(
             toys=(),
             methods=METHODS,  # any of them, and the names of variants
-            # What a method, or a variant of one (method="langevin", say), changes: fields of model and em. Wake-sleep
-            # is the published scheme: a network alone, denoising from N(0, I).
+            # What a method, or a variant of one (method="langevin", say), changes of the rest. Wake-sleep is the
+            # published scheme: a network alone, denoising from N(0, I), at a rate of its own.
             variants=ConfigDict(
                 dict(
                     wake_sleep=dict(
-                        model=dict(reference="prior", newton_steps=0, pressure=False, residual_bound=100.0),
-                        em=dict(target="denoising", sampler_steps=4),
+                        learning_rate=1e-3,
+                        model=dict(reference="prior", newton_steps=0, pressure=False, residual_bound=20.0),
+                        em=dict(target="denoising", sampler_steps=8, path_weight=1.0),
+                        eval=dict(sampler_steps=16),
                     )
                 )
             ),
