@@ -234,9 +234,7 @@ def evaluate(config, cases, models, state):
             found = terms(config, system, params, key_terms, case.held_out, config.eval.num_samples)
             values = {quantity: getattr(found, quantity) for quantity in QUANTITIES[:-1]}
             if case.seen is not None:  # below `nll` by what the decoder has learned by heart
-                values["train_nll"] = terms(
-                    config, case, system, params, key_seen, case.seen, config.eval.num_samples
-                ).nll
+                values["train_nll"] = terms(config, system, params, key_seen, case.seen, config.eval.num_samples).nll
             _, losses = systems.reconstructions(system, params, case.config, key_own, case.held_out)
             values["amortization_gap"] = losses[0] - losses[1]
             values |= posteriors_measures.folds(config, system, params, key_figure, case.held_out)
