@@ -153,7 +153,6 @@ class Checkpoints:
         self.close()
 
 
-@jax.jit
 def _fingerprint(leaves) -> jax.Array:
     """A uint32 of the bits of all leaves: the sum, modulo 2^32, of every word mixed with its place.
 
@@ -162,16 +161,21 @@ def _fingerprint(leaves) -> jax.Array:
     """
     total = jnp.uint32(len(leaves))
     for index, leaf in enumerate(leaves):
-        if leaf.dtype == jnp.bool_:
-            leaf = leaf.astype(jnp.uint8)
-        bits = min(32, 8 * leaf.dtype.itemsize)
-        words = jax.lax.bitcast_convert_type(leaf, f"uint{bits}").astype(jnp.uint32).reshape(-1)
-        place = (jnp.arange(words.size, dtype=jnp.uint32) + 1) * jnp.uint32(0x9E3779B9)
-        mixed = words ^ (place + jnp.uint32(0x85EBCA6B * (index + 1) % 2**32))
-        mixed = (mixed ^ (mixed >> 16)) * jnp.uint32(0x85EBCA6B)
-        mixed = (mixed ^ (mixed >> 13)) * jnp.uint32(0xC2B2AE35)
-        total += jnp.sum(mixed ^ (mixed >> 16), dtype=jnp.uint32)
+        total += _leaf_fingerprint(leaf, np.uint32(0x85EBCA6B * (index + 1) % 2**32))
     return total
+
+
+@jax.jit  # leaf by leaf: one program for thousands of leaves takes many minutes to compile
+def _leaf_fingerprint(leaf, salt) -> jax.Array:
+    if leaf.dtype == jnp.bool_:
+        leaf = leaf.astype(jnp.uint8)
+    bits = min(32, 8 * leaf.dtype.itemsize)
+    words = jax.lax.bitcast_convert_type(leaf, f"uint{bits}").astype(jnp.uint32).reshape(-1)
+    place = (jnp.arange(words.size, dtype=jnp.uint32) + 1) * jnp.uint32(0x9E3779B9)
+    mixed = words ^ (place + salt)
+    mixed = (mixed ^ (mixed >> 16)) * jnp.uint32(0x85EBCA6B)
+    mixed = (mixed ^ (mixed >> 13)) * jnp.uint32(0xC2B2AE35)
+    return jnp.sum(mixed ^ (mixed >> 16), dtype=jnp.uint32)
 
 
 def _abstract(leaf) -> jax.ShapeDtypeStruct:

@@ -10,7 +10,7 @@ def get_config():
     config = toys.get_config()
     config.toys = ("pinwheel",)
     config.methods = ("importance", "vae", "flow_vae")
-    config.num_updates = 6000
+    config.num_updates = 5000
     config.batch_size = 256
-    config.save_every = 2000
+    config.save_every = 5000
     return config

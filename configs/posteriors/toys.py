@@ -32,12 +32,12 @@ def get_config():
         smooth_targets=True,
         path_weight=1.0,
     )
-    config.num_updates = 3000
+    config.num_updates = 2000
     config.batch_size = 128
     config.learning_rate = 4e-3
     config.baseline_learning_rate = 4e-3
-    config.warmup = 300
+    config.warmup = 200
     config.evaluate_every = 0
-    config.save_every = 1500
+    config.save_every = 2000
     config.eval.update(num_examples=500, num_samples=32, sampler_steps=32, batch_size=250, grid_examples=4)
     return config
