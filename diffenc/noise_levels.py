@@ -105,6 +105,11 @@ class Piecewise:
         masses = share if total <= 0 else (1 - floor) * masses / total + floor * share
         return cls(tuple(edges.tolist()), tuple(masses.tolist()))
 
+    def heights(self, edges) -> np.ndarray:
+        """The mean density between other edges."""
+        before = np.concatenate([[0.0], np.cumsum(self.masses) / sum(self.masses)])
+        return np.diff(np.interp(edges, self.edges, before)) / np.diff(edges)
+
     def draw(self, uniform):
         edges, masses = np.asarray(self.edges), np.asarray(self.masses) / sum(self.masses)
         before = np.concatenate([[0.0], np.cumsum(masses)])

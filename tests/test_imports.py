@@ -15,6 +15,7 @@ LAW = {
     "samplers": {"processes"},
     "losses": {"processes", "parameterization"},
     "decoders": {"processes", "parameterization", "samplers", "losses", "networks"},
+    "denoiser": {"processes", "noise_levels", "analytic", "losses"},
     "toys": {"decoders", "analytic"},
     "encoder": {"processes", "parameterization", "samplers", "losses", "networks", "decoders", "whitening"},
     "estimators": {"processes", "noise_levels", "analytic", "samplers", "parameterization", "decoders", "whitening"},

@@ -12,15 +12,15 @@ Each is a function of data x [batch, ...], a score_fn(x_t [batch, ...], t [batch
 (`diffenc.noise_levels`), and returns one value per example [batch], in nats, all independent: give them to
 `Estimate.of`. An example sees num_levels noise levels, one in each of as many equally probable cells, one at a time in
 memory. score_fn gets x_t in the order of x, so a condition of shape [batch, ...] may be closed over; for more examples
-than memory holds go through `estimators.map_examples`, with (x, condition) as its data. The same key gives the same
-draws: differences of two estimates on one key are paired.
+than memory holds go through `estimators.map_examples`, with (x, condition) as its data. For differences on the same
+draws give `profile` a dictionary of integrands.
 
 The integrals end at the edges of the density over lambda, that is, at t_min > 0 and t_max: S_tot is finite there even
 for data on a lower-dimensional set, and then depends on t_min.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -36,16 +36,17 @@ from diffenc.processes import Process, expand
 class Profile(NamedTuple):
     """Draws of an integrand over lambda: log_snr, values (nats per unit of lambda) and density, each [K, batch].
 
-    Row k lies in the k-th of K cells of equal probability, so rows of a uniform density are bins of equal width.
+    values may be a tree of such arrays, for several integrands on the same draws. Row k lies in the k-th of K cells of
+    equal probability, so rows of a uniform density are bins of equal width.
     """
 
     log_snr: jax.Array
-    values: jax.Array
+    values: Any
     density: jax.Array
 
-    def total(self) -> jax.Array:
-        """An unbiased draw of the integral for each example, [batch], in nats."""
-        return jnp.mean(self.values / self.density, axis=0)
+    def total(self):
+        """An unbiased draw of each integral for each example, [batch], in nats."""
+        return jax.tree.map(lambda values: jnp.mean(values / self.density, axis=0), self.values)
 
 
 class Curve(NamedTuple):
@@ -60,7 +61,7 @@ class Curve(NamedTuple):
 def profile(
     key: jax.Array, integrand: Callable, process: Process, x: jax.Array, levels: Levels, num_levels: int = 16
 ) -> Profile:
-    """Draws of integrand(x_t, eps, t [batch]) -> [batch], at num_levels stratified levels of each example of x.
+    """Draws of integrand(x_t, eps, t [batch]) -> [batch] or a tree, at num_levels stratified levels of each x.
 
     Raises InputError unless num_levels is 1 or more.
     """
@@ -168,7 +169,9 @@ def gaussian_growth(reference: Gaussian, process: Process, x: jax.Array, low: fl
     square = slope * (target_slope - 0.5 * slope)
     linear = shift * (target_slope - slope)
     constant = noise * (target_noise - 0.5 * noise) - 0.5 * jnp.square(shift)
-    square, linear, constant = (jnp.trapezoid(values, log_snr, axis=0) for values in (square, linear, constant))
+    step = (high - low) / (len(log_snr) - 1)
+    weight = jnp.full_like(log_snr, step).at[jnp.array([0, -1])].mul(0.5)
+    square, linear, constant = (weight @ values for values in (square, linear, constant))
     return jnp.sum(square[None] * jnp.square(along) + linear[None] * along + constant[None], axis=1)
 
 
