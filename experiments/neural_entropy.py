@@ -247,7 +247,6 @@ def summarize(name: str, seeds: list[dict], truths: list[float]) -> list[Result]
         values = over_seeds([Estimate.of(one[quantity]) for one in seeds])
         results.append(Result(f"{name}.{quantity}", *values, truth=known))
     if truths:
-        results.append(Result(f"{name}.growth_shortfall", *over_seeds([shortfall(one) for one in seeds]), truth=0.0))
         for quantity in ("s_nn", "kelly_growth"):
             ratios = [ratio_of_means(one[quantity], one["s_tot"]) for one in seeds]
             spread = np.std([r.mean for r in ratios], ddof=1) / math.sqrt(len(ratios)) if len(ratios) > 1 else 0.0
@@ -260,11 +259,6 @@ def over_seeds(estimates: list[Estimate]) -> Estimate:
     """The mean of independent estimates, with its error."""
     stderr = math.sqrt(sum(one.stderr**2 for one in estimates)) / len(estimates)
     return Estimate(float(np.mean([one.mean for one in estimates])), stderr)
-
-
-def shortfall(values: dict) -> Estimate:
-    """S_tot - G on the same draws: the entropy-matching gap, as growth shows it."""
-    return Estimate.of(values["s_tot"] - values["kelly_growth"])
 
 
 def ratio_of_means(values, others) -> Estimate:

@@ -24,8 +24,8 @@ def get_config():
             reference="moments",  # what the network need not learn: 'moments', 'isotropic', or 'equilibrium' (nothing)
             output="residual",  # or 'v' (diffenc.denoiser)
             model=dict(features=(512, 256), channels=(32, 64), dtype="float32"),
-            batch_size=128,
-            draws=4,  # noise levels of each example in an update
+            batch_size=512,
+            draws=1,  # noise levels of each example in an update
             num_updates=4000,
             updates_per_dispatch=100,
             learning_rate=2e-3,
