@@ -12,15 +12,15 @@ def get_config():
     config.num_seeds = 1
     config.processes = ("vp",)
     config.datasets = ("digits",)
-    config.samples = (100, 200, 400, 800, 0)
+    config.samples = (100, 300, 900, 0)
     config.reference = "isotropic"
     config.output = "v"
     config.model.channels = (16, 32)
-    config.batch_size = 64
+    config.batch_size = 32
     config.draws = 1
-    config.num_updates = 2000
+    config.num_updates = 1000
     config.save_every = 500
     config.learning_rate = 2e-3
-    config.evaluate_every = 500
+    config.evaluate_every = 200
     config.eval.update(num_examples=298, monitor=200, batch_size=149)
     return config

@@ -18,8 +18,8 @@ def get_config():
     config.samples = (100, 1000, 10_000)
     config.model.channels = (8, 16, 32)
     config.batch_size = 32
-    config.num_updates = 1000
-    config.evaluate_every = 500
+    config.num_updates = 500
+    config.evaluate_every = 100
     config.save_every = 500
-    config.eval.update(num_examples=500, monitor=100, batch_size=100)
+    config.eval.update(num_examples=300, monitor=100, batch_size=100)
     return config
