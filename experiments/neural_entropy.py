@@ -65,7 +65,7 @@ def check(config: ConfigDict) -> None:
     """Raises InputError for settings that no run could use."""
     positive = ("batch_size", "draws", "num_updates", "updates_per_dispatch", "save_every", "learning_rate")
     command_line.check_positive(config, *positive, "num_seeds", "eval.num_levels", "eval.batch_size", "mixture.std_min")
-    command_line.check_not_negative(config, "seed", "warmup", "evaluate_every", "num_devices", "eval.images")
+    command_line.check_not_negative(config, "seed", "warmup", "evaluate_every", "num_devices", "eval.images", "eval.repetitions")
     command_line.check_choice("sweep", config.sweep, ("dimension", "samples"))
     command_line.check_choice("reference", config.reference, REFERENCES)
     command_line.check_choice("output", config.output, OUTPUTS)
@@ -219,7 +219,7 @@ def monitor(config: ConfigDict, cases, measures, state, step: int) -> dict[str, 
 
 def evaluate(config: ConfigDict, cases, measures, state) -> list[Result]:
     """Results of every case, averaged over seeds (each with a mixture of its own), and the law in log N."""
-    results = []
+    results, covered = [], []
     for name, case in cases.items():
         seeds, truths, trained = [], [], []
         for seed in range(config.num_seeds):
@@ -234,8 +234,25 @@ def evaluate(config: ConfigDict, cases, measures, state) -> list[Result]:
                 values = total_entropy(key_truth, density, case.process, 200_000, *case.times)
                 truths.append(float(jnp.mean(values)))
         results += summarize(name, seeds, truths)
+        if truths and config.eval.repetitions:
+            covered += coverage(config, case, measures[name], state[f"{name}.0"], truths[0])
         results.append(Result(f"{name}.s_nn_train", *over_seeds(trained)))
+    if len(covered) > 1:
+        results.append(Result("coverage", *Estimate.of(covered), f"within 2 errors, of {len(covered)}", truth=0.954))
     return results + log_laws(cases, results)
+
+
+def coverage(config: ConfigDict, case: Case, measure, system, truth: float) -> list[bool]:
+    """Whether the truth lies within two standard errors of S_tot, estimated anew from eval.monitor fresh samples each
+    time by the exact score."""
+    inside = []
+    for key in jax.random.split(jax.random.key(config.seed + 6000), config.eval.repetitions):
+        key_x, key_measure = jax.random.split(key)
+        x = np.asarray(case.density[0].sample(key_x, config.eval.monitor))
+        values = measure(key_measure, system.averages, system.chain, case.density[0], x)
+        estimate = Estimate.of(values["s_tot"])
+        inside.append(abs(estimate.mean - truth) < 2 * estimate.stderr)
+    return inside
 
 
 def summarize(name: str, seeds: list[dict], truths: list[float]) -> list[Result]:

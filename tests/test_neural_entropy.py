@@ -22,6 +22,7 @@ TINY = {
     "eval.num_levels": 4,
     "eval.batch_size": 20,
     "eval.images": 4,
+    "eval.repetitions": 2,
     "eval.sampler_steps": 2,
 }
 
@@ -61,6 +62,7 @@ def test_mixtures_of_two_dimensions_and_seeds(tmp_path, capsys):
         assert abs(total["value"] - total["truth"]) < 5 * total["stderr"]
         # hardly trained, so the model is the Gaussian reference: most of the entropy of a narrow process is in it
         assert 0.9 < rows[f"{process}.D2.s_nn_ratio"]["value"] < 1.1
+    assert 0 <= rows["coverage"]["value"] <= 1
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {"training.png", "rates.png", "ratios.png"}
     assert {path.name for path in tmp_path.iterdir()} == {
         "config.json",

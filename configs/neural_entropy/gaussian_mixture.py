@@ -39,6 +39,7 @@ def get_config():
                 num_examples=10_000,  # held out
                 monitor=1000,  # of them for the curves over training and over noise levels
                 num_levels=8,
+                repetitions=20,  # of an estimate of S_tot from `monitor` samples, to see how often its error covers
                 batch_size=2000,
                 images=20,  # to be generated
                 sampler_steps=50,

@@ -13,6 +13,7 @@ def get_config():
     config.processes = ("vp",)
     config.dimensions = (9,)
     config.samples = (100, 300, 1000, 3000, 10_000, 30_000, 0)
+    config.eval.repetitions = 0
     config.num_updates = 1500
     config.save_every = 500
     config.evaluate_every = 500
