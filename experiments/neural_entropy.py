@@ -65,7 +65,8 @@ def check(config: ConfigDict) -> None:
     """Raises InputError for settings that no run could use."""
     positive = ("batch_size", "draws", "num_updates", "updates_per_dispatch", "save_every", "learning_rate")
     command_line.check_positive(config, *positive, "num_seeds", "eval.num_levels", "eval.batch_size", "mixture.std_min")
-    command_line.check_not_negative(config, "seed", "warmup", "evaluate_every", "num_devices", "eval.images", "eval.repetitions")
+    command_line.check_not_negative(config, "seed", "warmup", "evaluate_every", "num_devices")
+    command_line.check_not_negative(config, "eval.images", "eval.repetitions")
     command_line.check_choice("sweep", config.sweep, ("dimension", "samples"))
     command_line.check_choice("reference", config.reference, REFERENCES)
     command_line.check_choice("output", config.output, OUTPUTS)
