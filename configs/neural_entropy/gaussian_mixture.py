@@ -26,14 +26,14 @@ def get_config():
             model=dict(features=(512, 256), channels=(32, 64), dtype="float32"),
             batch_size=512,
             draws=1,  # noise levels of each example in an update
-            num_updates=2000,
+            num_updates=3000,
             updates_per_dispatch=100,
-            learning_rate=2e-3,
+            learning_rate=3e-3,
             warmup=200,
             clip_norm=1.0,
             average_decay=0.999,
             save_every=1000,
-            evaluate_every=200,
+            evaluate_every=300,
             metrics_extras=(),
             eval=dict(
                 num_examples=10_000,  # held out
