@@ -114,7 +114,7 @@ def ratios(workdir, cases, results) -> None:
         axes[0, 1].errorbar(
             sizes, [gap.value for gap in gaps], [gap.stderr for gap in gaps], fmt="o-", markersize=4, label=row
         )
-    axes[0, 0].plot(*zip(*PUBLISHED.items(), strict=True), "x:", color="black", label="published, S_NN")
+    axes[0, 0].plot(*zip(*PUBLISHED.items(), strict=True), "x:", color="black", label="published, S_NN, kappa = 0.1")
     axes[0, 0].axhline(1.0, color="black", linewidth=0.8)
     reporting.label(axes[0, 0], "dimension D", "share of $S_{tot}$")
     axes[0, 0].legend(frameon=False, fontsize=7)

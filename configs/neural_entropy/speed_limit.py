@@ -12,13 +12,13 @@ def get_config():
             seed=0,
             num_seeds=1,
             processes=("vp", "vpx", "straight_line"),
-            dimensions=(2, 6),
+            dimensions=(1, 3),
             mixture=dict(components=5, side=4.0, std_min=0.5, std_max=1.0, all=1),
             eval=dict(num_examples=1),
             t_min=1e-3,
             num_samples=4000,  # for the rate
             num_times=16,  # at which both sides are compared
             refine=16,  # steps of quadrature between them
-            transport=dict(samples=800, groups=4),
+            transport=dict(samples=600, groups=6),
         )
     )
