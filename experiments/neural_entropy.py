@@ -36,7 +36,9 @@ def run(config: ConfigDict, workdir: Path) -> None:
     parallel.check_batch(config.batch_size, mesh)
     cases = {case.name: case for case in load_cases(config)}
     optimizer = training.make_optimizer(config.learning_rate, config.num_updates, config.warmup, config.clip_norm)
-    measures = {name: make_measure(config, case) for name, case in cases.items()}
+    first = {case.program: case for case in reversed(cases.values())}
+    programs = {program: make_measure(config, case) for program, case in first.items()}
+    measures = {name: programs[case.program] for name, case in cases.items()}
     state = loop.train(
         workdir,
         parallel.replicate(mesh, make_states(config, cases, optimizer)),
@@ -51,10 +53,11 @@ def run(config: ConfigDict, workdir: Path) -> None:
     )
     state, metrics = parallel.local(state), reporting.read_metrics(workdir)
     results = evaluate(config, cases, measures, state)
-    curves = {case.name: measure_curves(config, case, state[f"{case.name}.0"]) for case in cases.values()}
-    images = {
-        case.name: generate(config, case, state[f"{case.name}.0"]) for case in cases.values() if case.test[0].ndim == 4
-    }
+    curves, images = {}, {}
+    for program, one in first.items():
+        systems = {name: state[f"{name}.0"] for name, case in cases.items() if case.program == program}
+        curves |= measure_curves(config, one, systems)
+        images |= generate(config, one, systems) if one.test[0].ndim == 4 else {}
     neural_entropy_figures.draw(workdir, config, cases, results, curves, images, metrics)
     reporting.write_results(workdir, results)
     reporting.print_table(results, title="neural entropy")
@@ -111,12 +114,13 @@ def make_update(model: Denoiser, levels, optimizer, draws: int, average_decay: f
 
 
 def make_advance(config: ConfigDict, mesh, cases: dict[str, Case], optimizer):
-    """advance(state, step, n): n updates of every case and seed; the seeds of a case share one program."""
+    """advance(state, step, n): n updates of every case and seed."""
     runs, train = {}, {}
     for case in cases.values():
-        update = make_update(case.model, case.levels, optimizer, config.draws, config.average_decay)
-        prepare = functools.partial(scaled, case.scale)
-        runs[case.name] = training.scan_updates(update, lambda key, rows, prepare=prepare: prepare(rows))
+        if case.program not in runs:
+            update = make_update(case.model, case.levels, optimizer, config.draws, config.average_decay)
+            prepare = functools.partial(scaled, case.scale)
+            runs[case.program] = training.scan_updates(update, lambda key, rows, prepare=prepare: prepare(rows))
         for seed, x in enumerate(case.train):
             train[f"{case.name}.{seed}"] = parallel.replicate(mesh, jnp.asarray(x))
     local = parallel.local_rows(config.batch_size)
@@ -125,10 +129,11 @@ def make_advance(config: ConfigDict, mesh, cases: dict[str, Case], optimizer):
         new_state, metrics = {}, {}
         for name, x in train.items():
             case, seed = name.rsplit(".", 1)
+            run_updates = runs[cases[case].program]
             rows = data.batch_indices(config.seed + int(seed), step, n, config.batch_size, len(x))
             rows = parallel.shard_batch(mesh, rows[:, local], axis=1)
             key = parallel.replicate(mesh, jax.random.key(config.seed + int(seed) + 1000))
-            new_state[name], values = runs[case](state[name], key, x, rows)
+            new_state[name], values = run_updates(state[name], key, x, rows)
             metrics |= {f"{name}.{metric}": value for metric, value in values.items()}
         return new_state, metrics
 
@@ -312,31 +317,40 @@ def log_laws(cases: dict[str, Case], results: list[Result]) -> list[Result]:
     return laws
 
 
-def measure_curves(config: ConfigDict, case: Case, system) -> dict[str, entropy.Curve]:
-    """i(lambda) of the first seed: learned and, where it is known, exact, in 32 bins of equal width."""
-    levels = Uniform(*log_snr_range(case.process, *case.times))
-    field = integrands(case, system.averages, system.chain, case.density_of(0))
+def measure_curves(config: ConfigDict, case: Case, systems) -> dict[str, dict[str, entropy.Curve]]:
+    """i(lambda) of the first seed of every system of a program, in 32 bins of equal width: learned and, where it is
+    known, exact."""
+    levels, density = Uniform(*log_snr_range(case.process, *case.times)), case.density_of(0)
 
     @jax.jit
-    def draw(key, rows):
+    def draw(params, reference, key, rows):
+        field = integrands(case, params, reference, density)
         draws = entropy.profile(key, field, case.process, scaled(case.scale, rows), levels, 32)
         return jax.tree.map(jnp.transpose, draws)
 
-    count = min(len(case.test[0]), config.eval.monitor)
-    draws = map_examples(draw, jax.random.key(config.seed + 4000), case.test[0][:count], config.eval.batch_size)
-    draws = jax.tree.map(np.transpose, draws)
-    return {quantity: entropy.curve(draws._replace(values=values), levels) for quantity, values in draws.values.items()}
+    curves, rows = {}, case.test[0][: config.eval.monitor]
+    for name, system in systems.items():
+        call = functools.partial(draw, system.averages, system.chain)
+        draws = map_examples(call, jax.random.key(config.seed + 4000), rows, config.eval.batch_size)
+        draws = jax.tree.map(np.transpose, draws)
+        curves[name] = {
+            quantity: entropy.curve(draws._replace(values=values), levels) for quantity, values in draws.values.items()
+        }
+    return curves
 
 
-def generate(config: ConfigDict, case: Case, system) -> np.ndarray:
-    """Images of the first seed's model by the probability flow, from the same noise for every case."""
-    shape = (config.eval.images, *case.test[0].shape[1:])
-    noise = case.process.scale * jax.random.normal(jax.random.key(config.seed + 5000), shape)
-    score = case.model.score_fn(system.averages, system.chain)
-    sample = jax.jit(
-        lambda x: samplers.probability_flow(score, case.process, x, config.eval.sampler_steps, config.t_min)
-    )
-    return np.asarray(sample(noise))
+def generate(config: ConfigDict, case: Case, systems) -> dict[str, np.ndarray]:
+    """Images of the first seed of every system of a program, by the probability flow, all from the same noise."""
+    shape, steps = (config.eval.images, *case.test[0].shape[1:]), config.eval.sampler_steps
+
+    @jax.jit
+    def sample(params, reference, key):
+        noise = case.process.scale * jax.random.normal(key, shape)
+        score = case.model.score_fn(params, reference)
+        return samplers.probability_flow(score, case.process, noise, steps, config.t_min)
+
+    key = config.seed + 5000
+    return {name: np.asarray(sample(one.averages, one.chain, jax.random.key(key))) for name, one in systems.items()}
 
 
 if __name__ == "__main__":

@@ -20,9 +20,11 @@ T_MAX = {"straight_line": 0.999}  # its alpha is zero at t = 1
 
 
 class Case(NamedTuple):
-    """train and test have one entry for each seed, and so has density where the law of the data is known."""
+    """train and test have one entry for each seed, and so has density where the law of the data is known. Cases of one
+    `program` differ in their training data alone, and share what is compiled."""
 
     name: str
+    program: str
     size: int
     process: Process
     times: tuple[float, float]
@@ -54,7 +56,9 @@ def load_cases(config: ConfigDict) -> list[Case]:
             else:
                 loaded = load_images(config, name, count)
             count = len(loaded[0][0])
-            cases.append(make_case(config, f"{name}.N{count}", count, config.processes[0], *loaded))
+            case = make_case(config, f"{name}.N{count}", count, config.processes[0], *loaded)
+            first = next((one for one in cases if one.program == name), case)
+            cases.append(case._replace(program=name, levels=first.levels))
     if len({case.name for case in cases}) < len(cases):
         raise InputError(f"samples {config.samples} name a size twice (0 is all): name each once")
     return cases
@@ -95,7 +99,9 @@ def make_case(config: ConfigDict, name: str, size: int, process_name: str, train
     """A case with its model: an MLP for vectors, a U-Net for images."""
     process, times = PROCESSES[process_name], (config.t_min, T_MAX.get(process_name, 1.0))
     if train[0].ndim == 4:
-        network = networks.UNet(tuple(config.model.channels), dtype=jnp.dtype(config.model.dtype))
+        as_matmul = jax.default_backend() == "cpu"
+        dtype = jnp.dtype(config.model.dtype)
+        network = networks.UNet(tuple(config.model.channels), as_matmul=as_matmul, dtype=dtype)
     else:
         network = networks.LevelMLP(tuple(config.model.features))
     model = Denoiser(network, process, config.output)
@@ -105,7 +111,7 @@ def make_case(config: ConfigDict, name: str, size: int, process_name: str, train
         make = Reference.moments if config.reference == "moments" else Reference.isotropic
         references = [make(np.asarray(x, np.float32) / scale) for x in train]
     levels = model.levels(references[0], *log_snr_range(process, *times))
-    return Case(name, size, process, times, model, references, levels, train, test, scale, density)
+    return Case(name, name, size, process, times, model, references, levels, train, test, scale, density)
 
 
 def scaled(scale: float, rows):

@@ -137,8 +137,9 @@ def draw(workdir, config: ConfigDict, motions: dict[str, Motion]) -> None:
         mixture, gaussian = motions[name], motions[f"{name}.gaussian"]
         t = mixture.t[1:]
         reporting.band(ax, t, mixture.limit[1:], 2 * mixture.limit_stderr[1:], label="speed limit")
-        distance = (mixture.distance[1:], 2 * mixture.distance_stderr[1:])
-        reporting.band(ax, t, *distance, label="$W_2^2$, mixture")
+        distance, error = mixture.distance[1:], 2 * mixture.distance_stderr[1:]
+        seen = distance > error  # below that samples of this size cannot tell
+        ax.errorbar(t[seen], distance[seen], error[seen], fmt="o", markersize=3, label="$W_2^2$, mixture")
         ax.plot(t, gaussian.limit[1:], ":", color=reporting.PALETTE[0], label="limit, Gaussian")
         ax.plot(t, gaussian.distance[1:], ":", color=reporting.PALETTE[1], label="$W_2^2$, Gaussian")
         ax.set(xscale="log", yscale="log")

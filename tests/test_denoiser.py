@@ -140,6 +140,14 @@ def test_the_unet_keeps_shapes_and_starts_at_zero(dtype):
     np.testing.assert_allclose(none, apply(level, jnp.array([3, 3])), rtol=0.05, atol=0.02)
 
 
+def test_a_convolution_is_a_matrix_product():
+    u, level = jax.random.normal(jax.random.key(12), (2, 8, 8, 1)), jnp.array([-1.0, 1.0])
+    nets = [UNet(channels=(8, 16), as_matmul=as_matmul) for as_matmul in (True, False)]
+    params = jax.tree.map(wave, nets[0].init(jax.random.key(13), u, level))
+    one, other = (jax.jit(net.apply)(params, u, level) for net in nets)
+    np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3 * float(jnp.abs(one).max()))
+
+
 def test_the_bfloat16_unet_is_the_float32_one_rounded():
     u, level = jax.random.normal(jax.random.key(10), (2, 8, 8, 1)), jnp.array([-1.0, 1.0])
     nets = [UNet(channels=(8, 16), dtype=jnp.dtype(dtype)) for dtype in ("float32", "bfloat16")]
