@@ -13,12 +13,12 @@ def get_config():
     config.dimensions = (9,)
     with config.unlocked():
         config.benchmark = dict(
-            turns=12,
-            plain_updates=256,  # an epoch
-            scanned_updates=160,
+            turns=40,
+            plain_updates=64,  # a quarter of an epoch
+            scanned_updates=40,
             plain_batch=32,
             plain_draws=10,
             plain_learning_rate=1e-3,
-            shares=(0.05, 0.02),  # gaps to wait for, in parts of S_tot
+            shares=(0.02, 0.005, 0.001),  # gaps to wait for, in parts of S_tot
         )
     return config
