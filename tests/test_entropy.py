@@ -58,13 +58,16 @@ def test_total_entropy_by_densities_and_by_lambda(name, source):
     x = density.sample(key_x, 20_000)
     truth = total_entropy(key_truth, density, process, 40_000, t_min, t_max)
     exact = score_of(density, process)
-    produced = jax.jit(lambda key, x: entropy.neural_entropy(key, exact, process, x, levels))(key_lambda, x)
-    growth = jax.jit(lambda key, x: entropy.kelly_growth(key, exact, process, x, levels))(clone(key_lambda), x)
-    agree(produced, truth)
-    agree(growth, truth)
     reference = OTHER if source == "gaussian" else density.moments()
-    with_reference = jax.jit(lambda key, x: entropy.kelly_growth(key, exact, process, x, levels, 16, reference))
-    agree(with_reference(clone(key_lambda), x), truth)
+
+    @jax.jit
+    def estimates(key, x):
+        produced = entropy.neural_entropy(key, exact, process, x, levels, 8)
+        growth = entropy.kelly_growth(clone(key), exact, process, x, levels, 8)
+        return produced, growth, entropy.kelly_growth(clone(key), exact, process, x, levels, 8, reference)
+
+    for values in estimates(key_lambda, x):
+        agree(values, truth)
 
 
 @pytest.mark.parametrize("name", ["vp", "vpx", "straight_line"])
@@ -118,9 +121,14 @@ def test_growth_of_a_wrong_model_is_total_entropy_less_the_gap(name):
     exact, model = score_of(density, process), score_of(OTHER, process)
     key_x, key = jax.random.split(jax.random.key(5))
     x = density.sample(key_x, 20_000)
-    total = entropy.neural_entropy(key, exact, process, x, levels)
-    gap = entropy.path_kl(clone(key), exact, model, process, x, levels)
-    growth = entropy.kelly_growth(clone(key), model, process, x, levels)
+
+    @jax.jit
+    def estimates(key, x):
+        total = entropy.neural_entropy(key, exact, process, x, levels, 8)
+        gap = entropy.path_kl(clone(key), exact, model, process, x, levels, 8)
+        return total, gap, entropy.kelly_growth(clone(key), model, process, x, levels, 8)
+
+    total, gap, growth = estimates(key, x)
     assert_mean(total - gap - growth, 0.0)
     assert Estimate.of(gap).mean > 4 * Estimate.of(gap).stderr
     exactly = entropy.gaussian_growth(OTHER, process, x, levels.low, levels.high)
