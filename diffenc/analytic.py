@@ -14,6 +14,7 @@ import numpy as np
 from flax import struct
 
 from diffenc.errors import InputError
+from diffenc.noise_levels import log_snr_range
 from diffenc.processes import Process, expand
 
 LOG_2PI = math.log(2 * math.pi)
@@ -42,6 +43,11 @@ class Gaussian:
         white = jax.scipy.linalg.solve_triangular(factor, (x - self.mean[None]).T, lower=True)
         log_det = jnp.sum(jnp.log(jnp.diagonal(factor)))
         return -0.5 * jnp.sum(jnp.square(white), axis=0) - log_det - 0.5 * self.mean.size * LOG_2PI
+
+    def second_moment(self) -> jax.Array:
+        """E|x|^2."""
+        self._check()
+        return jnp.trace(self.cov) + jnp.sum(jnp.square(self.mean))
 
     def entropy(self) -> jax.Array:
         """Differential entropy 1/2 log det(2 pi e cov), in nats."""
@@ -103,6 +109,17 @@ class GaussianMixture:
     def log_prob(self, x: jax.Array) -> jax.Array:
         """log density in nats. x: [batch, D]; returns [batch]."""
         return jax.nn.logsumexp(self._joint_log_prob(x), axis=0)
+
+    def second_moment(self) -> jax.Array:
+        """E|x|^2."""
+        return jax.nn.softmax(self.log_weights) @ jax.vmap(Gaussian.second_moment)(self.components())
+
+    def moments(self) -> Gaussian:
+        """The Gaussian of the mixture's mean and covariance."""
+        weights = jax.nn.softmax(self.log_weights)
+        mean = weights @ self.means
+        outer = self.covs + self.means[:, :, None] * self.means[:, None, :]
+        return Gaussian(mean, jnp.einsum("k,kij->ij", weights, outer) - mean[:, None] * mean[None, :])
 
     def _joint_log_prob(self, x):
         """log w_k + log N_k(x), [K, batch]."""
@@ -237,6 +254,53 @@ def gaussian_kl(mean0: jax.Array, cov0: jax.Array, mean1: jax.Array, cov1: jax.A
     difference = mean1 - mean0
     quadratic = jnp.trace(jnp.linalg.solve(cov1, cov0)) + difference @ jnp.linalg.solve(cov1, difference)
     return 0.5 * (quadratic - mean0.size + jnp.linalg.slogdet(cov1)[1] - jnp.linalg.slogdet(cov0)[1])
+
+
+def total_entropy(
+    key: jax.Array,
+    density: Gaussian | GaussianMixture,
+    process: Process,
+    n: int,
+    t_min: float = 1e-3,
+    t_max: float = 1.0,
+) -> jax.Array:
+    """Values [n] whose mean is S_tot, the entropy that the diffusion of `density` produces between t_min and t_max.
+
+        S_tot = 1/2 int g^2 E|grad log p_t/p_eq|^2 dt = h(p_tmax) - h(p_tmin) - int (dm/dt) / (2 w^2) dt,   m = E|x_t|^2
+
+    the growth of entropy plus the heat taken by the bath N(0, w^2 I) = p_eq (arXiv 2409.03817). Where p_eq does not
+    move this is KL(p_tmin||p_eq) - KL(p_tmax||p_eq); where it does (sub-VP), that less int E[d/dt log p_eq(x_t)] dt;
+    where it is flat (VE), the growth of entropy alone. Entropies are means of log p over n exact samples, m is known.
+    Independent values in nats, for `Estimate.of`; [n, D] must fit in memory. Raises InputError for impossible times.
+    """
+    low, high = log_snr_range(process, t_min, t_max)
+    key_x, key_first, key_last = jax.random.split(key, 3)
+    x = density.sample(key_x, n)
+    log_probs = []
+    for key_noise, t in ((key_first, t_min), (key_last, t_max)):
+        x_t = process.perturb(x, jax.random.normal(key_noise, x.shape, x.dtype), jnp.asarray(t, x.dtype))
+        log_probs.append(density.diffused(process, jnp.asarray(t, x.dtype)).log_prob(x_t))
+    # dm/dt = g^2 (D - m / w^2) and g^2 dt = -sigma^2 d(lambda)
+    log_snr = jnp.linspace(low, high, 8001, dtype=x.dtype)
+    t = process.time(log_snr)
+    sigma2, inverse_eq = jnp.square(process.sigma(t)), 1 / jnp.square(process.equilibrium_std(t))
+    moment = jnp.square(process.alpha(t)) * density.second_moment() + x.shape[1] * sigma2
+    heat = jnp.trapezoid(0.5 * sigma2 * inverse_eq * (moment * inverse_eq - x.shape[1]), log_snr)
+    return log_probs[0] - log_probs[1] + heat
+
+
+def gaussian_w2_squared(mean0: jax.Array, cov0: jax.Array, mean1: jax.Array, cov1: jax.Array) -> jax.Array:
+    """W_2^2 of two Gaussians, |m0 - m1|^2 + tr(C0 + C1 - 2 (C0^(1/2) C1 C0^(1/2))^(1/2)) (Bures; Dowson & Landau 1982).
+
+    means: [D], covs: [D, D]. Returns a scalar. Raises InputError where the shapes do not fit.
+    """
+    _check_square("cov0", cov0, mean0)
+    _check_square("cov1", cov1, mean1)
+    variances, axes = jnp.linalg.eigh(cov0)
+    root = (axes * jnp.sqrt(jnp.maximum(variances, 0.0))[None]) @ axes.T
+    cross = jnp.linalg.eigvalsh(root @ cov1 @ root)
+    overlap = jnp.sum(jnp.sqrt(jnp.maximum(cross, 0.0)))
+    return jnp.sum(jnp.square(mean0 - mean1)) + jnp.trace(cov0) + jnp.trace(cov1) - 2 * overlap
 
 
 def _check_square(name, cov, mean):

@@ -18,7 +18,7 @@ jax.config.update("jax_debug_key_reuse", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
-WHOLE_RUNS = ("test_experiment", "test_posteriors")  # each test compiles programs of its own
+WHOLE_RUNS = ("test_experiment", "test_posteriors", "test_neural_entropy")  # each test compiles programs of its own
 
 
 @pytest.fixture(autouse=True)

@@ -7,17 +7,27 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-ALONE = ("processes", "whitening", "networks", "data", "parallel", "checkpoints", "reporting")
+ALONE = ("processes", "noise_levels", "whitening", "networks", "data", "parallel", "checkpoints", "reporting")
 LAW = {
     **{room: set() for room in ALONE},
-    "analytic": {"processes"},
+    "analytic": {"processes", "noise_levels"},
     "parameterization": {"processes"},
     "samplers": {"processes"},
     "losses": {"processes", "parameterization"},
     "decoders": {"processes", "parameterization", "samplers", "losses", "networks"},
+    "denoiser": {"processes", "noise_levels", "analytic", "losses"},
     "toys": {"decoders", "analytic"},
     "encoder": {"processes", "parameterization", "samplers", "losses", "networks", "decoders", "whitening"},
-    "estimators": {"processes", "samplers", "parameterization", "decoders", "whitening"},
+    "estimators": {
+        "processes",
+        "noise_levels",
+        "analytic",
+        "samplers",
+        "parameterization",
+        "decoders",
+        "whitening",
+        "networks",
+    },
     "proposals": {"decoders", "whitening"},
     "em": {"encoder", "decoders", "losses", "estimators", "training", "networks", "whitening", "proposals"},
     "baselines": {"em", "encoder", "decoders", "losses", "estimators", "networks", "training", "whitening"},

@@ -6,6 +6,7 @@ pytrees. Modules here hold shapes only, never a key and never a counter.
 """
 
 from diffenc.networks.coupling import Coupling
-from diffenc.networks.mlp import MLP, ConditionalDenoiser
+from diffenc.networks.mlp import MLP, ConditionalDenoiser, LevelMLP
+from diffenc.networks.unet import UNet
 
-__all__ = ["MLP", "ConditionalDenoiser", "Coupling"]
+__all__ = ["MLP", "ConditionalDenoiser", "Coupling", "LevelMLP", "UNet"]

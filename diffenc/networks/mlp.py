@@ -26,6 +26,23 @@ class MLP(nn.Module):
         return nn.Dense(self.num_outputs)(x)
 
 
+class LevelMLP(nn.Module):
+    """Dense layers of (u, features of the noise level), the last one zero at first: [batch, ...], [batch] -> like u.
+
+    level [batch] is a log signal-to-noise ratio, zero where signal and noise are of one size.
+    """
+
+    features: Sequence[int]
+
+    @nn.compact
+    def __call__(self, u: jax.Array, level: jax.Array) -> jax.Array:
+        h = jnp.concatenate([u.reshape(u.shape[0], -1), log_snr_features(level)], axis=-1)
+        for width in self.features:
+            h = nn.silu(nn.Dense(width)(h))
+        out = nn.Dense(u.size // u.shape[0], kernel_init=nn.initializers.zeros)(h)
+        return out.reshape(u.shape)
+
+
 class Context(flax.struct.PyTreeNode):
     """What a denoiser needs of its condition, computed once and used at every noise level.
 

@@ -1,0 +1,357 @@
+"""Neural entropy: how much of the entropy of a diffusion a network holds, at every noise level (arXiv 2409.03817).
+
+    python -m experiments.neural_entropy --config=configs/neural_entropy/gaussian_mixture.py --workdir=DIR
+
+A case is a process and a data set: Gaussian mixtures of several dimensions, whose every number is known, or a data set
+at several sample sizes. Cases are made in neural_entropy_cases, figures in
+neural_entropy_figures; here are training and held-out numbers, to be read from top to bottom.
+"""
+
+import functools
+import math
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from diffenc import data, loop, parallel, reporting, samplers, training
+from diffenc.analytic import total_entropy
+from diffenc.denoiser import OUTPUTS, Denoiser, Reference
+from diffenc.errors import InputError
+from diffenc.estimators import Estimate, entropy, map_examples
+from diffenc.noise_levels import Piecewise, Uniform, log_snr_range
+from diffenc.reporting import Result
+from experiments import command_line, neural_entropy_figures
+from experiments.neural_entropy_cases import PROCESSES, REFERENCES, Case, load_cases, scaled
+
+
+def run(config: ConfigDict, workdir: Path) -> None:
+    """The whole experiment; running it again continues it, or prints the results of the finished run."""
+    check(config)
+    if command_line.is_complete(config, workdir):
+        return
+    mesh = parallel.data_mesh(config.num_devices or None)
+    parallel.check_batch(config.batch_size, mesh)
+    cases = {case.name: case for case in load_cases(config)}
+    optimizer = training.make_optimizer(config.learning_rate, config.num_updates, config.warmup, config.clip_norm)
+    first = {case.program: case for case in reversed(cases.values())}
+    programs = {program: make_measure(config, case) for program, case in first.items()}
+    measures = {name: programs[case.program] for name, case in cases.items()}
+    state = loop.train(
+        workdir,
+        parallel.replicate(mesh, make_states(config, cases, optimizer)),
+        make_advance(config, mesh, cases, optimizer),
+        num_updates=config.num_updates,
+        updates_per_dispatch=config.updates_per_dispatch,
+        save_every=config.save_every,
+        evaluate=functools.partial(monitor, config, cases, measures),
+        evaluate_every=config.evaluate_every,
+        headline=functools.partial(headline, cases),
+        extras=tuple(config.metrics_extras),
+    )
+    state, metrics = parallel.local(state), reporting.read_metrics(workdir)
+    results = evaluate(config, cases, measures, state)
+    curves, images = {}, {}
+    for program, one in first.items():
+        systems = {name: state[f"{name}.0"] for name, case in cases.items() if case.program == program}
+        curves |= measure_curves(config, one, systems)
+        images |= generate(config, one, systems) if one.test[0].ndim == 4 else {}
+    neural_entropy_figures.draw(workdir, config, cases, results, curves, images, metrics)
+    reporting.write_results(workdir, results)
+    reporting.print_table(results, title="neural entropy")
+    print(f"figures: {workdir / 'figures'}")
+
+
+def check(config: ConfigDict) -> None:
+    """Raises InputError for settings that no run could use."""
+    positive = ("batch_size", "draws", "num_updates", "updates_per_dispatch", "save_every", "learning_rate")
+    command_line.check_positive(config, *positive, "num_seeds", "eval.num_levels", "eval.batch_size", "mixture.std_min")
+    command_line.check_not_negative(config, "seed", "warmup", "evaluate_every", "num_devices")
+    command_line.check_not_negative(config, "eval.images", "eval.repetitions")
+    command_line.check_choice("sweep", config.sweep, ("dimension", "samples"))
+    command_line.check_choice("reference", config.reference, REFERENCES)
+    command_line.check_choice("output", config.output, OUTPUTS)
+    command_line.check_choice("model.dtype", config.model.dtype, ("float32", "bfloat16"))
+    for process in config.processes:
+        command_line.check_choice("processes", process, PROCESSES)
+    if not (config.processes and config.samples and config.datasets and config.dimensions):
+        raise InputError("give at least one of each: config fields processes, samples, datasets, dimensions")
+    if min(config.samples) < 0 or min(config.dimensions) < 1:
+        raise InputError(f"samples {config.samples} (0 for all), dimensions {config.dimensions}: give counts")
+    for field, count in (("num_examples", config.eval.num_examples), ("monitor", config.eval.monitor)):
+        if count < 2:
+            raise InputError(f"config field eval.{field} is {count}: a standard error needs 2 or more")
+
+
+# ------------------------------------------------------------------------------------------------------------- training
+
+
+def make_states(config: ConfigDict, cases: dict[str, Case], optimizer) -> dict[str, training.TrainState]:
+    """{"case.seed": state}; the reference travels with the state, as its chain."""
+    states = {}
+    for case in cases.values():
+        for seed in range(config.num_seeds):
+            example = jnp.asarray(case.train[seed][:1], jnp.float32)
+            params = case.model.init(jax.random.key(config.seed + seed + 500), example)
+            chain = jax.tree.map(jnp.copy, case.references[seed])
+            states[f"{case.name}.{seed}"] = training.TrainState.create(params, optimizer, chain=chain)
+    return states
+
+
+def make_update(model: Denoiser, levels, optimizer, draws: int, average_decay: float):
+    """update(state, key, x): one step down the entropy-matching loss; state.chain is the reference."""
+
+    def update(state, key, x):
+        def loss_fn(params):
+            return model.loss(key, params, state.chain, x, levels, draws).mean()
+
+        loss, grads = jax.value_and_grad(loss_fn)(state.params)
+        return state.apply_gradients(grads, optimizer, average_decay), {"loss": loss}
+
+    return update
+
+
+def make_advance(config: ConfigDict, mesh, cases: dict[str, Case], optimizer):
+    """advance(state, step, n): n updates of every case and seed."""
+    runs, train = {}, {}
+    for case in cases.values():
+        if case.program not in runs:
+            update = make_update(case.model, case.levels, optimizer, config.draws, config.average_decay)
+            prepare = functools.partial(scaled, case.scale)
+            runs[case.program] = training.scan_updates(update, lambda key, rows, prepare=prepare: prepare(rows))
+        for seed, x in enumerate(case.train):
+            train[f"{case.name}.{seed}"] = parallel.replicate(mesh, jnp.asarray(x))
+    local = parallel.local_rows(config.batch_size)
+
+    def advance(state, step, n):
+        new_state, metrics = {}, {}
+        for name, x in train.items():
+            case, seed = name.rsplit(".", 1)
+            run_updates = runs[cases[case].program]
+            rows = data.batch_indices(config.seed + int(seed), step, n, config.batch_size, len(x))
+            rows = parallel.shard_batch(mesh, rows[:, local], axis=1)
+            key = parallel.replicate(mesh, jax.random.key(config.seed + int(seed) + 1000))
+            new_state[name], values = run_updates(state[name], key, x, rows)
+            metrics |= {f"{name}.{metric}": value for metric, value in values.items()}
+        return new_state, metrics
+
+    return advance
+
+
+def headline(cases: dict[str, Case], metrics: dict[str, float]) -> str:
+    """The text beside the progress bar: each case's growth once it is measured, else the first loss."""
+    grown = [(name, metrics[f"{name}.kelly_growth"]) for name in cases if f"{name}.kelly_growth" in metrics]
+    if grown:
+        return "growth " + ", ".join(f"{name} {value:.2f}" for name, value in grown[:6])
+    first = next(iter(cases))
+    return f"loss {first} {metrics[f'{first}.0.loss']:.3f}"
+
+
+# ---------------------------------------------------------------------------------------------------- held-out numbers
+
+
+def integrands(case: Case, params, reference: Reference, density):
+    """The integrands of one model on one draw: s_nn, growth added to the base score and, where it is known, of the
+    exact score s_tot and em_gap."""
+    score, equilibrium = case.model.score_fn(params, reference), case.process.equilibrium_score
+    fields = {"s_nn": entropy.gap_integrand(score, equilibrium, case.process)}
+    base = equilibrium if case.test[0].ndim == 4 else case.model.score_fn(params, reference, with_network=False)
+    fields["kelly_growth"] = entropy.growth_integrand(score, base, case.process)
+    if density is not None:
+
+        def exact(x, t):
+            return density.score(case.process, x, t)
+
+        fields["s_tot"] = entropy.gap_integrand(exact, equilibrium, case.process)
+        fields["em_gap"] = entropy.gap_integrand(exact, score, case.process)
+        # growth of the exact score less that of the network, on the same draws and against the denoising target
+        fields["growth_shortfall"] = entropy.growth_integrand(exact, score, case.process)
+    return lambda x_t, eps, t: {name: field(x_t, eps, t) for name, field in fields.items()}
+
+
+def make_measure(config: ConfigDict, case: Case):
+    """measure(key, params, reference, density, x, count): each quantity of the first count examples, {name: [count]}.
+
+    The noise levels of evaluation lie half where the training draws them, half where a pilot of the reference finds
+    entropy.
+    """
+    low, high = log_snr_range(case.process, *case.times)
+    edges = np.linspace(low, high, 65)
+    pilot_x = scaled(case.scale, jnp.asarray(case.train[0][:500]))
+    uniform = Uniform(low, high)
+    pilot_score = case.model.score_fn(None, case.references[0], with_network=False)
+    field = entropy.gap_integrand(pilot_score, case.process.equilibrium_score, case.process)
+    pilot = jax.jit(lambda key, x: entropy.profile(key, field, case.process, x, uniform, 64))
+    heights = np.maximum(entropy.curve(pilot(jax.random.key(config.seed), pilot_x), uniform).height, 0)
+    trained = case.levels.heights(edges)
+    shape = trained / trained.sum() + (heights / heights.sum() if heights.sum() > 0 else 0)
+    levels = Piecewise.fit(edges, shape, floor=0.1)
+
+    @jax.jit
+    def batch_of(key, params, reference, density, rows):
+        x = scaled(case.scale, rows)
+        field = integrands(case, params, reference, density)
+        values = entropy.profile(key, field, case.process, x, levels, config.eval.num_levels).total()
+        if x.ndim == 2:
+            gaussian = reference.gaussian(x.shape[1])
+            values["kelly_growth"] += entropy.gaussian_growth(gaussian, case.process, x, low, high)
+        return values
+
+    def measure(key, params, reference, density, x, count=None):
+        call = functools.partial(batch_of_rows, batch_of, params, reference, density)
+        return map_examples(call, key, x[:count], config.eval.batch_size)
+
+    return measure
+
+
+def batch_of_rows(batch_of, params, reference, density, key, rows):
+    """The arguments of `batch_of` in the order of `map_examples`."""
+    return batch_of(key, params, reference, density, rows)
+
+
+def monitor(config: ConfigDict, cases, measures, state, step: int) -> dict[str, float]:
+    """Held-out quantities of the first seed of every case, for the curves over training."""
+    scalars = {}
+    for name, case in cases.items():
+        system = parallel.local(state[f"{name}.0"])
+        values = measures[name](
+            jax.random.key(7), system.averages, system.chain, case.density_of(0), case.test[0], config.eval.monitor
+        )
+        for quantity, per_example in values.items():
+            estimate = Estimate.of(per_example)
+            scalars |= {f"{name}.{quantity}": estimate.mean, f"{name}.{quantity}_stderr": estimate.stderr}
+    return scalars
+
+
+def evaluate(config: ConfigDict, cases, measures, state) -> list[Result]:
+    """Results of every case, averaged over seeds (each with a mixture of its own), and the law in log N."""
+    results, covered = [], []
+    for name, case in cases.items():
+        seeds, truths, trained = [], [], []
+        for seed in range(config.num_seeds):
+            system = state[f"{name}.{seed}"]
+            key_test, key_train, key_truth = jax.random.split(jax.random.key(config.seed + seed + 2000), 3)
+            density = case.density_of(seed)
+            model = (system.averages, system.chain, density)
+            seeds.append(measures[name](key_test, *model, case.test[seed]))
+            own = measures[name](key_train, *model, case.train[seed], config.eval.num_examples)
+            trained.append(Estimate.of(own["s_nn"]))
+            if density is not None:
+                values = total_entropy(key_truth, density, case.process, 200_000, *case.times)
+                truths.append(float(jnp.mean(values)))
+        results += summarize(name, seeds, truths)
+        if truths and config.eval.repetitions:
+            covered += coverage(config, case, measures[name], state[f"{name}.0"], truths[0])
+        results.append(Result(f"{name}.s_nn_train", *over_seeds(trained)))
+    if len(covered) > 1:
+        results.append(Result("coverage", *Estimate.of(covered), f"within 2 errors, of {len(covered)}", truth=0.954))
+    return results + log_laws(cases, results)
+
+
+def coverage(config: ConfigDict, case: Case, measure, system, truth: float) -> list[bool]:
+    """Whether the truth lies within two standard errors of S_tot, estimated anew from eval.monitor fresh samples each
+    time by the exact score."""
+    inside = []
+    for key in jax.random.split(jax.random.key(config.seed + 6000), config.eval.repetitions):
+        key_x, key_measure = jax.random.split(key)
+        x = np.asarray(case.density[0].sample(key_x, config.eval.monitor))
+        values = measure(key_measure, system.averages, system.chain, case.density[0], x)
+        estimate = Estimate.of(values["s_tot"])
+        inside.append(abs(estimate.mean - truth) < 2 * estimate.stderr)
+    return inside
+
+
+def summarize(name: str, seeds: list[dict], truths: list[float]) -> list[Result]:
+    """Means over examples and seeds; the error is that of the examples, and of ratios that over the seeds."""
+    truth = float(np.mean(truths)) if truths else None
+    results = []
+    for quantity in seeds[0]:
+        known = {"s_tot": truth}.get(quantity)
+        values = over_seeds([Estimate.of(one[quantity]) for one in seeds])
+        results.append(Result(f"{name}.{quantity}", *values, truth=known))
+    if truths:
+        for quantity in ("s_nn", "kelly_growth"):
+            if quantity == "s_nn":
+                ratios = [ratio_of_means(one["s_nn"], one["s_tot"]) for one in seeds]
+            else:
+                lost = [ratio_of_means(one["growth_shortfall"], one["s_tot"]) for one in seeds]
+                ratios = [Estimate(1 - one.mean, one.stderr) for one in lost]
+            spread = np.std([r.mean for r in ratios], ddof=1) / math.sqrt(len(ratios)) if len(ratios) > 1 else 0.0
+            mean, stderr = over_seeds(ratios)
+            results.append(Result(f"{name}.{quantity}_ratio", mean, float(np.hypot(stderr, spread)), "of S_tot", 1.0))
+    return results
+
+
+def over_seeds(estimates: list[Estimate]) -> Estimate:
+    """The mean of independent estimates, with its error."""
+    stderr = math.sqrt(sum(one.stderr**2 for one in estimates)) / len(estimates)
+    return Estimate(float(np.mean([one.mean for one in estimates])), stderr)
+
+
+def ratio_of_means(values, others) -> Estimate:
+    """mean(values) / mean(others), its error by the linear term (values and others are paired)."""
+    ratio = float(np.mean(values) / np.mean(others))
+    return Estimate(ratio, Estimate.of((values - ratio * others) / np.mean(others)).stderr)
+
+
+def log_laws(cases: dict[str, Case], results: list[Result]) -> list[Result]:
+    """S_NN = a + b log N by least squares, for every data set with three sizes or more; errors from the scatter."""
+    found, laws = {result.name: result.value for result in results}, []
+    groups = {}
+    for case in cases.values():
+        dataset, _, size = case.name.rpartition(".")
+        if size.startswith("N"):
+            groups.setdefault(dataset, []).append((math.log(case.size), found[f"{case.name}.s_nn"]))
+    for dataset, points in groups.items():
+        if len(points) < 3:
+            continue
+        log_n, s_nn = np.array(points).T
+        design = np.stack([np.ones_like(log_n), log_n], axis=1)
+        coefficients = np.linalg.lstsq(design, s_nn, rcond=None)[0]
+        scatter = np.sum((s_nn - design @ coefficients) ** 2) / (len(points) - 2)
+        errors = np.sqrt(np.diag(np.linalg.inv(design.T @ design)) * scatter)
+        for label, value, error in zip(("intercept", "slope"), coefficients, errors, strict=True):
+            laws.append(Result(f"{dataset}.log_law.{label}", float(value), float(error)))
+    return laws
+
+
+def measure_curves(config: ConfigDict, case: Case, systems) -> dict[str, dict[str, entropy.Curve]]:
+    """i(lambda) of the first seed of every system of a program, in 32 bins of equal width: learned and, where it is
+    known, exact."""
+    levels, density = Uniform(*log_snr_range(case.process, *case.times)), case.density_of(0)
+
+    @jax.jit
+    def draw(params, reference, key, rows):
+        field = integrands(case, params, reference, density)
+        draws = entropy.profile(key, field, case.process, scaled(case.scale, rows), levels, 32)
+        return jax.tree.map(jnp.transpose, draws)
+
+    curves, rows = {}, case.test[0][: config.eval.monitor]
+    for name, system in systems.items():
+        call = functools.partial(draw, system.averages, system.chain)
+        draws = map_examples(call, jax.random.key(config.seed + 4000), rows, config.eval.batch_size)
+        draws = jax.tree.map(np.transpose, draws)
+        curves[name] = {
+            quantity: entropy.curve(draws._replace(values=values), levels) for quantity, values in draws.values.items()
+        }
+    return curves
+
+
+def generate(config: ConfigDict, case: Case, systems) -> dict[str, np.ndarray]:
+    """Images of the first seed of every system of a program, by the probability flow, all from the same noise."""
+    shape, steps = (config.eval.images, *case.test[0].shape[1:]), config.eval.sampler_steps
+
+    @jax.jit
+    def sample(params, reference, key):
+        noise = case.process.scale * jax.random.normal(key, shape)
+        score = case.model.score_fn(params, reference)
+        return samplers.probability_flow(score, case.process, noise, steps, config.t_min)
+
+    key = config.seed + 5000
+    return {name: np.asarray(sample(one.averages, one.chain, jax.random.key(key))) for name, one in systems.items()}
+
+
+if __name__ == "__main__":
+    command_line.main(run)

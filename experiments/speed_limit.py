@@ -1,0 +1,152 @@
+"""The speed limit of a diffusion: how far the data can have moved, against the entropy that moving them produced.
+
+    python -m experiments.speed_limit --config=configs/neural_entropy/speed_limit.py --workdir=DIR
+
+    W_2(p_s, p_t)^2 <= (t - s) int_s^t (g^2/2) r dt          (arXiv 2409.03817; r is the entropy-production rate)
+
+Left side: closed form for a Gaussian, optimal transport of samples for a mixture. Right side: closed form again, and
+`entropy.rate` of the exact score. Nothing is trained.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from diffenc import reporting
+from diffenc.analytic import Gaussian
+from diffenc.estimators import Estimate, entropy
+from diffenc.estimators.transport import sample_w2_squared
+from diffenc.reporting import Result
+from experiments import command_line
+from experiments.neural_entropy_cases import PROCESSES, T_MAX, draw_mixtures
+
+
+class Motion(NamedTuple):
+    """Both sides of the inequality at times t [T], with standard errors [T] (zero where they are exact)."""
+
+    t: np.ndarray
+    distance: np.ndarray
+    distance_stderr: np.ndarray
+    limit: np.ndarray
+    limit_stderr: np.ndarray
+
+
+def run(config: ConfigDict, workdir: Path) -> None:
+    """The whole experiment; running it again prints the results of the finished run."""
+    command_line.check_positive(config, "num_samples", "num_times", "transport.samples", "mixture.std_min")
+    for process in config.processes:
+        command_line.check_choice("processes", process, PROCESSES)
+    if command_line.is_complete(config, workdir):
+        return
+    motions = {}
+    names = [(process, dim) for process in config.processes for dim in config.dimensions]
+    with reporting.progress(len(names), description="speed limit") as show:
+        for done, (process, dim) in enumerate(names):
+            density = draw_mixtures(config, dim, 1)[3][0]
+            times = (config.t_min, T_MAX.get(process, 1.0))
+            key = jax.random.fold_in(jax.random.key(config.seed), done)
+            motions[f"{process}.D{dim}"] = of_mixture(config, key, density, PROCESSES[process], times)
+            motions[f"{process}.D{dim}.gaussian"] = of_gaussian(config, density.moments(), PROCESSES[process], times)
+            show(done + 1, f"{process}, D = {dim}")
+    results = []
+    for name, motion in motions.items():
+        results.append(Result(f"{name}.w2_squared", motion.distance[-1], motion.distance_stderr[-1], "squared length"))
+        results.append(Result(f"{name}.speed_limit", motion.limit[-1], motion.limit_stderr[-1], "squared length"))
+        if name.endswith("gaussian"):
+            share = float(np.max(motion.distance[1:] / motion.limit[1:]))
+            results.append(Result(f"{name}.largest_share", share, 0.0, "of the limit, over t"))
+    draw(workdir, config, motions)
+    reporting.write_results(workdir, results)
+    reporting.print_table(results, title="speed limit")
+    print(f"figures: {workdir / 'figures'}")
+
+
+def grid(config: ConfigDict, times) -> jax.Array:
+    """config.num_times steps of the comparison, each of config.refine steps of quadrature."""
+    return jnp.geomspace(*times, config.num_times * config.refine + 1)
+
+
+def of_gaussian(config: ConfigDict, density: Gaussian, process, times) -> Motion:
+    """Both sides exactly: along an axis of the covariance, x_t ~ N(alpha m, S), S = alpha^2 c + sigma^2, so
+
+    W_2^2 = sum (alpha_t - alpha_s)^2 m^2 + (sqrt(S_t) - sqrt(S_s))^2,
+    r = g^2/2 sum (1/w^2 - 1/S)^2 S + alpha^2 m^2 / w^4
+    """
+    t = grid(config, times)
+    variance, axes = jnp.linalg.eigh(density.cov)
+    mean = density.mean @ axes
+    alpha, sigma = process.alpha(t)[:, None], process.sigma(t)[:, None]
+    spread = jnp.square(alpha) * variance[None] + jnp.square(sigma)
+    inverse_eq = 1 / jnp.square(process.equilibrium_std(t))[:, None]
+    squared = jnp.square(inverse_eq - 1 / spread) * spread + jnp.square(alpha * mean[None] * inverse_eq)
+    limit = entropy.speed_limit(process, t, 0.5 * jnp.square(process.diffusion(t)) * squared.sum(axis=1))
+    width = jnp.sqrt(spread)
+    moved = jnp.square((alpha - alpha[:1]) * mean[None]) + jnp.square(width - width[:1])
+    distance, limit = (np.asarray(values, float)[:: config.refine] for values in (moved.sum(axis=1), limit))
+    zero = np.zeros_like(distance)
+    return Motion(np.asarray(t)[:: config.refine], distance, zero, limit, zero)
+
+
+def of_mixture(config: ConfigDict, key, density, process, times) -> Motion:
+    """The limit from the exact score on samples, the distance by optimal transport of others."""
+    key_x, key_rate, key_distance = jax.random.split(key, 3)
+    fine = grid(config, times)
+    x = density.sample(key_x, config.num_samples)
+
+    @jax.jit
+    def limits(key, x):
+        rates = entropy.rate(key, lambda x, t: density.score(process, x, t), process, x, fine)
+        return entropy.speed_limit(process, fine, rates)[:: config.refine]
+
+    limit = [Estimate.of(row) for row in np.asarray(limits(key_rate, x))]
+    t = fine[:: config.refine]
+    distance = transported(config, key_distance, density, process, t)
+    return Motion(np.asarray(t), *distance, *(np.array(column) for column in zip(*limit, strict=True)))
+
+
+def transported(config: ConfigDict, key, density, process, t):
+    """W_2^2 from p_s to p_t at times t [T], s the first: mean and standard error over groups of samples.
+
+    The distance of two sets of samples is too large by what the sets differ from their laws; the mean distance of two
+    sets of either law is taken off: W(x, y) - W(x, x')/2 - W(y, y')/2, all sets independent.
+    """
+    size, groups = config.transport.samples, config.transport.groups
+    found = np.empty((len(t), groups))
+    for group, key_group in enumerate(jax.random.split(key, groups)):
+        key_first, key_x, key_noise = jax.random.split(key_group, 3)
+        start = np.asarray(density.diffused(process, t[0]).sample(key_first, 2 * size)).reshape(2, size, -1)
+        floor = sample_w2_squared(*start)
+        x = density.sample(key_x, 2 * size)
+        noise = jax.random.normal(key_noise, x.shape, x.dtype)
+        for index, time in enumerate(t):
+            x_t = np.asarray(process.alpha(time) * x + process.sigma(time) * noise).reshape(2, size, -1)
+            found[index, group] = sample_w2_squared(start[0], x_t[0]) - 0.5 * (floor + sample_w2_squared(*x_t))
+    return found.mean(axis=1), found.std(axis=1, ddof=1) / np.sqrt(groups)
+
+
+def draw(workdir, config: ConfigDict, motions: dict[str, Motion]) -> None:
+    """W_2^2 and its limit over t, a panel for each case: mixture solid, the Gaussian of its moments dotted."""
+    names = [name for name in motions if not name.endswith("gaussian")]
+    columns = len(config.dimensions)
+    fig, axes = reporting.figure(len(names) // columns, columns, width=3.2, height=2.4)
+    for ax, name in zip(axes.ravel(), names, strict=True):
+        mixture, gaussian = motions[name], motions[f"{name}.gaussian"]
+        t = mixture.t[1:]
+        reporting.band(ax, t, mixture.limit[1:], 2 * mixture.limit_stderr[1:], label="speed limit")
+        distance, error = mixture.distance[1:], 2 * mixture.distance_stderr[1:]
+        seen = distance > error  # below that samples of this size cannot tell
+        ax.errorbar(t[seen], distance[seen], error[seen], fmt="o", markersize=3, label="$W_2^2$, mixture")
+        ax.plot(t, gaussian.limit[1:], ":", color=reporting.PALETTE[0], label="limit, Gaussian")
+        ax.plot(t, gaussian.distance[1:], ":", color=reporting.PALETTE[1], label="$W_2^2$, Gaussian")
+        ax.set(xscale="log", yscale="log")
+        reporting.label(ax, "t", "squared length", title=name.replace("_", " "))
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8)
+    reporting.save(fig, workdir, "speed_limit")
+
+
+if __name__ == "__main__":
+    command_line.main(run)
