@@ -7,5 +7,6 @@ pytrees. Modules here hold shapes only, never a key and never a counter.
 
 from diffenc.networks.coupling import Coupling
 from diffenc.networks.mlp import MLP, ConditionalDenoiser
+from diffenc.networks.residual import ResidualDenoiser
 
-__all__ = ["MLP", "ConditionalDenoiser", "Coupling"]
+__all__ = ["MLP", "ConditionalDenoiser", "Coupling", "ResidualDenoiser"]

@@ -1,0 +1,87 @@
+"""The Gaussian part of an information: marginals made normal, blocks whitened, the closed form and its bias; float64.
+
+I(X;Y) is invariant under invertible maps of each coordinate, and with whitened blocks, r the residual of x given y,
+
+    I = I_Gauss + KL(p(r|y) || N(0, I)) - KL(p(x) || N(0, I))                                    (exact)
+
+so that all of the information of Gaussian data is here, without a network.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.linalg import solve_triangular
+from scipy.special import digamma, ndtri
+from scipy.stats import rankdata
+
+NORMAL_ENOUGH = 2.0  # of the Anderson-Darling statistic: above its 0.1% point for a normal sample
+
+
+def normal_scores(x: np.ndarray) -> np.ndarray:
+    """Every coordinate through an increasing map to N(0, 1): standardized where it is normal already, otherwise by rank.
+
+    z = Phi^-1((rank - 1/2) / N), ties sharing their mean rank. Ranks carry the noise of the empirical distribution, of
+    size N^-1/2, which blurs relations sharper than that; where a coordinate passes for normal they are not needed.
+    x: [N, D]; returns [N, D] in float64.
+    """
+    x = np.asarray(x, np.float64)
+    z = (x - x.mean(axis=0)) / x.std(axis=0)
+    ranked = ndtri((rankdata(x, axis=0) - 0.5) / len(x))
+    return np.where(anderson_darling(z)[None] < NORMAL_ENOUGH, z, ranked)
+
+
+def anderson_darling(z: np.ndarray) -> np.ndarray:
+    """The statistic A^2 of standardized columns z [N, D] against N(0, 1) (Anderson & Darling 1952); returns [D]."""
+    from scipy.special import log_ndtr
+
+    z, n = np.sort(z, axis=0), len(z)
+    weights = (2 * np.arange(1, n + 1) - 1)[:, None]
+    return -n - np.mean(weights * (log_ndtr(z) + log_ndtr(-z[::-1])), axis=0)
+
+
+def whiten(x: np.ndarray) -> np.ndarray:
+    """x [N, D] with mean 0 and covariance I (divisor N), by its Cholesky factor."""
+    x = x - x.mean(axis=0)
+    factor = np.linalg.cholesky(x.T @ x / len(x))
+    return solve_triangular(factor, x.T, lower=True).T
+
+
+def residual(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Split white x [N, dim_x] into linear + factor r: its regression on the white y, and a residual r that is white.
+
+    Returns r [N, dim_x], linear [N, dim_x], factor [dim_x, dim_x].
+    """
+    linear = y @ (y.T @ x / len(x))
+    rest = x - linear
+    factor = np.linalg.cholesky(rest.T @ rest / len(x))
+    return solve_triangular(factor, rest.T, lower=True).T, linear, factor
+
+
+class GaussianInformation(NamedTuple):
+    """mean: the information of the Gaussian of these moments, its bias removed; pointwise [N]: the examples' shares,
+    of that mean, whose spread is that of the estimate (nats)."""
+
+    mean: float
+    pointwise: np.ndarray
+
+
+def gaussian_information(x: np.ndarray, y: np.ndarray) -> GaussianInformation:
+    """1/2 (log det C_x + log det C_y - log det C) with C unbiased, less its bias for Gaussian samples.
+
+    E log det of a sample covariance is that of the truth plus f(d) = sum_{i<d} psi((N-1-i)/2) - d log((N-1)/2)
+    (Wishart), so the bias is 1/2 (f(d_x) + f(d_y) - f(d_x + d_y)). The pointwise log density ratio is also the
+    influence of the example on the estimate. x: [N, dim_x], y: [N, dim_y]; returns nats.
+    """
+    z = np.concatenate([x, y], axis=1)
+    n, dim_x = len(z), x.shape[1]
+    parts = [slice(0, dim_x), slice(dim_x, None), slice(None)]
+    signs, pointwise, total = (1.0, 1.0, -1.0), 0.0, 0.0
+    for part, sign in zip(parts, signs, strict=True):
+        block = z[:, part] - z[:, part].mean(axis=0)
+        dim = block.shape[1]
+        factor = np.linalg.cholesky(block.T @ block / (n - 1))
+        white = solve_triangular(factor, block.T, lower=True)
+        bias = np.sum(digamma((n - 1 - np.arange(dim)) / 2)) - dim * np.log((n - 1) / 2)
+        total += 0.5 * sign * (2 * np.sum(np.log(np.diag(factor))) - bias)
+        pointwise = pointwise + 0.5 * sign * np.sum(np.square(white), axis=0)
+    return GaussianInformation(float(total), total + pointwise - pointwise.mean())
