@@ -140,7 +140,7 @@ class Mapped:
         return self.map_x(x), self.map_y(y)
 
 
-# ------------------------------------------------------------------------------------------------------------- Gaussians
+# ----------------------------------------------------------------------------------------------------------- Gaussians
 
 
 def bivariate(correlation: float) -> GaussianPair:
@@ -179,7 +179,7 @@ def linear_channel(key: jax.Array, dim_x: int = 25, dim_y: int = 15, noise_std: 
     return GaussianPair(np.block([[cov_x, cross], [cross.T, cov_y]]), dim_x)
 
 
-# ------------------------------------------------------------------------------------------------------------------ maps
+# ----------------------------------------------------------------------------------------------------------- maps
 
 
 def half_cube(x: np.ndarray) -> np.ndarray:
@@ -240,7 +240,7 @@ def spiralled(base, dim_x: int, dim_y: int) -> Mapped:
     return Mapped(base, spiral(0, 1, 1 / dim_x), spiral(1, 2, 1 / dim_y))
 
 
-# ------------------------------------------------------------------------------------------------------------- benchmark
+# ----------------------------------------------------------------------------------------------------------- benchmark
 
 
 def benchmark() -> dict[str, GaussianPair | StudentPair | UniformNoise | Mapped]:

@@ -14,7 +14,6 @@ and without that noise, by P^2 / X. O alone is the neural entropy.
 """
 
 import functools
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -41,8 +40,14 @@ class Settings:
     updates: int = 150
     start_updates: int = 300
     max_rounds: int = 16
+    patience: int = 2
+    null_rounds: int = 2
+    null_errors: float = 2.5
+    least_gain: float = 2e-3
+    extrapolation: float = 1.0
+    step_error: float = 0.5
     monitor_draws: int = 2
-    judge_draws: int = 16
+    judge_draws: int = 12
     rows: int = 512
 
 
@@ -74,6 +79,13 @@ def log_snr_draws(key: jax.Array, n: int, draws: int) -> tuple[jax.Array, jax.Ar
     return log_snr, jax.nn.sigmoid(log_snr) * SCALE * (high - low) / (u * (1 - u))
 
 
+def edges(draws: int) -> np.ndarray:
+    """The bounds [draws + 1] of the strata that `log_snr_draws` takes its draws from."""
+    low, high = (1 / (1 + np.exp((CENTRE - bound) / SCALE)) for bound in LOG_SNR)
+    u = np.linspace(low, high, draws + 1)
+    return CENTRE + SCALE * (np.log(u) - np.log1p(-u))
+
+
 def noised(r: jax.Array, eps: jax.Array, log_snr: jax.Array) -> tuple[jax.Array, jax.Array]:
     """r_l and v, [n, k, dim], of r [n, dim]."""
     alpha, sigma = (jnp.sqrt(jax.nn.sigmoid(sign * log_snr))[:, :, None] for sign in (1.0, -1.0))
@@ -102,15 +114,15 @@ def initialize(key: jax.Array, settings: Settings, dim: int, dim_y: int) -> Stat
 
 
 @functools.partial(jax.jit, static_argnames="settings", donate_argnums=0)
-def advance(state: State, key: jax.Array, halves: Halves, settings: Settings) -> State:
-    """settings.updates updates of both networks, each on its half."""
+def advance(state: State, key: jax.Array, halves: Halves, count: jax.Array, settings: Settings) -> State:
+    """settings.updates updates of both networks, each on the first count examples of its half."""
     dim = halves.r.shape[-1]
     network, optimizer = make_network(dim, settings), make_optimizer(settings)
     batch = min(settings.batch_size, halves.r.shape[1])
 
     def half_loss(params, key, half):
         key_rows, key_log_snr, key_eps = jax.random.split(key, 3)
-        rows = jax.random.randint(key_rows, (batch,), 0, len(half.r))
+        rows = jax.random.randint(key_rows, (batch,), 0, count)
         r, y, linear = half.r[rows], half.y[rows], half.linear[rows]
         log_snr, weight = log_snr_draws(key_log_snr, batch, settings.draws)
         r_noised, v = noised(r, jax.random.normal(key_eps, (*log_snr.shape, dim)), log_snr)
@@ -132,13 +144,13 @@ def advance(state: State, key: jax.Array, halves: Halves, settings: Settings) ->
 
 
 @functools.partial(jax.jit, static_argnames="settings", donate_argnums=0)
-def start(state: State, key: jax.Array, halves: Halves, settings: Settings) -> State:
+def start(state: State, key: jax.Array, halves: Halves, count: jax.Array, settings: Settings) -> State:
     """Bring the networks' Gaussians N(m, diag s^2) near the data by maximum likelihood: cheap, being free of noise."""
     network = make_network(halves.r.shape[-1], settings)
     optimizer = make_optimizer(settings)
 
     def half_loss(params, key, half):
-        rows = jax.random.randint(key, (min(settings.batch_size, len(half.r)),), 0, len(half.r))
+        rows = jax.random.randint(key, (min(settings.batch_size, len(half.r)),), 0, count)
         shape = network.apply(params, half.y[rows], half.linear[rows], method="embed")
         white = (half.r[rows] - shape.mean) / shape.std
         return jnp.mean(jnp.sum(0.5 * jnp.square(white) + jnp.log(shape.std), axis=-1))

@@ -11,14 +11,14 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import solve_triangular
-from scipy.special import digamma, ndtri
+from scipy.special import digamma, log_ndtr, ndtri
 from scipy.stats import rankdata
 
 NORMAL_ENOUGH = 2.0  # of the Anderson-Darling statistic: above its 0.1% point for a normal sample
 
 
 def normal_scores(x: np.ndarray) -> np.ndarray:
-    """Every coordinate through an increasing map to N(0, 1): standardized where it is normal already, otherwise by rank.
+    """Every coordinate through an increasing map to N(0, 1): standardized where it is normal, else by rank.
 
     z = Phi^-1((rank - 1/2) / N), ties sharing their mean rank. Ranks carry the noise of the empirical distribution, of
     size N^-1/2, which blurs relations sharper than that; where a coordinate passes for normal they are not needed.
@@ -26,14 +26,16 @@ def normal_scores(x: np.ndarray) -> np.ndarray:
     """
     x = np.asarray(x, np.float64)
     z = (x - x.mean(axis=0)) / x.std(axis=0)
-    ranked = ndtri((rankdata(x, axis=0) - 0.5) / len(x))
-    return np.where(anderson_darling(z)[None] < NORMAL_ENOUGH, z, ranked)
+    return np.where(anderson_darling(z)[None] < NORMAL_ENOUGH, z, by_rank(x))
+
+
+def by_rank(x: np.ndarray) -> np.ndarray:
+    """Phi^-1((rank - 1/2) / N) of every coordinate."""
+    return ndtri((rankdata(x, axis=0) - 0.5) / len(x))
 
 
 def anderson_darling(z: np.ndarray) -> np.ndarray:
     """The statistic A^2 of standardized columns z [N, D] against N(0, 1) (Anderson & Darling 1952); returns [D]."""
-    from scipy.special import log_ndtr
-
     z, n = np.sort(z, axis=0), len(z)
     weights = (2 * np.arange(1, n + 1) - 1)[:, None]
     return -n - np.mean(weights * (log_ndtr(z) + log_ndtr(-z[::-1])), axis=0)
