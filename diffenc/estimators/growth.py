@@ -33,13 +33,13 @@ class Settings:
     """Of network, training and judgement; one set for every task."""
 
     width: int = 128
-    batch_size: int = 256
-    draws: int = 4
-    learning_rate: float = 2e-3
+    batch_size: int = 128
+    draws: int = 8
+    learning_rate: float = 3e-3
     average: float = 8.0
     updates: int = 150
     start_updates: int = 300
-    max_rounds: int = 16
+    max_rounds: int = 10
     patience: int = 2
     null_rounds: int = 2
     null_errors: float = 2.5

@@ -44,6 +44,7 @@ class ResidualDenoiser(nn.Module):
         self.mean_head = nn.Dense(self.dim, kernel_init=zeros)
         self.std_head = nn.Dense(self.dim, kernel_init=zeros)
         self.modulation = [nn.Dense(2 * width) for width in self.features]
+        self.noise_modulation = [nn.Dense(2 * width, use_bias=False) for width in self.features]
         self.layers = [nn.Dense(width) for width in self.features]
         self.output = nn.Dense(self.dim, kernel_init=zeros)
 
@@ -63,9 +64,12 @@ class ResidualDenoiser(nn.Module):
         tau = jnp.sqrt(jnp.square(alpha) * variance + jnp.square(sigma))
         white = (r - alpha * mean) / tau
         x = alpha * shape.linear[:, None] + r @ factor.T
-        h = jnp.concatenate([polar(x), white, log_length(white), log_snr_features(log_snr)], axis=-1)
-        for layer, scale, shift in zip(self.layers, shape.scales, shape.shifts, strict=True):
-            h = nn.silu(layer(h) * (1.0 + scale[:, None]) + shift[:, None])
+        noise = log_snr_features(log_snr)
+        h = jnp.concatenate([polar(x), white, log_length(white), noise], axis=-1)
+        layers = zip(self.layers, self.noise_modulation, shape.scales, shape.shifts, strict=True)
+        for layer, modulate, scale, shift in layers:  # details grow sharper as the noise falls
+            noise_scale, noise_shift = jnp.split(modulate(noise), 2, axis=-1)
+            h = nn.silu(layer(h) * (1.0 + scale[:, None] + noise_scale) + shift[:, None] + noise_shift)
         return sigma * (mean + (alpha * (variance - 1.0) * white + self.output(h)) / tau)
 
     def initialize(self, y: jax.Array, linear: jax.Array, factor: jax.Array, r: jax.Array, log_snr: jax.Array):
