@@ -114,7 +114,7 @@ def fit(key: jax.Array, halves: Halves, count: int, settings: Settings, show) ->
     sums, snapshots, best = [], {}, 0
     for index in range(settings.max_rounds):
         state = growth.advance(state, jax.random.fold_in(key_train, index), halves, count, settings)
-        products = growth.judge(state.averages, key_monitor, halves, settings, settings.monitor_draws)
+        products = growth.judge(state.averages, jax.random.clone(key_monitor), halves, settings, settings.monitor_draws)
         sums.append(jax.tree.map(lambda a: np.asarray(a).sum(axis=-1, dtype=np.float64), products))
         snapshots[index] = jax.device_get(state.averages)
         values = [rescaled(s.held, s.cross)[0] for s in sums]
@@ -134,7 +134,9 @@ def judge(key: jax.Array, fitted: Fit, halves: Halves, settings: Settings) -> tu
     n = halves.r.shape[1]
     parts, values, stakes = np.arange(n) % 2, [], []
     judged = {
-        index: jax.tree.map(np.asarray, growth.judge(params, key, halves, settings, settings.judge_draws))
+        index: jax.tree.map(
+            np.asarray, growth.judge(params, jax.random.clone(key), halves, settings, settings.judge_draws)
+        )
         for index, params in fitted.snapshots.items()
     }
     products = Products(*(np.empty((2, n, settings.judge_draws)) for _ in Products._fields))

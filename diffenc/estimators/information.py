@@ -96,7 +96,10 @@ def conditional_information(
     gaussian = reference.GaussianInformation(with_y.mean - without_y.mean, with_y.pointwise - without_y.pointwise)
     key_split, key_fit = jax.random.split(key)
     rows = split(key_split, len(x))
-    parts = [_fit(key_fit, make_halves(x, block, rows), settings, show, name) for block, name in _named(both, z)]
+    parts = [
+        _fit(jax.random.clone(key_fit), make_halves(x, block, rows), settings, show, name)
+        for block, name in _named(both, z)
+    ]
     return _assemble(gaussian, rows, *parts)
 
 
