@@ -21,7 +21,7 @@ def get_config():
             estimator=dict(
                 width=128,
                 batch_size=128,
-                draws=8,  # of noise for each example
+                draws=4,  # of noise for each example
                 learning_rate=3e-3,
                 updates=150,  # a round of training
                 max_rounds=10,

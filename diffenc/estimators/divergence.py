@@ -71,7 +71,7 @@ def divergence(
     if not all_of_half.found:
         return _nothing(n, settings)
     products, value, stake = judge(key_judge, all_of_half, halves, settings)
-    part_of_half = fit(key_part, halves, n // 2, settings, show)
+    part_of_half = fit(key_part, halves, n // 2, settings, show, rounds=max(all_of_half.chosen) + 1)
     earlier = judge(key_judge, part_of_half, halves, settings)
     step = value - earlier[1]
     mean = max(0.0, value + settings.extrapolation * step)
@@ -100,8 +100,8 @@ class Fit(NamedTuple):
     found: bool
 
 
-def fit(key: jax.Array, halves: Halves, count: int, settings: Settings, show) -> Fit:
-    """Train both networks on count examples of their half until D stops growing.
+def fit(key: jax.Array, halves: Halves, count: int, settings: Settings, show, rounds: int | None = None) -> Fit:
+    """Train both networks on count examples of their half until D stops growing, for rounds (max_rounds) at most.
 
     The examples of either half fall into two parts, the even and the odd: the round of training is chosen by the one
     and judged on the other, and conversely, so that the largest of several noisy values does not flatter. Nothing is
@@ -112,7 +112,7 @@ def fit(key: jax.Array, halves: Halves, count: int, settings: Settings, show) ->
     state = growth.initialize(key_init, settings, dim, halves.y.shape[-1])
     state = growth.start(state, key_start, halves, count, settings)
     sums, snapshots, best = [], {}, 0
-    for index in range(settings.max_rounds):
+    for index in range(rounds or settings.max_rounds):
         state = growth.advance(state, jax.random.fold_in(key_train, index), halves, count, settings)
         products = growth.judge(state.averages, jax.random.clone(key_monitor), halves, settings, settings.monitor_draws)
         sums.append(jax.tree.map(lambda a: np.asarray(a).sum(axis=-1, dtype=np.float64), products))

@@ -34,7 +34,7 @@ class Settings:
 
     width: int = 128
     batch_size: int = 128
-    draws: int = 8
+    draws: int = 4
     learning_rate: float = 3e-3
     average: float = 8.0
     updates: int = 150
