@@ -72,8 +72,8 @@ def divergence(
         return _nothing(n, settings)
     products, value, stake = judge(key_judge, all_of_half, halves, settings)
     part_of_half = fit(key_part, halves, n // 2, settings, show, rounds=max(all_of_half.chosen) + 1)
-    earlier = judge(key_judge, part_of_half, halves, settings)
-    step = value - earlier[1]
+    earlier = judge(key_judge, part_of_half, halves, settings)[1] if part_of_half.found else 0.0
+    step = value - earlier
     mean = max(0.0, value + settings.extrapolation * step)
     folds = [rescaled(products.held[h].sum(axis=-1), products.cross[h].sum(axis=-1))[0] for h in (0, 1)]
     shares = 2 * stake * products.held - np.square(stake) * products.cross
@@ -87,7 +87,7 @@ def divergence(
         density=shares.mean(axis=(0, 1)) / np.diff(edges),
         edges=edges,
         value=value,
-        earlier=earlier[1],
+        earlier=earlier,
         updates=(max(all_of_half.chosen) + 1) * settings.updates,
     )
 
