@@ -56,9 +56,12 @@ def run(config: ConfigDict, workdir: Path) -> None:
     ):
         for index, name in enumerate(names[done:], start=done):
 
-            def tell(stage, updates, value, index=index, name=name):
-                passed = index * rounds + min(updates // config.estimator.updates, rounds)
-                show(min(passed, len(names) * rounds - 1), f"{name}: {stage} {value:.3f} nats")
+            reached = index * rounds
+
+            def tell(stage, updates, value, index=index, name=name):  # the second fit of a stage counts from 0 again
+                nonlocal reached
+                reached = max(reached, index * rounds + min(updates // config.estimator.updates, rounds))
+                show(min(reached, len(names) * rounds - 1), f"{name}: {stage} {value:.3f} nats")
 
             writer.write(index + 1, **measure(config, name, load[name](), tell))
         show(len(names) * rounds)

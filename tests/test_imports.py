@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-ALONE = ("processes", "whitening", "networks", "data", "parallel", "checkpoints", "reporting")
+ALONE = ("processes", "whitening", "networks", "data", "parallel", "checkpoints", "reporting", "information_tasks")
 LAW = {
     **{room: set() for room in ALONE},
     "analytic": {"processes"},
@@ -17,7 +17,7 @@ LAW = {
     "decoders": {"processes", "parameterization", "samplers", "losses", "networks"},
     "toys": {"decoders", "analytic"},
     "encoder": {"processes", "parameterization", "samplers", "losses", "networks", "decoders", "whitening"},
-    "estimators": {"processes", "samplers", "parameterization", "decoders", "whitening"},
+    "estimators": {"processes", "samplers", "parameterization", "decoders", "whitening", "networks"},
     "em": {"encoder", "decoders", "losses", "estimators", "training", "networks", "whitening"},
     "baselines": {"em", "encoder", "decoders", "losses", "estimators", "networks", "training", "whitening"},
     "training": set(),
