@@ -89,7 +89,7 @@ def test_the_start_finds_a_gaussian_that_depends_on_y():
         state = state._replace(params=jax.tree.map(jnp.copy, state.averages))
     held = np.asarray(growth.judge(state.averages, jax.random.key(6), halves, TINY, 6).held).sum(axis=-1)
     truth = np.log(1 + 2 / 0.09)  # two coordinates, each -1/2 log of its variance given y
-    assert 0.75 * truth < held.mean() < 1.1 * truth
+    assert 0.5 * truth < held.mean() < truth  # most of it, by a small network in 1,200 updates
 
 
 def test_rescaling_takes_the_best_stake():

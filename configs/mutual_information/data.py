@@ -24,8 +24,8 @@ def get_config():
                 draws=4,  # of noise for each example
                 learning_rate=3e-3,
                 updates=150,  # a round of training
-                max_rounds=10,
-                judge_draws=12,
+                max_rounds=8,
+                judge_draws=8,
             ),
             metrics_extras=(),
         )

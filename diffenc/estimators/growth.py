@@ -39,7 +39,7 @@ class Settings:
     average: float = 8.0
     updates: int = 150
     start_updates: int = 300
-    max_rounds: int = 10
+    max_rounds: int = 8
     patience: int = 2
     null_rounds: int = 2
     null_errors: float = 2.5
@@ -47,7 +47,7 @@ class Settings:
     extrapolation: float = 1.0
     step_error: float = 0.5
     monitor_draws: int = 2
-    judge_draws: int = 12
+    judge_draws: int = 8
     rows: int = 512
 
 
