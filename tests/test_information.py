@@ -59,6 +59,13 @@ def test_total_correlation_of_gaussians():
     assert_estimate(result.estimate, -0.5 * np.linalg.slogdet(cov)[1])
 
 
+def test_entropy_of_gaussians():
+    cov = np.array([[4.0, 1.0], [1.0, 2.0]])
+    x = np.random.default_rng(6).multivariate_normal([1.0, -1.0], cov, size=N)
+    estimate = information.entropy(jax.random.key(5), x, TINY)
+    assert_estimate(estimate, 0.5 * np.linalg.slogdet(2 * np.pi * np.e * cov)[1])
+
+
 @pytest.mark.slow
 def test_labels_of_a_mixture():
     """Two Gaussians two standard deviations apart, and their label: I by quadrature, symmetric forms agree."""

@@ -16,7 +16,7 @@ import numpy as np
 from diffenc.errors import InputError
 from diffenc.estimators import Estimate, reference
 from diffenc.estimators.divergence import Divergence, divergence, make_halves, split
-from diffenc.estimators.growth import LOG_SNR, Settings
+from diffenc.estimators.growth import Settings
 from diffenc.estimators.samples import check, check_no_function
 
 DEFAULTS = Settings()
@@ -34,8 +34,8 @@ class Information(NamedTuple):
     the same moments. entropy_difference: with the networks' neural entropies in place of D; growth_difference: with
     their growth on held-out data. pointwise [n]: log p(x, y) / (p(x) p(y)) of the examples `rows` [n], estimated from
     networks that have not seen them. conditional, marginal: the divergences, None where no network was needed.
-    unbounded: at the data end of lambda the information still grows, as where one block fixes a coordinate of the
-    other: the truth is infinite, or the relation sharper than the samples show.
+    unbounded: in the last stratum of lambda the information still grows by more than 0.2 a unit, half a unit being what
+    a coordinate fixed by the other block would give: it is infinite, or the relation sharper than the samples show.
     """
 
     estimate: Estimate
@@ -93,7 +93,7 @@ def conditional_information(
     x, y, z = (reference.normal_scores(block) for block in check(x, y, z))
     both = np.concatenate([y, z], axis=1)
     with_y, without_y = (reference.gaussian_information(x, block) for block in (both, z))
-    gaussian = reference.GaussianInformation(with_y.mean - without_y.mean, with_y.pointwise - without_y.pointwise)
+    gaussian = reference.GaussianPart(with_y.mean - without_y.mean, with_y.pointwise - without_y.pointwise)
     key_split, key_fit = jax.random.split(key)
     rows = split(key_split, len(x))
     parts = [
@@ -121,10 +121,24 @@ def total_correlation(key: jax.Array, x: np.ndarray, settings: Settings = DEFAUL
     for column in range(1, x.shape[1]):  # the chain rule, so that the bias of each step is known
         step = reference.gaussian_information(x[:, column : column + 1], x[:, :column])
         mean, pointwise = mean + step.mean, pointwise + step.pointwise
-    gaussian = reference.GaussianInformation(mean, pointwise)
+    gaussian = reference.GaussianPart(mean, pointwise)
     key_split, key_fit = jax.random.split(key)
     rows = split(key_split, len(x))
     return _assemble(gaussian, rows, _fit(key_fit, make_halves(x, None, rows), settings, show, "x"), None)
+
+
+def entropy(key: jax.Array, x: np.ndarray, settings: Settings = DEFAULTS, show: Show = silent) -> Estimate:
+    """Differential entropy h(X) = h(Gaussian of the same moments) - D[X] of samples x [N, dim] of finite variance.
+
+    No coordinate is mapped, for that would change it. Raises InputError for samples that `check` refuses.
+    """
+    (x,) = check(x)
+    gaussian = reference.gaussian_entropy(x)
+    key_split, key_fit = jax.random.split(key)
+    rows = split(key_split, len(x))
+    found = _fit(key_fit, make_halves(x, None, rows), settings, show, "x")
+    sampling = Estimate.of(gaussian.pointwise[rows.ravel()] - found.pointwise).stderr
+    return Estimate(gaussian.mean - found.mean, float(np.hypot(sampling, found.systematic)))
 
 
 def _information(key, x, y, settings, show, normal_x) -> Information:
@@ -154,7 +168,6 @@ def _assemble(gaussian, rows, conditional: Divergence, marginal: Divergence | No
 
     pointwise = conditional.pointwise - less[1]
     growth, entropy = conditional.kelly_growth - less[2], conditional.s_nn - less[3]
-    edge = conditional.density[conditional.edges[:-1] > LOG_SNR[1] - 3]
     return Information(
         estimate=total(conditional.mean - less[0], pointwise),
         gaussian=Estimate(gaussian.mean, Estimate.of(gaussian.pointwise).stderr),
@@ -164,5 +177,5 @@ def _assemble(gaussian, rows, conditional: Divergence, marginal: Divergence | No
         rows=rows,
         conditional=conditional,
         marginal=marginal,
-        unbounded=bool(edge.size and edge.min() > 0.2),
+        unbounded=bool(conditional.density[-1] > 0.2),
     )

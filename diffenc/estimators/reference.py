@@ -59,31 +59,30 @@ def residual(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.n
     return solve_triangular(factor, rest.T, lower=True).T, linear, factor
 
 
-class GaussianInformation(NamedTuple):
-    """mean: the information of the Gaussian of these moments, its bias removed; pointwise [N]: the examples' shares,
+class GaussianPart(NamedTuple):
+    """mean: a quantity of the Gaussian of the samples' moments, its bias removed; pointwise [N]: the examples' shares,
     of that mean, whose spread is that of the estimate (nats)."""
 
     mean: float
     pointwise: np.ndarray
 
 
-def gaussian_information(x: np.ndarray, y: np.ndarray) -> GaussianInformation:
-    """1/2 (log det C_x + log det C_y - log det C) with C unbiased, less its bias for Gaussian samples.
+def gaussian_entropy(x: np.ndarray) -> GaussianPart:
+    """1/2 (log det C + D (1 + log 2 pi)) with C unbiased, less its bias for Gaussian samples; x: [N, D].
 
-    E log det of a sample covariance is that of the truth plus f(d) = sum_{i<d} psi((N-1-i)/2) - d log((N-1)/2)
-    (Wishart), so the bias is 1/2 (f(d_x) + f(d_y) - f(d_x + d_y)). The pointwise log density ratio is also the
-    influence of the example on the estimate. x: [N, dim_x], y: [N, dim_y]; returns nats.
+    E log det C is that of the truth plus sum_{i<D} psi((N-1-i)/2) - D log((N-1)/2) (Wishart). The pointwise -log p is
+    also the influence of the example on the estimate.
     """
-    z = np.concatenate([x, y], axis=1)
-    n, dim_x = len(z), x.shape[1]
-    parts = [slice(0, dim_x), slice(dim_x, None), slice(None)]
-    signs, pointwise, total = (1.0, 1.0, -1.0), 0.0, 0.0
-    for part, sign in zip(parts, signs, strict=True):
-        block = z[:, part] - z[:, part].mean(axis=0)
-        dim = block.shape[1]
-        factor = np.linalg.cholesky(block.T @ block / (n - 1))
-        white = solve_triangular(factor, block.T, lower=True)
-        bias = np.sum(digamma((n - 1 - np.arange(dim)) / 2)) - dim * np.log((n - 1) / 2)
-        total += 0.5 * sign * (2 * np.sum(np.log(np.diag(factor))) - bias)
-        pointwise = pointwise + 0.5 * sign * np.sum(np.square(white), axis=0)
-    return GaussianInformation(float(total), total + pointwise - pointwise.mean())
+    x = x - x.mean(axis=0)
+    n, dim = x.shape
+    factor = np.linalg.cholesky(x.T @ x / (n - 1))
+    bias = np.sum(digamma((n - 1 - np.arange(dim)) / 2)) - dim * np.log((n - 1) / 2)
+    mean = float(np.sum(np.log(np.diag(factor))) + 0.5 * (dim * (1 + np.log(2 * np.pi)) - bias))
+    square = np.sum(np.square(solve_triangular(factor, x.T, lower=True)), axis=0)
+    return GaussianPart(mean, mean + 0.5 * (square - square.mean()))
+
+
+def gaussian_information(x: np.ndarray, y: np.ndarray) -> GaussianPart:
+    """h(x) + h(y) - h(x, y) of `gaussian_entropy`. x: [N, dim_x], y: [N, dim_y]; returns nats."""
+    h_x, h_y, h_xy = (gaussian_entropy(block) for block in (x, y, np.concatenate([x, y], axis=1)))
+    return GaussianPart(h_x.mean + h_y.mean - h_xy.mean, h_x.pointwise + h_y.pointwise - h_xy.pointwise)
