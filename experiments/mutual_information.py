@@ -18,7 +18,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from diffenc import information_tasks, reporting
+from diffenc import data, information_tasks, reporting
 from diffenc.errors import InputError
 from diffenc.estimators import Estimate, growth, information
 from diffenc.reporting import Result
@@ -55,7 +55,6 @@ def run(config: ConfigDict, workdir: Path) -> None:
         reporting.progress(len(names) * rounds, done * rounds, "rounds") as show,
     ):
         for index, name in enumerate(names[done:], start=done):
-
             reached = index * rounds
 
             def tell(stage, updates, value, index=index, name=name):  # the second fit of a stage counts from 0 again
@@ -92,7 +91,7 @@ def check(config: ConfigDict) -> None:
     if not config.tasks:
         raise InputError("config field data.path is empty: give an .npz file with arrays x and y, or a .csv file")
     for name in config.tasks:
-        command_line.check_choice("tasks", name, TASKS)
+        command_line.check_choice("tasks", name, (*TASKS, *IMAGES))
     if len(set(config.tasks)) < len(config.tasks):
         raise InputError(f"config field tasks is {tuple(config.tasks)}: give every task once")
 
@@ -109,11 +108,31 @@ TASKS = information_tasks.benchmark() | {
 }
 
 
+IMAGES = ("digits", "mnist")
+
+
 def sample(config: ConfigDict, name: str) -> Task:
-    """num_samples pairs of a task, a function of the seed and the task's name."""
+    """num_samples pairs of a task, a function of the seed and the task's name; of images those there are."""
+    if name in IMAGES:
+        return labelled_images(config, name)
     key = jax.random.fold_in(jax.random.key(config.seed), sum(name.encode()))
     x, y = TASKS[name].sample(key, config.num_samples)
     return Task(x, y, False, TASKS[name].information)
+
+
+def labelled_images(config: ConfigDict, name: str) -> Task:
+    """num_components leading principal components of training and test images, and their labels: less information than
+    in the images themselves, but never more than the entropy of the labels."""
+    images = data.load(name, data_dir=config.data.dir or None, cache_dir=config.data.cache_dir or None)
+    x = np.concatenate([images.train, images.test]).astype(np.float64) / images.max_value
+    x, labels = x.reshape(len(x), -1), np.concatenate([images.train_labels, images.test_labels])
+    rows = np.random.default_rng(config.seed).permutation(len(x))[: config.num_samples]
+    x, labels = x[rows], labels[rows].astype(np.int64)
+    if not 1 <= config.num_components <= x.shape[1]:
+        raise InputError(f"config field num_components is {config.num_components}: give 1 to {x.shape[1]}")
+    x = x - x.mean(axis=0)
+    axes = np.linalg.eigh(x.T @ x)[1][:, : -config.num_components - 1 : -1]
+    return Task(x @ axes, labels, True, None)
 
 
 def load_samples(config: ConfigDict) -> Task:
@@ -202,8 +221,12 @@ def measure(config: ConfigDict, name: str, task: Task, tell) -> dict[str, float]
     estimate = information.label_information if task.labels else information.mutual_information
     result = estimate(key, task.x, task.y, estimator_settings(config), tell)
     seconds = time.perf_counter() - began
+    numbers = {}
     values = (result.estimate, result.entropy_difference, result.growth_difference, result.gaussian)
-    numbers = {f"{name}.truth": task.truth, f"{name}.seconds": seconds, f"{name}.unbounded": float(result.unbounded)}
+    if task.labels:
+        share = np.unique(task.y, return_counts=True)[1] / len(task.y)
+        numbers = {f"{name}.label_entropy": -np.sum(share * np.log(share))}
+    numbers |= {f"{name}.truth": task.truth, f"{name}.seconds": seconds, f"{name}.unbounded": float(result.unbounded)}
     for form, value in zip(FORMS, values, strict=True):
         numbers |= {f"{name}.{form}": value.mean, f"{name}.{form}.stderr": value.stderr}
     for part in ("conditional", "marginal"):
@@ -215,7 +238,8 @@ def measure(config: ConfigDict, name: str, task: Task, tell) -> dict[str, float]
                 f"{name}.{part}.updates": divergence.updates,
             }
             numbers |= {f"{name}.{part}.density.{k}": value for k, value in enumerate(divergence.density)}
-    for rival in config.rivals:
+    numbers |= {f"{name}.gaussian.density.{k}": value for k, value in enumerate(result.gaussian_density)}
+    for rival in config.rivals if not task.labels else ():
         y = task.y.astype(float).reshape(len(task.y), -1)
         began = time.perf_counter()
         value = RIVALS[rival](key, task.x.reshape(len(task.x), -1), y)
@@ -228,12 +252,14 @@ def summarize(config: ConfigDict, names, lines) -> list[Result]:
     """Results of all tasks, and over those whose truth is known the errors of every estimator."""
     results, estimators = [], (*FORMS, *config.rivals)
     for name, line in zip(names, lines, strict=True):
-        for estimator in estimators:
+        for estimator in (estimator for estimator in estimators if f"{name}.{estimator}" in line):
             shown = "mutual_information" if (name, estimator) == ("data", "diffusion") else estimator
             value, stderr = (line[f"{name}.{estimator}{end}"] for end in ("", ".stderr"))
             if line[f"{name}.unbounded"] and estimator in FORMS[:3]:
                 value = stderr = None
             results.append(Result(f"{name}.{shown}", value, stderr, truth=line[f"{name}.truth"]))
+        if f"{name}.label_entropy" in line:
+            results.append(Result(f"{name}.label_entropy", line[f"{name}.label_entropy"], None))
         results.append(Result(f"{name}.seconds", line[f"{name}.seconds"], None, "s"))
     known = [(name, line) for name, line in zip(names, lines, strict=True) if line[f"{name}.truth"] is not None]
     if len(known) >= 2:

@@ -43,27 +43,23 @@ def truth_against_estimate(workdir, config, known) -> None:
 
 
 def density(workdir, config, tasks) -> None:
-    """dD / d(lambda): what x given y, less x alone, holds beyond a Gaussian of its moments, by noise level."""
-    edges = growth.edges(config.estimator.judge_draws)
+    """dI / d(lambda) by noise level, Gaussian part included, of the tasks with the most information beyond it."""
+    draws = config.estimator.judge_draws
+    edges = growth.edges(draws)
     centres = 0.5 * (edges[1:] + edges[:-1])
-    found = [(name, line) for name, line in tasks if any(profile(name, line, config.estimator.judge_draws))]
-    largest = sorted(found, key=lambda item: -max(np.abs(profile(*item, config.estimator.judge_draws))))[:SHOWN]
-    if not largest:
-        return
-    fig, axes = reporting.figure(width=4.6)
-    for name, line in largest:
-        values = profile(name, line, config.estimator.judge_draws)
-        axes[0, 0].plot(centres, values, "o-", markersize=3, label=name.replace("_", " "))
-    axes[0, 0].axhline(0.0, color="#000000", linewidth=0.5)
-    quantity = "density beyond the Gaussian part [nats per unit]"
-    reporting.label(axes[0, 0], "log signal-to-noise ratio", quantity, legend=True)
+    shown = sorted(tasks, key=lambda item: -np.abs(part(*item, "conditional", draws)).max())[:SHOWN]
+    fig, axes = reporting.figure(1, 2, width=4.2)
+    for name, line in shown:
+        beyond = part(name, line, "conditional", draws) - part(name, line, "marginal", draws)
+        label = name.replace("_", " ")
+        axes[0, 0].plot(centres, beyond + part(name, line, "gaussian", draws), "o-", markersize=3, label=label)
+        axes[0, 1].plot(centres, beyond, "o-", markersize=3, label=label)
+    for ax, title in zip(axes[0], ("information", "of it, beyond the Gaussian part"), strict=True):
+        ax.axhline(0.0, color="#000000", linewidth=0.5)
+        reporting.label(ax, "log signal-to-noise ratio", "density [nats per unit]", title, legend=True)
     reporting.save(fig, workdir, "density")
 
 
-def profile(name, line, draws) -> np.ndarray:
-    """The density of D[X|Y] - D[X] over the strata of lambda, [draws]."""
-
-    def part(which):
-        return np.array([line.get(f"{name}.{which}.density.{k}") or 0.0 for k in range(draws)])
-
-    return part("conditional") - part("marginal")
+def part(name, line, which, draws) -> np.ndarray:
+    """The density of one part of the information over the strata of lambda, [draws]."""
+    return np.array([line.get(f"{name}.{which}.density.{k}") or 0.0 for k in range(draws)])

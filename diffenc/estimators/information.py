@@ -33,7 +33,8 @@ class Information(NamedTuple):
     estimate: the best one, its error holding sampling and systematic parts in quadrature; gaussian: of the Gaussian of
     the same moments. entropy_difference: with the networks' neural entropies in place of D; growth_difference: with
     their growth on held-out data. pointwise [n]: log p(x, y) / (p(x) p(y)) of the examples `rows` [n], estimated from
-    networks that have not seen them. conditional, marginal: the divergences, None where no network was needed.
+    networks that have not seen them. conditional, marginal: the divergences, None where no network was needed;
+    gaussian_density: that of the Gaussian part over lambda, at the centres of the divergences' strata.
     unbounded: in the last stratum of lambda the information still grows by more than 0.2 a unit, half a unit being what
     a coordinate fixed by the other block would give: it is infinite, or the relation sharper than the samples show.
     """
@@ -46,6 +47,7 @@ class Information(NamedTuple):
     rows: np.ndarray
     conditional: Divergence
     marginal: Divergence | None
+    gaussian_density: np.ndarray | None
     unbounded: bool
 
 
@@ -149,7 +151,9 @@ def _information(key, x, y, settings, show, normal_x) -> Information:
     marginal = None
     if not (normal_x and x.shape[1] == 1):
         marginal = _fit(key_marginal, make_halves(x, None, rows), settings, show, "x")
-    return _assemble(gaussian, rows, conditional, marginal)
+    result = _assemble(gaussian, rows, conditional, marginal)
+    centres = 0.5 * (conditional.edges[1:] + conditional.edges[:-1])
+    return result._replace(gaussian_density=reference.gaussian_density(x, y, centres))
 
 
 def _fit(key, halves, settings, show, stage) -> Divergence:
@@ -177,5 +181,6 @@ def _assemble(gaussian, rows, conditional: Divergence, marginal: Divergence | No
         rows=rows,
         conditional=conditional,
         marginal=marginal,
+        gaussian_density=None,
         unbounded=bool(conditional.density[-1] > 0.2),
     )

@@ -86,3 +86,11 @@ def gaussian_information(x: np.ndarray, y: np.ndarray) -> GaussianPart:
     """h(x) + h(y) - h(x, y) of `gaussian_entropy`. x: [N, dim_x], y: [N, dim_y]; returns nats."""
     h_x, h_y, h_xy = (gaussian_entropy(block) for block in (x, y, np.concatenate([x, y], axis=1)))
     return GaussianPart(h_x.mean + h_y.mean - h_xy.mean, h_x.pointwise + h_y.pointwise - h_xy.pointwise)
+
+
+def gaussian_density(x: np.ndarray, y: np.ndarray, log_snr: np.ndarray) -> np.ndarray:
+    """dI_Gauss / d(lambda) at lambda [k], for white x diffused: 1/2 sum_j alpha^2 (1 - c_j / (alpha^2 c_j + sigma^2)),
+    c_j the variances of white x that are left given y, its integral -1/2 sum_j log c_j."""
+    rho = np.linalg.svd(whiten(x).T @ whiten(y) / len(x), compute_uv=False)
+    left, alpha2 = 1 - np.square(rho), 1 / (1 + np.exp(-log_snr))[:, None]
+    return 0.5 * np.sum(alpha2 * (1 - left / (alpha2 * left + 1 - alpha2)), axis=1)
