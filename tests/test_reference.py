@@ -23,6 +23,32 @@ def test_normal_coordinates_are_only_standardized():
     assert np.corrcoef(z[:, 1], x[:, 1])[0, 1] < 0.99
 
 
+@pytest.mark.parametrize("dof", [1.0, 2.0])
+def test_elliptical_blocks_are_made_normal_in_any_coordinates(dof):
+    rng = np.random.default_rng(7)
+    x = rng.normal(size=(4000, 3)) / np.sqrt(rng.chisquare(dof, size=(4000, 1)) / dof)
+    x = np.arcsinh(x @ np.array([[1.0, 0.5, 0.0], [0.0, 1.0, 0.3], [0.0, 0.0, 1.0]]))
+    marginal, block = reference._misfit(reference.normal_scores(x)), reference._misfit(reference.block_scores(x))
+    assert marginal > 2.0 and block < 0.8
+    np.testing.assert_array_equal(reference.block_scores(x), reference.block_scores(np.sinh(x) ** 3))
+
+
+def test_a_gaussian_copula_keeps_its_normal_scores():
+    x = np.random.default_rng(8).multivariate_normal(np.zeros(3), np.full((3, 3), 0.5) + 0.5 * np.eye(3), size=3000)
+    for block in (x, np.exp(x), x[:, :1]):
+        np.testing.assert_array_equal(reference.block_scores(block), reference.normal_scores(block))
+
+
+def test_radial_scores_keep_directions_and_have_the_right_lengths():
+    x = np.random.default_rng(9).standard_t(3, size=(2001, 2))
+    z = reference.radial_scores(x)
+    order = np.argsort(np.linalg.norm(z, axis=1))
+    middle = np.linalg.norm(z[order[1000]])
+    assert middle == pytest.approx(np.sqrt(2 * np.log(2)), rel=1e-6)  # the median length in the plane
+    white = reference.whiten(z)
+    assert np.abs(white - z).max() < 0.5 and np.abs(white - z).mean() < 0.05
+
+
 def test_anderson_darling_agrees_with_scipy():
     from scipy import stats
 

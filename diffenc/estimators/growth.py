@@ -33,6 +33,7 @@ class Settings:
     """Of network, training and judgement; one set for every task."""
 
     width: int = 128
+    depth: int = 2
     batch_size: int = 128
     draws: int = 4
     learning_rate: float = 3e-3
@@ -94,8 +95,7 @@ def noised(r: jax.Array, eps: jax.Array, log_snr: jax.Array) -> tuple[jax.Array,
 
 
 def make_network(dim: int, settings: Settings) -> ResidualDenoiser:
-    width = (settings.width, settings.width)
-    return ResidualDenoiser(dim, width, width)
+    return ResidualDenoiser(dim, (settings.width,) * 2, (settings.width,) * settings.depth)
 
 
 def make_optimizer(settings: Settings) -> optax.GradientTransformation:

@@ -62,8 +62,7 @@ def mutual_information(
     check_no_function(x, y)
     if x.shape[1] > y.shape[1]:
         x, y = y, x
-    x, y = reference.normal_scores(x), reference.normal_scores(y)
-    return _information(key, x, y, settings, show, normal_x=True)
+    return _information(key, reference.block_scores(x), reference.block_scores(y), settings, show)
 
 
 def label_information(
@@ -82,7 +81,7 @@ def label_information(
         raise InputError(f"label counts are {counts.tolist()}: give two labels or more, ten examples or more of each")
     (x,) = check(x)
     indicators = np.eye(len(values))[index][:, 1:]
-    return _information(key, reference.normal_scores(x), indicators, settings, show, normal_x=True)
+    return _information(key, reference.block_scores(x), indicators, settings, show)
 
 
 def conditional_information(
@@ -92,7 +91,7 @@ def conditional_information(
 
     x [N, dim_x], y [N, dim_y], z [N, dim_z]. Raises InputError for samples that `check` refuses.
     """
-    x, y, z = (reference.normal_scores(block) for block in check(x, y, z))
+    x, y, z = (reference.block_scores(block) for block in check(x, y, z))
     both = np.concatenate([y, z], axis=1)
     with_y, without_y = (reference.gaussian_information(x, block) for block in (both, z))
     gaussian = reference.GaussianPart(with_y.mean - without_y.mean, with_y.pointwise - without_y.pointwise)
@@ -143,13 +142,13 @@ def entropy(key: jax.Array, x: np.ndarray, settings: Settings = DEFAULTS, show: 
     return Estimate(gaussian.mean - found.mean, float(np.hypot(sampling, found.systematic)))
 
 
-def _information(key, x, y, settings, show, normal_x) -> Information:
+def _information(key, x, y, settings, show) -> Information:
     gaussian = reference.gaussian_information(x, y)
     key_split, key_conditional, key_marginal = jax.random.split(key, 3)
     rows = split(key_split, len(x))
     conditional = _fit(key_conditional, make_halves(x, y, rows), settings, show, "x given y")
     marginal = None
-    if not (normal_x and x.shape[1] == 1):
+    if x.shape[1] > 1:  # one coordinate has been made normal
         marginal = _fit(key_marginal, make_halves(x, None, rows), settings, show, "x")
     result = _assemble(gaussian, rows, conditional, marginal)
     centres = 0.5 * (conditional.edges[1:] + conditional.edges[:-1])
