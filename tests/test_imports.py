@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-ALONE = ("processes", "noise_levels", "whitening", "networks", "data", "parallel", "checkpoints", "reporting")
+ALONE = (
+    "processes",
+    "noise_levels",
+    "whitening",
+    "networks",
+    "data",
+    "parallel",
+    "checkpoints",
+    "reporting",
+    "information_tasks",
+)
 LAW = {
     **{room: set() for room in ALONE},
     "analytic": {"processes", "noise_levels"},

@@ -7,6 +7,7 @@ pytrees. Modules here hold shapes only, never a key and never a counter.
 
 from diffenc.networks.coupling import Coupling
 from diffenc.networks.mlp import MLP, ConditionalDenoiser, LevelMLP
+from diffenc.networks.residual import ResidualDenoiser
 from diffenc.networks.unet import UNet
 
-__all__ = ["MLP", "ConditionalDenoiser", "Coupling", "LevelMLP", "UNet"]
+__all__ = ["MLP", "ConditionalDenoiser", "Coupling", "LevelMLP", "ResidualDenoiser", "UNet"]

@@ -1,0 +1,18 @@
+"""A tower of N autoencoders on Gaussian data: the terms of its ELBO, their rates, and the limit of their sum.
+
+python -m experiments.kelly --config=configs/kelly/tower.py --workdir=runs/tower
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config():
+    return ConfigDict(
+        dict(
+            case="tower",
+            seed=0,
+            levels=(4, 8, 16, 32, 64, 128, 256, 512, 1024),
+            variances=(0.02, 0.1, 0.5, 1.0, 2.0),  # of the data, along its axes
+            start=0.05,  # time of the finest level
+        )
+    )

@@ -1,0 +1,34 @@
+"""Mutual information of your own samples: an .npz file with arrays x and y, or a .csv file with a line of names.
+
+python -m experiments.mutual_information --config=configs/mutual_information/data.py \
+    --config.data.path=xy.npz --workdir=runs/information
+python -m experiments.mutual_information --config=configs/mutual_information/data.py \
+    --config.data.path=table.csv --config.data.x_columns="('height',)" --config.data.y_columns="('weight','age')" \
+    --workdir=runs/information
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config():
+    return ConfigDict(
+        dict(
+            seed=0,
+            data=dict(path="", x_columns=(), y_columns=(), labels="auto", dir="", cache_dir=""),
+            # data.labels: auto, yes or no; data.dir, data.cache_dir: of prepared image data sets
+            tasks=(),
+            num_samples=10_000,  # of tasks; of a file all rows are used
+            num_components=10,  # of images
+            rivals=("ksg",),
+            estimator=dict(
+                width=128,
+                batch_size=128,
+                draws=4,  # of noise for each example
+                learning_rate=3e-3,
+                updates=150,  # a round of training
+                max_rounds=8,
+                judge_draws=8,
+            ),
+            metrics_extras=(),
+        )
+    )

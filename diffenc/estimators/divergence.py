@@ -1,0 +1,174 @@
+"""D = E KL(p(r|y) || N(0, I)) with its error: when to stop, what to make of the products, what they may miss."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from diffenc.estimators import growth, reference
+from diffenc.estimators.growth import Halves, Products, Settings
+
+
+class Divergence(NamedTuple):
+    """D in nats: mean, and systematic, the part of its standard error that more examples to judge on would not mend.
+
+    pointwise, kelly_growth, s_nn [2n]: per example, in the order of the rows given: the shares of D; the growth 2P - O,
+    whose mean is a lower bound of D; and the neural entropy O of the networks. density [draws]: dD / d(lambda) over the
+    strata `edges` [draws + 1] of lambda. value, earlier: D of networks that saw all of a half, and half of it. updates:
+    the training behind it, 0 where nothing was found.
+    """
+
+    mean: float
+    systematic: float
+    pointwise: np.ndarray
+    kelly_growth: np.ndarray
+    s_nn: np.ndarray
+    density: np.ndarray
+    edges: np.ndarray
+    value: float
+    earlier: float
+    updates: int
+
+
+def split(key: jax.Array, n: int) -> np.ndarray:
+    """Two halves of range(n) at random, [2, n // 2]; of an odd n one is left out."""
+    return np.asarray(jax.random.permutation(key, n))[: n // 2 * 2].reshape(2, -1)
+
+
+def make_halves(x: np.ndarray, y: np.ndarray | None, rows: np.ndarray) -> Halves:
+    """Each half in coordinates of its own moments: with those of the whole, the halves' residuals would mirror each
+    other and the held-out products be biased. Without y the residual is x itself. x: [N, dim], rows: [2, n]."""
+    parts = []
+    for half in rows:
+        white_x = reference.whiten(x[half])
+        if y is None:
+            dim = white_x.shape[1]
+            parts.append((white_x, np.zeros((len(half), 1)), np.zeros_like(white_x), np.eye(dim)))
+        else:
+            white_y = reference.whiten(y[half])
+            r, linear, factor = reference.residual(white_x, white_y)
+            parts.append((r, white_y, linear, factor))
+    return Halves(*(jnp.asarray(np.stack(part), jnp.float32) for part in zip(*parts, strict=True)))
+
+
+def divergence(
+    key: jax.Array,
+    halves: Halves,
+    settings: Settings,
+    show: Callable[[int, float], None] = lambda updates, value: None,
+) -> Divergence:
+    """D of data whose halves are given, by networks that saw one half and by networks that saw half of that.
+
+    What a network of n examples misses of D falls about like 1/n, so the two make an extrapolation to n = infinity,
+    D_n + (D_n - D_(n/2)); a share of the step is its systematic error, beside what the halves disagree by. D is 0 where
+    the first networks find nothing: see `fit`. show(updates, D) is told of every round.
+    """
+    n = halves.r.shape[1]
+    key_all, key_part, key_judge = jax.random.split(key, 3)
+    all_of_half = fit(key_all, halves, n, settings, show)
+    if not all_of_half.found:
+        return _nothing(n, settings)
+    products, value, stake = judge(key_judge, all_of_half, halves, settings)
+    part_of_half = fit(key_part, halves, n // 2, settings, show, rounds=max(all_of_half.chosen) + 1)
+    earlier = judge(key_judge, part_of_half, halves, settings)[1] if part_of_half.found else 0.0
+    step = value - earlier
+    mean = max(0.0, value + settings.extrapolation * step)
+    folds = [rescaled(products.held[h].sum(axis=-1), products.cross[h].sum(axis=-1))[0] for h in (0, 1)]
+    shares = 2 * stake * products.held - np.square(stake) * products.cross
+    pointwise, edges = shares.sum(axis=-1), growth.edges(settings.judge_draws)
+    return Divergence(
+        mean=mean,
+        systematic=float(np.hypot(settings.step_error * step, (folds[0] - folds[1]) / 2)),
+        pointwise=(pointwise + mean - pointwise.mean()).ravel(),
+        kelly_growth=(2 * products.held - products.own).sum(axis=-1).ravel(),
+        s_nn=products.own.sum(axis=-1).ravel(),
+        density=shares.mean(axis=(0, 1)) / np.diff(edges),
+        edges=edges,
+        value=value,
+        earlier=earlier,
+        updates=(max(all_of_half.chosen) + 1) * settings.updates,
+    )
+
+
+class Fit(NamedTuple):
+    """Networks as they were after some rounds of training, and which to judge either part of the examples by."""
+
+    snapshots: dict
+    chosen: tuple[int, int]
+    found: bool
+
+
+def fit(key: jax.Array, halves: Halves, count: int, settings: Settings, show, rounds: int | None = None) -> Fit:
+    """Train both networks on count examples of their half until D stops growing, for rounds (max_rounds) at most.
+
+    The examples of either half fall into two parts, the even and the odd: the round of training is chosen by the one
+    and judged on the other, and conversely, so that the largest of several noisy values does not flatter. Nothing is
+    found where after null_rounds rounds P is below null_errors of its standard errors.
+    """
+    _, n, dim = halves.r.shape
+    key_init, key_start, key_train, key_monitor = jax.random.split(key, 4)
+    state = growth.initialize(key_init, settings, dim, halves.y.shape[-1])
+    state = growth.start(state, key_start, halves, count, settings)
+    sums, snapshots, best = [], {}, 0
+    for index in range(rounds or settings.max_rounds):
+        state = growth.advance(state, jax.random.fold_in(key_train, index), halves, count, settings)
+        products = growth.judge(state.averages, jax.random.clone(key_monitor), halves, settings, settings.monitor_draws)
+        sums.append(jax.tree.map(lambda a: np.asarray(a).sum(axis=-1, dtype=np.float64), products))
+        snapshots[index] = jax.device_get(state.averages)
+        values = [rescaled(s.held, s.cross)[0] for s in sums]
+        show((index + 1) * settings.updates, values[-1])
+        held = sums[-1].held
+        if index + 1 == settings.null_rounds and held.mean() < settings.null_errors * _stderr(held):
+            return Fit({}, (0, 0), False)
+        best = index if values[index] > values[best] + settings.least_gain else best
+        if index >= best + settings.patience:
+            break
+    chosen = tuple(_best(sums, np.arange(n) % 2 != part) for part in (0, 1))
+    return Fit({index: snapshots[index] for index in chosen}, chosen, True)
+
+
+def judge(key: jax.Array, fitted: Fit, halves: Halves, settings: Settings) -> tuple[Products, float, np.ndarray]:
+    """The products of all examples, D, and the stake [1, n, 1] of either part, with fresh noise and more of it."""
+    n = halves.r.shape[1]
+    parts, values, stakes = np.arange(n) % 2, [], []
+    judged = {
+        index: jax.tree.map(
+            np.asarray, growth.judge(params, jax.random.clone(key), halves, settings, settings.judge_draws)
+        )
+        for index, params in fitted.snapshots.items()
+    }
+    products = Products(*(np.empty((2, n, settings.judge_draws)) for _ in Products._fields))
+    for part, index in enumerate(fitted.chosen):
+        rows = parts == part
+        for whole, piece in zip(products, judged[index], strict=True):
+            whole[:, rows] = piece[:, rows]
+        value, stake = rescaled(*(array[:, rows].sum(axis=-1) for array in (products.held, products.cross)))
+        values.append(value)
+        stakes.append(stake)
+    return products, float(np.mean(values)), np.where(parts == 0, *stakes)[None, :, None]
+
+
+def rescaled(held: np.ndarray, cross: np.ndarray) -> tuple[float, float]:
+    """max_c (2 c P - c^2 X) and its stake c = P / X, between 0 and 1.5; the square of P's standard error is taken off
+    P^2, which it enlarges on average."""
+    p, x = held.mean(), cross.mean()
+    if p <= 0 or x <= 0:
+        return 0.0, 0.0
+    stake = min(p / x, 1.5)
+    return max(0.0, 2 * stake * p - stake**2 * x - _stderr(held) ** 2 / x), stake
+
+
+def _stderr(values):
+    return values.std(ddof=1) / values.size**0.5
+
+
+def _best(sums, rows):
+    return int(np.argmax([rescaled(s.held[:, rows], s.cross[:, rows])[0] for s in sums]))
+
+
+def _nothing(n, settings) -> Divergence:
+    zeros = np.zeros(2 * n)
+    edges = growth.edges(settings.judge_draws)
+    return Divergence(0.0, 0.0, zeros, zeros, zeros, np.zeros(settings.judge_draws), edges, 0.0, 0.0, 0)

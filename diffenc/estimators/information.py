@@ -1,0 +1,185 @@
+"""Mutual information, conditional information, total correlation and entropy of samples, in nats, with standard errors.
+
+    I(X;Y) = I_Gauss + D[X|Y] - D[X]
+
+The Gaussian part is closed (reference.py). What is left are two neural entropies relative to the Gaussian of the same
+moments (divergence.py): D[X|Y] = E KL(p(r|y) || N(0, I)) of the white residual r of x given y, and D[X] of white x
+itself, 0 without a network where X has one coordinate, since its scores are normal. Theory: 2409.03817, 2509.23937.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from diffenc.errors import InputError
+from diffenc.estimators import Estimate, reference
+from diffenc.estimators.divergence import Divergence, divergence, make_halves, split
+from diffenc.estimators.growth import Settings
+from diffenc.estimators.samples import check, check_no_function
+
+DEFAULTS = Settings()
+Show = Callable[[str, int, float], None]
+
+
+def silent(stage: str, updates: int, value: float) -> None:
+    """Nobody watches."""
+
+
+class Information(NamedTuple):
+    """An information in its several forms, with its parts; all in nats.
+
+    estimate: the best one, its error holding sampling and systematic parts in quadrature; gaussian: of the Gaussian of
+    the same moments. entropy_difference: with the networks' neural entropies in place of D; growth_difference: with
+    their growth on held-out data. pointwise [n]: log p(x, y) / (p(x) p(y)) of the examples `rows` [n], estimated from
+    networks that have not seen them. conditional, marginal: the divergences, None where no network was needed;
+    gaussian_density: that of the Gaussian part over lambda, at the centres of the divergences' strata.
+    unbounded: in the last stratum of lambda the information still grows by more than 0.2 a unit, half a unit being what
+    a coordinate fixed by the other block would give: it is infinite, or the relation sharper than the samples show.
+    """
+
+    estimate: Estimate
+    gaussian: Estimate
+    entropy_difference: Estimate
+    growth_difference: Estimate
+    pointwise: np.ndarray
+    rows: np.ndarray
+    conditional: Divergence
+    marginal: Divergence | None
+    gaussian_density: np.ndarray | None
+    unbounded: bool
+
+
+def mutual_information(
+    key: jax.Array, x: np.ndarray, y: np.ndarray, settings: Settings = DEFAULTS, show: Show = silent
+) -> Information:
+    """I(X;Y) of samples x [N, dim_x], y [N, dim_y]; [N] is one coordinate. The smaller block is diffused.
+
+    show(stage, updates, value) is told of the training. Raises InputError for samples that `check` refuses.
+    """
+    x, y = check(x, y)
+    check_no_function(x, y)
+    if x.shape[1] > y.shape[1]:
+        x, y = y, x
+    return _information(key, reference.block_scores(x), reference.block_scores(y), settings, show)
+
+
+def label_information(
+    key: jax.Array, x: np.ndarray, labels: np.ndarray, settings: Settings = DEFAULTS, show: Show = silent
+) -> Information:
+    """I(X;L) of samples x [N, dim] and integer labels [N]: the condition is the label's indicator, and the formula is
+    exact as it stands, with the regression on the indicators as its Gaussian part.
+
+    Raises InputError for labels that are not integers, or of which one has fewer than ten examples.
+    """
+    labels = np.asarray(labels)
+    if not np.issubdtype(labels.dtype, np.integer) or labels.shape != np.shape(x)[:1]:
+        raise InputError(f"labels are {labels.dtype} of shape {labels.shape}: give one integer for each row of x")
+    values, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    if len(values) < 2 or counts.min() < 10:
+        raise InputError(f"label counts are {counts.tolist()}: give two labels or more, ten examples or more of each")
+    (x,) = check(x)
+    indicators = np.eye(len(values))[index][:, 1:]
+    return _information(key, reference.block_scores(x), indicators, settings, show)
+
+
+def conditional_information(
+    key: jax.Array, x: np.ndarray, y: np.ndarray, z: np.ndarray, settings: Settings = DEFAULTS, show: Show = silent
+) -> Information:
+    """I(X;Y|Z) = I(X;(Y,Z)) - I(X;Z), where D[X] drops out: both conditionals with the same halves and the same noise.
+
+    x [N, dim_x], y [N, dim_y], z [N, dim_z]. Raises InputError for samples that `check` refuses.
+    """
+    x, y, z = (reference.block_scores(block) for block in check(x, y, z))
+    both = np.concatenate([y, z], axis=1)
+    with_y, without_y = (reference.gaussian_information(x, block) for block in (both, z))
+    gaussian = reference.GaussianPart(with_y.mean - without_y.mean, with_y.pointwise - without_y.pointwise)
+    key_split, key_fit = jax.random.split(key)
+    rows = split(key_split, len(x))
+    parts = [
+        _fit(jax.random.clone(key_fit), make_halves(x, block, rows), settings, show, name)
+        for block, name in _named(both, z)
+    ]
+    return _assemble(gaussian, rows, *parts)
+
+
+def _named(both, z):
+    return (both, "x given y, z"), (z, "x given z")
+
+
+def total_correlation(key: jax.Array, x: np.ndarray, settings: Settings = DEFAULTS, show: Show = silent):
+    """TC(X) = KL(p(x) || prod_i p(x_i)) of samples x [N, dim]: that of the Gaussian of the scores plus D[X].
+
+    The scores' marginals are normal, so a sum of D[X_i] has nothing to add. Returns an `Information`, whose
+    `conditional` is D[X]. Raises InputError for samples that `check` refuses.
+    """
+    (x,) = check(x)
+    if x.shape[1] < 2:
+        raise InputError("x has one column: total correlation is between two or more")
+    x = reference.normal_scores(x)
+    mean, pointwise = 0.0, np.zeros(len(x))
+    for column in range(1, x.shape[1]):  # the chain rule, so that the bias of each step is known
+        step = reference.gaussian_information(x[:, column : column + 1], x[:, :column])
+        mean, pointwise = mean + step.mean, pointwise + step.pointwise
+    gaussian = reference.GaussianPart(mean, pointwise)
+    key_split, key_fit = jax.random.split(key)
+    rows = split(key_split, len(x))
+    return _assemble(gaussian, rows, _fit(key_fit, make_halves(x, None, rows), settings, show, "x"), None)
+
+
+def entropy(key: jax.Array, x: np.ndarray, settings: Settings = DEFAULTS, show: Show = silent) -> Estimate:
+    """Differential entropy h(X) = h(Gaussian of the same moments) - D[X] of samples x [N, dim] of finite variance.
+
+    No coordinate is mapped, for that would change it. Raises InputError for samples that `check` refuses.
+    """
+    (x,) = check(x)
+    gaussian = reference.gaussian_entropy(x)
+    key_split, key_fit = jax.random.split(key)
+    rows = split(key_split, len(x))
+    found = _fit(key_fit, make_halves(x, None, rows), settings, show, "x")
+    sampling = Estimate.of(gaussian.pointwise[rows.ravel()] - found.pointwise).stderr
+    return Estimate(gaussian.mean - found.mean, float(np.hypot(sampling, found.systematic)))
+
+
+def _information(key, x, y, settings, show) -> Information:
+    gaussian = reference.gaussian_information(x, y)
+    key_split, key_conditional, key_marginal = jax.random.split(key, 3)
+    rows = split(key_split, len(x))
+    conditional = _fit(key_conditional, make_halves(x, y, rows), settings, show, "x given y")
+    marginal = None
+    if x.shape[1] > 1:  # one coordinate has been made normal
+        marginal = _fit(key_marginal, make_halves(x, None, rows), settings, show, "x")
+    result = _assemble(gaussian, rows, conditional, marginal)
+    centres = 0.5 * (conditional.edges[1:] + conditional.edges[:-1])
+    return result._replace(gaussian_density=reference.gaussian_density(x, y, centres))
+
+
+def _fit(key, halves, settings, show, stage) -> Divergence:
+    return divergence(key, halves, settings, lambda updates, value: show(stage, updates, value))
+
+
+def _assemble(gaussian, rows, conditional: Divergence, marginal: Divergence | None) -> Information:
+    """Sum the parts example by example: the spread of the pointwise information is that of the estimate."""
+    rows = rows.ravel()
+    less = (0.0,) * 4 if marginal is None else (marginal.mean, marginal.pointwise, marginal.kelly_growth, marginal.s_nn)
+    share = gaussian.pointwise[rows]
+    systematic = np.hypot(conditional.systematic, 0.0 if marginal is None else marginal.systematic)
+
+    def total(mean, values):
+        return Estimate(float(gaussian.mean + mean), float(np.hypot(Estimate.of(share + values).stderr, systematic)))
+
+    pointwise = conditional.pointwise - less[1]
+    growth, entropy = conditional.kelly_growth - less[2], conditional.s_nn - less[3]
+    return Information(
+        estimate=total(conditional.mean - less[0], pointwise),
+        gaussian=Estimate(gaussian.mean, Estimate.of(gaussian.pointwise).stderr),
+        entropy_difference=total(entropy.mean(), entropy),
+        growth_difference=total(growth.mean(), growth),
+        pointwise=share + pointwise,
+        rows=rows,
+        conditional=conditional,
+        marginal=marginal,
+        gaussian_density=None,
+        unbounded=bool(conditional.density[-1] > 0.2),
+    )

@@ -1,0 +1,89 @@
+"""A denoiser that holds what a Gaussian reference does not: zero before training, hence exact for Gaussian data."""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+from diffenc.networks.embeddings import log_snr_features
+from diffenc.networks.mlp import bounded
+
+
+class Shape(flax.struct.PyTreeNode):
+    """What a `ResidualDenoiser` needs of its condition: mean and std [n, dim] of a Gaussian, the linear prediction
+    [n, dim] of what is diffused, and a scale and a shift [n, width] per hidden layer."""
+
+    mean: jax.Array
+    std: jax.Array
+    linear: jax.Array
+    scales: tuple[jax.Array, ...]
+    shifts: tuple[jax.Array, ...]
+
+
+class ResidualDenoiser(nn.Module):
+    """Predicts v = sigma r - alpha eps from r_l = alpha r + sigma eps, for a residual r [dim] that is about N(0, I).
+
+    v of N(0, I) has conditional mean 0 and so has the untrained network. `embed` turns a condition y [n, dim_y] into a
+    Gaussian N(m, diag s^2) for r, whose v is known,
+
+        o = sigma (m + alpha (s^2 - 1) / tau^2 (r_l - alpha m) + u / tau),    tau^2 = alpha^2 s^2 + sigma^2,
+
+    and u, the rest, is a network of y, the noise level, r_l and x_l = alpha linear + factor r_l, the noisy x of which r
+    is the residual: x = linear + factor r.
+    """
+
+    dim: int
+    embed_features: Sequence[int] = (128, 128)
+    features: Sequence[int] = (128, 128)
+
+    def setup(self):
+        zeros = nn.initializers.zeros
+        self.embed_layers = [nn.Dense(width) for width in self.embed_features]
+        self.mean_head = nn.Dense(self.dim, kernel_init=zeros)
+        self.std_head = nn.Dense(self.dim, kernel_init=zeros)
+        self.modulation = [nn.Dense(2 * width) for width in self.features]
+        self.noise_modulation = [nn.Dense(2 * width, use_bias=False) for width in self.features]
+        self.layers = [nn.Dense(width) for width in self.features]
+        self.output = nn.Dense(self.dim, kernel_init=zeros)
+
+    def embed(self, y: jax.Array, linear: jax.Array) -> Shape:
+        """Everything that depends on the condition y [n, dim_y] alone, computed once for all noise levels."""
+        h = polar(y)
+        for layer in self.embed_layers:
+            h = nn.silu(layer(h))
+        std = jnp.exp(bounded(self.std_head(h), 4.0))
+        scales, shifts = zip(*(jnp.split(layer(h), 2, axis=-1) for layer in self.modulation), strict=True)
+        return Shape(self.mean_head(h), std, linear, scales, shifts)
+
+    def __call__(self, shape: Shape, factor: jax.Array, r: jax.Array, log_snr: jax.Array) -> jax.Array:
+        """o [n, k, dim] at k noisy residuals r [n, k, dim] of log signal-to-noise ratio [n, k] per condition."""
+        alpha, sigma = (jnp.sqrt(jax.nn.sigmoid(sign * log_snr))[:, :, None] for sign in (1.0, -1.0))
+        mean, variance = shape.mean[:, None], jnp.square(shape.std)[:, None]
+        tau = jnp.sqrt(jnp.square(alpha) * variance + jnp.square(sigma))
+        white = (r - alpha * mean) / tau
+        x = alpha * shape.linear[:, None] + r @ factor.T
+        noise = log_snr_features(log_snr)
+        h = jnp.concatenate([polar(x), white, log_length(white), noise], axis=-1)
+        layers = zip(self.layers, self.noise_modulation, shape.scales, shape.shifts, strict=True)
+        for layer, modulate, scale, shift in layers:  # details grow sharper as the noise falls
+            noise_scale, noise_shift = jnp.split(modulate(noise), 2, axis=-1)
+            h = nn.silu(layer(h) * (1.0 + scale[:, None] + noise_scale) + shift[:, None] + noise_shift)
+        return sigma * (mean + (alpha * (variance - 1.0) * white + self.output(h)) / tau)
+
+    def initialize(self, y: jax.Array, linear: jax.Array, factor: jax.Array, r: jax.Array, log_snr: jax.Array):
+        """Touch every layer once, so that `init(..., method='initialize')` makes all parameters."""
+        return self(self.embed(y, linear), factor, r, log_snr)
+
+
+def log_length(x: jax.Array) -> jax.Array:
+    """log of the mean square over the last axis, kept, in units of its deviation for x ~ N(0, I)."""
+    return jnp.log(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + 0.1) * (x.shape[-1] / 2) ** 0.5
+
+
+def polar(x: jax.Array) -> jax.Array:
+    """x, its length and the product of the two: a common scale is the dependence that correlations do not see, and
+    dense layers alone are slow to find it."""
+    length = log_length(x)
+    return jnp.concatenate([bounded(a, 3.0) for a in (x, length, x * length)], axis=-1)

@@ -1,0 +1,292 @@
+"""Mutual information of samples in nats, with its error: of a user's own, or of tasks whose truth is known.
+
+    python -m experiments.mutual_information --config=configs/mutual_information/data.py \
+        --config.data.path=xy.npz --workdir=DIR
+    python -m experiments.mutual_information --config=configs/mutual_information/benchmark.py --workdir=DIR
+
+Task by task: a run that was stopped goes on with the task it was at. One set of settings serves every task.
+"""
+
+import csv
+import difflib
+import time
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from diffenc import data, information_tasks, reporting
+from diffenc.errors import InputError
+from diffenc.estimators import Estimate, growth, information
+from diffenc.reporting import Result
+from experiments import command_line, mutual_information_figures
+from experiments.information_rivals import RIVALS
+
+FORMS = ("diffusion", "entropy_difference", "growth_difference", "gaussian")
+LABELS = ("auto", "yes", "no")
+
+
+class Task(NamedTuple):
+    """Samples x [N, dim_x], y [N, dim_y] or labels [N], and their information where it is known."""
+
+    x: np.ndarray
+    y: np.ndarray
+    labels: bool
+    truth: float | None
+
+
+def run(config: ConfigDict, workdir: Path) -> None:
+    """The whole experiment; running it again continues it, or prints the results of the finished run."""
+    check(config)
+    names = ["data"] if config.data.path else list(config.tasks)
+    load = {name: lambda name=name: sample(config, name) for name in names}
+    if config.data.path:
+        own = load_samples(config)  # bad samples are refused before anything is written
+        load = {"data": lambda: own}
+    if command_line.is_complete(config, workdir):
+        return
+    done = len(reporting.read_metrics(workdir))
+    rounds = estimator_settings(config).max_rounds
+    with (
+        reporting.MetricsWriter(workdir, resume_step=done, extras=tuple(config.metrics_extras)) as writer,
+        reporting.progress(len(names) * rounds, done * rounds, "rounds") as show,
+    ):
+        for index, name in enumerate(names[done:], start=done):
+            reached = index * rounds
+
+            def tell(stage, updates, value, index=index, name=name):  # the second fit of a stage counts from 0 again
+                nonlocal reached
+                reached = max(reached, index * rounds + min(updates // config.estimator.updates, rounds))
+                show(min(reached, len(names) * rounds - 1), f"{name}: {stage} {value:.3f} nats")
+
+            writer.write(index + 1, **measure(config, name, load[name](), tell))
+        show(len(names) * rounds)
+    lines = reporting.read_metrics(workdir)
+    results = summarize(config, names, lines)
+    mutual_information_figures.draw(workdir, config, names, lines)
+    reporting.write_results(workdir, results)
+    reporting.print_table(results, title="mutual information")
+    for name, line in zip(names, lines, strict=True):
+        if line[f"{name}.unbounded"]:
+            print(
+                f"{name}: information still grows at the finest resolution: infinite, or sharper than the samples show"
+            )
+    print(f"figures: {workdir / 'figures'}")
+
+
+def check(config: ConfigDict) -> None:
+    """Raises InputError for settings that no run could use."""
+    command_line.check_not_negative(config, "seed")
+    command_line.check_choice("data.labels", config.data.labels, LABELS)
+    positive = ("width", "batch_size", "draws", "updates", "max_rounds", "judge_draws", "learning_rate")
+    command_line.check_positive(config, *(f"estimator.{field}" for field in positive))
+    for name in config.rivals:
+        command_line.check_choice("rivals", name, RIVALS)
+    if config.data.path:
+        return
+    command_line.check_positive(config, "num_samples")
+    if not config.tasks:
+        raise InputError("config field data.path is empty: give an .npz file with arrays x and y, or a .csv file")
+    for name in config.tasks:
+        command_line.check_choice("tasks", name, (*TASKS, *IMAGES))
+    if len(set(config.tasks)) < len(config.tasks):
+        raise InputError(f"config field tasks is {tuple(config.tasks)}: give every task once")
+
+
+def estimator_settings(config: ConfigDict) -> growth.Settings:
+    return growth.Settings(**config.estimator.to_dict())
+
+
+# ---------------------------------------------------------------------------------------------------- samples
+
+TASKS = information_tasks.benchmark() | {
+    "joint_gaussian_25x15": information_tasks.linear_channel(jax.random.key(0)),
+    "gaussian_80x80": information_tasks.high_information(80, 80.0),
+}
+
+
+IMAGES = ("digits", "mnist")
+
+
+def sample(config: ConfigDict, name: str) -> Task:
+    """num_samples pairs of a task, a function of the seed and the task's name; of images those there are."""
+    if name in IMAGES:
+        return labelled_images(config, name)
+    key = jax.random.fold_in(jax.random.key(config.seed), sum(name.encode()))
+    x, y = TASKS[name].sample(key, config.num_samples)
+    return Task(x, y, False, TASKS[name].information)
+
+
+def labelled_images(config: ConfigDict, name: str) -> Task:
+    """num_components leading principal components of training and test images, and their labels: less information than
+    in the images themselves, but never more than the entropy of the labels."""
+    images = data.load(name, data_dir=config.data.dir or None, cache_dir=config.data.cache_dir or None)
+    x = np.concatenate([images.train, images.test]).astype(np.float64) / images.max_value
+    x, labels = x.reshape(len(x), -1), np.concatenate([images.train_labels, images.test_labels])
+    rows = np.random.default_rng(config.seed).permutation(len(x))[: config.num_samples]
+    x, labels = x[rows], labels[rows].astype(np.int64)
+    if not 1 <= config.num_components <= x.shape[1]:
+        raise InputError(f"config field num_components is {config.num_components}: give 1 to {x.shape[1]}")
+    x = x - x.mean(axis=0)
+    axes = np.linalg.eigh(x.T @ x)[1][:, : -config.num_components - 1 : -1]
+    return Task(x @ axes, labels, True, None)
+
+
+def load_samples(config: ConfigDict) -> Task:
+    """x and y of data.path: arrays of an .npz file, or columns of a .csv file by their names in its first line."""
+    path, settings = Path(config.data.path), config.data
+    if not path.is_file():
+        raise InputError(f"data file {path} does not exist: give --config.data.path an .npz or .csv file")
+    if path.suffix == ".npz":
+        x, y = _read_npz(path)
+    elif path.suffix == ".csv":
+        x, y = _read_csv(path, settings.x_columns, settings.y_columns)
+    else:
+        raise InputError(f"data file {path} is {path.suffix or 'without ending'}: give .npz or .csv")
+    labels = _are_labels(y, settings.labels)
+    if labels:
+        y = y.reshape(len(y)).astype(np.int64)
+        information.check(x)
+        if len(x) != len(y):
+            raise InputError(f"rows differ in number (x has {len(x)}, y has {len(y)}): give one y for each x")
+    else:
+        information.check_no_function(*information.check(x, y))
+    return Task(x, y, labels, None)
+
+
+def _read_npz(path):
+    try:
+        with np.load(path) as arrays:
+            missing = [name for name in ("x", "y") if name not in arrays]
+            if missing:
+                raise InputError(f"{path} has arrays {', '.join(arrays) or 'none'}, but no {missing[0]}: save x and y")
+            return arrays["x"], arrays["y"]
+    except (ValueError, OSError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} cannot be read ({' '.join(str(error).split())}): save it with numpy.savez") from error
+
+
+def _read_csv(path, x_names, y_names):
+    with path.open(newline="") as file:
+        header, *rows = [row for row in csv.reader(file) if row]
+    header = [name.strip() for name in header]
+    for field, names in (("x_columns", x_names), ("y_columns", y_names)):
+        if not names:
+            raise InputError(f"config field data.{field} is empty: give names of columns, of {', '.join(header)}")
+        for name in names:
+            if name not in header:
+                near = difflib.get_close_matches(name, header, n=1) or [", ".join(header)]
+                raise InputError(f"{path} has no column {name!r} (nearest: {near[0]}): correct data.{field}")
+
+    def column(name):
+        index, values = header.index(name), np.empty(len(rows))
+        for row, cells in enumerate(rows):
+            try:
+                values[row] = float(cells[index])
+            except (ValueError, IndexError) as error:
+                cell = cells[index] if index < len(cells) else ""
+                raise InputError(f"{path} column {name!r}, row {row + 2} holds {cell!r}: give a number") from error
+        return values
+
+    return tuple(np.stack([column(name) for name in names], axis=1) for names in (x_names, y_names))
+
+
+def _are_labels(y, choice) -> bool:
+    """Whether y is one column of labels; whole numbers given as floats are refused unless data.labels says what they
+    are."""
+    one = np.asarray(y).size == len(y) and np.issubdtype(y.dtype, np.number) and np.isfinite(y).all()
+    whole = bool(one and np.all(y == np.round(y)))
+    if choice != "auto":
+        if choice == "yes" and not whole:
+            raise InputError("y is not one column of whole numbers: give labels, or --config.data.labels=no")
+        return choice == "yes"
+    few = whole and len(np.unique(y)) <= max(2, min(50, len(y) // 10))
+    if few and not np.issubdtype(y.dtype, np.integer):
+        count = len(np.unique(y))
+        raise InputError(
+            f"y holds {count} whole numbers as floats: say --config.data.labels=yes (labels) or no (amounts)"
+        )
+    return few
+
+
+# ---------------------------------------------------------------------------------------------------- measurements
+
+
+def measure(config: ConfigDict, name: str, task: Task, tell) -> dict[str, float]:
+    """Every number of a task under `<task>.<estimator>`, its error under `....stderr`, and the density over lambda."""
+    key = jax.random.fold_in(jax.random.key(config.seed + 1), sum(name.encode()))
+    began = time.perf_counter()
+    estimate = information.label_information if task.labels else information.mutual_information
+    result = estimate(key, task.x, task.y, estimator_settings(config), tell)
+    seconds = time.perf_counter() - began
+    numbers = {}
+    values = (result.estimate, result.entropy_difference, result.growth_difference, result.gaussian)
+    if task.labels:
+        share = np.unique(task.y, return_counts=True)[1] / len(task.y)
+        numbers = {f"{name}.label_entropy": -np.sum(share * np.log(share))}
+    numbers |= {f"{name}.truth": task.truth, f"{name}.seconds": seconds, f"{name}.unbounded": float(result.unbounded)}
+    for form, value in zip(FORMS, values, strict=True):
+        numbers |= {f"{name}.{form}": value.mean, f"{name}.{form}.stderr": value.stderr}
+    for part in ("conditional", "marginal"):
+        divergence = getattr(result, part)
+        if divergence is not None:
+            numbers |= {f"{name}.{part}.{field}": getattr(divergence, field) for field in ("mean", "value", "earlier")}
+            numbers |= {
+                f"{name}.{part}.systematic": divergence.systematic,
+                f"{name}.{part}.updates": divergence.updates,
+            }
+            numbers |= {f"{name}.{part}.density.{k}": value for k, value in enumerate(divergence.density)}
+    numbers |= {f"{name}.gaussian.density.{k}": value for k, value in enumerate(result.gaussian_density)}
+    for rival in config.rivals if not task.labels else ():
+        y = task.y.astype(float).reshape(len(task.y), -1)
+        began = time.perf_counter()
+        value = RIVALS[rival](key, task.x.reshape(len(task.x), -1), y)
+        numbers |= {f"{name}.{rival}": value.mean, f"{name}.{rival}.stderr": value.stderr}
+        numbers |= {f"{name}.{rival}.seconds": time.perf_counter() - began}
+    return numbers
+
+
+def summarize(config: ConfigDict, names, lines) -> list[Result]:
+    """Results of all tasks, and over those whose truth is known the errors of every estimator."""
+    results, estimators = [], (*FORMS, *config.rivals)
+    for name, line in zip(names, lines, strict=True):
+        for estimator in (estimator for estimator in estimators if f"{name}.{estimator}" in line):
+            shown = "mutual_information" if (name, estimator) == ("data", "diffusion") else estimator
+            value, stderr = (line[f"{name}.{estimator}{end}"] for end in ("", ".stderr"))
+            if line[f"{name}.unbounded"] and estimator in FORMS[:3]:
+                value = stderr = None
+            results.append(Result(f"{name}.{shown}", value, stderr, truth=line[f"{name}.truth"]))
+        if f"{name}.label_entropy" in line:
+            results.append(Result(f"{name}.label_entropy", line[f"{name}.label_entropy"], None))
+        results.append(Result(f"{name}.seconds", line[f"{name}.seconds"], None, "s"))
+    known = [(name, line) for name, line in zip(names, lines, strict=True) if line[f"{name}.truth"] is not None]
+    if len(known) >= 2:
+        for estimator in estimators:
+            prefix = "benchmark" if estimator == "diffusion" else f"benchmark.{estimator}"
+            results += scores(prefix, estimator, known)
+        seconds = np.array([line[f"{name}.seconds"] for name, line in known])
+        results.append(
+            Result("benchmark.seconds", seconds.mean(), seconds.std(ddof=1) / len(seconds) ** 0.5, "s a task")
+        )
+    return results
+
+
+def scores(prefix: str, estimator: str, known) -> list[Result]:
+    """Mean absolute error, share of tasks within 0.1 nats, and share of truths within two standard errors."""
+    error = np.array([line[f"{name}.{estimator}"] - line[f"{name}.truth"] for name, line in known])
+    stderr = np.array([line[f"{name}.{estimator}.stderr"] for name, line in known])
+
+    def result(name, values, unit):
+        return Result(f"{prefix}.{name}", *Estimate.of(values), unit)
+
+    return [
+        result("mean_absolute_error", np.abs(error), "nats"),
+        result("within_0.1", np.abs(error) <= 0.1, "of tasks"),
+        result("coverage_2se", np.abs(error) <= 2 * stderr, "of tasks"),
+    ]
+
+
+if __name__ == "__main__":
+    command_line.main(run)

@@ -1,0 +1,149 @@
+"""Growth on unseen data: products whose expectation is known, nothing found in Gaussians, and what stops a training."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from checks import NUM_SIGMAS, assert_mean
+from scipy.special import expit
+
+from diffenc.estimators import growth
+from diffenc.estimators.divergence import divergence, fit, make_halves, rescaled, split
+
+TINY = growth.Settings(
+    width=16,
+    batch_size=32,
+    draws=4,
+    updates=20,
+    start_updates=20,
+    max_rounds=6,
+    judge_draws=6,
+    rows=100,
+    least_gain=np.inf,
+)
+
+N = 1500  # one size for all, so that each program is compiled once
+
+
+def halves_of(r, dim_y=2):
+    """r [2, n, dim] with a condition that says nothing."""
+    _, n, dim = r.shape
+    y = jax.random.normal(jax.random.key(9), (2, n, dim_y))
+    return growth.Halves(
+        jnp.asarray(r, jnp.float32), y, jnp.zeros_like(y, shape=r.shape), jnp.stack([jnp.eye(dim)] * 2)
+    )
+
+
+def state_with(mean, log_std, dim):
+    """Two networks that predict N(mean, exp(log_std)^2) for every condition, through the biases of their heads."""
+    state = growth.initialize(jax.random.key(0), TINY, dim, 2)
+    inner = jax.tree.map(jnp.copy, state.averages)
+    inner["params"]["mean_head"]["bias"] += mean
+    inner["params"]["std_head"]["bias"] += log_std
+    return inner
+
+
+def test_draws_of_lambda_carry_their_weight():
+    log_snr, weight = growth.log_snr_draws(jax.random.key(1), 4000, 8)
+    edges = growth.edges(8)
+    assert edges[[0, -1]] == pytest.approx(growth.LOG_SNR)
+    inside = (log_snr >= edges[None, :-1] - 1e-4) & (log_snr <= edges[None, 1:] + 1e-4)
+    assert bool(inside.all())
+    # int alpha^2 sigma^2 d(lambda) over the range, the growth of a shift
+    values = np.asarray(weight * jax.nn.sigmoid(-log_snr)).mean(axis=1)
+    assert_mean(values, expit(growth.LOG_SNR[1]) - expit(growth.LOG_SNR[0]))
+
+
+def test_the_untrained_network_is_exactly_zero():
+    state = growth.initialize(jax.random.key(0), TINY, 2, 2)
+    halves = halves_of(np.random.default_rng(0).normal(size=(2, N, 2)))
+    for product in growth.judge(state.averages, jax.random.key(1), halves, TINY, 6):
+        assert product.shape == (2, N, 6) and not np.asarray(product).any()
+
+
+@pytest.mark.parametrize("mean, std", [(0.7, 1.0), (0.0, 0.5), (0.4, 1.6), (-0.3, 0.1)])
+def test_the_right_gaussian_grows_by_its_divergence(mean, std):
+    dim = 2
+    r = mean + std * np.random.default_rng(1).normal(size=(2, N, dim))
+    exponent = np.log(std)
+    bias = exponent / np.sqrt(1 - (exponent / 4) ** 2)  # undoes the bound on the head
+    params = state_with(mean, bias, dim)
+    products = growth.judge(params, jax.random.key(2), halves_of(r), TINY, 6)
+    truth = dim * 0.5 * (mean**2 + std**2 - 1 - 2 * np.log(std))
+    for product in products:  # the range of lambda leaves out less than 0.1%
+        values = np.asarray(product, np.float64).sum(axis=-1).ravel()
+        tolerance = NUM_SIGMAS * values.std() / values.size**0.5
+        assert abs(values.mean() - truth) < tolerance + 1e-3 * truth
+        assert tolerance < 0.2 * truth
+
+
+def test_the_start_finds_a_gaussian_that_depends_on_y():
+    rng = np.random.default_rng(3)
+    halves = halves_of(np.zeros((2, N, 2)))
+    r = np.square(halves.y) - 1 + 0.3 * rng.normal(size=(2, N, 2))
+    halves = halves._replace(r=jnp.asarray(r / r.std(), jnp.float32))
+    state = growth.initialize(jax.random.key(4), TINY, 2, 2)
+    for round_index in range(60):
+        key = jax.random.key(100 + round_index)
+        state = growth.start(state, key, halves, N, TINY)
+        state = state._replace(params=jax.tree.map(jnp.copy, state.averages))
+    held = np.asarray(growth.judge(state.averages, jax.random.key(6), halves, TINY, 6).held).sum(axis=-1)
+    truth = np.log(1 + 2 / 0.09)  # two coordinates, each -1/2 log of its variance given y
+    assert 0.5 * truth < held.mean() < truth  # most of it, by a small network in 1,200 updates
+
+
+def test_rescaling_takes_the_best_stake():
+    rng = np.random.default_rng(5)
+    held, cross = 0.4 + rng.normal(size=(2, 10_000)), np.full((2, 10_000), 0.5)
+    value, stake = rescaled(held, cross)
+    p = held.mean()
+    assert stake == pytest.approx(p / 0.5)
+    assert value == pytest.approx(p**2 / 0.5 - held.var(ddof=1) / held.size / 0.5)
+    assert rescaled(-held, cross) == (0.0, 0.0) and rescaled(held, -cross) == (0.0, 0.0)
+
+
+def test_halves_are_disjoint_and_white_each_by_itself():
+    rows = split(jax.random.key(7), 201)
+    assert rows.shape == (2, 100) and len(np.unique(rows)) == 200
+    rng = np.random.default_rng(6)
+    x, y = rng.normal(size=(201, 2)), rng.normal(size=(201, 3))
+    halves = make_halves(x, y, rows)
+    for half in range(2):
+        joint = np.concatenate([halves.r[half], halves.y[half]], axis=1).astype(np.float64)
+        np.testing.assert_allclose(joint.T @ joint / 100, np.eye(5), atol=1e-5)
+
+
+def test_nothing_is_found_in_a_gaussian():
+    rng = np.random.default_rng(8)
+    x, y = rng.normal(size=(2 * N, 2)), rng.normal(size=(2 * N, 2))
+    halves = make_halves(x, y, split(jax.random.key(8), 2 * N))
+    result = divergence(jax.random.key(9), halves, TINY)
+    assert result.mean == 0 and result.updates == 0 and not result.pointwise.any()
+
+
+def test_a_training_stops_where_it_gains_nothing():
+    rng = np.random.default_rng(10)
+    y = rng.normal(size=(2 * N, 2))
+    halves = make_halves(y**2 + rng.normal(size=(2 * N, 2)), y, split(jax.random.key(11), 2 * N))
+    told = []
+    fitted = fit(jax.random.key(12), halves, N, TINY, lambda updates, value: told.append(updates))
+    assert told == [20, 40, 60] and fitted.found and set(fitted.snapshots) == set(fitted.chosen)
+
+
+@pytest.mark.slow
+def test_a_mixture_is_found_with_its_error():
+    """0.5 N(-a, s^2) + 0.5 N(a, s^2), white: D by quadrature."""
+    from scipy.integrate import quad
+    from scipy.stats import norm
+
+    a, s = 0.9, (1 - 0.81) ** 0.5
+    density = lambda r: 0.5 * (norm.pdf(r, a, s) + norm.pdf(r, -a, s))  # noqa: E731
+    truth = quad(lambda r: density(r) * np.log(density(r) / norm.pdf(r)), -4, 4)[0]
+    rng = np.random.default_rng(11)
+    r = rng.choice([-a, a], size=(8000, 1)) + s * rng.normal(size=(8000, 1))
+    halves = make_halves(r, None, split(jax.random.key(13), 8000))
+    result = divergence(jax.random.key(14), halves, growth.Settings())
+    stderr = np.hypot(result.pointwise.std() / 8000**0.5, result.systematic)
+    assert abs(result.mean - truth) < NUM_SIGMAS * stderr and stderr < 0.05 * truth
+    widths = np.diff(result.edges)
+    assert np.sum(result.density * widths) == pytest.approx(result.value, rel=0.02)

@@ -1,0 +1,138 @@
+"""Information of samples: closed forms in, closed forms out; symmetric, invariant, additive; bad samples refused."""
+
+import jax
+import numpy as np
+import pytest
+from checks import NUM_SIGMAS
+
+from diffenc import information_tasks as tasks
+from diffenc.errors import InputError
+from diffenc.estimators import growth, information, samples
+
+TINY = growth.Settings(width=16, batch_size=32, draws=4, updates=20, start_updates=20, max_rounds=2, judge_draws=6)
+N = 1000  # one size for all, so that programs are shared
+
+
+def assert_estimate(estimate, truth):
+    assert abs(estimate.mean - truth) < NUM_SIGMAS * estimate.stderr and estimate.stderr > 0
+
+
+def test_gaussian_data_need_no_network():
+    task = tasks.dense(1, 2, 0.5)
+    x, y = task.sample(jax.random.key(0), N)
+    result = information.mutual_information(jax.random.key(1), x, y, TINY)
+    assert_estimate(result.estimate, task.information)
+    assert result.conditional.updates == 0 and result.estimate.mean == result.gaussian.mean
+    assert result.pointwise.shape == result.rows.shape == (N,)
+    assert result.pointwise.mean() == pytest.approx(result.gaussian.mean)
+    exact = np.linalg.inv(task.cov)
+    exact[:1, :1] -= np.linalg.inv(task.cov_x)
+    exact[1:, 1:] -= np.linalg.inv(task.cov_y)
+    z = np.concatenate([x, y], axis=1)[result.rows]
+    ratio = task.information - 0.5 * np.einsum("ni,ij,nj->n", z, exact, z)
+    assert np.corrcoef(result.pointwise, ratio)[0, 1] > 0.99 and not result.unbounded
+
+
+def test_order_and_increasing_maps_of_coordinates_do_not_matter():
+    x, y = tasks.StudentPair(1, 2, 2).sample(jax.random.key(2), N)
+    first = information.mutual_information(jax.random.key(3), x, y, TINY)
+    second = information.mutual_information(jax.random.key(3), np.arctan(y), x**3, TINY)
+    assert first.estimate == second.estimate
+
+
+def test_conditional_information_of_gaussians():
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(N, 1))
+    x, y = z + rng.normal(size=(N, 1)), z + rng.normal(size=(N, 1))
+    result = information.conditional_information(jax.random.key(4), x, y, z, TINY)
+    assert_estimate(result.estimate, 0.0)
+    result = information.conditional_information(jax.random.key(4), x, y, x + y + z, TINY)
+    cov = np.array([[2.0, 1, 4], [1, 2, 4], [4, 4, 11]])  # of x, y and their sum with z
+    given = cov[:2, :2] - np.outer(cov[:2, 2], cov[:2, 2]) / cov[2, 2]
+    assert_estimate(result.estimate, -0.5 * np.log(1 - given[0, 1] ** 2 / given[0, 0] / given[1, 1]))
+
+
+def test_total_correlation_of_gaussians():
+    cov = tasks.bivariate(0.7).cov
+    x = np.random.default_rng(1).multivariate_normal(np.zeros(2), cov, size=N)
+    result = information.total_correlation(jax.random.key(5), x, TINY)
+    assert_estimate(result.estimate, -0.5 * np.linalg.slogdet(cov)[1])
+
+
+def test_entropy_of_gaussians():
+    cov = np.array([[4.0, 1.0], [1.0, 2.0]])
+    x = np.random.default_rng(6).multivariate_normal([1.0, -1.0], cov, size=N)
+    estimate = information.entropy(jax.random.key(5), x, TINY)
+    assert_estimate(estimate, 0.5 * np.linalg.slogdet(2 * np.pi * np.e * cov)[1])
+
+
+@pytest.mark.slow
+def test_labels_of_a_mixture():
+    """Two Gaussians two standard deviations apart, and their label: I by quadrature, symmetric forms agree."""
+    from scipy.integrate import quad
+    from scipy.stats import norm
+
+    p = lambda x: 0.5 * norm.pdf(x, 1) + 0.5 * norm.pdf(x, -1)  # noqa: E731
+    truth = quad(lambda x: -p(x) * np.log(p(x)), -9, 9)[0] - 0.5 * np.log(2 * np.pi * np.e)
+    rng = np.random.default_rng(2)
+    labels = rng.integers(0, 2, size=6000)
+    x = 2.0 * labels[:, None] + rng.normal(size=(6000, 1))
+    assert_estimate(information.label_information(jax.random.key(6), x, labels).estimate, truth)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", [tasks.StudentPair(2, 2, 1.5), tasks.UniformNoise(0.4)], ids=["student", "uniform"])
+def test_what_correlations_do_not_see(task):
+    x, y = task.sample(jax.random.key(7), 6000)
+    result = information.mutual_information(jax.random.key(8), x, y)
+    assert_estimate(result.estimate, task.information)
+    assert result.estimate.stderr < 0.05 and abs(result.gaussian.mean - task.information) > 0.05
+    for form in (result.entropy_difference, result.growth_difference):
+        assert abs(form.mean - task.information) < 0.15
+
+
+X = np.random.default_rng(3).normal(size=(200, 2))
+
+
+def changed(row, column, value):
+    x = X.copy()
+    x[row, column] = value
+    return x
+
+
+@pytest.mark.parametrize(
+    "x, y, words",
+    [
+        (X, X[:150, 0] + 1, "rows differ in number .x has 200, y has 150."),
+        (X[:99], X[:99, 0], "99 rows are too few"),
+        (changed(7, 1, np.nan), X[:, 0], "x column 1 is not finite in row 7"),
+        (X, changed(3, 0, np.inf), "y column 0 is not finite in row 3"),
+        (X, np.ones(200), "y column 0 is constant"),
+        (np.stack([X[:, 0], X[:, 0]], axis=1), X[:, 1], "x column 1 repeats x column 0"),
+        (np.stack([X[:, 0], np.exp(X[:, 0])], axis=1), X[:, 1], "x column 1 repeats x column 0"),
+        (np.stack([*X.T, X.sum(axis=1)], axis=1), X[::-1, 0], "x column 2 repeats the columns before it"),
+        (X, X[:, 1] ** 3, "y column 0 is a function of x column 1: their information is infinite"),
+        (X, X.sum(axis=1), "y column 0 is a function of the columns before it: their information is infinite"),
+        (X, np.array(["a"] * 200), "give numbers"),
+    ],
+)
+def test_bad_samples_are_named(x, y, words):
+    with pytest.raises(InputError, match=words):
+        samples.check(x, y)
+
+
+def test_functions_are_told_from_noise():
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=(2000, 1))
+    two = rng.normal(size=(2000, 2))
+    for a, b in ((x, np.cos(2 * x)), (np.cos(2 * x), x), (two, two[:, :1] * two[:, 1:])):
+        with pytest.raises(InputError, match="information is infinite"):
+            samples.check_no_function(a, b)
+    for a, b in ((x, np.cos(2 * x) + 0.03 * rng.normal(size=x.shape)), (two, rng.normal(size=(2000, 1)))):
+        samples.check_no_function(a, b)
+
+
+def test_labels_are_asked_to_be_labels():
+    for labels, words in ((X[:, 0], "one integer for each row"), (np.r_[[1] * 195, [0] * 5], "ten examples or more")):
+        with pytest.raises(InputError, match=words):
+            information.label_information(jax.random.key(9), X, labels, TINY)

@@ -1,0 +1,68 @@
+"""experiments.kelly: wealth grows by the information, the tower by its rates; the promised names; bad input."""
+
+import json
+
+import numpy as np
+import pytest
+from checks import NUM_SIGMAS
+
+from diffenc.errors import InputError
+from experiments import command_line, kelly
+
+
+def make_config(name, **changes):
+    config = command_line._load(f"configs/kelly/{name}.py")
+    config.update(changes)
+    return config
+
+
+def values_of(workdir):
+    return {row["name"]: row for row in json.loads((workdir / "results.json").read_text())}
+
+
+def test_wealth_grows_faster_by_the_information(tmp_path, capsys):
+    config = make_config("race", num_races=5000, num_past_races=200_000)
+    kelly.run(config, tmp_path)
+    rows = values_of(tmp_path)
+    assert {row.split(".")[0] for row in rows} == {"horses", "channel"}
+    for row in rows.values():
+        assert abs(row["value"] - row["truth"]) < NUM_SIGMAS * row["stderr"]
+        assert row["stderr"] < 0.06 * max(row["truth"], 0.3)
+    assert rows["channel.growth_difference"]["truth"] == pytest.approx(0.5 * np.log(1 + 0.3 / 0.25))
+    assert (tmp_path / "figures" / "wealth.png").exists()
+    capsys.readouterr()
+    kelly.run(config, tmp_path)
+    assert "is complete" in capsys.readouterr().out
+
+
+def test_bets_learned_from_few_races_grow_less():
+    growth = [
+        np.mean(kelly.horses(np.random.default_rng(0), make_config("race", num_past_races=past))[0][1])
+        for past in (30, 100_000)
+    ]
+    assert growth[0] < growth[1] - 0.05
+
+
+def test_the_tower_converges_like_one_over_n(tmp_path):
+    kelly.run(make_config("tower"), tmp_path)
+    rows = values_of(tmp_path)
+    assert rows["tower.limit"]["value"] == pytest.approx(rows["tower.limit"]["truth"], rel=1e-6)
+    sums = [rows[f"tower.{count}.sum"]["value"] for count in (4, 8, 16, 32, 64, 128, 256, 512, 1024)]
+    assert np.all(np.diff(sums) < 0) and sums[-1] > rows["tower.limit"]["value"]  # every tower is a bound
+    assert abs(rows["tower.order"]["value"] - 1) < 0.02
+
+
+@pytest.mark.parametrize(
+    "name, changes, words",
+    [
+        ("race", dict(case="rade"), "case is 'rade'"),
+        ("race", dict(error=0.9), "right more often than chance"),
+        ("race", dict(num_races=1), "num_races is 1"),
+        ("tower", dict(levels=(4,)), "two numbers of levels"),
+        ("tower", dict(variances=(0.0, 1.0)), "variances above 0"),
+    ],
+)
+def test_bad_settings_are_named(tmp_path, name, changes, words):
+    with pytest.raises(InputError, match=words):
+        kelly.run(make_config(name, **changes), tmp_path)
+    assert not (tmp_path / "results.json").exists()

@@ -1,0 +1,165 @@
+"""experiments.mutual_information: a user's files, tasks with truth, resumption, the promised names, and bad input."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from checks import NUM_SIGMAS
+
+from diffenc import information_tasks, reporting
+from diffenc.errors import InputError
+from experiments import command_line, information_rivals, mutual_information
+
+CONFIGS = "configs/mutual_information"
+TINY = {
+    "estimator.width": 16,
+    "estimator.batch_size": 32,
+    "estimator.updates": 20,
+    "estimator.max_rounds": 2,
+    "estimator.judge_draws": 6,
+    "num_samples": 1000,
+}
+TASK = information_tasks.dense(2, 1, 0.6)
+
+
+def make_config(name, **changes):
+    config = command_line._load(f"{CONFIGS}/{name}.py")
+    config.update_from_flattened_dict(TINY | {key.replace("__", "."): value for key, value in changes.items()})
+    return config
+
+
+def save(path, **arrays):
+    np.savez(path, **arrays)
+    return str(path)
+
+
+def values_of(workdir):
+    rows = json.loads((workdir / "results.json").read_text())
+    assert all(set(row) == {"name", "value", "stderr", "unit", "truth"} for row in rows)
+    assert len({row["name"] for row in rows}) == len(rows)
+    return {row["name"]: row for row in rows}
+
+
+def test_samples_of_ones_own(tmp_path, capsys):
+    x, y = TASK.sample(jax.random.key(0), 1000)
+    workdir = tmp_path / "run"
+    workdir.mkdir()
+    config = make_config("data", data__path=save(tmp_path / "xy.npz", x=x, y=y))
+    mutual_information.run(config, workdir)
+    row = values_of(workdir)["data.mutual_information"]
+    assert abs(row["value"] - TASK.information) < NUM_SIGMAS * row["stderr"] and row["truth"] is None
+    assert {path.name for path in workdir.iterdir()} <= {"config.json", "metrics.jsonl", "results.json", "figures"}
+    names = {"gaussian", "entropy_difference", "growth_difference", "ksg", "seconds"}
+    assert {f"data.{name}" for name in names} < set(values_of(workdir))
+    mutual_information.run(config, workdir)
+    assert "is complete" in capsys.readouterr().out
+
+    table = np.concatenate([x, y], axis=1)
+    csv = tmp_path / "table.csv"
+    csv.write_text("a, b,c\n" + "\n".join(",".join(map(repr, map(float, row))) for row in table) + "\n")
+    columns = dict(data__path=str(csv), data__x_columns=("a", "b"), data__y_columns=("c",))
+    mutual_information.run(make_config("data", **columns), tmp_path / "csv")
+    assert values_of(tmp_path / "csv")["data.mutual_information"]["value"] == pytest.approx(row["value"], abs=1e-6)
+
+
+def test_tasks_with_truth_are_resumed_one_by_one(tmp_path, monkeypatch):
+    config = make_config("benchmark", tasks=("normal_1x1", "sparse_2x2"), rivals=("cca", "ksg"))
+    measured, measure = [], mutual_information.measure
+
+    def stopped_at_the_second(config, name, task, tell):
+        measured.append(name)
+        if measured == ["normal_1x1", "sparse_2x2"]:
+            raise KeyboardInterrupt
+        return measure(config, name, task, tell)
+
+    monkeypatch.setattr(mutual_information, "measure", stopped_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        mutual_information.run(config, tmp_path)
+    assert len(reporting.read_metrics(tmp_path)) == 1
+    mutual_information.run(config, tmp_path)
+    assert measured == ["normal_1x1", "sparse_2x2", "sparse_2x2"]
+    rows = values_of(tmp_path)
+    for name, task in information_tasks.benchmark().items():
+        if name in config.tasks:
+            for estimator in (*mutual_information.FORMS, "cca", "ksg"):
+                row = rows[f"{name}.{estimator}"]
+                assert row["truth"] == pytest.approx(task.information) and row["stderr"] > 0
+            assert abs(rows[f"{name}.diffusion"]["value"] - task.information) < 0.2
+    errors = [abs(rows[f"{name}.ksg"]["value"] - rows[f"{name}.ksg"]["truth"]) for name in config.tasks]
+    assert rows["benchmark.ksg.mean_absolute_error"]["value"] == pytest.approx(np.mean(errors))
+    assert {"benchmark.mean_absolute_error", "benchmark.within_0.1", "benchmark.coverage_2se"} < set(rows)
+    assert (tmp_path / "figures" / "truth_against_estimate.png").exists()
+
+
+def test_the_configs_name_tasks_that_exist():
+    assert set(make_config("benchmark").tasks) == set(information_tasks.benchmark())
+    for name in ("benchmark", "joint_gaussian"):
+        mutual_information.check(make_config(name))
+        assert set(make_config(name).tasks) <= set(mutual_information.TASKS)
+    defaults = {**command_line._load(f"{CONFIGS}/data.py").estimator}
+    assert mutual_information.growth.Settings(**defaults) == mutual_information.growth.Settings()
+
+
+@pytest.mark.parametrize("name", ["cca", "ksg"])
+def test_rivals_know_a_bivariate_normal(name):
+    task = information_tasks.bivariate(0.75)
+    x, y = task.sample(jax.random.key(1), 4000)
+    estimate = information_rivals.RIVALS[name](jax.random.key(2), x, y)
+    assert abs(estimate.mean - task.information) < NUM_SIGMAS * estimate.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["infonce", "mine"])
+def test_critics_know_a_bivariate_normal(name):
+    task = information_tasks.bivariate(0.75)
+    x, y = task.sample(jax.random.key(1), 10_000)
+    estimate = information_rivals.RIVALS[name](jax.random.key(2), x, y)
+    assert abs(estimate.mean - task.information) < NUM_SIGMAS * estimate.stderr + 0.02  # bounds from below
+
+
+X = np.random.default_rng(0).normal(size=(300, 2))
+
+
+@pytest.mark.parametrize(
+    "arrays, changes, words",
+    [
+        (dict(x=X), {}, "no y: save x and y"),
+        (dict(x=X, y=X[:200, 0]), {}, "rows differ in number"),
+        (dict(x=X, y=np.ones(300)), {"data__labels": "no"}, "y column 0 is constant"),
+        (dict(x=X, y=np.where(np.arange(300) == 5, np.nan, X[:, 1])), {}, "y column 0 is not finite in row 5"),
+        (dict(x=X[:50], y=X[:50, 0] ** 2), {}, "50 rows are too few"),
+        (dict(x=X[:, 0], y=np.cos(3 * X[:, 0])), {}, "y column 0 is a function of x"),
+        (dict(x=X, y=np.arange(300) % 3 * 1.0), {}, "3 whole numbers as floats"),
+        (dict(x=X, y=X[:, 0] + 1), {"data__labels": "yes"}, "not one column of whole numbers"),
+        (dict(x=X, y=X[::-1]), {"rivals": ("ksgg",)}, "rivals is 'ksgg'"),
+        (dict(x=X, y=X[::-1]), {"estimator__draws": 0}, "estimator.draws is 0"),
+        (dict(x=X, y=X[::-1]), {"data__labels": "maybe"}, "data.labels is 'maybe'"),
+    ],
+)
+def test_bad_samples_leave_one_line_and_no_results(tmp_path, arrays, changes, words):
+    config = make_config("data", data__path=save(tmp_path / "xy.npz", **arrays), **changes)
+    with pytest.raises(InputError, match=words):
+        mutual_information.run(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_bad_files_are_named(tmp_path):
+    csv = tmp_path / "t.csv"
+    csv.write_text("height,weight\n1,2\n3,x\n")
+    text = tmp_path / "t.txt"
+    text.write_text("1 2")
+    broken = tmp_path / "t.npz"
+    broken.write_text("no zip")
+    for changes, words in (
+        (dict(data__path=str(tmp_path / "none.npz")), "does not exist"),
+        (dict(data__path=str(text)), "is .txt"),
+        (dict(data__path=str(broken)), "cannot be read"),
+        (dict(data__path=str(csv)), "x_columns is empty"),
+        (dict(data__path=str(csv), data__x_columns=("hight",), data__y_columns=("weight",)), "nearest: height"),
+        (dict(data__path=str(csv), data__x_columns=("height",), data__y_columns=("weight",)), "row 3 holds 'x'"),
+        (dict(), "data.path is empty"),
+        (dict(tasks=("normal_1x2",)), "nearest: normal_1x1"),
+    ):
+        with pytest.raises(InputError, match=words):
+            mutual_information.run(make_config("data", **changes), tmp_path / "run")

@@ -1,0 +1,100 @@
+"""The Gaussian part of an information: scores, whitening, the closed form without its bias."""
+
+import jax
+import numpy as np
+import pytest
+from checks import NUM_SIGMAS, assert_mean
+
+from diffenc import information_tasks as tasks
+from diffenc.estimators import reference
+
+
+def test_scores_do_not_depend_on_increasing_maps():
+    x = np.random.default_rng(0).standard_t(2, size=(2000, 2))
+    np.testing.assert_array_equal(reference.normal_scores(x), reference.normal_scores(np.arctan(x) ** 3))
+
+
+def test_normal_coordinates_are_only_standardized():
+    rng = np.random.default_rng(1)
+    x = np.stack([3 + 2 * rng.normal(size=1000), rng.uniform(size=1000)], axis=1)
+    z = reference.normal_scores(x)
+    np.testing.assert_allclose(z[:, 0], (x[:, 0] - x[:, 0].mean()) / x[:, 0].std())
+    np.testing.assert_array_equal(z[:, 1], reference.by_rank(x)[:, 1])
+    assert np.corrcoef(z[:, 1], x[:, 1])[0, 1] < 0.99
+
+
+@pytest.mark.parametrize("dof", [1.0, 2.0])
+def test_elliptical_blocks_are_made_normal_in_any_coordinates(dof):
+    rng = np.random.default_rng(7)
+    x = rng.normal(size=(4000, 3)) / np.sqrt(rng.chisquare(dof, size=(4000, 1)) / dof)
+    x = np.arcsinh(x @ np.array([[1.0, 0.5, 0.0], [0.0, 1.0, 0.3], [0.0, 0.0, 1.0]]))
+    marginal, block = reference._misfit(reference.normal_scores(x)), reference._misfit(reference.block_scores(x))
+    assert marginal > 2.0 and block < 0.8
+    np.testing.assert_array_equal(reference.block_scores(x), reference.block_scores(np.sinh(x) ** 3))
+
+
+def test_a_gaussian_copula_keeps_its_normal_scores():
+    x = np.random.default_rng(8).multivariate_normal(np.zeros(3), np.full((3, 3), 0.5) + 0.5 * np.eye(3), size=3000)
+    for block in (x, np.exp(x), x[:, :1]):
+        np.testing.assert_array_equal(reference.block_scores(block), reference.normal_scores(block))
+
+
+def test_radial_scores_keep_directions_and_have_the_right_lengths():
+    x = np.random.default_rng(9).standard_t(3, size=(2001, 2))
+    z = reference.radial_scores(x)
+    order = np.argsort(np.linalg.norm(z, axis=1))
+    middle = np.linalg.norm(z[order[1000]])
+    assert middle == pytest.approx(np.sqrt(2 * np.log(2)), rel=1e-6)  # the median length in the plane
+    white = reference.whiten(z)
+    assert np.abs(white - z).max() < 0.5 and np.abs(white - z).mean() < 0.05
+
+
+def test_anderson_darling_agrees_with_scipy():
+    from scipy import stats
+
+    x = np.random.default_rng(2).normal(size=(300, 3)) ** np.array([1, 3, 1])
+    z = (x - x.mean(axis=0)) / x.std(axis=0, ddof=1)
+    expected = [
+        stats.goodness_of_fit(
+            stats.norm, column, statistic="ad", known_params=dict(loc=0, scale=1), n_mc_samples=1
+        ).statistic
+        for column in z.T
+    ]
+    np.testing.assert_allclose(reference.anderson_darling(z), expected, rtol=1e-6)
+
+
+def test_residual_is_white_and_puts_x_together():
+    rng = np.random.default_rng(3)
+    y = reference.whiten(rng.normal(size=(500, 3)))
+    x = reference.whiten(y[:, :2] ** 3 + 0.5 * rng.normal(size=(500, 2)))
+    r, linear, factor = reference.residual(x, y)
+    np.testing.assert_allclose(linear + r @ factor.T, x, atol=1e-12)
+    np.testing.assert_allclose(np.cov(np.concatenate([r, y], axis=1).T, bias=True)[:2], np.eye(5)[:2], atol=1e-12)
+
+
+def test_gaussian_information_is_unbiased_where_samples_are_few():
+    task = tasks.dense(4, 3, 0.5)
+    values = [
+        reference.gaussian_information(*task.sample(key, 40)).mean for key in jax.random.split(jax.random.key(4), 600)
+    ]
+    assert_mean(values, task.information)
+    biased = np.array(values).mean() + 4 * 3 / (2 * 40)  # what the plug-in would say, to first order
+    assert abs(biased - task.information) > NUM_SIGMAS * np.std(values) / len(values) ** 0.5
+
+
+def test_the_pointwise_spread_is_that_of_the_estimate():
+    task = tasks.sparse(2, 2, 0.8)
+    values, errors = [], []
+    for key in jax.random.split(jax.random.key(5), 400):
+        result = reference.gaussian_information(*task.sample(key, 500))
+        values.append(result.mean)
+        errors.append(result.pointwise.std() / 500**0.5)
+        assert result.pointwise.mean() == pytest.approx(result.mean)
+    spread = np.std(values, ddof=1)
+    assert abs(np.mean(errors) / spread - 1) < NUM_SIGMAS / (2 * 400) ** 0.5
+
+
+def test_high_information_keeps_its_digits():
+    task = tasks.high_information(80, 80.0)
+    result = reference.gaussian_information(*task.sample(jax.random.key(6), 5000))
+    assert abs(result.mean - 80.0) < NUM_SIGMAS * result.pointwise.std() / 5000**0.5
