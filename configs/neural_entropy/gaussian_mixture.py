@@ -17,14 +17,15 @@ errors those of examples and seeds together:
                    6    583.4(1.6)    581.7       0.0614(4)     1.00003(24)        0.99989(1)
                    9    788.1(1.8)    787.6       0.1380(8)     0.99978(33)        0.99983(2)
 
-Published for kappa = 0.1 (arXiv 2409.03817, mixtures of the same kind): S_NN / S_tot = 0.97, 0.92, 0.85. S_NN counts the
-whole model, and most of the entropy of a narrow process is that of a Gaussian, which the reference knows: the gap is the
-number to compare, and it is the same for all three processes, as it must be, since what the network has to learn does
-not depend on kappa. The growth G itself (1.692(12), 3.095(17), 5.711(23) for vp) needs no exact score and has the noise
-of the examples; growth_shortfall is measured with the same denoising target, on the same draws as the exact score.
+Published for kappa = 0.1 (arXiv 2409.03817, mixtures of the same kind): S_NN / S_tot = 0.97, 0.92, 0.85. S_NN counts
+the whole model, and most of the entropy of a narrow process is that of a Gaussian, which the reference knows: the gap
+is the number to compare, and it is the same for all three processes, as it must be, since what the network has to
+learn does not depend on kappa. The growth G itself (1.692(12), 3.095(17), 5.711(23) for vp) needs no exact score and
+has the noise of the examples; growth_shortfall is measured with the same denoising target, on the same draws as the
+exact score.
 
-Coverage: of 180 estimates of S_tot (20 repetitions of each case, 1,000 samples each), 95.0 +- 1.6 % had the truth within
-two standard errors; 95.4 % is expected.
+Coverage: of 180 estimates of S_tot (20 repetitions of each case, 1,000 samples each), 95.0 +- 1.6 % had the truth
+within two standard errors; 95.4 % is expected.
 """
 
 from ml_collections import ConfigDict
