@@ -81,7 +81,7 @@ def check(config: ConfigDict) -> None:
     """Raises InputError for settings that no run could use."""
     command_line.check_not_negative(config, "seed")
     command_line.check_choice("data.labels", config.data.labels, LABELS)
-    positive = ("width", "batch_size", "draws", "updates", "max_rounds", "judge_draws", "learning_rate")
+    positive = ("width", "batch_size", "draws", "updates", "max_rounds", "judge_parts", "learning_rate")
     command_line.check_positive(config, *(f"estimator.{field}" for field in positive))
     for name in config.rivals:
         command_line.check_choice("rivals", name, RIVALS)

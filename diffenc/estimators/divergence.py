@@ -77,7 +77,7 @@ def divergence(
     mean = max(0.0, value + settings.extrapolation * step)
     folds = [rescaled(products.held[h].sum(axis=-1), products.cross[h].sum(axis=-1))[0] for h in (0, 1)]
     shares = 2 * stake * products.held - np.square(stake) * products.cross
-    pointwise, edges = shares.sum(axis=-1), growth.edges(settings.judge_draws)
+    pointwise, edges = shares.sum(axis=-1), growth.edges(shares.shape[-1])
     return Divergence(
         mean=mean,
         systematic=float(np.hypot(settings.step_error * step, (folds[0] - folds[1]) / 2)),
@@ -114,8 +114,8 @@ def fit(key: jax.Array, halves: Halves, count: int, settings: Settings, show, ro
     sums, snapshots, best = [], {}, 0
     for index in range(rounds or settings.max_rounds):
         state = growth.advance(state, jax.random.fold_in(key_train, index), halves, count, settings)
-        products = growth.judge(state.averages, jax.random.clone(key_monitor), halves, settings, settings.monitor_draws)
-        sums.append(jax.tree.map(lambda a: np.asarray(a).sum(axis=-1, dtype=np.float64), products))
+        products = growth.judge(state.averages, jax.random.clone(key_monitor), halves, settings)
+        sums.append(Products(*(array.sum(axis=-1, dtype=np.float64) for array in products)))
         snapshots[index] = jax.device_get(state.averages)
         values = [rescaled(s.held, s.cross)[0] for s in sums]
         show((index + 1) * settings.updates, values[-1])
@@ -134,12 +134,10 @@ def judge(key: jax.Array, fitted: Fit, halves: Halves, settings: Settings) -> tu
     n = halves.r.shape[1]
     parts, values, stakes = np.arange(n) % 2, [], []
     judged = {
-        index: jax.tree.map(
-            np.asarray, growth.judge(params, jax.random.clone(key), halves, settings, settings.judge_draws)
-        )
+        index: growth.judge(params, jax.random.clone(key), halves, settings, settings.judge_parts)
         for index, params in fitted.snapshots.items()
     }
-    products = Products(*(np.empty((2, n, settings.judge_draws)) for _ in Products._fields))
+    products = Products(*(np.empty((2, n, settings.strata * settings.judge_parts)) for _ in Products._fields))
     for part, index in enumerate(fitted.chosen):
         rows = parts == part
         for whole, piece in zip(products, judged[index], strict=True):
@@ -170,5 +168,5 @@ def _best(sums, rows):
 
 def _nothing(n, settings) -> Divergence:
     zeros = np.zeros(2 * n)
-    edges = growth.edges(settings.judge_draws)
-    return Divergence(0.0, 0.0, zeros, zeros, zeros, np.zeros(settings.judge_draws), edges, 0.0, 0.0, 0)
+    count = settings.strata * settings.judge_parts
+    return Divergence(0.0, 0.0, zeros, zeros, zeros, np.zeros(count), growth.edges(count), 0.0, 0.0, 0)
