@@ -62,14 +62,15 @@ def divergence(
     """D of data whose halves are given, by networks that saw one half and by networks that saw half of that.
 
     What a network of n examples misses of D falls about like 1/n, so the two make an extrapolation to n = infinity,
-    D_n + (D_n - D_(n/2)); a share of the step is its systematic error, beside what the halves disagree by. D is 0 where
-    the first networks find nothing: see `fit`. show(updates, D) is told of every round.
+    D_n + (D_n - D_(n/2)); a share of the step is its systematic error, beside what the halves disagree by. D is 0, give
+    or take the standard error of P, where the first networks find nothing: see `fit`. show(updates, D) is told of
+    every round.
     """
     n = halves.r.shape[1]
     key_all, key_part, key_judge = jax.random.split(key, 3)
     all_of_half = fit(key_all, halves, n, settings, show)
     if not all_of_half.found:
-        return _nothing(n, settings)
+        return _nothing(n, settings, all_of_half.doubt)
     products, value, stake = judge(key_judge, all_of_half, halves, settings)
     part_of_half = fit(key_part, halves, n // 2, settings, show, rounds=max(all_of_half.chosen) + 1)
     earlier = judge(key_judge, part_of_half, halves, settings)[1] if part_of_half.found else 0.0
@@ -93,11 +94,13 @@ def divergence(
 
 
 class Fit(NamedTuple):
-    """Networks as they were after some rounds of training, and which to judge either part of the examples by."""
+    """Networks as they were after some rounds of training, and which to judge either part of the examples by; whether
+    they found anything, and the standard error of P in which they did not."""
 
     snapshots: dict
     chosen: tuple[int, int]
     found: bool
+    doubt: float
 
 
 def fit(key: jax.Array, halves: Halves, count: int, settings: Settings, show, rounds: int | None = None) -> Fit:
@@ -121,12 +124,12 @@ def fit(key: jax.Array, halves: Halves, count: int, settings: Settings, show, ro
         show((index + 1) * settings.updates, values[-1])
         held = sums[-1].held
         if index + 1 == settings.null_rounds and held.mean() < settings.null_errors * _stderr(held):
-            return Fit({}, (0, 0), False)
+            return Fit({}, (0, 0), False, _stderr(held))
         best = index if values[index] > values[best] + settings.least_gain else best
         if index >= best + settings.patience:
             break
     chosen = tuple(_best(sums, np.arange(n) % 2 != part) for part in (0, 1))
-    return Fit({index: snapshots[index] for index in chosen}, chosen, True)
+    return Fit({index: snapshots[index] for index in chosen}, chosen, True, _stderr(held))
 
 
 def judge(key: jax.Array, fitted: Fit, halves: Halves, settings: Settings) -> tuple[Products, float, np.ndarray]:
@@ -166,7 +169,7 @@ def _best(sums, rows):
     return int(np.argmax([rescaled(s.held[:, rows], s.cross[:, rows])[0] for s in sums]))
 
 
-def _nothing(n, settings) -> Divergence:
+def _nothing(n, settings, doubt) -> Divergence:
     zeros = np.zeros(2 * n)
     count = settings.strata * settings.judge_parts
-    return Divergence(0.0, 0.0, zeros, zeros, zeros, np.zeros(count), growth.edges(count), 0.0, 0.0, 0)
+    return Divergence(0.0, float(doubt), zeros, zeros, zeros, np.zeros(count), growth.edges(count), 0.0, 0.0, 0)
