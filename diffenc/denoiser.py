@@ -12,7 +12,7 @@ forms of F:
 
     v           F = network              for data near a lower-dimensional set (images)
     residual    F = -b network           for smooth densities: the network's target is then bounded at all levels, and
-                                         e - e_reference = alpha U diag(sqrt(c)/s) network, as in `diffenc.encoder`
+                                         e - e_reference = alpha U diag(sqrt(c)/s^2) network, as in `diffenc.encoder`
 
 With the reference N(0, kappa^2 I) a process of fixed width has u = x_t/kappa and a = alpha: the residual form is then
 the entropy-matching network of arXiv 2409.03817, and its 'v' form plain v-prediction; nothing is known beforehand.

@@ -11,6 +11,7 @@ import csv
 import difflib
 import time
 import zipfile
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ from ml_collections import ConfigDict
 
 from diffenc import data, information_tasks, reporting
 from diffenc.errors import InputError
-from diffenc.estimators import Estimate, growth, information
+from diffenc.estimators import Estimate, growth, information, samples
 from diffenc.reporting import Result
 from experiments import command_line, mutual_information_figures
 from experiments.information_rivals import RIVALS
@@ -81,7 +82,7 @@ def check(config: ConfigDict) -> None:
     """Raises InputError for settings that no run could use."""
     command_line.check_not_negative(config, "seed")
     command_line.check_choice("data.labels", config.data.labels, LABELS)
-    positive = ("width", "batch_size", "draws", "updates", "max_rounds", "judge_draws", "learning_rate")
+    positive = ("width", "batch_size", "draws", "updates", "max_rounds", "judge_parts", "learning_rate")
     command_line.check_positive(config, *(f"estimator.{field}" for field in positive))
     for name in config.rivals:
         command_line.check_choice("rivals", name, RIVALS)
@@ -115,7 +116,7 @@ def sample(config: ConfigDict, name: str) -> Task:
     """num_samples pairs of a task, a function of the seed and the task's name; of images those there are."""
     if name in IMAGES:
         return labelled_images(config, name)
-    key = jax.random.fold_in(jax.random.key(config.seed), sum(name.encode()))
+    key = jax.random.fold_in(jax.random.key(config.seed), zlib.crc32(name.encode()))
     x, y = TASKS[name].sample(key, config.num_samples)
     return Task(x, y, False, TASKS[name].information)
 
@@ -149,11 +150,11 @@ def load_samples(config: ConfigDict) -> Task:
     labels = _are_labels(y, settings.labels)
     if labels:
         y = y.reshape(len(y)).astype(np.int64)
-        information.check(x)
+        samples.check(x)
         if len(x) != len(y):
             raise InputError(f"rows differ in number (x has {len(x)}, y has {len(y)}): give one y for each x")
     else:
-        information.check_no_function(*information.check(x, y))
+        samples.check_no_function(*samples.check(x, y))
     return Task(x, y, labels, None)
 
 
@@ -216,7 +217,7 @@ def _are_labels(y, choice) -> bool:
 
 def measure(config: ConfigDict, name: str, task: Task, tell) -> dict[str, float]:
     """Every number of a task under `<task>.<estimator>`, its error under `....stderr`, and the density over lambda."""
-    key = jax.random.fold_in(jax.random.key(config.seed + 1), sum(name.encode()))
+    key = jax.random.fold_in(jax.random.key(config.seed + 1), zlib.crc32(name.encode()))
     began = time.perf_counter()
     estimate = information.label_information if task.labels else information.mutual_information
     result = estimate(key, task.x, task.y, estimator_settings(config), tell)

@@ -44,7 +44,7 @@ def truth_against_estimate(workdir, config, known) -> None:
 
 def density(workdir, config, tasks) -> None:
     """dI / d(lambda) by noise level, Gaussian part included, of the tasks with the most information beyond it."""
-    draws = config.estimator.judge_draws
+    draws = growth.Settings().strata * config.estimator.judge_parts
     edges = growth.edges(draws)
     centres = 0.5 * (edges[1:] + edges[:-1])
     shown = sorted(tasks, key=lambda item: -np.abs(part(*item, "conditional", draws)).max())[:SHOWN]

@@ -297,23 +297,21 @@ def ratio_of_means(values, others) -> Estimate:
 
 
 def log_laws(cases: dict[str, Case], results: list[Result]) -> list[Result]:
-    """S_NN = a + b log N by least squares, for every data set with three sizes or more; errors from the scatter."""
+    """S_NN = a + b log N by least squares (and the same law of held-out growth), for every data set with three sizes or
+    more; errors from the scatter."""
     found, laws = {result.name: result.value for result in results}, []
-    groups = {}
-    for case in cases.values():
-        dataset, _, size = case.name.rpartition(".")
-        if size.startswith("N"):
-            groups.setdefault(dataset, []).append((math.log(case.size), found[f"{case.name}.s_nn"]))
-    for dataset, points in groups.items():
-        if len(points) < 3:
+    for dataset in dict.fromkeys(case.program for case in cases.values()):
+        mine = [case for case in cases.values() if case.program == dataset and case.name.startswith(f"{dataset}.N")]
+        if len(mine) < 3:
             continue
-        log_n, s_nn = np.array(points).T
-        design = np.stack([np.ones_like(log_n), log_n], axis=1)
-        coefficients = np.linalg.lstsq(design, s_nn, rcond=None)[0]
-        scatter = np.sum((s_nn - design @ coefficients) ** 2) / (len(points) - 2)
-        errors = np.sqrt(np.diag(np.linalg.inv(design.T @ design)) * scatter)
-        for label, value, error in zip(("intercept", "slope"), coefficients, errors, strict=True):
-            laws.append(Result(f"{dataset}.log_law.{label}", float(value), float(error)))
+        design = np.array([[1.0, math.log(case.size)] for case in mine])
+        for law, quantity in (("log_law", "s_nn"), ("growth_law", "kelly_growth")):
+            values = np.array([found[f"{case.name}.{quantity}"] for case in mine])
+            coefficients = np.linalg.lstsq(design, values, rcond=None)[0]
+            scatter = np.sum((values - design @ coefficients) ** 2) / (len(mine) - 2)
+            errors = np.sqrt(np.diag(np.linalg.inv(design.T @ design)) * scatter)
+            for label, value, error in zip(("intercept", "slope"), coefficients, errors, strict=True):
+                laws.append(Result(f"{dataset}.{law}.{label}", float(value), float(error)))
     return laws
 
 

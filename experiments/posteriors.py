@@ -251,7 +251,7 @@ def evaluate(config, cases, models, state):
 def figure_samples(config, case: Case, system, params, key, count: int = 2000):
     """Samples [3, count, d] of the encoder for three held-out examples."""
     x = jnp.repeat(jnp.asarray(posteriors_figures.examples(case)), count, axis=0)
-    z = jax.jit(functools.partial(systems.own_samples, system, params))(key, x)
+    z = systems.own_samples(system, params, key, x)
     return np.asarray(z).reshape(-1, count, z.shape[-1])
 
 

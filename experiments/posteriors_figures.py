@@ -97,7 +97,9 @@ def comparison(workdir, case: str, results) -> None:
         values, errors = [r.value for _, r in rows], [2 * (r.stderr or 0.0) for _, r in rows]
         ax.errorbar(values, names, xerr=errors, fmt="o", markersize=4)
         truth = rows[0][1].truth
-        if truth is not None:
+        if quantity == "posterior_kl":  # a missed mode costs a hundred nats
+            ax.set_xscale("log")
+        elif truth is not None:
             ax.axvline(truth, color="black", linestyle="--", linewidth=1.0, label="truth")
             ax.legend(frameon=False)
         reporting.label(ax, f"{quantity.replace('_', ' ')} (nats)", "")

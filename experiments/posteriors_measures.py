@@ -3,6 +3,8 @@
 Each function returns {quantity: one value per example [n]}; `case` is a `posteriors.Case`, `system` a `systems.System`.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,33 +18,42 @@ def grid_divergence(config, case, system, params, key) -> dict[str, np.ndarray]:
     """KL(p(z|x) || q(z|x)) from exact draws of the grid posterior of every held-out example [n], and q's mass by
     quadrature for the first config.eval.grid_examples: other than one, it says that the discrete flow folds the space.
     """
-    steps = config.eval.grid_sampler_steps
-
-    def divergence(key, x):
-        context = system.encoder.infer(params, x)
-
-        def log_prob(z):
-            return system.encoder.log_prob(params, context, z, steps)
-
-        return toys.posterior_kl_by_draws(key, case.decoder, case.grid, x, log_prob, config.eval.grid_draws)
-
-    def mass(key, x):
-        return toys.encoder_log_prob(system.encoder, params, case.grid, x, steps)[1]
-
-    kl = map_examples(jax.jit(divergence), key, case.held_out, 100)
+    fixed = dict(encoder=system.encoder, grid=case.grid, num_steps=config.eval.grid_sampler_steps)
+    divergence = functools.partial(_divergence, toy=case.decoder, num_draws=config.eval.grid_draws, **fixed)
+    kl = map_examples(lambda key, x: divergence(key, params, x), key, case.held_out, 100)
     few = case.held_out[: config.eval.grid_examples]
-    return {"posterior_kl": kl, "mass": map_examples(jax.jit(mass), jax.random.key(0), few, 4)}
+    mass = map_examples(lambda key, x: _mass(params, x, **fixed), jax.random.key(0), few, 4)
+    return {"posterior_kl": kl, "mass": mass}
+
+
+# Jitted with the encoder as a static argument: compiled once for all seeds.
+@functools.partial(jax.jit, static_argnames=("encoder", "grid", "num_steps", "toy", "num_draws"))
+def _divergence(key, params, x, *, encoder, grid, num_steps, toy, num_draws):
+    context = encoder.infer(params, x)
+
+    def log_prob(z):
+        return encoder.log_prob(params, context, z, num_steps)
+
+    return toys.posterior_kl_by_draws(key, toy, grid, x, log_prob, num_draws)
+
+
+@functools.partial(jax.jit, static_argnames=("encoder", "grid", "num_steps"))
+def _mass(params, x, *, encoder, grid, num_steps):
+    return toys.encoder_log_prob(encoder, params, grid, x, num_steps)[1]
 
 
 def folds(config, system, params, key, x) -> dict[str, np.ndarray]:
     """Whether a draw for each of the first 500 examples folded the space: such draws belie the encoder's density."""
     if not isinstance(system.encoder, DiffusionEncoder):
         return {}
+    of_batch = functools.partial(_folds, encoder=system.encoder, num_steps=system.sampler_steps)
+    found = map_examples(lambda key, x: of_batch(key, params, x), key, x[:500], config.eval.batch_size)
+    return {"folds": found.astype(float)}
 
-    def of_batch(key, x):
-        return system.encoder.folds(key, params, system.encoder.infer(params, x), system.sampler_steps)
 
-    return {"folds": map_examples(jax.jit(of_batch), key, x[:500], config.eval.batch_size).astype(float)}
+@functools.partial(jax.jit, static_argnames=("encoder", "num_steps"))
+def _folds(key, params, x, *, encoder, num_steps):
+    return encoder.folds(key, params, encoder.infer(params, x), num_steps)
 
 
 def annealed(config, case, system, params, key) -> dict[str, np.ndarray]:

@@ -90,31 +90,44 @@ def held_out_terms(system: System, params, key, x, num_samples: int, batch_size:
     return map_examples(lambda key, x: fn(key, params, x), key, x, batch_size)
 
 
+# Jitted with encoder and decoder as static arguments: compiled once for all seeds.
+@functools.partial(jax.jit, static_argnames=("encoder", "sampler_steps"))
+def _own(key, params, x, *, encoder, sampler_steps):
+    return encoder.sample(key, params, encoder.infer(params, x), sampler_steps)
+
+
 def own_samples(system: System, params, key, x):
     """z ~ q(z|x) [batch, d]."""
-    return system.encoder.sample(key, params, system.encoder.infer(params, x), system.sampler_steps)
+    return _own(key, params, x, encoder=system.encoder, sampler_steps=system.sampler_steps)
+
+
+@functools.partial(jax.jit, static_argnames=("encoder", "decoder", "sampler_steps", "num_steps", "gamma"))
+def _corrected(key, params, x, *, encoder, decoder, sampler_steps, num_steps, gamma):
+    key_sample, key_chain = jax.random.split(key)
+    context = encoder.infer(params, x)
+    mean, factor = encoder.gaussian(context)
+    y = whitening.solve(factor, encoder.sample(key_sample, params, context, sampler_steps) - mean)
+    settings = em.Settings(kernel="mala", gamma=gamma)
+
+    def log_density(x, z):
+        return decoders.log_joint(decoder, params["decoder"], x, z, gamma)
+
+    state = em.ChainState.create(settings)
+    return em.run_chains(key_chain, log_density, x, y, (mean, factor), state, settings, num_steps).z
 
 
 def corrected_samples(system: System, params, config, key, x):
     """The encoder's samples after config.eval.langevin_steps steps of MALA towards the posterior."""
-    key_sample, key_chain = jax.random.split(key)
-    mean, factor = system.encoder.gaussian(system.encoder.infer(params, x))
-    y = whitening.solve(factor, own_samples(system, params, key_sample, x) - mean)
-    settings = em.Settings(kernel="mala", gamma=config.em.gamma)
-
-    def log_density(x, z):
-        return decoders.log_joint(system.decoder, params["decoder"], x, z, settings.gamma)
-
-    state, num_steps = em.ChainState.create(settings), config.eval.langevin_steps
-    return em.run_chains(key_chain, log_density, x, y, (mean, factor), state, settings, num_steps).z
+    sizes = dict(sampler_steps=system.sampler_steps, num_steps=config.eval.langevin_steps, gamma=config.em.gamma)
+    return _corrected(key, params, x, encoder=system.encoder, decoder=system.decoder, **sizes)
 
 
 def reconstructions(system: System, params, config, key, x):
     """(z of the encoder's own, z after Langevin correction), each [n, d], and -log p(x|z) [n] of both: the difference
     is the amortization gap."""
     key_own, key_chain = jax.random.split(key)
-    own = jax.jit(functools.partial(own_samples, system, params))
-    chain = jax.jit(functools.partial(corrected_samples, system, params, config))
+    own = functools.partial(own_samples, system, params)
+    chain = functools.partial(corrected_samples, system, params, config)
     samples = [map_examples(fn, key, x, config.eval.batch_size) for fn, key in ((own, key_own), (chain, key_chain))]
     log_prob = jax.jit(lambda x, z: system.decoder.log_prob(params["decoder"], x, z))
     return samples, [-log_prob(x, z) for z in samples]

@@ -17,7 +17,7 @@ TINY = growth.Settings(
     updates=20,
     start_updates=20,
     max_rounds=6,
-    judge_draws=6,
+    judge_parts=3,
     rows=100,
     least_gain=np.inf,
 )
@@ -57,7 +57,7 @@ def test_draws_of_lambda_carry_their_weight():
 def test_the_untrained_network_is_exactly_zero():
     state = growth.initialize(jax.random.key(0), TINY, 2, 2)
     halves = halves_of(np.random.default_rng(0).normal(size=(2, N, 2)))
-    for product in growth.judge(state.averages, jax.random.key(1), halves, TINY, 6):
+    for product in growth.judge(state.averages, jax.random.key(1), halves, TINY, 3):
         assert product.shape == (2, N, 6) and not np.asarray(product).any()
 
 
@@ -68,7 +68,7 @@ def test_the_right_gaussian_grows_by_its_divergence(mean, std):
     exponent = np.log(std)
     bias = exponent / np.sqrt(1 - (exponent / 4) ** 2)  # undoes the bound on the head
     params = state_with(mean, bias, dim)
-    products = growth.judge(params, jax.random.key(2), halves_of(r), TINY, 6)
+    products = growth.judge(params, jax.random.key(2), halves_of(r), TINY, 3)
     truth = dim * 0.5 * (mean**2 + std**2 - 1 - 2 * np.log(std))
     for product in products:  # the range of lambda leaves out less than 0.1%
         values = np.asarray(product, np.float64).sum(axis=-1).ravel()
@@ -87,7 +87,7 @@ def test_the_start_finds_a_gaussian_that_depends_on_y():
         key = jax.random.key(100 + round_index)
         state = growth.start(state, key, halves, N, TINY)
         state = state._replace(params=jax.tree.map(jnp.copy, state.averages))
-    held = np.asarray(growth.judge(state.averages, jax.random.key(6), halves, TINY, 6).held).sum(axis=-1)
+    held = np.asarray(growth.judge(state.averages, jax.random.key(6), halves, TINY, 3).held).sum(axis=-1)
     truth = np.log(1 + 2 / 0.09)  # two coordinates, each -1/2 log of its variance given y
     assert 0.5 * truth < held.mean() < truth  # most of it, by a small network in 1,200 updates
 
@@ -118,7 +118,7 @@ def test_nothing_is_found_in_a_gaussian():
     x, y = rng.normal(size=(2 * N, 2)), rng.normal(size=(2 * N, 2))
     halves = make_halves(x, y, split(jax.random.key(8), 2 * N))
     result = divergence(jax.random.key(9), halves, TINY)
-    assert result.mean == 0 and result.updates == 0 and not result.pointwise.any()
+    assert result.mean == 0 and result.updates == 0 and not result.pointwise.any() and 0 < result.systematic < 0.1
 
 
 def test_a_training_stops_where_it_gains_nothing():

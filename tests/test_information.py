@@ -9,7 +9,7 @@ from diffenc import information_tasks as tasks
 from diffenc.errors import InputError
 from diffenc.estimators import growth, information, samples
 
-TINY = growth.Settings(width=16, batch_size=32, draws=4, updates=20, start_updates=20, max_rounds=2, judge_draws=6)
+TINY = growth.Settings(width=16, batch_size=32, draws=4, updates=20, start_updates=20, max_rounds=2, judge_parts=3)
 N = 1000  # one size for all, so that programs are shared
 
 

@@ -17,7 +17,7 @@ TINY = {
     "estimator.batch_size": 32,
     "estimator.updates": 20,
     "estimator.max_rounds": 2,
-    "estimator.judge_draws": 6,
+    "estimator.judge_parts": 3,
     "num_samples": 1000,
 }
 TASK = information_tasks.dense(2, 1, 0.6)

@@ -116,6 +116,7 @@ def test_mnist_with_a_unet(tmp_path, mnist_dir):
 def test_the_law_in_log_n_is_found():
     cases = {f"d.N{n}": neural_entropy.Case(f"d.N{n}", "d", n, *(None,) * 7) for n in (100, 1000, 10_000)}
     results = [reporting.Result(f"d.N{n}.s_nn", 3.0 + 2.0 * np.log(n)) for n in (100, 1000, 10_000)]
+    results += [reporting.Result(f"d.N{n}.kelly_growth", n) for n in (100, 1000, 10_000)]
     law = {result.name: result for result in neural_entropy.log_laws(cases, results)}
     assert law["d.log_law.slope"].value == pytest.approx(2.0) and law["d.log_law.intercept"].value == pytest.approx(3.0)
     assert law["d.log_law.slope"].stderr == pytest.approx(0.0, abs=1e-6)

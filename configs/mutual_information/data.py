@@ -27,7 +27,7 @@ def get_config():
                 learning_rate=3e-3,
                 updates=150,  # a round of training
                 max_rounds=8,
-                judge_draws=8,
+                judge_parts=4,  # of the two strata of lambda, for the last judgement
             ),
             metrics_extras=(),
         )

@@ -11,5 +11,5 @@ def get_config():
     config = data.get_config()
     config.tasks = ("joint_gaussian_25x15", "gaussian_80x80")
     config.num_samples = 20_000
-    config.rivals = ("cca", "ksg")
+    config.rivals = ("cca",)
     return config

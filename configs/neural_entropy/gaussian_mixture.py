@@ -1,6 +1,31 @@
 """Gaussian mixtures of 3, 6 and 9 dimensions under three processes, three seeds: every number has its truth.
 
-python -m experiments.neural_entropy --config=configs/neural_entropy/gaussian_mixture.py --workdir=runs/entropy
+    python -m experiments.neural_entropy --config=configs/neural_entropy/gaussian_mixture.py --workdir=runs/entropy
+
+One CPU core, 16 minutes (12.6 of processor time), 27 trainings. Nats, held out, means over three seeds, each with a
+mixture of its own; S_tot by the integral over lambda, and its truth by densities; ratios are on the same draws, their
+errors those of examples and seeds together:
+
+                       S_tot         (truth)      gap L_EM          S_NN / S_tot           G / S_tot
+    vp             3      1.705(3)      1.700     0.0227(2)     0.985(17)          0.986(4)
+                   6      3.143(7)      3.134     0.0608(3)     0.990(5)           0.981(4)
+                   9      5.858(11)     5.866     0.1357(7)     0.990(1)           0.977(4)
+    vpx            3    333.1(1.2)    331.3       0.0228(2)     0.99997(32)        0.99992(2)
+                   6    584.5(1.6)    582.8       0.0611(4)     1.00024(19)        0.99989(1)
+                   9    789.5(1.9)    789.1       0.1331(8)     0.99975(45)        0.99983(2)
+    straight_line  3    332.4(1.2)    330.7       0.0229(2)     0.99982(41)        0.99992(2)
+                   6    583.4(1.6)    581.7       0.0614(4)     1.00003(24)        0.99989(1)
+                   9    788.1(1.8)    787.6       0.1380(8)     0.99978(33)        0.99983(2)
+
+Published for kappa = 0.1 (arXiv 2409.03817, mixtures of the same kind): S_NN / S_tot = 0.97, 0.92, 0.85. S_NN counts
+the whole model, and most of the entropy of a narrow process is that of a Gaussian, which the reference knows: the gap
+is the number to compare, and it is the same for all three processes, as it must be, since what the network has to
+learn does not depend on kappa. The growth G itself (1.692(12), 3.095(17), 5.711(23) for vp) needs no exact score and
+has the noise of the examples; growth_shortfall is measured with the same denoising target, on the same draws as the
+exact score.
+
+Coverage: of 180 estimates of S_tot (20 repetitions of each case, 1,000 samples each), 95.0 +- 1.6 % had the truth
+within two standard errors; 95.4 % is expected.
 """
 
 from ml_collections import ConfigDict

@@ -9,8 +9,8 @@ from configs.posteriors import toys
 def get_config():
     config = toys.get_config()
     config.toys = ("pinwheel",)
-    config.methods = ("importance", "vae", "flow_vae")
-    config.num_updates = 5000
+    config.methods = ("importance", "flow_vae")
+    config.num_updates = 3000
     config.batch_size = 256
-    config.save_every = 5000
+    config.save_every = 3000
     return config

@@ -62,14 +62,15 @@ def divergence(
     """D of data whose halves are given, by networks that saw one half and by networks that saw half of that.
 
     What a network of n examples misses of D falls about like 1/n, so the two make an extrapolation to n = infinity,
-    D_n + (D_n - D_(n/2)); a share of the step is its systematic error, beside what the halves disagree by. D is 0 where
-    the first networks find nothing: see `fit`. show(updates, D) is told of every round.
+    D_n + (D_n - D_(n/2)); a share of the step is its systematic error, beside what the halves disagree by. D is 0, give
+    or take the standard error of P, where the first networks find nothing: see `fit`. show(updates, D) is told of
+    every round.
     """
     n = halves.r.shape[1]
     key_all, key_part, key_judge = jax.random.split(key, 3)
     all_of_half = fit(key_all, halves, n, settings, show)
     if not all_of_half.found:
-        return _nothing(n, settings)
+        return _nothing(n, settings, all_of_half.doubt)
     products, value, stake = judge(key_judge, all_of_half, halves, settings)
     part_of_half = fit(key_part, halves, n // 2, settings, show, rounds=max(all_of_half.chosen) + 1)
     earlier = judge(key_judge, part_of_half, halves, settings)[1] if part_of_half.found else 0.0
@@ -77,7 +78,7 @@ def divergence(
     mean = max(0.0, value + settings.extrapolation * step)
     folds = [rescaled(products.held[h].sum(axis=-1), products.cross[h].sum(axis=-1))[0] for h in (0, 1)]
     shares = 2 * stake * products.held - np.square(stake) * products.cross
-    pointwise, edges = shares.sum(axis=-1), growth.edges(settings.judge_draws)
+    pointwise, edges = shares.sum(axis=-1), growth.edges(shares.shape[-1])
     return Divergence(
         mean=mean,
         systematic=float(np.hypot(settings.step_error * step, (folds[0] - folds[1]) / 2)),
@@ -93,11 +94,13 @@ def divergence(
 
 
 class Fit(NamedTuple):
-    """Networks as they were after some rounds of training, and which to judge either part of the examples by."""
+    """Networks as they were after some rounds of training, and which to judge either part of the examples by; whether
+    they found anything, and the standard error of P in which they did not."""
 
     snapshots: dict
     chosen: tuple[int, int]
     found: bool
+    doubt: float
 
 
 def fit(key: jax.Array, halves: Halves, count: int, settings: Settings, show, rounds: int | None = None) -> Fit:
@@ -114,19 +117,19 @@ def fit(key: jax.Array, halves: Halves, count: int, settings: Settings, show, ro
     sums, snapshots, best = [], {}, 0
     for index in range(rounds or settings.max_rounds):
         state = growth.advance(state, jax.random.fold_in(key_train, index), halves, count, settings)
-        products = growth.judge(state.averages, jax.random.clone(key_monitor), halves, settings, settings.monitor_draws)
-        sums.append(jax.tree.map(lambda a: np.asarray(a).sum(axis=-1, dtype=np.float64), products))
+        products = growth.judge(state.averages, jax.random.clone(key_monitor), halves, settings)
+        sums.append(Products(*(array.sum(axis=-1, dtype=np.float64) for array in products)))
         snapshots[index] = jax.device_get(state.averages)
         values = [rescaled(s.held, s.cross)[0] for s in sums]
         show((index + 1) * settings.updates, values[-1])
         held = sums[-1].held
         if index + 1 == settings.null_rounds and held.mean() < settings.null_errors * _stderr(held):
-            return Fit({}, (0, 0), False)
+            return Fit({}, (0, 0), False, _stderr(held))
         best = index if values[index] > values[best] + settings.least_gain else best
         if index >= best + settings.patience:
             break
     chosen = tuple(_best(sums, np.arange(n) % 2 != part) for part in (0, 1))
-    return Fit({index: snapshots[index] for index in chosen}, chosen, True)
+    return Fit({index: snapshots[index] for index in chosen}, chosen, True, _stderr(held))
 
 
 def judge(key: jax.Array, fitted: Fit, halves: Halves, settings: Settings) -> tuple[Products, float, np.ndarray]:
@@ -134,12 +137,10 @@ def judge(key: jax.Array, fitted: Fit, halves: Halves, settings: Settings) -> tu
     n = halves.r.shape[1]
     parts, values, stakes = np.arange(n) % 2, [], []
     judged = {
-        index: jax.tree.map(
-            np.asarray, growth.judge(params, jax.random.clone(key), halves, settings, settings.judge_draws)
-        )
+        index: growth.judge(params, jax.random.clone(key), halves, settings, settings.judge_parts)
         for index, params in fitted.snapshots.items()
     }
-    products = Products(*(np.empty((2, n, settings.judge_draws)) for _ in Products._fields))
+    products = Products(*(np.empty((2, n, settings.strata * settings.judge_parts)) for _ in Products._fields))
     for part, index in enumerate(fitted.chosen):
         rows = parts == part
         for whole, piece in zip(products, judged[index], strict=True):
@@ -168,7 +169,7 @@ def _best(sums, rows):
     return int(np.argmax([rescaled(s.held[:, rows], s.cross[:, rows])[0] for s in sums]))
 
 
-def _nothing(n, settings) -> Divergence:
+def _nothing(n, settings, doubt) -> Divergence:
     zeros = np.zeros(2 * n)
-    edges = growth.edges(settings.judge_draws)
-    return Divergence(0.0, 0.0, zeros, zeros, zeros, np.zeros(settings.judge_draws), edges, 0.0, 0.0, 0)
+    count = settings.strata * settings.judge_parts
+    return Divergence(0.0, float(doubt), zeros, zeros, zeros, np.zeros(count), growth.edges(count), 0.0, 0.0, 0)

@@ -47,8 +47,8 @@ class Settings:
     least_gain: float = 2e-3
     extrapolation: float = 1.0
     step_error: float = 0.5
-    monitor_draws: int = 2
-    judge_draws: int = 8
+    strata: int = 2
+    judge_parts: int = 4
     rows: int = 512
 
 
@@ -71,17 +71,21 @@ class State(NamedTuple):
     step: jax.Array
 
 
-def log_snr_draws(key: jax.Array, n: int, draws: int) -> tuple[jax.Array, jax.Array]:
-    """lambda [n, draws], draw k from the k-th quantile of a logistic law cut to LOG_SNR, and alpha^2 / density."""
+def log_snr_draws(key: jax.Array, n: int, draws: int, part=0, parts=1) -> tuple[jax.Array, jax.Array]:
+    """lambda [n, draws], draw k from the k-th quantile of a logistic law cut to LOG_SNR, and alpha^2 / density.
+
+    With parts > 1, from the part-th of as many equal parts of that quantile: together they are finer strata.
+    """
     low, high = (jax.nn.sigmoid((bound - CENTRE) / SCALE) for bound in LOG_SNR)
-    u = (jnp.arange(draws)[None] + jax.random.uniform(key, (n, draws))) / draws
+    within = (part + jax.random.uniform(key, (n, draws))) / parts
+    u = (jnp.arange(draws)[None] + within) / draws
     u = low + (high - low) * u
     log_snr = CENTRE + SCALE * (jnp.log(u) - jnp.log1p(-u))
     return log_snr, jax.nn.sigmoid(log_snr) * SCALE * (high - low) / (u * (1 - u))
 
 
 def edges(draws: int) -> np.ndarray:
-    """The bounds [draws + 1] of the strata that `log_snr_draws` takes its draws from."""
+    """The bounds [draws + 1] of as many strata of `log_snr_draws`."""
     low, high = (1 / (1 + np.exp((CENTRE - bound) / SCALE)) for bound in LOG_SNR)
     u = np.linspace(low, high, draws + 1)
     return CENTRE + SCALE * (np.log(u) - np.log1p(-u))
@@ -102,7 +106,6 @@ def make_optimizer(settings: Settings) -> optax.GradientTransformation:
     return optax.adam(optax.linear_schedule(0.0, settings.learning_rate, 50), b2=0.99)
 
 
-@functools.partial(jax.jit, static_argnames=("settings", "dim", "dim_y"))
 def initialize(key: jax.Array, settings: Settings, dim: int, dim_y: int) -> State:
     """Two networks of their own initial values."""
     network, zeros = make_network(dim, settings), jnp.zeros
@@ -181,9 +184,17 @@ class Products(NamedTuple):
     own: np.ndarray
 
 
-@functools.partial(jax.jit, static_argnames=("settings", "draws"))
-def judge(params, key: jax.Array, halves: Halves, settings: Settings, draws: int) -> Products:
-    """The products of all examples, with draws levels of noise each and eps of both signs."""
+def judge(params, key: jax.Array, halves: Halves, settings: Settings, parts: int = 1) -> Products:
+    """The products of all examples, in parts * settings.strata strata of lambda, with eps of both signs."""
+    keys = jax.random.split(key, parts)
+    judged = [_judge(params, keys[part], halves, part, parts, settings) for part in range(parts)]
+    stacked = (np.stack(arrays, axis=-1) / parts for arrays in zip(*judged, strict=True))  # [2, n, strata, parts]
+    return Products(*(array.reshape(*array.shape[:2], -1) for array in stacked))
+
+
+@functools.partial(jax.jit, static_argnames="settings")
+def _judge(params, key, halves, part, parts, settings) -> Products:
+    draws = settings.strata
     _, n, dim = halves.r.shape
     network = make_network(dim, settings)
     blocks = -(-n // settings.rows)
@@ -193,7 +204,7 @@ def judge(params, key: jax.Array, halves: Halves, settings: Settings, draws: int
         key, rows = arguments
         r, y, linear = (array[half, rows] for array in halves[:3])
         key_log_snr, key_eps = jax.random.split(key)
-        log_snr, weight = log_snr_draws(key_log_snr, len(rows), draws)
+        log_snr, weight = log_snr_draws(key_log_snr, len(rows), draws, part, parts)
         eps = jax.random.normal(key_eps, (*log_snr.shape, dim))
         log_snr = jnp.concatenate([log_snr, log_snr], axis=1)
         r_noised, v = noised(r, jnp.concatenate([eps, -eps], axis=1), log_snr)

@@ -2,7 +2,6 @@
 
 import numpy as np
 from scipy.spatial import cKDTree
-from scipy.stats import rankdata
 
 from diffenc.errors import InputError
 from diffenc.estimators import reference
@@ -67,15 +66,22 @@ def check_no_function(x: np.ndarray, y: np.ndarray) -> None:
         dim = block.shape[1]
         if dim > 2:
             continue
-        scores, ranked = reference.by_rank(block), rankdata(values, axis=0) / len(values)
-        gap, quarter = (_neighbour_gap(scores[rows], ranked[rows]) for rows in (slice(None), slice(None, None, 4)))
+        block, scaled = (a / _spread(a) for a in (block, values))
+        gap = _neighbour_gap(block, scaled)
+        quarter = np.mean([_neighbour_gap(block[start::4], scaled[start::4]) for start in range(4)], axis=0)
         sharp = (gap * len(x) ** (1 / dim) < 30 ** (1 / dim)) & (gap < 1.2 * 4 ** (-1 / dim) * quarter)
         if sharp.any():
             column = int(np.argmax(sharp))
             raise InputError(f"{other} column {column} is a function of {name}: their information is infinite")
 
 
-def _neighbour_gap(scores, values):
-    """The median distance of every column of values between nearest neighbours in scores."""
-    neighbour = cKDTree(scores).query(scores, k=2)[1][:, 1]
+def _spread(values):
+    """The interquartile range of every column, or its deviation where half of it is one value."""
+    quartiles = np.subtract(*np.percentile(values, (75, 25), axis=0))
+    return np.where(quartiles > 0, quartiles, values.std(axis=0))
+
+
+def _neighbour_gap(block, values):
+    """The median distance of every column of values between nearest neighbours in the block."""
+    neighbour = cKDTree(block).query(block, k=2)[1][:, 1]
     return np.median(np.abs(values - values[neighbour]), axis=0)
