@@ -29,7 +29,7 @@ from diffenc.estimators import Estimate, entropy, map_examples
 from diffenc.noise_levels import Piecewise, Uniform, log_snr_range
 from diffenc.reporting import Result
 from experiments import command_line, neural_entropy_figures
-from experiments.neural_entropy_cases import PROCESSES, REFERENCES, Case, load_cases, scaled
+from experiments.neural_entropy_cases import PROCESSES, REFERENCES, Case, check_mixture, load_cases, scaled
 from experiments.neural_entropy_results import coverage, coverage_result, log_laws, over_systems, summarize
 
 
@@ -73,13 +73,25 @@ def run(config: ConfigDict, workdir: Path) -> None:
 def check(config: ConfigDict) -> None:
     """Raises InputError for settings that no run could use."""
     positive = ("batch_size", "draws", "num_updates", "updates_per_dispatch", "save_every", "learning_rate")
-    command_line.check_positive(config, *positive, "num_seeds", "eval.num_levels", "eval.batch_size", "mixture.std_min")
+    command_line.check_positive(config, *positive, "num_seeds", "eval.num_levels", "eval.batch_size", "t_min")
     command_line.check_not_negative(config, "seed", "warmup", "evaluate_every", "num_devices")
-    command_line.check_not_negative(config, "eval.images", "eval.repetitions")
+    command_line.check_positive(config, "clip_norm", "eval.images", "eval.sampler_steps")
+    command_line.check_not_negative(config, "eval.repetitions")
     command_line.check_choice("sweep", config.sweep, ("dimension", "samples"))
     command_line.check_choice("reference", config.reference, REFERENCES)
     command_line.check_choice("output", config.output, OUTPUTS)
     command_line.check_choice("model.dtype", config.model.dtype, ("float32", "bfloat16"))
+    check_mixture(config)
+    if config.sweep == "samples" and len(config.processes) + len(config.dimensions) > 2:
+        raise InputError("sweep='samples' takes one of processes and one of dimensions: the others would be ignored")
+    if config.sweep == "dimension" and len(config.samples) > 1:
+        raise InputError("sweep='dimension' takes one of samples: the others would be ignored")
+    if not config.model.features or min(config.model.features) < 1:
+        raise InputError(f"config field model.features is {config.model.features}: give one width or more")
+    if not config.model.channels or any(width < 8 or width % 8 for width in config.model.channels):
+        raise InputError(f"config field model.channels is {config.model.channels}: give multiples of 8, one or more")
+    if not 0 <= config.average_decay < 1:
+        raise InputError(f"config field average_decay is {config.average_decay}: give a number in [0, 1)")
     for process in config.processes:
         command_line.check_choice("processes", process, PROCESSES)
     if not (config.processes and config.samples and config.datasets and config.dimensions):
