@@ -179,9 +179,6 @@ def test_benchmark(tmp_path):
     assert ratios[0] == pytest.approx(config.benchmark.plain_draws * ratios[1])
     assert rows["reference.seconds_to_99_percent"]["value"] == 0  # the reference alone has less than that
     assert rows["scanned.seconds_to_1e-07_percent"]["value"] is None  # not reached
-    for name in ("plain", "scanned", "reference"):
-        counted = rows[f"{name}.examples_per_second"]["value"] * rows[f"{name}.seconds"]["value"]
-        assert counted == pytest.approx(2 * (96 if name == "plain" else 16), rel=0.9)
 
 
 @pytest.mark.parametrize(
