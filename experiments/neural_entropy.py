@@ -82,7 +82,8 @@ def check(config: ConfigDict) -> None:
     command_line.check_choice("output", config.output, OUTPUTS)
     command_line.check_choice("model.dtype", config.model.dtype, ("float32", "bfloat16"))
     check_mixture(config)
-    if config.sweep == "samples" and len(config.processes) + len(config.dimensions) > 2:
+    several = len(config.processes) > 1 or ("mixture" in config.datasets and len(config.dimensions) > 1)
+    if config.sweep == "samples" and several:
         raise InputError("sweep='samples' takes one of processes and one of dimensions: the others would be ignored")
     if config.sweep == "dimension" and len(config.samples) > 1:
         raise InputError("sweep='dimension' takes one of samples: the others would be ignored")
