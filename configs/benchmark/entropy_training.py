@@ -1,6 +1,6 @@
 """Training on the nine-dimensional mixture under VPx, against a plain epoch loop.
 
-    python -m experiments.entropy_benchmark --config=configs/benchmark/entropy_training.py --workdir=runs/entropy_benchmark
+    python -m experiments.entropy_benchmark --config=configs/benchmark/entropy_training.py --workdir=runs/speed
 
 One CPU core shared with others, 40 turns (errors over turns; only ratios mean something):
 
