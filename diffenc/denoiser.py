@@ -11,7 +11,7 @@ linear part in u: the v of `diffenc.parameterization`, axis by axis, as in the p
 forms of F:
 
     v           F = network              for data near a lower-dimensional set (images)
-    residual    F = -b network           for smooth densities: the network's target is then bounded at all levels, and
+    residual    F = -b network           for smooth densities: the mean of its target at u is bounded at all levels,
                                          e - e_reference = alpha U diag(sqrt(c)/s^2) network, as in `diffenc.encoder`
 
 With the reference N(0, kappa^2 I) a process of fixed width has u = x_t/kappa and a = alpha: the residual form is then
@@ -39,7 +39,9 @@ OUTPUTS = ("v", "residual")
 
 
 class Reference(flax.struct.PyTreeNode):
-    """N(m, U diag(c) U^T). mean, variance: a number or of an example's shape; axes U [D, D] or None, the identity."""
+    """N(U mean, U diag(variance) U^T): mean and variance along the axes, mean = U^T m.
+
+    mean, variance: a number or of an example's shape; axes U [D, D] or None, the identity."""
 
     mean: jax.Array
     variance: jax.Array

@@ -43,7 +43,7 @@ class Settings:
     sampler_steps: int = 4
     proposal: str = "gaussian"
     proposals: int = 10
-    single: bool = False
+    smooth_decoder: bool = False
     smooth_targets: bool = False
     target: str = "mixture"
     path_weight: float = 0.0
@@ -347,7 +347,7 @@ def make_update(encoder: DiffusionEncoder, decoder, settings: Settings, optimize
         encoder_grads, metrics = jax.grad(encoder_loss, has_aux=True)(
             params["encoder"], params["decoder"], key_loss, encoder, x, chain, dream, settings
         )
-        if settings.single:
+        if not settings.smooth_decoder:
             chain = chain._replace(proposals=None)
         decoder_loss, decoder_grads = jax.value_and_grad(lambda p: m_step_loss(decoder, p, x, chain))(params["decoder"])
         grads = {"encoder": encoder_grads, "decoder": decoder_grads}

@@ -5,7 +5,8 @@
     plain     a loop in Python over shuffled mini-batches of a host array, one jitted step each: batch 32, ten uniform
               times an example weighted by g^2/sigma^2, Adam at a fixed rate, the published entropy-matching output
     scanned   experiments.neural_entropy: many updates in a dispatch, data on the device, one importance-sampled noise
-              level an example, a Gaussian reference, averages
+              level an example, averages; the same output as `plain`, and no reference
+    reference the same from the Gaussian reference: its gap at no seconds is that of the reference alone
 
 They take turns, so a busy machine slows both; only ratios mean something. Counted are training examples a second (a
 plain example is seen at ten times at once), network evaluations a second (which the two share), and the seconds until
@@ -24,6 +25,7 @@ from ml_collections import ConfigDict
 
 from diffenc import data, reporting, training
 from diffenc.denoiser import Reference
+from diffenc.errors import InputError
 from diffenc.estimators import Estimate
 from diffenc.processes import Process
 from diffenc.reporting import Result
@@ -50,21 +52,41 @@ class UniformTime:
 def run(config: ConfigDict, workdir: Path) -> None:
     """Both systems in turns of a few hundred updates; running it again prints the results."""
     check(config)
+    settings = [f"benchmark.{field}" for field in ("turns", "plain_updates", "scanned_updates")]
+    settings += ["benchmark.plain_batch", "benchmark.plain_draws", "benchmark.plain_learning_rate"]
+    command_line.check_positive(config, *settings)
     if command_line.is_complete(config, workdir):
         return
-    (case,) = load_cases(config)
-    systems = {"plain": plain(config, case), "scanned": scanned(config, case)}
-    measure, gaps, seconds = make_measure(config, case), {}, {}
-    s_tot = 0.0
+    cases = load_cases(config)
+    if len(cases) != 1 or cases[0].density is None:
+        raise InputError(f"the benchmark takes one mixture, not {', '.join(case.name for case in cases)}")
+    case = cases[0]
+    if config.benchmark.plain_batch > len(case.train[0]):
+        raise InputError(
+            f"config field benchmark.plain_batch is {config.benchmark.plain_batch} of {len(case.train[0])} examples"
+        )
+    systems = {
+        "plain": plain(config, case),
+        "scanned": scanned(config, case, Reference.equilibrium(case.process)),
+        "reference": scanned(config, case, case.references[0]),
+    }
+    measure, gaps, seconds = make_measure(config, case), {}, {name: [] for name in systems}
+
+    def gap_of(params, reference):
+        values = measure(
+            jax.random.key(config.seed + 9), params, reference, case.density_of(0), case.test[0], config.eval.monitor
+        )
+        return Estimate.of(values["em_gap"]), float(np.mean(values["s_tot"]))
+
+    for name, (start, _) in systems.items():
+        gap, s_tot = gap_of(*start)
+        gaps[name] = [gap]
     with reporting.progress(config.benchmark.turns, description="turns") as show:
         for turn in range(config.benchmark.turns):
-            for name, advance in systems.items():
-                took, params, reference = advance()
-                key = jax.random.key(config.seed + 9)
-                values = measure(key, params, reference, case.density_of(0), case.test[0], config.eval.monitor)
-                gaps.setdefault(name, []).append(Estimate.of(values["em_gap"]))
-                seconds.setdefault(name, []).append(took)
-                s_tot = float(np.mean(values["s_tot"]))
+            for name, (_, advance) in systems.items():
+                took, *model = advance()
+                gaps[name].append(gap_of(*model)[0])
+                seconds[name].append(took)
             show(turn + 1, ", ".join(f"{name} gap {values[-1].mean:.2f}" for name, values in gaps.items()))
     results = summarize(config, s_tot, gaps, {name: np.array(values) for name, values in seconds.items()})
     draw(workdir, s_tot, gaps, seconds)
@@ -73,7 +95,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
 
 
 def plain(config: ConfigDict, case: Case):
-    """advance() -> (seconds, params, reference) of the plain loop: the next benchmark.plain_updates steps."""
+    """(params, reference) at the start of the plain loop, and advance() -> (seconds, params, reference): each time the
+    next benchmark.plain_updates steps."""
     settings, reference = config.benchmark, Reference.equilibrium(case.process)
     levels, optimizer = UniformTime(case.process, *case.times), optax.adam(settings.plain_learning_rate)
     update = jax.jit(make_update(case.model, levels, optimizer, settings.plain_draws, 0.0))
@@ -99,19 +122,20 @@ def plain(config: ConfigDict, case: Case):
         jax.block_until_ready(state)
         return time.perf_counter() - began, state.params, reference
 
-    return advance
+    return (params, reference), advance
 
 
-def scanned(config: ConfigDict, case: Case):
-    """The same of experiments.neural_entropy: one dispatch of benchmark.scanned_updates updates."""
+def scanned(config: ConfigDict, case: Case, reference: Reference):
+    """The same of experiments.neural_entropy: each time one dispatch of benchmark.scanned_updates updates."""
     settings = config.benchmark
     optimizer = training.make_optimizer(
         config.learning_rate, settings.turns * settings.scanned_updates, config.warmup, config.clip_norm
     )
-    update = make_update(case.model, case.levels, optimizer, config.draws, config.average_decay)
+    levels = case.model.levels(reference, case.levels.low, case.levels.high)
+    update = make_update(case.model, levels, optimizer, config.draws, config.average_decay)
     advance_state = training.scan_updates(update, lambda key, rows: rows)
     params = case.model.init(jax.random.key(config.seed), jnp.asarray(case.train[0][:1]))
-    chain = jax.tree.map(jnp.copy, case.references[0])
+    chain, start = jax.tree.map(jnp.copy, reference), (jax.tree.map(jnp.copy, params), reference)
     spare = training.TrainState.create(jax.tree.map(jnp.copy, params), optimizer, jax.tree.map(jnp.copy, chain))
     state, step = training.TrainState.create(params, optimizer, chain=chain), 0
     train = jnp.asarray(case.train[0])
@@ -129,16 +153,16 @@ def scanned(config: ConfigDict, case: Case):
         step += settings.scanned_updates
         return time.perf_counter() - began, state.averages, state.chain
 
-    return advance
+    return start, advance
 
 
 def summarize(config: ConfigDict, s_tot: float, gaps, seconds) -> list[Result]:
     """Speeds, their ratios turn by turn, and the time to a gap of benchmark.shares of S_tot (NaN: not reached)."""
     settings = config.benchmark
-    examples = dict(
-        plain=settings.plain_updates * settings.plain_batch, scanned=settings.scanned_updates * config.batch_size
-    )
-    draws = dict(plain=settings.plain_draws, scanned=config.draws)
+    scanned_examples = settings.scanned_updates * config.batch_size
+    examples = dict(plain=settings.plain_updates * settings.plain_batch, scanned=scanned_examples)
+    examples["reference"] = scanned_examples
+    draws = dict(plain=settings.plain_draws, scanned=config.draws, reference=config.draws)
     results = []
     for name, times in seconds.items():
         results.append(Result(f"{name}.examples_per_second", *median(examples[name] / times), "1/s"))
@@ -152,8 +176,9 @@ def summarize(config: ConfigDict, s_tot: float, gaps, seconds) -> list[Result]:
     for share in settings.shares:
         label = f"seconds_to_{100 * share:g}_percent"
         for name, times in seconds.items():
-            elapsed = [sum_ for sum_, gap in zip(np.cumsum(times), gaps[name], strict=True) if gap.mean < share * s_tot]
-            results.append(Result(f"{name}.{label}", elapsed[0] if elapsed else float("nan"), None, "s"))
+            elapsed = np.concatenate([[0.0], np.cumsum(times)])
+            below = [since for since, gap in zip(elapsed, gaps[name], strict=True) if gap.mean < share * s_tot]
+            results.append(Result(f"{name}.{label}", below[0] if below else float("nan"), None, "s"))
     results += [Result(f"{name}.seconds", float(times.sum()), None, "s in all") for name, times in seconds.items()]
     return results
 
@@ -162,10 +187,10 @@ def draw(workdir, s_tot: float, gaps, seconds) -> None:
     """The held-out gap over seconds of training."""
     fig, axes = reporting.figure()
     for name, values in gaps.items():
-        elapsed = np.cumsum(seconds[name])
+        elapsed = np.concatenate([[0.0], np.cumsum(seconds[name])])
         shares = np.array([[gap.mean, gap.stderr] for gap in values]) / s_tot
         reporting.band(axes[0, 0], elapsed, shares[:, 0], shares[:, 1], label=name)
-    axes[0, 0].set(yscale="log", xscale="log")
+    axes[0, 0].set(yscale="log")
     reporting.label(axes[0, 0], "seconds of training", "held-out gap $L_{EM}$ / $S_{tot}$", legend=True)
     reporting.save(fig, workdir, "gap_over_time")
 

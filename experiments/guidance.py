@@ -176,6 +176,7 @@ def draw(workdir, config, pair, curves) -> None:
     axes[0, 0].plot(weights, distortion, ":", label="distortion E KL(guided || p(x|y))")
     reporting.truth_line(axes[0, 0], pair.information, "I(X;Y)")
     axes[0, 0].set_yscale("symlog", linthresh=10)
+    axes[0, 0].set_ylim(bottom=0)
     reporting.label(axes[0, 0], "guidance weight w", "nats", legend=True)
     log_snr = levels(config.num_steps)[0]
     for weight, exact, _ in curves[:: max(1, len(curves) // 4)]:

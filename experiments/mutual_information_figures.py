@@ -56,7 +56,8 @@ def density(workdir, config, tasks) -> None:
         axes[0, 1].plot(centres, beyond, "o-", markersize=3, label=label)
     for ax, title in zip(axes[0], ("information", "of it, beyond the Gaussian part"), strict=True):
         ax.axhline(0.0, color="#000000", linewidth=0.5)
-        reporting.label(ax, "log signal-to-noise ratio", "density [nats per unit]", title, legend=True)
+        reporting.label(ax, "log signal-to-noise ratio", "density [nats per unit]", title)
+    axes[0, 1].legend(frameon=False, fontsize=7)
     reporting.save(fig, workdir, "density")
 
 

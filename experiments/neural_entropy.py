@@ -3,12 +3,17 @@
     python -m experiments.neural_entropy --config=configs/neural_entropy/gaussian_mixture.py --workdir=DIR
 
 A case is a process and a data set: Gaussian mixtures of several dimensions, whose every number is known, or a data set
-at several sample sizes. Cases are made in neural_entropy_cases, figures in
-neural_entropy_figures; here are training and held-out numbers, to be read from top to bottom.
+at several sample sizes.
+
+S_NN counts the whole model, and a model starts from a Gaussian reference (`diffenc.denoiser`) which holds nearly all
+the entropy of a narrow process before any training: `s_reference` says how much. What the network learned is
+`learned_share`, the part of the reference's own gap that training closed. reference='equilibrium' starts from nothing.
+
+Cases are made in neural_entropy_cases, summaries in neural_entropy_results, figures in neural_entropy_figures; here are
+training and held-out numbers, to be read from top to bottom.
 """
 
 import functools
-import math
 from pathlib import Path
 
 import jax
@@ -24,7 +29,8 @@ from diffenc.estimators import Estimate, entropy, map_examples
 from diffenc.noise_levels import Piecewise, Uniform, log_snr_range
 from diffenc.reporting import Result
 from experiments import command_line, neural_entropy_figures
-from experiments.neural_entropy_cases import PROCESSES, REFERENCES, Case, load_cases, scaled
+from experiments.neural_entropy_cases import PROCESSES, REFERENCES, Case, check_mixture, load_cases, scaled
+from experiments.neural_entropy_results import coverage, coverage_result, log_laws, over_systems, summarize
 
 
 def run(config: ConfigDict, workdir: Path) -> None:
@@ -52,13 +58,13 @@ def run(config: ConfigDict, workdir: Path) -> None:
         extras=tuple(config.metrics_extras),
     )
     state, metrics = parallel.local(state), reporting.read_metrics(workdir)
-    results = evaluate(config, cases, measures, state)
+    results, truths = evaluate(config, cases, measures, state)
     curves, images = {}, {}
     for program, one in first.items():
         systems = {name: state[f"{name}.0"] for name, case in cases.items() if case.program == program}
         curves |= measure_curves(config, one, systems)
         images |= generate(config, one, systems) if one.test[0].ndim == 4 else {}
-    neural_entropy_figures.draw(workdir, config, cases, results, curves, images, metrics)
+    neural_entropy_figures.draw(workdir, config, cases, results, truths, curves, images, metrics)
     reporting.write_results(workdir, results)
     reporting.print_table(results, title="neural entropy")
     print(f"figures: {workdir / 'figures'}")
@@ -67,13 +73,26 @@ def run(config: ConfigDict, workdir: Path) -> None:
 def check(config: ConfigDict) -> None:
     """Raises InputError for settings that no run could use."""
     positive = ("batch_size", "draws", "num_updates", "updates_per_dispatch", "save_every", "learning_rate")
-    command_line.check_positive(config, *positive, "num_seeds", "eval.num_levels", "eval.batch_size", "mixture.std_min")
+    command_line.check_positive(config, *positive, "num_seeds", "eval.num_levels", "eval.batch_size", "t_min")
     command_line.check_not_negative(config, "seed", "warmup", "evaluate_every", "num_devices")
-    command_line.check_not_negative(config, "eval.images", "eval.repetitions")
+    command_line.check_positive(config, "clip_norm", "eval.images", "eval.sampler_steps")
+    command_line.check_not_negative(config, "eval.repetitions")
     command_line.check_choice("sweep", config.sweep, ("dimension", "samples"))
     command_line.check_choice("reference", config.reference, REFERENCES)
     command_line.check_choice("output", config.output, OUTPUTS)
     command_line.check_choice("model.dtype", config.model.dtype, ("float32", "bfloat16"))
+    check_mixture(config)
+    several = len(config.processes) > 1 or ("mixture" in config.datasets and len(config.dimensions) > 1)
+    if config.sweep == "samples" and several:
+        raise InputError("sweep='samples' takes one of processes and one of dimensions: the others would be ignored")
+    if config.sweep == "dimension" and len(config.samples) > 1:
+        raise InputError("sweep='dimension' takes one of samples: the others would be ignored")
+    if not config.model.features or min(config.model.features) < 1:
+        raise InputError(f"config field model.features is {config.model.features}: give one width or more")
+    if not config.model.channels or any(width < 8 or width % 8 for width in config.model.channels):
+        raise InputError(f"config field model.channels is {config.model.channels}: give multiples of 8, one or more")
+    if not 0 <= config.average_decay < 1:
+        raise InputError(f"config field average_decay is {config.average_decay}: give a number in [0, 1)")
     for process in config.processes:
         command_line.check_choice("processes", process, PROCESSES)
     if not (config.processes and config.samples and config.datasets and config.dimensions):
@@ -153,11 +172,15 @@ def headline(cases: dict[str, Case], metrics: dict[str, float]) -> str:
 
 
 def integrands(case: Case, params, reference: Reference, density):
-    """The integrands of one model on one draw: s_nn, growth added to the base score and, where it is known, of the
-    exact score s_tot and em_gap."""
+    """The integrands of one model on one draw: s_nn, the same of its reference alone, growth added to the base score
+    and, where the exact score is known, s_tot, em_gap and what growth lacks."""
     score, equilibrium = case.model.score_fn(params, reference), case.process.equilibrium_score
-    fields = {"s_nn": entropy.gap_integrand(score, equilibrium, case.process)}
-    base = equilibrium if case.test[0].ndim == 4 else case.model.score_fn(params, reference, with_network=False)
+    reference_score = case.model.score_fn(params, reference, with_network=False)
+    fields = {
+        "s_nn": entropy.gap_integrand(score, equilibrium, case.process),
+        "s_reference": entropy.gap_integrand(reference_score, equilibrium, case.process),
+    }
+    base = equilibrium if case.test[0].ndim == 4 else reference_score
     fields["kelly_growth"] = entropy.growth_integrand(score, base, case.process)
     if density is not None:
 
@@ -166,6 +189,7 @@ def integrands(case: Case, params, reference: Reference, density):
 
         fields["s_tot"] = entropy.gap_integrand(exact, equilibrium, case.process)
         fields["em_gap"] = entropy.gap_integrand(exact, score, case.process)
+        fields["reference_gap"] = entropy.gap_integrand(exact, reference_score, case.process)
         # growth of the exact score less that of the network, on the same draws and against the denoising target
         fields["growth_shortfall"] = entropy.growth_integrand(exact, score, case.process)
     return lambda x_t, eps, t: {name: field(x_t, eps, t) for name, field in fields.items()}
@@ -184,13 +208,13 @@ def make_measure(config: ConfigDict, case: Case):
     pilot_score = case.model.score_fn(None, case.references[0], with_network=False)
     field = entropy.gap_integrand(pilot_score, case.process.equilibrium_score, case.process)
     pilot = jax.jit(lambda key, x: entropy.profile(key, field, case.process, x, uniform, 64))
-    heights = np.maximum(entropy.curve(pilot(jax.random.key(config.seed), pilot_x), uniform).height, 0)
+    heights = np.maximum(entropy.curve(pilot(jax.random.key(config.seed + 6500), pilot_x), uniform).height, 0)
     trained = case.levels.heights(edges)
     shape = trained / trained.sum() + (heights / heights.sum() if heights.sum() > 0 else 0)
     levels = Piecewise.fit(edges, shape, floor=0.1)
 
     @jax.jit
-    def batch_of(key, params, reference, density, rows):
+    def batch_of(params, reference, density, key, rows):
         x = scaled(case.scale, rows)
         field = integrands(case, params, reference, density)
         values = entropy.profile(key, field, case.process, x, levels, config.eval.num_levels).total()
@@ -200,15 +224,10 @@ def make_measure(config: ConfigDict, case: Case):
         return values
 
     def measure(key, params, reference, density, x, count=None):
-        call = functools.partial(batch_of_rows, batch_of, params, reference, density)
+        call = functools.partial(batch_of, params, reference, density)
         return map_examples(call, key, x[:count], config.eval.batch_size)
 
     return measure
-
-
-def batch_of_rows(batch_of, params, reference, density, key, rows):
-    """The arguments of `batch_of` in the order of `map_examples`."""
-    return batch_of(key, params, reference, density, rows)
 
 
 def monitor(config: ConfigDict, cases, measures, state, step: int) -> dict[str, float]:
@@ -225,10 +244,11 @@ def monitor(config: ConfigDict, cases, measures, state, step: int) -> dict[str, 
     return scalars
 
 
-def evaluate(config: ConfigDict, cases, measures, state) -> list[Result]:
-    """Results of every case, averaged over seeds (each with a mixture of its own), and the law in log N."""
-    results, covered = [], []
-    for name, case in cases.items():
+def evaluate(config: ConfigDict, cases, measures, state) -> tuple[list[Result], dict[str, float]]:
+    """Results of every case, averaged over seeds (each with a mixture of its own), with the laws in log N; and S_tot of
+    each first seed where it is known."""
+    results, covered, known = [], [], {}
+    for index, (name, case) in enumerate(cases.items()):
         seeds, truths, trained = [], [], []
         for seed in range(config.num_seeds):
             system = state[f"{name}.{seed}"]
@@ -240,79 +260,17 @@ def evaluate(config: ConfigDict, cases, measures, state) -> list[Result]:
             trained.append(Estimate.of(own["s_nn"]))
             if density is not None:
                 values = total_entropy(key_truth, density, case.process, 200_000, *case.times)
-                truths.append(float(jnp.mean(values)))
-        results += summarize(name, seeds, truths)
+                truths.append(Estimate.of(values))
+        results += summarize(name, seeds, truths, shared_examples=case.density is None)
+        if truths:
+            known[name] = truths[0].mean
         if truths and config.eval.repetitions:
-            covered += coverage(config, case, measures[name], state[f"{name}.0"], truths[0])
-        results.append(Result(f"{name}.s_nn_train", *over_seeds(trained)))
-    if len(covered) > 1:
-        results.append(Result("coverage", *Estimate.of(covered), f"within 2 errors, of {len(covered)}", truth=0.954))
-    return results + log_laws(cases, results)
-
-
-def coverage(config: ConfigDict, case: Case, measure, system, truth: float) -> list[bool]:
-    """Whether the truth lies within two standard errors of S_tot, estimated anew from eval.monitor fresh samples each
-    time by the exact score."""
-    inside = []
-    for key in jax.random.split(jax.random.key(config.seed + 6000), config.eval.repetitions):
-        key_x, key_measure = jax.random.split(key)
-        x = np.asarray(case.density[0].sample(key_x, config.eval.monitor))
-        values = measure(key_measure, system.averages, system.chain, case.density[0], x)
-        estimate = Estimate.of(values["s_tot"])
-        inside.append(abs(estimate.mean - truth) < 2 * estimate.stderr)
-    return inside
-
-
-def summarize(name: str, seeds: list[dict], truths: list[float]) -> list[Result]:
-    """Means over examples and seeds; the error is that of the examples, and of ratios that over the seeds."""
-    truth = float(np.mean(truths)) if truths else None
-    results = []
-    for quantity in seeds[0]:
-        known = {"s_tot": truth}.get(quantity)
-        values = over_seeds([Estimate.of(one[quantity]) for one in seeds])
-        results.append(Result(f"{name}.{quantity}", *values, truth=known))
-    if truths:
-        for quantity in ("s_nn", "kelly_growth"):
-            if quantity == "s_nn":
-                ratios = [ratio_of_means(one["s_nn"], one["s_tot"]) for one in seeds]
-            else:
-                lost = [ratio_of_means(one["growth_shortfall"], one["s_tot"]) for one in seeds]
-                ratios = [Estimate(1 - one.mean, one.stderr) for one in lost]
-            spread = np.std([r.mean for r in ratios], ddof=1) / math.sqrt(len(ratios)) if len(ratios) > 1 else 0.0
-            mean, stderr = over_seeds(ratios)
-            results.append(Result(f"{name}.{quantity}_ratio", mean, float(np.hypot(stderr, spread)), "of S_tot", 1.0))
-    return results
-
-
-def over_seeds(estimates: list[Estimate]) -> Estimate:
-    """The mean of independent estimates, with its error."""
-    stderr = math.sqrt(sum(one.stderr**2 for one in estimates)) / len(estimates)
-    return Estimate(float(np.mean([one.mean for one in estimates])), stderr)
-
-
-def ratio_of_means(values, others) -> Estimate:
-    """mean(values) / mean(others), its error by the linear term (values and others are paired)."""
-    ratio = float(np.mean(values) / np.mean(others))
-    return Estimate(ratio, Estimate.of((values - ratio * others) / np.mean(others)).stderr)
-
-
-def log_laws(cases: dict[str, Case], results: list[Result]) -> list[Result]:
-    """S_NN = a + b log N by least squares (and the same law of held-out growth), for every data set with three sizes or
-    more; errors from the scatter."""
-    found, laws = {result.name: result.value for result in results}, []
-    for dataset in dict.fromkeys(case.program for case in cases.values()):
-        mine = [case for case in cases.values() if case.program == dataset and case.name.startswith(f"{dataset}.N")]
-        if len(mine) < 3:
-            continue
-        design = np.array([[1.0, math.log(case.size)] for case in mine])
-        for law, quantity in (("log_law", "s_nn"), ("growth_law", "kelly_growth")):
-            values = np.array([found[f"{case.name}.{quantity}"] for case in mine])
-            coefficients = np.linalg.lstsq(design, values, rcond=None)[0]
-            scatter = np.sum((values - design @ coefficients) ** 2) / (len(mine) - 2)
-            errors = np.sqrt(np.diag(np.linalg.inv(design.T @ design)) * scatter)
-            for label, value, error in zip(("intercept", "slope"), coefficients, errors, strict=True):
-                laws.append(Result(f"{dataset}.{law}.{label}", float(value), float(error)))
-    return laws
+            key = jax.random.fold_in(jax.random.key(config.seed + 6000), index)
+            covered += coverage(config, key, case, measures[name], state[f"{name}.0"], truths[0].mean)
+        results.append(Result(f"{name}.s_nn_train", *over_systems(trained)))
+    if covered:
+        results.append(coverage_result(covered))
+    return results + log_laws(cases, results), known
 
 
 def measure_curves(config: ConfigDict, case: Case, systems) -> dict[str, dict[str, entropy.Curve]]:

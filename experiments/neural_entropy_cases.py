@@ -67,16 +67,37 @@ def load_cases(config: ConfigDict) -> list[Case]:
 def draw_mixtures(config: ConfigDict, dim: int, count: int):
     """A mixture for each seed, means uniform in a box and widths uniform in a range, with `count` samples to train on
     and eval.num_examples held out: (train, test, scale, density)."""
-    settings, train, test, densities = config.mixture, [], [], []
+    train, test, densities = [], [], []
     for seed in range(config.seed, config.seed + config.num_seeds):
-        key = jax.random.fold_in(jax.random.key(seed), dim)
-        key_mean, key_std, key_train, key_test = jax.random.split(key, 4)
-        means = settings.side * (jax.random.uniform(key_mean, (settings.components, dim)) - 0.5)
-        stds = jax.random.uniform(key_std, (settings.components,), minval=settings.std_min, maxval=settings.std_max)
-        densities.append(GaussianMixture.isotropic(jnp.zeros(settings.components), means, stds))
-        train.append(np.asarray(densities[-1].sample(key_train, count or settings.all)))
+        _, _, key_train, key_test = mixture_keys(dim, seed)
+        densities.append(draw_mixture(config, dim, seed))
+        train.append(np.asarray(densities[-1].sample(key_train, count or config.mixture.all)))
         test.append(np.asarray(densities[-1].sample(key_test, config.eval.num_examples)))
     return train, test, 1.0, densities
+
+
+def draw_mixture(config: ConfigDict, dim: int, seed: int) -> GaussianMixture:
+    """The mixture of that dimension and seed."""
+    settings, (key_mean, key_std, _, _) = config.mixture, mixture_keys(dim, seed)
+    means = settings.side * (jax.random.uniform(key_mean, (settings.components, dim)) - 0.5)
+    stds = jax.random.uniform(key_std, (settings.components,), minval=settings.std_min, maxval=settings.std_max)
+    return GaussianMixture.isotropic(jnp.zeros(settings.components), means, stds)
+
+
+def mixture_keys(dim: int, seed: int):
+    """Keys of means, widths, training and held-out samples."""
+    return jax.random.split(jax.random.fold_in(jax.random.key(seed), dim), 4)
+
+
+def check_mixture(config: ConfigDict) -> None:
+    """Raises InputError for a mixture that cannot be drawn."""
+    settings = config.mixture
+    if not (settings.components >= 1 and settings.side > 0 and 0 < settings.std_min <= settings.std_max):
+        raise InputError(
+            f"config section mixture is {settings.to_dict()}: give components, side, std_min <= std_max > 0"
+        )
+    if not config.processes or not config.dimensions or min(config.dimensions) < 1:
+        raise InputError("config fields processes, dimensions: give one or more of each, dimensions of 1 or more")
 
 
 def load_images(config: ConfigDict, name: str, count: int):
@@ -99,6 +120,12 @@ def make_case(config: ConfigDict, name: str, size: int, process_name: str, train
     """A case with its model: an MLP for vectors, a U-Net for images."""
     process, times = PROCESSES[process_name], (config.t_min, T_MAX.get(process_name, 1.0))
     if train[0].ndim == 4:
+        halvings = len(config.model.channels) - 1
+        if any(side % 2**halvings for side in train[0].shape[1:3]):
+            raise InputError(
+                f"config field model.channels has {halvings + 1} levels, but images of {train[0].shape[1:3]} cannot be "
+                f"halved {halvings} times: give fewer"
+            )
         as_matmul = jax.default_backend() == "cpu"
         dtype = jnp.dtype(config.model.dtype)
         network = networks.UNet(tuple(config.model.channels), as_matmul=as_matmul, dtype=dtype)

@@ -11,9 +11,9 @@ LABELS = {"s_tot": "$S_{tot}$", "s_nn": "$S_{NN}$", "kelly_growth": "Kelly growt
 PUBLISHED = {3: 0.97, 6: 0.92, 9: 0.85}  # S_NN / S_tot at kappa = 0.1, read off arXiv 2409.03817
 
 
-def draw(workdir, config, cases, results, curves, images, metrics) -> None:
-    """Every figure the cases allow."""
-    training(workdir, cases, metrics)
+def draw(workdir, config, cases, results, truths, curves, images, metrics) -> None:
+    """Every figure the cases allow; truths: S_tot of the first seed, where it is known."""
+    training(workdir, cases, truths, metrics)
     rates(workdir, cases, curves)
     if config.sweep == "dimension":
         ratios(workdir, cases, results)
@@ -44,7 +44,7 @@ def panels(cases, width=2.7, height=2.1):
     return fig, placed
 
 
-def training(workdir, cases, metrics) -> None:
+def training(workdir, cases, truths, metrics) -> None:
     """S_NN, G and the gap over updates, held out, first seed, with bands of one standard error; S_tot dashed."""
     fig, placed = panels(cases)
     for name, ax in placed.items():
@@ -57,8 +57,8 @@ def training(workdir, cases, metrics) -> None:
                 np.array([line[f"{name}.{quantity}{end}"] for line in lines], float) for end in ("", "_stderr")
             )
             reporting.band(ax, steps, values, errors, label=LABELS[quantity])
-        if lines and f"{name}.s_tot" in lines[-1]:
-            reporting.truth_line(ax, lines[-1][f"{name}.s_tot"], LABELS["s_tot"])
+        if name in truths:
+            reporting.truth_line(ax, truths[name], LABELS["s_tot"])
         reporting.label(ax, "updates", "nats", title=name.replace("_", " "))
     one = next(iter(placed.values()))
     fig.legend(*one.get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8)
@@ -114,7 +114,10 @@ def ratios(workdir, cases, results) -> None:
         axes[0, 1].errorbar(
             sizes, [gap.value for gap in gaps], [gap.stderr for gap in gaps], fmt="o-", markersize=4, label=row
         )
-    axes[0, 0].plot(*zip(*PUBLISHED.items(), strict=True), "x:", color="black", label="published, S_NN, kappa = 0.1")
+        bare = [found[f"{name}.s_reference_ratio"].value for name in names]
+        axes[0, 0].plot(sizes, bare, "+:", color=color, label=f"{row.replace('_', ' ')}, reference alone")
+    published = "published, S_NN, kappa = 0.1 (no reference)"
+    axes[0, 0].plot(*zip(*PUBLISHED.items(), strict=True), "x:", color="black", label=published)
     axes[0, 0].axhline(1.0, color="black", linewidth=0.8)
     reporting.label(axes[0, 0], "dimension D", "share of $S_{tot}$")
     axes[0, 0].legend(frameon=False, fontsize=7)
@@ -141,10 +144,9 @@ def sample_sizes(workdir, cases, results) -> None:
             line = intercept.value + slope.value * np.log(sizes)
             label = f"a + b log N, b = {reporting.format_value(slope.value, slope.stderr)}"
             ax.plot(sizes, line, ":", color="black", label=label)
-            spread = np.log(sizes) - np.log(sizes).mean()
-            ax.fill_between(
-                sizes, line - slope.stderr * abs(spread), line + slope.stderr * abs(spread), color="black", alpha=0.1
-            )
+            offset = np.log(sizes) - np.log(sizes).mean()
+            width = slope.stderr * np.sqrt(offset**2 + np.mean(offset**2))
+            ax.fill_between(sizes, line - width, line + width, color="black", alpha=0.1)
             points = [found[f"{name}.s_nn"].value for name in names]
             high, low = max(points), min(points)
             ax.set_ylim(low - 0.6 * (high - low), high + 0.6 * (high - low))  # G of small N may lie far below
@@ -163,7 +165,7 @@ def generated(workdir, cases, images) -> None:
     for row, (name, made) in enumerate(images.items()):
         case = cases[name]
         columns = math.ceil(len(made) / 2)
-        train = case.train[0].reshape(len(case.train[0]), -1)[:10_000].astype(np.float32) / case.scale
+        train = case.train[0].reshape(len(case.train[0]), -1).astype(np.float32) / case.scale
         flat = made.reshape(len(made), -1)
         nearest = np.argmin(np.sum(train**2, axis=1)[None] - 2 * flat @ train.T, axis=1)
         reporting.image_grid(axes[row, 0], made, columns, max_value=1.0)

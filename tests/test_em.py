@@ -9,7 +9,7 @@ import optax
 import pytest
 from checks import assert_mean, assert_moments
 
-from diffenc import decoders, em, proposals, training
+from diffenc import decoders, em, proposals, training, whitening
 from diffenc.analytic import FactorAnalysis, Gaussian
 from diffenc.encoder import DiffusionEncoder, alpha_sigma
 from diffenc.networks import ConditionalDenoiser
@@ -203,6 +203,27 @@ def test_the_exact_gaussian_has_its_rate_and_no_loss_where_the_network_holds_non
         assert metrics["neural_entropy"] == 0.0
         log_ratio = Gaussian(mean[0], cov).log_prob(z) - decoders.log_prior(z)
         np.testing.assert_allclose(metrics["rate"], log_ratio.mean(), rtol=1e-4)  # the rate of these very draws
+
+
+def test_smoothed_targets_are_in_the_coordinates_of_the_reference():
+    """Proposals from the reference itself, of equal weight: y + grad log posterior is zero for each, and in mean."""
+    params = jax.jit(ENCODER.init)(jax.random.key(0), X)
+    for name, bias in {"mean_head": [0.7, -1.2], "width_head": [-0.6, -0.2], "shear_head": [0.8]}.items():
+        params["params"][name]["bias"] = jnp.array(bias)
+    n = 200
+    context = jax.jit(ENCODER.embed)({"encoder": params}, jnp.tile(X, (n, 1)))
+    y = jax.random.normal(jax.random.key(1), (3, n, 2))
+    z = jax.vmap(whitening.apply, (None, None, 0))(context.mean, context.factor, y)
+    slope = jax.vmap(lambda y: whitening.solve(jnp.swapaxes(context.factor, 1, 2), -y, lower=False))(y)
+    found = Proposals(z, jnp.full((3, n), -jnp.log(3.0)), slope)
+    chain = em.Chain(z[0], context.mean, y[0], -y[0], jnp.ones(()), em.ChainState.create(em.Settings()), found)
+    loss = jax.jit(em.encoder_loss, static_argnums=(3, 7))
+    values = {}
+    for target in ("mixture", "denoising"):
+        settings = em.Settings(target=target, null_probability=0.0, draws=2, smooth_targets=True)
+        _, metrics = loss(params, None, jax.random.key(2), ENCODER, jnp.tile(X, (n, 1)), chain, z[0], settings)
+        values[target] = metrics["encoder_loss"]
+    assert values["mixture"] < 1e-6 < 1e-2 < values["denoising"]
 
 
 def test_the_alternation_raises_the_closed_form_likelihood():

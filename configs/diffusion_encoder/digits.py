@@ -51,8 +51,8 @@ def get_config() -> ConfigDict:
                 gamma=1.0,  # bottleneck weight; 1: maximum likelihood
                 proposal="gaussian",  # of importance resampling (experiments.posteriors); or prior
                 proposals=10,
-                single=False,
                 smooth_targets=False,  # the denoiser learns from all weighted proposals, not from the chosen one
+                smooth_decoder=False,  # and so does the decoder, at `proposals` gradients in place of one
                 draws=2,  # noise levels at which the denoiser sees each pair (x, z)
                 null_probability=0.1,  # of dropping x: trains the learned prior
                 average_decay=0.999,  # of the parameters that are evaluated

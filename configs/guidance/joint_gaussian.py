@@ -1,6 +1,17 @@
 """Nats injected by guidance on the 25 x 15 joint Gaussian of 2509.23937, against the weight w.
 
 python -m experiments.guidance --config=configs/guidance/joint_gaussian.py --workdir=runs/guidance
+
+Measured (seed 0, 4,000 chains, three minutes of a share of one CPU core), I(X;Y) = 19.141 nats; simulated +- standard
+error beside the closed recursion of the same steps:
+
+    w     nats injected              information of the samples   distortion
+    0     19.204 +- 0.082 (19.153)   19.187 +- 0.056 (19.132)      0.00
+    1     31.828 +- 0.095 (31.928)   26.936 +- 0.059 (27.026)      3.35
+    5     85.20  +- 0.18  (85.23)    37.093 +- 0.061 (37.110)     12.64
+    10    152.80 +- 0.29  (152.76)   42.083 +- 0.061 (42.066)     18.18
+
+Injected nats keep growing with w, the information of the samples saturates: what is left distorts them.
 """
 
 from ml_collections import ConfigDict

@@ -10,11 +10,9 @@ def get_config():
     return ConfigDict(
         dict(
             seed=0,
-            num_seeds=1,
             processes=("vp", "vpx", "straight_line"),
             dimensions=(1, 3),
-            mixture=dict(components=5, side=4.0, std_min=0.5, std_max=1.0, all=1),
-            eval=dict(num_examples=1),
+            mixture=dict(components=5, side=4.0, std_min=0.5, std_max=1.0),
             t_min=1e-3,
             num_samples=4000,  # for the rate
             num_times=16,  # at which both sides are compared

@@ -2,6 +2,8 @@
 
     python -m experiments.posteriors --config=configs/posteriors/mnist16.py --workdir=runs/posteriors_mnist16 \
         --config.data.dir=DIRECTORY_OF_PREPARED_TFDS_DATA
+
+Not measured yet.
 """
 
 from configs.posteriors import mnist

@@ -12,9 +12,9 @@ where the best Gaussian has 0.5. One of two CPU cores that five programs shared:
     vae (one mode)      105    +- 8           132    +- 7           9.5    +- 2.4
     flow_vae            (d = 1: none)         3.5    +- 1.6         4083   +- 4152
 
-The mean masses of q on the grid are 1 within 0.001. Langevin chains do not cross from mode to mode: they keep the weights
-that the encoder happens to give its modes (see `absolute`), and three seeds differ. A flow thins out but never opens a
-ring, and KL(p || q) counts the exact draws in the gap. The pinwheel has a config of its own.
+The mean masses of q on the grid are 1 within 0.001. Langevin chains do not cross from mode to mode: they keep the
+weights that the encoder happens to give its modes (see `absolute`), and three seeds differ. A flow thins out but never
+opens a ring, and KL(p || q) counts the exact draws in the gap. The pinwheel has a config of its own.
 
 Why it took so long to get here; one seed, 400 x, 16 draws, KL at 32 sampler steps, 2,000 updates of 256 x and 8 noise
 levels unless said. L is the exact weighted error 1/2 int dlambda sigma^2 alpha^2 E|r - r*|^2, r* by quadrature.
@@ -40,7 +40,8 @@ levels unless said. L is the exact weighted error 1/2 int dlambda sigma^2 alpha^
 So it was neither the E-step (exact pairs were no better than 512 proposals) nor the sampler's steps. Guessed: too few
 levels at low noise. Measured: the noise end. A posterior of width 0.1 put the levels at lambda > -2.4, the flow starts
 at lambda = -infinity, and there the network erred by |dr|^2 = 2.3 where |r*|^2 = 0.004; the likelihood gives such
-levels next to no weight, but every sample passes through them. With both changes langevin runs away no more. Next came the noise of the target (loss 4.1, of which 0.1 can be learned; 0.4 in all once it is smoothed over the proposals), and
+levels next to no weight, but every sample passes through them. With both changes langevin runs away no more. Next came
+the noise of the target (loss 4.1, of which 0.1 can be learned; 0.4 in all once it is smoothed over the proposals), and
 for the pinwheel the network's sight (octaves). Levels and unit were changed at once: which of the two did more is not
 known. Predicted for the decoder's gradient: better, as on images. Measured: worse; at alpha y_t it says nothing of the
 mean gradient over several modes. The KL of the flow exceeds L, which bounds that of the reverse process only.

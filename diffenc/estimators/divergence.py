@@ -62,9 +62,9 @@ def divergence(
     """D of data whose halves are given, by networks that saw one half and by networks that saw half of that.
 
     What a network of n examples misses of D falls about like 1/n, so the two make an extrapolation to n = infinity,
-    D_n + (D_n - D_(n/2)); a share of the step is its systematic error, beside what the halves disagree by. D is 0, give
-    or take the standard error of P, where the first networks find nothing: see `fit`. show(updates, D) is told of
-    every round.
+    D_n + (D_n - D_(n/2)). The systematic error has three parts: a share of that step, what the second half of the
+    training added, and what the two halves of the data disagree by. D is 0, give or take the standard error of P, where
+    the first networks find nothing: see `fit`. show(updates, D) is told of every round.
     """
     n = halves.r.shape[1]
     key_all, key_part, key_judge = jax.random.split(key, 3)
@@ -77,11 +77,12 @@ def divergence(
     step = value - earlier
     mean = max(0.0, value + settings.extrapolation * step)
     folds = [rescaled(products.held[h].sum(axis=-1), products.cross[h].sum(axis=-1))[0] for h in (0, 1)]
+    doubts = (settings.step_error * step, all_of_half.drift, (folds[0] - folds[1]) / 2)
     shares = 2 * stake * products.held - np.square(stake) * products.cross
     pointwise, edges = shares.sum(axis=-1), growth.edges(shares.shape[-1])
     return Divergence(
         mean=mean,
-        systematic=float(np.hypot(settings.step_error * step, (folds[0] - folds[1]) / 2)),
+        systematic=float(np.linalg.norm(doubts)),
         pointwise=(pointwise + mean - pointwise.mean()).ravel(),
         kelly_growth=(2 * products.held - products.own).sum(axis=-1).ravel(),
         s_nn=products.own.sum(axis=-1).ravel(),
@@ -95,12 +96,14 @@ def divergence(
 
 class Fit(NamedTuple):
     """Networks as they were after some rounds of training, and which to judge either part of the examples by; whether
-    they found anything, and the standard error of P in which they did not."""
+    they found anything, and the standard error of P in which they did not; drift: what the second half of the training
+    added to D."""
 
     snapshots: dict
     chosen: tuple[int, int]
     found: bool
     doubt: float
+    drift: float
 
 
 def fit(key: jax.Array, halves: Halves, count: int, settings: Settings, show, rounds: int | None = None) -> Fit:
@@ -124,12 +127,13 @@ def fit(key: jax.Array, halves: Halves, count: int, settings: Settings, show, ro
         show((index + 1) * settings.updates, values[-1])
         held = sums[-1].held
         if index + 1 == settings.null_rounds and held.mean() < settings.null_errors * _stderr(held):
-            return Fit({}, (0, 0), False, _stderr(held))
+            return Fit({}, (0, 0), False, _stderr(held), 0.0)
         best = index if values[index] > values[best] + settings.least_gain else best
         if index >= best + settings.patience:
             break
     chosen = tuple(_best(sums, np.arange(n) % 2 != part) for part in (0, 1))
-    return Fit({index: snapshots[index] for index in chosen}, chosen, True, _stderr(held))
+    drift = values[max(chosen)] - values[max(chosen) // 2]
+    return Fit({index: snapshots[index] for index in chosen}, chosen, True, _stderr(held), drift)
 
 
 def judge(key: jax.Array, fitted: Fit, halves: Halves, settings: Settings) -> tuple[Products, float, np.ndarray]:

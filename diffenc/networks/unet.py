@@ -27,7 +27,7 @@ class Conv(nn.Module):
             height, width = h.shape[1:3]
             padded = jnp.pad(h, ((0, 0), (1, 1), (1, 1), (0, 0)))
             shifted = [padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)]
-            out = jnp.concatenate(shifted, axis=-1) @ kernel.reshape(-1, self.channels)
+            out = jnp.einsum("nhwi,io->nhwo", jnp.concatenate(shifted, axis=-1), kernel.reshape(-1, self.channels))
         else:
             out = jax.lax.conv_general_dilated(h, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
         return out + bias[None, None, None]
