@@ -316,9 +316,13 @@ def encoder_loss(encoder_params, decoder_params, key, encoder: DiffusionEncoder,
 def smooth_targets(encoder, frozen: Context, chain: Chain, y_t, alpha, sigma, single, null):
     """`smoothed` in the encoder's coordinates, for rows [batch * draws]; where null holds, `single` as it is."""
     z, log_weight, gradient = chain.proposals
+    bound = 2 * encoder.network.residual_bound
+    gradient = jax.vmap(lambda gradient: trusted(pull(frozen.factor, gradient), bound))(gradient)
     if encoder.reference == "posterior":
         z = jax.vmap(lambda z: solve(frozen.factor, z - chain.mean))(z)
-        gradient = jax.vmap(lambda gradient: pull(frozen.factor, gradient))(gradient)
+    else:
+        transposed = jnp.swapaxes(frozen.factor, -2, -1)
+        gradient = jax.vmap(lambda gradient: solve(transposed, gradient, lower=False))(gradient)
     rows = (z.shape[1], -1)
     found = proposals.smoothed(
         Proposals(z, log_weight, gradient), y_t.reshape(*rows, z.shape[-1]), alpha.reshape(rows), sigma.reshape(rows)

@@ -1,6 +1,8 @@
 """Many weighted proposals in place of one posterior sample: importance weights, a choice by weight, averages over it.
 
-    w_k ~ p(x, z_k) / q(z_k|x), sum_k w_k = 1:   E[f(z)|x] = sum_k w_k f(z_k) + O(1/K)
+    w_k ~ p(x, z_k) / q(z_k|x), sum_k w_k = 1:   E[f(z)|x] = E[sum_k w_k f(z_k)] + O(1/K)
+
+The sum itself errs by O(K^-1/2), which averages out over examples and updates; its bias does not.
 
 Choosing one by weight is sampling importance resampling (Rubin 1987); what is learned from the choice is learned with
 less variance from its expected value (Rao and Blackwell).

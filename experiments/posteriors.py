@@ -230,14 +230,14 @@ def evaluate(config, cases, models, state):
         for index, (name, system) in enumerate(models.items()):
             case, params = cases[name.split(".")[0]], state[name].averages
             key = jax.random.fold_in(jax.random.key(config.seed + 2000), index)
-            key_terms, key_own, key_exact, key_figure, key_seen = jax.random.split(key, 5)
+            key_terms, key_own, key_exact, key_figure, key_seen, key_folds = jax.random.split(key, 6)
             found = terms(config, system, params, key_terms, case.held_out, config.eval.num_samples)
             values = {quantity: getattr(found, quantity) for quantity in QUANTITIES[:-1]}
             if case.seen is not None:  # below `nll` by what the decoder has learned by heart
                 values["train_nll"] = terms(config, system, params, key_seen, case.seen, config.eval.num_samples).nll
             _, losses = systems.reconstructions(system, params, case.config, key_own, case.held_out)
             values["amortization_gap"] = losses[0] - losses[1]
-            values |= posteriors_measures.folds(config, system, params, key_figure, case.held_out)
+            values |= posteriors_measures.folds(config, system, params, key_folds, case.held_out)
             if case.grid is not None:
                 values |= posteriors_measures.grid_divergence(config, case, system, params, key_exact)
                 samples[name] = figure_samples(config, case, system, params, key_figure)

@@ -16,7 +16,8 @@ from diffenc.estimators import annealing, map_examples
 
 def grid_divergence(config, case, system, params, key) -> dict[str, np.ndarray]:
     """KL(p(z|x) || q(z|x)) from exact draws of the grid posterior of every held-out example [n], and q's mass by
-    quadrature for the first config.eval.grid_examples: other than one, it says that the discrete flow folds the space.
+    quadrature for the first config.eval.grid_examples: other than one, it says that the discrete flow folds the space,
+    and the divergence is short by its logarithm.
     """
     fixed = dict(encoder=system.encoder, grid=case.grid, num_steps=config.eval.grid_sampler_steps)
     divergence = functools.partial(_divergence, toy=case.decoder, num_draws=config.eval.grid_draws, **fixed)
