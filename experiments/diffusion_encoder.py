@@ -75,7 +75,8 @@ def check(config: ConfigDict) -> None:
     command_line.check_positive(config, "eval.num_samples", "eval.sampler_steps", "eval.batch_size")
     not_negative = ("seed", "data.validation", "warmup", "clip_norm", "evaluate_every", "baseline_learning_rate")
     command_line.check_not_negative(config, *not_negative, "em.langevin_steps", "model.newton_steps", "num_devices")
-    command_line.check_not_negative(config, "eval.num_examples", "eval.langevin_steps", "em.path_weight", "model.octaves")
+    command_line.check_not_negative(config, "eval.num_examples", "eval.langevin_steps")
+    command_line.check_not_negative(config, "em.path_weight", "model.octaves")
     for field in ("embed_features", "features"):
         if not config.model[field] or min(config.model[field]) < 1:
             raise InputError(
