@@ -125,9 +125,9 @@ def wave(leaf):
 def test_the_unet_keeps_shapes_and_starts_at_zero(dtype):
     net = UNet(channels=(8, 16), num_classes=3, dtype=jnp.dtype(dtype))
     u, level = jax.random.normal(jax.random.key(8), (2, 8, 8, 1)), jnp.array([-3.0, 2.0])
-    params = net.init(jax.random.key(9), u, level, jnp.array([0, 2]))
+    params = jax.jit(net.init)(jax.random.key(9), u, level, jnp.array([0, 2]))
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(params))
-    out = net.apply(params, u, level, jnp.array([0, 2]))
+    out = jax.jit(net.apply)(params, u, level, jnp.array([0, 2]))
     assert out.shape == u.shape and out.dtype == jnp.float32
     assert not np.any(np.asarray(out))
     moved = jax.tree.map(
@@ -137,14 +137,14 @@ def test_the_unet_keeps_shapes_and_starts_at_zero(dtype):
     with_label = apply(level, jnp.array([0, 2]))
     assert np.all(np.isfinite(with_label)) and np.any(with_label != apply(level, jnp.array([1, 2])))
     assert np.any(with_label != apply(level + 1, jnp.array([0, 2])))
-    none = net.apply(moved, u, level)
+    none = jax.jit(net.apply)(moved, u, level)
     np.testing.assert_allclose(none, apply(level, jnp.array([3, 3])), rtol=0.05, atol=0.02)
 
 
 def test_a_convolution_is_a_matrix_product():
     u, level = jax.random.normal(jax.random.key(12), (2, 8, 8, 1)), jnp.array([-1.0, 1.0])
     nets = [UNet(channels=(8, 16), as_matmul=as_matmul) for as_matmul in (True, False)]
-    params = jax.tree.map(wave, nets[0].init(jax.random.key(13), u, level))
+    params = jax.tree.map(wave, jax.jit(nets[0].init)(jax.random.key(13), u, level))
     one, other = (jax.jit(net.apply)(params, u, level) for net in nets)
     np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3 * float(jnp.abs(one).max()))
 
@@ -152,9 +152,9 @@ def test_a_convolution_is_a_matrix_product():
 def test_the_bfloat16_unet_is_the_float32_one_rounded():
     u, level = jax.random.normal(jax.random.key(10), (2, 8, 8, 1)), jnp.array([-1.0, 1.0])
     nets = [UNet(channels=(8, 16), dtype=jnp.dtype(dtype)) for dtype in ("float32", "bfloat16")]
-    params = nets[0].init(jax.random.key(11), u, level)
+    params = jax.jit(nets[0].init)(jax.random.key(11), u, level)
     params = jax.tree.map(
         lambda leaf: leaf + 0.05 * jnp.cos(jnp.arange(leaf.size, dtype=leaf.dtype)).reshape(leaf.shape), params
     )
-    one, other = (np.asarray(net.apply(params, u, level)) for net in nets)
+    one, other = (np.asarray(jax.jit(net.apply)(params, u, level)) for net in nets)
     assert np.abs(one - other).max() < 0.05 * np.abs(one).max()

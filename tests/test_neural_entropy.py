@@ -132,6 +132,7 @@ def test_sample_sizes_of_a_mixture(tmp_path):
     assert (tmp_path / "figures" / "sample_sizes.png").exists()
 
 
+@pytest.mark.slow
 def test_digits_with_a_unet(tmp_path):
     config = make_config("neural_entropy/digits", samples=(100, 200, 0), batch_size=4, num_updates=2, save_every=2)
     neural_entropy.run(config, tmp_path)
