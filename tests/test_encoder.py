@@ -110,17 +110,21 @@ def test_a_gaussian_is_exact_at_any_number_of_steps(num_steps):
 
 
 class ExactNetwork:
-    """The residual r = -v / sigma of a Gaussian mixture in the reference's coordinates, in place of a network."""
+    """The residual r = -v / sigma of a Gaussian mixture in the reference's coordinates, in place of a network.
+
+    square_width: w^2 of the unit 1 / sqrt(sigma^2 + alpha^2 w^2) of the output; 1 where it is given as it is."""
 
     latent_dim = 2
 
-    def __init__(self, mixture):
-        self.mixture = mixture
+    def __init__(self, mixture, square_width=1.0):
+        self.mixture, self.square_width = mixture, square_width
 
     def apply(self, params, context, y_t, log_snr):
         t = PROCESS.time(log_snr)
         v = from_score(PROCESS, "v", self.mixture.score(PROCESS, y_t, t), y_t, t)
-        return -v / PROCESS.sigma(t)[:, None], 1.0
+        alpha2 = jax.nn.sigmoid(log_snr)
+        width = jnp.sqrt(1 - alpha2 + alpha2 * self.square_width)
+        return -width[:, None] * v / PROCESS.sigma(t)[:, None], 1.0
 
 
 @pytest.mark.parametrize("reference", REFERENCES)
@@ -130,7 +134,8 @@ def test_an_encoder_with_the_exact_velocity_has_the_exact_law(reference):
         mixture = GaussianMixture.isotropic(
             jnp.log(jnp.array([0.3, 0.7])), jnp.array([[1.0, 0.5], [-0.6, -0.2]]), jnp.array([0.5, 0.7])
         )
-        encoder = DiffusionEncoder(ExactNetwork(mixture), reference)
+        square_width = np.exp(np.log(np.sum(np.square(FACTOR), axis=1)).mean()) if reference == "prior" else 1.0
+        encoder = DiffusionEncoder(ExactNetwork(mixture, square_width), reference)
         mean, factor = (np.zeros(2), np.eye(2)) if reference == "prior" else (MEAN, FACTOR)
         x = jnp.zeros((3000, DATA_DIM))
         context = Context(x, x[:, 0] == 0, jnp.tile(MEAN, (3000, 1)), jnp.tile(FACTOR, (3000, 1, 1)), (), ())
