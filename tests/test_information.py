@@ -40,6 +40,14 @@ def test_order_and_increasing_maps_of_coordinates_do_not_matter():
     assert first.estimate == second.estimate
 
 
+@pytest.mark.parametrize("values", [2, 4])
+def test_a_few_values_that_tell_nothing_make_no_information(values):
+    rng = np.random.default_rng(12)
+    x, y = rng.binomial(values - 1, 0.3, size=N) * 1.0, rng.normal(size=(N, 1))
+    for pair in ((x, y), (x, rng.binomial(values - 1, 0.3, size=N) * 1.0)):
+        assert_estimate(information.mutual_information(jax.random.key(13), *pair, TINY).estimate, 0.0)
+
+
 def test_conditional_information_of_gaussians():
     rng = np.random.default_rng(0)
     z = rng.normal(size=(N, 1))

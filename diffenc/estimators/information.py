@@ -62,7 +62,8 @@ def mutual_information(
     check_no_function(x, y)
     if x.shape[1] > y.shape[1]:
         x, y = y, x
-    return _information(key, reference.block_scores(x), reference.block_scores(y), settings, show)
+    rng = _generator(key)
+    return _information(key, reference.block_scores(rng, x), reference.block_scores(rng, y), settings, show)
 
 
 def label_information(
@@ -81,7 +82,7 @@ def label_information(
         raise InputError(f"label counts are {counts.tolist()}: give two labels or more, ten examples or more of each")
     (x,) = check(x)
     indicators = np.eye(len(values))[index][:, 1:]
-    return _information(key, reference.block_scores(x), indicators, settings, show)
+    return _information(key, reference.block_scores(_generator(key), x), indicators, settings, show)
 
 
 def conditional_information(
@@ -91,7 +92,8 @@ def conditional_information(
 
     x [N, dim_x], y [N, dim_y], z [N, dim_z]. Raises InputError for samples that `check` refuses.
     """
-    x, y, z = (reference.block_scores(block) for block in check(x, y, z))
+    rng = _generator(key)
+    x, y, z = (reference.block_scores(rng, block) for block in check(x, y, z))
     both = np.concatenate([y, z], axis=1)
     with_y, without_y = (reference.gaussian_information(x, block) for block in (both, z))
     gaussian = reference.GaussianPart(with_y.mean - without_y.mean, with_y.pointwise - without_y.pointwise)
@@ -117,7 +119,7 @@ def total_correlation(key: jax.Array, x: np.ndarray, settings: Settings = DEFAUL
     (x,) = check(x)
     if x.shape[1] < 2:
         raise InputError("x has one column: total correlation is between two or more")
-    x = reference.normal_scores(x)
+    x = reference.by_rank(x, _generator(key))
     mean, pointwise = 0.0, np.zeros(len(x))
     for column in range(1, x.shape[1]):  # the chain rule, so that the bias of each step is known
         step = reference.gaussian_information(x[:, column : column + 1], x[:, :column])
@@ -140,6 +142,11 @@ def entropy(key: jax.Array, x: np.ndarray, settings: Settings = DEFAULTS, show: 
     found = _fit(key_fit, make_halves(x, None, rows), settings, show, "x")
     sampling = Estimate.of(gaussian.pointwise[rows.ravel()] - found.pointwise).stderr
     return Estimate(gaussian.mean - found.mean, float(np.hypot(sampling, found.systematic)))
+
+
+def _generator(key):
+    """What breaks ties: a stream of its own, beside those that the key is split into."""
+    return np.random.default_rng(np.asarray(jax.random.key_data(jax.random.fold_in(key, 1))).ravel())
 
 
 def _information(key, x, y, settings, show) -> Information:
