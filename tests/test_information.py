@@ -122,6 +122,11 @@ def changed(row, column, value):
         (X, X[:, 1] ** 3, "y column 0 is a function of x column 1: their information is infinite"),
         (X, X.sum(axis=1), "y column 0 is a function of the columns before it: their information is infinite"),
         (X, np.array(["a"] * 200), "give numbers"),
+        (X, X[:, 0] * 1j, "y has type complex128"),
+        (X, np.float64(1.0), "y has type float64 and shape ..: give numbers"),
+        (X, 1e200 * X[:, 0], "y column 0 has values too large"),
+        (X[:, 0], np.stack([*X.T, X.sum(axis=1)], axis=1)[::-1], "y column 2 repeats the columns before it"),
+        (np.random.default_rng(5).normal(size=(200, 30)), np.random.default_rng(6).normal(size=(200, 20)), "50 columns"),
     ],
 )
 def test_bad_samples_are_named(x, y, words):
@@ -129,15 +134,59 @@ def test_bad_samples_are_named(x, y, words):
         samples.check(x, y)
 
 
-def test_functions_are_told_from_noise():
-    rng = np.random.default_rng(4)
-    x = rng.normal(size=(2000, 1))
-    two = rng.normal(size=(2000, 2))
-    for a, b in ((x, np.cos(2 * x)), (np.cos(2 * x), x), (two, two[:, :1] * two[:, 1:])):
-        with pytest.raises(InputError, match="information is infinite"):
-            samples.check_no_function(a, b)
-    for a, b in ((x, np.cos(2 * x) + 0.03 * rng.normal(size=x.shape)), (two, rng.normal(size=(2000, 1)))):
-        samples.check_no_function(a, b)
+def refusals(draw, n, repeats=100):
+    """The share of draws (x, y) that are taken for functions."""
+    count = 0
+    for seed in range(repeats):
+        try:
+            samples.check_no_function(*samples.check(*draw(np.random.default_rng(seed), n)))
+        except InputError as error:
+            count += "information is infinite" in str(error)
+    return count / repeats
+
+
+def waves(rng, n):
+    x = rng.normal(size=(n, 2))
+    return x, np.sin(3 * x[:, 0]) + x[:, 1] + 0.1 * rng.normal(size=n)
+
+
+def narrow(rng, n):
+    x = rng.normal(size=n)
+    return x, 0.9999 * x + (1 - 0.9999**2) ** 0.5 * rng.normal(size=n)
+
+
+FINITE = {
+    "independent 0/1": lambda rng, n: (rng.normal(size=n), rng.integers(0, 2, size=n)),
+    "equal 0/1": lambda rng, n: (rng.integers(0, 2, size=n),) * 2,
+    "sign": lambda rng, n: (lambda x: (x, np.sign(x)))(rng.normal(size=n)),
+    "waves": waves,
+    "narrow": narrow,
+    "wave": lambda rng, n: (lambda x: (x, np.sin(3 * x) + 0.03 * rng.normal(size=n)))(rng.normal(size=n)),
+}
+FUNCTIONS = {
+    "linear": lambda rng, n: (lambda x: (x, 3 * x + 1))(rng.normal(size=n)),
+    "linear in 2": lambda rng, n: (lambda x: (x, x @ np.array([1.0, 2.0])))(rng.normal(size=(n, 2))),
+    "sine": lambda rng, n: (lambda x: (x, np.sin(3 * x)))(rng.normal(size=n)),
+    "integers": lambda rng, n: (lambda x: (x, 3 * x**2 + x))(rng.permutation(n) - n // 2),
+    "corner": lambda rng, n: (lambda x: (x, np.abs(x)))(rng.normal(size=n)),
+}
+
+
+@pytest.mark.parametrize("n", [100, 200, 400])
+@pytest.mark.parametrize("name", FINITE)
+def test_finite_information_is_not_refused(name, n):
+    assert refusals(FINITE[name], n) <= 0.01
+
+
+@pytest.mark.parametrize("n", [200, 400])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_are_refused(name, n):
+    assert refusals(FUNCTIONS[name], n, 30) >= 0.7
+    assert refusals(lambda rng, n: FUNCTIONS[name](rng, n)[::-1], n, 30) >= 0.7  # whichever is given first
+
+
+def test_functions_of_two_columns_are_refused():
+    assert refusals(lambda rng, n: (lambda x: (x, x[:, 0] * x[:, 1]))(rng.normal(size=(n, 2))), 1000, 10) >= 0.9
 
 
 def test_labels_are_asked_to_be_labels():

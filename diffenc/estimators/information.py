@@ -60,10 +60,11 @@ def mutual_information(
     """
     x, y = check(x, y)
     check_no_function(x, y)
+    names = ("x", "y")
     if x.shape[1] > y.shape[1]:
-        x, y = y, x
+        x, y, names = y, x, ("y", "x")
     rng = _generator(key)
-    return _information(key, reference.block_scores(rng, x), reference.block_scores(rng, y), settings, show)
+    return _information(key, reference.block_scores(rng, x), reference.block_scores(rng, y), settings, show, names)
 
 
 def label_information(
@@ -82,7 +83,7 @@ def label_information(
         raise InputError(f"label counts are {counts.tolist()}: give two labels or more, ten examples or more of each")
     (x,) = check(x)
     indicators = np.eye(len(values))[index][:, 1:]
-    return _information(key, reference.block_scores(_generator(key), x), indicators, settings, show)
+    return _information(key, reference.block_scores(_generator(key), x), indicators, settings, show, ("x", "label"))
 
 
 def conditional_information(
@@ -100,14 +101,10 @@ def conditional_information(
     key_split, key_fit = jax.random.split(key)
     rows = split(key_split, len(x))
     parts = [
-        _fit(jax.random.clone(key_fit), make_halves(x, block, rows), settings, show, name)
-        for block, name in _named(both, z)
+        _fit(jax.random.clone(key_fit), make_halves(x, block, rows, ("x", name)), settings, show, f"x given {name}")
+        for block, name in ((both, "y, z"), (z, "z"))
     ]
     return _assemble(gaussian, rows, *parts)
-
-
-def _named(both, z):
-    return (both, "x given y, z"), (z, "x given z")
 
 
 def total_correlation(key: jax.Array, x: np.ndarray, settings: Settings = DEFAULTS, show: Show = silent):
@@ -149,14 +146,14 @@ def _generator(key):
     return np.random.default_rng(np.asarray(jax.random.key_data(jax.random.fold_in(key, 1))).ravel())
 
 
-def _information(key, x, y, settings, show) -> Information:
+def _information(key, x, y, settings, show, names) -> Information:
     gaussian = reference.gaussian_information(x, y)
     key_split, key_conditional, key_marginal = jax.random.split(key, 3)
     rows = split(key_split, len(x))
-    conditional = _fit(key_conditional, make_halves(x, y, rows), settings, show, "x given y")
+    conditional = _fit(key_conditional, make_halves(x, y, rows, names), settings, show, "x given y")
     marginal = None
     if x.shape[1] > 1:  # one coordinate has been made normal
-        marginal = _fit(key_marginal, make_halves(x, None, rows), settings, show, "x")
+        marginal = _fit(key_marginal, make_halves(x, None, rows, names), settings, show, "x")
     result = _assemble(gaussian, rows, conditional, marginal)
     centres = 0.5 * (conditional.edges[1:] + conditional.edges[:-1])
     return result._replace(gaussian_density=reference.gaussian_density(x, y, centres))
