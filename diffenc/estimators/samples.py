@@ -79,7 +79,7 @@ def check_no_function(x: np.ndarray, y: np.ndarray) -> None:
     the samples can tell: then the information is infinite, or more than they show.
 
     What nearest neighbours miss of an example, by a plane through them, shrinks like N^(-2/dim) where there is a smooth
-    function, and stays where there is noise. Refused is only what extrapolates to nothing: which shrinks so, or nearly,
+    function, and stays where there is noise. Refused is only what extrapolates to nothing: shrinks at half of that rate or more,
     from a quarter of the rows to half and from half to all, to less than 2% of the interquartile range; or is nothing
     already. Columns with ties are left out: what a few values tell is finite.
     """
@@ -97,7 +97,7 @@ def check_no_function(x: np.ndarray, y: np.ndarray) -> None:
         )
         last, whole = (np.log(np.maximum(a, 1e-12) / np.maximum(all_rows, 1e-12)) for a in (half, quarter))
         rate = 2 / dim * np.log(2)
-        sharp = (all_rows < 1e-9) | ((all_rows < 0.02) & (last > 0.6 * rate) & (whole > 0.8 * 2 * rate))
+        sharp = (all_rows < 1e-9) | ((all_rows < 0.02) & (last > 0.5 * rate) & (whole > 0.7 * 2 * rate))
         if sharp.any():
             column = columns[np.argmax(sharp)]
             raise InputError(
