@@ -8,6 +8,7 @@ from checks import NUM_SIGMAS
 from diffenc import information_tasks as tasks
 from diffenc.errors import InputError
 from diffenc.estimators import growth, information, samples
+from diffenc.estimators.divergence import Divergence
 
 TINY = growth.Settings(width=16, batch_size=32, draws=4, updates=20, start_updates=20, max_rounds=2, judge_parts=3)
 N = 1000  # one size for all, so that programs are shared
@@ -126,7 +127,7 @@ def changed(row, column, value):
         (X, np.float64(1.0), "y has type float64 and shape ..: give numbers"),
         (X, 1e200 * X[:, 0], "y column 0 has values too large"),
         (X[:, 0], np.stack([*X.T, X.sum(axis=1)], axis=1)[::-1], "y column 2 repeats the columns before it"),
-        (np.random.default_rng(5).normal(size=(200, 30)), np.random.default_rng(6).normal(size=(200, 20)), "50 columns"),
+        (np.random.default_rng(5).normal(size=(200, 49)), X[:, 0], "50 columns are too many for 200 rows"),
     ],
 )
 def test_bad_samples_are_named(x, y, words):
@@ -189,7 +190,31 @@ def test_functions_of_two_columns_are_refused():
     assert refusals(lambda rng, n: (lambda x: (x, x[:, 0] * x[:, 1]))(rng.normal(size=(n, 2))), 1000, 10) >= 0.9
 
 
+def test_growth_at_the_finest_noise_is_told_from_that_of_x_itself(monkeypatch):
+    """By the density beyond lambda = 3.5, of x given y less that of x, for each coordinate; of labels never."""
+    edges, zeros = np.array([-7.0, 0.0, 3.5, 6.0, 10.0]), np.zeros(N)
+
+    def part(*density):
+        return Divergence(0.0, 0.1, zeros, zeros, zeros, np.array(density), edges, 0.0, 0.0, 0)
+
+    for conditional, marginal, dim, expected in (
+        (part(0, 0, 0.5, 0.5), None, 1, True),
+        (part(0.5, 0.5, 0, 0), None, 1, False),
+        (part(0, 0, 0.0, 0.3), None, 1, False),  # its mean beyond 3.5 is below 0.2
+        (part(0, 0, 0.5, 0.5), part(0, 0, 0.4, 0.4), 1, False),
+        (part(0, 0, 0.5, 0.5), None, 3, False),
+    ):
+        assert information._still_grows(conditional, marginal, dim) == expected
+    monkeypatch.setattr(information, "_fit", lambda *arguments: part(0, 0, 0.5, 0.5))
+    x = np.random.default_rng(17).normal(size=N)
+    assert information.mutual_information(jax.random.key(0), x, x[::-1].copy(), TINY).unbounded
+    assert not information.label_information(jax.random.key(0), x, np.arange(N) % 2, TINY).unbounded
+
+
 def test_labels_are_asked_to_be_labels():
-    for labels, words in ((X[:, 0], "one integer for each row"), (np.r_[[1] * 195, [0] * 5], "ten examples or more")):
+    for labels, words in (
+        (X[:, 0], "one integer for each row"),
+        (np.r_[[1] * 195, [0] * 5], "label 0 has 5 examples: ten"),
+    ):
         with pytest.raises(InputError, match=words):
             information.label_information(jax.random.key(9), X, labels, TINY)

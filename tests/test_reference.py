@@ -16,7 +16,9 @@ def ties():
 
 def test_scores_do_not_depend_on_increasing_maps():
     x = np.random.default_rng(0).standard_t(2, size=(2000, 2))
-    np.testing.assert_array_equal(reference.normal_scores(ties(), x), reference.normal_scores(ties(), np.arctan(x) ** 3))
+    np.testing.assert_array_equal(
+        reference.normal_scores(ties(), x), reference.normal_scores(ties(), np.arctan(x) ** 3)
+    )
 
 
 def test_normal_coordinates_are_only_standardized():
@@ -64,7 +66,10 @@ def test_elliptical_blocks_are_made_normal_in_any_coordinates(dof):
     rng = np.random.default_rng(7)
     x = rng.normal(size=(4000, 3)) / np.sqrt(rng.chisquare(dof, size=(4000, 1)) / dof)
     x = np.arcsinh(x @ np.array([[1.0, 0.5, 0.0], [0.0, 1.0, 0.3], [0.0, 0.0, 1.0]]))
-    marginal, block = reference._misfit(reference.normal_scores(ties(), x)), reference._misfit(reference.block_scores(ties(), x))
+    marginal, block = (
+        reference._misfit(reference.normal_scores(ties(), x)),
+        reference._misfit(reference.block_scores(ties(), x)),
+    )
     assert marginal > 2.0 and block < 0.8
     np.testing.assert_array_equal(reference.block_scores(ties(), x), reference.block_scores(ties(), np.sinh(x) ** 3))
 

@@ -17,7 +17,7 @@ from diffenc.errors import InputError
 from diffenc.estimators import Estimate, reference
 from diffenc.estimators.divergence import Divergence, divergence, make_halves, split
 from diffenc.estimators.growth import Settings
-from diffenc.estimators.samples import check, check_no_function
+from diffenc.estimators.samples import check, check_labels, check_no_function
 
 DEFAULTS = Settings()
 Show = Callable[[str, int, float], None]
@@ -32,11 +32,13 @@ class Information(NamedTuple):
 
     estimate: the best one, its error holding sampling and systematic parts in quadrature; gaussian: of the Gaussian of
     the same moments. entropy_difference: with the networks' neural entropies in place of D; growth_difference: with
-    their growth on held-out data. pointwise [n]: log p(x, y) / (p(x) p(y)) of the examples `rows` [n], estimated from
-    networks that have not seen them. conditional, marginal: the divergences, None where no network was needed;
+    their growth on held-out data. pointwise [n]: shares of the examples `rows` [n] of the estimate, from networks that
+    have not seen them: log p(x, y) / (p(x) p(y)) of an example on average only, for the few draws of noise leave the
+    single one noisy, and all are moved alike so that their mean is the estimate's. conditional, marginal: the
+    divergences, None where no network was needed;
     gaussian_density: that of the Gaussian part over lambda, at the centres of the divergences' strata.
-    unbounded: in the last stratum of lambda the information still grows by more than 0.2 a unit, half a unit being what
-    a coordinate fixed by the other block would give: it is infinite, or the relation sharper than the samples show.
+    unbounded: beyond lambda = 3.5 the information still grows by more than 0.2 a unit and coordinate, half a unit being
+    what coordinates fixed by the other block would give: it is infinite, or the relation sharper than the samples show.
     """
 
     estimate: Estimate
@@ -75,15 +77,11 @@ def label_information(
 
     Raises InputError for labels that are not integers, or of which one has fewer than ten examples.
     """
-    labels = np.asarray(labels)
-    if not np.issubdtype(labels.dtype, np.integer) or labels.shape != np.shape(x)[:1]:
-        raise InputError(f"labels are {labels.dtype} of shape {labels.shape}: give one integer for each row of x")
-    values, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    if len(values) < 2 or counts.min() < 10:
-        raise InputError(f"label counts are {counts.tolist()}: give two labels or more, ten examples or more of each")
-    (x,) = check(x)
-    indicators = np.eye(len(values))[index][:, 1:]
-    return _information(key, reference.block_scores(_generator(key), x), indicators, settings, show, ("x", "label"))
+    x, index = check_labels(x, labels)
+    indicators = np.eye(index.max() + 1)[index][:, 1:]
+    scores = reference.block_scores(_generator(key), x)
+    result = _information(key, scores, indicators, settings, show, ("x", "label"))
+    return result._replace(unbounded=False)  # no more than the entropy of the labels
 
 
 def conditional_information(
@@ -104,7 +102,7 @@ def conditional_information(
         _fit(jax.random.clone(key_fit), make_halves(x, block, rows, ("x", name)), settings, show, f"x given {name}")
         for block, name in ((both, "y, z"), (z, "z"))
     ]
-    return _assemble(gaussian, rows, *parts)
+    return _assemble(gaussian, rows, x.shape[1], *parts)
 
 
 def total_correlation(key: jax.Array, x: np.ndarray, settings: Settings = DEFAULTS, show: Show = silent):
@@ -124,7 +122,8 @@ def total_correlation(key: jax.Array, x: np.ndarray, settings: Settings = DEFAUL
     gaussian = reference.GaussianPart(mean, pointwise)
     key_split, key_fit = jax.random.split(key)
     rows = split(key_split, len(x))
-    return _assemble(gaussian, rows, _fit(key_fit, make_halves(x, None, rows), settings, show, "x"), None)
+    found = _fit(key_fit, make_halves(x, None, rows), settings, show, "x")
+    return _assemble(gaussian, rows, x.shape[1], found, None)
 
 
 def entropy(key: jax.Array, x: np.ndarray, settings: Settings = DEFAULTS, show: Show = silent) -> Estimate:
@@ -154,7 +153,7 @@ def _information(key, x, y, settings, show, names) -> Information:
     marginal = None
     if x.shape[1] > 1:  # one coordinate has been made normal
         marginal = _fit(key_marginal, make_halves(x, None, rows, names), settings, show, "x")
-    result = _assemble(gaussian, rows, conditional, marginal)
+    result = _assemble(gaussian, rows, x.shape[1], conditional, marginal)
     centres = 0.5 * (conditional.edges[1:] + conditional.edges[:-1])
     return result._replace(gaussian_density=reference.gaussian_density(x, y, centres))
 
@@ -163,7 +162,7 @@ def _fit(key, halves, settings, show, stage) -> Divergence:
     return divergence(key, halves, settings, lambda updates, value: show(stage, updates, value))
 
 
-def _assemble(gaussian, rows, conditional: Divergence, marginal: Divergence | None) -> Information:
+def _assemble(gaussian, rows, dim, conditional: Divergence, marginal: Divergence | None) -> Information:
     """Sum the parts example by example: the spread of the pointwise information is that of the estimate."""
     rows = rows.ravel()
     less = (0.0,) * 4 if marginal is None else (marginal.mean, marginal.pointwise, marginal.kelly_growth, marginal.s_nn)
@@ -185,5 +184,12 @@ def _assemble(gaussian, rows, conditional: Divergence, marginal: Divergence | No
         conditional=conditional,
         marginal=marginal,
         gaussian_density=None,
-        unbounded=bool(conditional.density[-1] > 0.2),
+        unbounded=_still_grows(conditional, marginal, dim),
     )
+
+
+def _still_grows(conditional, marginal, dim) -> bool:
+    """Whether at the finest noise the information grows by more than 0.2 a unit of lambda and coordinate."""
+    density = conditional.density - (0.0 if marginal is None else marginal.density)
+    widths, fine = np.diff(conditional.edges), conditional.edges[:-1] >= min(3.5, conditional.edges[-2])
+    return bool(np.sum((density * widths)[fine]) / np.sum(widths[fine]) > 0.2 * dim)

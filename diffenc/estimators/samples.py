@@ -9,8 +9,8 @@ from diffenc.estimators import reference
 
 def check(*blocks: np.ndarray) -> tuple[np.ndarray, ...]:
     """The blocks as float64 [N, dim]; raises InputError, naming the culprit, for what has no finite information or
-    no error bar: different lengths, fewer than 100 rows or four a column, values that are not finite or cannot be squared, and columns that are constant,
-    repeated, or a linear function of the others."""
+    no error bar: different lengths, fewer than 100 rows or four a column, values that are not finite or too large to be
+    squared, and columns that are constant, repeated, or a linear function of the others."""
     names, arrays = ("x", "y", "z"), []
     for name, block in zip(names, blocks, strict=False):
         block = np.asarray(block)
@@ -74,14 +74,32 @@ def _repeats(columns):
             yield index, (twins[0] if twins.size else None)
 
 
+def check_labels(x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """x as float64 [N, dim] and the number [N] of every example's label among the different ones.
+
+    Raises InputError for labels that are not integers, or of which one has fewer than ten examples.
+    """
+    labels = np.asarray(labels)
+    if not np.issubdtype(labels.dtype, np.integer) or labels.shape != np.shape(x)[:1]:
+        raise InputError(f"labels are {labels.dtype} of shape {labels.shape}: give one integer for each row of x")
+    values, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    if len(values) < 2:
+        raise InputError(f"all labels are {values[0]}: give two or more different ones")
+    if counts.min() < 10:
+        value = values[counts.argmin()]
+        raise InputError(f"label {value} has {counts.min()} examples: ten or more of each are wanted, drop rarer ones")
+    (x,) = check(x)
+    return x, index
+
+
 def check_no_function(x: np.ndarray, y: np.ndarray) -> None:
     """Raises InputError where a column of one block is a function of the other block, of one or two columns, as far as
     the samples can tell: then the information is infinite, or more than they show.
 
     What nearest neighbours miss of an example, by a plane through them, shrinks like N^(-2/dim) where there is a smooth
-    function, and stays where there is noise. Refused is only what extrapolates to nothing: shrinks at half of that rate or more,
-    from a quarter of the rows to half and from half to all, to less than 2% of the interquartile range; or is nothing
-    already. Columns with ties are left out: what a few values tell is finite.
+    function, and stays where there is noise. Refused is only what extrapolates to nothing: from a quarter of the rows
+    to half and to all it shrinks at half of that rate or more, to less than 2% of the interquartile range; or it is
+    nothing already. Columns with ties are left out: what a few values tell is finite.
     """
     every = max(1, len(x) // 20_000)
     x, y = x[::every], y[::every]
