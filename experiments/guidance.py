@@ -4,8 +4,9 @@
 
 Classifier-free guidance samples with the score s_w = s(x|y) + w (s(x|y) - s(x)). What it adds to a sampler that knows
 no y is the relative entropy of the paths, int 1/2 g^2 E_w|s_w - s|^2 dt (2509.23937): I(X;Y) at w = 0, and more with w.
-For Gaussians guided samples are Gaussian again, x = M y + noise, and every quantity is a closed recursion in float64;
-beside it stands what a simulation of the same steps measures.
+For Gaussians guided samples are Gaussian again, x = M y + noise, and every quantity is a closed recursion in float64.
+That of a chain's own steps is the truth of a simulation of these steps, and has an error of first order in the step;
+continuous time is its Richardson extrapolation, from half and all of the steps.
 """
 
 from pathlib import Path
@@ -30,24 +31,26 @@ def run(config: ConfigDict, workdir: Path) -> None:
     check(config)
     if command_line.is_complete(config, workdir):
         return
-    key_task, key = jax.random.split(jax.random.key(config.seed))
+    key_task, key = jax.random.split(jax.random.key(config.seed))  # key: of the weights in turn, then of the picture
     pair = information_tasks.linear_channel(key_task, config.dim_x, config.dim_y, config.noise_std)
     results, curves = [Result("information", pair.information, None)], []
     with reporting.progress(len(config.weights), description="weights") as show:
         for index, weight in enumerate(config.weights):
-            exact = recursion(pair, weight, config.num_steps)
+            exact, limit = recursion(pair, weight, config.num_steps), continuous(pair, weight, config.num_steps)
             measured = simulate(jax.random.fold_in(key, index), pair, weight, config)
-            curves.append((weight, exact, measured))
+            curves.append((weight, limit, measured))
             name = f"w={weight:g}"
             results += [
                 Result(f"{name}.injected", *measured.injected, truth=exact.injected),
                 Result(f"{name}.sample_information", *measured.information, truth=exact.information),
-                Result(f"{name}.distortion", exact.distortion, None),
+                Result(f"{name}.injected_in_continuous_time", limit.injected, None),
+                Result(f"{name}.sample_information_in_continuous_time", limit.information, None),
+                Result(f"{name}.distortion", limit.distortion, None),
             ]
-            show(index + 1, f"{name}: {exact.injected:.2f} nats injected")
-    draw(workdir, config, pair, curves)
+            show(index + 1, f"{name}: {limit.injected:.2f} nats injected")
+    draw(jax.random.fold_in(key, len(config.weights)), workdir, config, pair, curves)
     reporting.write_results(workdir, results)
-    reporting.print_table(results, title="guidance of a joint Gaussian; truth: the closed recursion")
+    reporting.print_table(results, title="guidance of a joint Gaussian; truth: the recursion of the same steps")
     print(f"figures: {workdir / 'figures'}")
 
 
@@ -55,6 +58,8 @@ def check(config: ConfigDict) -> None:
     """Raises InputError for settings that no run could use."""
     command_line.check_positive(config, "dim_x", "dim_y", "noise_std", "num_steps")
     command_line.check_not_negative(config, "seed")
+    if config.num_steps < 4 or config.num_steps % 2:
+        raise InputError(f"config field num_steps is {config.num_steps}: give an even number, 4 or more")
     if config.num_samples < 100:
         raise InputError(f"config field num_samples is {config.num_samples}: give 100 or more")
     if not config.weights or min(config.weights) < 0:
@@ -124,6 +129,14 @@ def recursion(pair, weight: float, num_steps: int) -> Exact:
     return Exact(h * float(np.sum(density)), np.array(density), float(information), float(distortion), slope, cov)
 
 
+def continuous(pair, weight: float, num_steps: int) -> Exact:
+    """`recursion` in continuous time: 2 f(h) - f(2h) of every quantity, h the step of num_steps steps, an even number;
+    the density at the left ends of the longer steps."""
+    coarse, fine = recursion(pair, weight, num_steps // 2), recursion(pair, weight, num_steps)
+    fine = fine._replace(density=fine.density[::2])
+    return Exact(*(2 * f - c for c, f in zip(coarse, fine, strict=True)))
+
+
 class Measured(NamedTuple):
     """What simulated chains say: nats injected, information of the samples, and the pairs (x [n, D], y [n, d])."""
 
@@ -161,7 +174,7 @@ def simulate(key, pair, weight: float, config: ConfigDict) -> Measured:
     return Measured(Estimate.of(nats), Estimate(gaussian.mean, Estimate.of(gaussian.pointwise).stderr), x, y)
 
 
-def draw(workdir, config, pair, curves) -> None:
+def draw(key, workdir, config, pair, curves) -> None:
     """Nats against w, where in lambda they enter, and a one-dimensional picture of what guidance does."""
     fig, axes = reporting.figure(1, 2, width=4.0)
     weights = np.array([weight for weight, *_ in curves])
@@ -169,7 +182,7 @@ def draw(workdir, config, pair, curves) -> None:
         ("injected along the paths", [e.injected for _, e, _ in curves], [m.injected for *_, m in curves]),
         ("information of the samples", [e.information for _, e, _ in curves], [m.information for *_, m in curves]),
     ):
-        (line,) = axes[0, 0].plot(weights, truth, label=f"{label}, exact")
+        (line,) = axes[0, 0].plot(weights, truth, label=f"{label}, continuous time")
         mean, stderr = np.array(values).T
         axes[0, 0].errorbar(weights, mean, yerr=2 * stderr, fmt="o", markersize=3, color=line.get_color())
     distortion = [exact.distortion for _, exact, _ in curves]
@@ -178,15 +191,15 @@ def draw(workdir, config, pair, curves) -> None:
     axes[0, 0].set_yscale("symlog", linthresh=10)
     axes[0, 0].set_ylim(bottom=0)
     reporting.label(axes[0, 0], "guidance weight w", "nats", legend=True)
-    log_snr = levels(config.num_steps)[0]
+    log_snr = levels(config.num_steps // 2)[0]
     for weight, exact, _ in curves[:: max(1, len(curves) // 4)]:
         axes[0, 1].plot(log_snr, exact.density, label=f"w = {weight:g}")
     reporting.label(axes[0, 1], "log signal-to-noise ratio", "nats injected per unit", legend=True)
     reporting.save(fig, workdir, "guidance")
-    picture(workdir, config)
+    picture(key, workdir, config)
 
 
-def picture(workdir, config) -> None:
+def picture(key, workdir, config) -> None:
     """Guided samples of two correlated scalars, and the density they should have."""
     pair = information_tasks.bivariate(0.8)
     weights = (0.0, 1.0, 4.0)
@@ -195,8 +208,8 @@ def picture(workdir, config) -> None:
     y, x = np.meshgrid(grid, grid)
     precision = np.linalg.inv(pair.cov)
     log_density = -0.5 * (precision[0, 0] * x**2 + 2 * precision[0, 1] * x * y + precision[1, 1] * y**2)
-    for ax, weight in zip(axes[0], weights, strict=True):
-        chain = simulate(jax.random.key(config.seed), pair, weight, config)
+    for index, (ax, weight) in enumerate(zip(axes[0], weights, strict=True)):
+        chain = simulate(jax.random.fold_in(key, index), pair, weight, config)
         ax.plot(chain.y[:1000, 0], chain.x[:1000, 0], ".", markersize=2, alpha=0.5)
         ax.contour(y, x, np.exp(log_density), levels=np.exp([-4.5, -2.0, -0.5]), colors="#000000", linewidths=0.8)
         ax.set(xlim=(-3.5, 3.5), ylim=(-3.5, 3.5))

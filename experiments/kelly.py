@@ -47,8 +47,13 @@ def check(config: ConfigDict) -> None:
             )
         if config.num_races < 2:
             raise InputError("config field num_races is 1: a standard error needs 2 or more")
-    elif min(config.levels) < 1 or len(set(config.levels)) < 2 or min(config.variances) <= 0:
-        raise InputError("levels and variances: give two numbers of levels or more, and variances above 0")
+    else:
+        if len(set(config.levels)) < 2 or min(config.levels) < 1:
+            raise InputError(f"config field levels is {tuple(config.levels)}: give two numbers of levels or more")
+        if not config.variances or min(config.variances) <= 0:
+            raise InputError(f"config field variances is {tuple(config.variances)}: give one or more, all above 0")
+        if not 0 < config.start < 1:
+            raise InputError(f"config field start is {config.start}: give a time between 0 and 1")
 
 
 # -------------------------------------------------------------------------------------------------------------- race

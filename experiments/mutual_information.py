@@ -42,6 +42,8 @@ class Task(NamedTuple):
 def run(config: ConfigDict, workdir: Path) -> None:
     """The whole experiment; running it again continues it, or prints the results of the finished run."""
     check(config)
+    if (workdir / "results.json").exists() and command_line.is_complete(config, workdir):
+        return
     names = ["data"] if config.data.path else list(config.tasks)
     load = {name: lambda name=name: sample(config, name) for name in names}
     if config.data.path:
@@ -88,7 +90,8 @@ def check(config: ConfigDict) -> None:
         command_line.check_choice("rivals", name, RIVALS)
     if config.data.path:
         return
-    command_line.check_positive(config, "num_samples")
+    if config.num_samples < 100:
+        raise InputError(f"config field num_samples is {config.num_samples}: give 100 or more")
     if not config.tasks:
         raise InputError("config field data.path is empty: give an .npz file with arrays x and y, or a .csv file")
     for name in config.tasks:
@@ -112,12 +115,16 @@ TASKS = information_tasks.benchmark() | {
 IMAGES = ("digits", "mnist")
 
 
+def task_key(config: ConfigDict, name: str) -> jax.Array:
+    """Of a task by its name: of its samples as it is, of what is measured on them by fold_in."""
+    return jax.random.fold_in(jax.random.key(config.seed), zlib.crc32(name.encode()))
+
+
 def sample(config: ConfigDict, name: str) -> Task:
     """num_samples pairs of a task, a function of the seed and the task's name; of images those there are."""
     if name in IMAGES:
         return labelled_images(config, name)
-    key = jax.random.fold_in(jax.random.key(config.seed), zlib.crc32(name.encode()))
-    x, y = TASKS[name].sample(key, config.num_samples)
+    x, y = TASKS[name].sample(task_key(config, name), config.num_samples)
     return Task(x, y, False, TASKS[name].information)
 
 
@@ -147,32 +154,44 @@ def load_samples(config: ConfigDict) -> Task:
         x, y = _read_csv(path, settings.x_columns, settings.y_columns)
     else:
         raise InputError(f"data file {path} is {path.suffix or 'without ending'}: give .npz or .csv")
+    if len(x) != len(y):
+        raise InputError(f"rows differ in number (x has {len(x)}, y has {len(y)}): give one y for each x")
     labels = _are_labels(y, settings.labels)
     if labels:
         y = y.reshape(len(y)).astype(np.int64)
-        samples.check(x)
-        if len(x) != len(y):
-            raise InputError(f"rows differ in number (x has {len(x)}, y has {len(y)}): give one y for each x")
+        samples.check_labels(x, y)
     else:
         samples.check_no_function(*samples.check(x, y))
     return Task(x, y, labels, None)
 
 
 def _read_npz(path):
+    if not zipfile.is_zipfile(path):  # numpy would read a single array by another name, or nothing
+        raise InputError(f"{path} cannot be read, it is no archive of arrays: save it with numpy.savez")
     try:
         with np.load(path) as arrays:
             missing = [name for name in ("x", "y") if name not in arrays]
             if missing:
                 raise InputError(f"{path} has arrays {', '.join(arrays) or 'none'}, but no {missing[0]}: save x and y")
-            return arrays["x"], arrays["y"]
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
+            x, y = arrays["x"], arrays["y"]
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{path} cannot be read ({' '.join(str(error).split())}): save it with numpy.savez") from error
+    for name, array in (("x", x), ("y", y)):
+        if array.ndim not in (1, 2) or not array.size:
+            raise InputError(f"{path}: {name} has shape {array.shape}: give [N] or [N, dim]")
+    return x, y
 
 
 def _read_csv(path, x_names, y_names):
-    with path.open(newline="") as file:
-        header, *rows = [row for row in csv.reader(file) if row]
-    header = [name.strip() for name in header]
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file)
+            rows = [(reader.line_num, row) for row in reader if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read as text ({error}): save it as comma-separated values") from error
+    if len(rows) < 2:
+        raise InputError(f"{path} has {len(rows)} lines: give a line of names and rows of numbers")
+    header, rows = [name.strip() for name in rows[0][1]], rows[1:]
     for field, names in (("x_columns", x_names), ("y_columns", y_names)):
         if not names:
             raise InputError(f"config field data.{field} is empty: give names of columns, of {', '.join(header)}")
@@ -180,15 +199,17 @@ def _read_csv(path, x_names, y_names):
             if name not in header:
                 near = difflib.get_close_matches(name, header, n=1) or [", ".join(header)]
                 raise InputError(f"{path} has no column {name!r} (nearest: {near[0]}): correct data.{field}")
+            if header.count(name) > 1:
+                raise InputError(f"{path} has {header.count(name)} columns {name!r}: give every column its own name")
 
     def column(name):
         index, values = header.index(name), np.empty(len(rows))
-        for row, cells in enumerate(rows):
+        for row, (line, cells) in enumerate(rows):
             try:
                 values[row] = float(cells[index])
             except (ValueError, IndexError) as error:
                 cell = cells[index] if index < len(cells) else ""
-                raise InputError(f"{path} column {name!r}, row {row + 2} holds {cell!r}: give a number") from error
+                raise InputError(f"{path} column {name!r}, line {line} holds {cell!r}: give a number") from error
         return values
 
     return tuple(np.stack([column(name) for name in names], axis=1) for names in (x_names, y_names))
@@ -217,7 +238,7 @@ def _are_labels(y, choice) -> bool:
 
 def measure(config: ConfigDict, name: str, task: Task, tell) -> dict[str, float]:
     """Every number of a task under `<task>.<estimator>`, its error under `....stderr`, and the density over lambda."""
-    key = jax.random.fold_in(jax.random.key(config.seed + 1), zlib.crc32(name.encode()))
+    key, *rival_keys = (jax.random.fold_in(task_key(config, name), use) for use in range(1, 2 + len(config.rivals)))
     began = time.perf_counter()
     estimate = information.label_information if task.labels else information.mutual_information
     result = estimate(key, task.x, task.y, estimator_settings(config), tell)
@@ -240,10 +261,10 @@ def measure(config: ConfigDict, name: str, task: Task, tell) -> dict[str, float]
             }
             numbers |= {f"{name}.{part}.density.{k}": value for k, value in enumerate(divergence.density)}
     numbers |= {f"{name}.gaussian.density.{k}": value for k, value in enumerate(result.gaussian_density)}
-    for rival in config.rivals if not task.labels else ():
+    for rival, rival_key in zip(config.rivals, rival_keys, strict=True) if not task.labels else ():
         y = task.y.astype(float).reshape(len(task.y), -1)
         began = time.perf_counter()
-        value = RIVALS[rival](key, task.x.reshape(len(task.x), -1), y)
+        value = RIVALS[rival](rival_key, task.x.reshape(len(task.x), -1), y)
         numbers |= {f"{name}.{rival}": value.mean, f"{name}.{rival}.stderr": value.stderr}
         numbers |= {f"{name}.{rival}.seconds": time.perf_counter() - began}
     return numbers
@@ -256,7 +277,8 @@ def summarize(config: ConfigDict, names, lines) -> list[Result]:
         for estimator in (estimator for estimator in estimators if f"{name}.{estimator}" in line):
             shown = "mutual_information" if (name, estimator) == ("data", "diffusion") else estimator
             value, stderr = (line[f"{name}.{estimator}{end}"] for end in ("", ".stderr"))
-            if line[f"{name}.unbounded"] and estimator in FORMS[:3]:
+            endless = line[f"{name}.unbounded"] and line[f"{name}.truth"] is None
+            if endless and estimator in FORMS[:3]:  # of known tasks the number is shown, as it is scored below
                 value = stderr = None
             results.append(Result(f"{name}.{shown}", value, stderr, truth=line[f"{name}.truth"]))
         if f"{name}.label_entropy" in line:

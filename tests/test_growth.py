@@ -7,6 +7,7 @@ import pytest
 from checks import NUM_SIGMAS, assert_mean
 from scipy.special import expit
 
+from diffenc.errors import InputError
 from diffenc.estimators import growth
 from diffenc.estimators.divergence import divergence, fit, make_halves, rescaled, split
 
@@ -100,6 +101,35 @@ def test_rescaling_takes_the_best_stake():
     assert stake == pytest.approx(p / 0.5)
     assert value == pytest.approx(p**2 / 0.5 - held.var(ddof=1) / held.size / 0.5)
     assert rescaled(-held, cross) == (0.0, 0.0) and rescaled(held, -cross) == (0.0, 0.0)
+
+
+def test_at_the_largest_stake_nothing_is_taken_off():
+    rng = np.random.default_rng(15)
+    held, cross = 1.2 + rng.normal(size=(2, 200)), np.full((2, 200), 0.5)
+    value, stake = rescaled(held, cross)
+    assert stake == 1.5 and value == pytest.approx(3.0 * held.mean() - 2.25 * 0.5, rel=1e-12)
+
+
+def test_half_of_the_data_is_fitted_without_a_test():
+    """With nothing to find the one fit stops where it finds nothing, the other trains as many rounds as it is told."""
+    rng = np.random.default_rng(8)
+    halves = make_halves(*rng.normal(size=(2, 2 * N, 2)), split(jax.random.key(8), 2 * N))
+    told = []
+    for rounds in (None, 1, 3):
+        told.append([])
+        fitted = fit(jax.random.key(9), halves, N, TINY, lambda updates, value: told[-1].append(updates), rounds)
+        assert fitted.found == (rounds is not None)
+    assert [len(updates) for updates in told] == [TINY.null_rounds, 1, 3]
+
+
+def test_columns_that_half_of_the_rows_cannot_tell_are_named():
+    rng = np.random.default_rng(16)
+    x, y, rows = rng.normal(size=(200, 2)), rng.normal(size=(200, 3)), split(jax.random.key(7), 200)
+    for bad in (np.where(np.arange(200) == 5, 3.0, -1.0), np.where(np.arange(200) == 5, 3.0, y[:, 0])):
+        with pytest.raises(InputError, match="y column 1 differs from a constant or the columns before it in so few"):
+            make_halves(x, np.stack([y[:, 0], bad, y[:, 2]], axis=1), rows)
+    with pytest.raises(InputError, match="label column 0"):
+        make_halves(x, np.where(np.arange(200)[:, None] == 5, 3.0, -1.0), rows, ("x", "label"))
 
 
 def test_halves_are_disjoint_and_white_each_by_itself():

@@ -27,6 +27,29 @@ def test_unguided_nats_are_the_information():
     assert fine.information == pytest.approx(PAIR.information, abs=0.02) and abs(fine.distortion) < 1e-3
 
 
+@pytest.mark.parametrize("weight", [0.0, 1.0, 4.0])
+def test_continuous_time_agrees_with_an_integration_of_its_equations(weight):
+    """One coordinate of each: dx = (1/2 sigma^2 x + sigma^2 s_w) d(lambda) + sigma dB, its moments by scipy."""
+    from scipy.integrate import solve_ivp
+
+    pair = information_tasks.bivariate(0.8)
+
+    def rates(log_snr, state):
+        slope, cov, _ = state
+        alpha2 = 1 / (1 + np.exp(-log_snr))
+        free, bound = 1.0, 1 / (alpha2 * 0.36 + 1 - alpha2)  # of x_l, and of x_l given y with mean alpha 0.8 y
+        by_x, by_y = (1 + weight) * (free - bound), (1 + weight) * bound * np.sqrt(alpha2) * 0.8
+        drift = (1 - alpha2) * (0.5 - free + by_x)
+        rate = 0.5 * (1 - alpha2) * (by_x**2 * cov + (by_x * slope + by_y) ** 2)
+        return drift * slope + (1 - alpha2) * by_y, 2 * drift * cov + 1 - alpha2, rate
+
+    slope, cov, injected = solve_ivp(rates, guidance.LOG_SNR, (0.0, 1.0, 0.0), rtol=1e-10, atol=1e-12).y[:, -1]
+    coarse, exact = guidance.recursion(pair, weight, 2000), guidance.continuous(pair, weight, 2000)
+    assert exact.injected == pytest.approx(injected, rel=1e-4)
+    assert exact.slope[0, 0] == pytest.approx(slope, rel=1e-4) and exact.cov[0, 0] == pytest.approx(cov, rel=1e-3)
+    assert abs(exact.injected - injected) < 0.1 * abs(coarse.injected - injected)
+
+
 def test_guidance_injects_more_and_distorts():
     values = [guidance.recursion(PAIR, weight, 500) for weight in (0.0, 1.0, 3.0)]
     for field in ("injected", "information", "distortion"):
@@ -63,6 +86,7 @@ def test_a_run_has_its_names_and_figures(tmp_path, capsys):
     [
         (dict(weights=(-1.0,)), "none below 0"),
         (dict(num_samples=10), "num_samples is 10"),
+        (dict(num_steps=301), "num_steps is 301"),
         (dict(noise_std=0.0), "noise_std is 0"),
     ],
 )

@@ -8,6 +8,7 @@ from checks import NUM_SIGMAS
 from diffenc import information_tasks as tasks
 from diffenc.errors import InputError
 from diffenc.estimators import growth, information, samples
+from diffenc.estimators.divergence import Divergence
 
 TINY = growth.Settings(width=16, batch_size=32, draws=4, updates=20, start_updates=20, max_rounds=2, judge_parts=3)
 N = 1000  # one size for all, so that programs are shared
@@ -38,6 +39,14 @@ def test_order_and_increasing_maps_of_coordinates_do_not_matter():
     first = information.mutual_information(jax.random.key(3), x, y, TINY)
     second = information.mutual_information(jax.random.key(3), np.arctan(y), x**3, TINY)
     assert first.estimate == second.estimate
+
+
+@pytest.mark.parametrize("values", [2, 4])
+def test_a_few_values_that_tell_nothing_make_no_information(values):
+    rng = np.random.default_rng(12)
+    x, y = rng.binomial(values - 1, 0.3, size=N) * 1.0, rng.normal(size=(N, 1))
+    for pair in ((x, y), (x, rng.binomial(values - 1, 0.3, size=N) * 1.0)):
+        assert_estimate(information.mutual_information(jax.random.key(13), *pair, TINY).estimate, 0.0)
 
 
 def test_conditional_information_of_gaussians():
@@ -114,6 +123,11 @@ def changed(row, column, value):
         (X, X[:, 1] ** 3, "y column 0 is a function of x column 1: their information is infinite"),
         (X, X.sum(axis=1), "y column 0 is a function of the columns before it: their information is infinite"),
         (X, np.array(["a"] * 200), "give numbers"),
+        (X, X[:, 0] * 1j, "y has type complex128"),
+        (X, np.float64(1.0), "y has type float64 and shape ..: give numbers"),
+        (X, 1e200 * X[:, 0], "y column 0 has values too large"),
+        (X[:, 0], np.stack([*X.T, X.sum(axis=1)], axis=1)[::-1], "y column 2 repeats the columns before it"),
+        (np.random.default_rng(5).normal(size=(200, 49)), X[:, 0], "50 columns are too many for 200 rows"),
     ],
 )
 def test_bad_samples_are_named(x, y, words):
@@ -121,18 +135,86 @@ def test_bad_samples_are_named(x, y, words):
         samples.check(x, y)
 
 
-def test_functions_are_told_from_noise():
-    rng = np.random.default_rng(4)
-    x = rng.normal(size=(2000, 1))
-    two = rng.normal(size=(2000, 2))
-    for a, b in ((x, np.cos(2 * x)), (np.cos(2 * x), x), (two, two[:, :1] * two[:, 1:])):
-        with pytest.raises(InputError, match="information is infinite"):
-            samples.check_no_function(a, b)
-    for a, b in ((x, np.cos(2 * x) + 0.03 * rng.normal(size=x.shape)), (two, rng.normal(size=(2000, 1)))):
-        samples.check_no_function(a, b)
+def refusals(draw, n, repeats=100):
+    """The share of draws (x, y) that are taken for functions."""
+    count = 0
+    for seed in range(repeats):
+        try:
+            samples.check_no_function(*samples.check(*draw(np.random.default_rng(seed), n)))
+        except InputError as error:
+            count += "information is infinite" in str(error)
+    return count / repeats
+
+
+def waves(rng, n):
+    x = rng.normal(size=(n, 2))
+    return x, np.sin(3 * x[:, 0]) + x[:, 1] + 0.1 * rng.normal(size=n)
+
+
+def narrow(rng, n):
+    x = rng.normal(size=n)
+    return x, 0.9999 * x + (1 - 0.9999**2) ** 0.5 * rng.normal(size=n)
+
+
+FINITE = {
+    "independent 0/1": lambda rng, n: (rng.normal(size=n), rng.integers(0, 2, size=n)),
+    "equal 0/1": lambda rng, n: (rng.integers(0, 2, size=n),) * 2,
+    "sign": lambda rng, n: (lambda x: (x, np.sign(x)))(rng.normal(size=n)),
+    "waves": waves,
+    "narrow": narrow,
+    "wave": lambda rng, n: (lambda x: (x, np.sin(3 * x) + 0.03 * rng.normal(size=n)))(rng.normal(size=n)),
+}
+FUNCTIONS = {
+    "linear": lambda rng, n: (lambda x: (x, 3 * x + 1))(rng.normal(size=n)),
+    "linear in 2": lambda rng, n: (lambda x: (x, x @ np.array([1.0, 2.0])))(rng.normal(size=(n, 2))),
+    "sine": lambda rng, n: (lambda x: (x, np.sin(3 * x)))(rng.normal(size=n)),
+    "integers": lambda rng, n: (lambda x: (x, 3 * x**2 + x))(rng.permutation(n) - n // 2),
+    "corner": lambda rng, n: (lambda x: (x, np.abs(x)))(rng.normal(size=n)),
+}
+
+
+@pytest.mark.parametrize("n", [100, 200, 400])
+@pytest.mark.parametrize("name", FINITE)
+def test_finite_information_is_not_refused(name, n):
+    assert refusals(FINITE[name], n) <= 0.01
+
+
+@pytest.mark.parametrize("n", [200, 400])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_are_refused(name, n):
+    assert refusals(FUNCTIONS[name], n, 30) >= 0.7
+    assert refusals(lambda rng, n: FUNCTIONS[name](rng, n)[::-1], n, 30) >= 0.7  # whichever is given first
+
+
+def test_functions_of_two_columns_are_refused():
+    assert refusals(lambda rng, n: (lambda x: (x, x[:, 0] * x[:, 1]))(rng.normal(size=(n, 2))), 1000, 10) >= 0.9
+
+
+def test_growth_at_the_finest_noise_is_told_from_that_of_x_itself(monkeypatch):
+    """By the density beyond lambda = 3.5, of x given y less that of x, for each coordinate; of labels never."""
+    edges, zeros = np.array([-7.0, 0.0, 3.5, 6.0, 10.0]), np.zeros(N)
+
+    def part(*density):
+        return Divergence(0.0, 0.1, zeros, zeros, zeros, np.array(density), edges, 0.0, 0.0, 0)
+
+    for conditional, marginal, dim, expected in (
+        (part(0, 0, 0.5, 0.5), None, 1, True),
+        (part(0.5, 0.5, 0, 0), None, 1, False),
+        (part(0, 0, 0.0, 0.3), None, 1, False),  # its mean beyond 3.5 is below 0.2
+        (part(0, 0, 0.5, 0.5), part(0, 0, 0.4, 0.4), 1, False),
+        (part(0, 0, 0.5, 0.5), None, 3, False),
+    ):
+        assert information._still_grows(conditional, marginal, dim) == expected
+    monkeypatch.setattr(information, "_fit", lambda *arguments: part(0, 0, 0.5, 0.5))
+    x = np.random.default_rng(17).normal(size=N)
+    assert information.mutual_information(jax.random.key(0), x, x[::-1].copy(), TINY).unbounded
+    assert not information.label_information(jax.random.key(0), x, np.arange(N) % 2, TINY).unbounded
 
 
 def test_labels_are_asked_to_be_labels():
-    for labels, words in ((X[:, 0], "one integer for each row"), (np.r_[[1] * 195, [0] * 5], "ten examples or more")):
+    for labels, words in (
+        (X[:, 0], "one integer for each row"),
+        (np.r_[[1] * 195, [0] * 5], "label 0 has 5 examples: ten"),
+    ):
         with pytest.raises(InputError, match=words):
             information.label_information(jax.random.key(9), X, labels, TINY)

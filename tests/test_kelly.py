@@ -59,7 +59,12 @@ def test_the_tower_converges_like_one_over_n(tmp_path):
         ("race", dict(error=0.9), "right more often than chance"),
         ("race", dict(num_races=1), "num_races is 1"),
         ("tower", dict(levels=(4,)), "two numbers of levels"),
-        ("tower", dict(variances=(0.0, 1.0)), "variances above 0"),
+        ("tower", dict(levels=()), "two numbers of levels"),
+        ("tower", dict(levels=(0, 4)), "two numbers of levels"),
+        ("tower", dict(variances=(0.0, 1.0)), "all above 0"),
+        ("tower", dict(variances=()), "all above 0"),
+        ("tower", dict(start=1.5), "start is 1.5"),
+        ("tower", dict(start=0.0), "start is 0.0"),
     ],
 )
 def test_bad_settings_are_named(tmp_path, name, changes, words):

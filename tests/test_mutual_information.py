@@ -129,6 +129,14 @@ X = np.random.default_rng(0).normal(size=(300, 2))
         (dict(x=X, y=np.ones(300)), {"data__labels": "no"}, "y column 0 is constant"),
         (dict(x=X, y=np.where(np.arange(300) == 5, np.nan, X[:, 1])), {}, "y column 0 is not finite in row 5"),
         (dict(x=X[:50], y=X[:50, 0] ** 2), {}, "50 rows are too few"),
+        (dict(x=X, y=np.float64(1.0)), {}, "y has shape ..: give"),
+        (dict(x=X[:0], y=X[:0, 0]), {}, "x has shape .0, 2.: give"),
+        (dict(x=X, y=X[::-1] * 1j), {}, "y has type complex128"),
+        (dict(x=X, y=X[::-1] * 1e200), {}, "y column 0 has values too large"),
+        (dict(x=np.stack([*X.T, X.sum(axis=1)], axis=1), y=X[::-1, 0]), {}, "x column 2 repeats the columns before it"),
+        (dict(x=np.random.default_rng(1).normal(size=(100, 24)), y=X[:100, 0]), {}, "25 columns are too many for 100"),
+        (dict(x=X, y=np.arange(300) // 295), {}, "label 1 has 5 examples"),
+        (dict(x=X, y=np.zeros(300, int)), {"data__labels": "yes"}, "all labels are 0"),
         (dict(x=X[:, 0], y=np.cos(3 * X[:, 0])), {}, "y column 0 is a function of x"),
         (dict(x=X, y=np.arange(300) % 3 * 1.0), {}, "3 whole numbers as floats"),
         (dict(x=X, y=X[:, 0] + 1), {"data__labels": "yes"}, "not one column of whole numbers"),
@@ -144,6 +152,40 @@ def test_bad_samples_leave_one_line_and_no_results(tmp_path, arrays, changes, wo
     assert not (tmp_path / "run").exists()
 
 
+def test_a_finished_run_needs_no_samples(tmp_path, capsys):
+    path = save(tmp_path / "xy.npz", x=X, y=X[::-1])
+    config, workdir = make_config("data", data__path=path), tmp_path / "run"
+    command_line.is_complete(config, workdir)  # leaves the config, as a run does
+    reporting.write_results(workdir, [reporting.Result("data.mutual_information", 1.0, 0.1)])
+    (tmp_path / "xy.npz").unlink()
+    mutual_information.run(config, workdir)
+    assert "is complete" in capsys.readouterr().out
+
+
+def test_every_use_has_a_key_of_its_own(monkeypatch):
+    """Over seeds, tasks (also with names of the same letters) and rivals: samples, estimator, rivals."""
+    seen = []
+
+    def rival(key, x, y):
+        seen.append(tuple(np.asarray(jax.random.key_data(key)).ravel().tolist()))
+        return mutual_information.Estimate(0.0, 1.0)
+
+    def estimator(key, x, y, settings, tell):
+        rival(key, x, y)
+        part = mutual_information.information.Information(*[mutual_information.Estimate(0.0, 1.0)] * 4, *[None] * 6)
+        return part._replace(unbounded=False, gaussian_density=np.zeros(0))
+
+    monkeypatch.setattr(mutual_information.information, "mutual_information", estimator)
+    monkeypatch.setattr(mutual_information, "RIVALS", {"cca": rival, "ksg": rival})
+    for seed in range(3):
+        config = make_config("benchmark", seed=seed, rivals=("cca", "ksg"))
+        for name in ("sparse_2x3", "sparse_3x2"):
+            seen.append(tuple(np.asarray(jax.random.key_data(mutual_information.task_key(config, name))).tolist()))
+            task = mutual_information.Task(X, X[::-1], False, None)
+            mutual_information.measure(config, name, task, lambda *arguments: None)
+    assert len(seen) == 3 * 2 * 4 and len(set(seen)) == len(seen)
+
+
 def test_bad_files_are_named(tmp_path):
     csv = tmp_path / "t.csv"
     csv.write_text("height,weight\n1,2\n3,x\n")
@@ -151,15 +193,44 @@ def test_bad_files_are_named(tmp_path):
     text.write_text("1 2")
     broken = tmp_path / "t.npz"
     broken.write_text("no zip")
+    (empty := tmp_path / "empty.npz").write_bytes(b"")
+    np.save(tmp_path / "array.npy", X)
+    (array := tmp_path / "array.npz").write_bytes((tmp_path / "array.npy").read_bytes())
+    np.savez_compressed(tmp_path / "torn.npz", x=X, y=X)
+    content = bytearray((torn := tmp_path / "torn.npz").read_bytes())
+    content[80:400] = bytes(320)
+    torn.write_bytes(bytes(content))
+    sheets = {}
+    for name, content in {
+        "nothing": b"",
+        "binary": bytes(range(256)),
+        "header": b"a,b\n",
+        "twice": b"a,a,b\n1,2,3\n",
+        "blank": b"a,b\n\n\n1,2\n\n3,x\n",
+        "mark": b"\xef\xbb\xbfa,b\n1,y\n",
+    }.items():
+        (tmp_path / f"{name}.csv").write_bytes(content)
+        sheets[name] = dict(data__path=str(tmp_path / f"{name}.csv"), data__x_columns=("a",), data__y_columns=("b",))
     for changes, words in (
+        (dict(data__path=str(empty)), "cannot be read"),
+        (dict(data__path=str(array)), "cannot be read"),
+        (dict(data__path=str(torn)), "cannot be read"),
+        (sheets["nothing"], "has 0 lines"),
+        (sheets["binary"], "cannot be read as text"),
+        (sheets["header"], "has 1 lines"),
+        (sheets["twice"], "has 2 columns 'a'"),
+        (sheets["blank"], "column 'b', line 6 holds 'x'"),
+        (sheets["mark"], "column 'b', line 2 holds 'y'"),
+        (dict(tasks=("normal_1x1",), num_samples=50), "num_samples is 50"),
         (dict(data__path=str(tmp_path / "none.npz")), "does not exist"),
         (dict(data__path=str(text)), "is .txt"),
         (dict(data__path=str(broken)), "cannot be read"),
         (dict(data__path=str(csv)), "x_columns is empty"),
         (dict(data__path=str(csv), data__x_columns=("hight",), data__y_columns=("weight",)), "nearest: height"),
-        (dict(data__path=str(csv), data__x_columns=("height",), data__y_columns=("weight",)), "row 3 holds 'x'"),
+        (dict(data__path=str(csv), data__x_columns=("height",), data__y_columns=("weight",)), "line 3 holds 'x'"),
         (dict(), "data.path is empty"),
         (dict(tasks=("normal_1x2",)), "nearest: normal_1x1"),
     ):
-        with pytest.raises(InputError, match=words):
+        with pytest.raises(InputError, match=words) as raised:
             mutual_information.run(make_config("data", **changes), tmp_path / "run")
+        assert "\n" not in str(raised.value)

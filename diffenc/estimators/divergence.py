@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from diffenc.errors import InputError
 from diffenc.estimators import growth, reference
 from diffenc.estimators.growth import Halves, Products, Settings
 
@@ -37,9 +38,14 @@ def split(key: jax.Array, n: int) -> np.ndarray:
     return np.asarray(jax.random.permutation(key, n))[: n // 2 * 2].reshape(2, -1)
 
 
-def make_halves(x: np.ndarray, y: np.ndarray | None, rows: np.ndarray) -> Halves:
+def make_halves(x: np.ndarray, y: np.ndarray | None, rows: np.ndarray, names=("x", "y")) -> Halves:
     """Each half in coordinates of its own moments: with those of the whole, the halves' residuals would mirror each
-    other and the held-out products be biased. Without y the residual is x itself. x: [N, dim], rows: [2, n]."""
+    other and the held-out products be biased. Without y the residual is x itself. x: [N, dim], rows: [2, n].
+
+    Raises InputError, with the name of the block, for a column that one half cannot tell from the others.
+    """
+    for name, block in zip(names, (x,) if y is None else (x, y), strict=False):
+        _check_halves(name, block, rows)
     parts = []
     for half in rows:
         white_x = reference.whiten(x[half])
@@ -51,6 +57,21 @@ def make_halves(x: np.ndarray, y: np.ndarray | None, rows: np.ndarray) -> Halves
             r, linear, factor = reference.residual(white_x, white_y)
             parts.append((r, white_y, linear, factor))
     return Halves(*(jnp.asarray(np.stack(part), jnp.float32) for part in zip(*parts, strict=True)))
+
+
+def _check_halves(name, block, rows) -> None:
+    """Every column of a block has a part of its own, of 1e-5 of its deviation or more, in either half."""
+    scale = block.std(axis=0)
+    for half in rows:
+        part = (block[half] - block[half].mean(axis=0)) / scale
+        rest = np.abs(np.diagonal(np.linalg.qr(part, mode="r"))) / len(half) ** 0.5
+        bad = np.flatnonzero(rest < 1e-5)
+        if len(rest) < part.shape[1] or bad.size:
+            column = bad[0] if bad.size else len(rest)
+            raise InputError(
+                f"{name} column {column} differs from a constant or the columns before it in so few rows that half of "
+                "the rows show no difference: leave it out, or give more rows"
+            )
 
 
 def divergence(
@@ -73,7 +94,7 @@ def divergence(
         return _nothing(n, settings, all_of_half.doubt)
     products, value, stake = judge(key_judge, all_of_half, halves, settings)
     part_of_half = fit(key_part, halves, n // 2, settings, show, rounds=max(all_of_half.chosen) + 1)
-    earlier = judge(key_judge, part_of_half, halves, settings)[1] if part_of_half.found else 0.0
+    earlier = judge(key_judge, part_of_half, halves, settings)[1]
     step = value - earlier
     mean = max(0.0, value + settings.extrapolation * step)
     folds = [rescaled(products.held[h].sum(axis=-1), products.cross[h].sum(axis=-1))[0] for h in (0, 1)]
@@ -111,7 +132,8 @@ def fit(key: jax.Array, halves: Halves, count: int, settings: Settings, show, ro
 
     The examples of either half fall into two parts, the even and the odd: the round of training is chosen by the one
     and judged on the other, and conversely, so that the largest of several noisy values does not flatter. Nothing is
-    found where after null_rounds rounds P is below null_errors of its standard errors.
+    found where after null_rounds rounds P is below null_errors of its standard errors; with rounds given that is not
+    asked, for a value set to 0 by a test would double what the extrapolation makes of the other.
     """
     _, n, dim = halves.r.shape
     key_init, key_start, key_train, key_monitor = jax.random.split(key, 4)
@@ -126,7 +148,8 @@ def fit(key: jax.Array, halves: Halves, count: int, settings: Settings, show, ro
         values = [rescaled(s.held, s.cross)[0] for s in sums]
         show((index + 1) * settings.updates, values[-1])
         held = sums[-1].held
-        if index + 1 == settings.null_rounds and held.mean() < settings.null_errors * _stderr(held):
+        null = rounds is None and index + 1 == settings.null_rounds
+        if null and held.mean() < settings.null_errors * _stderr(held):
             return Fit({}, (0, 0), False, _stderr(held), 0.0)
         best = index if values[index] > values[best] + settings.least_gain else best
         if index >= best + settings.patience:
@@ -156,13 +179,14 @@ def judge(key: jax.Array, fitted: Fit, halves: Halves, settings: Settings) -> tu
 
 
 def rescaled(held: np.ndarray, cross: np.ndarray) -> tuple[float, float]:
-    """max_c (2 c P - c^2 X) and its stake c = P / X, between 0 and 1.5; the square of P's standard error is taken off
-    P^2, which it enlarges on average."""
+    """max_c (2 c P - c^2 X) and its stake c = P / X, between 0 and 1.5. Where c = P / X that is P^2 / X, and the square
+    of P's standard error, which P^2 has too much on average, is taken off; at the bound it is linear in P."""
     p, x = held.mean(), cross.mean()
     if p <= 0 or x <= 0:
         return 0.0, 0.0
-    stake = min(p / x, 1.5)
-    return max(0.0, 2 * stake * p - stake**2 * x - _stderr(held) ** 2 / x), stake
+    if p / x > 1.5:
+        return 3.0 * p - 2.25 * x, 1.5
+    return max(0.0, p**2 / x - _stderr(held) ** 2 / x), p / x
 
 
 def _stderr(values):

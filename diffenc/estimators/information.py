@@ -17,7 +17,7 @@ from diffenc.errors import InputError
 from diffenc.estimators import Estimate, reference
 from diffenc.estimators.divergence import Divergence, divergence, make_halves, split
 from diffenc.estimators.growth import Settings
-from diffenc.estimators.samples import check, check_no_function
+from diffenc.estimators.samples import check, check_labels, check_no_function
 
 DEFAULTS = Settings()
 Show = Callable[[str, int, float], None]
@@ -32,11 +32,13 @@ class Information(NamedTuple):
 
     estimate: the best one, its error holding sampling and systematic parts in quadrature; gaussian: of the Gaussian of
     the same moments. entropy_difference: with the networks' neural entropies in place of D; growth_difference: with
-    their growth on held-out data. pointwise [n]: log p(x, y) / (p(x) p(y)) of the examples `rows` [n], estimated from
-    networks that have not seen them. conditional, marginal: the divergences, None where no network was needed;
+    their growth on held-out data. pointwise [n]: shares of the examples `rows` [n] of the estimate, from networks that
+    have not seen them: log p(x, y) / (p(x) p(y)) of an example on average only, for the few draws of noise leave the
+    single one noisy, and all are moved alike so that their mean is the estimate's. conditional, marginal: the
+    divergences, None where no network was needed;
     gaussian_density: that of the Gaussian part over lambda, at the centres of the divergences' strata.
-    unbounded: in the last stratum of lambda the information still grows by more than 0.2 a unit, half a unit being what
-    a coordinate fixed by the other block would give: it is infinite, or the relation sharper than the samples show.
+    unbounded: beyond lambda = 3.5 the information still grows by more than 0.2 a unit and coordinate, half a unit being
+    what coordinates fixed by the other block would give: it is infinite, or the relation sharper than the samples show.
     """
 
     estimate: Estimate
@@ -60,9 +62,11 @@ def mutual_information(
     """
     x, y = check(x, y)
     check_no_function(x, y)
+    names = ("x", "y")
     if x.shape[1] > y.shape[1]:
-        x, y = y, x
-    return _information(key, reference.block_scores(x), reference.block_scores(y), settings, show)
+        x, y, names = y, x, ("y", "x")
+    rng = _generator(key)
+    return _information(key, reference.block_scores(rng, x), reference.block_scores(rng, y), settings, show, names)
 
 
 def label_information(
@@ -73,15 +77,11 @@ def label_information(
 
     Raises InputError for labels that are not integers, or of which one has fewer than ten examples.
     """
-    labels = np.asarray(labels)
-    if not np.issubdtype(labels.dtype, np.integer) or labels.shape != np.shape(x)[:1]:
-        raise InputError(f"labels are {labels.dtype} of shape {labels.shape}: give one integer for each row of x")
-    values, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    if len(values) < 2 or counts.min() < 10:
-        raise InputError(f"label counts are {counts.tolist()}: give two labels or more, ten examples or more of each")
-    (x,) = check(x)
-    indicators = np.eye(len(values))[index][:, 1:]
-    return _information(key, reference.block_scores(x), indicators, settings, show)
+    x, index = check_labels(x, labels)
+    indicators = np.eye(index.max() + 1)[index][:, 1:]
+    scores = reference.block_scores(_generator(key), x)
+    result = _information(key, scores, indicators, settings, show, ("x", "label"))
+    return result._replace(unbounded=False)  # no more than the entropy of the labels
 
 
 def conditional_information(
@@ -91,21 +91,18 @@ def conditional_information(
 
     x [N, dim_x], y [N, dim_y], z [N, dim_z]. Raises InputError for samples that `check` refuses.
     """
-    x, y, z = (reference.block_scores(block) for block in check(x, y, z))
+    rng = _generator(key)
+    x, y, z = (reference.block_scores(rng, block) for block in check(x, y, z))
     both = np.concatenate([y, z], axis=1)
     with_y, without_y = (reference.gaussian_information(x, block) for block in (both, z))
     gaussian = reference.GaussianPart(with_y.mean - without_y.mean, with_y.pointwise - without_y.pointwise)
     key_split, key_fit = jax.random.split(key)
     rows = split(key_split, len(x))
     parts = [
-        _fit(jax.random.clone(key_fit), make_halves(x, block, rows), settings, show, name)
-        for block, name in _named(both, z)
+        _fit(jax.random.clone(key_fit), make_halves(x, block, rows, ("x", name)), settings, show, f"x given {name}")
+        for block, name in ((both, "y, z"), (z, "z"))
     ]
-    return _assemble(gaussian, rows, *parts)
-
-
-def _named(both, z):
-    return (both, "x given y, z"), (z, "x given z")
+    return _assemble(gaussian, rows, x.shape[1], *parts)
 
 
 def total_correlation(key: jax.Array, x: np.ndarray, settings: Settings = DEFAULTS, show: Show = silent):
@@ -117,7 +114,7 @@ def total_correlation(key: jax.Array, x: np.ndarray, settings: Settings = DEFAUL
     (x,) = check(x)
     if x.shape[1] < 2:
         raise InputError("x has one column: total correlation is between two or more")
-    x = reference.normal_scores(x)
+    x = reference.by_rank(x, _generator(key))
     mean, pointwise = 0.0, np.zeros(len(x))
     for column in range(1, x.shape[1]):  # the chain rule, so that the bias of each step is known
         step = reference.gaussian_information(x[:, column : column + 1], x[:, :column])
@@ -125,7 +122,8 @@ def total_correlation(key: jax.Array, x: np.ndarray, settings: Settings = DEFAUL
     gaussian = reference.GaussianPart(mean, pointwise)
     key_split, key_fit = jax.random.split(key)
     rows = split(key_split, len(x))
-    return _assemble(gaussian, rows, _fit(key_fit, make_halves(x, None, rows), settings, show, "x"), None)
+    found = _fit(key_fit, make_halves(x, None, rows), settings, show, "x")
+    return _assemble(gaussian, rows, x.shape[1], found, None)
 
 
 def entropy(key: jax.Array, x: np.ndarray, settings: Settings = DEFAULTS, show: Show = silent) -> Estimate:
@@ -142,15 +140,20 @@ def entropy(key: jax.Array, x: np.ndarray, settings: Settings = DEFAULTS, show: 
     return Estimate(gaussian.mean - found.mean, float(np.hypot(sampling, found.systematic)))
 
 
-def _information(key, x, y, settings, show) -> Information:
+def _generator(key):
+    """What breaks ties: a stream of its own, beside those that the key is split into."""
+    return np.random.default_rng(np.asarray(jax.random.key_data(jax.random.fold_in(key, 1))).ravel())
+
+
+def _information(key, x, y, settings, show, names) -> Information:
     gaussian = reference.gaussian_information(x, y)
     key_split, key_conditional, key_marginal = jax.random.split(key, 3)
     rows = split(key_split, len(x))
-    conditional = _fit(key_conditional, make_halves(x, y, rows), settings, show, "x given y")
+    conditional = _fit(key_conditional, make_halves(x, y, rows, names), settings, show, "x given y")
     marginal = None
     if x.shape[1] > 1:  # one coordinate has been made normal
-        marginal = _fit(key_marginal, make_halves(x, None, rows), settings, show, "x")
-    result = _assemble(gaussian, rows, conditional, marginal)
+        marginal = _fit(key_marginal, make_halves(x, None, rows, names), settings, show, "x")
+    result = _assemble(gaussian, rows, x.shape[1], conditional, marginal)
     centres = 0.5 * (conditional.edges[1:] + conditional.edges[:-1])
     return result._replace(gaussian_density=reference.gaussian_density(x, y, centres))
 
@@ -159,7 +162,7 @@ def _fit(key, halves, settings, show, stage) -> Divergence:
     return divergence(key, halves, settings, lambda updates, value: show(stage, updates, value))
 
 
-def _assemble(gaussian, rows, conditional: Divergence, marginal: Divergence | None) -> Information:
+def _assemble(gaussian, rows, dim, conditional: Divergence, marginal: Divergence | None) -> Information:
     """Sum the parts example by example: the spread of the pointwise information is that of the estimate."""
     rows = rows.ravel()
     less = (0.0,) * 4 if marginal is None else (marginal.mean, marginal.pointwise, marginal.kelly_growth, marginal.s_nn)
@@ -181,5 +184,12 @@ def _assemble(gaussian, rows, conditional: Divergence, marginal: Divergence | No
         conditional=conditional,
         marginal=marginal,
         gaussian_density=None,
-        unbounded=bool(conditional.density[-1] > 0.2),
+        unbounded=_still_grows(conditional, marginal, dim),
     )
+
+
+def _still_grows(conditional, marginal, dim) -> bool:
+    """Whether at the finest noise the information grows by more than 0.2 a unit of lambda and coordinate."""
+    density = conditional.density - (0.0 if marginal is None else marginal.density)
+    widths, fine = np.diff(conditional.edges), conditional.edges[:-1] >= min(3.5, conditional.edges[-2])
+    return bool(np.sum((density * widths)[fine]) / np.sum(widths[fine]) > 0.2 * dim)

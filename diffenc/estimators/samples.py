@@ -9,12 +9,13 @@ from diffenc.estimators import reference
 
 def check(*blocks: np.ndarray) -> tuple[np.ndarray, ...]:
     """The blocks as float64 [N, dim]; raises InputError, naming the culprit, for what has no finite information or
-    no error bar: different lengths, fewer than 100 rows, values that are not finite, and columns that are constant,
-    repeated, or a linear function of the others."""
+    no error bar: different lengths, fewer than 100 rows or four a column, values that are not finite or too large to be
+    squared, and columns that are constant, repeated, or a linear function of the others."""
     names, arrays = ("x", "y", "z"), []
     for name, block in zip(names, blocks, strict=False):
         block = np.asarray(block)
-        if not np.issubdtype(block.dtype, np.number) or block.ndim not in (1, 2) or not block.size:
+        real = np.issubdtype(block.dtype, np.integer) or np.issubdtype(block.dtype, np.floating)
+        if not (real or block.dtype == bool) or block.ndim not in (1, 2) or not block.size:
             raise InputError(f"{name} has type {block.dtype} and shape {block.shape}: give numbers [N] or [N, dim]")
         arrays.append(block.reshape(len(block), -1).astype(np.float64))
     lengths = {len(block) for block in arrays}
@@ -23,6 +24,9 @@ def check(*blocks: np.ndarray) -> tuple[np.ndarray, ...]:
         raise InputError(f"rows differ in number ({counts}): give one y for each x")
     if min(lengths) < 100:
         raise InputError(f"{min(lengths)} rows are too few: an estimate with an error wants 100 or more")
+    columns = sum(block.shape[1] for block in arrays)
+    if columns >= min(lengths) / 4:
+        raise InputError(f"{columns} columns are too many for {min(lengths)} rows: give fewer, or four rows a column")
     for name, block in zip(names, arrays, strict=False):
         bad = np.flatnonzero(~np.isfinite(block).all(axis=0))
         if bad.size:
@@ -31,48 +35,93 @@ def check(*blocks: np.ndarray) -> tuple[np.ndarray, ...]:
         constant = np.flatnonzero(block.max(axis=0) == block.min(axis=0))
         if constant.size:
             raise InputError(f"{name} column {constant[0]} is constant: leave it out, it tells nothing")
+        with np.errstate(over="ignore", invalid="ignore"):
+            size = block.std(axis=0)
+        extreme = np.flatnonzero(~((size > 1e-100) & (size < 1e100)))
+        if extreme.size:
+            raise InputError(f"{name} column {extreme[0]} has values too large or too small to square: rescale it")
     _check_columns(arrays, names)
     return tuple(arrays)
 
 
 def _check_columns(arrays, names) -> None:
-    """No column a linear function of those before it, nor an increasing function of one."""
-    owners = [(name, column) for name, block in zip(names, arrays, strict=False) for column in range(block.shape[1])]
+    """No column of a block a linear function of those before it, nor an increasing function of one; and none of one
+    block so of the others, unless it has ties: what a few values tell is finite."""
+    names = [name for name, _ in zip(names, arrays, strict=False)]
+    for name, block in zip(names, arrays, strict=True):
+        for column, before in _repeats(block):
+            twin = "the columns before it" if before is None else f"{name} column {before}"
+            raise InputError(f"{name} column {column} repeats {twin}: leave one of them out")
+    owners = [(name, column) for name, block in zip(names, arrays, strict=True) for column in range(block.shape[1])]
     together = np.concatenate(arrays, axis=1)
-    for scores in (together, reference.by_rank(together)):
+    free = np.flatnonzero(~reference.has_ties(together))
+    for index, before in _repeats(together[:, free]):
+        name, column = owners[free[index]]
+        twin = "the columns before it" if before is None else "{} column {}".format(*owners[free[before]])
+        raise InputError(
+            f"{name} column {column} is a function of {twin}: their information is infinite; leave one of them out"
+        )
+
+
+def _repeats(columns):
+    """(index, twin) of columns [N, D] that are a linear function of those before, the twin being the one where it is
+    one, or None; of the values, then of their ranks."""
+    for scores in (columns, reference.by_rank(columns)):
         scores = (scores - scores.mean(axis=0)) / scores.std(axis=0)
         rest = np.abs(np.diagonal(np.linalg.qr(scores, mode="r"))) / len(scores) ** 0.5
         for index in np.flatnonzero(rest < 1e-6):
-            (name, column), before = owners[index], "the columns before it"
             twins = np.flatnonzero(np.abs(scores[:, :index].T @ scores[:, index]) / len(scores) > 1 - 1e-9)
-            if twins.size:
-                other, twin = owners[twins[0]]
-                before = f"{other} column {twin}"
-            else:
-                other = name if index < arrays[0].shape[1] else None
-            if other == name:
-                raise InputError(f"{name} column {column} repeats {before}: leave one of them out")
-            raise InputError(f"{name} column {column} is a function of {before}: their information is infinite")
+            yield index, (twins[0] if twins.size else None)
+
+
+def check_labels(x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """x as float64 [N, dim] and the number [N] of every example's label among the different ones.
+
+    Raises InputError for labels that are not integers, or of which one has fewer than ten examples.
+    """
+    labels = np.asarray(labels)
+    if not np.issubdtype(labels.dtype, np.integer) or labels.shape != np.shape(x)[:1]:
+        raise InputError(f"labels are {labels.dtype} of shape {labels.shape}: give one integer for each row of x")
+    values, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    if len(values) < 2:
+        raise InputError(f"all labels are {values[0]}: give two or more different ones")
+    if counts.min() < 10:
+        value = values[counts.argmin()]
+        raise InputError(f"label {value} has {counts.min()} examples: ten or more of each are wanted, drop rarer ones")
+    (x,) = check(x)
+    return x, index
 
 
 def check_no_function(x: np.ndarray, y: np.ndarray) -> None:
     """Raises InputError where a column of one block is a function of the other block, of one or two columns, as far as
-    the samples can tell: then the information is infinite.
+    the samples can tell: then the information is infinite, or more than they show.
 
-    The gap between the values of nearest neighbours shrinks with N like their distance, N^(-1/dim), where there is a
-    function, and stays where there is noise; both it and its ratio to that in a quarter of the sample are asked.
+    What nearest neighbours miss of an example, by a plane through them, shrinks like N^(-2/dim) where there is a smooth
+    function, and stays where there is noise. Refused is only what extrapolates to nothing: from a quarter of the rows
+    to half and to all it shrinks at half of that rate or more, to less than 2% of the interquartile range; or it is
+    nothing already. Columns with ties are left out: what a few values tell is finite.
     """
+    every = max(1, len(x) // 20_000)
+    x, y = x[::every], y[::every]
     for (name, block), (other, values) in ((("x", x), ("y", y)), (("y", y), ("x", x))):
         dim = block.shape[1]
-        if dim > 2:
+        columns = np.flatnonzero(~reference.has_ties(values))
+        if dim > 2 or not columns.size or reference.has_ties(block).any():
             continue
-        block, scaled = (a / _spread(a) for a in (block, values))
-        gap = _neighbour_gap(block, scaled)
-        quarter = np.mean([_neighbour_gap(block[start::4], scaled[start::4]) for start in range(4)], axis=0)
-        sharp = (gap * len(x) ** (1 / dim) < 30 ** (1 / dim)) & (gap < 1.2 * 4 ** (-1 / dim) * quarter)
+        block, scaled = (a / _spread(a) for a in (block, values[:, columns]))
+        quarter, half, all_rows = (
+            np.mean([_missed(block[start::parts], scaled[start::parts]) for start in range(parts)], axis=0)
+            for parts in (4, 2, 1)
+        )
+        last, whole = (np.log(np.maximum(a, 1e-12) / np.maximum(all_rows, 1e-12)) for a in (half, quarter))
+        rate = 2 / dim * np.log(2)
+        sharp = (all_rows < 1e-9) | ((all_rows < 0.02) & (last > 0.5 * rate) & (whole > 0.7 * 2 * rate))
         if sharp.any():
-            column = int(np.argmax(sharp))
-            raise InputError(f"{other} column {column} is a function of {name}: their information is infinite")
+            column = columns[np.argmax(sharp)]
+            raise InputError(
+                f"{other} column {column} is a function of {name}, or nearly: their information is infinite, or the "
+                "relation sharper than the samples show; leave the column out, or give it its noise"
+            )
 
 
 def _spread(values):
@@ -81,7 +130,18 @@ def _spread(values):
     return np.where(quartiles > 0, quartiles, values.std(axis=0))
 
 
-def _neighbour_gap(block, values):
-    """The median distance of every column of values between nearest neighbours in the block."""
-    neighbour = cKDTree(block).query(block, k=2)[1][:, 1]
-    return np.median(np.abs(values - values[neighbour]), axis=0)
+def _missed(block, values):
+    """The median of |value - its prediction by a plane through 3 dim + 1 neighbours|, in every column of values, as it
+    would be of noise of one deviation."""
+    n, dim = block.shape
+    count = 3 * dim + 1
+    found = cKDTree(block).query(block, k=count + 1)[1]
+    others = found != np.arange(n)[:, None]
+    others[others.all(axis=1), -1] = False  # twins in the block hid the example itself
+    near = found[others].reshape(n, count)
+    offset = block[near] - block[:, None]
+    reach = np.abs(offset).max(axis=(1, 2), keepdims=True)
+    plane = np.concatenate([np.ones((n, count, 1)), offset / np.where(reach > 0, reach, 1)], axis=2)
+    weights = np.linalg.pinv(plane)[:, 0]  # of the neighbours in the prediction
+    error = values - np.einsum("nk,nkc->nc", weights, values[near])
+    return np.median(np.abs(error) / np.sqrt(1 + np.sum(weights**2, axis=1))[:, None], axis=0)
