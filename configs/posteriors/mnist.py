@@ -26,6 +26,17 @@ chain starts at the prior, makes two steps a visit, 51 visits in all, and the bi
 learns from latents that have not arrived. wake_sleep: a network alone, reference=prior, at a rate (5e-3) chosen for
 another encoder and with next to no noise levels at the noise end (see toys.py); both changed since, not measured again.
 Folds: 0 for the first two, 5 % for the last two, whose numbers are therefore no bounds.
+
+Since then the decoder of "importance" learns from all ten weighted proposals (em.smooth_decoder), not from one chosen
+by weight as in the table. 4,000 updates, 1,000 held-out training images (data.validation=2000), 50 samples, AIS of 300:
+
+                                nll            -ELBO         train_nll       AIS nll
+    importance, all proposals    99.73 +- .99   100.39        101.30          99.4 +- 1.7
+    importance, one             100.18 +- .99   100.88        101.81         100.2 +- 1.8
+    iwae                        102.40 +- 1.02  108.69        104.12         101.1 +- 1.8
+
+(the errors are mostly shared: the same images). Held-out images do no worse than training ones: no sign of the
+overfitting guessed above at this length. 24,000 updates of it were not run.
 """
 
 from configs.diffusion_encoder import mnist
@@ -34,6 +45,7 @@ from configs.posteriors.digits import posteriors_of
 
 def get_config():
     config = posteriors_of(mnist.get_config())
+    config.em.smooth_decoder = True
     config.num_updates = 24000
     config.evaluate_every = 2000
     config.save_every = 2000
