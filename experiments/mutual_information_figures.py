@@ -43,7 +43,11 @@ def truth_against_estimate(workdir, config, known) -> None:
 
 
 def density(workdir, config, tasks) -> None:
-    """dI / d(lambda) by noise level, Gaussian part included, of the tasks with the most information beyond it."""
+    """dI / d(lambda) by noise level, Gaussian part included, of the tasks with the most information beyond it.
+
+    The parts live on signal-to-noise axes of their own, the Gaussian part and `marginal` on that of x, `conditional` on
+    that of the white residual of x given y: the integral of their sum is the information, its shape only a sketch.
+    """
     draws = growth.Settings().strata * config.estimator.judge_parts
     edges = growth.edges(draws)
     centres = 0.5 * (edges[1:] + edges[:-1])
