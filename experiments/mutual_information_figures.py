@@ -43,24 +43,26 @@ def truth_against_estimate(workdir, config, known) -> None:
 
 
 def density(workdir, config, tasks) -> None:
-    """dI / d(lambda) by noise level, Gaussian part included, of the tasks with the most information beyond it.
+    """Nats per unit of lambda of each part of the information, of the tasks with the most beyond the Gaussian part.
 
-    The parts live on signal-to-noise axes of their own, the Gaussian part and `marginal` on that of x, `conditional` on
-    that of the white residual of x given y: the integral of their sum is the information, its shape only a sketch.
+    I = Gaussian + D[X|Y] - D[X], a panel each: they live on signal-to-noise axes of their own, D[X|Y] on that of the
+    white residual of x given y, the others on that of x.
     """
     draws = growth.Settings().strata * config.estimator.judge_parts
     edges = growth.edges(draws)
     centres = 0.5 * (edges[1:] + edges[:-1])
     shown = sorted(tasks, key=lambda item: -np.abs(part(*item, "conditional", draws)).max())[:SHOWN]
-    fig, axes = reporting.figure(1, 2, width=4.2)
-    for name, line in shown:
-        beyond = part(name, line, "conditional", draws) - part(name, line, "marginal", draws)
-        label = name.replace("_", " ")
-        axes[0, 0].plot(centres, beyond + part(name, line, "gaussian", draws), "o-", markersize=3, label=label)
-        axes[0, 1].plot(centres, beyond, "o-", markersize=3, label=label)
-    for ax, title in zip(axes[0], ("information", "of it, beyond the Gaussian part"), strict=True):
+    panels = {
+        "gaussian": ("Gaussian part", "log signal-to-noise ratio of x"),
+        "conditional": ("D[X|Y]", "log signal-to-noise ratio of the residual of x"),
+        "marginal": ("D[X], which is taken off", "log signal-to-noise ratio of x"),
+    }
+    fig, axes = reporting.figure(1, len(panels), width=3.6)
+    for ax, (which, (title, axis)) in zip(axes[0], panels.items(), strict=True):
+        for name, line in shown:
+            ax.plot(centres, part(name, line, which, draws), "o-", markersize=3, label=name.replace("_", " "))
         ax.axhline(0.0, color="#000000", linewidth=0.5)
-        reporting.label(ax, "log signal-to-noise ratio", "density [nats per unit]", title)
+        reporting.label(ax, axis, "density [nats per unit]", title)
     axes[0, 1].legend(frameon=False, fontsize=7)
     reporting.save(fig, workdir, "density")
 
