@@ -190,7 +190,8 @@ def draw(key, workdir, config, pair, curves) -> None:
     reporting.truth_line(axes[0, 0], pair.information, "I(X;Y)")
     axes[0, 0].set_yscale("symlog", linthresh=10)
     axes[0, 0].set_ylim(bottom=0)
-    reporting.label(axes[0, 0], "guidance weight w", "nats", legend=True)
+    reporting.label(axes[0, 0], "guidance weight w", "nats")
+    axes[0, 0].legend(fontsize=7)
     log_snr = levels(config.num_steps // 2)[0]
     for weight, exact, _ in curves[:: max(1, len(curves) // 4)]:
         axes[0, 1].plot(log_snr, exact.density, label=f"w = {weight:g}")

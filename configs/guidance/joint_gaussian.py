@@ -11,7 +11,7 @@ error beside the closed recursion of the same steps:
     5     85.20  +- 0.18  (85.23)    37.093 +- 0.061 (37.110)     12.64
     10    152.80 +- 0.29  (152.76)   42.083 +- 0.061 (42.066)     18.18
 
-Beside the numbers in brackets, which hold the error of the step, results.json now has those of continuous time.
+The numbers in brackets hold the error of the step; in continuous time w = 0, 5 inject 19.133, 84.776 nats.
 Injected nats keep growing with w, the information of the samples saturates: what is left distorts them.
 """
 

@@ -3,10 +3,10 @@
 python -m experiments.mutual_information --config=configs/mutual_information/joint_gaussian.py \
     --workdir=runs/joint_gaussian
 
-Measured (--config.seed=2025, a share of one CPU core, other work beside it: 98 s and 121 s), nats:
+Measured (--config.seed=77, a share of one CPU core, other work beside it: 66 s and 104 s), nats:
 
-    25 x 15   19.033 +- 0.026, truth 19.014 (this draw of A and B; 2509.23937 has another, 20.04)
-    80 x 80   80.010 +- 0.059, truth 80; canonical correlations 80.170 +- 0.058
+    25 x 15   19.006 +- 0.026, truth 19.014 (this draw of A and B; 2509.23937 has another, 20.04)
+    80 x 80   79.991 +- 0.060, truth 80; canonical correlations 80.151 +- 0.059
 
 No network finds anything beyond the Gaussian part, so all forms agree.
 """
