@@ -9,8 +9,8 @@ KL(exact posterior || encoder) in nats, 500 held-out x (best Gaussian 0.944 +- 0
     3,000 updates, three seeds                0.0383 +- 0.0025 (flow_vae 1893 +- 1886: it misses arms)
 
 At seed 0 the bound on -log p(x) with 32 samples is 1.987 (truth 1.988) and -ELBO 2.012 +- 0.036; the mass of q on the
-grid is 1.0017 +- 0.0013. The whole file, three seeds of both methods at 12,000 updates, was not run. What was tried before
-stands in toys.py.
+grid is 1.0017 +- 0.0013. The whole file, three seeds of both methods at 12,000 updates, was not run. What was tried
+before stands in toys.py.
 """
 
 from configs.posteriors import toys
