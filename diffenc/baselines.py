@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from diffenc import em, whitening
+from diffenc import chains, em, whitening
 from diffenc.decoders import log_joint, log_prior
 from diffenc.networks import MLP, Coupling
 from diffenc.networks.coupling import CouplingContext
@@ -150,7 +150,7 @@ def make_wake_sleep_update(encoder, decoder, settings: em.Settings, optimizer: o
         mean, factor = encoder.gaussian(encoder.infer(params, x_dream))
         gradient = jax.grad(lambda z: log_joint(decoder, params["decoder"], x_dream, z, settings.gamma).sum())(z)
         y = whitening.solve(factor, z - mean)
-        chain = em.Chain(z, mean, y, whitening.pull(factor, gradient), jnp.ones(()), state.chain)
+        chain = chains.Chain(z, mean, y, whitening.pull(factor, gradient), jnp.ones(()), state.chain)
         dream = em.dream_gradient(key_dream, decoder, params["decoder"], z, settings.gamma)
         encoder_grads, metrics = jax.grad(em.encoder_loss, has_aux=True)(
             params["encoder"], params["decoder"], key_loss, encoder, x_dream, chain, dream, settings

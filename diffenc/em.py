@@ -9,16 +9,13 @@ No gradient flows through the sampler. Everything is a pure function; nothing he
 """
 
 import dataclasses
-from typing import NamedTuple
 
-import blackjax
-import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
-from blackjax.mcmc.diffusions import DiffusionState, overdamped_langevin
 
 from diffenc import losses, proposals
+from diffenc.chains import Chain, ChainState, is_lost, make_kernel, run_chains
 from diffenc.decoders import log_joint
 from diffenc.encoder import DiffusionEncoder, alpha_sigma
 from diffenc.networks.mlp import Context
@@ -26,7 +23,6 @@ from diffenc.proposals import Proposals
 from diffenc.training import TrainState
 from diffenc.whitening import apply, pull, solve, trusted
 
-KERNELS = {"mala": 0.57, "hmc": 0.8, "ula": None}  # acceptance each kernel's step is adapted to
 TARGETS = ("denoising", "pressure", "mixture")
 E_STEPS = ("langevin", "importance", "persistent")
 
@@ -53,105 +49,6 @@ class Settings:
     average_decay: float = 0.999
 
 
-class ChainState(flax.struct.PyTreeNode):
-    """Carried by the train state: log of the chain's step, in whitened coordinates; for persistent chains the latent z
-    [n, d] of each of the n training examples."""
-
-    log_step: jax.Array
-    z: jax.Array | None = None
-
-    @classmethod
-    def create(cls, settings: Settings, z: jax.Array | None = None) -> "ChainState":
-        return cls(jnp.log(jnp.float32(settings.step_size)), z)
-
-
-class Chain(NamedTuple):
-    """End of a batch of chains: z [batch, d]; in the chain's coordinates z = mean + factor y, mean, y and
-    grad_y log q*(z|x) [batch, d]; mean acceptance; carried state; all the proposals, where it is one of several."""
-
-    z: jax.Array
-    mean: jax.Array
-    y: jax.Array
-    gradient: jax.Array
-    acceptance: jax.Array
-    state: ChainState
-    proposals: Proposals | None = None
-
-
-def make_kernel(settings: Settings):
-    """(init, step) of one chain.
-
-    init(log_density, y) -> y_state; step(key, log_density, y_state, size) -> (y_state, acceptance).
-    """
-    if settings.kernel == "mala":
-        mala = blackjax.mala.build_kernel()
-
-        def step(key, log_density, y_state, size):
-            y_state, info = mala(key, y_state, log_density, size)
-            return y_state, info.acceptance_rate
-
-        return lambda log_density, y: blackjax.mala.init(y, log_density), step
-    if settings.kernel == "hmc":
-        hmc = blackjax.hmc.build_kernel()
-
-        def step(key, log_density, y_state, size):
-            inverse_mass = jnp.ones_like(y_state.position)
-            y_state, info = hmc(key, y_state, log_density, size, inverse_mass, settings.leapfrog_steps)
-            return y_state, info.acceptance_rate
-
-        return lambda log_density, y: blackjax.hmc.init(y, log_density), step
-    if settings.kernel == "ula":
-
-        def step(key, log_density, y_state, size):
-            return overdamped_langevin(jax.value_and_grad(log_density))(key, y_state, size), jnp.ones(())
-
-        def init(log_density, y):
-            return DiffusionState(y, *jax.value_and_grad(log_density)(y))
-
-        return init, step
-    raise ValueError(f"em.kernel is {settings.kernel!r}; choose one of {sorted(KERNELS)}")
-
-
-def run_chains(key: jax.Array, log_density, x, y, gaussian, state: ChainState, settings: Settings, num_steps) -> Chain:
-    """num_steps Markov-chain steps from y [batch, d], one chain each, towards exp(log_density(x_i, z)).
-
-    log_density maps (x [1, D], z [1, d]) to [1]. gaussian = (mean, factor): z = mean + factor y, so in y the target
-    is about a standard normal; `mala` and `hmc` adapt one step size to their best acceptance, `ula` (unadjusted) keeps
-    it.
-    """
-    mean, factor = gaussian
-    init, step = make_kernel(settings)
-    target = KERNELS[settings.kernel]
-
-    def of_chain(x_i, mean_i, factor_i):
-        return lambda y: log_density(x_i[None], (mean_i + factor_i @ y)[None])[0]
-
-    def step_one(key, x_i, mean_i, factor_i, y_state, size):
-        return step(key, of_chain(x_i, mean_i, factor_i), y_state, size)
-
-    def body(carry, key):
-        y_states, log_step = carry
-        keys = jax.random.split(key, x.shape[0])
-        y_states, acceptance = jax.vmap(step_one, (0, 0, 0, 0, 0, None))(
-            keys, x, mean, factor, y_states, jnp.exp(log_step)
-        )
-        acceptance = acceptance.mean()
-        if target is not None:
-            log_step = jnp.clip(log_step + 0.1 * (acceptance - target), -12.0, 2.0)
-        return (y_states, log_step), acceptance
-
-    y_states = jax.vmap(lambda x_i, mean_i, factor_i, y: init(of_chain(x_i, mean_i, factor_i), y))(x, mean, factor, y)
-    (y_states, log_step), acceptances = jax.lax.scan(body, (y_states, state.log_step), jax.random.split(key, num_steps))
-    return Chain(
-        z=apply(mean, factor, y_states.position),
-        mean=mean,
-        y=y_states.position,
-        gradient=y_states.logdensity_grad,
-        acceptance=acceptances.mean(),
-        state=state.replace(log_step=log_step),
-    )
-
-
 def e_step(key, encoder: DiffusionEncoder, decoder, params, state: ChainState, x, settings: Settings, index=None):
     """Posterior samples for x [batch, D] as a `Chain`, by settings.e_step:
 
@@ -161,6 +58,8 @@ def e_step(key, encoder: DiffusionEncoder, decoder, params, state: ChainState, x
     importance   one of `proposals` draws, chosen by its weight (sampling importance resampling, Rubin 1987), in place
                  of chains: by settings.proposal from the encoder's Gaussian fit; or from the prior, which sees every
                  mode, also those that a chain cannot reach, and serves in few dimensions
+
+    Chains that would start lost (`is_lost`) start at the Gaussian's mean.
     """
     key_start, key_chain = jax.random.split(key)
     context = encoder.infer(params, x)
@@ -178,24 +77,13 @@ def e_step(key, encoder: DiffusionEncoder, decoder, params, state: ChainState, x
     else:
         y = encoder.sample_whitened(key_start, params, context, settings.sampler_steps)
         y = y if encoder.reference == "posterior" else solve(factor, y - mean)
-        y = jnp.where(is_lost(log_density, x, mean, factor, y)[:, None], 0.0, y)
+    y = jnp.where(is_lost(log_density, x, mean, factor, y)[:, None], 0.0, y)
     chain = run_chains(key_chain, log_density, x, y, (mean, factor), state, settings, settings.langevin_steps)
     if settings.e_step == "persistent":
         # A batch across two epochs may hold an example twice: its first chain is kept, whatever the hardware.
         first = jnp.argmax(index[:, None] == index[None, :], axis=1)
         chain = chain._replace(state=chain.state.replace(z=state.z.at[index].set(chain.z[first])))
     return chain
-
-
-def is_lost(log_density, x, mean, factor, y: jax.Array) -> jax.Array:
-    """Whether a start y is so improbable beside the Gaussian's mean that no posterior draw would be: [batch].
-
-    log q* falls short of its maximum by chi^2_d / 2 at draws of a Gaussian posterior; beyond 2 d + 10 (of probability
-    1e-8 there, or less) a start is an error of the encoder. Short chains do not bring it back, and an encoder that
-    learns from it runs away.
-    """
-    shortfall = log_density(x, mean) - log_density(x, apply(mean, factor, y))
-    return ~(shortfall < 2 * y.shape[-1] + 10)  # so that what is not a number is lost too
 
 
 def resample(key, log_density, x, gaussian, state: ChainState, found: Proposals, keep_gradients=False) -> Chain:

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from diffenc import analytic, data, decoders, em, loop, parallel, reporting, training
+from diffenc import analytic, chains, data, decoders, em, loop, parallel, reporting, training
 from diffenc.encoder import REFERENCES
 from diffenc.errors import InputError
 from diffenc.estimators import Estimate, map_examples
@@ -86,7 +86,7 @@ def check(config: ConfigDict) -> None:
         raise InputError("config field eval.num_examples is 1: a standard error needs 2 or more (0 for all)")
     if not 0 <= config.em.null_probability < 1:
         raise InputError(f"config field em.null_probability is {config.em.null_probability}: give a number in [0, 1)")
-    command_line.check_choice("em.kernel", config.em.kernel, em.KERNELS)
+    command_line.check_choice("em.kernel", config.em.kernel, chains.KERNELS)
     command_line.check_choice("em.target", config.em.target, em.TARGETS)
     command_line.check_choice("model.reference", config.model.reference, REFERENCES)
     command_line.check_choice("model.decoder", config.model.decoder, ("bernoulli", "gaussian"))

@@ -94,6 +94,9 @@ def check(config: ConfigDict) -> None:
         raise InputError("config field eval.ais_examples is 1: a standard error needs 2 or more (0 for none)")
     for method in config.methods:
         command_line.check_choice("methods", base_method(config, method), systems.METHODS)
+    for name, changes in config.variants.items():
+        if unread := sorted(set(changes.get("eval", {})) - {"sampler_steps"}):
+            raise InputError(f"variants.{name}.eval.{unread[0]} would have no effect: a variant may set sampler_steps")
     if len(set(config.methods)) < len(config.methods) or not config.methods:
         raise InputError(f"config field methods is {config.methods}: name each method once")
 
@@ -256,7 +259,7 @@ def figure_samples(config, case: Case, system, params, key, count: int = 2000):
 
 
 def summarize(config, cases: dict[str, Case], held_out) -> list[Result]:
-    """Means over examples and seeds, and on the same examples the distance of each rival from `langevin`."""
+    """Means over examples and seeds, and on the same examples the distance of each method from the first."""
     results = []
     for case in cases.values():
         truths = truths_of(case)
@@ -268,10 +271,11 @@ def summarize(config, cases: dict[str, Case], held_out) -> list[Result]:
                 unit = {"ess": "samples", "mass": "", "folds": ""}.get(quantity, "nats")
                 result = Result(f"{case.name}.{method}.{quantity}", *over_seeds(values), unit)
                 results.append(result._replace(truth=truths.get(quantity)))
-        for rival in [method for method in stacked if method != "langevin" and "langevin" in stacked]:
+        first = next(iter(stacked))
+        for rival in [method for method in stacked if method != first]:
             for quantity in [q for q in ("nll", "neg_elbo", "ais_nll") if q in stacked[rival]]:
-                difference = stacked[rival][quantity] - stacked["langevin"][quantity]
-                results.append(Result(f"{case.name}.{rival}.{quantity}_above_langevin", *over_seeds(difference)))
+                difference = stacked[rival][quantity] - stacked[first][quantity]
+                results.append(Result(f"{case.name}.{rival}.{quantity}_above_{first}", *over_seeds(difference)))
         if case.grid is not None:
             log_posterior = map_examples(
                 jax.jit(lambda key, x, case=case: toys.posterior(case.decoder, case.grid, x)),

@@ -12,7 +12,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from diffenc import baselines, decoders, em, training, whitening
+from diffenc import baselines, chains, decoders, em, training, whitening
 from diffenc.encoder import DiffusionEncoder
 from diffenc.estimators import Estimate, likelihood, map_examples
 from diffenc.networks import MLP, ConditionalDenoiser, Coupling
@@ -28,7 +28,7 @@ class System:
     def __init__(self, encoder, decoder, params, optimizer, update, sampler_steps, settings=None, z=None):
         self.encoder, self.decoder, self.update, self.settings = encoder, decoder, update, settings
         self.sampler_steps = sampler_steps
-        chain = em.ChainState.create(settings, z) if settings else None
+        chain = chains.ChainState.create(settings, z) if settings else None
         self.state = training.TrainState.create(params, optimizer, chain)
 
     @property
@@ -112,8 +112,8 @@ def _corrected(key, params, x, *, encoder, decoder, sampler_steps, num_steps, ga
     def log_density(x, z):
         return decoders.log_joint(decoder, params["decoder"], x, z, gamma)
 
-    state = em.ChainState.create(settings)
-    return em.run_chains(key_chain, log_density, x, y, (mean, factor), state, settings, num_steps).z
+    state = chains.ChainState.create(settings)
+    return chains.run_chains(key_chain, log_density, x, y, (mean, factor), state, settings, num_steps).z
 
 
 def corrected_samples(system: System, params, config, key, x):

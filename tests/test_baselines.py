@@ -7,7 +7,7 @@ import optax
 import pytest
 from checks import assert_mean
 
-from diffenc import baselines, decoders, em, training
+from diffenc import baselines, chains, decoders, em, training
 from diffenc.analytic import FactorAnalysis, Gaussian, gaussian_kl
 from diffenc.baselines import GaussianEncoder, gaussian_rate
 from diffenc.encoder import DiffusionEncoder
@@ -153,7 +153,7 @@ def test_wake_sleep_learns_the_posterior_of_dreams_and_the_decoder_of_data():
     still = optax.multi_transform(
         {"encoder": optax.adam(3e-3), "decoder": optax.set_to_zero()}, {"encoder": "encoder", "decoder": "decoder"}
     )
-    state = training.TrainState.create(params, still, em.ChainState.create(settings))
+    state = training.TrainState.create(params, still, chains.ChainState.create(settings))
     run = training.scan_updates(
         baselines.make_wake_sleep_update(encoder, decoder, settings, still), lambda key, rows: rows
     )
@@ -168,6 +168,6 @@ def test_wake_sleep_learns_the_posterior_of_dreams_and_the_decoder_of_data():
     prior = np.mean([gaussian_kl(m, cov, np.zeros(2), np.eye(2)) for m in mean[:50]])
     assert divergence < 0.05 * prior
     moving = optax.sgd(1.0)
-    state = training.TrainState.create(state.params, moving, em.ChainState.create(settings))
+    state = training.TrainState.create(state.params, moving, chains.ChainState.create(settings))
     new, _ = jax.jit(baselines.make_wake_sleep_update(encoder, decoder, settings, moving))(state, jax.random.key(3), x)
     assert np.abs(new.params["decoder"]["log_tau"] - state.params["decoder"]["log_tau"]) > 0

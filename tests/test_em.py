@@ -1,6 +1,4 @@
-"""Alternating EM: chains that reach exact posteriors, the precision they run by, and what one update changes."""
-
-import functools
+"""Alternating EM: the precision of dreams, what the losses are least at, and what one update changes."""
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +7,7 @@ import optax
 import pytest
 from checks import assert_mean, assert_moments
 
-from diffenc import decoders, em, proposals, training, whitening
+from diffenc import chains, decoders, em, proposals, training, whitening
 from diffenc.analytic import FactorAnalysis, Gaussian
 from diffenc.encoder import DiffusionEncoder, alpha_sigma
 from diffenc.networks import ConditionalDenoiser
@@ -20,10 +18,6 @@ MODEL = FactorAnalysis(jnp.array([[1.0, 0.2], [-0.5, 0.8], [0.3, -0.6]]), jnp.ar
 X = jnp.array([[0.9, -1.4, 0.8]])
 DECODER = decoders.make("gaussian", 3)
 ENCODER = DiffusionEncoder(ConditionalDenoiser(latent_dim=2, embed_features=(16,), features=(16,)))
-MEAN, FACTOR = jnp.array([0.3, -0.2]), jnp.array([[0.6, 0.0], [0.2, 0.4]])  # the coordinates that chains run in
-NUM_CHAINS = 3000
-
-
 def decoder_params(model):
     """The parameters that make DECODER this factor analysis."""
     dense = {"kernel": model.weight.T, "bias": model.mean}
@@ -38,55 +32,6 @@ def learned_model(params):
 
 def log_density(gamma):
     return lambda x, z: decoders.log_joint(DECODER, decoder_params(MODEL), x, z, gamma)
-
-
-@functools.partial(jax.jit, static_argnames=("settings", "num_steps"))
-def run_chains(key, z, state, settings, num_steps):
-    """Chains of independent starts z, all for X, in coordinates that are somewhat off the posterior's."""
-    x, gaussian = jnp.tile(X, (len(z), 1)), (jnp.tile(MEAN, (len(z), 1)), jnp.tile(FACTOR, (len(z), 1, 1)))
-    y = jnp.linalg.solve(FACTOR, (z - MEAN[None]).T).T
-    return em.run_chains(key, log_density(settings.gamma), x, y, gaussian, state, settings, num_steps)
-
-
-@pytest.mark.parametrize("gamma", [1.0, 0.5])
-@pytest.mark.parametrize("kernel", ["mala", "hmc"])
-def test_chains_reach_the_posterior_and_their_best_acceptance(kernel, gamma):
-    settings = em.Settings(kernel=kernel, gamma=gamma, step_size=1.0)
-    key_start, key_burn, key_run = jax.random.split(jax.random.key(0), 3)
-    burnt = run_chains(
-        key_burn, jax.random.normal(key_start, (NUM_CHAINS, 2)), em.ChainState.create(settings), settings, 80
-    )
-    chain = run_chains(key_run, burnt.z, burnt.state, settings, 80)
-    mean, cov = MODEL.posterior(X, gamma)
-    assert_moments(chain.z, mean, cov)
-    assert_mean((chain.z - mean) ** 4, 3 * jnp.diag(cov) ** 2)
-    np.testing.assert_allclose(chain.z, MEAN[None] + chain.y @ FACTOR.T, rtol=1e-4, atol=1e-5)
-    gradient = -(chain.z - mean) @ jnp.linalg.inv(cov) @ FACTOR
-    np.testing.assert_allclose(chain.gradient, gradient, rtol=1e-3, atol=1e-3)
-    assert abs(chain.acceptance - em.KERNELS[kernel]) < 0.03
-    assert chain.state.log_step != burnt.state.log_step
-
-
-def test_unadjusted_chains_have_the_law_of_their_recursion():
-    """y <- (1 - h P)(y - m) + m + sqrt(2 h) xi in their coordinates: mean and covariance after n steps, exactly."""
-    settings = em.Settings(kernel="ula", step_size=0.2)
-    key_start, key_run = jax.random.split(jax.random.key(0))
-    start = em.ChainState.create(settings)
-    chain = run_chains(key_run, jax.random.normal(key_start, (NUM_CHAINS, 2)), start, settings, 12)
-    mean, cov = (np.asarray(a, np.float64) for a in MODEL.posterior(X))
-    scale = np.asarray(FACTOR, np.float64)
-    contraction = np.eye(2) - 0.2 * scale.T @ np.linalg.inv(cov) @ scale
-    offset = np.linalg.solve(scale, -mean[0])
-    spread = np.linalg.inv(scale) @ np.linalg.inv(scale).T
-    for _ in range(12):
-        offset, spread = contraction @ offset, contraction @ spread @ contraction.T + 2 * 0.2 * np.eye(2)
-    assert_moments(chain.z, mean + scale @ offset, scale @ spread @ scale.T)
-    assert chain.state.log_step == start.log_step
-
-
-def test_an_unknown_kernel_names_the_known_ones():
-    with pytest.raises(ValueError, match=r"em.kernel is 'nuts'; choose one of \['hmc', 'mala', 'ula'\]"):
-        em.make_kernel(em.Settings(kernel="nuts"))
 
 
 @pytest.mark.parametrize("gamma", [1.0, 0.5])
@@ -121,7 +66,7 @@ def test_the_gaussian_loss_is_least_at_the_covariance_and_the_mean_of_newton_ste
 def make_state(optimizer, settings, decoder=DECODER):
     key_encoder, key_decoder = jax.random.split(jax.random.key(0))
     params = {"encoder": jax.jit(ENCODER.init)(key_encoder, X), "decoder": decoder.init(key_decoder, 2)}
-    return training.TrainState.create(params, optimizer, em.ChainState.create(settings))
+    return training.TrainState.create(params, optimizer, chains.ChainState.create(settings))
 
 
 def test_an_update_descends_the_gradients_at_its_own_pairs():
@@ -168,7 +113,7 @@ def test_null_rows_train_the_null_branch_alone(share):
     params = jax.jit(ENCODER.init)(jax.random.key(0), X)
     x = MODEL.sample(jax.random.key(1), 8)[0]
     z = jax.random.normal(jax.random.key(2), (8, 2))
-    chain = em.Chain(z, 0 * z, z, -z - 1.0, jnp.ones(()), em.ChainState.create(settings))
+    chain = chains.Chain(z, 0 * z, z, -z - 1.0, jnp.ones(()), chains.ChainState.create(settings))
     grads, metrics = jax.jit(jax.grad(em.encoder_loss, has_aux=True), static_argnums=(3, 7))(
         params, None, jax.random.key(3), ENCODER, x, chain, z, settings
     )
@@ -194,7 +139,7 @@ def test_the_exact_gaussian_has_its_rate_and_no_loss_where_the_network_holds_non
     mean, factor = context.mean, context.factor[0]
     y = jax.random.normal(jax.random.key(1), (4000, 2))
     z, cov = mean + y @ factor.T, factor @ factor.T
-    chain = em.Chain(z, jnp.tile(mean, (len(z), 1)), y, -y, jnp.ones(()), em.ChainState.create(em.Settings()))
+    chain = chains.Chain(z, jnp.tile(mean, (len(z), 1)), y, -y, jnp.ones(()), chains.ChainState.create(em.Settings()))
     loss = jax.jit(em.encoder_loss, static_argnums=(3, 7))
     settings = em.Settings(target=target, null_probability=0.0)
     _, metrics = loss(params, None, jax.random.key(2), encoder, jnp.tile(X, (len(z), 1)), chain, z, settings)
@@ -216,7 +161,7 @@ def test_smoothed_targets_are_in_the_coordinates_of_the_reference():
     z = jax.vmap(whitening.apply, (None, None, 0))(context.mean, context.factor, y)
     slope = jax.vmap(lambda y: whitening.solve(jnp.swapaxes(context.factor, 1, 2), -y, lower=False))(y)
     found = Proposals(z, jnp.full((3, n), -jnp.log(3.0)), slope)
-    chain = em.Chain(z[0], context.mean, y[0], -y[0], jnp.ones(()), em.ChainState.create(em.Settings()), found)
+    chain = chains.Chain(z[0], context.mean, y[0], -y[0], jnp.ones(()), chains.ChainState.create(em.Settings()), found)
     loss = jax.jit(em.encoder_loss, static_argnums=(3, 7))
     values = {}
     for target in ("mixture", "denoising"):
@@ -244,10 +189,10 @@ def test_the_alternation_raises_the_closed_form_likelihood():
 @pytest.mark.parametrize("proposal, count", [("gaussian", 300), ("prior", 1000)])
 def test_importance_resampling_draws_from_the_posterior(proposal, count):
     """Many proposals from a Gaussian that is somewhat off: the bias is O(1/proposals), below the standard error."""
-    x, (mean, cov) = jnp.tile(X, (NUM_CHAINS, 1)), MODEL.posterior(X)
-    factor = 1.3 * jnp.tile(jnp.linalg.cholesky(cov), (NUM_CHAINS, 1, 1))
-    wide = jnp.tile(mean + 0.1, (NUM_CHAINS, 1)), factor
-    state = em.ChainState.create(em.Settings())
+    x, (mean, cov) = jnp.tile(X, (3000, 1)), MODEL.posterior(X)
+    factor = 1.3 * jnp.tile(jnp.linalg.cholesky(cov), (3000, 1, 1))
+    wide = jnp.tile(mean + 0.1, (3000, 1)), factor
+    state = chains.ChainState.create(em.Settings())
 
     @jax.jit
     def draw():
@@ -295,40 +240,30 @@ def test_the_m_step_averages_over_the_choice_among_the_proposals():
         return em.m_step_loss(DECODER, params, x, chain)
 
     def of_choice(k):  # every example takes its k-th proposal, as often as its weight says
-        chosen = em.Chain(found.z[k], *[None] * 5)
+        chosen = chains.Chain(found.z[k], *[None] * 5)
         return jax.vmap(lambda x, z, w: w * em.m_step_loss(DECODER, params, x[None], chosen._replace(z=z[None])))(
             x, found.z[k], jnp.exp(found.log_weight[k])
         ).mean()
 
-    chain = em.Chain(found.z[0], *[None] * 5, found)
+    chain = chains.Chain(found.z[0], *[None] * 5, found)
     averaged = jax.jit(loss)(params, chain)
     np.testing.assert_allclose(averaged, sum(jax.jit(of_choice, static_argnums=0)(k) for k in range(5)), rtol=1e-5)
-
-
-def test_a_start_that_no_posterior_would_draw_is_lost():
-    x, (mean, cov) = jnp.tile(X, (NUM_CHAINS, 1)), MODEL.posterior(X)
-    factor = jnp.tile(jnp.linalg.cholesky(cov), (NUM_CHAINS, 1, 1))
-    mean, y = jnp.tile(mean, (NUM_CHAINS, 1)), jax.random.normal(jax.random.key(0), (NUM_CHAINS, 2))
-    lost = jax.jit(functools.partial(em.is_lost, log_density(1.0)))
-    assert not lost(x, mean, factor, y).any()
-    radius = jnp.linalg.norm(y, axis=1, keepdims=True)
-    assert not lost(x, mean, factor, 5.2 * y / radius).any()  # 13.5 nats below the mode, 14 are allowed
-    assert lost(x, mean, factor, 5.4 * y / radius).all()
-    assert lost(x, mean, factor, y * jnp.nan).all()
 
 
 def test_persistent_chains_go_on_where_each_example_was_left():
     settings, optimizer = em.Settings(e_step="persistent", draws=2, step_size=0.01), optax.sgd(0.0)
     x = MODEL.sample(jax.random.key(1), 6)[0]
-    left = 50.0 + jax.random.normal(jax.random.key(3), (6, 2))  # far away: a chain that starts there is seen there
-    state = make_state(optimizer, settings).replace(chain=em.ChainState.create(settings, left))
+    left = 1.0 + 0.3 * jax.random.normal(jax.random.key(3), (6, 2))
+    left = left.at[1].set(50.0)  # where no posterior is: this chain starts anew
+    state = make_state(optimizer, settings).replace(chain=chains.ChainState.create(settings, left))
     index = jnp.array([4, 1, 4])  # an epoch ended within the batch: the first of two chains is kept
     new, metrics = jax.jit(em.make_update(ENCODER, DECODER, settings, optimizer))(
         state, jax.random.key(2), (x[index], index)
     )
     moved = np.linalg.norm(new.chain.z - left, axis=1) > 0
     np.testing.assert_array_equal(moved, [False, True, False, False, True, False])
-    assert np.all(np.linalg.norm(new.chain.z, axis=1) > 10)
+    assert np.linalg.norm(new.chain.z[4] - left[4]) < 1.0  # two steps of variance .02 in units of the width, 1 at most
+    assert np.linalg.norm(new.chain.z[1]) < 10
     chain = jax.jit(em.e_step, static_argnums=(1, 2, 6))(
         jax.random.split(jax.random.key(2), 3)[0],
         ENCODER,
@@ -341,7 +276,7 @@ def test_persistent_chains_go_on_where_each_example_was_left():
     )
     np.testing.assert_allclose(new.chain.z[4], chain.z[0], rtol=1e-5)
     assert np.abs(chain.z[0] - chain.z[2]).max() > 0
-    assert metrics["latent_second_moment"] > 100
+    assert metrics["latent_second_moment"] < 100
 
 
 def test_an_unknown_kernel_is_refused_before_any_update():

@@ -135,6 +135,7 @@ def test_errors_are_over_examples_and_seeds():
         (dict(toys=()), "toys want one name"),
         (dict(eval__ais_examples=1), "eval.ais_examples is 1"),
         (dict(eval__ais_simulated=1), "eval.ais_simulated is 1"),
+        (dict(variants=dict(vae=dict(eval=dict(num_samples=3)))), "variants.vae.eval.num_samples would have no effect"),
     ],
 )
 def test_bad_settings_name_the_field(tmp_path, changes, words):

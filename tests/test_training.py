@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from diffenc import decoders, em, parallel, training
+from diffenc import chains, decoders, em, parallel, training
 from diffenc.data import batch_indices
 from diffenc.encoder import DiffusionEncoder
 from diffenc.networks import ConditionalDenoiser
@@ -113,7 +113,7 @@ def test_the_alternating_update_does_not_depend_on_the_number_of_devices():
             "encoder": encoder.init(jax.random.key(0), jnp.zeros((1, 16))),
             "decoder": decoder.init(jax.random.key(1), 2),
         }
-        return training.TrainState.create(params, optimizer, em.ChainState.create(settings))
+        return training.TrainState.create(params, optimizer, chains.ChainState.create(settings))
 
     found = []
     for num_devices in (1, 4):

@@ -22,9 +22,8 @@ encoder 96.35 / 97.07, 96.27 / 97.30, 97.32 / 98.91; VAE 98.53 / 100.74, 98.18 /
 trained at 5e-3. (The order of the test images had been looked at in an earlier version of the encoder; none of what
 it led to is left but the reference, the bounds and the warm-up.)
 
-What was varied (before em.is_lost), 6,000 updates, first 1,000 test images, 50 samples (encoder loss in training / nll
-/ -ELBO /
-amortization gap; standard errors of nll and -ELBO 1.0 to 1.2, not paired, one seed):
+What was varied (before chains.is_lost), 6,000 updates, first 1,000 test images, 50 samples (encoder loss in training /
+nll / -ELBO / amortization gap; standard errors of nll and -ELBO 1.0 to 1.2, not paired, one seed):
 
     everything, mixture                                 1.76     98.37     99.33      0.81
     everything, denoising                              27.86     99.35    100.39      0.94
@@ -39,7 +38,7 @@ amortization gap; standard errors of nll and -ELBO 1.0 to 1.2, not paired, one s
 
     (a) learning rate 2e-3 and em.sampler_steps=4: these ran away, or did worse, at 5e-3 in earlier trials
 
-With em.is_lost, once more: everything, mixture 1.73 / 98.59 / 99.52 / 0.90; everything, denoising
+With chains.is_lost, once more: everything, mixture 1.73 / 98.59 / 99.52 / 0.90; everything, denoising
 27.90 / 99.1 / 100.1 / 0.81.
 
 So each of the decoder's two answers, the Newton step of the mean and its gradient where the denoiser guesses z,
@@ -52,7 +51,7 @@ fitted by forward divergence, then lowers nll and raises -ELBO.
 Seed 1 ran away at update 750 of the very settings above: the second moment of z rose
 from 0.9 to 305 within a hundred updates, chains too short to bring
 them back, and an encoder that learns from both. A start that no posterior draw would be is now replaced by the
-Gaussian's mean (`em.is_lost`); with it seeds 1 and 2 finish as above.
+Gaussian's mean (`chains.is_lost`); with it seeds 1 and 2 finish as above.
 
 Without a long warm-up (100 updates instead of 1,000) runs without the decoder's answers often ran away in their first
 250 updates: encoder samples leave the prior, the decoder saturates, and no gradient brings them back. Fitting the

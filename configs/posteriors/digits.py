@@ -7,7 +7,7 @@ from ml_collections import ConfigDict
 
 from configs.diffusion_encoder import digits
 
-METHODS = ("langevin", "importance", "persistent", "wake_sleep", "vae", "iwae", "flow_vae")
+METHODS = ("importance", "langevin", "persistent", "wake_sleep", "vae", "iwae", "flow_vae")
 
 
 def get_config():
@@ -19,7 +19,7 @@ def posteriors_of(config):
     config.update(
         dict(
             toys=(),
-            methods=METHODS,  # any of them, and the names of variants
+            methods=METHODS,  # any of them, and the names of variants; differences are from the first
             # What a method, or a variant of one (method="langevin", say), changes of the rest. Wake-sleep is the
             # published scheme: a network alone, denoising from N(0, I), at a rate of its own.
             variants=ConfigDict(
@@ -36,6 +36,7 @@ def posteriors_of(config):
             rivals=dict(iwae_samples=10),
         )
     )
+    config.em.smooth_decoder = True  # read by "importance" alone
     config.eval.update(
         ais_examples=200,  # annealed importance sampling: of so many held-out examples; 0: none
         ais_simulated=200,  # and of so many simulated ones, whose likelihood is bounded from both sides

@@ -12,5 +12,5 @@ from configs.posteriors import mnist
 def get_config():
     config = mnist.get_config()
     config.model.latent_dim = 16
-    config.methods = ("importance", "vae", "iwae")
+    config.methods = ("importance", "langevin", "vae", "iwae")
     return config

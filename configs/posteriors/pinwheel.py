@@ -19,7 +19,7 @@ from configs.posteriors import toys
 def get_config():
     config = toys.get_config()
     config.toys = ("pinwheel",)
-    config.methods = ("importance", "flow_vae")
+    config.methods = ("importance",)
     config.num_updates = 12000
     config.batch_size = 256
     config.save_every = 3000

@@ -56,7 +56,7 @@ def get_config():
     config.toys = ("absolute", "ring", "two_components")
     config.num_seeds = 3
     config.data.name = "toys"
-    config.methods = ("langevin", "importance", "vae", "flow_vae")
+    config.methods = ("importance", "langevin", "vae", "flow_vae")
     config.model.update(
         embed_features=(64, 64),
         features=(128, 128, 128),
@@ -74,6 +74,7 @@ def get_config():
         proposal="prior",  # sees every mode
         proposals=128,
         smooth_targets=True,
+        smooth_decoder=False,  # which has nothing to learn
         path_weight=1.0,
     )
     config.num_updates = 2000
