@@ -6,12 +6,12 @@
 Two CPU cores, seed 0, first 2,000 test images (nats; 100 importance samples):
 
                        diffusion encoder        VAE
-    nll                   97.37 +- 0.69      99.55 +- 0.71     (paired difference 2.18 +- 0.16)
-    -ELBO                 98.54 +- 0.70     102.41 +- 0.74
-    rate                  18.02             16.65
-    own / Langevin        80.47 / 79.32     85.73 / 81.93      (-log p(x|z); the difference 1.15 +- 0.10 / 3.80 +- 0.15)
-    effective samples     26.3              11.4
-    time of an update     4.12 VAE updates
+    nll                   97.34 +- 0.68      99.55 +- 0.70     (paired difference 2.21 +- 0.15)
+    -ELBO                 98.50 +- 0.69     102.41 +- 0.74
+    rate                  18.21             16.64
+    own / Langevin        80.25 / 79.26     85.71 / 81.98      (-log p(x|z); the difference 0.99 +- 0.09 / 3.73 +- 0.15)
+    effective samples     27.2              11.5
+    time of an update     4.16 VAE updates
 
 Seeds 1 and 2: nll 97.84, 97.53 (VAE 99.64, 99.90; paired 1.79 +- 0.19, 2.37 +- 0.19), -ELBO 99.17, 98.75 (102.52,
 102.74), own less Langevin 1.63 +- 0.11, 1.35 +- 0.11 (3.81, 3.93).
