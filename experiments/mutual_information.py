@@ -52,21 +52,22 @@ def run(config: ConfigDict, workdir: Path) -> None:
     if command_line.is_complete(config, workdir):
         return
     done = len(reporting.read_metrics(workdir))
-    rounds = estimator_settings(config).max_rounds
+    settings = estimator_settings(config)
+    total = settings.mixture_rounds * settings.mixture_updates + settings.max_rounds * settings.updates
     with (
         reporting.MetricsWriter(workdir, resume_step=done, extras=tuple(config.metrics_extras)) as writer,
-        reporting.progress(len(names) * rounds, done * rounds, "rounds") as show,
+        reporting.progress(len(names) * total, done * total, "updates") as show,
     ):
         for index, name in enumerate(names[done:], start=done):
-            reached = index * rounds
+            reached = index * total
 
             def tell(stage, updates, value, index=index, name=name):  # the second fit of a stage counts from 0 again
                 nonlocal reached
-                reached = max(reached, index * rounds + min(updates // config.estimator.updates, rounds))
-                show(min(reached, len(names) * rounds - 1), f"{name}: {stage} {value:.3f} nats")
+                reached = max(reached, index * total + min(updates, total))
+                show(min(reached, len(names) * total - 1), f"{name}: {stage} {value:.3f} nats")
 
             writer.write(index + 1, **measure(config, name, load[name](), tell))
-        show(len(names) * rounds)
+        show(len(names) * total)
     lines = reporting.read_metrics(workdir)
     results = summarize(config, names, lines)
     mutual_information_figures.draw(workdir, config, names, lines)
@@ -85,6 +86,7 @@ def check(config: ConfigDict) -> None:
     command_line.check_not_negative(config, "seed")
     command_line.check_choice("data.labels", config.data.labels, LABELS)
     positive = ("width", "batch_size", "draws", "updates", "max_rounds", "judge_parts", "learning_rate")
+    positive += ("mixture_updates", "mixture_rounds")
     command_line.check_positive(config, *(f"estimator.{field}" for field in positive))
     for name in config.rivals:
         command_line.check_choice("rivals", name, RIVALS)

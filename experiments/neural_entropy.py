@@ -248,26 +248,28 @@ def evaluate(config: ConfigDict, cases, measures, state) -> tuple[list[Result], 
     """Results of every case, averaged over seeds (each with a mixture of its own), with the laws in log N; and S_tot of
     each first seed where it is known."""
     results, covered, known = [], [], {}
-    for index, (name, case) in enumerate(cases.items()):
-        seeds, truths, trained = [], [], []
-        for seed in range(config.num_seeds):
-            system = state[f"{name}.{seed}"]
-            key_test, key_train, key_truth = jax.random.split(jax.random.key(config.seed + seed + 2000), 3)
-            density = case.density_of(seed)
-            model = (system.averages, system.chain, density)
-            seeds.append(measures[name](key_test, *model, case.test[seed]))
-            own = measures[name](key_train, *model, case.train[seed], config.eval.num_examples)
-            trained.append(Estimate.of(own["s_nn"]))
-            if density is not None:
-                values = total_entropy(key_truth, density, case.process, 200_000, *case.times)
-                truths.append(Estimate.of(values))
-        results += summarize(name, seeds, truths, shared_examples=case.density is None)
-        if truths:
-            known[name] = truths[0].mean
-        if truths and config.eval.repetitions:
-            key = jax.random.fold_in(jax.random.key(config.seed + 6000), index)
-            covered += coverage(config, key, case, measures[name], state[f"{name}.0"], truths[0].mean)
-        results.append(Result(f"{name}.s_nn_train", *over_systems(trained)))
+    with reporting.progress(len(cases) * config.num_seeds, description="measuring") as show:
+        for index, (name, case) in enumerate(cases.items()):
+            seeds, truths, trained = [], [], []
+            for seed in range(config.num_seeds):
+                system = state[f"{name}.{seed}"]
+                key_test, key_train, key_truth = jax.random.split(jax.random.key(config.seed + seed + 2000), 3)
+                density = case.density_of(seed)
+                model = (system.averages, system.chain, density)
+                seeds.append(measures[name](key_test, *model, case.test[seed]))
+                own = measures[name](key_train, *model, case.train[seed], config.eval.num_examples)
+                trained.append(Estimate.of(own["s_nn"]))
+                if density is not None:
+                    values = total_entropy(key_truth, density, case.process, 200_000, *case.times)
+                    truths.append(Estimate.of(values))
+                show(index * config.num_seeds + seed + 1, f"{name}.{seed}")
+            results += summarize(name, seeds, truths, shared_examples=case.density is None)
+            if truths:
+                known[name] = truths[0].mean
+            if truths and config.eval.repetitions:
+                key = jax.random.fold_in(jax.random.key(config.seed + 6000), index)
+                covered += coverage(config, key, case, measures[name], state[f"{name}.0"], truths[0].mean)
+            results.append(Result(f"{name}.s_nn_train", *over_systems(trained)))
     if covered:
         results.append(coverage_result(covered))
     return results + log_laws(cases, results), known

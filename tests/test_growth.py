@@ -16,7 +16,9 @@ TINY = growth.Settings(
     batch_size=32,
     draws=4,
     updates=20,
-    start_updates=20,
+    mixture_updates=20,
+    mixture_batch=32,
+    mixture_rounds=6,
     max_rounds=6,
     judge_parts=3,
     rows=100,
@@ -39,7 +41,7 @@ def state_with(mean, log_std, dim):
     """Two networks that predict N(mean, exp(log_std)^2) for every condition, through the biases of their heads."""
     state = growth.initialize(jax.random.key(0), TINY, dim, 2)
     inner = jax.tree.map(jnp.copy, state.averages)
-    inner["params"]["mean_head"]["bias"] += mean
+    inner["params"]["mean_head"]["bias"] += mean  # all components alike
     inner["params"]["std_head"]["bias"] += log_std
     return inner
 
@@ -78,7 +80,7 @@ def test_the_right_gaussian_grows_by_its_divergence(mean, std):
         assert tolerance < 0.2 * truth
 
 
-def test_the_start_finds_a_gaussian_that_depends_on_y():
+def test_mixtures_find_a_gaussian_that_depends_on_y():
     rng = np.random.default_rng(3)
     halves = halves_of(np.zeros((2, N, 2)))
     r = np.square(halves.y) - 1 + 0.3 * rng.normal(size=(2, N, 2))
@@ -86,8 +88,7 @@ def test_the_start_finds_a_gaussian_that_depends_on_y():
     state = growth.initialize(jax.random.key(4), TINY, 2, 2)
     for round_index in range(60):
         key = jax.random.key(100 + round_index)
-        state = growth.start(state, key, halves, N, TINY)
-        state = state._replace(params=jax.tree.map(jnp.copy, state.averages))
+        state = growth.restarted(growth.advance_mixture(state, key, halves, N, TINY).averages, TINY)
     held = np.asarray(growth.judge(state.averages, jax.random.key(6), halves, TINY, 3).held).sum(axis=-1)
     truth = np.log(1 + 2 / 0.09)  # two coordinates, each -1/2 log of its variance given y
     assert 0.5 * truth < held.mean() < truth  # most of it, by a small network in 1,200 updates
@@ -115,11 +116,11 @@ def test_half_of_the_data_is_fitted_without_a_test():
     rng = np.random.default_rng(8)
     halves = make_halves(*rng.normal(size=(2, 2 * N, 2)), split(jax.random.key(8), 2 * N))
     told = []
-    for rounds in (None, 1, 3):
+    for rounds in (None, (1, 0), (2, 1)):
         told.append([])
         fitted = fit(jax.random.key(9), halves, N, TINY, lambda updates, value: told[-1].append(updates), rounds)
         assert fitted.found == (rounds is not None)
-    assert [len(updates) for updates in told] == [TINY.null_rounds, 1, 3]
+    assert [len(updates) for updates in told] == [1 + TINY.patience + TINY.null_rounds, 1, 3]
 
 
 def test_columns_that_half_of_the_rows_cannot_tell_are_named():
@@ -157,7 +158,28 @@ def test_a_training_stops_where_it_gains_nothing():
     halves = make_halves(y**2 + rng.normal(size=(2 * N, 2)), y, split(jax.random.key(11), 2 * N))
     told = []
     fitted = fit(jax.random.key(12), halves, N, TINY, lambda updates, value: told.append(updates))
-    assert told == [20, 40, 60] and fitted.found and set(fitted.snapshots) == set(fitted.chosen)
+    assert told == list(np.cumsum([20] * 2 * (1 + TINY.patience)))  # of mixtures, and of denoising
+    assert fitted.found and set(fitted.snapshots) == set(fitted.chosen)
+
+
+def test_mixtures_find_more_than_one_mode():
+    """r = +-a + s eps, either sign with a probability that y gives: the growth is that of the likelihood."""
+    rng = np.random.default_rng(16)
+    halves = halves_of(np.zeros((2, N, 1)))
+    sign = np.where(rng.uniform(size=(2, N, 1)) < expit(2 * np.asarray(halves.y[..., :1])), 1.0, -1.0)
+    halves = halves._replace(r=jnp.asarray(0.9 * sign + 0.19**0.5 * rng.normal(size=(2, N, 1)), jnp.float32))
+    state = growth.initialize(jax.random.key(17), TINY, 1, 2)
+    for round_index in range(40):
+        state = growth.advance_mixture(state, jax.random.key(200 + round_index), halves, N, TINY)
+    products = growth.judge(state.averages, jax.random.key(6), halves, TINY, 3)
+    grown = (2 * products.held - products.own).sum(axis=-1).ravel()
+    network = growth.make_network(1, TINY)
+    mixtures = jax.jit(jax.vmap(lambda params, y: network.apply(params, y, method="mixture")))
+    found = mixtures(jax.tree.map(lambda a: a[::-1], state.averages), halves.y)  # of the network that has not seen them
+    wealth = jax.vmap(lambda mixture, r: mixture.log_prob(r))(found, halves.r) + 0.5 * jnp.square(halves.r[..., 0])
+    difference = np.asarray(grown - wealth.ravel(), np.float64)
+    assert abs(difference.mean()) < NUM_SIGMAS * difference.std() / difference.size**0.5
+    assert grown.mean() > NUM_SIGMAS * grown.std() / grown.size**0.5
 
 
 @pytest.mark.slow

@@ -10,7 +10,9 @@ from diffenc.errors import InputError
 from diffenc.estimators import growth, information, samples
 from diffenc.estimators.divergence import Divergence
 
-TINY = growth.Settings(width=16, batch_size=32, draws=4, updates=20, start_updates=20, max_rounds=2, judge_parts=3)
+TINY = growth.Settings(
+    width=16, batch_size=32, draws=4, updates=20, mixture_updates=20, mixture_rounds=2, max_rounds=2, judge_parts=3
+)
 N = 1000  # one size for all, so that programs are shared
 
 

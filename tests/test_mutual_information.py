@@ -16,6 +16,8 @@ TINY = {
     "estimator.width": 16,
     "estimator.batch_size": 32,
     "estimator.updates": 20,
+    "estimator.mixture_updates": 20,
+    "estimator.mixture_rounds": 2,
     "estimator.max_rounds": 2,
     "estimator.judge_parts": 3,
     "num_samples": 1000,

@@ -25,7 +25,9 @@ def get_config():
                 batch_size=128,
                 draws=4,  # of noise for each example
                 learning_rate=3e-3,
-                updates=150,  # a round of training
+                mixture_updates=250,  # a round of training of mixtures
+                mixture_rounds=20,  # at most
+                updates=150,  # a round of denoising
                 max_rounds=8,
                 judge_parts=4,  # of the two strata of lambda, for the last judgement
             ),

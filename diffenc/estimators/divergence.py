@@ -93,7 +93,7 @@ def divergence(
     if not all_of_half.found:
         return _nothing(n, settings, all_of_half.doubt)
     products, value, stake = judge(key_judge, all_of_half, halves, settings)
-    part_of_half = fit(key_part, halves, n // 2, settings, show, rounds=max(all_of_half.chosen) + 1)
+    part_of_half = fit(key_part, halves, n // 2, settings, show, rounds=all_of_half.rounds)
     earlier = judge(key_judge, part_of_half, halves, settings)[1]
     step = value - earlier
     mean = max(0.0, value + settings.extrapolation * step)
@@ -111,52 +111,69 @@ def divergence(
         edges=edges,
         value=value,
         earlier=earlier,
-        updates=(max(all_of_half.chosen) + 1) * settings.updates,
+        updates=all_of_half.updates,
     )
 
 
 class Fit(NamedTuple):
-    """Networks as they were after some rounds of training, and which to judge either part of the examples by; whether
-    they found anything, and the standard error of P in which they did not; drift: what the second half of the training
-    added to D."""
+    """Networks as they were after some rounds of training, and which to judge either part of the examples by; rounds:
+    how many of mixtures and of denoising led there, in so many updates; whether they found anything, and the standard
+    error of P in which they did not; drift: what the second half of the training added to D."""
 
     snapshots: dict
     chosen: tuple[int, int]
+    rounds: tuple[int, int]
+    updates: int
     found: bool
     doubt: float
     drift: float
 
 
-def fit(key: jax.Array, halves: Halves, count: int, settings: Settings, show, rounds: int | None = None) -> Fit:
-    """Train both networks on count examples of their half until D stops growing, for rounds (max_rounds) at most.
+def fit(key: jax.Array, halves: Halves, count: int, settings: Settings, show, rounds: tuple | None = None) -> Fit:
+    """Train both networks on count examples of their half: their mixtures by maximum likelihood until D stops growing,
+    then, from the best of these, what mixtures miss by denoising, until D stops growing again; or for given rounds.
 
     The examples of either half fall into two parts, the even and the odd: the round of training is chosen by the one
     and judged on the other, and conversely, so that the largest of several noisy values does not flatter. Nothing is
-    found where after null_rounds rounds P is below null_errors of its standard errors; with rounds given that is not
-    asked, for a value set to 0 by a test would double what the extrapolation makes of the other.
+    found where after null_rounds rounds of denoising P is below null_errors of its standard errors; with rounds given
+    that is not asked, for a value set to 0 by a test would double what the extrapolation makes of the other.
     """
     _, n, dim = halves.r.shape
-    key_init, key_start, key_train, key_monitor = jax.random.split(key, 4)
+    key_init, key_train, key_monitor = jax.random.split(key, 3)
     state = growth.initialize(key_init, settings, dim, halves.y.shape[-1])
-    state = growth.start(state, key_start, halves, count, settings)
-    sums, snapshots, best = [], {}, 0
-    for index in range(rounds or settings.max_rounds):
-        state = growth.advance(state, jax.random.fold_in(key_train, index), halves, count, settings)
-        products = growth.judge(state.averages, jax.random.clone(key_monitor), halves, settings)
-        sums.append(Products(*(array.sum(axis=-1, dtype=np.float64) for array in products)))
-        snapshots[index] = jax.device_get(state.averages)
-        values = [rescaled(s.held, s.cross)[0] for s in sums]
-        show((index + 1) * settings.updates, values[-1])
-        held = sums[-1].held
-        null = rounds is None and index + 1 == settings.null_rounds
-        if null and held.mean() < settings.null_errors * _stderr(held):
-            return Fit({}, (0, 0), False, _stderr(held), 0.0)
-        best = index if values[index] > values[best] + settings.least_gain else best
-        if index >= best + settings.patience:
-            break
+    sums, snapshots, values, made, best = [], [], [], [], 0
+    stages = (
+        (growth.advance_mixture, settings.mixture_rounds, settings.mixture_updates),
+        (growth.advance, settings.max_rounds, settings.updates),
+    )
+    for stage, (advance, limit, updates) in enumerate(stages):
+        first = len(values)
+        if stage:
+            state, reached = growth.restarted(snapshots[best], settings), best + 1
+        for _ in range(rounds[stage] if rounds else limit):
+            state = advance(state, jax.random.fold_in(key_train, len(values)), halves, count, settings)
+            products = growth.judge(state.averages, jax.random.clone(key_monitor), halves, settings)
+            sums.append(Products(*(array.sum(axis=-1, dtype=np.float64) for array in products)))
+            snapshots.append(jax.device_get(state.averages))
+            values.append(rescaled(sums[-1].held, sums[-1].cross)[0])
+            made.append(updates)
+            show(sum(made), values[-1])
+            if values[-1] > values[best] + settings.least_gain:
+                best = len(values) - 1
+            if rounds:
+                continue
+            held = sums[-1].held
+            null = stage and len(values) - first == settings.null_rounds
+            if null and held.mean() < settings.null_errors * _stderr(held):
+                return Fit({}, (0, 0), (0, 0), 0, False, _stderr(held), 0.0)
+            if len(values) - 1 - max(best, first) >= settings.patience:
+                break
     chosen = tuple(_best(sums, np.arange(n) % 2 != part) for part in (0, 1))
-    drift = values[max(chosen)] - values[max(chosen) // 2]
-    return Fit({index: snapshots[index] for index in chosen}, chosen, True, _stderr(held), drift)
+    last = max(chosen)
+    drift = values[last] - values[last // 2]
+    rounds = (reached, max(0, last + 1 - first))
+    snapshots = {index: snapshots[index] for index in chosen}
+    return Fit(snapshots, chosen, rounds, sum(made[: last + 1]), True, _stderr(sums[-1].held), drift)
 
 
 def judge(key: jax.Array, fitted: Fit, halves: Halves, settings: Settings) -> tuple[Products, float, np.ndarray]:

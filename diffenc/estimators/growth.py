@@ -39,12 +39,15 @@ class Settings:
     learning_rate: float = 3e-3
     average: float = 8.0
     updates: int = 150
-    start_updates: int = 300
+    components: int = 8
+    mixture_batch: int = 256
+    mixture_updates: int = 250
+    mixture_rounds: int = 20
     max_rounds: int = 8
-    patience: int = 2
+    patience: int = 3
     null_rounds: int = 2
     null_errors: float = 2.5
-    least_gain: float = 2e-3
+    least_gain: float = 1e-3
     extrapolation: float = 1.0
     step_error: float = 0.5
     strata: int = 2
@@ -99,7 +102,8 @@ def noised(r: jax.Array, eps: jax.Array, log_snr: jax.Array) -> tuple[jax.Array,
 
 
 def make_network(dim: int, settings: Settings) -> ResidualDenoiser:
-    return ResidualDenoiser(dim, (settings.width,) * 2, (settings.width,) * settings.depth)
+    widths = (settings.width,) * 2, (settings.width,) * settings.depth
+    return ResidualDenoiser(dim, *widths, settings.components)
 
 
 def make_optimizer(settings: Settings) -> optax.GradientTransformation:
@@ -112,15 +116,15 @@ def initialize(key: jax.Array, settings: Settings, dim: int, dim_y: int) -> Stat
     arguments = zeros((2, dim_y)), zeros((2, dim)), jnp.eye(dim), zeros((2, 1, dim)), zeros((2, 1))
     init = jax.vmap(lambda key: network.init(key, *arguments, method="initialize"))
     params = init(jax.random.split(key))
-    averages = jax.tree.map(jnp.copy, params)
-    return State(params, averages, make_optimizer(settings).init(params), jnp.zeros((), jnp.int32))
+    return restarted(params, settings)
 
 
 @functools.partial(jax.jit, static_argnames="settings", donate_argnums=0)
 def advance(state: State, key: jax.Array, halves: Halves, count: jax.Array, settings: Settings) -> State:
-    """settings.updates updates of both networks, each on the first count examples of its half."""
+    """settings.updates updates of both networks by denoising, each on the first count examples of its half. Their
+    mixtures stay as they are: the network learns what these miss."""
     dim = halves.r.shape[-1]
-    network, optimizer = make_network(dim, settings), make_optimizer(settings)
+    network = make_network(dim, settings)
     batch = min(settings.batch_size, halves.r.shape[1])
 
     def half_loss(params, key, half):
@@ -130,8 +134,28 @@ def advance(state: State, key: jax.Array, halves: Halves, count: jax.Array, sett
         log_snr, weight = log_snr_draws(key_log_snr, batch, settings.draws)
         r_noised, v = noised(r, jax.random.normal(key_eps, (*log_snr.shape, dim)), log_snr)
         shape = network.apply(params, y, linear, method="embed")
+        shape = shape.replace(mixture=jax.lax.stop_gradient(shape.mixture))
         o = network.apply(params, shape, half.factor, r_noised, log_snr)
         return 0.5 * jnp.mean(weight * jnp.sum(jnp.square(o) - 2 * o * v, axis=-1))
+
+    return _advance(state, key, half_loss, halves, settings.updates, settings)
+
+
+@functools.partial(jax.jit, static_argnames="settings", donate_argnums=0)
+def advance_mixture(state: State, key: jax.Array, halves: Halves, count: jax.Array, settings: Settings) -> State:
+    """settings.mixture_updates updates of the networks' mixtures by maximum likelihood: free of the noise of lambda and
+    eps, so that they find most of what there is in a few seconds."""
+    network = make_network(halves.r.shape[-1], settings)
+
+    def half_loss(params, key, half):
+        rows = jax.random.randint(key, (min(settings.mixture_batch, len(half.r)),), 0, count)
+        return -jnp.mean(network.apply(params, half.y[rows], method="mixture").log_prob(half.r[rows]))
+
+    return _advance(state, key, half_loss, halves, settings.mixture_updates, settings)
+
+
+def _advance(state: State, key, half_loss, halves: Halves, updates: int, settings: Settings) -> State:
+    optimizer = make_optimizer(settings)
 
     def update(state, key):
         def loss(params):
@@ -143,35 +167,13 @@ def advance(state: State, key: jax.Array, halves: Halves, count: jax.Array, sett
         averages = optax.incremental_update(params, state.averages, share)
         return State(params, averages, opt_state, state.step + 1), None
 
-    return jax.lax.scan(update, state, jax.random.split(key, settings.updates))[0]
+    return jax.lax.scan(update, state, jax.random.split(key, updates))[0]
 
 
-@functools.partial(jax.jit, static_argnames="settings", donate_argnums=0)
-def start(state: State, key: jax.Array, halves: Halves, count: jax.Array, settings: Settings) -> State:
-    """Bring the networks' Gaussians N(m, diag s^2) near the data by maximum likelihood: cheap, being free of noise."""
-    network = make_network(halves.r.shape[-1], settings)
-    optimizer = make_optimizer(settings)
-
-    def half_loss(params, key, half):
-        rows = jax.random.randint(key, (min(settings.batch_size, len(half.r)),), 0, count)
-        shape = network.apply(params, half.y[rows], half.linear[rows], method="embed")
-        white = (half.r[rows] - shape.mean) / shape.std
-        return jnp.mean(jnp.sum(0.5 * jnp.square(white) + jnp.log(shape.std), axis=-1))
-
-    def update(carry, key):
-        params, averages, opt_state, step = carry
-
-        def loss(params):
-            return jnp.sum(jax.vmap(half_loss)(params, jax.random.split(key), halves))
-
-        updates, opt_state = optimizer.update(jax.grad(loss)(params), opt_state, params)
-        params = optax.apply_updates(params, updates)
-        share = (1 + settings.average) / (step + 1 + settings.average)
-        return (params, optax.incremental_update(params, averages, share), opt_state, step + 1), None
-
-    keys = jax.random.split(key, settings.start_updates)
-    averages = jax.lax.scan(update, tuple(state), keys)[0][1]
-    return State(averages, jax.tree.map(jnp.copy, averages), optimizer.init(averages), jnp.zeros((), jnp.int32))
+def restarted(averages, settings: Settings) -> State:
+    """The state of networks that go on from an average, with a new optimizer."""
+    params, averages = (jax.tree.map(jnp.array, averages) for _ in range(2))
+    return State(params, averages, make_optimizer(settings).init(params), jnp.zeros((), jnp.int32))
 
 
 class Products(NamedTuple):

@@ -11,12 +11,25 @@ from diffenc.networks.embeddings import log_snr_features
 from diffenc.networks.mlp import bounded
 
 
-class Shape(flax.struct.PyTreeNode):
-    """What a `ResidualDenoiser` needs of its condition: mean and std [n, dim] of a Gaussian, the linear prediction
-    [n, dim] of what is diffused, and a scale and a shift [n, width] per hidden layer."""
+class Mixture(flax.struct.PyTreeNode):
+    """sum_k w_k N(mean_k, diag std_k^2) for each of n conditions: log_weight [n, K], mean and std [n, K, dim]."""
 
+    log_weight: jax.Array
     mean: jax.Array
     std: jax.Array
+
+    def log_prob(self, r: jax.Array) -> jax.Array:
+        """log density [n] at r [n, dim], less the -dim/2 log 2 pi."""
+        white = (r[:, None] - self.mean) / self.std
+        exponent = self.log_weight - jnp.sum(0.5 * jnp.square(white) + jnp.log(self.std), axis=-1)
+        return jax.nn.logsumexp(exponent, axis=-1)
+
+
+class Shape(flax.struct.PyTreeNode):
+    """What a `ResidualDenoiser` needs of its condition: the mixture, the linear prediction [n, dim] of what is
+    diffused, and a scale and a shift [n, width] per hidden layer."""
+
+    mixture: Mixture
     linear: jax.Array
     scales: tuple[jax.Array, ...]
     shifts: tuple[jax.Array, ...]
@@ -25,44 +38,62 @@ class Shape(flax.struct.PyTreeNode):
 class ResidualDenoiser(nn.Module):
     """Predicts v = sigma r - alpha eps from r_l = alpha r + sigma eps, for a residual r [dim] that is about N(0, I).
 
-    v of N(0, I) has conditional mean 0 and so has the untrained network. `embed` turns a condition y [n, dim_y] into a
-    Gaussian N(m, diag s^2) for r, whose v is known,
+    v of N(0, I) has conditional mean 0 and so has the untrained network. `mixture` turns a condition y [n, dim_y] into
+    a mixture of Gaussians N(m_k, diag s_k^2) for r, whose v is known,
 
-        o = sigma (m + alpha (s^2 - 1) / tau^2 (r_l - alpha m) + u / tau),    tau^2 = alpha^2 s^2 + sigma^2,
+        o = sigma (sum_k w_k (m_k + alpha (s_k^2 - 1) / tau_k^2 (r_l - alpha m_k)) + u / tau),
+        tau_k^2 = alpha^2 s_k^2 + sigma^2,    1/tau = sum_k w_k/tau_k,    w_k the probability of k given r_l and y,
 
     and u, the rest, is a network of y, the noise level, r_l and x_l = alpha linear + factor r_l, the noisy x of which r
-    is the residual: x = linear + factor r.
+    is the residual: x = linear + factor r. All components are the same at first; what tells them apart is w_k(y).
     """
 
     dim: int
     embed_features: Sequence[int] = (128, 128)
     features: Sequence[int] = (128, 128)
+    components: int = 8
 
     def setup(self):
         zeros = nn.initializers.zeros
         self.embed_layers = [nn.Dense(width) for width in self.embed_features]
-        self.mean_head = nn.Dense(self.dim, kernel_init=zeros)
-        self.std_head = nn.Dense(self.dim, kernel_init=zeros)
+        self.mixture_layers = [nn.Dense(width) for width in self.embed_features]
+        self.weight_head = nn.Dense(self.components)
+        self.mean_head = nn.Dense(self.components * self.dim, kernel_init=zeros)
+        self.std_head = nn.Dense(self.components * self.dim, kernel_init=zeros)
         self.modulation = [nn.Dense(2 * width) for width in self.features]
         self.noise_modulation = [nn.Dense(2 * width, use_bias=False) for width in self.features]
         self.layers = [nn.Dense(width) for width in self.features]
         self.output = nn.Dense(self.dim, kernel_init=zeros)
+
+    def mixture(self, y: jax.Array) -> Mixture:
+        """The mixture that r is of, given y [n, dim_y]."""
+        h = polar(y)
+        for layer in self.mixture_layers:
+            h = nn.silu(layer(h))
+        shape = (*h.shape[:-1], self.components, self.dim)
+        std = jnp.exp(bounded(self.std_head(h), 4.0)).reshape(shape)
+        return Mixture(jax.nn.log_softmax(self.weight_head(h)), self.mean_head(h).reshape(shape), std)
 
     def embed(self, y: jax.Array, linear: jax.Array) -> Shape:
         """Everything that depends on the condition y [n, dim_y] alone, computed once for all noise levels."""
         h = polar(y)
         for layer in self.embed_layers:
             h = nn.silu(layer(h))
-        std = jnp.exp(bounded(self.std_head(h), 4.0))
         scales, shifts = zip(*(jnp.split(layer(h), 2, axis=-1) for layer in self.modulation), strict=True)
-        return Shape(self.mean_head(h), std, linear, scales, shifts)
+        return Shape(self.mixture(y), linear, scales, shifts)
 
     def __call__(self, shape: Shape, factor: jax.Array, r: jax.Array, log_snr: jax.Array) -> jax.Array:
         """o [n, k, dim] at k noisy residuals r [n, k, dim] of log signal-to-noise ratio [n, k] per condition."""
         alpha, sigma = (jnp.sqrt(jax.nn.sigmoid(sign * log_snr))[:, :, None] for sign in (1.0, -1.0))
-        mean, variance = shape.mean[:, None], jnp.square(shape.std)[:, None]
-        tau = jnp.sqrt(jnp.square(alpha) * variance + jnp.square(sigma))
-        white = (r - alpha * mean) / tau
+        mixture = shape.mixture
+        mean, variance = mixture.mean[:, None], jnp.square(mixture.std)[:, None]  # [n, 1, K, dim]
+        a, s = alpha[..., None], sigma[..., None]
+        tau = jnp.sqrt(jnp.square(a) * variance + jnp.square(s))  # [n, k, K, dim]
+        whites = (r[:, :, None] - a * mean) / tau
+        log_p = mixture.log_weight[:, None] - jnp.sum(0.5 * jnp.square(whites) + jnp.log(tau), axis=-1)
+        share = jax.nn.softmax(log_p, axis=-1)[..., None]
+        known = jnp.sum(share * (mean + a * (variance - 1.0) * whites / tau), axis=-2)
+        white, tau = jnp.sum(share * whites, axis=-2), 1 / jnp.sum(share / tau, axis=-2)
         x = alpha * shape.linear[:, None] + r @ factor.T
         noise = log_snr_features(log_snr)
         h = jnp.concatenate([polar(x), white, log_length(white), noise], axis=-1)
@@ -70,7 +101,7 @@ class ResidualDenoiser(nn.Module):
         for layer, modulate, scale, shift in layers:  # details grow sharper as the noise falls
             noise_scale, noise_shift = jnp.split(modulate(noise), 2, axis=-1)
             h = nn.silu(layer(h) * (1.0 + scale[:, None] + noise_scale) + shift[:, None] + noise_shift)
-        return sigma * (mean + (alpha * (variance - 1.0) * white + self.output(h)) / tau)
+        return sigma * (known + self.output(h) / tau)
 
     def initialize(self, y: jax.Array, linear: jax.Array, factor: jax.Array, r: jax.Array, log_snr: jax.Array):
         """Touch every layer once, so that `init(..., method='initialize')` makes all parameters."""
