@@ -34,7 +34,10 @@ def run(config: ConfigDict, workdir: Path) -> None:
     key_task, key = jax.random.split(jax.random.key(config.seed))  # key: of the weights in turn, then of the picture
     pair = information_tasks.linear_channel(key_task, config.dim_x, config.dim_y, config.noise_std)
     results, curves = [Result("information", pair.information, None)], []
-    with reporting.progress(len(config.weights), description="weights") as show:
+    with (
+        reporting.MetricsWriter(workdir) as writer,
+        reporting.progress(len(config.weights), description="weights") as show,
+    ):
         for index, weight in enumerate(config.weights):
             exact, limit = recursion(pair, weight, config.num_steps), continuous(pair, weight, config.num_steps)
             measured = simulate(jax.random.fold_in(key, index), pair, weight, config)
@@ -47,6 +50,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
                 Result(f"{name}.sample_information_in_continuous_time", limit.information, None),
                 Result(f"{name}.distortion", limit.distortion, None),
             ]
+            writer.write(index + 1, weight=weight, injected=measured.injected.mean, continuous=limit.injected)
             show(index + 1, f"{name}: {limit.injected:.2f} nats injected")
     draw(jax.random.fold_in(key, len(config.weights)), workdir, config, pair, curves)
     reporting.write_results(workdir, results)

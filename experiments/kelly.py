@@ -29,6 +29,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
     if command_line.is_complete(config, workdir):
         return
     results = {"race": race, "tower": tower}[config.case](config, workdir)
+    with reporting.MetricsWriter(workdir) as writer:
+        writer.write(1, **{result.name: result.value for result in results})
     reporting.write_results(workdir, results)
     reporting.print_table(results, title=f"kelly: {config.case}")
     print(f"figures: {workdir / 'figures'}")

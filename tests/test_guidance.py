@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from checks import NUM_SIGMAS
 
-from diffenc import information_tasks
+from diffenc import information_tasks, reporting
 from diffenc.errors import InputError
 from experiments import command_line, guidance
 
@@ -76,6 +76,7 @@ def test_a_run_has_its_names_and_figures(tmp_path, capsys):
         assert rows[f"{weight}.injected"]["stderr"] > 0 and rows[f"{weight}.injected"]["truth"] > 0
         assert {f"{weight}.sample_information", f"{weight}.distortion", "information"} < set(rows)
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {"guidance.png", "picture.png"}
+    assert [line["weight"] for line in reporting.read_metrics(tmp_path)] == [0.0, 2.0]
     capsys.readouterr()
     guidance.run(config, tmp_path)
     assert "is complete" in capsys.readouterr().out
