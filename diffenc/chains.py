@@ -121,7 +121,7 @@ def is_lost(log_density, x, mean, factor, y: jax.Array) -> jax.Array:
     """Whether a start y is so improbable beside the Gaussian's mean that no posterior draw would be: [batch].
 
     log q* falls short of its maximum by chi^2_d / 2 at draws of a Gaussian posterior; beyond 2 d + 10 (of probability
-    1e-8 there, or less) a start is an error of the encoder, or a chain left behind. Short chains do not bring it
+    1e-6 there, or less) a start is an error of the encoder, or a chain left behind. Short chains do not bring it
     back, and an encoder that learns from it runs away.
     """
     shortfall = log_density(x, mean) - log_density(x, apply(mean, factor, y))

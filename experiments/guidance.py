@@ -50,7 +50,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
                 Result(f"{name}.sample_information_in_continuous_time", limit.information, None),
                 Result(f"{name}.distortion", limit.distortion, None),
             ]
-            writer.write(index + 1, weight=weight, injected=measured.injected.mean, continuous=limit.injected)
+            injected, stderr = measured.injected
+            writer.write(index + 1, weight=weight, injected=injected, injected_stderr=stderr)
             show(index + 1, f"{name}: {limit.injected:.2f} nats injected")
     draw(jax.random.fold_in(key, len(config.weights)), workdir, config, pair, curves)
     reporting.write_results(workdir, results)

@@ -86,7 +86,7 @@ def check(config: ConfigDict) -> None:
     command_line.check_not_negative(config, "seed")
     command_line.check_choice("data.labels", config.data.labels, LABELS)
     positive = ("width", "batch_size", "draws", "updates", "max_rounds", "judge_parts", "learning_rate")
-    positive += ("mixture_updates", "mixture_rounds")
+    positive += ("components", "mixture_batch", "mixture_updates", "mixture_rounds")
     command_line.check_positive(config, *(f"estimator.{field}" for field in positive))
     for name in config.rivals:
         command_line.check_choice("rivals", name, RIVALS)

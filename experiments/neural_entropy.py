@@ -252,6 +252,7 @@ def evaluate(config: ConfigDict, cases, measures, state) -> tuple[list[Result], 
         for index, (name, case) in enumerate(cases.items()):
             seeds, truths, trained = [], [], []
             for seed in range(config.num_seeds):
+                show(index * config.num_seeds + seed, f"{name}.{seed}")
                 system = state[f"{name}.{seed}"]
                 key_test, key_train, key_truth = jax.random.split(jax.random.key(config.seed + seed + 2000), 3)
                 density = case.density_of(seed)
@@ -262,7 +263,6 @@ def evaluate(config: ConfigDict, cases, measures, state) -> tuple[list[Result], 
                 if density is not None:
                     values = total_entropy(key_truth, density, case.process, 200_000, *case.times)
                     truths.append(Estimate.of(values))
-                show(index * config.num_seeds + seed + 1, f"{name}.{seed}")
             results += summarize(name, seeds, truths, shared_examples=case.density is None)
             if truths:
                 known[name] = truths[0].mean
@@ -270,6 +270,7 @@ def evaluate(config: ConfigDict, cases, measures, state) -> tuple[list[Result], 
                 key = jax.random.fold_in(jax.random.key(config.seed + 6000), index)
                 covered += coverage(config, key, case, measures[name], state[f"{name}.0"], truths[0].mean)
             results.append(Result(f"{name}.s_nn_train", *over_systems(trained)))
+        show(len(cases) * config.num_seeds)
     if covered:
         results.append(coverage_result(covered))
     return results + log_laws(cases, results), known

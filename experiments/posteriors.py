@@ -25,6 +25,7 @@ from diffenc.estimators import Estimate, map_examples
 from diffenc.reporting import Result
 from experiments import command_line, diffusion_encoder, posteriors_figures, posteriors_measures, systems
 
+VARIED = ("method", "model", "em", "rivals", "learning_rate", "baseline_learning_rate", "warmup", "clip_norm", "eval")
 QUANTITIES = ("nll", "neg_elbo", "rate", "distortion", "ess", "amortization_gap")
 
 
@@ -95,10 +96,15 @@ def check(config: ConfigDict) -> None:
     for method in config.methods:
         command_line.check_choice("methods", base_method(config, method), systems.METHODS)
     for name, changes in config.variants.items():
-        if unread := sorted(set(changes.get("eval", {})) - {"sampler_steps"}):
-            raise InputError(f"variants.{name}.eval.{unread[0]} would have no effect: a variant may set sampler_steps")
+        unread = [field for field in changes if field not in VARIED]
+        unread += [f"eval.{field}" for field in changes.get("eval", {}) if field != "sampler_steps"]
+        if unread or "gamma" in changes.get("em", {}):
+            field = [*unread, "em.gamma"][0]
+            raise InputError(f"variants.{name}.{field} would have no effect: give one of {', '.join(VARIED)}")
     if len(set(config.methods)) < len(config.methods) or not config.methods:
         raise InputError(f"config field methods is {config.methods}: name each method once")
+    if config.data.name == "toys" and all(base_method(config, method) == "flow_vae" for method in config.methods):
+        raise InputError("methods hold flow_vae alone, which toys of one dimension do not allow: give one more")
 
 
 def base_method(config: ConfigDict, method: str) -> str:
@@ -259,7 +265,7 @@ def figure_samples(config, case: Case, system, params, key, count: int = 2000):
 
 
 def summarize(config, cases: dict[str, Case], held_out) -> list[Result]:
-    """Means over examples and seeds, and on the same examples the distance of each method from the first."""
+    """Means over examples and seeds, and on the same examples the distance of the others from the first method."""
     results = []
     for case in cases.values():
         truths = truths_of(case)

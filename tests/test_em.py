@@ -251,7 +251,7 @@ def test_the_m_step_averages_over_the_choice_among_the_proposals():
 
 
 def test_persistent_chains_go_on_where_each_example_was_left():
-    settings, optimizer = em.Settings(e_step="persistent", draws=2, step_size=0.01), optax.sgd(0.0)
+    settings, optimizer = em.Settings(e_step="persistent", draws=2, step_size=0.01, langevin_steps=2), optax.sgd(0.0)
     x = MODEL.sample(jax.random.key(1), 6)[0]
     left = 1.0 + 0.3 * jax.random.normal(jax.random.key(3), (6, 2))
     left = left.at[1].set(50.0)  # where no posterior is: this chain starts anew

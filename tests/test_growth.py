@@ -1,5 +1,7 @@
 """Growth on unseen data: products whose expectation is known, nothing found in Gaussians, and what stops a training."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,13 +12,14 @@ from scipy.special import expit
 from diffenc.errors import InputError
 from diffenc.estimators import growth
 from diffenc.estimators.divergence import divergence, fit, make_halves, rescaled, split
+from diffenc.estimators.growth import Products
 
 TINY = growth.Settings(
     width=16,
     batch_size=32,
     draws=4,
     updates=20,
-    mixture_updates=20,
+    mixture_updates=10,
     mixture_batch=32,
     mixture_rounds=6,
     max_rounds=6,
@@ -86,9 +89,7 @@ def test_mixtures_find_a_gaussian_that_depends_on_y():
     r = np.square(halves.y) - 1 + 0.3 * rng.normal(size=(2, N, 2))
     halves = halves._replace(r=jnp.asarray(r / r.std(), jnp.float32))
     state = growth.initialize(jax.random.key(4), TINY, 2, 2)
-    for round_index in range(60):
-        key = jax.random.key(100 + round_index)
-        state = growth.restarted(growth.advance_mixture(state, key, halves, N, TINY).averages, TINY)
+    state = growth.advance_mixture(state, jax.random.key(5), halves, N, dataclasses.replace(TINY, mixture_updates=1200))
     held = np.asarray(growth.judge(state.averages, jax.random.key(6), halves, TINY, 3).held).sum(axis=-1)
     truth = np.log(1 + 2 / 0.09)  # two coordinates, each -1/2 log of its variance given y
     assert 0.5 * truth < held.mean() < truth  # most of it, by a small network in 1,200 updates
@@ -158,17 +159,45 @@ def test_a_training_stops_where_it_gains_nothing():
     halves = make_halves(y**2 + rng.normal(size=(2 * N, 2)), y, split(jax.random.key(11), 2 * N))
     told = []
     fitted = fit(jax.random.key(12), halves, N, TINY, lambda updates, value: told.append(updates))
-    assert told == list(np.cumsum([20] * 2 * (1 + TINY.patience)))  # of mixtures, and of denoising
+    rounds = 1 + TINY.patience  # of mixtures, and of denoising
+    assert told == list(np.cumsum([10] * rounds + [20] * rounds))
     assert fitted.found and set(fitted.snapshots) == set(fitted.chosen)
 
 
+@pytest.mark.parametrize(
+    "script, chosen, rounds, updates, drift",
+    [  # D of three rounds of mixtures and then of denoising; a gain of 0.1 keeps a stage going for two rounds more
+        ([0.2, 0.5, 0.5, 0.5, 0.7, 0.9, 0.9, 0.8], 5, (2, 2), 60, 0.2),
+        ([0.2, 0.5, 0.55, 0.5, 0.4, 0.4, 0.3], 2, (3, 0), 30, 0.05),
+    ],
+)
+def test_the_rounds_of_a_fit_are_those_that_led_to_the_chosen_networks(
+    monkeypatch, script, chosen, rounds, updates, drift
+):
+    settings = dataclasses.replace(TINY, least_gain=0.1, patience=2, mixture_rounds=4, max_rounds=4)
+    noise = np.random.default_rng(18).normal(size=(2, N, 1)) * 1e-3
+    noise[..., 0] -= noise.mean()
+    values = iter(script)
+
+    def judge(*arguments):
+        value = next(values)
+        return Products(*(np.full((2, N, 1), value) + part * noise for part in (1, 0, 0)))
+
+    monkeypatch.setattr(growth, "judge", judge)
+    halves = halves_of(np.random.default_rng(19).normal(size=(2, N, 2)))
+    fitted = fit(jax.random.key(20), halves, N, settings, lambda updates, value: None)
+    assert fitted.chosen == (chosen, chosen) and fitted.rounds == rounds and fitted.updates == updates
+    assert fitted.drift == pytest.approx(drift, abs=1e-6)
+
+
 def test_mixtures_find_more_than_one_mode():
-    """r = +-a + s eps, either sign with a probability that y gives: the growth is that of the likelihood."""
+    """r = +-0.9 + s eps, white, of which one Gaussian knows nothing and which y does not tell apart: two components
+    find it, and their growth is that of their likelihood."""
     rng = np.random.default_rng(16)
-    halves = halves_of(np.zeros((2, N, 1)))
-    sign = np.where(rng.uniform(size=(2, N, 1)) < expit(2 * np.asarray(halves.y[..., :1])), 1.0, -1.0)
-    halves = halves._replace(r=jnp.asarray(0.9 * sign + 0.19**0.5 * rng.normal(size=(2, N, 1)), jnp.float32))
-    state = growth.initialize(jax.random.key(17), TINY, 1, 2)
+    sign = rng.choice([-0.9, 0.9], size=(2, N, 1))
+    halves = halves_of(sign + 0.19**0.5 * rng.normal(size=(2, N, 1)))._replace(y=jnp.zeros((2, N, 1)))
+    state = growth.initialize(jax.random.key(17), TINY, 1, 1)
+    state = growth.restarted(growth.spread(state.params, jax.random.key(21), 1), TINY)
     for round_index in range(40):
         state = growth.advance_mixture(state, jax.random.key(200 + round_index), halves, N, TINY)
     products = growth.judge(state.averages, jax.random.key(6), halves, TINY, 3)

@@ -53,7 +53,7 @@ def values_of(workdir):
 
 @pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
 def test_a_toy_with_two_seeds(tmp_path, capsys):
-    methods = ("langevin", "importance", "flow_vae")  # importance with smoothed targets
+    methods = ("importance", "langevin", "flow_vae")  # importance with smoothed targets
     config = make_config("toys", toys=("ring",), num_seeds=2, methods=methods)
     posteriors.run(config, tmp_path)
     rows = values_of(tmp_path)
@@ -65,7 +65,7 @@ def test_a_toy_with_two_seeds(tmp_path, capsys):
         assert rows[f"ring.{method}.posterior_kl"]["truth"] == 0
         assert abs(rows[f"ring.{method}.mass"]["value"] - 1) < 0.05  # hardly trained: close to N(0, I), inside the box
     assert rows["ring.best_gaussian.posterior_kl"]["value"] > 0.5
-    assert "ring.flow_vae.nll_above_langevin" in rows
+    assert "ring.flow_vae.nll_above_importance" in rows and "ring.flow_vae.nll_above_langevin" not in rows
     names = {path.name for path in (tmp_path / "figures").iterdir()}
     assert names == {"posteriors_ring.png", "curves_ring.png", "methods_ring.png"}
     assert {p.name for p in tmp_path.iterdir()} == {
@@ -135,6 +135,8 @@ def test_errors_are_over_examples_and_seeds():
         (dict(toys=()), "toys want one name"),
         (dict(eval__ais_examples=1), "eval.ais_examples is 1"),
         (dict(eval__ais_simulated=1), "eval.ais_simulated is 1"),
+        (dict(methods=("flow_vae",)), "flow_vae alone"),
+        (dict(variants=dict(vae=dict(batch_size=3))), "variants.vae.batch_size would have no effect"),
         (dict(variants=dict(vae=dict(eval=dict(num_samples=3)))), "variants.vae.eval.num_samples would have no effect"),
     ],
 )

@@ -22,7 +22,9 @@ def get_config():
             rivals=("ksg",),
             estimator=dict(
                 width=128,
-                batch_size=128,
+                components=8,  # of mixtures
+                mixture_batch=256,
+                batch_size=128,  # of denoising
                 draws=4,  # of noise for each example
                 learning_rate=3e-3,
                 mixture_updates=250,  # a round of training of mixtures

@@ -118,7 +118,7 @@ def divergence(
 class Fit(NamedTuple):
     """Networks as they were after some rounds of training, and which to judge either part of the examples by; rounds:
     how many of mixtures and of denoising led there, in so many updates; whether they found anything, and the standard
-    error of P in which they did not; drift: what the second half of the training added to D."""
+    error of P in which they did not; drift: what the second half of these updates added to D."""
 
     snapshots: dict
     chosen: tuple[int, int]
@@ -134,13 +134,15 @@ def fit(key: jax.Array, halves: Halves, count: int, settings: Settings, show, ro
     then, from the best of these, what mixtures miss by denoising, until D stops growing again; or for given rounds.
 
     The examples of either half fall into two parts, the even and the odd: the round of training is chosen by the one
-    and judged on the other, and conversely, so that the largest of several noisy values does not flatter. Nothing is
-    found where after null_rounds rounds of denoising P is below null_errors of its standard errors; with rounds given
-    that is not asked, for a value set to 0 by a test would double what the extrapolation makes of the other.
+    and judged on the other, and conversely, so that the largest of several noisy values does not flatter; the round
+    that denoising starts from is chosen by both. Nothing is found where after null_rounds rounds of denoising P is
+    below null_errors of its standard errors; with rounds given that is not asked, for a value set to 0 by a test would
+    double what the extrapolation makes of the other.
     """
     _, n, dim = halves.r.shape
-    key_init, key_train, key_monitor = jax.random.split(key, 3)
+    key_init, key_spread, key_train, key_monitor = jax.random.split(key, 4)
     state = growth.initialize(key_init, settings, dim, halves.y.shape[-1])
+    state = growth.restarted(growth.spread(state.params, key_spread, dim), settings)
     sums, snapshots, values, made, best = [], [], [], [], 0
     stages = (
         (growth.advance_mixture, settings.mixture_rounds, settings.mixture_updates),
@@ -170,10 +172,13 @@ def fit(key: jax.Array, halves: Halves, count: int, settings: Settings, show, ro
                 break
     chosen = tuple(_best(sums, np.arange(n) % 2 != part) for part in (0, 1))
     last = max(chosen)
-    drift = values[last] - values[last // 2]
-    rounds = (reached, max(0, last + 1 - first))
+    path = list(range(last + 1)) if last < first else [*range(reached), *range(first, last + 1)]
+    updates = np.cumsum([made[index] for index in path])
+    middle = path[int(np.argmax(2 * updates >= updates[-1]))]
+    rounds = tuple(sum((index >= first) == stage for index in path) for stage in (False, True))
     snapshots = {index: snapshots[index] for index in chosen}
-    return Fit(snapshots, chosen, rounds, sum(made[: last + 1]), True, _stderr(sums[-1].held), drift)
+    drift = values[last] - values[middle]
+    return Fit(snapshots, chosen, rounds, int(updates[-1]), True, _stderr(sums[-1].held), drift)
 
 
 def judge(key: jax.Array, fitted: Fit, halves: Halves, settings: Settings) -> tuple[Products, float, np.ndarray]:

@@ -11,6 +11,8 @@ Two networks learn v from one half of the data each, o_a = f + noise of its own,
 P = <truth, f> and X = |f|^2 up to the noise that the halves do not share, which O = |f|^2 + |noise|^2 is full of. The
 network's wealth grows by 2P - O (the Kelly growth, a lower bound of D on held-out data); with the best common stake,
 and without that noise, by P^2 / X. O alone is the neural entropy.
+
+A network is a mixture of Gaussians whose v is known, fitted by maximum likelihood, and a rest, fitted by denoising.
 """
 
 import functools
@@ -143,8 +145,8 @@ def advance(state: State, key: jax.Array, halves: Halves, count: jax.Array, sett
 
 @functools.partial(jax.jit, static_argnames="settings", donate_argnums=0)
 def advance_mixture(state: State, key: jax.Array, halves: Halves, count: jax.Array, settings: Settings) -> State:
-    """settings.mixture_updates updates of the networks' mixtures by maximum likelihood: free of the noise of lambda and
-    eps, so that they find most of what there is in a few seconds."""
+    """settings.mixture_updates updates of the networks' mixtures by maximum likelihood, free of the noise of lambda and
+    eps."""
     network = make_network(halves.r.shape[-1], settings)
 
     def half_loss(params, key, half):
@@ -168,6 +170,14 @@ def _advance(state: State, key, half_loss, halves: Halves, updates: int, setting
         return State(params, averages, opt_state, state.step + 1), None
 
     return jax.lax.scan(update, state, jax.random.split(key, updates))[0]
+
+
+def spread(params, key: jax.Array, dim: int, length: float = 0.5):
+    """The parameters of both networks with the components of their mixtures moved apart, by normal vectors of about
+    this length: while all are alike, and no condition tells them apart, likelihood treats them alike."""
+    bias = params["params"]["mean_head"]["bias"]
+    bias = bias + length / dim**0.5 * jax.random.normal(key, bias.shape)
+    return {"params": params["params"] | {"mean_head": params["params"]["mean_head"] | {"bias": bias}}}
 
 
 def restarted(averages, settings: Settings) -> State:

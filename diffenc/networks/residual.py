@@ -45,7 +45,7 @@ class ResidualDenoiser(nn.Module):
         tau_k^2 = alpha^2 s_k^2 + sigma^2,    1/tau = sum_k w_k/tau_k,    w_k the probability of k given r_l and y,
 
     and u, the rest, is a network of y, the noise level, r_l and x_l = alpha linear + factor r_l, the noisy x of which r
-    is the residual: x = linear + factor r. All components are the same at first; what tells them apart is w_k(y).
+    is the residual: x = linear + factor r. All components are N(0, I) at first: move them apart before they are fitted.
     """
 
     dim: int
