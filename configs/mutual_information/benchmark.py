@@ -30,7 +30,7 @@ the samples. Noise of width 0.5, one split, D = 0.1759, P^2/X: by denoising 0.15
 4,500; mixtures by likelihood 0.154 after 1,000, 0.158 after 2,000, in a sixth of the time of the latter.
 Predicted: edges would be found. Measured, estimate - truth +- standard error: uniform noise 0.3 -0.025 +- 0.008 (before
 -0.034, mean of three seeds), 0.5 -0.017 +- 0.008 (-0.027), student_1x1 with 1.5 degrees of freedom -0.009 +- 0.038,
-spiral_4x4 of correlation 0.7 -0.003 +- 0.050, dense_10x10 0.016 +- 0.013. Half of the way. Next: more components (8
+spiral_4x4 of correlation 0.7 -0.003 +- 0.050, dense_10x10 0.016 +- 0.013. A third of the way. Next: more components (8
 now) and updates where the gain goes on, and an error bar that sees what longer training would still add.
 """
 

@@ -3,7 +3,8 @@
 python -m experiments.mutual_information --config=configs/mutual_information/joint_gaussian.py \
     --workdir=runs/joint_gaussian
 
-Measured (--config.seed=77, a share of one CPU core, other work beside it: 66 s and 104 s), nats:
+Measured before the networks had mixtures (--config.seed=77, a share of one CPU core, other work beside it: 66 s and
+104 s), nats:
 
     25 x 15   19.006 +- 0.026, truth 19.014 (this draw of A and B; 2509.23937 has another, 20.04)
     80 x 80   79.991 +- 0.060, truth 80; canonical correlations 80.151 +- 0.059

@@ -3,6 +3,8 @@
 python -m experiments.mutual_information --config=configs/mutual_information/labels.py --workdir=runs/labels
 python -m experiments.mutual_information --config=configs/mutual_information/labels.py \
     --config.tasks="('mnist',)" --config.data.dir=DIRECTORY_OF_PREPARED_DATA --workdir=runs/labels_mnist
+
+Not measured yet.
 """
 
 from configs.mutual_information import data

@@ -1,6 +1,8 @@
 """scikit-learn's digits, encoders of every kind with one decoder.
 
 python -m experiments.posteriors --config=configs/posteriors/digits.py --workdir=runs/posteriors_digits
+
+Not measured in its present form.
 """
 
 from ml_collections import ConfigDict
