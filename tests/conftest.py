@@ -1,5 +1,6 @@
 """Four virtual CPU devices and the strict flags, set before jax is imported; the prepared MNIST where there is one."""
 
+import ctypes
 import gc
 import os
 
@@ -21,21 +22,28 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 WHOLE_RUNS = ("test_experiment", "test_posteriors", "test_neural_entropy")  # each test compiles programs of its own
 
 
+def _release_memory() -> None:
+    """Forget what was compiled, and give the memory back: glibc would keep two thirds of it for the next allocation."""
+    jax.clear_caches()
+    gc.collect()
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "malloc_trim"):
+        libc.malloc_trim(0)
+
+
 @pytest.fixture(autouse=True)
-def _release_programs_of_a_run(request):
-    """Forget what a test that ran a whole experiment compiled."""
+def _after_a_whole_run(request):
+    """Release what a test that ran a whole experiment compiled."""
     yield
     if request.module.__name__ in WHOLE_RUNS:
-        jax.clear_caches()
-        gc.collect()
+        _release_memory()
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _release_compiled_programs():
-    """Forget what a file of tests compiled, so that the suite's memory is that of its largest file."""
+def _after_a_file():
+    """Release what a file of tests compiled, so that the suite's memory is that of its largest file."""
     yield
-    jax.clear_caches()
-    gc.collect()
+    _release_memory()
 
 
 @pytest.fixture(scope="session")
