@@ -28,9 +28,10 @@ denoisers of uniform noise put a quarter of D beyond lambda = 4, and only 0.001 
 finds grows slowly with the updates and is the same for half of the data, so it is the training that falls short, not
 the samples. Noise of width 0.5, one split, D = 0.1759, P^2/X: by denoising 0.150 after 1,350 updates, 0.155 after
 4,500; mixtures by likelihood 0.154 after 1,000, 0.158 after 2,000, in a sixth of the time of the latter.
-Predicted: edges would be found. Measured, estimate - truth +- standard error: uniform noise 0.3 -0.025 +- 0.008 (before
--0.034, mean of three seeds), 0.5 -0.017 +- 0.008 (-0.027), student_1x1 with 1.5 degrees of freedom -0.009 +- 0.038,
-spiral_4x4 of correlation 0.7 -0.003 +- 0.050, dense_10x10 0.016 +- 0.013. A third of the way. Next: more components (8
+Predicted: edges would be found. Measured, one set of samples each, estimate - truth +- standard error: uniform noise
+0.3 -0.021 +- 0.009 (before -0.034, there and on the mean of three), 0.5 -0.015 +- 0.009 (-0.030), student_1x1 with 1.5
+degrees of freedom -0.009 +- 0.006; before components started apart spiral_4x4 of correlation 0.7 -0.003 +- 0.050,
+dense_10x10 0.016 +- 0.013. Not half of the way. Next: more components (8
 now) and updates where the gain goes on, and an error bar that sees what longer training would still add.
 """
 
