@@ -39,6 +39,7 @@ class Settings:
     sampler_steps: int = 4
     proposal: str = "gaussian"
     proposals: int = 10
+    proposal_width: float = 1.0
     smooth_decoder: bool = False
     smooth_targets: bool = False
     target: str = "mixture"
@@ -56,8 +57,9 @@ def e_step(key, encoder: DiffusionEncoder, decoder, params, state: ChainState, x
     persistent   Markov-chain steps from where each example's chain was left; index [batch] of examples. Bits that are
                  drawn anew at each visit move the posterior that a chain is to follow
     importance   one of `proposals` draws, chosen by its weight (sampling importance resampling, Rubin 1987), in place
-                 of chains: by settings.proposal from the encoder's Gaussian fit; or from the prior, which sees every
-                 mode, also those that a chain cannot reach, and serves in few dimensions
+                 of chains: by settings.proposal from the encoder's Gaussian fit, its factor times proposal_width; or
+                 from the prior, which sees every mode, also those that a chain cannot reach, and serves in few
+                 dimensions
 
     Chains that would start lost (`is_lost`) start at the Gaussian's mean.
     """
@@ -69,7 +71,8 @@ def e_step(key, encoder: DiffusionEncoder, decoder, params, state: ChainState, x
         return log_joint(decoder, params["decoder"], x, z, settings.gamma)
 
     if settings.e_step == "importance":
-        z, log_q = proposals.propose(key_start, mean, factor, settings.proposal, settings.proposals)
+        wide = settings.proposal_width * factor
+        z, log_q = proposals.propose(key_start, mean, wide, settings.proposal, settings.proposals)
         found = proposals.weigh(log_density, x, z, log_q)
         return resample(key_chain, log_density, x, (mean, factor), state, found, settings.smooth_targets)
     if settings.e_step == "persistent":

@@ -80,27 +80,30 @@ def run(config: ConfigDict, workdir: Path) -> None:
 
 def check(config: ConfigDict) -> None:
     """Raises InputError for settings that no run could use."""
-    diffusion_encoder.check(config)
     command_line.check_positive(config, "num_seeds", "rivals.iwae_samples", "eval.ais_temperatures", "eval.ais_chains")
-    command_line.check_positive(config, "em.proposals", "eval.grid_sampler_steps", "eval.grid_draws")
+    command_line.check_positive(config, "eval.grid_sampler_steps", "eval.grid_draws")
     command_line.check_not_negative(config, "eval.ais_examples")
     if config.eval.ais_simulated < 2:
         raise InputError(f"config field eval.ais_simulated is {config.eval.ais_simulated}: give 2 or more")
-    command_line.check_choice("em.proposal", config.em.proposal, proposals.KINDS)
     if config.em.gamma != 1:
         raise InputError(f"config field em.gamma is {config.em.gamma}: the rivals' bounds are of likelihood, gamma = 1")
     if config.data.name == "toys" and not (config.toys and config.eval.grid_examples > 1):
         raise InputError("toys want one name or more in toys, and eval.grid_examples of 2 or more")
     if config.eval.ais_examples == 1:
         raise InputError("config field eval.ais_examples is 1: a standard error needs 2 or more (0 for none)")
-    for method in config.methods:
-        command_line.check_choice("methods", base_method(config, method), systems.METHODS)
     for name, changes in config.variants.items():
         unread = [field for field in changes if field not in VARIED]
         unread += [f"eval.{field}" for field in changes.get("eval", {}) if field != "sampler_steps"]
         if unread or "gamma" in changes.get("em", {}):
             field = [*unread, "em.gamma"][0]
             raise InputError(f"variants.{name}.{field} would have no effect: give one of {', '.join(VARIED)}")
+    for method in ("", *config.methods):
+        if method:
+            command_line.check_choice("methods", base_method(config, method), systems.METHODS)
+        of_method = varied(config, method)
+        diffusion_encoder.check(of_method)
+        command_line.check_positive(of_method, "em.proposals", "em.proposal_width")
+        command_line.check_choice("em.proposal", of_method.em.proposal, proposals.KINDS)
     if len(set(config.methods)) < len(config.methods) or not config.methods:
         raise InputError(f"config field methods is {config.methods}: name each method once")
     if config.data.name == "toys" and all(base_method(config, method) == "flow_vae" for method in config.methods):
@@ -110,6 +113,18 @@ def check(config: ConfigDict) -> None:
 def base_method(config: ConfigDict, method: str) -> str:
     """The method that a variant changes; a method is its own."""
     return config.variants.get(method, {}).get("method", method)
+
+
+def varied(config: ConfigDict, method: str) -> ConfigDict:
+    """The config with what the variant of that name changes. Raises InputError for a change of an unknown field."""
+    changes = config.variants.get(method, ConfigDict()).to_dict()
+    changes.pop("method", None)
+    config = ConfigDict(config.to_dict()).lock()
+    try:
+        config.update(changes)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"variants.{method}: {' '.join(str(error.args[0]).split())}") from error
+    return config
 
 
 def load_cases(config: ConfigDict) -> list[Case]:
@@ -147,10 +162,7 @@ def make_models(config: ConfigDict, cases: dict[str, Case]) -> dict[str, systems
     models = {}
     for case in cases.values():
         for method in methods_of(config, case):
-            variant = ConfigDict(case.config.to_dict())
-            changes = config.variants.get(method, ConfigDict()).to_dict()
-            changes.pop("method", None)
-            variant.update(changes)
+            variant = varied(case.config, method)
             for seed in range(config.num_seeds):
                 size = (case.held_out.shape[1], len(case.train), config.seed + seed)
                 system = systems.make(base_method(config, method), variant, case.decoder, *size)

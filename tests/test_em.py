@@ -18,6 +18,8 @@ MODEL = FactorAnalysis(jnp.array([[1.0, 0.2], [-0.5, 0.8], [0.3, -0.6]]), jnp.ar
 X = jnp.array([[0.9, -1.4, 0.8]])
 DECODER = decoders.make("gaussian", 3)
 ENCODER = DiffusionEncoder(ConditionalDenoiser(latent_dim=2, embed_features=(16,), features=(16,)))
+
+
 def decoder_params(model):
     """The parameters that make DECODER this factor analysis."""
     dense = {"kernel": model.weight.T, "bias": model.mean}
@@ -206,6 +208,28 @@ def test_importance_resampling_draws_from_the_posterior(proposal, count):
     np.testing.assert_allclose(chain.gradient, gradient, rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(chain.z, chain.mean + jnp.einsum("bij,bj->bi", wide[1], chain.y), rtol=1e-4, atol=1e-5)
     assert (0.5 if proposal == "gaussian" else 0.02) < chain.acceptance < 1  # the effective share of the proposals
+
+
+@pytest.mark.parametrize("width", [1.0, 2.0])
+def test_the_width_of_the_proposals_does_not_move_what_is_chosen(width):
+    """The encoder's Gaussian made the exact posterior: of proposals as wide as this all weights are equal."""
+    x, (mean, cov) = jnp.tile(X, (3000, 1)), MODEL.posterior(X)
+    params = {"encoder": jax.jit(ENCODER.init)(jax.random.key(0), X), "decoder": decoder_params(MODEL)}
+
+    class Exact(DiffusionEncoder):
+        def gaussian(self, context):
+            return jnp.tile(mean, (3000, 1)), jnp.tile(jnp.linalg.cholesky(cov), (3000, 1, 1))
+
+    def draw():
+        settings = em.Settings(e_step="importance", proposals=100, proposal_width=width)
+        state = chains.ChainState.create(settings)
+        return em.e_step(jax.random.key(1), Exact(ENCODER.network), DECODER, params, state, x, settings)
+
+    chain = jax.jit(draw)()
+    assert_moments(chain.z, mean, cov)
+    spread = chain.proposals.z.std(axis=(0, 1)) / jnp.sqrt(jnp.diagonal(cov))
+    np.testing.assert_allclose(spread, width, rtol=0.01)  # 300,000 draws: a standard error of 0.0013
+    assert (chain.acceptance > 0.999) == (width == 1.0)  # the effective share of the proposals
 
 
 def weighted_proposals(num_examples, num_proposals=5):

@@ -132,12 +132,16 @@ def test_errors_are_over_examples_and_seeds():
         (dict(num_seeds=0), "num_seeds is 0"),
         (dict(em__gamma=0.5), "em.gamma is 0.5"),
         (dict(em__proposal="encoder"), "em.proposal is 'encoder'"),
+        (dict(em__proposal_width=0.0), "em.proposal_width is 0.0"),
         (dict(toys=()), "toys want one name"),
         (dict(eval__ais_examples=1), "eval.ais_examples is 1"),
         (dict(eval__ais_simulated=1), "eval.ais_simulated is 1"),
         (dict(methods=("flow_vae",)), "flow_vae alone"),
         (dict(variants=dict(vae=dict(batch_size=3))), "variants.vae.batch_size would have no effect"),
         (dict(variants=dict(vae=dict(eval=dict(num_samples=3)))), "variants.vae.eval.num_samples would have no effect"),
+        (dict(methods=("vae",), variants=dict(vae=dict(model=dict(latent=3)))), "variants.vae: Key"),
+        (dict(methods=("vae",), variants=dict(vae=dict(model=dict(latent_dim="a")))), "variants.vae: "),
+        (dict(methods=("a",), variants=dict(a=dict(method="vae", em=dict(draws=0)))), "em.draws is 0"),
     ],
 )
 def test_bad_settings_name_the_field(tmp_path, changes, words):

@@ -52,6 +52,7 @@ def get_config() -> ConfigDict:
                 gamma=1.0,  # bottleneck weight; 1: maximum likelihood
                 proposal="gaussian",  # of importance resampling (experiments.posteriors); or prior
                 proposals=10,
+                proposal_width=1.0,  # of the Gaussian they come from, in its own width
                 smooth_targets=False,  # the denoiser learns from all weighted proposals, not from the chosen one
                 smooth_decoder=False,  # and so does the decoder, at `proposals` gradients in place of one
                 draws=2,  # noise levels at which the denoiser sees each pair (x, z)
