@@ -2,12 +2,15 @@
 
 import json
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from diffenc import reporting
+from diffenc import decoders, reporting
+from diffenc.analytic import FactorAnalysis
 from diffenc.errors import InputError
-from experiments import command_line, posteriors
+from experiments import command_line, posteriors, posteriors_measures
 
 CONFIGS = "configs/posteriors"
 TINY = {
@@ -149,3 +152,21 @@ def test_bad_settings_name_the_field(tmp_path, changes, words):
     with pytest.raises(InputError, match=words.replace(".", r"\.")):
         posteriors.run(config, tmp_path)
     assert not (tmp_path / "results.json").exists()
+
+
+def test_annealing_starts_near_the_mode_whatever_the_encoder_says():
+    model = FactorAnalysis(
+        jnp.array([[1.0, 0.2], [-0.5, 0.8], [0.3, -0.6]]), jnp.array([0.1, 0.0, -0.2]), jnp.array(0.6)
+    )
+    dense = {"kernel": model.weight.T, "bias": model.mean}
+    params = {"network": {"params": {"Dense_0": dense}}, "log_tau": jnp.log(model.noise_std)}
+    x, dreams = jnp.tile(jnp.array([[0.9, -1.4, 0.8]]), (200, 1)), 128
+    far = jnp.full((200, 2), 20.0), jnp.tile(3 * jnp.eye(2), (200, 1, 1))
+    start = jax.jit(lambda key: posteriors_measures.near_mode(key, decoders.make("gaussian", 3), params, x, far, 3))
+    mean, factor = start(jax.random.key(0))
+    exact_mean, cov = model.posterior(x[:1])
+    np.testing.assert_allclose(mean, jnp.tile(exact_mean, (200, 1)), atol=1e-3)
+    precision = jnp.linalg.inv(factor @ factor.mT)
+    fisher = jnp.linalg.inv(cov) - jnp.eye(2)
+    variance = (fisher**2 + jnp.outer(jnp.diagonal(fisher), jnp.diagonal(fisher))) / dreams / 200  # of Wishart's mean
+    assert np.all(np.abs(precision.mean(axis=0) - jnp.linalg.inv(cov)) < 4 * np.sqrt(variance))
