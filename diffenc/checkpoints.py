@@ -238,12 +238,13 @@ def _quiet():
 def check_config(workdir, config: dict, allowed=()) -> None:
     """Keep `config` in `workdir/config.json` the first time; afterwards raise InputError where a field differs.
 
-    `config`: nested dicts of plain values. `allowed`: dotted names of fields (or of whole sections) that may differ;
-    the file then takes the new values.
+    A workdir that holds that file alone has nothing made with it, and takes the new config. `config`: nested dicts of
+    plain values. `allowed`: dotted names of fields (or of whole sections) that may differ; the file then takes the new
+    values.
     """
     path = Path(workdir) / "config.json"
     given = json.loads(json.dumps(config, default=str))
-    if path.exists():
+    if path.exists() and any(other != path for other in path.parent.iterdir()):
         try:
             kept = json.loads(path.read_text())
         except ValueError as error:

@@ -196,7 +196,7 @@ def _check_examples(what, x, fewest=MIN_EXAMPLES):
         raise InputError(f"{what} is {low} everywhere: give data that vary")
     if x.ndim == 3:
         narrow = narrow[..., None]
-    if x.dtype == bool:
+    if x.dtype == bool or (np.issubdtype(x.dtype, np.integer) and low >= 0 and high <= 1):
         return narrow.astype(np.uint8), 1.0
     if x.dtype == np.uint8 or (np.issubdtype(x.dtype, np.integer) and x.ndim > 2 and low >= 0 and high <= 255):
         return narrow.astype(np.uint8), 255.0
@@ -287,7 +287,7 @@ def _how_to_prepare(name, data_dir) -> str:
     """The remedy for a TFDS data set that is not there."""
     where = f", data_dir='{data_dir}'" if data_dir is not None else ""
     prepare = f"tfds.builder('{name}'{where}).download_and_prepare(file_format='array_record')"
-    return f"pip install 'diffenc[prepare]', then python -c \"import tensorflow_datasets as tfds; {prepare}\""
+    return f"pip install -e '.[prepare]', then python -c \"import tensorflow_datasets as tfds; {prepare}\""
 
 
 def _read_cache(path, shape, splits, test_split):

@@ -42,9 +42,9 @@ def train(
     """Bring `state` to num_updates and return it, continuing from the newest checkpoint in workdir.
 
     advance(state, step, n) -> (state, metrics) makes n updates and returns each metric as an array [n]; it may donate
-    its argument. evaluate(state, step) gives scalars that are logged every evaluate_every updates (and at the start).
-    headline(metrics) is the text beside the progress bar. Raises InputError for an impossible schedule, NonFiniteLoss
-    when a metric named *loss is not finite, Stopped after SIGTERM or an interrupt.
+    its argument. evaluate(state, step) gives scalars that are logged every evaluate_every updates, at the start and at
+    the end. headline(metrics) is the text beside the progress bar. Raises InputError for an impossible schedule,
+    NonFiniteLoss when a metric named *loss is not finite, Stopped after SIGTERM or an interrupt.
     """
     for name, every in (("num_updates", num_updates), ("save_every", save_every), ("evaluate_every", evaluate_every)):
         if every % updates_per_dispatch:
@@ -70,7 +70,7 @@ def train(
                 _check_finite(metrics, step, last_saved, workdir)
                 step += updates_per_dispatch
                 means = {name: float(values.mean()) for name, values in metrics.items()}
-                if evaluate and evaluate_every and step % evaluate_every == 0:
+                if evaluate and evaluate_every and (step % evaluate_every == 0 or step >= num_updates):
                     means |= evaluate(state, step)
                 if writer:
                     writer.write(step, **means)

@@ -120,7 +120,7 @@ def _open_extra(name, workdir, resume_step):
             return lambda step, numbers: run.log(numbers, step=step), run.finish
     except ImportError as error:
         raise InputError(
-            f"metrics for {name} need a package that is absent: pip install 'diffenc[{name}]', or leave it out"
+            f"metrics for {name} need a package that is absent: pip install -e '.[{name}]', or leave it out"
         ) from error
     raise InputError(f"metrics can go to 'tensorboard' and 'wandb', not to {name!r}: leave it out or give one of these")
 
@@ -271,7 +271,7 @@ def label(ax, x: str, y: str, title: str = "", legend: bool = False) -> None:
     """Name both axes (with units), and give the panel its title and legend."""
     ax.set(xlabel=x, ylabel=y, title=title)
     if legend:
-        ax.legend(frameon=False)
+        ax.legend(frameon=False, markerscale=2)
 
 
 def band(ax, x, y, stderr, label: str | None = None, **style):

@@ -56,7 +56,7 @@ def is_complete(config: ConfigDict, workdir: Path) -> bool:
 
 def _parse(arguments):
     """absl's parser, whose complaints become InputErrors of one line."""
-    path = next((a.split("=", 1)[1] for a in arguments if a.startswith("--config=")), None)
+    path = _config_path(arguments)
     if path and not Path(path).is_file():  # absl would tell only once a field is read
         raise InputError(f"config file {path} does not exist: give one of configs/*/*.py")
     try:
@@ -65,9 +65,19 @@ def _parse(arguments):
         raise InputError(_explain(arguments, error)) from error
 
 
+def _config_path(arguments) -> str | None:
+    """The file given as --config=FILE or --config FILE."""
+    for argument, following in zip(arguments, [*arguments[1:], None], strict=True):
+        if argument.startswith("--config="):
+            return argument.split("=", 1)[1]
+        if argument == "--config":
+            return following
+    return None
+
+
 def _explain(arguments, error) -> str:
     """Name the field of an override that does not exist, or whose value has the wrong type."""
-    path = next((a.split("=", 1)[1] for a in arguments if a.startswith("--config=")), None)
+    path = _config_path(arguments)
     overrides = [a[len("--config.") :] for a in arguments if a.startswith("--config.")]
     try:
         known = _fields(_load(path))
@@ -75,6 +85,8 @@ def _explain(arguments, error) -> str:
         return f"{path}: {' '.join(str(error).split())}"
     for override in overrides:
         name, _, value = override.partition("=")
+        if any(field.startswith(f"{name}.") for field in known):
+            return f"config field {name!r} is a section: give --config.{name}.FIELD=value"
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1) or ["none near; see the config file"]
             return f"unknown config field {name!r} (nearest: {near[0]}): correct --config.{override}"
@@ -121,5 +133,7 @@ def check_not_negative(config: ConfigDict, *fields: str) -> None:
 
 def _value(config, field):
     for name in field.split("."):
+        if not isinstance(config, ConfigDict) or name not in config:
+            raise InputError(f"the config has no field {field}: it is another experiment's, give one of this one's")
         config = config[name]
     return config

@@ -6,6 +6,7 @@ Read it from top to bottom: data, models, states, training, held-out numbers, fi
 """
 
 import functools
+import logging
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -53,7 +54,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     results += update_times(metrics)
     diffusion_encoder_figures.draw(workdir, config, dataset, held_out, arrays, metrics)
     reporting.write_results(workdir, results)
-    reporting.print_table(results, title=f"{config.data.name}: held-out results")
+    reporting.print_table(results, title=f"{dataset.name}: held-out results")
     print(f"figures: {workdir / 'figures'}")
 
 
@@ -72,6 +73,9 @@ def check(config: ConfigDict) -> None:
         "em.draws",
     )
     command_line.check_positive(config, *positive, "model.latent_dim", "em.sampler_steps", "em.step_size")
+    command_line.check_positive(
+        config, "model.residual_bound", "em.leapfrog_steps", "em.proposals", "em.proposal_width"
+    )
     command_line.check_positive(config, "eval.num_samples", "eval.sampler_steps", "eval.batch_size")
     not_negative = ("seed", "data.validation", "warmup", "clip_norm", "evaluate_every", "baseline_learning_rate")
     command_line.check_not_negative(config, *not_negative, "em.langevin_steps", "model.newton_steps", "num_devices")
@@ -86,6 +90,10 @@ def check(config: ConfigDict) -> None:
         raise InputError("config field eval.num_examples is 1: a standard error needs 2 or more (0 for all)")
     if not 0 <= config.em.null_probability < 1:
         raise InputError(f"config field em.null_probability is {config.em.null_probability}: give a number in [0, 1)")
+    if not 0 <= config.em.average_decay < 1:
+        raise InputError(f"config field em.average_decay is {config.em.average_decay}: give a number in [0, 1)")
+    if config.data.path and config.data.name != "file":
+        raise InputError(f"config field data.path is given, but data.name is {config.data.name!r}: give data.name=file")
     command_line.check_choice("em.kernel", config.em.kernel, chains.KERNELS)
     command_line.check_choice("em.target", config.em.target, em.TARGETS)
     command_line.check_choice("model.reference", config.model.reference, REFERENCES)
@@ -114,6 +122,8 @@ def load_data(config: ConfigDict) -> tuple[data.Dataset, Truth | None]:
         )
         if config.model.decoder == "bernoulli" and dataset.max_value is None:
             raise InputError(f"data set {dataset.name!r} is real-valued: set --config.model.decoder=gaussian")
+        if config.model.decoder == "gaussian":
+            warn_of_scale(dataset)
         return (data.hold_out(dataset, settings.validation, 0) if settings.validation else dataset), None
     dim, latent_dim, count = 10, config.model.latent_dim, 2000
     key_weight, key_mean, key_train, key_test = jax.random.split(jax.random.key(config.seed), 4)
@@ -123,6 +133,18 @@ def load_data(config: ConfigDict) -> tuple[data.Dataset, Truth | None]:
     train, test = (np.asarray(source.sample(key, count)[0]) for key in (key_train, key_test))
     dataset = data.Dataset("factor_analysis", train, test, None, None, None)
     return dataset, Truth(analytic.FactorAnalysis.maximum_likelihood(train, latent_dim), jnp.asarray(train))
+
+
+def warn_of_scale(dataset: data.Dataset) -> None:
+    """Say so where a column is far from unit scale, at which a Gaussian decoder starts."""
+    rows = dataset.train.reshape(len(dataset.train), -1) / (dataset.max_value or 1.0)
+    mean, deviation = rows.mean(axis=0), rows.std(axis=0)
+    column = int(np.argmax(np.maximum(np.abs(mean), deviation)))
+    if max(abs(mean[column]), deviation[column]) > 10:
+        logging.warning(
+            f"data set {dataset.name!r} has a column {column} of mean {mean[column]:.3g} and deviation "
+            f"{deviation[column]:.3g}: give columns of about unit scale, the decoder starts there"
+        )
 
 
 def prepare(config: ConfigDict, dataset: data.Dataset):

@@ -74,6 +74,10 @@ def run(config: ConfigDict, workdir: Path) -> None:
     reporting.write_results(workdir, results)
     reporting.print_table(results, title="mutual information")
     for name, line in zip(names, lines, strict=True):
+        if not any(line.get(f"{name}.{part}.updates") for part in ("conditional", "marginal")):
+            print(
+                f"{name}: the networks found nothing beyond the Gaussian of the same moments, whose information stands"
+            )
         if line[f"{name}.unbounded"]:
             print(
                 f"{name}: information still grows at the finest resolution: infinite, or sharper than the samples show"
@@ -84,10 +88,10 @@ def run(config: ConfigDict, workdir: Path) -> None:
 def check(config: ConfigDict) -> None:
     """Raises InputError for settings that no run could use."""
     command_line.check_not_negative(config, "seed")
-    command_line.check_choice("data.labels", config.data.labels, LABELS)
     positive = ("width", "batch_size", "draws", "updates", "max_rounds", "judge_parts", "learning_rate")
     positive += ("components", "mixture_batch", "mixture_updates", "mixture_rounds")
     command_line.check_positive(config, *(f"estimator.{field}" for field in positive))
+    command_line.check_choice("data.labels", config.data.labels, LABELS)
     for name in config.rivals:
         command_line.check_choice("rivals", name, RIVALS)
     if config.data.path:
@@ -176,6 +180,8 @@ def _read_npz(path):
             if missing:
                 raise InputError(f"{path} has arrays {', '.join(arrays) or 'none'}, but no {missing[0]}: save x and y")
             x, y = arrays["x"], arrays["y"]
+    except InputError:
+        raise
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{path} cannot be read ({' '.join(str(error).split())}): save it with numpy.savez") from error
     for name, array in (("x", x), ("y", y)):

@@ -102,7 +102,6 @@ def check(config: ConfigDict) -> None:
             command_line.check_choice("methods", base_method(config, method), systems.METHODS)
         of_method = varied(config, method)
         diffusion_encoder.check(of_method)
-        command_line.check_positive(of_method, "em.proposals", "em.proposal_width")
         command_line.check_choice("em.proposal", of_method.em.proposal, proposals.KINDS)
     if len(set(config.methods)) < len(config.methods) or not config.methods:
         raise InputError(f"config field methods is {config.methods}: name each method once")

@@ -344,12 +344,20 @@ def test_a_config_is_kept_the_first_time_and_compared_afterwards(tmp_path):
 )
 def test_another_config_names_each_differing_field(tmp_path, config, message):
     checkpoints.check_config(tmp_path, CONFIG)
+    (tmp_path / "metrics.jsonl").touch()
     with pytest.raises(InputError, match=f"was made with another config {message}: give another --workdir"):
         checkpoints.check_config(tmp_path, config)
 
 
+def test_a_workdir_in_which_nothing_was_made_takes_another_config(tmp_path):
+    checkpoints.check_config(tmp_path, CONFIG)
+    checkpoints.check_config(tmp_path, {**CONFIG, "seed": 1})
+    assert json.loads((tmp_path / "config.json").read_text())["seed"] == 1
+
+
 def test_fields_that_may_differ(tmp_path):
     checkpoints.check_config(tmp_path, CONFIG)
+    (tmp_path / "metrics.jsonl").touch()
     changed = {**CONFIG, "seed": 5, "data": {"name": "mnist", "path": "x"}}
     with pytest.raises(InputError, match=r"\(data.name"):
         checkpoints.check_config(tmp_path, changed, allowed=("seed",))
@@ -359,5 +367,6 @@ def test_fields_that_may_differ(tmp_path):
 
 def test_a_damaged_config(tmp_path):
     (tmp_path / "config.json").write_text('{"seed": ')
+    (tmp_path / "metrics.jsonl").touch()
     with pytest.raises(InputError, match="config.json is damaged"):
         checkpoints.check_config(tmp_path, CONFIG)

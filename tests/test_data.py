@@ -59,6 +59,9 @@ def test_vectors_of_a_user(tmp_path):
         (GENERATOR.normal(size=(120, 5, 4)), np.float32, None),
         (GENERATOR.integers(-5, 300, (120, 6)), np.float32, None),
         (GENERATOR.uniform(size=(120, 5, 4)) < 0.5, np.uint8, 1.0),
+        (GENERATOR.integers(0, 2, (120, 5, 4)), np.uint8, 1.0),
+        (GENERATOR.integers(0, 2, (120, 6)), np.uint8, 1.0),
+        (GENERATOR.integers(0, 2, (120, 6)).astype(np.uint8), np.uint8, 1.0),
     ],
 )
 def test_the_scale_of_a_users_arrays(tmp_path, images, dtype, max_value):

@@ -14,7 +14,16 @@ import pytest
 from absl import flags
 
 from diffenc import checkpoints, data, parallel, reporting
-from experiments import command_line, diffusion_encoder
+from diffenc.errors import InputError
+from experiments import (
+    command_line,
+    diffusion_encoder,
+    guidance,
+    kelly,
+    mutual_information,
+    neural_entropy,
+    posteriors,
+)
 
 # ml_collections reads a config file by a method that newer Pythons discourage.
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
@@ -138,6 +147,7 @@ def test_digits_runs_and_running_it_again_prints_the_same(command, finished, mon
 def test_another_config_in_the_same_workdir_is_refused_by_name(command, finished):
     if not (finished / "config.json").exists():
         checkpoints.check_config(finished, {"seed": 0, "em": {"gamma": 1.0}})
+        (finished / "metrics.jsonl").touch()
     outcome = command(arguments("digits", finished, model__decoder_features=(8,), em__gamma=0.5))
     assert_refused(outcome, "em.gamma: 1.0 in the workdir, 0.5 given", "give another --workdir")
 
@@ -221,6 +231,38 @@ def test_factor_analysis_runs_and_a_killed_run_of_it_ends_as_one_that_was_not(co
     assert (tmp_path / "straight" / "figures" / "ml_gap.png").exists()
 
 
+@pytest.mark.parametrize("config", [["--config=configs/diffusion_encoder/digits.py"], ["--config", "no/such.py"]])
+def test_a_section_is_no_field_and_the_file_may_follow_a_space(command, tmp_path, monkeypatch, config):
+    monkeypatch.chdir(ROOT)
+    words = ("'em' is a section", "--config.em.FIELD") if len(config) == 1 else ("no/such.py does not exist",)
+    assert_refused(command([*config, f"--workdir={tmp_path}", "--config.em=3"]), *words)
+
+
+@pytest.mark.parametrize(
+    "module, config, field",
+    [
+        (diffusion_encoder, "kelly/race", "batch_size"),
+        (posteriors, "diffusion_encoder/digits", "num_seeds"),
+        (neural_entropy, "neural_entropy/speed_limit", "batch_size"),
+        (mutual_information, "kelly/tower", "estimator.width"),
+        (kelly, "guidance/joint_gaussian", "case"),
+        (guidance, "kelly/race", "dim_x"),
+    ],
+)
+def test_the_config_of_another_experiment_is_refused(tmp_path, module, config, field):
+    with pytest.raises(InputError, match=f"field {field}"):
+        module.run(command_line._load(f"{ROOT}/configs/{config}.py"), tmp_path)
+
+
+def test_a_column_far_from_unit_scale_is_named(caplog):
+    rows = np.random.default_rng(0).normal((0, 300), (1, 5), (50, 2)).astype(np.float32)
+    diffusion_encoder.warn_of_scale(data.Dataset("mine", rows, rows, None, None, None))
+    assert "'mine' has a column 1 of mean" in caplog.text and "about unit scale" in caplog.text
+    caplog.clear()
+    diffusion_encoder.warn_of_scale(data.Dataset("mine", rows[:, :1], rows[:, :1], None, None, None))
+    assert not caplog.text
+
+
 def test_the_module_itself_says_what_is_wrong_in_one_line(tmp_path):
     command_words = [sys.executable, "-m", "experiments.diffusion_encoder"]
     given = arguments("digits", tmp_path / "run", em__kernel="mela")
@@ -242,6 +284,9 @@ def test_the_module_itself_says_what_is_wrong_in_one_line(tmp_path):
         (dict(data__name="mnist", data__dir="/nowhere/tfds"), ("/nowhere/tfds does not exist", "pip install")),
         (dict(data__name="no_such_data"), ("no data set is called 'no_such_data'",)),
         (dict(data__name="file"), ("needs a path",)),
+        (dict(data__path="x.npy"), ("data.path is given", "data.name is 'digits'")),
+        (dict(em__average_decay=2.0), ("em.average_decay is 2.0", "[0, 1)")),
+        (dict(model__residual_bound=-1.0), ("model.residual_bound is -1.0", "above 0")),
         (dict(data__name="file", data__path="/nowhere/x.npy"), ("/nowhere/x.npy does not exist",)),
         (dict(metrics_extras=("fax",)), ("'fax'", "tensorboard")),
     ],

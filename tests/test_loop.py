@@ -148,15 +148,16 @@ def test_an_impossible_schedule_names_a_possible_one(tmp_path, settings, message
         train(tmp_path, **settings)
 
 
-def test_evaluations_are_logged_at_the_start_and_every_so_often(tmp_path):
+@pytest.mark.parametrize("every, steps", [(20, [0, 20, 40, 60]), (25, [0, 25, 50, 60]), (100, [0, 60])])
+def test_evaluations_are_logged_at_the_start_every_so_often_and_at_the_end(tmp_path, every, steps):
     def evaluate(state, step):
         assert state["step"] == step
         return {"held_out": float(step)}
 
-    settings = dict(evaluate=evaluate, evaluate_every=20, headline=lambda metrics: f"{metrics['toy.loss']:.1f}")
+    settings = dict(evaluate=evaluate, evaluate_every=every, headline=lambda metrics: f"{metrics['toy.loss']:.1f}")
     with pytest.raises(RuntimeError):
         train(tmp_path, interrupted(5, crash), **settings)  # before the first checkpoint
     train(tmp_path, **settings)
     lines = reporting.read_metrics(tmp_path)
-    assert [line["step"] for line in lines if "held_out" in line] == [0, 20, 40, 60]
+    assert [line["step"] for line in lines if "held_out" in line] == steps
     assert [line["step"] for line in lines if "toy.loss" in line] == list(range(5, 61, 5))

@@ -54,6 +54,9 @@ def test_samples_of_ones_own(tmp_path, capsys):
     assert {path.name for path in workdir.iterdir()} <= {"config.json", "metrics.jsonl", "results.json", "figures"}
     names = {"gaussian", "entropy_difference", "growth_difference", "ksg", "seconds"}
     assert {f"data.{name}" for name in names} < set(values_of(workdir))
+    told = capsys.readouterr().out
+    nothing = values_of(workdir)["data.entropy_difference"]["value"] == values_of(workdir)["data.gaussian"]["value"]
+    assert nothing == ("networks found nothing" in told)
     mutual_information.run(config, workdir)
     assert "is complete" in capsys.readouterr().out
 

@@ -18,21 +18,21 @@ from ml_collections import ConfigDict
 def get_config() -> ConfigDict:
     return ConfigDict(
         dict(
-            seed=0,
+            seed=0,  # of initial values, data order, noise and the split
             num_devices=0,  # 0: all of them
             data=dict(
-                name="digits",
-                dir="",
-                path="",
-                cache_dir="",
-                test_fraction=0.1667,
+                name="digits",  # or factor_analysis, file, or an image set of TensorFlow Datasets
+                dir="",  # of prepared TFDS data
+                path="",  # of a file: .npy or .npz
+                cache_dir="",  # where decoded TFDS images are kept for the next run; "": nowhere
+                test_fraction=0.1667,  # of digits and of a file without a test array
                 validation=0,  # n: measure on n training examples, kept from training, instead of the test set
             ),
             model=dict(
                 latent_dim=4,
                 decoder="bernoulli",  # or gaussian, with one learned scale
-                decoder_features=(256, 256),
-                activation="tanh",
+                decoder_features=(256, 256),  # its hidden layers
+                activation="tanh",  # of the decoder; or silu, relu, gelu, softplus
                 embed_features=(256, 256),  # what the encoder (and the VAE's) sees of x
                 features=(128, 128),  # of the denoiser, at every noise level
                 reference="posterior",  # where the diffusion starts: a learned Gaussian; or prior, N(0, I)
@@ -51,7 +51,7 @@ def get_config() -> ConfigDict:
                 path_weight=0.0,  # of the loss's error along the sampler's path; see losses.path_error
                 gamma=1.0,  # bottleneck weight; 1: maximum likelihood
                 proposal="gaussian",  # of importance resampling (experiments.posteriors); or prior
-                proposals=10,
+                proposals=10,  # so many
                 proposal_width=1.0,  # of the Gaussian they come from, in its own width
                 smooth_targets=False,  # the denoiser learns from all weighted proposals, not from the chosen one
                 smooth_decoder=False,  # and so does the decoder, at `proposals` gradients in place of one
@@ -61,20 +61,20 @@ def get_config() -> ConfigDict:
             ),
             baseline=True,  # train a VAE beside it
             num_updates=6000,
-            batch_size=128,
-            learning_rate=2e-3,
+            batch_size=128,  # over all devices
+            learning_rate=2e-3,  # its peak, after the warm-up; it falls to 0 like a cosine
             baseline_learning_rate=5e-3,  # of the VAE; 0: the same
             warmup=1000,  # updates in which E-step and decoder find each other; without it they can run away
             clip_norm=50.0,  # 0: do not clip
-            updates_per_dispatch=100,
-            save_every=1000,
-            evaluate_every=500,
+            updates_per_dispatch=100,  # in one compiled loop; between two of them a run can be stopped
+            save_every=1000,  # updates; a multiple of updates_per_dispatch, as is the next
+            evaluate_every=500,  # held-out curves; 0: never
             eval=dict(
                 num_examples=0,  # 0: the whole test split
                 num_samples=64,  # K of the importance bound
                 sampler_steps=4,  # of the encoder whose density is measured
                 langevin_steps=100,  # after which a sample counts as the posterior's
-                batch_size=300,
+                batch_size=300,  # held-out examples at a time: the memory of measuring
             ),
             metrics_extras=(),  # "tensorboard", "wandb"
         )

@@ -38,7 +38,7 @@ def posteriors_of(config):
             rivals=dict(iwae_samples=10),
         )
     )
-    # Read by "importance" alone. Ten proposals as wide as the Gaussian fit, of the decoder's curvature at the mode, miss
+    # Read by "importance" alone. Proposals no wider than the Gaussian fit, of the decoder's curvature at the mode, miss
     # the posterior's tails; a factor of 1.3 raised their bound by 0.3 (d = 8) and 0.5 nats (d = 16): see mnist16.py.
     config.em.update(smooth_decoder=True, proposal_width=1.3)
     config.eval.update(
