@@ -194,7 +194,7 @@ def test_batch_indices_of_nothing(bad):
 def test_data_sets_that_are_not_there(tmp_path):
     with pytest.raises(
         InputError,
-        match=r"none does not exist: pip install 'diffenc\[prepare\]', then python -c .*tfds.builder\('mnist', ",
+        match=r"none does not exist: pip install -e '.\[prepare\]', then python -c .*tfds.builder\('mnist', ",
     ):
         data.load("mnist", data_dir=tmp_path / "none")
     with pytest.raises(InputError, match="'mnist' is not prepared in .*download_and_prepare"):

@@ -55,7 +55,7 @@ def test_an_extra_that_is_not_installed(tmp_path, monkeypatch, name, package):
         return original(module, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", no_package)
-    with pytest.raises(InputError, match=rf"metrics for {name} need .*: pip install 'diffenc\[{name}\]'"):
+    with pytest.raises(InputError, match=rf"metrics for {name} need .*: pip install -e '.\[{name}\]'"):
         reporting.MetricsWriter(tmp_path, extras=(name,))
 
 
