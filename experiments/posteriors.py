@@ -94,9 +94,9 @@ def check(config: ConfigDict) -> None:
     for name, changes in config.variants.items():
         unread = [field for field in changes if field not in VARIED]
         unread += [f"eval.{field}" for field in changes.get("eval", {}) if field != "sampler_steps"]
-        if unread or "gamma" in changes.get("em", {}):
-            field = [*unread, "em.gamma"][0]
-            raise InputError(f"variants.{name}.{field} would have no effect: give one of {', '.join(VARIED)}")
+        unread += [f"em.{field}" for field in changes.get("em", {}) if field == "gamma"]
+        if unread:
+            raise InputError(f"variants.{name}.{unread[0]} would have no effect: give one of {', '.join(VARIED)}")
     for method in ("", *config.methods):
         if method:
             command_line.check_choice("methods", base_method(config, method), systems.METHODS)

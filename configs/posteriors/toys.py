@@ -12,9 +12,10 @@ where the best Gaussian has 0.5. One of two CPU cores that five programs shared:
     vae (one mode)      105    +- 8           133    +- 7           9.5    +- 2.4
     flow_vae            (d = 1: none)         3.5    +- 1.6         4083   +- 4152
 
-The mean masses of q on the grid are 1 within 0.001. (An earlier version: 0.0108, 0.0109, 0.0071; 0.36, 0.056, 0.122.) Langevin chains do not cross from mode to mode: they keep the
-weights that the encoder happens to give its modes (see `absolute`), and three seeds differ. A flow thins out but never
-opens a ring, and KL(p || q) counts the exact draws in the gap. The pinwheel has a config of its own.
+The mean masses of q on the grid are 1 within 0.001. (An earlier version: 0.0108, 0.0109, 0.0071; 0.36, 0.056, 0.122.)
+Langevin chains do not cross from mode to mode: they keep the weights that the encoder happens to give its modes (see
+`absolute`), and three seeds differ. A flow thins out but never opens a ring, and KL(p || q) counts the exact draws in
+the gap. The pinwheel has a config of its own.
 
 Why it took so long to get here; one seed, 400 x, 16 draws, KL at 32 sampler steps, 2,000 updates of 256 x and 8 noise
 levels unless said. L is the exact weighted error 1/2 int dlambda sigma^2 alpha^2 E|r - r*|^2, r* by quadrature.
