@@ -5,8 +5,7 @@
 On toys the decoder is fixed and the posterior known on a grid: the divergence of each encoder from it is a number. On
 images the decoder learns, for as many updates with each, and the methods meet in held-out likelihood, checked by
 annealed importance sampling.
-Read it from top to bottom: cases, models, training, held-out numbers, table; the dearer measures
-are in posteriors_measures, figures in posteriors_figures.
+Read it from top to bottom: cases, models, training, held-out numbers, table; measures and figures have files beside it.
 """
 
 import functools
