@@ -59,7 +59,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
         num_updates=config.num_updates,
         updates_per_dispatch=config.updates_per_dispatch,
         save_every=config.save_every,
-        evaluate=functools.partial(monitor, config, cases, models),
+        evaluate=functools.partial(posteriors_measures.monitor, config, cases, models),
         evaluate_every=config.evaluate_every,
         headline=functools.partial(headline, models),
         extras=tuple(config.metrics_extras),
@@ -226,17 +226,6 @@ def headline(models, metrics: dict[str, float]) -> str:
 
 def terms(config, system, params, key, x, num_samples: int):
     return systems.held_out_terms(system, params, key, x, num_samples, config.eval.batch_size)
-
-
-def monitor(config, cases, models, state, step) -> dict[str, float]:
-    """The importance bound (10 samples) of the first 500 held-out examples, for the curves over updates and seconds."""
-    state, scalars = parallel.local(state), {}
-    key = jax.random.fold_in(jax.random.key(config.seed + 3000), step)
-    for name, system in models.items():
-        case = cases[name.split(".")[0]]
-        found = terms(config, system, state[name].averages, key, case.held_out[:500], 10)
-        scalars[f"{name}.held_out_nll"] = Estimate.of(found.nll).mean
-    return scalars
 
 
 # -------------------------------------------------------------------------------------------------- held-out numbers

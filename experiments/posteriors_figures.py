@@ -65,13 +65,14 @@ def curves(workdir, case: str, metrics) -> None:
     fig, axes = reporting.figure(1, 2, width=4.2, height=3.0, sharey=True)
     lowest = []
     for name in names:
-        pairs = [(line["step"], line[name + suffix]) for line in metrics if name + suffix in line and line["step"] > 0]
-        steps, nll = np.array(pairs, float).reshape(-1, 2).T
+        lines = [line for line in metrics if name + suffix in line and line["step"] > 0]
+        rows = [(line["step"], line[name + suffix], line.get(f"{name}{suffix}_stderr", 0.0)) for line in lines]
+        steps, nll, stderr = np.array(rows, float).reshape(-1, 3).T
         # The median leaves out compilation and what other processes held up.
         times = [line[f"{name}.0.ms_per_update"] for line in metrics if f"{name}.0.ms_per_update" in line]
         label = name.split(".", 1)[1]
-        axes[0, 0].plot(steps, nll, label=label)
-        axes[0, 1].plot(1e-3 * np.median(times) * steps, nll, label=label)
+        reporting.band(axes[0, 0], steps, nll, stderr, label)
+        reporting.band(axes[0, 1], 1e-3 * np.median(times) * steps, nll, stderr, label)
         lowest.append(nll)
     values = np.concatenate(lowest)
     if values.size:
@@ -80,7 +81,8 @@ def curves(workdir, case: str, metrics) -> None:
     reporting.label(axes[0, 0], "updates", "held-out NLL, 10 samples (nats)")
     reporting.label(axes[0, 1], "seconds of training", "")
     fig.legend(*axes[0, 1].get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8)
-    fig.suptitle(f"{case}: negative log-likelihood against updates and against seconds", fontsize=9)
+    title = f"{case}: negative log-likelihood; bands: standard error of the distance from the first method"
+    fig.suptitle(title, fontsize=9)
     reporting.save(fig, workdir, f"curves_{case}")
 
 

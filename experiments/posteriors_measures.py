@@ -9,9 +9,26 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from diffenc import decoders, em, toys, whitening
+from diffenc import decoders, em, parallel, toys, whitening
 from diffenc.encoder import DiffusionEncoder
-from diffenc.estimators import annealing, map_examples
+from diffenc.estimators import Estimate, annealing, map_examples
+from experiments import systems
+
+
+def monitor(config, cases, models, state, step) -> dict[str, float]:
+    """For the curves over updates and seconds: the importance bound (10 samples) of the first 500 held-out examples,
+    and the standard error of its distance from that of the first method and seed of the case."""
+    state, scalars, first = parallel.local(state), {}, {}
+    key = jax.random.fold_in(jax.random.key(config.seed + 3000), step)
+    for name, system in models.items():
+        case = cases[name.split(".")[0]]
+        params, x = state[name].averages, case.held_out[:500]
+        nll = systems.held_out_terms(system, params, key, x, 10, config.eval.batch_size).nll
+        scalars[f"{name}.held_out_nll"] = Estimate.of(nll).mean
+        if case.name in first:
+            scalars[f"{name}.held_out_nll_stderr"] = Estimate.of(nll - first[case.name]).stderr
+        first.setdefault(case.name, nll)
+    return scalars
 
 
 def grid_divergence(config, case, system, params, key) -> dict[str, np.ndarray]:
