@@ -182,7 +182,7 @@ def test_a_users_file_of_real_vectors_runs_with_one_latent_on_given_devices(comm
     )
     status, stdout, stderr = command(given)
     assert status == 0 and stderr == ""
-    assert "file: held-out results" in stdout
+    assert "mine: held-out results" in stdout
 
 
 def test_factor_analysis_runs_and_a_killed_run_of_it_ends_as_one_that_was_not(command, tmp_path):
