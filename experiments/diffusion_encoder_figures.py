@@ -139,7 +139,7 @@ def rate_distortion(workdir, metrics, arrays):
             paths[name] = rate[1:], distortion[1:]  # the first point is the untrained model
             ax.plot(*paths[name], "o-", markersize=3, label=NAMES[name])
     rate, distortion = (np.concatenate(values) for values in zip(*paths.values(), strict=True))
-    if np.ptp(rate) > 0:
+    if rate.size and np.ptp(rate) > 0:
         low, high = distortion.min(), np.percentile(distortion, 90)
         ax.set_ylim(low - 0.08 * (high - low) - 1, high + 0.3 * (high - low) + 1)
         grid = np.linspace(*ax.get_xlim(), 2)
