@@ -42,7 +42,9 @@ nll / -ELBO / amortization gap; standard errors of nll and -ELBO 1.0 to 1.2, not
     (a) learning rate 2e-3 and em.sampler_steps=4: these ran away, or did worse, at 5e-3 in earlier trials
 
 With chains.is_lost, once more: everything, mixture 1.73 / 98.59 / 99.52 / 0.90; everything, denoising
-27.90 / 99.11 / 100.12 / 0.81.
+27.90 / 99.11 / 100.12 / 0.81. And once more on a later day: mixture 1.75 / 99.13 / 100.06 / 0.84, denoising
+28.7 / 99.14 / 100.10 / 0.66. The same command thus moves by half a nat from day to day (why was not looked into),
+and what the mixture is worth with everything else on is not larger than that.
 
 So each of the decoder's two answers, the Newton step of the mean and its gradient where the denoiser guesses z,
 closes most of the amortization gap, and lets the learning rate rise. The encoder loss holds the variance of its
