@@ -142,8 +142,9 @@ def _load_file(path, test_fraction, seed) -> Dataset:
         raise InputError(f"{path} does not exist: give the path of a .npy or .npz file")
     arrays = _read_arrays(path)
     if "train" in arrays and "test" in arrays:
-        train, max_value = _check_examples(f"{path}: train", arrays["train"])
-        test, test_max = _check_examples(f"{path}: test", arrays["test"], fewest=1)
+        bits = all(_are_bits(arrays[part]) for part in ("train", "test"))  # an all-black test set of bytes is none
+        train, max_value = _check_examples(f"{path}: train", arrays["train"], bits=bits)
+        test, test_max = _check_examples(f"{path}: test", arrays["test"], fewest=1, bits=bits)
         if train.shape[1:] != test.shape[1:] or max_value != test_max or train.dtype != test.dtype:
             raise InputError(
                 f"{path}: train holds {train.dtype}{list(train.shape[1:])} examples of scale {max_value}, "
@@ -173,7 +174,12 @@ def _read_arrays(path) -> dict[str, np.ndarray]:
         raise InputError(f"{path} is damaged ({type(error).__name__}): save it again with numpy") from error
 
 
-def _check_examples(what, x, fewest=MIN_EXAMPLES):
+def _are_bits(x) -> bool:
+    """Whether these are booleans, or integers that are all 0 or 1."""
+    return x.dtype == bool or bool(np.issubdtype(x.dtype, np.integer) and x.size and x.min() >= 0 and x.max() <= 1)
+
+
+def _check_examples(what, x, fewest=MIN_EXAMPLES, bits=True):
     """The examples as bytes or float32, images with a channel axis, and their `max_value`; InputError if unfit."""
     if not (np.issubdtype(x.dtype, np.floating) or np.issubdtype(x.dtype, np.integer) or x.dtype == bool):
         raise InputError(f"{what} has dtype {x.dtype}: give real numbers")
@@ -196,7 +202,7 @@ def _check_examples(what, x, fewest=MIN_EXAMPLES):
         raise InputError(f"{what} is {low} everywhere: give data that vary")
     if x.ndim == 3:
         narrow = narrow[..., None]
-    if x.dtype == bool or (np.issubdtype(x.dtype, np.integer) and low >= 0 and high <= 1):
+    if x.dtype == bool or (bits and _are_bits(x)):
         return narrow.astype(np.uint8), 1.0
     if x.dtype == np.uint8 or (np.issubdtype(x.dtype, np.integer) and x.ndim > 2 and low >= 0 and high <= 255):
         return narrow.astype(np.uint8), 255.0

@@ -104,22 +104,25 @@ def annealed(config, case, system, params, key) -> dict[str, np.ndarray]:
 
     def gaussian(x):  # annealing likes a start that is too wide better than one that is too narrow
         guess = system.encoder.gaussian(system.encoder.infer(params, x))
-        mean, factor = near_mode(key_start, case.decoder, params["decoder"], x, guess)
+        mean, factor = near_mode(jax.random.clone(key_start), case.decoder, params["decoder"], x, guess)
         return mean, 1.5 * factor
 
-    def forward(key, x):
-        return annealing.forward(key, log_joint, x, gaussian(x), log_steps, settings)[0]
+    def forward(key, x, start):
+        return annealing.forward(key, log_joint, x, start, log_steps, settings)[0]
 
     def sandwich(key, pair):
         key_forward, key_reverse = jax.random.split(key)
         x, z = pair[:, : simulated.shape[1]], pair[:, simulated.shape[1] :]
-        log_w = forward(key_forward, x)
-        back = annealing.reverse(key_reverse, log_joint, x, z, gaussian(x), log_steps, settings)[0]
+        start = gaussian(x)
+        log_w = forward(key_forward, x, start)
+        back = annealing.reverse(key_reverse, log_joint, x, z, start, log_steps, settings)[0]
         return annealing.lower(log_w), annealing.upper(back, log_w)
 
     x = jnp.asarray(case.held_out[: config.eval.ais_examples])
     log_steps = jax.jit(lambda key, x: annealing.tune(key, log_joint, x, gaussian(x), settings))(key_tune, x[:50])
     pairs = np.concatenate([simulated, z], axis=1)
     lower, upper = map_examples(jax.jit(sandwich), key_sandwich, pairs, 50)
-    nll = -map_examples(jax.jit(lambda key, x: annealing.lower(forward(key, x))), key_held, np.asarray(x), 50)
+    nll = -map_examples(
+        jax.jit(lambda key, x: annealing.lower(forward(key, x, gaussian(x)))), key_held, np.asarray(x), 50
+    )
     return {"ais_nll": nll, "ais_lower": lower, "ais_upper": upper, "ais_gap": upper - lower}

@@ -50,6 +50,16 @@ def test_vectors_of_a_user(tmp_path):
     np.testing.assert_array_equal(np.sort(both, axis=0), np.sort(VECTORS.astype(np.float32), axis=0))
 
 
+def test_a_black_test_set_has_the_scale_of_its_training_images(tmp_path):
+    images = GENERATOR.integers(0, 256, (120, 5, 4)).astype(np.uint8)
+    for test, max_value in ((np.zeros((1, 5, 4), np.uint8), 255.0), (images[:3] % 2, 255.0)):
+        np.savez(tmp_path / "both.npz", train=images, test=test)
+        loaded = data.load("file", path=tmp_path / "both.npz")
+        assert loaded.max_value == max_value and loaded.test.max() <= 1
+    np.savez(tmp_path / "both.npz", train=images % 2, test=images[:3] % 2)
+    assert data.load("file", path=tmp_path / "both.npz").max_value == 1.0
+
+
 @pytest.mark.parametrize(
     "images, dtype, max_value",
     [

@@ -31,7 +31,7 @@ the samples. Noise of width 0.5, one split, D = 0.1759, P^2/X: by denoising 0.15
 Predicted: edges would be found. Measured, one set of samples each, estimate - truth +- standard error: uniform noise
 0.3 -0.021 +- 0.009 (before -0.034, there and on the mean of three), 0.5 -0.015 +- 0.009 (-0.030), student_1x1 with 1.5
 degrees of freedom -0.009 +- 0.006; before components started apart spiral_4x4 of correlation 0.7 -0.003 +- 0.050,
-dense_10x10 0.016 +- 0.013. Not half of the way. Next: more components (8
+dense_10x10 0.016 +- 0.013. About half of the way, within errors. Next: more components (8
 now) and updates where the gain goes on, and an error bar that sees what longer training would still add.
 """
 
