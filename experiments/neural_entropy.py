@@ -74,7 +74,7 @@ def check(config: ConfigDict) -> None:
     """Raises InputError for settings that no run could use."""
     positive = ("batch_size", "draws", "num_updates", "updates_per_dispatch", "save_every", "learning_rate")
     command_line.check_positive(config, *positive, "num_seeds", "eval.num_levels", "eval.batch_size", "t_min")
-    command_line.check_not_negative(config, "seed", "warmup", "evaluate_every", "num_devices")
+    command_line.check_not_negative(config, "seed", "warmup", "evaluate_every", "num_devices", "max_epochs")
     command_line.check_positive(config, "clip_norm", "eval.images", "eval.sampler_steps")
     command_line.check_not_negative(config, "eval.repetitions")
     command_line.check_choice("sweep", config.sweep, ("dimension", "samples"))
@@ -133,7 +133,7 @@ def make_update(model: Denoiser, levels, optimizer, draws: int, average_decay: f
 
 
 def make_advance(config: ConfigDict, mesh, cases: dict[str, Case], optimizer):
-    """advance(state, step, n): n updates of every case and seed."""
+    """advance(state, step, n): n updates of every case and seed that has not yet seen its data max_epochs times."""
     runs, train = {}, {}
     for case in cases.values():
         if case.program not in runs:
@@ -148,6 +148,9 @@ def make_advance(config: ConfigDict, mesh, cases: dict[str, Case], optimizer):
         new_state, metrics = {}, {}
         for name, x in train.items():
             case, seed = name.rsplit(".", 1)
+            if config.max_epochs and step * config.batch_size >= config.max_epochs * len(x):
+                new_state[name] = state[name]
+                continue
             run_updates = runs[cases[case].program]
             rows = data.batch_indices(config.seed + int(seed), step, n, config.batch_size, len(x))
             rows = parallel.shard_batch(mesh, rows[:, local], axis=1)
@@ -164,8 +167,8 @@ def headline(cases: dict[str, Case], metrics: dict[str, float]) -> str:
     grown = [(name, metrics[f"{name}.kelly_growth"]) for name in cases if f"{name}.kelly_growth" in metrics]
     if grown:
         return "growth " + ", ".join(f"{name} {value:.2f}" for name, value in grown[:6])
-    first = next(iter(cases))
-    return f"loss {first} {metrics[f'{first}.0.loss']:.3f}"
+    losses = [(name, metrics[f"{name}.0.loss"]) for name in cases if f"{name}.0.loss" in metrics]
+    return "".join(f"loss {name} {value:.3f}" for name, value in losses[:1])
 
 
 # ---------------------------------------------------------------------------------------------------- held-out numbers

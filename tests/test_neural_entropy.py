@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from checks import NUM_SIGMAS
 
-from diffenc import reporting
+from diffenc import parallel, reporting, training
 from diffenc.analytic import Gaussian
 from diffenc.errors import InputError
 from experiments import command_line, entropy_benchmark, neural_entropy, speed_limit
@@ -106,6 +106,19 @@ def test_a_resumed_run_is_an_uninterrupted_one_bit_for_bit(tmp_path):
     neural_entropy.run(config, tmp_path)
     assert (tmp_path / "results.json").read_text() == results
     assert (tmp_path / "metrics.jsonl").read_text() == metrics
+
+
+def test_a_case_rests_once_it_has_seen_its_samples_max_epochs_times():
+    config = make_config("neural_entropy/samples", dimensions=(2,), samples=(8, 80), num_seeds=1, max_epochs=2)
+    cases = {case.name: case for case in neural_entropy.load_cases(config)}
+    optimizer = training.make_optimizer(1e-3, 4)
+    state = neural_entropy.make_states(config, cases, optimizer)
+    advance = neural_entropy.make_advance(config, parallel.data_mesh(1), cases, optimizer)
+    for step in (0, 2):
+        state, metrics = advance(state, step, 2)
+    assert (int(state["mixture.N8.0"].step), int(state["mixture.N80.0"].step)) == (2, 4)
+    assert set(metrics) == {"mixture.N80.0.loss"}
+    assert neural_entropy.headline(cases, {name: values.mean() for name, values in metrics.items()})
 
 
 def test_coverage_counts_what_lies_within_two_errors():
