@@ -30,7 +30,14 @@ from diffenc.noise_levels import Piecewise, Uniform, log_snr_range
 from diffenc.reporting import Result
 from experiments import command_line, neural_entropy_figures
 from experiments.neural_entropy_cases import PROCESSES, REFERENCES, Case, check_mixture, load_cases, scaled
-from experiments.neural_entropy_results import coverage, coverage_result, log_laws, over_systems, summarize
+from experiments.neural_entropy_results import (
+    between_pixels,
+    coverage,
+    coverage_result,
+    log_laws,
+    over_systems,
+    summarize,
+)
 
 
 def run(config: ConfigDict, workdir: Path) -> None:
@@ -276,7 +283,7 @@ def evaluate(config: ConfigDict, cases, measures, state) -> tuple[list[Result], 
         show(len(cases) * config.num_seeds)
     if covered:
         results.append(coverage_result(covered))
-    return results + log_laws(cases, results), known
+    return results + between_pixels(cases, results) + log_laws(cases, results), known
 
 
 def measure_curves(config: ConfigDict, case: Case, systems) -> dict[str, dict[str, entropy.Curve]]:

@@ -3,10 +3,12 @@
 import math
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from diffenc.estimators import Estimate
+from diffenc.estimators import Estimate, entropy
+from diffenc.noise_levels import log_snr_range
 from diffenc.reporting import Result
 from experiments.neural_entropy_cases import Case
 
@@ -91,6 +93,28 @@ def coverage_result(inside: list[bool]) -> Result:
     expected = math.erf(math.sqrt(2.0))
     error = math.sqrt(expected * (1 - expected) / len(inside))
     return Result("coverage", float(np.mean(inside)), error, f"within 2 errors, of {len(inside)}", expected)
+
+
+def between_pixels(cases: dict[str, Case], results: list[Result]) -> list[Result]:
+    """How much of the entropy of images is between their pixels: the sum of S_tot of single pixels, by the shares of
+    gray levels in the largest training set, and what growth has beyond it, a lower bound of their total correlation."""
+    found, pixels = {result.name: result for result in results}, []
+    for dataset in dict.fromkeys(case.program for case in cases.values() if case.train[0].ndim == 4):
+        mine = [case for case in cases.values() if case.program == dataset]
+        largest = max(mine, key=lambda case: case.size)
+        rows = largest.train[0].reshape(largest.size, -1)
+        levels = np.unique(rows)
+        shares = np.stack([(rows == level).mean(axis=0) for level in levels], axis=1)
+        edges = log_snr_range(largest.process, *largest.times)
+        entropies = entropy.coordinate_entropy(
+            largest.process, jnp.asarray(levels / largest.scale, jnp.float32), jnp.asarray(shares, jnp.float32), *edges
+        )
+        alone = float(np.asarray(entropies, np.float64).sum())
+        pixels.append(Result(f"{dataset}.pixel_entropy", alone, None))
+        for case in mine:
+            growth = found[f"{case.name}.kelly_growth"]
+            pixels.append(Result(f"{case.name}.total_correlation", growth.value - alone, growth.stderr))
+    return pixels
 
 
 def log_laws(cases: dict[str, Case], results: list[Result]) -> list[Result]:

@@ -272,3 +272,22 @@ def test_images_keep_their_shape():
         jax.random.key(12), lambda x, t: -2.0 * x, process, x, levels_of(process, t_min, t_max), 3
     )
     assert values.shape == (6,)
+
+
+@pytest.mark.parametrize("process", [VPLinear(), SubVP(), StraightLine(), VPx()], ids=lambda p: type(p).__name__)
+def test_entropy_of_single_coordinates_is_that_of_their_law(process):
+    """Two coordinates of three values each, against a mixture of very narrow Gaussians, and the network's estimator."""
+    values, shares = jnp.array([-0.4, 0.1, 0.8]), jnp.array([[0.2, 0.5, 0.3], [0.0, 0.9, 0.1]])
+    t_max = 0.999 if isinstance(process, StraightLine) else 1.0
+    found = entropy.coordinate_entropy(process, values, shares, *log_snr_range(process, 1e-2, t_max))
+    for share, value in zip(shares, found, strict=True):
+        narrow = jnp.full((3,), 1e-4)
+        density = GaussianMixture.isotropic(jnp.log(jnp.maximum(share, 1e-30)), values[:, None], narrow)
+        assert_mean(total_entropy(jax.random.key(0), density, process, 100_000, 1e-2, t_max), value)
+
+
+def test_entropy_of_single_coordinates_does_not_depend_on_the_quadrature():
+    values, shares = jnp.linspace(0, 1, 17), jax.random.dirichlet(jax.random.key(0), jnp.ones(17), (4,))
+    edges = log_snr_range(VPLinear())
+    coarse, fine = (entropy.coordinate_entropy(VPLinear(), values, shares, *edges, count) for count in (400, 1600))
+    np.testing.assert_allclose(coarse, fine, rtol=1e-4)

@@ -152,6 +152,8 @@ def test_digits_with_a_unet(tmp_path):
     rows = values_of(tmp_path)
     sizes = sorted(int(name.split(".")[1][1:]) for name in rows if name.endswith(".s_nn"))
     assert sizes[:2] == [100, 200] and sizes[2] > 1400  # 0 stands for all
+    beyond = rows["digits.N100.kelly_growth"]["value"] - rows["digits.pixel_entropy"]["value"]
+    assert rows["digits.N100.total_correlation"]["value"] == pytest.approx(beyond)
     assert "digits.log_law.slope" in rows and "digits.N100.s_tot" not in rows
     assert (tmp_path / "figures" / "generated.png").exists()
 

@@ -6,6 +6,7 @@ With e = score - grad log p_eq, x_t = alpha x_0 + sigma eps, and g^2 dt = -sigma
     S_NN  = 1/2 int d(lambda) sigma^2 E|e_theta|^2      neural entropy: `neural_entropy` of a network's score
     L_EM  = 1/2 int d(lambda) sigma^2 E|e_theta - e|^2  entropy-matching gap: `path_kl` of exact and learned score
     G     = S_tot - L_EM                                Kelly growth: `kelly_growth`, needs no exact score
+    S_i                                                 the same of one coordinate: `coordinate_entropy`
     i(lambda), r(t) = i |d(lambda)/dt|                  the integrand: `Profile`, `rate`
 
 Each is a function of data x [batch, ...], a score_fn(x_t [batch, ...], t [batch]) and a density over lambda
@@ -19,6 +20,7 @@ The integrals end at the edges of the density over lambda, that is, at t_min > 0
 for data on a lower-dimensional set, and then depends on t_min.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -173,6 +175,33 @@ def gaussian_growth(reference: Gaussian, process: Process, x: jax.Array, low: fl
     weight = jnp.full_like(log_snr, step).at[jnp.array([0, -1])].mul(0.5)
     square, linear, constant = (weight @ values for values in (square, linear, constant))
     return jnp.sum(square[None] * jnp.square(along) + linear[None] * along + constant[None], axis=1)
+
+
+def coordinate_entropy(
+    process: Process, values: jax.Array, shares: jax.Array, low: float, high: float, num_levels: int = 400
+) -> jax.Array:
+    """S_tot of single coordinates that take the values [L] with the probabilities shares [D, L]: [D], in nats.
+
+    By quadrature over x_t, whose density is a sum of L Gaussians, and over lambda from low to high. What S_tot of all
+    coordinates together has beyond the sum is their total correlation, for KL(p || q_1 ... q_D) splits that way where
+    the q_i are normal and independent, as they are at equilibrium (arXiv 2509.23937).
+    """
+    half_span = 0.5 * float(values.max() - values.min())
+    middle = 0.5 * float(values.max() + values.min())
+    nodes = jnp.linspace(-1.0, 1.0, 1 + 2 * math.ceil(4 * (8 + half_span * math.exp(high / 2))))
+
+    def at_level(log_snr):
+        t = process.time(log_snr)
+        alpha, sigma = process.alpha(t), process.sigma(t)
+        x = alpha * middle + nodes * (alpha * half_span + 8 * sigma)
+        white = (x[:, None] - alpha * values[None]) / sigma
+        weight = jnp.exp(-0.5 * jnp.square(white)) / (sigma * math.sqrt(2 * math.pi))
+        density, slope = shares @ weight.T, -shares @ (weight * white).T  # p and sigma dp/dx, [D, nodes]
+        gap = slope / jnp.maximum(density, 1e-30) - (sigma * process.equilibrium_score(x, t))[None]
+        return 0.5 * jnp.trapezoid(density * jnp.square(gap), dx=x[1] - x[0], axis=1)
+
+    log_snr = jnp.linspace(low, high, num_levels)
+    return jnp.trapezoid(jax.lax.map(at_level, log_snr), dx=(high - low) / (num_levels - 1), axis=0)
 
 
 def rate(key: jax.Array, score_fn: Callable, process: Process, x: jax.Array, t: jax.Array) -> jax.Array:
