@@ -176,18 +176,17 @@ def _read_npz(path):
         raise InputError(f"{path} cannot be read, it is no archive of arrays: save it with numpy.savez")
     try:
         with np.load(path) as arrays:
-            missing = [name for name in ("x", "y") if name not in arrays]
-            if missing:
-                raise InputError(f"{path} has arrays {', '.join(arrays) or 'none'}, but no {missing[0]}: save x and y")
-            x, y = arrays["x"], arrays["y"]
-    except InputError:
-        raise
+            given = {name: arrays[name] for name in ("x", "y") if name in arrays}
+            names = ", ".join(arrays) or "none"
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{path} cannot be read ({' '.join(str(error).split())}): save it with numpy.savez") from error
-    for name, array in (("x", x), ("y", y)):
+    for name in ("x", "y"):
+        if name not in given:
+            raise InputError(f"{path} has arrays {names}, but no {name}: save x and y")
+    for name, array in given.items():
         if array.ndim not in (1, 2) or not array.size:
             raise InputError(f"{path}: {name} has shape {array.shape}: give [N] or [N, dim]")
-    return x, y
+    return given["x"], given["y"]
 
 
 def _read_csv(path, x_names, y_names):

@@ -91,6 +91,7 @@ def check(config: ConfigDict) -> None:
     if config.eval.ais_examples == 1:
         raise InputError("config field eval.ais_examples is 1: a standard error needs 2 or more (0 for none)")
     for name, changes in config.variants.items():
+        varied(config, name)
         unread = [field for field in changes if field not in VARIED]
         unread += [f"eval.{field}" for field in changes.get("eval", {}) if field != "sampler_steps"]
         unread += [f"em.{field}" for field in changes.get("em", {}) if field == "gamma"]

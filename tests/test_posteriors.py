@@ -143,6 +143,7 @@ def test_errors_are_over_examples_and_seeds():
         (dict(variants=dict(vae=dict(batch_size=3))), "variants.vae.batch_size would have no effect"),
         (dict(variants=dict(vae=dict(eval=dict(num_samples=3)))), "variants.vae.eval.num_samples would have no effect"),
         (dict(methods=("vae",), variants=dict(vae=dict(model=dict(latent=3)))), "variants.vae: Key"),
+        (dict(variants=dict(vae=dict(em=3))), "variants.vae: "),
         (dict(methods=("vae",), variants=dict(vae=dict(model=dict(latent_dim="a")))), "variants.vae: "),
         (dict(methods=("a",), variants=dict(a=dict(method="vae", em=dict(draws=0)))), "em.draws is 0"),
     ],
