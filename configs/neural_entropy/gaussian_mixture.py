@@ -19,11 +19,12 @@ errors those of examples and seeds together:
 
 Published for kappa = 0.1 (arXiv 2409.03817, mixtures of the same kind, without a reference): S_NN / S_tot = 0.97, 0.92,
 0.85. The like-for-like rows start from nothing, plain v-prediction with the same network and budget
-(--config.processes='("vpx",)' --config.num_seeds=1 --config.reference=equilibrium --config.output=v):
+(--config.processes='("vpx",)' --config.reference=equilibrium --config.output=v; errors with the spread over the three
+seeds):
 
-    vpx            3    362.8(2.1)    360.7       0.180(3)       0.9979(2)          0.99953(3)
-    one seed       6    626.3(3.2)    622.2       1.437(15)      0.9958(3)          0.99777(5)
-                   9    921.9(3.7)    920.8       3.083(31)      0.9937(4)          0.99671(5)
+    vpx            3    332.6(1.2)    331.3       0.207(20)         0.9971(6)          0.99940(8)
+                   6    584.1(1.6)    582.8       1.31(17)          0.9945(7)          0.99781(14)
+                   9    789.1(1.9)    789.1       2.90(14)          0.9924(12)         0.99634(27)
 
 S_NN counts the whole model, the Gaussian reference included, which of a narrow process holds nearly all the entropy
 before any training (s_reference): with a reference compare the gap. It is the same for all three processes, as it

@@ -30,6 +30,9 @@ With 8,000 updates for every N, 100 images are learned by heart: of twenty gener
 them, and S_NN on images that the network has not seen counts what is not there. From 10,000 on the three numbers
 agree, the images are new, and S_NN no longer grows.
 
+The pixels one by one hold 2630.3 nats (60,000 images; by quadrature, measured later), so at least 320.3 +- 2.8 nats of
+G at N = 60,000 are between them: their total correlation.
+
 A budget of passes instead of updates (the same with --config.max_epochs=100 --config.reference=equilibrium
 --config.warmup=50 --config.samples="(100,300,1000,3000,10000,0)"; stopped at update 3,800; 500 images, judged at
 update 2,000, where the sizes up to 1,000 rested and the larger ones were still learning):

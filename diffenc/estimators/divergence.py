@@ -96,7 +96,7 @@ def divergence(
     part_of_half = fit(key_part, halves, n // 2, settings, show, rounds=all_of_half.rounds)
     earlier = judge(key_judge, part_of_half, halves, settings)[1]
     step = value - earlier
-    mean = max(0.0, value + settings.extrapolation * step)
+    mean = value + settings.extrapolation * max(0.0, step)  # more examples do not show less, but by chance
     folds = [rescaled(products.held[h].sum(axis=-1), products.cross[h].sum(axis=-1))[0] for h in (0, 1)]
     doubts = (settings.step_error * step, all_of_half.drift, (folds[0] - folds[1]) / 2)
     shares = 2 * stake * products.held - np.square(stake) * products.cross
