@@ -55,6 +55,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
     settings = [f"benchmark.{field}" for field in ("turns", "plain_updates", "scanned_updates")]
     settings += ["benchmark.plain_batch", "benchmark.plain_draws", "benchmark.plain_learning_rate"]
     command_line.check_positive(config, *settings)
+    if config.max_epochs:
+        raise InputError(f"config field max_epochs is {config.max_epochs}: both systems train all along, give 0")
     if command_line.is_complete(config, workdir):
         return
     cases = load_cases(config)

@@ -276,18 +276,25 @@ def test_images_keep_their_shape():
 
 @pytest.mark.parametrize("process", [VPLinear(), SubVP(), StraightLine(), VPx()], ids=lambda p: type(p).__name__)
 def test_entropy_of_single_coordinates_is_that_of_their_law(process):
-    """Two coordinates of three values each, against a mixture of very narrow Gaussians, and the network's estimator."""
+    """Two coordinates of three values each, against the entropies of a mixture of very narrow Gaussians."""
     values, shares = jnp.array([-0.4, 0.1, 0.8]), jnp.array([[0.2, 0.5, 0.3], [0.0, 0.9, 0.1]])
     t_max = 0.999 if isinstance(process, StraightLine) else 1.0
     found = entropy.coordinate_entropy(process, values, shares, *log_snr_range(process, 1e-2, t_max))
     for share, value in zip(shares, found, strict=True):
-        narrow = jnp.full((3,), 1e-4)
+        narrow = jnp.full((3,), 1e-5)
         density = GaussianMixture.isotropic(jnp.log(jnp.maximum(share, 1e-30)), values[:, None], narrow)
         assert_mean(total_entropy(jax.random.key(0), density, process, 100_000, 1e-2, t_max), value)
 
 
-def test_entropy_of_single_coordinates_does_not_depend_on_the_quadrature():
-    values, shares = jnp.linspace(0, 1, 17), jax.random.dirichlet(jax.random.key(0), jnp.ones(17), (4,))
-    edges = log_snr_range(VPLinear())
-    coarse, fine = (entropy.coordinate_entropy(VPLinear(), values, shares, *edges, count) for count in (400, 1600))
-    np.testing.assert_allclose(coarse, fine, rtol=1e-4)
+def test_entropy_of_a_constant_coordinate_is_closed():
+    """A coordinate that is always v has 1/2 sigma^2 E|e|^2 = 1/2 (alpha^4 + sigma^2 alpha^2 v^2) under VP; within the
+    bound of the trapezoidal rule, h^2 / 12 |f'(high) - f'(low)|, and the rounding of float32 sums."""
+    value, (low, high) = 0.7, log_snr_range(VPLinear())
+    found = entropy.coordinate_entropy(VPLinear(), jnp.array([value, 0.0]), jnp.array([[1.0, 0.0]]), low, high, 400)
+    alpha2, sigma2 = (1 / (1 + np.exp(-sign * np.array([low, high]))) for sign in (1, -1))
+    # with d alpha^2 / d lambda = alpha^2 sigma^2: the integral of alpha^4 is log(1 + e^lambda) - alpha^2
+    whole = 0.5 * (-np.log(sigma2) - alpha2 + value**2 * alpha2)
+    slope = alpha2**2 * sigma2 + 0.5 * value**2 * (sigma2 - alpha2) * alpha2 * sigma2
+    bound = (high - low) ** 2 / 399**2 / 12 * abs(slope[1] - slope[0])
+    rounding = 400 * np.finfo(np.float32).eps * float(found[0])
+    assert abs(float(found[0]) - (whole[1] - whole[0])) < 2 * bound + rounding

@@ -11,7 +11,7 @@ from scipy.special import expit
 
 from diffenc.errors import InputError
 from diffenc.estimators import growth
-from diffenc.estimators.divergence import divergence, fit, make_halves, rescaled, split
+from diffenc.estimators.divergence import Fit, divergence, fit, make_halves, rescaled, split
 from diffenc.estimators.growth import Products
 
 TINY = growth.Settings(
@@ -188,6 +188,18 @@ def test_the_rounds_of_a_fit_are_those_that_led_to_the_chosen_networks(
     fitted = fit(jax.random.key(20), halves, N, settings, lambda updates, value: None)
     assert fitted.chosen == (chosen, chosen) and fitted.rounds == rounds and fitted.updates == updates
     assert fitted.drift == pytest.approx(drift, abs=1e-6)
+
+
+@pytest.mark.parametrize(("value", "earlier", "mean"), [(0.30, 0.25, 0.35), (0.30, 0.40, 0.30), (0.0, 0.1, 0.0)])
+def test_extrapolation_goes_up_or_nowhere(monkeypatch, value, earlier, mean):
+    found = Fit({}, (0, 0), (1, 0), 150, True, 0.0, 0.0)
+    monkeypatch.setattr("diffenc.estimators.divergence.fit", lambda *arguments, **keywords: found)
+    products = Products(*(np.full((2, N, 4), value / 4 + 1e-3) for _ in range(3)))
+    judged = iter([(products, value, np.ones((1, N, 1))), (products, earlier, np.ones((1, N, 1)))])
+    monkeypatch.setattr("diffenc.estimators.divergence.judge", lambda *arguments: next(judged))
+    result = divergence(jax.random.key(0), halves_of(np.random.default_rng(19).normal(size=(2, N, 2))), TINY)
+    assert result.mean == pytest.approx(mean) and result.pointwise.mean() == pytest.approx(mean)
+    assert result.systematic == pytest.approx(TINY.step_error * abs(value - earlier), abs=1e-9)
 
 
 def test_mixtures_find_more_than_one_mode():

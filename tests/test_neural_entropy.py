@@ -13,7 +13,11 @@ from checks import NUM_SIGMAS
 from diffenc import parallel, reporting, training
 from diffenc.analytic import Gaussian
 from diffenc.errors import InputError
-from experiments import command_line, entropy_benchmark, neural_entropy, speed_limit
+from diffenc.estimators import entropy
+from diffenc.noise_levels import log_snr_range
+from diffenc.processes import VPLinear
+from diffenc.reporting import Result
+from experiments import command_line, entropy_benchmark, neural_entropy, neural_entropy_results, speed_limit
 
 TINY = {
     "num_updates": 4,
@@ -152,8 +156,7 @@ def test_digits_with_a_unet(tmp_path):
     rows = values_of(tmp_path)
     sizes = sorted(int(name.split(".")[1][1:]) for name in rows if name.endswith(".s_nn"))
     assert sizes[:2] == [100, 200] and sizes[2] > 1400  # 0 stands for all
-    beyond = rows["digits.N100.kelly_growth"]["value"] - rows["digits.pixel_entropy"]["value"]
-    assert rows["digits.N100.total_correlation"]["value"] == pytest.approx(beyond)
+    assert {"digits.N100.total_correlation_bound", "digits.pixel_entropy"} <= set(rows)
     assert "digits.log_law.slope" in rows and "digits.N100.s_tot" not in rows
     assert (tmp_path / "figures" / "generated.png").exists()
 
@@ -164,6 +167,26 @@ def test_mnist_with_a_unet(tmp_path, mnist_dir):
     config.eval.update(num_examples=8, monitor=4, batch_size=4)
     neural_entropy.run(config, tmp_path)
     assert np.isfinite(values_of(tmp_path)["mnist.N50.kelly_growth"]["value"])
+
+
+def test_what_two_equal_pixels_have_between_them():
+    """Images of two pixels, equal, 0 or 255 with shares 3/4 and 1/4: each by itself is a bit of that law."""
+    process, times = VPLinear(), (1e-3, 1.0)
+    bits = np.random.default_rng(0).permutation(np.repeat([0, 255], [3000, 1000])).astype(np.uint8)
+    train = np.stack([bits, bits], axis=1).reshape(-1, 1, 2, 1)
+    case = neural_entropy.Case("d.N4000", "d", 4000, process, times, *(None,) * 3, [train], [train], 255.0)
+    growth = Result("d.N4000.kelly_growth", 10.0, 0.3)
+    alone, bound = neural_entropy_results.between_pixels({"d.N4000": case}, [growth])
+    levels = log_snr_range(process, *times)
+    one, more = (
+        float(entropy.coordinate_entropy(process, jnp.array([0.0, 1.0]), jnp.array([[1 - p, p]]), *levels)[0])
+        for p in (0.25, 0.26)
+    )
+    assert alone.value == pytest.approx(2 * one, rel=1e-5)
+    shares_error = np.std([block.mean() / 255 for block in np.array_split(bits, 10)], ddof=1) / 10**0.5
+    assert alone.stderr == pytest.approx(2 * abs(more - one) / 0.01 * shares_error, rel=0.05)
+    assert bound.value == pytest.approx(10 - 2 * one, rel=1e-5)
+    assert bound.stderr == pytest.approx(np.hypot(0.3, alone.stderr))
 
 
 def test_the_law_in_log_n_is_found():
@@ -228,11 +251,16 @@ def test_bad_settings_are_one_line(tmp_path, changes, message):
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [(dict(turns=0), "turns"), (dict(plain_batch=1000), "plain_batch"), (dict(plain_updates=0), "plain_updates")],
+    [
+        ({"benchmark.turns": 0}, "turns"),
+        ({"benchmark.plain_batch": 1000}, "plain_batch"),
+        ({"benchmark.plain_updates": 0}, "plain_updates"),
+        ({"max_epochs": 2}, "max_epochs is 2"),
+    ],
 )
 def test_bad_benchmarks_are_one_line(tmp_path, changes, message):
     config = make_config("benchmark/entropy_training", dimensions=(2,), samples=(100,))
-    config.benchmark.update(changes)
+    config.update_from_flattened_dict(changes)
     with pytest.raises(InputError, match=message):
         entropy_benchmark.run(config, tmp_path)
 

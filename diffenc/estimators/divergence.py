@@ -83,9 +83,10 @@ def divergence(
     """D of data whose halves are given, by networks that saw one half and by networks that saw half of that.
 
     What a network of n examples misses of D falls about like 1/n, so the two make an extrapolation to n = infinity,
-    D_n + (D_n - D_(n/2)). The systematic error has three parts: a share of that step, what the second half of the
-    training added, and what the two halves of the data disagree by. D is 0, give or take the standard error of P, where
-    the first networks find nothing: see `fit`. show(updates, D) is told of every round.
+    D_n + (D_n - D_(n/2)); a negative step is chance, and left out of it (which adds some 0.4 of the step's own error
+    where there is nothing to gain). The systematic error has three parts: a share of that step, what the second half of
+    the training added, and what the two halves of the data disagree by. D is 0, give or take the standard error of P,
+    where the first networks find nothing: see `fit`. show(updates, D) is told of every round.
     """
     n = halves.r.shape[1]
     key_all, key_part, key_judge = jax.random.split(key, 3)
@@ -96,7 +97,7 @@ def divergence(
     part_of_half = fit(key_part, halves, n // 2, settings, show, rounds=all_of_half.rounds)
     earlier = judge(key_judge, part_of_half, halves, settings)[1]
     step = value - earlier
-    mean = value + settings.extrapolation * max(0.0, step)  # more examples do not show less, but by chance
+    mean = value + settings.extrapolation * max(0.0, step)
     folds = [rescaled(products.held[h].sum(axis=-1), products.cross[h].sum(axis=-1))[0] for h in (0, 1)]
     doubts = (settings.step_error * step, all_of_half.drift, (folds[0] - folds[1]) / 2)
     shares = 2 * stake * products.held - np.square(stake) * products.cross

@@ -182,12 +182,13 @@ def coordinate_entropy(
 ) -> jax.Array:
     """S_tot of single coordinates that take the values [L] with the probabilities shares [D, L]: [D], in nats.
 
-    By quadrature over x_t, whose density is a sum of L Gaussians, and over lambda from low to high. What S_tot of all
-    coordinates together has beyond the sum is their total correlation, for KL(p || q_1 ... q_D) splits that way where
-    the q_i are normal and independent, as they are at equilibrium (arXiv 2509.23937).
+    By quadrature over x_t, whose density is a sum of L Gaussians, and over lambda from low to high. S_tot of all
+    coordinates together exceeds the sum by their total correlation at t_min less that at t_max, so by no more than the
+    data's: the score of x_i alone is the mean of the i-th component of the joint one given x_i, hence what the joint
+    score has beyond it is orthogonal to what it has beyond equilibrium (arXiv 2509.23937).
     """
-    half_span = 0.5 * float(values.max() - values.min())
-    middle = 0.5 * float(values.max() + values.min())
+    lowest, highest = float(np.min(values)), float(np.max(values))
+    half_span, middle = 0.5 * (highest - lowest), 0.5 * (highest + lowest)
     nodes = jnp.linspace(-1.0, 1.0, 1 + 2 * math.ceil(4 * (8 + half_span * math.exp(high / 2))))
 
     def at_level(log_snr):
@@ -196,7 +197,8 @@ def coordinate_entropy(
         x = alpha * middle + nodes * (alpha * half_span + 8 * sigma)
         white = (x[:, None] - alpha * values[None]) / sigma
         weight = jnp.exp(-0.5 * jnp.square(white)) / (sigma * math.sqrt(2 * math.pi))
-        density, slope = shares @ weight.T, -shares @ (weight * white).T  # p and sigma dp/dx, [D, nodes]
+        density = jnp.matmul(shares, weight.T, precision="highest")  # [D, nodes]
+        slope = jnp.matmul(shares, -(weight * white).T, precision="highest")  # sigma dp/dx
         gap = slope / jnp.maximum(density, 1e-30) - (sigma * process.equilibrium_score(x, t))[None]
         return 0.5 * jnp.trapezoid(density * jnp.square(gap), dx=x[1] - x[0], axis=1)
 
