@@ -122,7 +122,7 @@ def pixel_entropy(case: Case, rows: np.ndarray, num_blocks: int = 10) -> Estimat
     blocks = np.array_split(rows, num_blocks)
     counts = np.stack([[(block == level).sum(axis=0) for level in levels] for block in blocks]).transpose(0, 2, 1)
     total = counts.sum(axis=0)
-    values, edges = jnp.asarray(levels / case.scale, jnp.float32), log_snr_range(case.process, *case.times)
+    values, edges = levels / case.scale, log_snr_range(case.process, *case.times)
 
     @jax.jit
     def columns(shares):

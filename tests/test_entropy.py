@@ -277,7 +277,7 @@ def test_images_keep_their_shape():
 @pytest.mark.parametrize("process", [VPLinear(), SubVP(), StraightLine(), VPx()], ids=lambda p: type(p).__name__)
 def test_entropy_of_single_coordinates_is_that_of_their_law(process):
     """Two coordinates of three values each, against the entropies of a mixture of very narrow Gaussians."""
-    values, shares = jnp.array([-0.4, 0.1, 0.8]), jnp.array([[0.2, 0.5, 0.3], [0.0, 0.9, 0.1]])
+    values, shares = np.array([-0.4, 0.1, 0.8]), jnp.array([[0.2, 0.5, 0.3], [0.0, 0.9, 0.1]])
     t_max = 0.999 if isinstance(process, StraightLine) else 1.0
     found = entropy.coordinate_entropy(process, values, shares, *log_snr_range(process, 1e-2, t_max))
     for share, value in zip(shares, found, strict=True):
@@ -290,7 +290,7 @@ def test_entropy_of_a_constant_coordinate_is_closed():
     """A coordinate that is always v has 1/2 sigma^2 E|e|^2 = 1/2 (alpha^4 + sigma^2 alpha^2 v^2) under VP; within the
     bound of the trapezoidal rule, h^2 / 12 |f'(high) - f'(low)|, and the rounding of float32 sums."""
     value, (low, high) = 0.7, log_snr_range(VPLinear())
-    found = entropy.coordinate_entropy(VPLinear(), jnp.array([value, 0.0]), jnp.array([[1.0, 0.0]]), low, high, 400)
+    found = entropy.coordinate_entropy(VPLinear(), np.array([value, 0.0]), jnp.array([[1.0, 0.0]]), low, high, 400)
     alpha2, sigma2 = (1 / (1 + np.exp(-sign * np.array([low, high]))) for sign in (1, -1))
     # with d alpha^2 / d lambda = alpha^2 sigma^2: the integral of alpha^4 is log(1 + e^lambda) - alpha^2
     whole = 0.5 * (-np.log(sigma2) - alpha2 + value**2 * alpha2)

@@ -178,13 +178,13 @@ def test_what_two_equal_pixels_have_between_them():
     growth = Result("d.N4000.kelly_growth", 10.0, 0.3)
     alone, bound = neural_entropy_results.between_pixels({"d.N4000": case}, [growth])
     levels = log_snr_range(process, *times)
-    one, more = (
-        float(entropy.coordinate_entropy(process, jnp.array([0.0, 1.0]), jnp.array([[1 - p, p]]), *levels)[0])
-        for p in (0.25, 0.26)
+    less, one, more = (
+        float(entropy.coordinate_entropy(process, np.array([0.0, 1.0]), jnp.array([[1 - p, p]]), *levels)[0])
+        for p in (0.24, 0.25, 0.26)
     )
     assert alone.value == pytest.approx(2 * one, rel=1e-5)
     shares_error = np.std([block.mean() / 255 for block in np.array_split(bits, 10)], ddof=1) / 10**0.5
-    assert alone.stderr == pytest.approx(2 * abs(more - one) / 0.01 * shares_error, rel=0.05)
+    assert alone.stderr == pytest.approx(abs(more - less) / 0.01 * shares_error, rel=0.02)  # the delta method
     assert bound.value == pytest.approx(10 - 2 * one, rel=1e-5)
     assert bound.stderr == pytest.approx(np.hypot(0.3, alone.stderr))
 

@@ -178,7 +178,7 @@ def gaussian_growth(reference: Gaussian, process: Process, x: jax.Array, low: fl
 
 
 def coordinate_entropy(
-    process: Process, values: jax.Array, shares: jax.Array, low: float, high: float, num_levels: int = 400
+    process: Process, values: np.ndarray, shares: jax.Array, low: float, high: float, num_levels: int = 400
 ) -> jax.Array:
     """S_tot of single coordinates that take the values [L] with the probabilities shares [D, L]: [D], in nats.
 
@@ -187,7 +187,8 @@ def coordinate_entropy(
     data's: the score of x_i alone is the mean of the i-th component of the joint one given x_i, hence what the joint
     score has beyond it is orthogonal to what it has beyond equilibrium (arXiv 2509.23937).
     """
-    lowest, highest = float(np.min(values)), float(np.max(values))
+    values = np.asarray(values, np.float32)
+    lowest, highest = float(values.min()), float(values.max())
     half_span, middle = 0.5 * (highest - lowest), 0.5 * (highest + lowest)
     nodes = jnp.linspace(-1.0, 1.0, 1 + 2 * math.ceil(4 * (8 + half_span * math.exp(high / 2))))
 
@@ -195,7 +196,7 @@ def coordinate_entropy(
         t = process.time(log_snr)
         alpha, sigma = process.alpha(t), process.sigma(t)
         x = alpha * middle + nodes * (alpha * half_span + 8 * sigma)
-        white = (x[:, None] - alpha * values[None]) / sigma
+        white = (x[:, None] - alpha * jnp.asarray(values)[None]) / sigma
         weight = jnp.exp(-0.5 * jnp.square(white)) / (sigma * math.sqrt(2 * math.pi))
         density = jnp.matmul(shares, weight.T, precision="highest")  # [D, nodes]
         slope = jnp.matmul(shares, -(weight * white).T, precision="highest")  # sigma dp/dx
