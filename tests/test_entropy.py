@@ -282,7 +282,7 @@ def test_entropy_of_single_coordinates_is_that_of_their_law(process):
     found = entropy.coordinate_entropy(process, values, shares, *log_snr_range(process, 1e-2, t_max))
     for share, value in zip(shares, found, strict=True):
         narrow = jnp.full((3,), 1e-5)
-        density = GaussianMixture.isotropic(jnp.log(jnp.maximum(share, 1e-30)), values[:, None], narrow)
+        density = GaussianMixture.isotropic(jnp.log(jnp.maximum(share, 1e-30)), jnp.asarray(values)[:, None], narrow)
         assert_mean(total_entropy(jax.random.key(0), density, process, 100_000, 1e-2, t_max), value)
 
 
