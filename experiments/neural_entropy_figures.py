@@ -147,9 +147,9 @@ def sample_sizes(workdir, cases, results) -> None:
             offset = np.log(sizes) - np.log(sizes).mean()
             width = slope.stderr * np.sqrt(offset**2 + np.mean(offset**2))
             ax.fill_between(sizes, line - width, line + width, color="black", alpha=0.1)
-            points = [found[f"{name}.s_nn"].value for name in names]
-            high, low = max(points), min(points)
-            ax.set_ylim(low - 0.6 * (high - low), high + 0.6 * (high - low))  # G of small N may lie far below
+            points = [found[f"{name}.{quantity}"].value for name in names for quantity, _ in quantities]
+            low, high = min(points), max(points)
+            ax.set_ylim(low - 0.2 * (high - low), high + 0.6 * (high - low))  # the band of a poor fit may lie far off
         known = [found[f"{name}.s_tot"].truth for name in names if f"{name}.s_tot" in found]
         if known:
             reporting.truth_line(ax, known[-1], "$S_{tot}$")
