@@ -22,6 +22,7 @@ TINY = growth.Settings(
     mixture_updates=10,
     mixture_batch=32,
     mixture_rounds=6,
+    mixture_patience=3,
     max_rounds=6,
     judge_parts=3,
     rows=100,
@@ -174,7 +175,7 @@ def test_a_training_stops_where_it_gains_nothing():
 def test_the_rounds_of_a_fit_are_those_that_led_to_the_chosen_networks(
     monkeypatch, script, chosen, rounds, updates, drift
 ):
-    settings = dataclasses.replace(TINY, least_gain=0.1, patience=2, mixture_rounds=4, max_rounds=4)
+    settings = dataclasses.replace(TINY, least_gain=0.1, patience=2, mixture_patience=2, mixture_rounds=4, max_rounds=4)
     noise = np.random.default_rng(18).normal(size=(2, N, 1)) * 1e-3
     noise[..., 0] -= noise.mean()
     values = iter(script)

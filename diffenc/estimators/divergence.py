@@ -146,10 +146,10 @@ def fit(key: jax.Array, halves: Halves, count: int, settings: Settings, show, ro
     state = growth.restarted(growth.spread(state.params, key_spread, dim), settings)
     sums, snapshots, values, made, best = [], [], [], [], 0
     stages = (
-        (growth.advance_mixture, settings.mixture_rounds, settings.mixture_updates),
-        (growth.advance, settings.max_rounds, settings.updates),
+        (growth.advance_mixture, settings.mixture_rounds, settings.mixture_updates, settings.mixture_patience),
+        (growth.advance, settings.max_rounds, settings.updates, settings.patience),
     )
-    for stage, (advance, limit, updates) in enumerate(stages):
+    for stage, (advance, limit, updates, patience) in enumerate(stages):
         first = len(values)
         if stage:
             state, reached = growth.restarted(snapshots[best], settings), best + 1
@@ -169,7 +169,7 @@ def fit(key: jax.Array, halves: Halves, count: int, settings: Settings, show, ro
             null = stage and len(values) - first == settings.null_rounds
             if null and held.mean() < settings.null_errors * _stderr(held):
                 return Fit({}, (0, 0), (0, 0), 0, False, _stderr(held), 0.0)
-            if len(values) - 1 - max(best, first) >= settings.patience:
+            if len(values) - 1 - max(best, first) >= patience:
                 break
     chosen = tuple(_best(sums, np.arange(n) % 2 != part) for part in (0, 1))
     last = max(chosen)
