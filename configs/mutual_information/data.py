@@ -23,12 +23,12 @@ def get_config():
             estimator=dict(
                 width=128,
                 components=16,  # of mixtures
-                mixture_batch=512,
+                mixture_batch=1024,
                 batch_size=128,  # of denoising
                 draws=4,  # of noise for each example
                 learning_rate=3e-3,
                 mixture_updates=125,  # a round of training of mixtures
-                mixture_rounds=40,  # at most
+                mixture_rounds=24,  # at most
                 updates=150,  # a round of denoising
                 max_rounds=8,
                 judge_parts=4,  # of the two strata of lambda, for the last judgement

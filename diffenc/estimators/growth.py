@@ -42,10 +42,10 @@ class Settings:
     average: float = 8.0
     updates: int = 150
     components: int = 16
-    mixture_batch: int = 512
+    mixture_batch: int = 1024
     mixture_updates: int = 125
-    mixture_rounds: int = 40
-    mixture_patience: int = 8
+    mixture_rounds: int = 24
+    mixture_patience: int = 5
     max_rounds: int = 8
     patience: int = 3
     null_rounds: int = 2
