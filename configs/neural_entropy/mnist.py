@@ -48,8 +48,8 @@ update 2,000, where the sizes up to 1,000 rested and the larger ones were still 
 (the errors are mostly shared: the same images). With a bound on the passes S_NN rises with the updates that a size is
 allowed, and levels off; where those are equal, from 3,000 on, it shows no trend in N. The sizes that rested stopped at
 almost the full learning rate, and the reference is another than above, so the two runs differ in more than one thing.
-arXiv 2409.03817 has 1400 nats at N = 100 and 2530 at 60,000, with another network and another number of passes: the
-published law is one of training as much as of N.
+arXiv 2409.03817 has 1400 nats at N = 100 and 2530 at 60,000, with another network and another number of passes: its
+logarithm is not reproduced here yet. Next: the same reference in both runs, and all sizes to the end of their passes.
 """
 
 from configs.neural_entropy import digits

@@ -14,8 +14,8 @@ One of two CPU cores that others shared, 27 minutes of training, seed 0, all hel
     iwae          22.05         -0.12 +- .06       24.06    3.03 +- .23    17.7   21.73      -0.08 +- .08           28.1
     flow_vae      22.20          0.03 +- .05       22.48    0.39 +- .13    40.3   22.06       0.07 +- .07           22.7
 
-Digits this small have nearly Gaussian posteriors: the methods that train the decoder on good samples lie within a tenth
-of a nat of each other, and differ in their -ELBO.
+AIS gaps on simulated images: persistent 0.93 +- .22, iwae 0.23 +- .15, the others below 0.1, so AIS decides nothing of
+these two. All but wake_sleep lie within 0.2 nats of importance, and differ more in their -ELBO.
 """
 
 from ml_collections import ConfigDict

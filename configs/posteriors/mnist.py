@@ -17,8 +17,9 @@ Paired over importance: vae nll 2.85 +- .20, -ELBO 4.66 +- .22, AIS 2.42 +- .25;
 itself), judged on a CPU: importance nll 96.09, iwae 1.85 +- .20 above it, by AIS 1.08 +- .24.
 
 Wake-sleep's rate, on 1,000 held-out training images after 6,000 updates (H200): 1e-4, 3e-4, 1e-3, 3e-3 give nll
-177.9, 168.2, 156.9, 157.8 (+- 1.6). Persistent chains no longer run away: -log p(x|z) in training at update 4,200
-(H200) importance 88.2, langevin 87.9, persistent 95.0, wake-sleep 159.8; not run to the end.
+177.9 +- 1.4, 168.2 +- 1.5, 156.9 +- 1.6, 157.8 +- 1.7. Persistent chains no longer run
+away: -log p(x|z) in training at update 4,200 (H200)
+importance 88.2, langevin 87.9, persistent 95.0, wake-sleep 159.8; not run to the end.
 
 With --config.em.proposal_width=1 (1.3 now) and annealing from the encoder's Gaussian, 24,000 updates, 2,000 test
 images, AIS of 1,000 (mnist16.py tells why both changed):

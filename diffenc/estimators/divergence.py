@@ -84,9 +84,9 @@ def divergence(
 
     What a network of n examples misses of D falls about like 1/n, so the two make an extrapolation to n = infinity,
     D_n + (D_n - D_(n/2)); a negative step is chance, and left out of it (which adds some 0.4 of the step's own error
-    where there is nothing to gain). The systematic error has three parts: a share of that step, what the second half of
-    the training added, and what the two halves of the data disagree by. D is 0, give or take the standard error of P,
-    where the first networks find nothing: see `fit`. show(updates, D) is told of every round.
+    where there is nothing to gain), but not of the error. The systematic error has three parts: a share of that step,
+    what the second half of the training added, and what the two halves of the data disagree by. D is 0, give or take
+    the standard error of P, where the first networks find nothing: see `fit`. show(updates, D) is told of every round.
     """
     n = halves.r.shape[1]
     key_all, key_part, key_judge = jax.random.split(key, 3)
