@@ -41,17 +41,17 @@ def ksg(key: jax.Array, x: np.ndarray, y: np.ndarray, neighbours: int = 10) -> E
 
 
 def infonce(key: jax.Array, x: np.ndarray, y: np.ndarray) -> Estimate:
-    """van den Oord et al. (1807.03748): a critic of pairs, batches of 256, log 256 at most, judged on held-out rows."""
+    """van den Oord et al. (1807.03748): a critic of pairs, batches of 128, log 128 at most, judged on held-out rows."""
 
     def bound(critic, x, y):
         scores = _all_pairs(critic, x, y)
         return jnp.mean(jnp.diagonal(scores) - jax.nn.logsumexp(scores, axis=1)) + jnp.log(float(len(x)))
 
-    return _train_critic(key, x, y, bound, batch=256)
+    return _train_critic(key, x, y, bound, batch=128)
 
 
 def mine(key: jax.Array, x: np.ndarray, y: np.ndarray) -> Estimate:
-    """Belghazi et al. (1801.04062): the Donsker-Varadhan bound of a critic, products from all pairs of a batch of 256
+    """Belghazi et al. (1801.04062): the Donsker-Varadhan bound of a critic, products from all pairs of a batch of 128
     that do not belong together, judged on held-out rows."""
 
     def bound(critic, x, y):
@@ -59,7 +59,7 @@ def mine(key: jax.Array, x: np.ndarray, y: np.ndarray) -> Estimate:
         apart = jnp.where(jnp.eye(n, dtype=bool), -jnp.inf, scores)
         return jnp.mean(jnp.diagonal(scores)) - jax.nn.logsumexp(apart) + jnp.log(float(n * (n - 1)))
 
-    return _train_critic(key, x, y, bound, batch=256)
+    return _train_critic(key, x, y, bound, batch=128)
 
 
 def _all_pairs(critic, x, y):

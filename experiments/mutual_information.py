@@ -245,7 +245,7 @@ def _are_labels(y, choice) -> bool:
 
 def measure(config: ConfigDict, name: str, task: Task, tell) -> dict[str, float]:
     """Every number of a task under `<task>.<estimator>`, its error under `....stderr`, and the density over lambda."""
-    key, *rival_keys = (jax.random.fold_in(task_key(config, name), use) for use in range(1, 2 + len(config.rivals)))
+    key = jax.random.fold_in(task_key(config, name), 1)
     began = time.perf_counter()
     estimate = information.label_information if task.labels else information.mutual_information
     result = estimate(key, task.x, task.y, estimator_settings(config), tell)
@@ -268,7 +268,8 @@ def measure(config: ConfigDict, name: str, task: Task, tell) -> dict[str, float]
             }
             numbers |= {f"{name}.{part}.density.{k}": value for k, value in enumerate(divergence.density)}
     numbers |= {f"{name}.gaussian.density.{k}": value for k, value in enumerate(result.gaussian_density)}
-    for rival, rival_key in zip(config.rivals, rival_keys, strict=True) if not task.labels else ():
+    for rival in config.rivals if not task.labels else ():
+        rival_key = jax.random.fold_in(key, zlib.crc32(rival.encode()))
         y = task.y.astype(float).reshape(len(task.y), -1)
         began = time.perf_counter()
         value = RIVALS[rival](rival_key, task.x.reshape(len(task.x), -1), y)

@@ -66,5 +66,5 @@ TASKS = (
 def get_config():
     config = data.get_config()
     config.tasks = TASKS
-    config.rivals = ("cca", "ksg")  # infonce and mine train a critic each: half a minute a task
+    config.rivals = ("cca", "ksg", "infonce", "mine")
     return config
