@@ -2,8 +2,8 @@
 
 python -m experiments.mutual_information --config=configs/mutual_information/benchmark.py --workdir=runs/benchmark_mi
 
-One set of settings for all tasks; developed on other correlations, dimensions and degrees of freedom. The list has not
-been run whole. (1) An earlier form, --config.seed=2025, of which four tasks had been seen while designing; the hardest
+One set of settings for all tasks; developed on other correlations, dimensions and degrees of freedom.
+(1) An earlier form, --config.seed=2025, of which four tasks had been seen while designing; the hardest
 nine, 10,000 samples, estimate - truth +- standard error in nats:
 
     student_5x5_dof2    0.042 +- 0.038    uniform_noise_0.1  -0.049 +- 0.016    spiral_normal_cdf_25x25  -0.070 +- 0.018
@@ -44,6 +44,41 @@ against 0.161), rounds of 250 updates overfit where there is nothing (doubt of d
 pointwise information of these samples is itself off by -0.015.
 Twelve of the forty in form (3), --config.seed=2026: 10 within two standard errors, mean absolute error 0.0075; uniform
 noise 0.75 -0.023 +- 0.007 and 0.1 -0.032 +- 0.015, the others within 0.009.
+(5) All forty, form (4), --config.seed=2027, not seen before (one core, beside other programs, 70 +- 7 s a task and the
+rivals besides), estimate - truth +- standard error:
+
+    normal_1x1              +0.006 +- 0.008    normal_cdf_1x1          +0.005 +- 0.008
+    uniform_noise_0.1       -0.038 +- 0.011    uniform_noise_0.75      +0.004 +- 0.009
+    bimodal_1x1             +0.002 +- 0.008    wiggly_1x1              +0.001 +- 0.008
+    half_cube_1x1           -0.008 +- 0.007    student_1x1_dof1        -0.009 +- 0.011
+    asinh_student_1x1_dof1  -0.011 +- 0.008    swiss_roll_2x1          +0.002 +- 0.009
+    dense_2x2               +0.008 +- 0.007    dense_3x3               -0.005 +- 0.008
+    dense_5x5               -0.001 +- 0.011    dense_25x25             +0.018 +- 0.062
+    dense_50x50             -0.016 +- 0.059    sparse_2x2              -0.009 +- 0.011
+    sparse_3x3              -0.003 +- 0.012    sparse_5x5              +0.009 +- 0.029
+    sparse_25x25            +0.011 +- 0.133    student_2x2_dof1        +0.022 +- 0.033
+    student_2x2_dof2        +0.061 +- 0.033    student_3x3_dof2        +0.050 +- 0.058
+    student_3x3_dof3        +0.047 +- 0.070    student_5x5_dof2        -0.419 +- 0.223
+    student_5x5_dof3        -0.173 +- 0.100    normal_cdf_3x3          +0.024 +- 0.012
+    normal_cdf_5x5          +0.004 +- 0.013    normal_cdf_25x25        +0.025 +- 0.038
+    half_cube_3x3           +0.004 +- 0.012    half_cube_5x5           +0.014 +- 0.014
+    half_cube_25x25         -0.011 +- 0.041    spiral_3x3              +0.003 +- 0.074
+    spiral_5x5              -0.117 +- 0.097    spiral_25x25            -0.191 +- 0.036
+    spiral_normal_cdf_3x3   +0.321 +- 0.158    spiral_normal_cdf_5x5   -0.003 +- 0.103
+    spiral_normal_cdf_25x25 -0.210 +- 0.040    asinh_student_2x2_dof1  +0.168 +- 0.094
+    asinh_student_3x3_dof2  +0.033 +- 0.135    asinh_student_5x5_dof2  -0.306 +- 0.246
+
+                          diffusion   gaussian   cca     ksg     infonce   mine
+    mean absolute error   0.059(16)   0.165      0.144   0.243   0.099     0.110
+    within 0.1 nats       80 %        52 %       57 %    45 %    60 %      57 %
+    within two errors     88(5) %     45 %       25 %    20 %    45 %      45 %
+
+Predicted from the twelve tasks of (3): 0.008. Measured: seven times that. Tasks of one dimension (but for uniform
+noise 0.1) and Gaussians are as predicted; Students and spirals of several dimensions are not, and in the spirals of 25
+dimensions the test found nothing beyond the Gaussian. entropy_difference errs by 14 +- 7 nats on average over the
+forty, so some networks run away. (4) differs from (3) in 16 components, batches of 1,024 and rounds of 125 updates,
+tuned on uniform noise and on dense Gaussians; that these are the cause was not tested. Next: the tasks of several
+dimensions with (3)'s mixtures and with none, one change at a time, on seeds that are not this one.
 """
 
 from configs.mutual_information import data
