@@ -22,8 +22,8 @@ def get_config():
             rivals=("ksg",),
             estimator=dict(
                 width=128,
-                components=16,  # of mixtures
-                mixture_batch=1024,
+                components=8,  # of mixtures
+                mixture_batch=256,
                 batch_size=128,  # of denoising
                 draws=4,  # of noise for each example
                 learning_rate=3e-3,

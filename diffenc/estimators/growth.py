@@ -41,8 +41,8 @@ class Settings:
     learning_rate: float = 3e-3
     average: float = 8.0
     updates: int = 150
-    components: int = 16
-    mixture_batch: int = 1024
+    components: int = 8
+    mixture_batch: int = 256
     mixture_updates: int = 125
     mixture_rounds: int = 24
     mixture_patience: int = 5

@@ -51,7 +51,7 @@ class ResidualDenoiser(nn.Module):
     dim: int
     embed_features: Sequence[int] = (128, 128)
     features: Sequence[int] = (128, 128)
-    components: int = 16
+    components: int = 8
 
     def setup(self):
         zeros = nn.initializers.zeros
