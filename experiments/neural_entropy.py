@@ -31,6 +31,7 @@ from diffenc.reporting import Result
 from experiments import command_line, neural_entropy_figures
 from experiments.neural_entropy_cases import PROCESSES, REFERENCES, Case, check_mixture, load_cases, scaled
 from experiments.neural_entropy_results import (
+    EARLY,
     between_pixels,
     coverage,
     coverage_result,
@@ -183,7 +184,7 @@ def headline(cases: dict[str, Case], metrics: dict[str, float]) -> str:
 
 def integrands(case: Case, params, reference: Reference, density):
     """The integrands of one model on one draw: s_nn, the same of its reference alone, growth added to the base score
-    and, where the exact score is known, s_tot, em_gap and what growth lacks."""
+    and, where the exact score is known, s_tot, em_gap and what growth lacks; s_nn_early: s_nn produced at t < EARLY."""
     score, equilibrium = case.model.score_fn(params, reference), case.process.equilibrium_score
     reference_score = case.model.score_fn(params, reference, with_network=False)
     fields = {
@@ -202,7 +203,13 @@ def integrands(case: Case, params, reference: Reference, density):
         fields["reference_gap"] = entropy.gap_integrand(exact, reference_score, case.process)
         # growth of the exact score less that of the network, on the same draws and against the denoising target
         fields["growth_shortfall"] = entropy.growth_integrand(exact, score, case.process)
-    return lambda x_t, eps, t: {name: field(x_t, eps, t) for name, field in fields.items()}
+
+    def values(x_t, eps, t):
+        found = {name: field(x_t, eps, t) for name, field in fields.items()}
+        early = {f"{name}_early": jnp.where(t < EARLY, found[name], 0.0) for name in ("s_nn", "s_tot") if name in found}
+        return found | early
+
+    return values
 
 
 def make_measure(config: ConfigDict, case: Case):

@@ -12,6 +12,7 @@ from diffenc.noise_levels import log_snr_range
 from diffenc.reporting import Result
 from experiments.neural_entropy_cases import Case
 
+EARLY = 0.1  # the entropy produced before this time is near the data
 TRAINED = ("em_gap", "growth_shortfall")  # what differs between seeds because of training, not of the mixture's S_tot
 
 
@@ -24,6 +25,8 @@ def summarize(name: str, seeds: list[dict], truths: list[Estimate], shared_examp
     """
     results = []
     for quantity in seeds[0]:
+        if quantity.endswith("_early"):
+            continue
         if shared_examples:
             mean = Estimate.of(np.mean([one[quantity] for one in seeds], axis=0))
             estimate = with_spread(mean, [one[quantity].mean() for one in seeds])
@@ -33,6 +36,11 @@ def summarize(name: str, seeds: list[dict], truths: list[Estimate], shared_examp
                 estimate = with_spread(estimate, [one[quantity].mean() for one in seeds])
         truth = over_systems(truths).mean if truths and quantity == "s_tot" else None
         results.append(Result(f"{name}.{quantity}", *estimate, truth=truth))
+    early = [ratio_of_means(one["s_nn_early"], one["s_nn"]) for one in seeds]
+    exact = [ratio_of_means(one["s_tot_early"], one["s_tot"]).mean for one in seeds if truths]
+    truth = float(np.mean(exact)) if exact else None
+    estimate = with_spread(over_systems(early), [ratio.mean for ratio in early])
+    results.append(Result(f"{name}.early_share", *estimate, f"of S_NN, at t < {EARLY}", truth))
     if not truths:
         return results
     results.append(Result(f"{name}.s_tot_by_densities", *over_systems(truths)))
