@@ -34,51 +34,58 @@ Predicted: edges would be found. Measured, one set of samples each, estimate - t
 degrees of freedom -0.009 +- 0.006; before components started apart spiral_4x4 of correlation 0.7 -0.003 +- 0.050,
 dense_10x10 0.016 +- 0.013. About half of the way, within errors.
 
-(4) The present form. Uniform noise 0.4, one split, D = 0.1925, P^2/X of the mixture by updates 500, 1,000, 2,000, 3,000
-(updates make it better long after its likelihood on held-out data has fallen): 8 components, batches of 256: 0.176,
-0.181, 0.183, 0.184; 16 components 0.178, 0.184, 0.186, 0.188; 16 components, batches of 1,024: 0.186, 0.188, 0.186;
-32 components, the same: 0.185, 0.186, 0.183. Batches of 512 reach less in as many examples (uniform noise 0.5: 0.158
-against 0.161), rounds of 250 updates overfit where there is nothing (doubt of dense_5x5 0.054), hence rounds of 125
-(dense_4x4 0.005). Estimate - truth +- standard error, one set of samples each, form (3) and this: uniform noise 0.5
--0.015 +- 0.009, -0.009 +- 0.007. student_1x1 with 1.5 degrees of freedom: -0.016 +- 0.006, where the mean of the exact
-pointwise information of these samples is itself off by -0.015.
-Twelve of the forty in form (3), --config.seed=2026: 10 within two standard errors, mean absolute error 0.0075; uniform
-noise 0.75 -0.023 +- 0.007 and 0.1 -0.032 +- 0.015, the others within 0.009.
-(5) All forty, form (4), --config.seed=2027, not seen before (one core, beside other programs, 70 +- 7 s a task and the
-rivals besides), estimate - truth +- standard error:
+(4) 16 components, batches of 1,024 and rounds of 125 updates, tuned on uniform noise and on dense Gaussians. Uniform
+noise 0.4, one split, D = 0.1925, P^2/X of the mixture by updates 500, 1,000, 2,000, 3,000 (updates make it better long
+after its likelihood on held-out data has fallen): 8 components, batches of 256: 0.176, 0.181, 0.183, 0.184; 16
+components 0.178, 0.184, 0.186, 0.188; 16 components, batches of 1,024: 0.186, 0.188, 0.186; 32 components, the same:
+0.185, 0.186, 0.183. Rounds of 250 updates overfit where there is nothing (doubt of dense_5x5 0.054), hence rounds of
+125 (dense_4x4 0.005). student_1x1 with 1.5 degrees of freedom: -0.016 +- 0.006, where the mean of the exact pointwise
+information of these samples is itself off by -0.015. Twelve of the forty, form (3), --config.seed=2026, mean absolute
+error 0.0075; so predicted for all: 0.008. Measured, --config.seed=2027: mean absolute error 0.059(16), 80 % within 0.1,
+entropy_difference off by 14 +- 7 nats: tasks of one dimension and Gaussians as predicted, Students and spirals of
+several dimensions not (student_5x5_dof2 -0.419 +- 0.223, spiral_normal_cdf_3x3 +0.321 +- 0.158).
+Why, on another seed (3001), one change at a time; estimates of student_5x5_dof2 (truth 0.448) and spiral_5x5 (1.022):
 
-    normal_1x1              +0.006 +- 0.008    normal_cdf_1x1          +0.005 +- 0.008
-    uniform_noise_0.1       -0.038 +- 0.011    uniform_noise_0.75      +0.004 +- 0.009
-    bimodal_1x1             +0.002 +- 0.008    wiggly_1x1              +0.001 +- 0.008
-    half_cube_1x1           -0.008 +- 0.007    student_1x1_dof1        -0.009 +- 0.011
-    asinh_student_1x1_dof1  -0.011 +- 0.008    swiss_roll_2x1          +0.002 +- 0.009
-    dense_2x2               +0.008 +- 0.007    dense_3x3               -0.005 +- 0.008
-    dense_5x5               -0.001 +- 0.011    dense_25x25             +0.018 +- 0.062
-    dense_50x50             -0.016 +- 0.059    sparse_2x2              -0.009 +- 0.011
-    sparse_3x3              -0.003 +- 0.012    sparse_5x5              +0.009 +- 0.029
-    sparse_25x25            +0.011 +- 0.133    student_2x2_dof1        +0.022 +- 0.033
-    student_2x2_dof2        +0.061 +- 0.033    student_3x3_dof2        +0.050 +- 0.058
-    student_3x3_dof3        +0.047 +- 0.070    student_5x5_dof2        -0.419 +- 0.223
-    student_5x5_dof3        -0.173 +- 0.100    normal_cdf_3x3          +0.024 +- 0.012
-    normal_cdf_5x5          +0.004 +- 0.013    normal_cdf_25x25        +0.025 +- 0.038
-    half_cube_3x3           +0.004 +- 0.012    half_cube_5x5           +0.014 +- 0.014
-    half_cube_25x25         -0.011 +- 0.041    spiral_3x3              +0.003 +- 0.074
-    spiral_5x5              -0.117 +- 0.097    spiral_25x25            -0.191 +- 0.036
-    spiral_normal_cdf_3x3   +0.321 +- 0.158    spiral_normal_cdf_5x5   -0.003 +- 0.103
-    spiral_normal_cdf_25x25 -0.210 +- 0.040    asinh_student_2x2_dof1  +0.168 +- 0.094
-    asinh_student_3x3_dof2  +0.033 +- 0.135    asinh_student_5x5_dof2  -0.306 +- 0.246
+    16 components, batches of 1,024   0.302 +- 0.070   0.839 +- 0.086    one round only   0.571 +- 0.100  1.103 +- 0.100
+    16 components, batches of 256     0.455 +- 0.044   0.863 +- 0.059
+    8 components, batches of 1,024    0.552 +- 0.081   0.977 +- 0.088
+    8 components, batches of 256      0.498 +- 0.052   1.022 +- 0.063
 
-                          diffusion   gaussian   cca     ksg     infonce   mine
-    mean absolute error   0.059(16)   0.165      0.144   0.243   0.099     0.110
-    within 0.1 nats       80 %        52 %       57 %    45 %    60 %      57 %
-    within two errors     88(5) %     45 %       25 %    20 %    45 %      45 %
+Both contribute: the larger mixtures overfit and their density runs away between the samples (P + D = 1.79 where
+2P - O = -1.09).
+(5) The present form: 8 components, batches of 256, rounds of 125 updates. All forty, --config.seed=2028, not seen
+before, --config.rivals="('cca','ksg')", in two programs of twenty, a core each, 57 +- 8 s a task. Estimate - truth
++- standard error, nats:
 
-Predicted from the twelve tasks of (3): 0.008. Measured: seven times that. Tasks of one dimension (but for uniform
-noise 0.1) and Gaussians are as predicted; Students and spirals of several dimensions are not, and in spiral_25x25 the
-test found nothing beyond the Gaussian. entropy_difference errs by 14 +- 7 nats on average over the
-forty, so some networks run away. (4) differs from (3) in 16 components, batches of 1,024 and rounds of 125 updates,
-tuned on uniform noise and on dense Gaussians; that these are the cause was not tested. Next: the tasks of several
-dimensions with (3)'s mixtures and with none, one change at a time, on seeds that are not this one.
+    normal_1x1              +0.006 +- 0.008    normal_cdf_1x1          -0.015 +- 0.008
+    uniform_noise_0.1       -0.039 +- 0.020    uniform_noise_0.75      -0.014 +- 0.008
+    bimodal_1x1             -0.008 +- 0.007    wiggly_1x1              -0.013 +- 0.007
+    half_cube_1x1           +0.015 +- 0.008    student_1x1_dof1        +0.001 +- 0.007
+    asinh_student_1x1_dof1  -0.007 +- 0.008    swiss_roll_2x1          +0.014 +- 0.008
+    dense_2x2               +0.008 +- 0.007    dense_3x3               -0.007 +- 0.011
+    dense_5x5               +0.018 +- 0.009    dense_25x25             -0.001 +- 0.025
+    dense_50x50             +0.001 +- 0.023    sparse_2x2              +0.007 +- 0.011
+    sparse_3x3              -0.004 +- 0.011    sparse_5x5              -0.015 +- 0.012
+    sparse_25x25            -0.019 +- 0.017    student_2x2_dof1        +0.044 +- 0.030
+    student_2x2_dof2        +0.025 +- 0.019    student_3x3_dof2        +0.027 +- 0.020
+    student_3x3_dof3        -0.016 +- 0.014    student_5x5_dof2        -0.004 +- 0.094
+    student_5x5_dof3        +0.007 +- 0.034    normal_cdf_3x3          +0.006 +- 0.012
+    normal_cdf_5x5          -0.006 +- 0.012    normal_cdf_25x25        +0.006 +- 0.035
+    half_cube_3x3           +0.021 +- 0.020    half_cube_5x5           -0.016 +- 0.012
+    half_cube_25x25         -0.003 +- 0.026    spiral_3x3              -0.129 +- 0.053
+    spiral_5x5              -0.063 +- 0.065    spiral_25x25            -0.111 +- 0.101
+    spiral_normal_cdf_3x3   -0.038 +- 0.048    spiral_normal_cdf_5x5   +0.052 +- 0.090
+    spiral_normal_cdf_25x25 -0.183 +- 0.116    asinh_student_2x2_dof1  -0.011 +- 0.026
+    asinh_student_3x3_dof2  +0.002 +- 0.013    asinh_student_5x5_dof2  -0.076 +- 0.094
+
+                          diffusion        entropy_difference   growth_difference   gaussian   cca     ksg
+    mean absolute error   0.026 +- 0.006   2.7                  2.7                 0.166      0.152   0.246
+    within 0.1 nats       92.5 %
+    within two errors     92.5 +- 4 %
+
+(some networks run away between the samples: entropy_ and growth_difference, each half of a bound, err by nats there,
+where the estimate, which combines them, does not.) InfoNCE and MINE, --config.seed=2027: 0.099 and 0.110. Best
+published: 0.060. Aimed at: 0.012; missed are spirals of 3 and 25 dimensions and, within its error, uniform noise 0.1.
 """
 
 from configs.mutual_information import data
