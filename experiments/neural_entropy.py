@@ -49,14 +49,13 @@ def run(config: ConfigDict, workdir: Path) -> None:
     mesh = parallel.data_mesh(config.num_devices or None)
     parallel.check_batch(config.batch_size, mesh)
     cases = {case.name: case for case in load_cases(config)}
-    optimizer = training.make_optimizer(config.learning_rate, config.num_updates, config.warmup, config.clip_norm)
     first = {case.program: case for case in reversed(cases.values())}
     programs = {program: make_measure(config, case) for program, case in first.items()}
     measures = {name: programs[case.program] for name, case in cases.items()}
     state = loop.train(
         workdir,
-        parallel.replicate(mesh, make_states(config, cases, optimizer)),
-        make_advance(config, mesh, cases, optimizer),
+        parallel.replicate(mesh, make_states(config, cases)),
+        make_advance(config, mesh, cases),
         num_updates=config.num_updates,
         updates_per_dispatch=config.updates_per_dispatch,
         save_every=config.save_every,
@@ -115,10 +114,22 @@ def check(config: ConfigDict) -> None:
 # ------------------------------------------------------------------------------------------------------------- training
 
 
-def make_states(config: ConfigDict, cases: dict[str, Case], optimizer) -> dict[str, training.TrainState]:
+def updates_of(config: ConfigDict, case: Case) -> int:
+    """The updates of a case: num_updates, or fewer where it has then seen its data max_epochs times."""
+    passes = -(-config.max_epochs * case.size // config.batch_size)
+    return min(config.num_updates, passes) if config.max_epochs else config.num_updates
+
+
+def optimizer_of(config: ConfigDict, case: Case):
+    """Each case's learning rate descends to zero over its own updates."""
+    return training.make_optimizer(config.learning_rate, updates_of(config, case), config.warmup, config.clip_norm)
+
+
+def make_states(config: ConfigDict, cases: dict[str, Case]) -> dict[str, training.TrainState]:
     """{"case.seed": state}; the reference travels with the state, as its chain."""
     states = {}
     for case in cases.values():
+        optimizer = optimizer_of(config, case)
         for seed in range(config.num_seeds):
             example = jnp.asarray(case.train[seed][:1], jnp.float32)
             params = case.model.init(jax.random.key(config.seed + seed + 500), example)
@@ -140,14 +151,17 @@ def make_update(model: Denoiser, levels, optimizer, draws: int, average_decay: f
     return update
 
 
-def make_advance(config: ConfigDict, mesh, cases: dict[str, Case], optimizer):
-    """advance(state, step, n): n updates of every case and seed that has not yet seen its data max_epochs times."""
+def make_advance(config: ConfigDict, mesh, cases: dict[str, Case]):
+    """advance(state, step, n): n updates of every case and seed whose own are not done. A case may end within a
+    dispatch: what is left of it has a learning rate of zero."""
     runs, train = {}, {}
+    programs = {name: (case.program, updates_of(config, case)) for name, case in cases.items()}
     for case in cases.values():
-        if case.program not in runs:
+        if programs[case.name] not in runs:
+            optimizer = optimizer_of(config, case)
             update = make_update(case.model, case.levels, optimizer, config.draws, config.average_decay)
             prepare = functools.partial(scaled, case.scale)
-            runs[case.program] = training.scan_updates(update, lambda key, rows, prepare=prepare: prepare(rows))
+            runs[programs[case.name]] = training.scan_updates(update, lambda key, rows, prepare=prepare: prepare(rows))
         for seed, x in enumerate(case.train):
             train[f"{case.name}.{seed}"] = parallel.replicate(mesh, jnp.asarray(x))
     local = parallel.local_rows(config.batch_size)
@@ -156,10 +170,10 @@ def make_advance(config: ConfigDict, mesh, cases: dict[str, Case], optimizer):
         new_state, metrics = {}, {}
         for name, x in train.items():
             case, seed = name.rsplit(".", 1)
-            if config.max_epochs and step * config.batch_size >= config.max_epochs * len(x):
+            if step >= updates_of(config, cases[case]):
                 new_state[name] = state[name]
                 continue
-            run_updates = runs[cases[case].program]
+            run_updates = runs[programs[case]]
             rows = data.batch_indices(config.seed + int(seed), step, n, config.batch_size, len(x))
             rows = parallel.shard_batch(mesh, rows[:, local], axis=1)
             key = parallel.replicate(mesh, jax.random.key(config.seed + int(seed) + 1000))

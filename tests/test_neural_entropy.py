@@ -115,9 +115,8 @@ def test_a_resumed_run_is_an_uninterrupted_one_bit_for_bit(tmp_path):
 def test_a_case_rests_once_it_has_seen_its_samples_max_epochs_times():
     config = make_config("neural_entropy/samples", dimensions=(2,), samples=(8, 80), num_seeds=1, max_epochs=2)
     cases = {case.name: case for case in neural_entropy.load_cases(config)}
-    optimizer = training.make_optimizer(1e-3, 4)
-    state = neural_entropy.make_states(config, cases, optimizer)
-    advance = neural_entropy.make_advance(config, parallel.data_mesh(1), cases, optimizer)
+    state = neural_entropy.make_states(config, cases)
+    advance = neural_entropy.make_advance(config, parallel.data_mesh(1), cases)
     for step in (0, 2):
         state, metrics = advance(state, step, 2)
     assert (int(state["mixture.N8.0"].step), int(state["mixture.N80.0"].step)) == (2, 4)
