@@ -11,13 +11,14 @@ import pytest
 from checks import NUM_SIGMAS
 
 from diffenc import parallel, reporting, training
-from diffenc.analytic import Gaussian
+from diffenc.analytic import Gaussian, total_entropy
 from diffenc.errors import InputError
 from diffenc.estimators import entropy
 from diffenc.noise_levels import log_snr_range
 from diffenc.processes import VPLinear
 from diffenc.reporting import Result
 from experiments import command_line, entropy_benchmark, neural_entropy, neural_entropy_results, speed_limit
+from experiments.neural_entropy_cases import PROCESSES, draw_mixture
 
 TINY = {
     "num_updates": 4,
@@ -53,6 +54,16 @@ def values_of(workdir):
     return {row["name"]: row for row in rows}
 
 
+def early_share_by_densities(config, process, seed):
+    """How much of S_tot is produced before EARLY, by entropies of exact samples in place of scores."""
+    density, process = draw_mixture(config, 2, seed), PROCESSES[process]
+    early, total = (
+        total_entropy(jax.random.key(3), density, process, 100_000, config.t_min, t_max).mean()
+        for t_max in (neural_entropy_results.EARLY, 0.999)
+    )
+    return float(early / total)
+
+
 def test_mixtures_of_two_dimensions_and_seeds(tmp_path, capsys):
     config = make_config(
         "neural_entropy/gaussian_mixture",
@@ -84,6 +95,9 @@ def test_mixtures_of_two_dimensions_and_seeds(tmp_path, capsys):
         ratios = [rows[f"{process}.D2.{quantity}_ratio"]["value"] for quantity in ("s_nn", "s_reference")]
         assert ratios[0] == pytest.approx(ratios[1], abs=1e-3)
         assert abs(rows[f"{process}.D2.learned_share"]["value"]) < 0.3
+        early = rows[f"{process}.D2.early_share"]
+        exact = np.mean([early_share_by_densities(config, process, seed) for seed in range(2)])
+        assert abs(early["truth"] - exact) < 5 * early["stderr"]
     assert rows["coverage"]["unit"].endswith("of 2")
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {"training.png", "rates.png", "ratios.png"}
     assert {path.name for path in tmp_path.iterdir()} == {
