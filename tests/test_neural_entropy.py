@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from checks import NUM_SIGMAS
 
-from diffenc import parallel, reporting, training
+from diffenc import parallel, reporting
 from diffenc.analytic import Gaussian, total_entropy
 from diffenc.errors import InputError
 from diffenc.estimators import entropy
