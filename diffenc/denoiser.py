@@ -89,7 +89,8 @@ class Reference(flax.struct.PyTreeNode):
 @dataclass(frozen=True)
 class Denoiser:
     """Pure functions of (params, reference). network.apply(params, u, level [batch]) -> the shape of u, where
-    level = lambda + log of the mean variance. Raises InputError for an unknown output."""
+    level = lambda + log of the mean variance. A condition [batch, ...], where there is one, is the network's third
+    argument: a `UNet` takes labels, and None for 'not given'. Raises InputError for an unknown output."""
 
     network: Any
     process: Process
@@ -103,7 +104,7 @@ class Denoiser:
         """The parameters, for examples like x [1, ...]."""
         return self.network.init(key, x, jnp.zeros(1))
 
-    def _eps(self, params, reference: Reference, z_t: jax.Array, t: jax.Array, with_network: bool = True):
+    def _eps(self, params, reference: Reference, z_t: jax.Array, t: jax.Array, with_network=True, condition=None):
         """eps_theta along the axes, for z_t = alpha U^T x_0 + sigma eps."""
         alpha, sigma = expand(self.process.alpha(t), z_t), expand(self.process.sigma(t), z_t)
         mean, variance = (a.reshape((1,) * (z_t.ndim - a.ndim) + a.shape) for a in (reference.mean, reference.variance))
@@ -112,26 +113,28 @@ class Denoiser:
         if not with_network:
             return b * u
         level = self.process.log_snr(t) + jnp.log(jnp.mean(reference.variance))
-        out = self.network.apply(params, u, level)
+        out = self.network.apply(params, u, level, *(() if condition is None else (condition,)))
         return b * u + a * (out if self.output == "v" else -b * out)
 
-    def score_fn(self, params, reference: Reference, with_network: bool = True):
-        """score(x, t) of the model, or of the reference alone (params may then be None). x: [batch, ...], t [batch]."""
+    def score_fn(self, params, reference: Reference, with_network: bool = True, condition=None):
+        """score(x, t) of the model, given the condition of each x if there is one, or of the reference alone (params
+        may then be None). x: [batch, ...], t [batch]."""
 
         def score(x, t):
-            eps = self._eps(params, reference, reference.along(x), t, with_network)
+            eps = self._eps(params, reference, reference.along(x), t, with_network, condition)
             return reference.back(-eps / expand(self.process.sigma(t), x))
 
         return score
 
-    def loss(self, key: jax.Array, params, reference: Reference, x: jax.Array, levels: Levels, draws: int = 1):
+    def loss(self, key, params, reference: Reference, x: jax.Array, levels: Levels, draws: int = 1, condition=None):
         """1/2 |eps_theta - eps|^2 / q(lambda) [draws * batch] at stratified lambda ~ q: unbiased draws of the loss."""
         key_level, key_eps = jax.random.split(key)
         z = jnp.tile(reference.along(x), (draws,) + (1,) * (x.ndim - 1))
         log_snr, density = levels.draw(losses.stratified_uniform(key_level, z.shape[:1]))
         t = self.process.time(log_snr)
         eps = jax.random.normal(key_eps, z.shape, z.dtype)
-        error = self._eps(params, reference, self.process.perturb(z, eps, t), t) - eps
+        condition = None if condition is None else jnp.tile(condition, (draws,) + (1,) * (condition.ndim - 1))
+        error = self._eps(params, reference, self.process.perturb(z, eps, t), t, condition=condition) - eps
         return 0.5 * jnp.sum(jnp.square(error).reshape(len(z), -1), axis=1) / density
 
     def levels(self, reference: Reference, low: float, high: float) -> Piecewise:
