@@ -1,6 +1,22 @@
 """Neural entropy against the number of training images at equal passes over them, scikit-learn's 8x8 digits.
 
 python -m experiments.neural_entropy --config=configs/neural_entropy/passes.py --workdir=runs/entropy_passes
+
+Thirty passes whatever N (47 to 1,405 updates, each size with a cosine schedule of its own), nothing known beforehand,
+VP from t = 1e-3, 298 held-out images; 17 minutes on a third of a CPU core; nats, errors over images and three seeds:
+
+    N         S_NN held out    S_NN own data    growth G held out    of S_NN at t < 0.1
+    50           83.2(3.0)        81.4(9)          83.1(1.7)           0.557(17)
+    100         117.0(2.0)       116.5(8)         120.6(1.7)           0.689(6)
+    200         138.2(1.0)       137.6(6)         141.0(1.5)           0.710(5)
+    400         151.2(8)         150.8(6)         152.2(1.4)           0.720(5)
+    800         162.6(8)         162.3(6)         162.4(9)             0.731(4)
+    1498        168.9(8)         168.9(7)         168.7(1.0)           0.736(4)
+
+Predicted (arXiv 2409.03817): about logarithmic growth. Measured: S_NN = a + b log N with b = 24.2 +- 3.3 nats, from 50
+images 83 to 169; the curve bends, from 34 nats for the first doubling to 6 for the last. S_NN on images that the
+network has not seen, on its own, and G agree: nothing is learned by heart, and what grows is the training that the size
+is allowed. At equal updates (digits.py) S_NN falls with N instead. So the published law is one of passes.
 """
 
 from configs.neural_entropy import digits
