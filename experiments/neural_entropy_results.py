@@ -129,19 +129,13 @@ def pixel_entropy(case: Case, rows: np.ndarray, num_blocks: int = 10) -> Estimat
     levels = np.unique(rows)
     blocks = np.array_split(rows, num_blocks)
     counts = np.stack([[(block == level).sum(axis=0) for level in levels] for block in blocks]).transpose(0, 2, 1)
-    total = counts.sum(axis=0)
+    counts = np.concatenate([counts.sum(axis=0, keepdims=True), counts.sum(axis=0) - counts])  # all, and without each
+    shares = jnp.asarray(counts / counts.sum(axis=2, keepdims=True), jnp.float32)
     values, edges = levels / case.scale, log_snr_range(case.process, *case.times)
-
-    @jax.jit
-    def columns(shares):
-        return entropy.coordinate_entropy(case.process, values, shares, *edges)
-
-    def summed(counts):
-        shares = counts / counts.sum(axis=1, keepdims=True)
-        return float(np.asarray(columns(jnp.asarray(shares, jnp.float32)), np.float64).sum())
-
-    without = np.array([summed(total - count) for count in counts])
-    return Estimate(summed(total), float(np.sqrt((num_blocks - 1) * without.var())))
+    columns = jax.jit(lambda shares: entropy.coordinate_entropy(case.process, values, shares, *edges))
+    found = columns(shares.reshape(-1, len(levels))).reshape(num_blocks + 1, -1)
+    whole, *without = np.asarray(found, np.float64).sum(axis=1)
+    return Estimate(whole, float(np.sqrt((num_blocks - 1) * np.var(without))))
 
 
 def log_laws(cases: dict[str, Case], results: list[Result]) -> list[Result]:
