@@ -58,8 +58,10 @@ ratios and shares with the spread over seeds; early_share is what is produced be
                   9     37.501(44)   37.455   0.1366(89)       1.0009(14)       0.9966(3)        0.00012(0) [0.00013]
 
 The gap, what the network has to learn, is that of the other processes. Of their 120 estimates of S_tot 95.8 % covered
-(95.4 +- 1.9 %). Predicted (arXiv 2409.03817): entropy is produced near the data. So it is where p_eq is a narrow
-Gaussian that the data leave fast; not so under VE, which runs through widths far below the data's own until t = 0.3.
+(95.4 +- 1.9 %). Predicted (arXiv 2409.03817): entropy is produced near the data. That depends on the process's clock:
+before t = 0.1 sub-VP produces three quarters of it and VP on digits as much (passes.py), vpx (like-for-like, above)
+0.0871(4), 0.0873(4), 0.0877(4) [0.0870, 0.0869, 0.0868], and VE, which then has not left widths far below the data's
+own, next to nothing. Against lambda no clock is left: see figures/rates.png.
 
 Coverage: of 180 estimates of S_tot (20 repetitions of each case, 1,000 samples each), 93.3 % had the truth within two
 standard errors; 95.4 +- 1.6 % is expected.
