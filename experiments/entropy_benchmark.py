@@ -27,7 +27,7 @@ from diffenc import data, reporting, training
 from diffenc.denoiser import Reference
 from diffenc.errors import InputError
 from diffenc.estimators import Estimate
-from diffenc.processes import Process
+from diffenc.processes import FixedWidth, Process
 from diffenc.reporting import Result
 from experiments import command_line
 from experiments.neural_entropy import check, make_measure, make_update
@@ -63,6 +63,10 @@ def run(config: ConfigDict, workdir: Path) -> None:
     if len(cases) != 1 or cases[0].density is None:
         raise InputError(f"the benchmark takes one mixture, not {', '.join(case.name for case in cases)}")
     case = cases[0]
+    if not isinstance(case.process, FixedWidth):
+        raise InputError(
+            f"config field processes is {config.processes}: the benchmark takes one of fixed width, as vpx"
+        )
     if config.benchmark.plain_batch > len(case.train[0]):
         raise InputError(
             f"config field benchmark.plain_batch is {config.benchmark.plain_batch} of {len(case.train[0])} examples"

@@ -2,15 +2,18 @@
 
     python -m experiments.guidance --config=configs/guidance/digits.py --workdir=DIR
 
-One network learns s(x|y) and, where the label is withheld, s(x) (arXiv 2207.12598). On held-out images the two hold
-I(X;Y) in three forms: what S_NN gains by the label, what Kelly growth gains by it, and 1/2 int sigma^2 E|s(x|y) -
-s(x)|^2 (arXiv 2509.23937); none can exceed the entropy of the labels. Guided chains (`diffenc.guidance`) are then asked
+One network learns s(x|y) and, where the label is withheld, s(x) (arXiv 2207.12598). With exact scores I(X;Y), which
+cannot exceed the entropy of the labels, has three forms: what S_NN gains by the label, what Kelly growth gains by it,
+and 1/2 int sigma^2 E|s(x|y) - s(x)|^2 (arXiv 2509.23937). On held-out images growth is off by the gap L_EM of s(x) less
+that of s(x|y), the others by the networks' own errors, either way. Guided chains (`diffenc.guidance`) are then asked
 how many nats were injected and where in the noise, how many of them a classifier finds again in the samples, and how
-far the samples moved away from images.
+far the samples moved away from images. Figures: guidance_images_figures.
 """
 
 import functools
+import math
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,11 +25,11 @@ from diffenc.analytic import gaussian_w2_squared
 from diffenc.denoiser import Denoiser, Reference
 from diffenc.errors import InputError
 from diffenc.estimators import Estimate, entropy, map_examples
-from diffenc.guidance import guided_chain
+from diffenc.guidance import Guided, guided_chain
 from diffenc.noise_levels import Uniform, log_snr_range
 from diffenc.processes import VPLinear
 from diffenc.reporting import Result
-from experiments import command_line
+from experiments import command_line, guidance_images_figures
 
 FORMS = ("entropy_difference", "growth_difference", "score_difference")
 
@@ -60,7 +63,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     results = information(config, images, draws.total())
     chains = sample(config, model, reference, params, images.example_shape, classes)
     results += judge(images, scale, chains)
-    draw(workdir, config, images, results, draws, levels, chains)
+    guidance_images_figures.draw(workdir, images, results, draws, levels, chains)
     reporting.write_results(workdir, results)
     reporting.print_table(results, title="guidance of images")
     print(f"figures: {workdir / 'figures'}")
@@ -77,14 +80,20 @@ def check(config: ConfigDict) -> None:
         "clip_norm",
         "t_min",
     )
-    command_line.check_positive(config, *positive, "num_steps", "eval.num_levels", "eval.batch_size")
+    command_line.check_positive(config, *positive, "eval.num_levels", "eval.batch_size")
     command_line.check_not_negative(config, "seed", "warmup", "evaluate_every", "num_devices")
     if not 0 < config.null_probability < 1:
         raise InputError(f"config field null_probability is {config.null_probability}: give a number in (0, 1)")
-    if config.num_samples < 100 or config.eval.num_examples < 100:
-        raise InputError("config fields num_samples, eval.num_examples: give 100 or more")
-    if not config.weights or min(config.weights) < 0:
-        raise InputError(f"config field weights is {tuple(config.weights)}: give one or more, none below 0")
+    if not 0 <= config.average_decay < 1:
+        raise InputError(f"config field average_decay is {config.average_decay}: give a number in [0, 1)")
+    if config.num_steps < 4 or config.num_steps % 2:
+        raise InputError(f"config field num_steps is {config.num_steps}: give an even number, 4 or more")
+    for field, count in (("num_samples", config.num_samples), ("eval.num_examples", config.eval.num_examples)):
+        if count < 100:
+            raise InputError(f"config field {field} is {count}: give 100 or more")
+    names = {f"{weight:g}" for weight in config.weights}
+    if not all(0 <= weight < math.inf for weight in config.weights) or not 0 < len(names) == len(config.weights):
+        raise InputError(f"config field weights is {tuple(config.weights)}: give different numbers, none below 0")
     if not config.model.channels or any(width < 8 or width % 8 for width in config.model.channels):
         raise InputError(f"config field model.channels is {config.model.channels}: give multiples of 8, one or more")
 
@@ -100,10 +109,20 @@ def load(config: ConfigDict):
     )
     if images.train.ndim != 4 or images.train_labels is None:
         raise InputError(f"config field data.name is {settings.name!r}: give images with labels")
-    halvings = len(config.model.channels) - 1
-    if any(side % 2**halvings for side in images.train.shape[1:3]):
-        raise InputError(f"config field model.channels has {halvings + 1} levels: images cannot be halved so often")
-    return images, float(images.max_value or 1.0), int(images.train_labels.max()) + 1
+    halvings, sides = len(config.model.channels) - 1, images.train.shape[1:3]
+    if any(side % 2**halvings for side in sides):
+        raise InputError(
+            f"config field model.channels has {halvings + 1} levels, but images of {sides} cannot be halved "
+            f"{halvings} times: give fewer"
+        )
+    if config.eval.num_examples > len(images.test):
+        raise InputError(
+            f"config field eval.num_examples is {config.eval.num_examples} of {len(images.test)} held-out images"
+        )
+    classes = int(images.train_labels.max()) + 1
+    if config.num_samples < 10 * classes:
+        raise InputError(f"config field num_samples is {config.num_samples} for {classes} labels: give ten of each")
+    return images, float(images.max_value or 1.0), classes
 
 
 def make_model(config: ConfigDict, images, scale: float, classes: int):
@@ -179,55 +198,84 @@ def monitor(values: dict) -> dict[str, float]:
 
 
 def information(config: ConfigDict, images, values: dict) -> list[Result]:
-    """I(X;Y) in its forms, with the entropy of the held-out labels, which it cannot exceed."""
-    shares = np.bincount(images.test_labels[: config.eval.num_examples]) / config.eval.num_examples
-    limit = -np.sum(shares * np.log(np.maximum(shares, 1e-12)))
-    results = [Result(f"images.{name}", *Estimate.of(np.asarray(one))) for name, one in values.items()]
-    return [*results, Result("images.label_entropy", float(limit), None)]
+    """The forms of I(X;Y), and the entropy of the labels, which the true one cannot exceed (with Miller's correction
+    of (K - 1) / 2n)."""
+    labels = images.test_labels[: config.eval.num_examples]
+    counts = np.unique(labels, return_counts=True)[1]
+    surprise = Estimate.of(np.repeat(-np.log(counts / len(labels)), counts))
+    limit = Result("images.label_entropy", surprise.mean + (len(counts) - 1) / (2 * len(labels)), surprise.stderr)
+    return [*(Result(f"images.{name}", *Estimate.of(np.asarray(one))) for name, one in values.items()), limit]
 
 
-def sample(config: ConfigDict, model, reference, params, shape, classes: int) -> dict:
-    """{weight: (Guided, labels)}: num_samples chains for every weight, from the same noise."""
+class Chains(NamedTuple):
+    """Of one weight: the guided chains, their labels [n], and each chain's nats less the excess of its steps, 2 f(h) -
+    f(2h) with a chain of half as many [n]."""
+
+    guided: Guided
+    labels: np.ndarray
+    continuous: np.ndarray
+
+
+def sample(config: ConfigDict, model, reference, params, shape, classes: int) -> dict[float, Chains]:
+    """num_samples chains for every weight, from the same noise."""
     labels = jnp.arange(config.num_samples) % classes
     key_start, key_chain = jax.random.split(jax.random.key(config.seed + 3000))
     start = jax.random.normal(key_start, (config.num_samples, *shape))
 
-    @jax.jit
-    def chain(params, key, weight):
+    @functools.partial(jax.jit, static_argnames="num_steps")
+    def chain(params, key, weight, num_steps):
         free, given = (model.score_fn(params, reference, condition=condition) for condition in (None, labels))
-        return guided_chain(key, free, given, weight, model.process, start, config.num_steps, config.t_min)
+        return guided_chain(key, free, given, weight, model.process, start, num_steps, config.t_min)
 
     chains = {}
     with reporting.progress(len(config.weights), description="weights") as show:
         for index, weight in enumerate(config.weights):
-            found = jax.tree.map(np.asarray, chain(params, jax.random.clone(key_chain), jnp.float32(weight)))
-            chains[weight] = found, np.asarray(labels)
-            show(index + 1, f"w={weight:g}: {found.nats.sum(axis=0).mean():.2f} nats injected")
+            fine, coarse = (
+                jax.tree.map(np.asarray, chain(params, jax.random.clone(key_chain), jnp.float32(weight), steps))
+                for steps in (config.num_steps, config.num_steps // 2)
+            )
+            chains[weight] = Chains(fine, np.asarray(labels), 2 * fine.nats.sum(axis=0) - coarse.nats.sum(axis=0))
+            show(index + 1, f"w={weight:g}: {fine.nats.sum(axis=0).mean():.2f} nats injected")
     return chains
 
 
-def judge(images, scale: float, chains: dict) -> list[Result]:
-    """Nats injected; what a classifier of real images finds of the label in the samples (H(Y) + E log q(y|x) <= I, a
-    bound for whatever q); W_2^2 between the Gaussians of samples and of held-out images; and the variance within a
-    label over that of held-out images."""
+def judge(images, scale: float, chains: dict[float, Chains]) -> list[Result]:
+    """Nats injected by the chains' own steps and in continuous time; what a classifier of real images finds of the
+    label in the samples (H(Y) + E log q(y|x) <= I, a bound for whatever q); W_2^2 between the Gaussians of samples and
+    of held-out images, which finite samples keep from zero (as many training images: `training`); and the variance
+    within a label over that of held-out images."""
     train, test = (array.reshape(len(array), -1) / scale for array in (images.train, images.test))
     classify = classifier(train, images.train_labels)
-    variance = within(test, images.test_labels)
-    results, shown = [], len(next(iter(chains.values()))[1])
-    for name, x, labels in (("held_out", test, images.test_labels), ("training", train, images.train_labels)):
-        results.append(Result(f"{name}.label_information", *label_information(classify, x, labels)))
-        results.append(Result(f"{name}.diversity", within(x, labels) / variance, None, "of held-out variance"))
-    order = np.random.default_rng(0).permutation(len(train))[:shown]  # as many as there are samples
-    results.append(Result("training.w2_squared", between(train[order], test), None, "pixel^2"))
-    for weight, (found, labels) in chains.items():
-        x, name = np.clip(found.x.reshape(len(labels), -1), 0, 1), f"w={weight:g}"
+    results = [Result("held_out.label_information", *label_information(classify, test, images.test_labels))]
+    rng = np.random.default_rng(0)
+    order = rng.permutation(len(train))[: len(next(iter(chains.values())).labels)]
+    results += distances("training", rng, (train[order], images.train_labels[order]), (test, images.test_labels))
+    for weight, (guided, labels, continuous) in chains.items():
+        x, name = guided.x.reshape(len(labels), -1), f"w={weight:g}"
         results += [
-            Result(f"{name}.injected", *Estimate.of(found.nats.sum(axis=0))),
+            Result(f"{name}.injected", *Estimate.of(guided.nats.sum(axis=0))),
+            Result(f"{name}.injected_in_continuous_time", *Estimate.of(continuous)),
             Result(f"{name}.label_information", *label_information(classify, x, labels)),
-            Result(f"{name}.w2_squared", between(x, test), None, "pixel^2"),
-            Result(f"{name}.diversity", within(x, labels) / variance, None, "of held-out variance"),
+            *distances(name, rng, (x, labels), (test, images.test_labels)),
         ]
     return results
+
+
+def distances(name: str, rng, pair, others, resamples: int = 40) -> list[Result]:
+    """W_2^2 and the ratio of variances of the first (x, labels) to the second, with the bootstrap's errors."""
+
+    def measured(pair, others):
+        return between(pair[0], others[0]), within(*pair) / within(*others)
+
+    def drawn(pair):  # anew within each label, so that all of them stay
+        rows = [np.flatnonzero(pair[1] == label) for label in np.unique(pair[1])]
+        rows = np.concatenate([rng.choice(group, len(group)) for group in rows])
+        return pair[0][rows], pair[1][rows]
+
+    errors = np.std([measured(drawn(pair), drawn(others)) for _ in range(resamples)], axis=0, ddof=1)
+    values, units = measured(pair, others), ("pixel^2", "of held-out variance")
+    rows = zip(("w2_squared", "diversity"), values, errors, units, strict=True)
+    return [Result(f"{name}.{quantity}", float(value), float(error), unit) for quantity, value, error, unit in rows]
 
 
 def classifier(x, labels):
@@ -257,46 +305,3 @@ def between(x, others) -> float:
     """W_2^2 between the Gaussians of the two sets' moments."""
     moments = ((jnp.asarray(a.mean(axis=0)), jnp.asarray(np.cov(a.T))) for a in (x, others))
     return float(gaussian_w2_squared(*(part for pair in moments for part in pair)))
-
-
-def draw(workdir, config, images, results, draws, levels, chains) -> None:
-    """Nats and distances against w, where in the noise they act, and the samples themselves."""
-    found = {result.name: result for result in results}
-    fig, axes = reporting.figure(1, 3)
-    weights = list(chains)
-    for quantity, text in (("injected", "injected along the paths"), ("label_information", "found by a classifier")):
-        rows = [found[f"w={weight:g}.{quantity}"] for weight in weights]
-        axes[0, 0].errorbar(
-            weights, [r.value for r in rows], yerr=[2 * r.stderr for r in rows], fmt="o-", markersize=3, label=text
-        )
-    reporting.truth_line(axes[0, 0], found["images.label_entropy"].value, "entropy of the labels")
-    axes[0, 0].set_yscale("log")
-    reporting.label(axes[0, 0], "guidance weight w", "nats", legend=True)
-    for name, text in (("growth_difference", "held-out growth"), ("score_difference", "difference of scores")):
-        curve = entropy.curve(draws._replace(values=draws.values[name]), levels)
-        reporting.band(axes[0, 1], curve.log_snr, curve.height, curve.stderr, label=text)
-    for weight in weights[:: max(1, len(weights) // 3)]:
-        guided = chains[weight][0]
-        height = guided.nats.mean(axis=1) / (guided.log_snr[1] - guided.log_snr[0])
-        axes[0, 1].plot(guided.log_snr, height, "--", linewidth=1, label=f"chains, w = {weight:g}")
-    axes[0, 1].set_yscale("symlog", linthresh=1)
-    reporting.label(axes[0, 1], "$\\lambda$ (log signal-to-noise ratio)", "nats per unit of $\\lambda$")
-    axes[0, 1].legend(frameon=False, fontsize=7)
-    distance = [found[f"w={weight:g}.w2_squared"].value for weight in weights]
-    axes[0, 2].plot(weights, distance, "o-", markersize=3, label="$W_2^2$ to held-out images [pixel$^2$]")
-    diversity = [found[f"w={weight:g}.diversity"].value for weight in weights]
-    axes[0, 2].plot(weights, diversity, "s-", markersize=3, label="variance within a label, ratio")
-    reporting.truth_line(axes[0, 2], found["training.w2_squared"].value, "$W_2^2$ of training images")
-    reporting.label(axes[0, 2], "guidance weight w", "distortion", legend=True)
-    reporting.save(fig, workdir, "guidance")
-    shown = weights[:: max(1, len(weights) // 4)]
-    fig, axes = reporting.figure(1, len(shown) + 1, width=2.2, height=2.4)
-    rows = [np.flatnonzero(images.test_labels == label)[:6] for label in np.unique(images.test_labels)]
-    reporting.image_grid(axes[0, 0], images.test[np.concatenate(rows)], 6, images.max_value)
-    axes[0, 0].set_title("held-out images")
-    for ax, weight in zip(axes[0, 1:], shown, strict=True):
-        guided, labels = chains[weight]
-        rows = [np.flatnonzero(labels == label)[:6] for label in np.unique(labels)]
-        reporting.image_grid(ax, guided.x[np.concatenate(rows)], 6, 1.0)
-        ax.set_title(f"w = {weight:g}")
-    reporting.save(fig, workdir, "samples")

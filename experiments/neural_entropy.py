@@ -27,6 +27,7 @@ from diffenc.denoiser import OUTPUTS, Denoiser, Reference
 from diffenc.errors import InputError
 from diffenc.estimators import Estimate, entropy, map_examples
 from diffenc.noise_levels import Piecewise, Uniform, log_snr_range
+from diffenc.processes import FixedWidth
 from diffenc.reporting import Result
 from experiments import command_line, neural_entropy_figures
 from experiments.neural_entropy_cases import PROCESSES, REFERENCES, Case, check_mixture, load_cases, scaled
@@ -38,6 +39,7 @@ from experiments.neural_entropy_results import (
     log_laws,
     over_systems,
     summarize,
+    with_spread,
 )
 
 
@@ -102,6 +104,8 @@ def check(config: ConfigDict) -> None:
         raise InputError(f"config field average_decay is {config.average_decay}: give a number in [0, 1)")
     for process in config.processes:
         command_line.check_choice("processes", process, PROCESSES)
+        if config.reference == "equilibrium" and not isinstance(PROCESSES[process], FixedWidth):
+            raise InputError(f"{process} has no equilibrium that stays: give another config field reference")
     if not (config.processes and config.samples and config.datasets and config.dimensions):
         raise InputError("give at least one of each: config fields processes, samples, datasets, dimensions")
     if min(config.samples) < 0 or min(config.dimensions) < 1:
@@ -152,8 +156,7 @@ def make_update(model: Denoiser, levels, optimizer, draws: int, average_decay: f
 
 
 def make_advance(config: ConfigDict, mesh, cases: dict[str, Case]):
-    """advance(state, step, n): n updates of every case and seed whose own are not done. A case may end within a
-    dispatch: what is left of it has a learning rate of zero."""
+    """advance(state, step, n): n updates of every case and seed, or those that are left of its own."""
     runs, train = {}, {}
     programs = {name: (case.program, updates_of(config, case)) for name, case in cases.items()}
     for case in cases.values():
@@ -170,11 +173,12 @@ def make_advance(config: ConfigDict, mesh, cases: dict[str, Case]):
         new_state, metrics = {}, {}
         for name, x in train.items():
             case, seed = name.rsplit(".", 1)
-            if step >= updates_of(config, cases[case]):
+            left = min(n, updates_of(config, cases[case]) - step)
+            if left <= 0:
                 new_state[name] = state[name]
                 continue
             run_updates = runs[programs[case]]
-            rows = data.batch_indices(config.seed + int(seed), step, n, config.batch_size, len(x))
+            rows = data.batch_indices(config.seed + int(seed), step, left, config.batch_size, len(x))
             rows = parallel.shard_batch(mesh, rows[:, local], axis=1)
             key = parallel.replicate(mesh, jax.random.key(config.seed + int(seed) + 1000))
             new_state[name], values = run_updates(state[name], key, x, rows)
@@ -300,7 +304,8 @@ def evaluate(config: ConfigDict, cases, measures, state) -> tuple[list[Result], 
             if truths and config.eval.repetitions:
                 key = jax.random.fold_in(jax.random.key(config.seed + 6000), index)
                 covered += coverage(config, key, case, measures[name], state[f"{name}.0"], truths[0].mean)
-            results.append(Result(f"{name}.s_nn_train", *over_systems(trained)))
+            own = with_spread(over_systems(trained), [one.mean for one in trained])
+            results.append(Result(f"{name}.s_nn_train", *own))
         show(len(cases) * config.num_seeds)
     if covered:
         results.append(coverage_result(covered))
@@ -335,7 +340,7 @@ def generate(config: ConfigDict, case: Case, systems) -> dict[str, np.ndarray]:
 
     @jax.jit
     def sample(params, reference, key):
-        noise = case.process.scale * jax.random.normal(key, shape)
+        noise = case.process.sigma(jnp.asarray(case.times[1])) * jax.random.normal(key, shape)
         score = case.model.score_fn(params, reference)
         return samplers.probability_flow(score, case.process, noise, steps, config.t_min)
 

@@ -36,11 +36,7 @@ def summarize(name: str, seeds: list[dict], truths: list[Estimate], shared_examp
                 estimate = with_spread(estimate, [one[quantity].mean() for one in seeds])
         truth = over_systems(truths).mean if truths and quantity == "s_tot" else None
         results.append(Result(f"{name}.{quantity}", *estimate, truth=truth))
-    early = [ratio_of_means(one["s_nn_early"], one["s_nn"]) for one in seeds]
-    exact = [ratio_of_means(one["s_tot_early"], one["s_tot"]).mean for one in seeds if truths]
-    truth = float(np.mean(exact)) if exact else None
-    estimate = with_spread(over_systems(early), [ratio.mean for ratio in early])
-    results.append(Result(f"{name}.early_share", *estimate, f"of S_NN, at t < {EARLY}", truth))
+    results.append(early_share(name, seeds, bool(truths), shared_examples))
     if not truths:
         return results
     results.append(Result(f"{name}.s_tot_by_densities", *over_systems(truths)))
@@ -55,6 +51,22 @@ def summarize(name: str, seeds: list[dict], truths: list[Estimate], shared_examp
         unit = "of the reference's gap" if quantity == "learned_share" else "of S_tot"
         results.append(Result(f"{name}.{quantity}", *estimate, unit, 1.0))
     return results
+
+
+def early_share(name: str, seeds: list[dict], is_known: bool, shared_examples: bool) -> Result:
+    """The share of S_NN that is produced before EARLY, beside that of S_tot on the same draws where it is known."""
+    ratios = [ratio_of_means(one["s_nn_early"], one["s_nn"]) for one in seeds]
+    estimate = over_systems(ratios)
+    if shared_examples:  # the linear terms of the seeds' ratios, example by example
+        terms = [
+            (one["s_nn_early"] - r.mean * one["s_nn"]) / one["s_nn"].mean()
+            for one, r in zip(seeds, ratios, strict=True)
+        ]
+        estimate = Estimate(estimate.mean, Estimate.of(np.mean(terms, axis=0)).stderr)
+    exact = [ratio_of_means(one["s_tot_early"], one["s_tot"]).mean for one in seeds if is_known]
+    truth = float(np.mean(exact)) if exact else None
+    estimate = with_spread(estimate, [ratio.mean for ratio in ratios])
+    return Result(f"{name}.early_share", *estimate, f"of S_NN, at t < {EARLY}", truth)
 
 
 def over_systems(estimates: list[Estimate]) -> Estimate:

@@ -1,18 +1,22 @@
 """experiments.guidance: without weight the nats injected are the information; simulation against recursion; names."""
 
+import itertools
 import json
 import re
+import shutil
+import types
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from checks import NUM_SIGMAS, assert_mean
+from checks import NUM_SIGMAS, assert_mean, assert_moments
 
 from diffenc import data, information_tasks, reporting
 from diffenc.errors import InputError
 from diffenc.estimators import Estimate
 from diffenc.guidance import guided_chain
+from diffenc.noise_levels import Uniform, log_snr_range
 from diffenc.processes import VPLinear
 from experiments import command_line, guidance, guidance_images
 
@@ -104,9 +108,27 @@ def test_bad_settings_are_named(tmp_path, changes, words):
 # --------------------------------------------------------------------------------------- chains, and guidance of images
 
 
-def chain_of_a_pair(weight, num_steps, num_samples=4000):
-    """The guided chain of x in a pair of correlation 0.8, with exact scores: (Guided, y)."""
-    process, y = VPLinear(), jax.random.normal(jax.random.key(3), (num_samples, 1))
+def recursion_of_a_pair(weight, levels):
+    """The ancestral chain of x in a pair of correlation 0.8 with exact scores, in closed form: the nats of every step,
+    and slope and variance of the last x = slope y + noise; levels [steps + 1] of lambda."""
+    slope, variance, nats = 0.0, 1.0, []
+    for start, end in itertools.pairwise(levels):
+        (alpha2, sigma2), (alpha2_s, sigma2_s) = (
+            (1 / (1 + np.exp(-level)), 1 / (1 + np.exp(level))) for level in (start, end)
+        )
+        alpha, kept, bound = alpha2**0.5, np.exp(start - end), 1 / (1 - 0.64 * alpha2)
+        by_x, by_y = (1 + weight) * (1 - bound), (1 + weight) * bound * 0.8 * alpha  # what is added to the score -x
+        square = (by_x * slope + by_y) ** 2 + by_x**2 * variance
+        nats.append(0.5 * (np.exp(end) - np.exp(start)) * sigma2**2 / alpha2 * square)
+        to_x = (alpha2_s / alpha2) ** 0.5 * (kept + (1 - kept) * (1 + sigma2 * (by_x - 1)))
+        to_y = (alpha2_s / alpha2) ** 0.5 * (1 - kept) * sigma2 * by_y
+        slope, variance = to_x * slope + to_y, to_x**2 * variance + sigma2_s * (1 - kept)
+    return np.array(nats), slope, variance
+
+
+@pytest.mark.parametrize("weight", [0.0, 2.0])
+def test_a_chain_of_few_steps_is_its_closed_recursion(weight):
+    process, y = VPLinear(), jax.random.normal(jax.random.key(3), (20_000, 1))
 
     def free(x, t):
         return -x
@@ -116,26 +138,26 @@ def chain_of_a_pair(weight, num_steps, num_samples=4000):
         return -(x - alpha * 0.8 * y) / (1 - 0.64 * jnp.square(alpha))
 
     start = jax.random.normal(jax.random.key(4), y.shape)
-    return guided_chain(jax.random.key(5), free, given, weight, process, start, num_steps), y
+    found = jax.jit(lambda key, x: guided_chain(key, free, given, weight, process, x, 12))(jax.random.key(5), start)
+    low, high = log_snr_range(process)
+    nats, slope, variance = recursion_of_a_pair(weight, np.linspace(low, high, 13))
+    assert_mean(np.asarray(found.nats).T, nats)
+    x, y = np.asarray(found.x)[:, 0], np.asarray(y)[:, 0]
+    assert_moments(np.stack([x, y], axis=1), [0.0, 0.0], [[slope**2 + variance, slope], [slope, 1.0]])
 
 
 @pytest.mark.parametrize("weight", [0.0, 2.0])
-def test_chains_of_exact_scores_inject_what_continuous_time_says(weight):
-    """The excess of a step is of first order: two numbers of steps make it small against the error."""
-    exact = guidance.continuous(information_tasks.bivariate(0.8), weight, 2000)
-    (coarse, _), (fine, y) = (chain_of_a_pair(weight, steps) for steps in (300, 600))
-    extrapolated = Estimate.of(2 * np.asarray(fine.nats.sum(axis=0)) - np.asarray(coarse.nats.sum(axis=0)))
-    assert abs(extrapolated.mean - exact.injected) < NUM_SIGMAS * extrapolated.stderr
-    if weight == 0:
-        assert exact.injected == pytest.approx(-0.5 * np.log(0.36), abs=1e-3)
-        assert_mean(np.asarray(fine.x) * np.asarray(y), 0.8)
-    assert fine.nats.shape == (600, 4000) and np.all(np.diff(fine.log_snr) > 0)
+def test_many_steps_are_continuous_time(weight):
+    exact = guidance.continuous(information_tasks.bivariate(0.8), weight, 2000).injected
+    levels = log_snr_range(VPLinear())
+    coarse, fine = (recursion_of_a_pair(weight, np.linspace(*levels, n + 1))[0].sum() for n in (500, 1000))
+    assert 2 * fine - coarse == pytest.approx(exact, rel=3e-4)  # what lies beyond the process's levels is left out
 
 
 def make_image_config(**changes):
     config = command_line._load("configs/guidance/digits.py")
     tiny = {"model.channels": (8, 8), "num_updates": 4, "updates_per_dispatch": 2, "save_every": 4, "evaluate_every": 2}
-    tiny |= {"batch_size": 8, "weights": (0.0, 2.0), "num_steps": 3, "num_samples": 100, "eval.num_levels": 4}
+    tiny |= {"batch_size": 8, "weights": (0.0, 2.0), "num_steps": 4, "num_samples": 100, "eval.num_levels": 4}
     tiny |= {"eval.num_examples": 100} | {key.replace("__", "."): value for key, value in changes.items()}
     config.update_from_flattened_dict(tiny)
     return config
@@ -145,31 +167,98 @@ def test_images_have_their_names_and_figures(tmp_path, capsys):
     guidance.run(make_image_config(), tmp_path)
     rows = {row["name"]: row for row in json.loads((tmp_path / "results.json").read_text())}
     shares = np.bincount(data.load("digits").test_labels[:100]) / 100
-    assert rows["images.label_entropy"]["value"] == pytest.approx(-np.sum(shares * np.log(shares)))
+    entropy = -np.sum(shares * np.log(shares))
+    assert rows["images.label_entropy"]["value"] == pytest.approx(entropy + 9 / 200)
     assert rows["images.entropy_difference"]["value"] == pytest.approx(
         rows["images.s_nn_given_label"]["value"] - rows["images.s_nn"]["value"], abs=1e-3
     )
     for form in guidance_images.FORMS:
         assert rows[f"images.{form}"]["stderr"] > 0
-    for quantity in ("injected", "label_information", "w2_squared", "diversity"):
-        assert np.isfinite(rows[f"w=2.{quantity}"]["value"])
-    assert rows["w=2.injected"]["value"] >= rows["w=0.injected"]["value"] >= 0
+    for quantity in ("injected", "injected_in_continuous_time", "label_information", "w2_squared", "diversity"):
+        assert np.isfinite(rows[f"w=2.{quantity}"]["value"]) and rows[f"w=2.{quantity}"]["stderr"] >= 0
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {"guidance.png", "samples.png"}
     capsys.readouterr()
     guidance.run(make_image_config(), tmp_path)
     assert "is complete" in capsys.readouterr().out
 
 
-def test_a_classifier_bounds_what_labels_say():
-    """Two normal clusters: the bound is below log 2 by the classifier's surprise, and 0 where labels say nothing."""
+class TwoClusters:
+    """x ~ N(+-2, 1) by its label, with exact scores, as a model of images of one pixel."""
+
+    process = VPLinear()
+
+    def score_fn(self, params, reference, condition=None):
+        def score(x, t):
+            alpha = self.process.alpha(t)[:, None, None, None]
+            if condition is None:
+                return 2 * alpha * jnp.tanh(2 * alpha * x) - x
+            return 2 * alpha * (2 * condition[:, None, None, None] - 1) - x
+
+        return score
+
+
+@pytest.fixture(scope="module")
+def clusters():
+    """(x [n, 1, 1, 1], labels [n], I(X;Y) by quadrature)."""
     rng = np.random.default_rng(0)
-    labels = np.arange(2000) % 2
-    x = rng.normal(size=(2000, 2)) + 4.0 * labels[:, None]
-    classify = guidance_images.classifier(x[:1000], labels[:1000])
-    found = guidance_images.label_information(classify, x[1000:], labels[1000:])
-    assert np.log(2) - 0.05 < found.mean < np.log(2) + NUM_SIGMAS * found.stderr
-    chance = guidance_images.label_information(classify, x[1000:], rng.permutation(labels[1000:]))
+    labels = (np.arange(20_000) % 2).astype(np.int32)
+    x = (4.0 * labels - 2 + rng.normal(size=len(labels))).astype(np.float32).reshape(-1, 1, 1, 1)
+    grid = np.linspace(-12, 12, 20_001)
+    weight = np.exp(-0.5 * (grid - 2) ** 2) / np.sqrt(2 * np.pi)
+    return x, labels, np.log(2) - np.trapezoid(weight * np.logaddexp(0, -4 * grid), grid)
+
+
+def measured_clusters(x, labels):
+    config = make_image_config(eval__num_examples=len(x), eval__num_levels=16, eval__batch_size=5000)
+    levels = Uniform(*log_snr_range(VPLinear()))
+    measure = guidance_images.make_measure(config, TwoClusters(), None, 1.0, levels)
+    return measure(None, types.SimpleNamespace(test=x, test_labels=labels)).total()
+
+
+def test_the_three_forms_of_exact_scores_are_the_information(clusters):
+    x, labels, truth = clusters
+    values = measured_clusters(x, labels)
+    for form in guidance_images.FORMS:
+        assert_mean(values[form], truth)
+    wrong = Estimate.of(measured_clusters(x, 1 - labels)["growth_difference"])
+    assert wrong.mean < -NUM_SIGMAS * wrong.stderr  # who bets on the wrong label loses
+
+
+def test_a_classifier_bounds_what_labels_say(clusters):
+    """From below: close to it with true labels, nothing once they are shuffled, for training too."""
+    x, labels, truth = clusters
+    x, rng = x.reshape(len(x), 1), np.random.default_rng(1)
+    found = guidance_images.label_information(
+        guidance_images.classifier(x[:2000], labels[:2000]), x[2000:], labels[2000:]
+    )
+    assert found.mean < truth + NUM_SIGMAS * found.stderr
+    assert found.mean > 0.95 * truth
+    shuffled = rng.permutation(labels)
+    classify = guidance_images.classifier(x[:2000], shuffled[:2000])
+    chance = guidance_images.label_information(classify, x[2000:], shuffled[2000:])
     assert chance.mean < NUM_SIGMAS * chance.stderr
+
+
+def test_equal_laws_lie_at_no_distance_but_that_of_their_samples():
+    rng, labels = np.random.default_rng(0), np.arange(4000) % 2
+    x, others = (rng.normal(size=(4000, 3)) + 5 * labels[:, None] for _ in range(2))
+    near = {row.name: row for row in guidance_images.distances("a", rng, (x, labels), (others, labels))}
+    assert near["a.w2_squared"].value < NUM_SIGMAS * near["a.w2_squared"].stderr
+    assert abs(near["a.diversity"].value - 1) < NUM_SIGMAS * near["a.diversity"].stderr
+    wide = {row.name: row for row in guidance_images.distances("b", rng, (2 * x, labels), (others, labels))}
+    assert abs(wide["b.diversity"].value - 4) < NUM_SIGMAS * wide["b.diversity"].stderr
+    row = wide["b.w2_squared"]  # from x to 2 x: E|x|^2
+    assert abs(row.value - np.square(x).sum(axis=1).mean()) < NUM_SIGMAS * row.stderr
+
+
+def test_a_resumed_run_of_images_is_an_uninterrupted_one(tmp_path):
+    config = make_image_config(save_every=2)
+    guidance.run(config, tmp_path)
+    results = (tmp_path / "results.json").read_text()
+    (tmp_path / "results.json").unlink()
+    shutil.rmtree(tmp_path / "checkpoints" / "4")
+    guidance.run(config, tmp_path)
+    assert (tmp_path / "results.json").read_text() == results
 
 
 @pytest.mark.parametrize(
@@ -180,7 +269,10 @@ def test_a_classifier_bounds_what_labels_say():
         ({"num_samples": 10}, "num_samples"),
         ({"model__channels": (8, 8, 8, 8, 8)}, "cannot be halved"),
         ({"model__channels": (9,)}, "multiples of 8"),
-        ({"num_steps": 0}, "num_steps is 0"),
+        ({"num_steps": 3}, "num_steps is 3"),
+        ({"weights": (1.0, 1.0)}, "weights is (1.0, 1.0)"),
+        ({"average_decay": 1.0}, "average_decay is 1.0"),
+        ({"eval__num_examples": 5000}, "num_examples is 5000 of 299"),
     ],
 )
 def test_bad_settings_of_images_are_one_line(tmp_path, changes, message):

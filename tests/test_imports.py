@@ -23,6 +23,7 @@ LAW = {
     "analytic": {"processes", "noise_levels"},
     "parameterization": {"processes"},
     "samplers": {"processes"},
+    "guidance": {"processes", "noise_levels"},
     "losses": {"processes", "parameterization"},
     "decoders": {"processes", "parameterization", "samplers", "losses", "networks"},
     "denoiser": {"processes", "noise_levels", "analytic", "losses"},

@@ -13,12 +13,11 @@ from checks import NUM_SIGMAS
 from diffenc import parallel, reporting
 from diffenc.analytic import Gaussian, total_entropy
 from diffenc.errors import InputError
-from diffenc.estimators import entropy
+from diffenc.estimators import Estimate, entropy
 from diffenc.noise_levels import log_snr_range
 from diffenc.processes import VPLinear
 from diffenc.reporting import Result
 from experiments import command_line, entropy_benchmark, neural_entropy, neural_entropy_results, speed_limit
-from experiments.neural_entropy_cases import PROCESSES, draw_mixture
 
 TINY = {
     "num_updates": 4,
@@ -54,14 +53,36 @@ def values_of(workdir):
     return {row["name"]: row for row in rows}
 
 
-def early_share_by_densities(config, process, seed):
-    """How much of S_tot is produced before EARLY, by entropies of exact samples in place of scores."""
-    density, process = draw_mixture(config, 2, seed), PROCESSES[process]
-    early, total = (
-        total_entropy(jax.random.key(3), density, process, 100_000, config.t_min, t_max).mean()
-        for t_max in (neural_entropy_results.EARLY, 0.999)
+@pytest.mark.parametrize("process", ["vp", "sub_vp", "straight_line"])
+def test_what_is_produced_early_is_what_entropies_say(process):
+    """S_tot before EARLY, by exact scores at the times there, against the entropies of exact samples."""
+    config = make_config(
+        "neural_entropy/gaussian_mixture",
+        processes=(process,),
+        dimensions=(2,),
+        samples=(200,),
+        num_seeds=1,
+        eval__num_examples=4000,
+        eval__num_levels=16,
+        eval__batch_size=4000,
     )
-    return float(early / total)
+    (case,) = neural_entropy.load_cases(config)
+    params = case.model.init(jax.random.key(0), jnp.asarray(case.train[0][:1]))
+    measure = neural_entropy.make_measure(config, case)
+    values = measure(jax.random.key(1), params, case.references[0], case.density_of(0), case.test[0])
+    for name, t_max in (("s_tot_early", neural_entropy_results.EARLY), ("s_tot", case.times[1])):
+        exact = total_entropy(jax.random.key(2), case.density_of(0), case.process, 100_000, config.t_min, t_max)
+        found, exact = Estimate.of(values[name]), Estimate.of(exact)
+        assert abs(found.mean - exact.mean) < NUM_SIGMAS * np.hypot(found.stderr, exact.stderr)
+
+
+def test_the_early_share_of_shared_examples_has_their_error_once():
+    """Three seeds that say the same of the same examples are no better than one."""
+    x = np.random.default_rng(0).normal(size=(500, 2))
+    seed = {"s_nn": 2 + x[:, 0], "s_nn_early": 1 + 0.3 * x[:, 0] + 0.2 * x[:, 1]}
+    one, three = (neural_entropy_results.early_share("a", [seed] * n, False, True) for n in (1, 3))
+    assert three[1:3] == pytest.approx(one[1:3])
+    assert one.stderr == pytest.approx(np.sqrt(0.2**2 + 0.2**2) / 2 / 500**0.5, rel=0.1)  # (early - 1/2 s_nn) / 2
 
 
 def test_mixtures_of_two_dimensions_and_seeds(tmp_path, capsys):
@@ -95,9 +116,6 @@ def test_mixtures_of_two_dimensions_and_seeds(tmp_path, capsys):
         ratios = [rows[f"{process}.D2.{quantity}_ratio"]["value"] for quantity in ("s_nn", "s_reference")]
         assert ratios[0] == pytest.approx(ratios[1], abs=1e-3)
         assert abs(rows[f"{process}.D2.learned_share"]["value"]) < 0.3
-        early = rows[f"{process}.D2.early_share"]
-        exact = np.mean([early_share_by_densities(config, process, seed) for seed in range(2)])
-        assert abs(early["truth"] - exact) < 5 * early["stderr"]
     assert rows["coverage"]["unit"].endswith("of 2")
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {"training.png", "rates.png", "ratios.png"}
     assert {path.name for path in tmp_path.iterdir()} == {
@@ -127,14 +145,14 @@ def test_a_resumed_run_is_an_uninterrupted_one_bit_for_bit(tmp_path):
 
 
 def test_a_case_rests_once_it_has_seen_its_samples_max_epochs_times():
-    config = make_config("neural_entropy/samples", dimensions=(2,), samples=(8, 80), num_seeds=1, max_epochs=2)
+    config = make_config("neural_entropy/samples", dimensions=(2,), samples=(8, 12, 80), num_seeds=1, max_epochs=2)
     cases = {case.name: case for case in neural_entropy.load_cases(config)}
     state = neural_entropy.make_states(config, cases)
     advance = neural_entropy.make_advance(config, parallel.data_mesh(1), cases)
     for step in (0, 2):
         state, metrics = advance(state, step, 2)
-    assert (int(state["mixture.N8.0"].step), int(state["mixture.N80.0"].step)) == (2, 4)
-    assert set(metrics) == {"mixture.N80.0.loss"}
+    assert [int(state[f"mixture.N{n}.0"].step) for n in (8, 12, 80)] == [2, 3, 4]  # N = 12 ends within a dispatch
+    assert set(metrics) == {"mixture.N12.0.loss", "mixture.N80.0.loss"}
     assert neural_entropy.headline(cases, {name: values.mean() for name, values in metrics.items()})
 
 
@@ -269,6 +287,7 @@ def test_bad_settings_are_one_line(tmp_path, changes, message):
         ({"benchmark.plain_batch": 1000}, "plain_batch"),
         ({"benchmark.plain_updates": 0}, "plain_updates"),
         ({"max_epochs": 2}, "max_epochs is 2"),
+        ({"processes": ("ve",)}, "fixed width"),
     ],
 )
 def test_bad_benchmarks_are_one_line(tmp_path, changes, message):
