@@ -3,10 +3,10 @@
     python -m experiments.posteriors --config=configs/posteriors/mnist.py --workdir=runs/posteriors_mnist \
         --config.data.dir=DIRECTORY_OF_PREPARED_TFDS_DATA
 
-All seven methods, 24,000 updates on one of two CPU cores, two hours and 20 minutes to judge, seed 0, first 1,000 test
+All seven methods, 24,000 updates, two hours of one of two CPU cores and 20 minutes to judge, seed 0, first 1,000 test
 images (--config.eval.num_examples=1000 --config.eval.ais_examples=300 --config.methods="('importance','vae','iwae',
-'flow_vae','langevin','persistent','wake_sleep')"; nats; nll by 100 samples, train_nll on 1,000 training images, AIS with
-200 temperatures and 4 chains, its gap on simulated images; ms: of an update):
+'flow_vae','langevin','persistent','wake_sleep')"; nats; nll by 100 samples, train_nll on 1,000 training images, AIS
+with 200 temperatures and 4 chains, its gap on simulated images; ms: of an update):
 
                   nll            -ELBO          gap            ess   train_nll  AIS nll       AIS gap        folds  ms
     importance    95.29 +- .98    96.4 +- 1.0    1.30 +- .15   31.0   93.67      96.0 +- 1.7   0.23 +- 0.10   0      69
@@ -17,9 +17,10 @@ images (--config.eval.num_examples=1000 --config.eval.ais_examples=300 --config.
     iwae          96.8  +- 1.0   104.6 +- 1.1   11.65 +- .39    6.0   95.64      96.6 +- 1.7   0.04 +- 0.01          43
     flow_vae      97.1  +- 1.0    99.9 +- 1.1    4.06 +- .24   13.9   96.24      97.8 +- 1.7   0.03 +- 0.00          24
 
-Paired over importance (nll; -ELBO; AIS): langevin .56 +- .21; .87 +- .22; .04 +- .35. persistent 3.82 +- .27; 7.31 +- .31;
-3.82 +- .46. wake_sleep 36.79 +- .73; 40.71 +- .94; 38.7 +- 1.3. vae 2.25 +- .21; 4.13 +- .25; 1.77 +- .31. iwae 1.55 +- .20;
-8.25 +- .30; .58 +- .31. flow_vae 1.78 +- .20; 3.54 +- .25; 1.78 +- .34. (Folds: those two numbers are no strict bounds.)
+Paired over importance (nll; -ELBO; AIS): langevin .56 +- .21; .87 +- .22; .04 +- .35. persistent 3.82 +- .27;
+7.31 +- .31; 3.82 +- .46. wake_sleep 36.79 +- .73; 40.71 +- .94; 38.7 +- 1.3. vae 2.25 +- .21; 4.13 +- .25; 1.77 +- .31.
+iwae 1.55 +- .20; 8.25 +- .30; .58 +- .31. flow_vae 1.78 +- .20; 3.54 +- .25; 1.78 +- .34. (With folds a number is no
+strict bound.)
 
 What each part of the encoder is worth, one change at a time (importance, 4,000 updates, seed 0, 500 test images, 50
 samples; nll and -ELBO above the first row, paired):
@@ -43,10 +44,10 @@ samples; nll and -ELBO above the first row, paired):
     (b) the score in the metric of N(0, I) and not of the posterior's precision; newton_steps=0, pressure=False,
         residual_bound=100
 
-Predicted: capacity or more updates of the encoder close the gap. Measured: neither does; none of the three is better
-in anything. What closes it is the decoder's gradient with a learned gate (its gap 5.4 without), what the likelihood gains
-by is the Newton step, and the posterior's metric under both. One seed: a run repeated on another day moves by half a
-nat, so of differences below .7 only the sign over many rows says anything, and no change improved a likelihood.
+Predicted: capacity or more updates of the encoder close the gap. Measured: neither does, within errors. What closes it
+is the decoder's gradient (5.4 without it), what the likelihood gains by is the Newton step, and the posterior's metric
+is under both. One seed: the same run on another day moves by half a nat, so differences below .7 say little by
+themselves; but no change improved a likelihood.
 
 12,000 updates on one CPU core, 27 minutes, seed 0, first 1,000 test images, AIS of 500 (--config.num_updates=12000
 --config.methods="('importance','vae','iwae')" --config.eval.num_examples=1000 --config.eval.ais_examples=500; nats; nll
