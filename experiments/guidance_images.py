@@ -55,7 +55,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
         save_every=config.save_every,
         evaluate=lambda state, step: monitor(measure(parallel.local(state).averages, images).total()),
         evaluate_every=config.evaluate_every,
-        headline=lambda metrics: f"growth by the label {metrics.get('growth_difference', float('nan')):.2f} nats",
+        headline=headline,
         extras=tuple(config.metrics_extras),
     )
     params = parallel.local(state).averages
@@ -195,6 +195,13 @@ def monitor(values: dict) -> dict[str, float]:
     estimates = {name: Estimate.of(np.asarray(per_example)) for name, per_example in values.items()}
     means = {name: one.mean for name, one in estimates.items()}
     return means | {f"{name}_stderr": one.stderr for name, one in estimates.items()}
+
+
+def headline(metrics: dict[str, float]) -> str:
+    """The text beside the progress bar."""
+    if "growth_difference" in metrics:
+        return f"growth by the label {metrics['growth_difference']:.2f} nats"
+    return f"loss {metrics['loss']:.3f}"
 
 
 def information(config: ConfigDict, images, values: dict) -> list[Result]:

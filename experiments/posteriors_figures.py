@@ -79,6 +79,7 @@ def curves(workdir, case: str, metrics) -> None:
         low, high = values.min(), np.percentile(values, 60)
         axes[0, 0].set_ylim(low - 0.1 * (high - low) - 1e-3, high + 0.1 * (high - low) + 1e-3)
     reporting.label(axes[0, 0], "updates", "held-out NLL, 10 samples (nats)")
+    axes[0, 0].locator_params(axis="x", nbins=5)
     reporting.label(axes[0, 1], "seconds of training", "")
     fig.legend(*axes[0, 1].get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8)
     title = f"{case}: negative log-likelihood; bands: standard error of the distance from the first method"

@@ -13,9 +13,9 @@ VP from t = 1e-3, 298 held-out images; 17 minutes on a third of a CPU core; nats
     800         162.6(8)         162.3(6)         162.4(9)             0.731(4)
     1498        168.9(8)         168.9(7)         168.7(1.0)           0.736(4)
 
-Predicted (arXiv 2409.03817): about logarithmic growth. Measured: it grows, and bends: b = 24.2 +- 3.3 nats in S_NN = a +
-b log N, but 34 nats for the first doubling and 11 and 6 for the last two steps, so the straight line is rejected by
-errors of about one nat. S_NN on images that the network has not seen, on its own, and G agree: nothing is learned by
+Predicted (arXiv 2409.03817): about logarithmic growth. Measured: it grows, and bends: the fit S_NN = a + b log N has
+b = 24.2 +- 3.3 nats, but the first doubling adds 34 nats and the last two steps 11 and 6, so errors of about one nat
+reject the straight line. S_NN on images that the network has not seen, on its own, and G agree: nothing is learned by
 heart. At equal updates (digits.py) S_NN falls with N instead.
 """
 
