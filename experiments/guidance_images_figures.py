@@ -21,7 +21,8 @@ def draw(workdir, images, results, draws, levels, chains) -> None:
         )
     reporting.truth_line(axes[0, 0], found["images.label_entropy"].value, "entropy of the labels")
     axes[0, 0].set_yscale("log")
-    reporting.label(axes[0, 0], "guidance weight w", "nats", legend=True)
+    reporting.label(axes[0, 0], "guidance weight w", "nats")
+    axes[0, 0].legend(frameon=False, fontsize=7)
     for name, text in (("growth_difference", "held-out growth"), ("score_difference", "difference of scores")):
         curve = entropy.curve(draws._replace(values=draws.values[name]), levels)
         reporting.band(axes[0, 1], curve.log_snr, curve.height, curve.stderr, label=text)
@@ -41,7 +42,8 @@ def draw(workdir, images, results, draws, levels, chains) -> None:
             weights, [r.value for r in rows], yerr=[2 * r.stderr for r in rows], fmt="o-", markersize=3, label=text
         )
     reporting.truth_line(axes[0, 2], found["training.w2_squared"].value, "$W_2^2$ of training images")
-    reporting.label(axes[0, 2], "guidance weight w", "distortion", legend=True)
+    reporting.label(axes[0, 2], "guidance weight w", "distortion")
+    axes[0, 2].legend(frameon=False, fontsize=7)
     reporting.save(fig, workdir, "guidance")
     shown = weights[:: max(1, len(weights) // 4)]
     fig, axes = reporting.figure(1, len(shown) + 1, width=2.2, height=2.4)
