@@ -15,10 +15,7 @@ def draw(workdir, images, results, draws, levels, chains) -> None:
         ("injected_in_continuous_time", "injected along the paths"),
         ("label_information", "found by a classifier"),
     ):
-        rows = [found[f"w={weight:g}.{quantity}"] for weight in weights]
-        axes[0, 0].errorbar(
-            weights, [r.value for r in rows], yerr=[2 * r.stderr for r in rows], fmt="o-", markersize=3, label=text
-        )
+        against_weight(axes[0, 0], found, weights, quantity, text)
     reporting.truth_line(axes[0, 0], found["images.label_entropy"].value, "entropy of the labels")
     axes[0, 0].set_yscale("log")
     reporting.label(axes[0, 0], "guidance weight w", "nats")
@@ -37,10 +34,7 @@ def draw(workdir, images, results, draws, levels, chains) -> None:
         ("w2_squared", "$W_2^2$ to held-out images [pixel$^2$]"),
         ("diversity", "variance within a label, ratio"),
     ):
-        rows = [found[f"w={weight:g}.{quantity}"] for weight in weights]
-        axes[0, 2].errorbar(
-            weights, [r.value for r in rows], yerr=[2 * r.stderr for r in rows], fmt="o-", markersize=3, label=text
-        )
+        against_weight(axes[0, 2], found, weights, quantity, text)
     reporting.truth_line(axes[0, 2], found["training.w2_squared"].value, "$W_2^2$ of training images")
     reporting.label(axes[0, 2], "guidance weight w", "distortion")
     axes[0, 2].legend(frameon=False, fontsize=7)
@@ -56,3 +50,10 @@ def draw(workdir, images, results, draws, levels, chains) -> None:
         reporting.image_grid(ax, guided.x[np.concatenate(rows)], 6, 1.0)
         ax.set_title(f"w = {weight:g}")
     reporting.save(fig, workdir, "samples")
+
+
+def against_weight(ax, found, weights, quantity: str, text: str) -> None:
+    """A result of every weight with its two standard errors."""
+    rows = [found[f"w={weight:g}.{quantity}"] for weight in weights]
+    errors = [2 * row.stderr for row in rows]
+    ax.errorbar(weights, [row.value for row in rows], yerr=errors, fmt="o-", markersize=3, label=text)
