@@ -22,8 +22,8 @@ Paired over importance (nll; -ELBO; AIS): langevin .56 +- .21; .87 +- .22; .04 +
 iwae 1.55 +- .20; 8.25 +- .30; .58 +- .31. flow_vae 1.78 +- .20; 3.54 +- .25; 1.78 +- .34. (With folds a number is no
 strict bound.)
 
-What each part of the encoder is worth, one change at a time but for (b) (importance, 4,000 updates, seed 0, 500 test images, 50
-samples; nll and -ELBO above the first row, paired):
+What each part of the encoder is worth, one change at a time but for (b) (importance, 4,000 updates, seed 0,
+500 test images, 50 samples; nll and -ELBO above the first row, paired):
 
                                                     nll            -ELBO          gap           ess    ms
     as it is (nll 100.0 +- 1.4)                                                   .79 +- .15    21.4    84
@@ -45,8 +45,8 @@ samples; nll and -ELBO above the first row, paired):
         and sampler steps, which do not suit it: at 2e-3 and em.sampler_steps=4 its gap was 5.05 after 6,000 updates
         (configs/diffusion_encoder/mnist.py). The posterior's metric was not varied by itself.
 
-Predicted: capacity or more updates of the encoder close the gap. Measured: neither does, within errors; what does is the
-decoder's gradient (5.4 without it), and the Newton step gains likelihood. One seed, and the same run on another day
+Predicted: capacity or more updates of the encoder close the gap. Measured: neither does, within errors; what does is
+the decoder's gradient (5.4 without it), and the Newton step gains likelihood. One seed, and the same run on another day
 moves by half a nat, a scatter of the first row which all rows share: differences below .7 say little.
 
 12,000 updates on one CPU core, 27 minutes, seed 0, first 1,000 test images, AIS of 500 (--config.num_updates=12000
