@@ -120,7 +120,7 @@ def check(config: ConfigDict) -> None:
 
 def updates_of(config: ConfigDict, case: Case) -> int:
     """The updates of a case: num_updates, or fewer where it has then seen its data max_epochs times."""
-    passes = -(-config.max_epochs * case.size // config.batch_size)
+    passes = -(-config.max_epochs * len(case.train[0]) // config.batch_size)
     return min(config.num_updates, passes) if config.max_epochs else config.num_updates
 
 

@@ -156,6 +156,12 @@ def test_a_case_rests_once_it_has_seen_its_samples_max_epochs_times():
     assert neural_entropy.headline(cases, {name: values.mean() for name, values in metrics.items()})
 
 
+def test_passes_are_over_samples_not_dimensions():
+    config = make_config("neural_entropy/gaussian_mixture", dimensions=(2, 3), samples=(200,), max_epochs=3)
+    config.num_updates = 1000
+    assert {neural_entropy.updates_of(config, case) for case in neural_entropy.load_cases(config)} == {75}
+
+
 def test_coverage_counts_what_lies_within_two_errors():
     """With a measure whose law is known: 95.4 % of the intervals hold its mean, and none a number far away."""
     config = make_config("neural_entropy/gaussian_mixture", eval__repetitions=300)

@@ -18,7 +18,7 @@ b = 24.2 +- 3.3 nats, but the first doubling adds 34 nats and the last two steps
 reject the straight line. S_NN on images that the network has not seen, on its own, and G agree: nothing is learned by
 heart. Control, 100 updates for every size (--config.max_epochs=0 --config.num_updates=100 --config.evaluate_every=0
 --config.save_every=100): G = 120.3(1.4), 122.9(1.7), 124.2(1.4), 123.1(1.6), 124.3(1.0), 123.1(1.5), slope 0.7 +- 0.4;
-S_NN from 124.3(8) at N = 50 to 115.7(1.2) at 1,498, slope -1.9 +- 0.7. So what grows here is the training that a size
+S_NN from 124.2(8) at N = 50 to 115.7(1.2) at 1,498, slope -1.9 +- 0.7. So what grows here is the training that a size
 is allowed; with far more updates (digits.py) S_NN falls with N.
 """
 
