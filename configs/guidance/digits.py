@@ -19,7 +19,8 @@ held-out images:
 Predicted: injected nats grow with w, their information saturates, the rest distorts; the three forms agree. Measured:
 so it is. The first trial withheld a fifth of the labels (--config.null_probability=0.2 --config.num_updates=2000):
 2.36 +- .19, 3.87 +- .14, 4.06 +- .08, the last two more than labels can tell. Updates and share
-were changed at once, and judged on the same images, so why is a guess (s(x) the worse of the two networks); its chains found the label at less w (2.22 +- .02 at .5) and distorted more (2.45 +- .11
+were changed at once, and judged on the same images, so why is a guess (s(x) the worse of the two
+networks); its chains found the label at less w (2.22 +- .02 at .5) and distorted more (2.45 +- .11
 at 8).
 """
 
