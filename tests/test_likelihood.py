@@ -59,7 +59,7 @@ def test_another_encoder_pays_its_divergence(offset, stretch):
     divergence = gaussian_kl(jnp.full(2, offset), stretch**2 * cov, jnp.zeros(2), cov)
     assert_mean(found.neg_elbo - exact, divergence)
     nll_gap = Estimate.of(found.nll - exact)
-    assert -4 * nll_gap.stderr < nll_gap.mean < 0.2 * divergence  # between the truth and the one-sample bound
+    assert -3 * nll_gap.stderr < nll_gap.mean < 0.2 * divergence  # between the truth and the one-sample bound
     assert np.all(found.nll <= found.neg_elbo + 1e-4)  # Jensen, for each example
     assert np.all((found.ess > 1) & (found.ess < 16))
 
