@@ -75,9 +75,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     reporting.print_table(results, title="mutual information")
     for name, line in zip(names, lines, strict=True):
         if not any(line.get(f"{name}.{part}.updates") for part in ("conditional", "marginal")):
-            print(
-                f"{name}: the networks found nothing beyond the Gaussian of the same moments, whose information stands"
-            )
+            print(f"{name}: the networks found nothing beyond a Gaussian residual of the regression")
         if line[f"{name}.unbounded"]:
             print(
                 f"{name}: information still grows at the finest resolution: infinite, or sharper than the samples show"

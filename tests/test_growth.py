@@ -17,13 +17,14 @@ from diffenc.estimators.growth import Products
 TINY = growth.Settings(
     width=16,
     batch_size=32,
-    draws=4,
+    draws=2,
     updates=20,
     mixture_updates=10,
     mixture_batch=32,
     mixture_rounds=6,
     mixture_patience=3,
     max_rounds=6,
+    patience=3,
     judge_parts=3,
     rows=100,
     least_gain=np.inf,
@@ -122,7 +123,7 @@ def test_half_of_the_data_is_fitted_without_a_test():
         told.append([])
         fitted = fit(jax.random.key(9), halves, N, TINY, lambda updates, value: told[-1].append(updates), rounds)
         assert fitted.found == (rounds is not None)
-    assert [len(updates) for updates in told] == [1 + TINY.patience + TINY.null_rounds, 1, 3]
+    assert [len(updates) for updates in told] == [1 + TINY.mixture_patience + TINY.null_rounds, 1, 3]
 
 
 def test_columns_that_half_of_the_rows_cannot_tell_are_named():

@@ -11,7 +11,7 @@ from diffenc.estimators import growth, information, samples
 from diffenc.estimators.divergence import Divergence
 
 TINY = growth.Settings(
-    width=16, batch_size=32, draws=4, updates=20, mixture_updates=20, mixture_rounds=2, max_rounds=2, judge_parts=3
+    width=16, batch_size=32, draws=2, updates=20, mixture_updates=20, mixture_rounds=2, max_rounds=2, judge_parts=3
 )
 N = 1000  # one size for all, so that programs are shared
 
@@ -25,15 +25,17 @@ def test_gaussian_data_need_no_network():
     x, y = task.sample(jax.random.key(0), N)
     result = information.mutual_information(jax.random.key(1), x, y, TINY)
     assert_estimate(result.estimate, task.information)
-    assert result.conditional.updates == 0 and result.estimate.mean == result.gaussian.mean
+    assert result.conditional.updates == 0
+    assert abs(result.estimate.mean - result.gaussian.mean) < result.estimate.stderr  # a regression on more
     assert result.pointwise.shape == result.rows.shape == (N,)
-    assert result.pointwise.mean() == pytest.approx(result.gaussian.mean)
+    assert result.pointwise.mean() == pytest.approx(result.estimate.mean)
     exact = np.linalg.inv(task.cov)
     exact[:1, :1] -= np.linalg.inv(task.cov_x)
     exact[1:, 1:] -= np.linalg.inv(task.cov_y)
     z = np.concatenate([x, y], axis=1)[result.rows]
     ratio = task.information - 0.5 * np.einsum("ni,ij,nj->n", z, exact, z)
-    assert np.corrcoef(result.pointwise, ratio)[0, 1] > 0.99 and not result.unbounded
+    # the coefficients of a regression on five features move an example's share by some sqrt(5 / N) of its spread
+    assert np.corrcoef(result.pointwise, ratio)[0, 1] > 1 - 5 * 5 / (2 * N) and not result.unbounded
 
 
 def test_order_and_increasing_maps_of_coordinates_do_not_matter():

@@ -25,12 +25,12 @@ def get_config():
                 components=8,  # of mixtures
                 mixture_batch=256,
                 batch_size=128,  # of denoising
-                draws=4,  # of noise for each example
+                draws=2,  # noise levels for each example, with both signs of the noise
                 learning_rate=3e-3,
                 mixture_updates=125,  # a round of training of mixtures
                 mixture_rounds=24,  # at most
                 updates=150,  # a round of denoising
-                max_rounds=8,
+                max_rounds=16,
                 judge_parts=4,  # of the two strata of lambda, for the last judgement
             ),
             metrics_extras=(),

@@ -38,9 +38,10 @@ def split(key: jax.Array, n: int) -> np.ndarray:
     return np.asarray(jax.random.permutation(key, n))[: n // 2 * 2].reshape(2, -1)
 
 
-def make_halves(x: np.ndarray, y: np.ndarray | None, rows: np.ndarray, names=("x", "y")) -> Halves:
+def make_halves(x: np.ndarray, y: np.ndarray | None, rows: np.ndarray, names=("x", "y"), features=None) -> Halves:
     """Each half in coordinates of its own moments: with those of the whole, the halves' residuals would mirror each
-    other and the held-out products be biased. Without y the residual is x itself. x: [N, dim], rows: [2, n].
+    other and the held-out products be biased. Without y the residual is x itself. x: [N, dim], rows: [2, n];
+    features [N, k]: of y, in place of y for the regression alone.
 
     Raises InputError, with the name of the block, for a column that one half cannot tell from the others.
     """
@@ -54,7 +55,8 @@ def make_halves(x: np.ndarray, y: np.ndarray | None, rows: np.ndarray, names=("x
             parts.append((white_x, np.zeros((len(half), 1)), np.zeros_like(white_x), np.eye(dim)))
         else:
             white_y = reference.whiten(y[half])
-            r, linear, factor = reference.residual(white_x, white_y)
+            regressors = white_y if features is None else reference.whiten(features[half])
+            r, linear, factor = reference.residual(white_x, regressors)
             parts.append((r, white_y, linear, factor))
     return Halves(*(jnp.asarray(np.stack(part), jnp.float32) for part in zip(*parts, strict=True)))
 
@@ -131,8 +133,9 @@ class Fit(NamedTuple):
 
 
 def fit(key: jax.Array, halves: Halves, count: int, settings: Settings, show, rounds: tuple | None = None) -> Fit:
-    """Train both networks on count examples of their half: their mixtures by maximum likelihood until D stops growing,
-    then, from the best of these, what mixtures miss by denoising, until D stops growing again; or for given rounds.
+    """Train both networks on count examples of their half: their mixtures by maximum likelihood until their `score`
+    stops growing, then, from the best of these, what mixtures miss by denoising, until it stops again; or for given
+    rounds.
 
     The examples of either half fall into two parts, the even and the odd: the round of training is chosen by the one
     and judged on the other, and conversely, so that the largest of several noisy values does not flatter; the round
@@ -158,7 +161,7 @@ def fit(key: jax.Array, halves: Halves, count: int, settings: Settings, show, ro
             products = growth.judge(state.averages, jax.random.clone(key_monitor), halves, settings)
             sums.append(Products(*(array.sum(axis=-1, dtype=np.float64) for array in products)))
             snapshots.append(jax.device_get(state.averages))
-            values.append(rescaled(sums[-1].held, sums[-1].cross)[0])
+            values.append(score(sums[-1], settings))
             made.append(updates)
             show(sum(made), values[-1])
             if values[-1] > values[best] + settings.least_gain:
@@ -171,7 +174,7 @@ def fit(key: jax.Array, halves: Halves, count: int, settings: Settings, show, ro
                 return Fit({}, (0, 0), (0, 0), 0, False, _stderr(held), 0.0)
             if len(values) - 1 - max(best, first) >= patience:
                 break
-    chosen = tuple(_best(sums, np.arange(n) % 2 != part) for part in (0, 1))
+    chosen = tuple(_best(sums, np.arange(n) % 2 != part, settings) for part in (0, 1))
     last = max(chosen)
     path = list(range(last + 1)) if last < first else [*range(reached), *range(first, last + 1)]
     updates = np.cumsum([made[index] for index in path])
@@ -216,8 +219,19 @@ def _stderr(values):
     return values.std(ddof=1) / values.size**0.5
 
 
-def _best(sums, rows):
-    return int(np.argmax([rescaled(s.held[:, rows], s.cross[:, rows])[0] for s in sums]))
+def score(sums: Products, settings: Settings, rows=slice(None)) -> float:
+    """What a round of training is chosen by: D less a price on the noise O - X of the networks.
+
+    X is judged where one of the two has learned, and falls short of |f|^2 by some 0.03 O once they learn by heart (what
+    is fitted on the very examples has nothing left along what the other half's noise has on average), so that P^2 / X
+    then grows without end, and passes D.
+    """
+    held, cross, own = (array[:, rows] for array in sums)
+    return rescaled(held, cross)[0] - settings.noise_price * max(0.0, own.mean() - cross.mean())
+
+
+def _best(sums, rows, settings):
+    return int(np.argmax([score(s, settings, rows) for s in sums]))
 
 
 def _nothing(n, settings, doubt) -> Divergence:

@@ -37,7 +37,7 @@ class Settings:
     width: int = 128
     depth: int = 2
     batch_size: int = 128
-    draws: int = 4
+    draws: int = 2
     learning_rate: float = 3e-3
     average: float = 8.0
     updates: int = 150
@@ -45,12 +45,13 @@ class Settings:
     mixture_batch: int = 256
     mixture_updates: int = 125
     mixture_rounds: int = 24
-    mixture_patience: int = 5
-    max_rounds: int = 8
-    patience: int = 3
+    mixture_patience: int = 4
+    max_rounds: int = 16
+    patience: int = 4
     null_rounds: int = 2
     null_errors: float = 2.5
     least_gain: float = 1e-3
+    noise_price: float = 0.03
     extrapolation: float = 1.0
     step_error: float = 0.5
     strata: int = 2
@@ -125,7 +126,8 @@ def initialize(key: jax.Array, settings: Settings, dim: int, dim_y: int) -> Stat
 @functools.partial(jax.jit, static_argnames="settings", donate_argnums=0)
 def advance(state: State, key: jax.Array, halves: Halves, count: jax.Array, settings: Settings) -> State:
     """settings.updates updates of both networks by denoising, each on the first count examples of its half. Their
-    mixtures stay as they are: the network learns what these miss."""
+    mixtures stay as they are: the network learns what these miss. The noise comes with both signs, so that most of what
+    it adds to the gradient where it is small cancels."""
     dim = halves.r.shape[-1]
     network = make_network(dim, settings)
     batch = min(settings.batch_size, halves.r.shape[1])
@@ -135,7 +137,9 @@ def advance(state: State, key: jax.Array, halves: Halves, count: jax.Array, sett
         rows = jax.random.randint(key_rows, (batch,), 0, count)
         r, y, linear = half.r[rows], half.y[rows], half.linear[rows]
         log_snr, weight = log_snr_draws(key_log_snr, batch, settings.draws)
-        r_noised, v = noised(r, jax.random.normal(key_eps, (*log_snr.shape, dim)), log_snr)
+        eps = jax.random.normal(key_eps, (*log_snr.shape, dim))
+        log_snr, weight = (jnp.tile(array, (1, 2)) for array in (log_snr, weight))
+        r_noised, v = noised(r, jnp.concatenate([eps, -eps], axis=1), log_snr)
         shape = network.apply(params, y, linear, method="embed")
         shape = shape.replace(mixture=jax.lax.stop_gradient(shape.mixture))
         o = network.apply(params, shape, half.factor, r_noised, log_snr)

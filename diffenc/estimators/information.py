@@ -31,12 +31,13 @@ class Information(NamedTuple):
     """An information in its several forms, with its parts; all in nats.
 
     estimate: the best one, its error holding sampling and systematic parts in quadrature; gaussian: of the Gaussian of
-    the same moments. entropy_difference: with the networks' neural entropies in place of D; growth_difference: with
-    their growth on held-out data. pointwise [n]: shares of the examples `rows` [n] of the estimate, from networks that
-    have not seen them: log p(x, y) / (p(x) p(y)) of an example on average only, for the few draws of noise leave the
-    single one noisy, and all are moved alike so that their mean is the estimate's. conditional, marginal: the
-    divergences, None where no network was needed;
-    gaussian_density: that of the Gaussian part over lambda, at the centres of the divergences' strata.
+    the same moments, which the estimate passes by a regression on more (`reference.conditions`) and by networks.
+    entropy_difference: with the networks' neural entropies in place of D; growth_difference: with their growth on
+    held-out data. pointwise [n]: shares of the examples `rows` [n] of the estimate, from networks that have not seen
+    them: log p(x, y) / (p(x) p(y)) of an example on average only, for the few draws of noise leave the single one
+    noisy, and all are moved alike so that their mean is the estimate's. conditional, marginal: the divergences, None
+    where no network was needed; gaussian_density: that of the regression over lambda, at the centres of the
+    divergences' strata.
     unbounded: beyond lambda = 3.5 the information still grows by more than 0.2 a unit and coordinate, half a unit being
     what coordinates fixed by the other block would give: it is infinite, or the relation sharper than the samples show.
     """
@@ -56,17 +57,22 @@ class Information(NamedTuple):
 def mutual_information(
     key: jax.Array, x: np.ndarray, y: np.ndarray, settings: Settings = DEFAULTS, show: Show = silent
 ) -> Information:
-    """I(X;Y) of samples x [N, dim_x], y [N, dim_y]; [N] is one coordinate. The smaller block is diffused.
+    """I(X;Y) of samples x [N, dim_x], y [N, dim_y]; [N] is one coordinate. The smaller block is diffused,
+    of equal ones the one of which regression tells more.
 
     show(stage, updates, value) is told of the training. Raises InputError for samples that `check` refuses.
     """
     x, y = check(x, y)
     check_no_function(x, y)
-    names = ("x", "y")
-    if x.shape[1] > y.shape[1]:
-        x, y, names = y, x, ("y", "x")
     rng = _generator(key)
-    return _information(key, reference.block_scores(rng, x), reference.block_scores(rng, y), settings, show, names)
+    named = [(name, reference.block_scores(rng, block)) for name, block in (("x", x), ("y", y))]
+
+    def order(pair):
+        (_, diffused), (_, given) = pair
+        return diffused.shape[1], -reference.gaussian_information(diffused, reference.conditions(given)).mean
+
+    (name_x, x), (name_y, y) = min((named, named[::-1]), key=order)
+    return _information(key, x, y, settings, show, (name_x, name_y), reference.conditions(y))
 
 
 def label_information(
@@ -93,14 +99,20 @@ def conditional_information(
     """
     rng = _generator(key)
     x, y, z = (reference.block_scores(rng, block) for block in check(x, y, z))
-    both = np.concatenate([y, z], axis=1)
-    with_y, without_y = (reference.gaussian_information(x, block) for block in (both, z))
+    given = [(block, reference.conditions(block)) for block in (np.concatenate([y, z], axis=1), z)]
+    with_y, without_y = (reference.gaussian_information(x, features) for _, features in given)
     gaussian = reference.GaussianPart(with_y.mean - without_y.mean, with_y.pointwise - without_y.pointwise)
     key_split, key_fit = jax.random.split(key)
     rows = split(key_split, len(x))
     parts = [
-        _fit(jax.random.clone(key_fit), make_halves(x, block, rows, ("x", name)), settings, show, f"x given {name}")
-        for block, name in ((both, "y, z"), (z, "z"))
+        _fit(
+            jax.random.clone(key_fit),
+            make_halves(x, block, rows, ("x", name), features),
+            settings,
+            show,
+            f"x given {name}",
+        )
+        for (block, features), name in zip(given, ("y, z", "z"), strict=True)
     ]
     return _assemble(gaussian, rows, x.shape[1], *parts)
 
@@ -145,17 +157,23 @@ def _generator(key):
     return np.random.default_rng(np.asarray(jax.random.key_data(jax.random.fold_in(key, 1))).ravel())
 
 
-def _information(key, x, y, settings, show, names) -> Information:
-    gaussian = reference.gaussian_information(x, y)
+def _information(key, x, y, settings, show, names, features=None) -> Information:
+    """Of scores x and y; features [N, k]: what x is regressed on, if not y itself."""
+    regressors = y if features is None else features
+    gaussian = reference.gaussian_information(x, regressors)
     key_split, key_conditional, key_marginal = jax.random.split(key, 3)
     rows = split(key_split, len(x))
-    conditional = _fit(key_conditional, make_halves(x, y, rows, names), settings, show, "x given y")
+    conditional = _fit(key_conditional, make_halves(x, y, rows, names, features), settings, show, "x given y")
     marginal = None
     if x.shape[1] > 1:  # one coordinate has been made normal
         marginal = _fit(key_marginal, make_halves(x, None, rows, names), settings, show, "x")
     result = _assemble(gaussian, rows, x.shape[1], conditional, marginal)
     centres = 0.5 * (conditional.edges[1:] + conditional.edges[:-1])
-    return result._replace(gaussian_density=reference.gaussian_density(x, y, centres))
+    plain = reference.gaussian_information(x, y)
+    return result._replace(
+        gaussian=Estimate(plain.mean, Estimate.of(plain.pointwise).stderr),
+        gaussian_density=reference.gaussian_density(x, regressors, centres),
+    )
 
 
 def _fit(key, halves, settings, show, stage) -> Divergence:
