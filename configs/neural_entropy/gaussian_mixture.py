@@ -55,7 +55,7 @@ ratios and shares with the spread over seeds; early_share is what is produced be
                   9     35.91(7)     35.92    0.1371(92)       0.9982(13)       0.9961(5)        0.743(6) [0.742]
     ve            3     11.567(24)   11.538   0.0224(35)       0.9984(15)       0.9981(5)        0.00011(2) [0.00010]
                   6     23.654(34)   23.613   0.0605(62)       1.0007(9)        0.9975(4)        0.00008(1) [0.00009]
-                  9     37.501(44)   37.455   0.1366(89)       1.0009(14)       0.9966(3)        0.00012(0) [0.00013]
+                  9     37.501(44)   37.455   0.1366(89)       1.0009(14)       0.9966(3)        0.000118(4) [0.000134]
 
 The gap, what the network has to learn, is that of the other processes. Of their 120 estimates of S_tot 95.8 % covered
 (95.4 +- 1.9 %). Predicted (arXiv 2409.03817): entropy is produced near the data. That depends on the process's clock:
