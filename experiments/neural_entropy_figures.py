@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffenc import reporting
+from experiments import neural_entropy_results
 
 LABELS = {"s_tot": "$S_{tot}$", "s_nn": "$S_{NN}$", "kelly_growth": "Kelly growth G", "em_gap": "gap $L_{EM}$"}
 PUBLISHED = {3: 0.97, 6: 0.92, 9: 0.85}  # S_NN / S_tot at kappa = 0.1, read off arXiv 2409.03817
@@ -21,6 +22,7 @@ def draw(workdir, config, cases, results, truths, curves, images, metrics) -> No
         sample_sizes(workdir, cases, results)
     if images:
         generated(workdir, cases, images)
+        pixels(workdir, cases, results)
 
 
 def grid_of(cases) -> tuple[list[str], int]:
@@ -173,3 +175,26 @@ def generated(workdir, cases, images) -> None:
         axes[row, 0].set_title(f"{name}: generated", fontsize=8)
         axes[row, 1].set_title("nearest training images", fontsize=8)
     reporting.save(fig, workdir, "generated")
+
+
+def pixels(workdir, cases, results) -> None:
+    """What single pixels hold, and how much of the growth of each sample size is theirs and how much between them."""
+    found = {result.name: result for result in results}
+    rows, _ = grid_of(cases)
+    fig, axes = reporting.figure(len(rows), 2, width=3.4, height=2.8)
+    for (left, right), row in zip(axes, rows, strict=True):
+        mine = [case for case in cases.values() if case.program == row]
+        shown = neural_entropy_results.pixel_map(max(mine, key=lambda case: case.size)).mean(axis=-1)
+        image = left.imshow(shown, cmap="viridis", interpolation="nearest")
+        fig.colorbar(image, ax=left, label="$S_{tot}$ of a pixel [nats]")
+        left.set_axis_off()
+        alone, names = found[f"{row}.pixel_entropy"], [case.name for case in mine]
+        between = [found[f"{name}.total_correlation_bound"] for name in names]
+        places, labels = np.arange(len(names)), [str(case.size) for case in mine]
+        right.bar(places, alone.value, color=reporting.PALETTE[0], label="pixels by themselves")
+        heights, errors = zip(*((bound.value, 2 * bound.stderr) for bound in between), strict=True)
+        right.bar(places, heights, 0.6, alone.value, yerr=errors, color=reporting.PALETTE[1], label="growth less these")
+        right.set_xticks(places, labels)
+        reporting.label(right, "training images N", "nats", title=row)
+        right.legend(fontsize=7, loc="lower right")
+    reporting.save(fig, workdir, "pixels")

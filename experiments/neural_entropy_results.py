@@ -139,15 +139,31 @@ def between_pixels(cases: dict[str, Case], results: list[Result]) -> list[Result
 def pixel_entropy(case: Case, rows: np.ndarray, num_blocks: int = 10) -> Estimate:
     """The sum of S_tot of the columns of rows [N, D], by themselves."""
     levels = np.unique(rows)
-    blocks = np.array_split(rows, num_blocks)
-    counts = np.stack([[(block == level).sum(axis=0) for level in levels] for block in blocks]).transpose(0, 2, 1)
+    counts = np.stack([level_counts(block, levels) for block in np.array_split(rows, num_blocks)])
     counts = np.concatenate([counts.sum(axis=0, keepdims=True), counts.sum(axis=0) - counts])  # all, and without each
-    shares = jnp.asarray(counts / counts.sum(axis=2, keepdims=True), jnp.float32)
-    values, edges = levels / case.scale, log_snr_range(case.process, *case.times)
-    columns = jax.jit(lambda shares: entropy.coordinate_entropy(case.process, values, shares, *edges))
-    found = columns(shares.reshape(-1, len(levels))).reshape(num_blocks + 1, -1)
-    whole, *without = np.asarray(found, np.float64).sum(axis=1)
+    whole, *without = entropies(case, levels, counts.reshape(-1, len(levels))).reshape(num_blocks + 1, -1).sum(axis=1)
     return Estimate(whole, float(np.sqrt((num_blocks - 1) * np.var(without))))
+
+
+def pixel_map(case: Case) -> np.ndarray:
+    """S_tot of every pixel of the training images by itself, in the shape of an image."""
+    rows = case.train[0].reshape(len(case.train[0]), -1)
+    levels = np.unique(rows)
+    return entropies(case, levels, level_counts(rows, levels)).reshape(case.train[0].shape[1:])
+
+
+def level_counts(rows, levels) -> np.ndarray:
+    """How often each column of rows [N, D] takes each of the levels [L]: [D, L]."""
+    return np.stack([(rows == level).sum(axis=0) for level in levels], axis=1)
+
+
+def entropies(case: Case, levels, counts) -> np.ndarray:
+    """S_tot of coordinates that take the levels [L] with frequencies counts [D, L]: [D]."""
+    shares = jnp.asarray(counts / counts.sum(axis=1, keepdims=True), jnp.float32)
+    values, edges = levels / case.scale, log_snr_range(case.process, *case.times)
+    return np.asarray(
+        jax.jit(lambda shares: entropy.coordinate_entropy(case.process, values, shares, *edges))(shares), np.float64
+    )
 
 
 def log_laws(cases: dict[str, Case], results: list[Result]) -> list[Result]:

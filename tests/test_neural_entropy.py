@@ -195,7 +195,7 @@ def test_digits_with_a_unet(tmp_path):
     assert sizes[:2] == [100, 200] and sizes[2] > 1400  # 0 stands for all
     assert {"digits.N100.total_correlation_bound", "digits.pixel_entropy"} <= set(rows)
     assert "digits.log_law.slope" in rows and "digits.N100.s_tot" not in rows
-    assert (tmp_path / "figures" / "generated.png").exists()
+    assert {"generated.png", "pixels.png"} <= {path.name for path in (tmp_path / "figures").iterdir()}
 
 
 @pytest.mark.slow
@@ -224,6 +224,7 @@ def test_what_two_equal_pixels_have_between_them():
     assert alone.stderr == pytest.approx(abs(more - less) / 0.01 * shares_error, rel=0.02)  # the delta method
     assert bound.value == pytest.approx(10 - 2 * one, rel=1e-5)
     assert bound.stderr == pytest.approx(np.hypot(0.3, alone.stderr))
+    np.testing.assert_allclose(neural_entropy_results.pixel_map(case), np.full((1, 2, 1), one), rtol=1e-5)
 
 
 def test_the_law_in_log_n_is_found():

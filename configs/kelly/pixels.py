@@ -1,0 +1,18 @@
+"""Total correlation of scikit-learn's 8x8 digits: how much of their total entropy is between pixels.
+
+python -m experiments.kelly --config=configs/kelly/pixels.py --workdir=runs/pixels
+
+The pixels of an image by themselves have entropies S_i, by quadrature over their gray levels; all together S_tot, of
+which held-out growth G is a lower bound, and S_tot - sum S_i is their total correlation (arXiv 2509.23937).
+"""
+
+from configs.neural_entropy import digits
+
+
+def get_config():
+    config = digits.get_config()
+    config.samples = (0,)
+    config.num_updates = 2000
+    config.evaluate_every = 500
+    config.save_every = 1000
+    return config
