@@ -26,7 +26,7 @@ from diffenc.reporting import Result
 from experiments import command_line, mutual_information_figures
 from experiments.information_rivals import RIVALS
 
-FORMS = ("diffusion", "entropy_difference", "growth_difference", "gaussian")
+FORMS = ("diffusion", "entropy_difference", "growth_difference", "score_difference", "gaussian")
 LABELS = ("auto", "yes", "no")
 
 
@@ -249,13 +249,14 @@ def measure(config: ConfigDict, name: str, task: Task, tell) -> dict[str, float]
     result = estimate(key, task.x, task.y, estimator_settings(config), tell)
     seconds = time.perf_counter() - began
     numbers = {}
-    values = (result.estimate, result.entropy_difference, result.growth_difference, result.gaussian)
+    values = (result.estimate, *(getattr(result, form) for form in FORMS[1:]))
     if task.labels:
         share = np.unique(task.y, return_counts=True)[1] / len(task.y)
         numbers = {f"{name}.label_entropy": -np.sum(share * np.log(share))}
     numbers |= {f"{name}.truth": task.truth, f"{name}.seconds": seconds, f"{name}.unbounded": float(result.unbounded)}
     for form, value in zip(FORMS, values, strict=True):
-        numbers |= {f"{name}.{form}": value.mean, f"{name}.{form}.stderr": value.stderr}
+        if value is not None:
+            numbers |= {f"{name}.{form}": value.mean, f"{name}.{form}.stderr": value.stderr}
     for part in ("conditional", "marginal"):
         divergence = getattr(result, part)
         if divergence is not None:
@@ -284,7 +285,7 @@ def summarize(config: ConfigDict, names, lines) -> list[Result]:
             shown = "mutual_information" if (name, estimator) == ("data", "diffusion") else estimator
             value, stderr = (line[f"{name}.{estimator}{end}"] for end in ("", ".stderr"))
             endless = line[f"{name}.unbounded"] and line[f"{name}.truth"] is None
-            if endless and estimator in FORMS[:3]:  # of known tasks the number is shown, as it is scored below
+            if endless and estimator in FORMS[:4]:  # of known tasks the number is shown, as it is scored below
                 value = stderr = None
             results.append(Result(f"{name}.{shown}", value, stderr, truth=line[f"{name}.truth"]))
         if f"{name}.label_entropy" in line:
@@ -304,6 +305,9 @@ def summarize(config: ConfigDict, names, lines) -> list[Result]:
 
 def scores(prefix: str, estimator: str, known) -> list[Result]:
     """Mean absolute error, share of tasks within 0.1 nats, and share of truths within two standard errors."""
+    known = [(name, line) for name, line in known if f"{name}.{estimator}" in line]
+    if len(known) < 2:
+        return []
     error = np.array([line[f"{name}.{estimator}"] - line[f"{name}.truth"] for name, line in known])
     stderr = np.array([line[f"{name}.{estimator}.stderr"] for name, line in known])
 

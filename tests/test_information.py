@@ -27,6 +27,7 @@ def test_gaussian_data_need_no_network():
     assert_estimate(result.estimate, task.information)
     assert result.conditional.updates == 0
     assert abs(result.estimate.mean - result.gaussian.mean) < result.estimate.stderr  # a regression on more
+    assert result.score_difference == result.entropy_difference == result.growth_difference
     assert result.pointwise.shape == result.rows.shape == (N,)
     assert result.pointwise.mean() == pytest.approx(result.estimate.mean)
     exact = np.linalg.inv(task.cov)
@@ -36,6 +37,14 @@ def test_gaussian_data_need_no_network():
     ratio = task.information - 0.5 * np.einsum("ni,ij,nj->n", z, exact, z)
     # the coefficients of a regression on five features move an example's share by some sqrt(5 / N) of its spread
     assert np.corrcoef(result.pointwise, ratio)[0, 1] > 1 - 5 * 5 / (2 * N) and not result.unbounded
+
+
+def test_what_the_conditional_fit_missed_is_not_taken_off():
+    edges, ones = np.linspace(0.0, 4.0, 3), np.ones(10)
+    marginal = Divergence(0.2, 0.05, *[0.2 * ones] * 4, np.ones(2), edges, 0.2, 0.1, 300)
+    assert information.missed(marginal).systematic == pytest.approx(np.hypot(0.2, 0.05))
+    left = information.missed(marginal)
+    assert left.mean == left.updates == 0 and not (left.pointwise.any() or left.s_nn.any() or left.kelly_growth.any())
 
 
 def test_order_and_increasing_maps_of_coordinates_do_not_matter():
@@ -100,7 +109,8 @@ def test_what_correlations_do_not_see(task):
     result = information.mutual_information(jax.random.key(8), x, y)
     assert_estimate(result.estimate, task.information)
     assert result.estimate.stderr < 0.05 and abs(result.gaussian.mean - task.information) > 0.05
-    for form in (result.entropy_difference, result.growth_difference):
+    scores = [result.score_difference] if result.score_difference else []  # none where x was not found Gaussian
+    for form in (result.entropy_difference, result.growth_difference, *scores):
         assert abs(form.mean - task.information) < 0.15
 
 
@@ -199,7 +209,7 @@ def test_growth_at_the_finest_noise_is_told_from_that_of_x_itself(monkeypatch):
     edges, zeros = np.array([-7.0, 0.0, 3.5, 6.0, 10.0]), np.zeros(N)
 
     def part(*density):
-        return Divergence(0.0, 0.1, zeros, zeros, zeros, np.array(density), edges, 0.0, 0.0, 0)
+        return Divergence(0.0, 0.1, *[zeros] * 4, np.array(density), edges, 0.0, 0.0, 0)
 
     for conditional, marginal, dim, expected in (
         (part(0, 0, 0.5, 0.5), None, 1, True),

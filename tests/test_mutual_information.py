@@ -52,7 +52,7 @@ def test_samples_of_ones_own(tmp_path, capsys):
     row = values_of(workdir)["data.mutual_information"]
     assert abs(row["value"] - TASK.information) < NUM_SIGMAS * row["stderr"] and row["truth"] is None
     assert {path.name for path in workdir.iterdir()} <= {"config.json", "metrics.jsonl", "results.json", "figures"}
-    names = {"gaussian", "entropy_difference", "growth_difference", "ksg", "seconds"}
+    names = {*mutual_information.FORMS[1:], "ksg", "seconds"}
     assert {f"data.{name}" for name in names} < set(values_of(workdir))
     told = capsys.readouterr().out
     forms = [values_of(workdir)[f"data.{form}_difference"]["value"] for form in ("entropy", "growth")]
@@ -178,7 +178,7 @@ def test_every_use_has_a_key_of_its_own(monkeypatch):
 
     def estimator(key, x, y, settings, tell):
         rival(key, x, y)
-        part = mutual_information.information.Information(*[mutual_information.Estimate(0.0, 1.0)] * 4, *[None] * 6)
+        part = mutual_information.information.Information(*[mutual_information.Estimate(0.0, 1.0)] * 5, *[None] * 6)
         return part._replace(unbounded=False, gaussian_density=np.zeros(0))
 
     monkeypatch.setattr(mutual_information.information, "mutual_information", estimator)

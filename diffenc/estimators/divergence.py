@@ -11,14 +11,18 @@ from diffenc.errors import InputError
 from diffenc.estimators import growth, reference
 from diffenc.estimators.growth import Halves, Products, Settings
 
+LARGEST_STAKE = 1.15  # P / X of networks that have learned what they can, and little by heart, is 1 to 1.1
+
 
 class Divergence(NamedTuple):
     """D in nats: mean, and systematic, the part of its standard error that more examples to judge on would not mend.
 
     pointwise, kelly_growth, s_nn [2n]: per example, in the order of the rows given: the shares of D; the growth 2P - O,
-    whose mean is a lower bound of D; and the neural entropy O of the networks. density [draws]: dD / d(lambda) over the
-    strata `edges` [draws + 1] of lambda. value, earlier: D of networks that saw all of a half, and half of it. updates:
-    the training behind it, 0 where nothing was found.
+    whose mean is a lower bound of D; and the neural entropy O of the networks. score_gap [2n]: X + 2 <v - o, g>, which
+    is 1/2 int alpha^2 E|o - g|^2 less what that is where o = 0, for g the prediction of v by a Gaussian that knows no
+    y: D where the networks are right. density [draws]: dD / d(lambda) over the strata `edges` [draws + 1] of lambda.
+    value, earlier: D of networks that saw all of a half, and half of it. updates: the training behind it, 0 where
+    nothing was found.
     """
 
     mean: float
@@ -26,6 +30,7 @@ class Divergence(NamedTuple):
     pointwise: np.ndarray
     kelly_growth: np.ndarray
     s_nn: np.ndarray
+    score_gap: np.ndarray
     density: np.ndarray
     edges: np.ndarray
     value: float
@@ -84,11 +89,13 @@ def divergence(
 ) -> Divergence:
     """D of data whose halves are given, by networks that saw one half and by networks that saw half of that.
 
-    What a network of n examples misses of D falls about like 1/n, so the two make an extrapolation to n = infinity,
-    D_n + (D_n - D_(n/2)); a negative step is chance, and left out of it (which adds some 0.4 of the step's own error
-    where there is nothing to gain), but not of the error. The systematic error has three parts: a share of that step,
-    what the second half of the training added, and what the two halves of the data disagree by. D is 0, give or take
-    the standard error of P, where the first networks find nothing: see `fit`. show(updates, D) is told of every round.
+    What a network of n examples misses of D falls with n, so the two make an extrapolation, D_n + (D_n - D_(n/2)) / 2,
+    for a fall like n^-1.6: the n^-1 of a fixed number of coefficients, and more where half of the examples do not
+    suffice to learn what all of them teach. A negative step is chance, and left out of it (which adds some 0.2 of the
+    step's own error where there is nothing to gain), but not of the error. The systematic error has three parts: a
+    share of that step, what the second half of the training added, and what the two halves of the data disagree by. D
+    is 0, give or take the standard error of P, where the first networks find nothing: see `fit`. show(updates, D) is
+    told of every round.
     """
     n = halves.r.shape[1]
     key_all, key_part, key_judge = jax.random.split(key, 3)
@@ -102,7 +109,8 @@ def divergence(
     mean = value + settings.extrapolation * max(0.0, step)
     folds = [rescaled(products.held[h].sum(axis=-1), products.cross[h].sum(axis=-1))[0] for h in (0, 1)]
     doubts = (settings.step_error * step, all_of_half.drift, (folds[0] - folds[1]) / 2)
-    shares = 2 * stake * products.held - np.square(stake) * products.cross
+    bound = stake == LARGEST_STAKE
+    shares = np.where(bound, stake * products.held, 2 * stake * products.held - np.square(stake) * products.cross)
     pointwise, edges = shares.sum(axis=-1), growth.edges(shares.shape[-1])
     return Divergence(
         mean=mean,
@@ -110,6 +118,7 @@ def divergence(
         pointwise=(pointwise + mean - pointwise.mean()).ravel(),
         kelly_growth=(2 * products.held - products.own).sum(axis=-1).ravel(),
         s_nn=products.own.sum(axis=-1).ravel(),
+        score_gap=(products.cross + 2 * products.tilt).sum(axis=-1).ravel(),
         density=shares.mean(axis=(0, 1)) / np.diff(edges),
         edges=edges,
         value=value,
@@ -205,13 +214,17 @@ def judge(key: jax.Array, fitted: Fit, halves: Halves, settings: Settings) -> tu
 
 
 def rescaled(held: np.ndarray, cross: np.ndarray) -> tuple[float, float]:
-    """max_c (2 c P - c^2 X) and its stake c = P / X, between 0 and 1.5. Where c = P / X that is P^2 / X, and the square
-    of P's standard error, which P^2 has too much on average, is taken off; at the bound it is linear in P."""
+    """c P and the stake c = P / X, of which max_c (2 c P - c^2 X) = P^2 / X comes, but no more than LARGEST_STAKE.
+
+    The square of P's standard error, which P^2 has too much on average, is taken off; at the bound c P is linear. X is
+    judged where one of the two networks has learned, and falls short of |f|^2 the more they know by heart: what is
+    fitted on the very examples has nothing left along what overfitting has on average. P does not suffer from it.
+    """
     p, x = held.mean(), cross.mean()
-    if p <= 0 or x <= 0:
+    if p <= 0:
         return 0.0, 0.0
-    if p / x > 1.5:
-        return 3.0 * p - 2.25 * x, 1.5
+    if p >= LARGEST_STAKE * x:
+        return LARGEST_STAKE * p, LARGEST_STAKE
     return max(0.0, p**2 / x - _stderr(held) ** 2 / x), p / x
 
 
@@ -220,13 +233,8 @@ def _stderr(values):
 
 
 def score(sums: Products, settings: Settings, rows=slice(None)) -> float:
-    """What a round of training is chosen by: D less a price on the noise O - X of the networks.
-
-    X is judged where one of the two has learned, and falls short of |f|^2 by some 0.03 O once they learn by heart (what
-    is fitted on the very examples has nothing left along what the other half's noise has on average), so that P^2 / X
-    then grows without end, and passes D.
-    """
-    held, cross, own = (array[:, rows] for array in sums)
+    """What a round of training is chosen by: D less a price on the noise O - X of the networks, which biases X."""
+    held, cross, own = (array[:, rows] for array in sums[:3])
     return rescaled(held, cross)[0] - settings.noise_price * max(0.0, own.mean() - cross.mean())
 
 
@@ -237,4 +245,4 @@ def _best(sums, rows, settings):
 def _nothing(n, settings, doubt) -> Divergence:
     zeros = np.zeros(2 * n)
     count = settings.strata * settings.judge_parts
-    return Divergence(0.0, float(doubt), zeros, zeros, zeros, np.zeros(count), growth.edges(count), 0.0, 0.0, 0)
+    return Divergence(0.0, float(doubt), zeros, zeros, zeros, zeros, np.zeros(count), growth.edges(count), 0.0, 0.0, 0)

@@ -23,6 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.scipy.linalg import solve_triangular
 
 from diffenc.networks import ResidualDenoiser
 
@@ -52,7 +53,7 @@ class Settings:
     null_errors: float = 2.5
     least_gain: float = 1e-3
     noise_price: float = 0.03
-    extrapolation: float = 1.0
+    extrapolation: float = 0.5
     step_error: float = 0.5
     strata: int = 2
     judge_parts: int = 4
@@ -194,11 +195,25 @@ def restarted(averages, settings: Settings) -> State:
 class Products(NamedTuple):
     """1/2 alpha^2 times the products, per example and lambda stratum, integrated over the stratum: [2, n, draws].
 
-    held: <v, o> with the network that has not seen the example; cross: <o_a, o_b>; own: |o|^2 of the former."""
+    held: <v, o> with the network that has not seen the example; cross: <o_a, o_b>; own: |o|^2 of the former; tilt:
+    <v - o, g>, g the prediction of v by a Gaussian that knows no y (`unconditional`)."""
 
     held: np.ndarray
     cross: np.ndarray
     own: np.ndarray
+    tilt: np.ndarray
+
+
+def unconditional(linear: jax.Array, factor: jax.Array, r_noised: jax.Array, log_snr: jax.Array) -> jax.Array:
+    """E[v | r_l] [n, k, dim] of one who knows r_l but neither y nor the residual's origin, for white Gaussian x =
+    linear + factor r: what the noisy x, in the coordinates of r, says about itself."""
+    alpha, sigma = (jnp.sqrt(jax.nn.sigmoid(sign * log_snr))[:, :, None] for sign in (1.0, -1.0))
+    linear = solve_triangular(factor, linear.T, lower=True).T[:, None]  # x = factor (linear + r) from here on
+    inverse = solve_triangular(factor, jnp.eye(len(factor)), lower=True)
+    variance, axes = jnp.linalg.eigh(jnp.matmul(inverse, inverse.T, precision="highest"))
+    variance = variance[None, None]
+    shrunk = alpha * sigma * (variance - 1) / (jnp.square(alpha) * variance + jnp.square(sigma))
+    return (shrunk * ((r_noised + alpha * linear) @ axes)) @ axes.T - sigma * linear
 
 
 def judge(params, key: jax.Array, halves: Halves, settings: Settings, parts: int = 1) -> Products:
@@ -232,7 +247,8 @@ def _judge(params, key, halves, part, parts, settings) -> Products:
 
         outputs = jax.vmap(predict)(params)
         other = outputs[1 - half]
-        pairs = (v, other), (outputs[0], outputs[1]), (other, other)
+        g = unconditional(linear, halves.factor[half], r_noised, log_snr)
+        pairs = (v, other), (outputs[0], outputs[1]), (other, other), (v - other, g)
         sums = (jnp.sum(a * b, axis=-1) for a, b in pairs)
         return Products(*(weight * (s[:, :draws] + s[:, draws:]) / (4 * draws) for s in sums))
 

@@ -33,11 +33,12 @@ class Information(NamedTuple):
     estimate: the best one, its error holding sampling and systematic parts in quadrature; gaussian: of the Gaussian of
     the same moments, which the estimate passes by a regression on more (`reference.conditions`) and by networks.
     entropy_difference: with the networks' neural entropies in place of D; growth_difference: with their growth on
-    held-out data. pointwise [n]: shares of the examples `rows` [n] of the estimate, from networks that have not seen
-    them: log p(x, y) / (p(x) p(y)) of an example on average only, for the few draws of noise leave the single one
-    noisy, and all are moved alike so that their mean is the estimate's. conditional, marginal: the divergences, None
-    where no network was needed; gaussian_density: that of the regression over lambda, at the centres of the
-    divergences' strata.
+    held-out data; score_difference: 1/2 int sigma^2 E|s(x|y) - s(x)|^2, both scores at the same noisy x, None where x
+    itself was not found Gaussian (its score is not known in these coordinates then) and of other than I(X;Y).
+    pointwise [n]: shares of the examples `rows` [n] of the estimate, from networks that have not seen them: log p(x, y)
+    / (p(x) p(y)) of an example on average only, for the few draws of noise leave the single one noisy, and all are
+    moved alike so that their mean is the estimate's. conditional, marginal: the divergences, None where no network was
+    needed; gaussian_density: that of the regression over lambda, at the centres of the divergences' strata.
     unbounded: beyond lambda = 3.5 the information still grows by more than 0.2 a unit and coordinate, half a unit being
     what coordinates fixed by the other block would give: it is infinite, or the relation sharper than the samples show.
     """
@@ -46,6 +47,7 @@ class Information(NamedTuple):
     gaussian: Estimate
     entropy_difference: Estimate
     growth_difference: Estimate
+    score_difference: Estimate | None
     pointwise: np.ndarray
     rows: np.ndarray
     conditional: Divergence
@@ -167,7 +169,9 @@ def _information(key, x, y, settings, show, names, features=None) -> Information
     marginal = None
     if x.shape[1] > 1:  # one coordinate has been made normal
         marginal = _fit(key_marginal, make_halves(x, None, rows, names), settings, show, "x")
-    result = _assemble(gaussian, rows, x.shape[1], conditional, marginal)
+        if marginal.updates and not conditional.updates:
+            marginal = missed(marginal)
+    result = _assemble(gaussian, rows, x.shape[1], conditional, marginal, with_scores=True)
     centres = 0.5 * (conditional.edges[1:] + conditional.edges[:-1])
     plain = reference.gaussian_information(x, y)
     return result._replace(
@@ -176,13 +180,30 @@ def _information(key, x, y, settings, show, names, features=None) -> Information
     )
 
 
+def missed(marginal: Divergence) -> Divergence:
+    """D[X] where D[X|Y], which is no less, was not found: what was missed there is not taken off here, but doubted."""
+    nothing = np.zeros_like(marginal.pointwise)
+    return marginal._replace(
+        mean=0.0,
+        systematic=float(np.hypot(marginal.mean, marginal.systematic)),
+        pointwise=nothing,
+        kelly_growth=nothing,
+        s_nn=nothing,
+        density=np.zeros_like(marginal.density),
+        updates=0,
+    )
+
+
 def _fit(key, halves, settings, show, stage) -> Divergence:
     return divergence(key, halves, settings, lambda updates, value: show(stage, updates, value))
 
 
-def _assemble(gaussian, rows, dim, conditional: Divergence, marginal: Divergence | None) -> Information:
+def _assemble(
+    gaussian, rows, dim, conditional: Divergence, marginal: Divergence | None, with_scores: bool = False
+) -> Information:
     """Sum the parts example by example: the spread of the pointwise information is that of the estimate."""
     rows = rows.ravel()
+    knows_scores = with_scores and (marginal is None or not marginal.updates)
     less = (0.0,) * 4 if marginal is None else (marginal.mean, marginal.pointwise, marginal.kelly_growth, marginal.s_nn)
     share = gaussian.pointwise[rows]
     systematic = np.hypot(conditional.systematic, 0.0 if marginal is None else marginal.systematic)
@@ -197,6 +218,7 @@ def _assemble(gaussian, rows, dim, conditional: Divergence, marginal: Divergence
         gaussian=Estimate(gaussian.mean, Estimate.of(gaussian.pointwise).stderr),
         entropy_difference=total(entropy.mean(), entropy),
         growth_difference=total(growth.mean(), growth),
+        score_difference=total(conditional.score_gap.mean(), conditional.score_gap) if knows_scores else None,
         pointwise=share + pointwise,
         rows=rows,
         conditional=conditional,
