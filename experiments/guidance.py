@@ -5,7 +5,8 @@
 (Images: guidance_images.py, which a config with a data set is handed to.)
 Classifier-free guidance samples with the score s_w = s(x|y) + w (s(x|y) - s(x)). What it adds to a sampler that knows
 no y is the relative entropy of the paths, int 1/2 g^2 E_w|s_w - s|^2 dt (2509.23937): I(X;Y) at w = 0, and more with w.
-For Gaussians guided samples are Gaussian again, x = M y + noise, and every quantity is a closed recursion in float64.
+For Gaussians guided samples are Gaussian again, x = M y + noise, and every quantity is a closed recursion in float64
+(of Euler's steps, for whose means it is linear; images take the ancestral steps of diffenc/guidance.py).
 That of a chain's own steps is the truth of a simulation of these steps, and has an error of first order in the step;
 continuous time is its Richardson extrapolation, from half and all of the steps.
 """

@@ -91,7 +91,7 @@ def get_config():
             batch_size=512,
             draws=1,  # noise levels of each example in an update
             num_updates=3000,
-            max_epochs=0,  # a case trains until it has seen its samples so often; 0: num_updates alone
+            max_epochs=0,  # a case rests once it has seen its samples so often; 0: never, and never beyond num_updates
             updates_per_dispatch=100,
             learning_rate=3e-3,
             warmup=200,
