@@ -305,14 +305,16 @@ def summarize(config: ConfigDict, names, lines) -> list[Result]:
 
 def scores(prefix: str, estimator: str, known) -> list[Result]:
     """Mean absolute error, share of tasks within 0.1 nats, and share of truths within two standard errors."""
-    known = [(name, line) for name, line in known if f"{name}.{estimator}" in line]
+    count = len(known)
+    known = [(name, line) for name, line in known if line.get(f"{name}.{estimator}") is not None]
     if len(known) < 2:
         return []
+    of_tasks = "" if len(known) == count else f", of {len(known)} tasks"
     error = np.array([line[f"{name}.{estimator}"] - line[f"{name}.truth"] for name, line in known])
     stderr = np.array([line[f"{name}.{estimator}.stderr"] for name, line in known])
 
     def result(name, values, unit):
-        return Result(f"{prefix}.{name}", *Estimate.of(values), unit)
+        return Result(f"{prefix}.{name}", *Estimate.of(values), unit + of_tasks)
 
     return [
         result("mean_absolute_error", np.abs(error), "nats"),

@@ -180,11 +180,11 @@ def generated(workdir, cases, images) -> None:
 def pixels(workdir, cases, results) -> None:
     """What single pixels hold, and how much of the growth of each sample size is theirs and how much between them."""
     found = {result.name: result for result in results}
-    rows, _ = grid_of(cases)
+    rows = list(dict.fromkeys(case.program for case in cases.values() if case.train[0].ndim == 4))
     fig, axes = reporting.figure(len(rows), 2, width=3.4, height=2.8)
     for (left, right), row in zip(axes, rows, strict=True):
         mine = [case for case in cases.values() if case.program == row]
-        shown = neural_entropy_results.pixel_map(max(mine, key=lambda case: case.size)).mean(axis=-1)
+        shown = neural_entropy_results.pixel_map(max(mine, key=lambda case: case.size)).sum(axis=-1)
         image = left.imshow(shown, cmap="viridis", interpolation="nearest")
         fig.colorbar(image, ax=left, label="$S_{tot}$ of a pixel [nats]")
         left.set_axis_off()

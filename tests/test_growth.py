@@ -10,8 +10,8 @@ from checks import NUM_SIGMAS, assert_mean
 from scipy.special import expit
 
 from diffenc.errors import InputError
-from diffenc.estimators import growth
-from diffenc.estimators.divergence import LARGEST_STAKE, Fit, divergence, fit, make_halves, rescaled, split
+from diffenc.estimators import growth, reference
+from diffenc.estimators.divergence import LARGEST_STAKE, Fit, divergence, fit, make_halves, rescaled, score, split
 from diffenc.estimators.growth import Products
 
 TINY = growth.Settings(
@@ -256,3 +256,59 @@ def test_what_the_noisy_x_says_about_itself():
     g = growth.unconditional(linear, jnp.asarray(factor), r_noised, log_snr)
     assert_mean(0.5 * np.mean(weight * jnp.sum(g**2, axis=-1), axis=1), -0.5 * np.linalg.slogdet(cov)[1])
     assert_mean(np.mean(weight * jnp.sum(v * g, axis=-1), axis=1), 0.0)
+
+
+def test_the_gap_of_scores_is_that_of_the_two_predictions():
+    """X + 2 <v - o, g> of networks that are wrong, against 1/2 int alpha^2 (|o - g|^2 - |g|^2) on draws of its own."""
+    mean, std, dim, n = 0.5, 0.8, 2, 1500
+    cov = np.array([[0.5, 0.1], [0.1, 0.7]])
+    factor = np.linalg.cholesky(np.eye(dim) - cov @ cov.T)
+    y = jax.random.normal(jax.random.key(30), (2, n, dim))
+    r = mean + std * jax.random.normal(jax.random.key(31), y.shape)
+    r = (r - r.mean(axis=1, keepdims=True)) / r.std(axis=1, keepdims=True)
+    r = jnp.stack(
+        [
+            jnp.asarray(residual_of(np.asarray(one), np.asarray(given)), jnp.float32)
+            for one, given in zip(r, y, strict=True)
+        ]
+    )
+    halves = growth.Halves(r, y, y @ cov.T, jnp.stack([jnp.asarray(factor, jnp.float32)] * 2))
+    bias = np.log(std) / np.sqrt(1 - (np.log(std) / 4) ** 2)
+    products = growth.judge(state_with(mean, bias, dim), jax.random.key(32), halves, TINY, 3)
+    gap = np.asarray(products.cross + 2 * products.tilt).sum(axis=-1).ravel()
+
+    log_snr, weight = growth.log_snr_draws(jax.random.key(33), n, 8)
+    r_noised, _ = growth.noised(r[0], jax.random.normal(jax.random.key(34), (*log_snr.shape, dim)), log_snr)
+    alpha, sigma = (jnp.sqrt(jax.nn.sigmoid(sign * log_snr))[..., None] for sign in (1.0, -1.0))
+    tau2 = jnp.square(alpha) * std**2 + jnp.square(sigma)
+    o = sigma * (mean + alpha * (std**2 - 1) / tau2 * (r_noised - alpha * mean))
+    g = growth.unconditional(halves.linear[0], halves.factor[0], r_noised, log_snr)
+    direct = np.asarray(jnp.mean(weight * jnp.sum(jnp.square(o - g) - jnp.square(g), axis=-1), axis=1)) / 2
+    errors = np.hypot(gap.std() / gap.size**0.5, direct.std() / direct.size**0.5)
+    assert abs(gap.mean() - direct.mean()) < NUM_SIGMAS * errors
+    assert abs(np.mean(products.tilt.sum(axis=-1))) > 2 * NUM_SIGMAS * errors  # which the check would miss
+
+
+def residual_of(r, y):
+    """r [n, dim] white and uncorrelated with white y, as a regression leaves it."""
+    return reference.residual(reference.whiten(r), reference.whiten(y))[0]
+
+
+def test_a_regression_on_features_leaves_what_they_do_not_tell():
+    rng = np.random.default_rng(22)
+    x, y = rng.normal(size=(2, 400, 2))
+    features = reference.conditions(y)
+    assert features.shape == (400, 5) and reference.conditions(y[:199]).shape == (199, 2)
+    rows = split(jax.random.key(23), 400)
+    halves = make_halves(x + y, y, rows, features=features)
+    for half, index in enumerate(rows):
+        np.testing.assert_allclose(halves.r[half].T @ features[index] / 200, 0.0, atol=1e-5)
+        white = halves.linear[half] + halves.r[half] @ halves.factor[half].T
+        np.testing.assert_allclose(white.T @ white / 200, np.eye(2), atol=1e-5)
+        np.testing.assert_allclose(halves.y[half].T @ halves.y[half] / 200, np.eye(2), atol=1e-5)
+
+
+def test_noise_lowers_the_score_of_a_round():
+    held, cross = np.full((2, N), 0.3), np.full((2, N), 0.3)
+    quiet, noisy = (score(Products(held, cross, cross + noise, held), TINY) for noise in (0.0, 2.0))
+    assert quiet == pytest.approx(0.3) and noisy == pytest.approx(0.3 - 2.0 * TINY.noise_price)

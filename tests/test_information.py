@@ -35,20 +35,13 @@ def test_gaussian_data_need_no_network():
     exact[1:, 1:] -= np.linalg.inv(task.cov_y)
     z = np.concatenate([x, y], axis=1)[result.rows]
     ratio = task.information - 0.5 * np.einsum("ni,ij,nj->n", z, exact, z)
-    # the coefficients of a regression on five features move an example's share by some sqrt(5 / N) of its spread
-    assert np.corrcoef(result.pointwise, ratio)[0, 1] > 1 - 5 * 5 / (2 * N) and not result.unbounded
+    # estimated coefficients of a regression on five features give an example's share an error of variance 5 / N
+    assert np.corrcoef(result.pointwise, ratio)[0, 1] > 1 - 5 / N / np.var(ratio) and not result.unbounded
 
 
-def test_what_the_conditional_fit_missed_is_not_taken_off():
-    edges, ones = np.linspace(0.0, 4.0, 3), np.ones(10)
-    marginal = Divergence(0.2, 0.05, *[0.2 * ones] * 4, np.ones(2), edges, 0.2, 0.1, 300)
-    assert information.missed(marginal).systematic == pytest.approx(np.hypot(0.2, 0.05))
-    left = information.missed(marginal)
-    assert left.mean == left.updates == 0 and not (left.pointwise.any() or left.s_nn.any() or left.kelly_growth.any())
-
-
-def test_order_and_increasing_maps_of_coordinates_do_not_matter():
-    x, y = tasks.StudentPair(1, 2, 2).sample(jax.random.key(2), N)
+@pytest.mark.parametrize("dim_y", [1, 2])
+def test_order_and_increasing_maps_of_coordinates_do_not_matter(dim_y):
+    x, y = tasks.StudentPair(1, dim_y, 2).sample(jax.random.key(2), N)
     first = information.mutual_information(jax.random.key(3), x, y, TINY)
     second = information.mutual_information(jax.random.key(3), np.arctan(y), x**3, TINY)
     assert first.estimate == second.estimate

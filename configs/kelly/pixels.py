@@ -3,7 +3,10 @@
 python -m experiments.kelly --config=configs/kelly/pixels.py --workdir=runs/pixels
 
 The pixels of an image by themselves have entropies S_i, by quadrature over their gray levels; all together S_tot, of
-which held-out growth G is a lower bound, and S_tot - sum S_i is their total correlation (arXiv 2509.23937).
+which held-out growth G is a lower bound, and S_tot - sum S_i is their total correlation at t_min less that at t = 1
+(arXiv 2509.23937).
+
+Not measured yet.
 """
 
 from configs.neural_entropy import digits

@@ -11,7 +11,7 @@ from diffenc.errors import InputError
 from diffenc.estimators import growth, reference
 from diffenc.estimators.growth import Halves, Products, Settings
 
-LARGEST_STAKE = 1.15  # P / X of networks that have learned what they can, and little by heart, is 1 to 1.1
+LARGEST_STAKE = 1.15  # a P / X beyond that says more of X, see `rescaled`, than of the networks
 
 
 class Divergence(NamedTuple):
@@ -150,13 +150,13 @@ def fit(key: jax.Array, halves: Halves, count: int, settings: Settings, show, ro
     and judged on the other, and conversely, so that the largest of several noisy values does not flatter; the round
     that denoising starts from is chosen by both. Nothing is found where after null_rounds rounds of denoising P is
     below null_errors of its standard errors; with rounds given that is not asked, for a value set to 0 by a test would
-    double what the extrapolation makes of the other.
+    make the extrapolation add half of the other.
     """
     _, n, dim = halves.r.shape
     key_init, key_spread, key_train, key_monitor = jax.random.split(key, 4)
     state = growth.initialize(key_init, settings, dim, halves.y.shape[-1])
     state = growth.restarted(growth.spread(state.params, key_spread, dim), settings)
-    sums, snapshots, values, made, best = [], [], [], [], 0
+    sums, snapshots, values, made, found, best = [], [], [], [], [], 0
     stages = (
         (growth.advance_mixture, settings.mixture_rounds, settings.mixture_updates, settings.mixture_patience),
         (growth.advance, settings.max_rounds, settings.updates, settings.patience),
@@ -171,8 +171,9 @@ def fit(key: jax.Array, halves: Halves, count: int, settings: Settings, show, ro
             sums.append(Products(*(array.sum(axis=-1, dtype=np.float64) for array in products)))
             snapshots.append(jax.device_get(state.averages))
             values.append(score(sums[-1], settings))
+            found.append(rescaled(sums[-1].held, sums[-1].cross)[0])
             made.append(updates)
-            show(sum(made), values[-1])
+            show(sum(made), found[-1])
             if values[-1] > values[best] + settings.least_gain:
                 best = len(values) - 1
             if rounds:
@@ -190,7 +191,7 @@ def fit(key: jax.Array, halves: Halves, count: int, settings: Settings, show, ro
     middle = path[int(np.argmax(2 * updates >= updates[-1]))]
     rounds = tuple(sum((index >= first) == stage for index in path) for stage in (False, True))
     snapshots = {index: snapshots[index] for index in chosen}
-    drift = values[last] - values[middle]
+    drift = found[last] - found[middle]
     return Fit(snapshots, chosen, rounds, int(updates[-1]), True, _stderr(sums[-1].held), drift)
 
 

@@ -211,7 +211,7 @@ def unconditional(linear: jax.Array, factor: jax.Array, r_noised: jax.Array, log
     linear = solve_triangular(factor, linear.T, lower=True).T[:, None]  # x = factor (linear + r) from here on
     inverse = solve_triangular(factor, jnp.eye(len(factor)), lower=True)
     variance, axes = jnp.linalg.eigh(jnp.matmul(inverse, inverse.T, precision="highest"))
-    variance = variance[None, None]
+    variance = jnp.maximum(variance, 1.0)[None, None]  # x varies more than its residual
     shrunk = alpha * sigma * (variance - 1) / (jnp.square(alpha) * variance + jnp.square(sigma))
     return (shrunk * ((r_noised + alpha * linear) @ axes)) @ axes.T - sigma * linear
 

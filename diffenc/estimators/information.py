@@ -2,9 +2,10 @@
 
     I(X;Y) = I_Gauss + D[X|Y] - D[X]
 
-The Gaussian part is closed (reference.py). What is left are two neural entropies relative to the Gaussian of the same
-moments (divergence.py): D[X|Y] = E KL(p(r|y) || N(0, I)) of the white residual r of x given y, and D[X] of white x
-itself, 0 without a network where X has one coordinate, since its scores are normal. Theory: 2409.03817, 2509.23937.
+The Gaussian part is closed, also for a regression of x on more than y itself (reference.py). What is left are two
+neural entropies relative to the Gaussian of the same moments (divergence.py): D[X|Y] = E KL(p(r|y) || N(0, I)) of the
+white residual r of x given y, and D[X] of white x itself, 0 without a network where X has one coordinate, since its
+scores are normal. Theory: 2409.03817, 2509.23937.
 """
 
 from collections.abc import Callable
@@ -31,7 +32,7 @@ class Information(NamedTuple):
     """An information in its several forms, with its parts; all in nats.
 
     estimate: the best one, its error holding sampling and systematic parts in quadrature; gaussian: of the Gaussian of
-    the same moments, which the estimate passes by a regression on more (`reference.conditions`) and by networks.
+    the same moments; I(X;Y) goes beyond it by a regression on more (`reference.conditions`) and by networks.
     entropy_difference: with the networks' neural entropies in place of D; growth_difference: with their growth on
     held-out data; score_difference: 1/2 int sigma^2 E|s(x|y) - s(x)|^2, both scores at the same noisy x, None where x
     itself was not found Gaussian (its score is not known in these coordinates then) and of other than I(X;Y).
@@ -101,20 +102,14 @@ def conditional_information(
     """
     rng = _generator(key)
     x, y, z = (reference.block_scores(rng, block) for block in check(x, y, z))
-    given = [(block, reference.conditions(block)) for block in (np.concatenate([y, z], axis=1), z)]
-    with_y, without_y = (reference.gaussian_information(x, features) for _, features in given)
+    both = np.concatenate([y, z], axis=1)
+    with_y, without_y = (reference.gaussian_information(x, block) for block in (both, z))
     gaussian = reference.GaussianPart(with_y.mean - without_y.mean, with_y.pointwise - without_y.pointwise)
     key_split, key_fit = jax.random.split(key)
     rows = split(key_split, len(x))
     parts = [
-        _fit(
-            jax.random.clone(key_fit),
-            make_halves(x, block, rows, ("x", name), features),
-            settings,
-            show,
-            f"x given {name}",
-        )
-        for (block, features), name in zip(given, ("y, z", "z"), strict=True)
+        _fit(jax.random.clone(key_fit), make_halves(x, block, rows, ("x", name)), settings, show, f"x given {name}")
+        for block, name in ((both, "y, z"), (z, "z"))
     ]
     return _assemble(gaussian, rows, x.shape[1], *parts)
 
@@ -169,28 +164,12 @@ def _information(key, x, y, settings, show, names, features=None) -> Information
     marginal = None
     if x.shape[1] > 1:  # one coordinate has been made normal
         marginal = _fit(key_marginal, make_halves(x, None, rows, names), settings, show, "x")
-        if marginal.updates and not conditional.updates:
-            marginal = missed(marginal)
     result = _assemble(gaussian, rows, x.shape[1], conditional, marginal, with_scores=True)
     centres = 0.5 * (conditional.edges[1:] + conditional.edges[:-1])
     plain = reference.gaussian_information(x, y)
     return result._replace(
         gaussian=Estimate(plain.mean, Estimate.of(plain.pointwise).stderr),
         gaussian_density=reference.gaussian_density(x, regressors, centres),
-    )
-
-
-def missed(marginal: Divergence) -> Divergence:
-    """D[X] where D[X|Y], which is no less, was not found: what was missed there is not taken off here, but doubted."""
-    nothing = np.zeros_like(marginal.pointwise)
-    return marginal._replace(
-        mean=0.0,
-        systematic=float(np.hypot(marginal.mean, marginal.systematic)),
-        pointwise=nothing,
-        kelly_growth=nothing,
-        s_nn=nothing,
-        density=np.zeros_like(marginal.density),
-        updates=0,
     )
 
 
