@@ -260,7 +260,7 @@ def test_what_the_noisy_x_says_about_itself():
 
 def test_the_gap_of_scores_is_that_of_the_two_predictions():
     """X + 2 <v - o, g> of networks that are wrong, against 1/2 int alpha^2 (|o - g|^2 - |g|^2) on draws of its own."""
-    mean, std, dim, n = 0.5, 0.8, 2, 1500
+    mean, std, dim, n = 0.5, 0.8, 2, 6000
     cov = np.array([[0.5, 0.1], [0.1, 0.7]])
     factor = np.linalg.cholesky(np.eye(dim) - cov @ cov.T)
     y = jax.random.normal(jax.random.key(30), (2, n, dim))
@@ -286,7 +286,7 @@ def test_the_gap_of_scores_is_that_of_the_two_predictions():
     direct = np.asarray(jnp.mean(weight * jnp.sum(jnp.square(o - g) - jnp.square(g), axis=-1), axis=1)) / 2
     errors = np.hypot(gap.std() / gap.size**0.5, direct.std() / direct.size**0.5)
     assert abs(gap.mean() - direct.mean()) < NUM_SIGMAS * errors
-    assert abs(np.mean(products.tilt.sum(axis=-1))) > 2 * NUM_SIGMAS * errors  # which the check would miss
+    assert abs(np.mean(products.tilt.sum(axis=-1))) > NUM_SIGMAS * errors  # seen, with its factor of two
 
 
 def residual_of(r, y):
