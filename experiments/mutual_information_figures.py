@@ -45,7 +45,7 @@ def truth_against_estimate(workdir, config, known) -> None:
 def density(workdir, config, tasks) -> None:
     """Nats per unit of lambda of each part of the information, of the tasks with the most beyond the Gaussian part.
 
-    I = Gaussian + D[X|Y] - D[X], a panel each: they live on signal-to-noise axes of their own, D[X|Y] on that of the
+    I = regression + D[X|Y] - D[X], a panel each: they live on signal-to-noise axes of their own, D[X|Y] on that of the
     white residual of x given y, the others on that of x.
     """
     draws = growth.Settings().strata * config.estimator.judge_parts
@@ -53,7 +53,7 @@ def density(workdir, config, tasks) -> None:
     centres = 0.5 * (edges[1:] + edges[:-1])
     shown = sorted(tasks, key=lambda item: -np.abs(part(*item, "conditional", draws)).max())[:SHOWN]
     panels = {
-        "gaussian": ("Gaussian part", "log signal-to-noise ratio of x"),
+        "gaussian": ("regression, Gaussian residual", "log signal-to-noise ratio of x"),
         "conditional": ("D[X|Y]", "log signal-to-noise ratio of the residual of x"),
         "marginal": ("D[X], which is taken off", "log signal-to-noise ratio of x"),
     }
@@ -63,7 +63,8 @@ def density(workdir, config, tasks) -> None:
             ax.plot(centres, part(name, line, which, draws), "o-", markersize=3, label=name.replace("_", " "))
         ax.axhline(0.0, color="#000000", linewidth=0.5)
         reporting.label(ax, axis, "density [nats per unit]", title)
-    axes[0, 1].legend(frameon=False, fontsize=7)
+    handles = axes[0, 1].get_legend_handles_labels()
+    fig.legend(*handles, loc="outside right center", frameon=False, fontsize=8)
     reporting.save(fig, workdir, "density")
 
 
