@@ -312,3 +312,11 @@ def test_noise_lowers_the_score_of_a_round():
     held, cross = np.full((2, N), 0.3), np.full((2, N), 0.3)
     quiet, noisy = (score(Products(held, cross, cross + noise, held), TINY) for noise in (0.0, 2.0))
     assert quiet == pytest.approx(0.3) and noisy == pytest.approx(0.3 - 2.0 * TINY.noise_price)
+
+
+def test_few_examples_get_short_rounds():
+    settings = growth.Settings()
+    assert settings.for_examples(5000) == settings and settings.for_examples(2500) == settings
+    few = settings.for_examples(500)
+    assert few.updates == settings.updates // 5 and few.mixture_updates == settings.mixture_updates // 5
+    assert settings.for_examples(20).mixture_updates == 10 and TINY.for_examples(20).mixture_updates == 10

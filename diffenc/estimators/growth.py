@@ -15,6 +15,7 @@ and without that noise, by P^2 / X. O alone is the neural entropy.
 A network is a mixture of Gaussians whose v is known, fitted by maximum likelihood, and a rest, fitted by denoising.
 """
 
+import dataclasses
 import functools
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -58,6 +59,17 @@ class Settings:
     strata: int = 2
     judge_parts: int = 4
     rows: int = 512
+    full_rounds: int = 2500
+
+    def for_examples(self, n: int) -> "Settings":
+        """With shorter rounds for fewer than full_rounds examples in a half, which are learned by heart in fewer
+        updates: as many passes over them, but 10 updates at least."""
+        share = min(1.0, n / self.full_rounds)
+        shorter = {name: max(min(10, full), round(share * full)) for name, full in self._rounds().items()}
+        return dataclasses.replace(self, **shorter)
+
+    def _rounds(self):
+        return {"updates": self.updates, "mixture_updates": self.mixture_updates}
 
 
 class Halves(NamedTuple):

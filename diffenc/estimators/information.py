@@ -174,6 +174,7 @@ def _information(key, x, y, settings, show, names, features=None) -> Information
 
 
 def _fit(key, halves, settings, show, stage) -> Divergence:
+    settings = settings.for_examples(halves.r.shape[1])
     return divergence(key, halves, settings, lambda updates, value: show(stage, updates, value))
 
 
