@@ -26,13 +26,18 @@ from configs.neural_entropy import digits
 
 
 def get_config():
-    config = digits.get_config()
+    config = at_equal_passes(digits.get_config(), passes=30, num_updates=2000)
     config.num_seeds = 3
     config.samples = (50, 100, 200, 400, 800, 0)
+    config.evaluate_every = 500
+    return config
+
+
+def at_equal_passes(config, passes: int, num_updates: int):
+    """Every size sees its images so often, in num_updates at most, and starts from nothing known."""
     config.reference = "equilibrium"
-    config.max_epochs = 30
-    config.num_updates = 2000
+    config.max_epochs = passes
+    config.num_updates = num_updates
     config.updates_per_dispatch = 10
     config.warmup = 20
-    config.evaluate_every = 500
     return config

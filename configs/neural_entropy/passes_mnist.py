@@ -22,15 +22,11 @@ images).
 """
 
 from configs.neural_entropy import mnist
+from configs.neural_entropy.passes import at_equal_passes
 
 
 def get_config():
-    config = mnist.get_config()
+    config = at_equal_passes(mnist.get_config(), passes=10, num_updates=4000)
     config.samples = (100, 300, 1000, 3000, 10_000)
-    config.reference = "equilibrium"
-    config.max_epochs = 10
-    config.num_updates = 4000
-    config.updates_per_dispatch = 10
-    config.warmup = 20
     config.evaluate_every = 0
     return config
