@@ -28,7 +28,8 @@ On an accelerator (one H200, beside other programs: 7 minutes of training for al
 
 With 8,000 updates for every N, 100 images are learned by heart: of twenty generated ones nineteen are copies of one of
 them, and S_NN on images that the network has not seen counts what is not there. From 10,000 on the three numbers
-agree, the images are new, and S_NN no longer falls.
+agree, the images are new, and S_NN no longer falls. a + b log N through these rows: b = -1202 +- 260 for S_NN held out,
+1304 +- 294 for G.
 
 The pixels one by one hold 2630.3 +- .5 nats (60,000 images; by quadrature, measured later), so with G at N = 60,000
 their total correlation is at least 320.3 +- 2.8 nats. Both sums, not so much their difference, depend on t_min.

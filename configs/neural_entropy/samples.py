@@ -14,7 +14,8 @@ About five minutes on one of two shared CPU cores; nats, S_tot = 6.19, errors ov
     100,000       5.993(15)        5.992(15)         6.019(28)          0.147(4)
 
 Predicted: S_NN rises like log N. Measured, at 1,500 updates for every N: it falls to S_tot from above, for few samples
-are learned by heart; G rises to S_tot from below, and the two meet at some 10,000. Neither is a line in log N.
+are learned by heart; G rises to S_tot from below, and the two meet at some 10,000. Neither is a line in log N:
+a + b log N through these rows has b = -3.9 +- 1.7 for S_NN and 3.5 +- 1.6 for G (errors from the scatter).
 """
 
 from configs.neural_entropy import gaussian_mixture

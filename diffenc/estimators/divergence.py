@@ -20,9 +20,9 @@ class Divergence(NamedTuple):
     pointwise, kelly_growth, s_nn [2n]: per example, in the order of the rows given: the shares of D; the growth 2P - O,
     whose mean is a lower bound of D; and the neural entropy O of the networks. score_gap [2n]: X + 2 <v - o, g>, which
     is 1/2 int alpha^2 E|o - g|^2 less what that is where o = 0, for g the prediction of v by a Gaussian that knows no
-    y: D where the networks are right. density [draws]: dD / d(lambda) over the strata `edges` [draws + 1] of lambda.
-    value, earlier: D of networks that saw all of a half, and half of it. updates: the training behind it, 0 where
-    nothing was found.
+    y, since <v, g> is 0 on average: D where the networks are right. density [draws]: dD / d(lambda) over the strata
+    `edges` [draws + 1] of lambda. value, earlier: D of networks that saw all of a half, and half of it. updates: the
+    training behind it, 0 where nothing was found.
     """
 
     mean: float

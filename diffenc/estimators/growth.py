@@ -34,7 +34,7 @@ CENTRE, SCALE = 1.3, 1.4  # of the logistic proposal of lambda
 
 @dataclass(frozen=True)
 class Settings:
-    """Of network, training and judgement; one set for every task."""
+    """Of network, training and judgement; one set for every task, but for shorter rounds where examples are few."""
 
     width: int = 128
     depth: int = 2

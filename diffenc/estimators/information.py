@@ -35,13 +35,14 @@ class Information(NamedTuple):
     the same moments; I(X;Y) goes beyond it by a regression on more (`reference.conditions`) and by networks.
     entropy_difference: with the networks' neural entropies in place of D; growth_difference: with their growth on
     held-out data; score_difference: 1/2 int sigma^2 E|s(x|y) - s(x)|^2, both scores at the same noisy x, None where x
-    itself was not found Gaussian (its score is not known in these coordinates then) and of other than I(X;Y).
-    pointwise [n]: shares of the examples `rows` [n] of the estimate, from networks that have not seen them: log p(x, y)
-    / (p(x) p(y)) of an example on average only, for the few draws of noise leave the single one noisy, and all are
-    moved alike so that their mean is the estimate's. conditional, marginal: the divergences, None where no network was
-    needed; gaussian_density: that of the regression over lambda, at the centres of the divergences' strata.
-    unbounded: beyond lambda = 3.5 the information still grows by more than 0.2 a unit and coordinate, half a unit being
-    what coordinates fixed by the other block would give: it is infinite, or the relation sharper than the samples show.
+    itself was not found Gaussian (its score is not known in these coordinates then), and of conditional information and
+    total correlation. pointwise [n]: shares of the examples `rows` [n] of the estimate, from networks that have not
+    seen them: log p(x, y) / (p(x) p(y)) of an example on average only, for the few draws of noise leave the single one
+    noisy, and all are moved alike so that their mean is the estimate's. conditional, marginal: the divergences, None
+    where no network was needed; gaussian_density: that of the regression over lambda, at the centres of the
+    divergences' strata. unbounded: in the strata of lambda from 3.5 on the information still grows by more than 0.2 a
+    unit and coordinate, half a unit being what coordinates fixed by the other block would give: it is infinite, or the
+    relation sharper than the samples show.
     """
 
     estimate: Estimate
@@ -150,7 +151,7 @@ def entropy(key: jax.Array, x: np.ndarray, settings: Settings = DEFAULTS, show: 
 
 
 def _generator(key):
-    """What breaks ties: a stream of its own, beside those that the key is split into."""
+    """What breaks ties: numpy's generator, seeded by the key."""
     return np.random.default_rng(np.asarray(jax.random.key_data(jax.random.fold_in(key, 1))).ravel())
 
 
