@@ -43,21 +43,21 @@ def split(key: jax.Array, n: int) -> np.ndarray:
     return np.asarray(jax.random.permutation(key, n))[: n // 2 * 2].reshape(2, -1)
 
 
-def make_halves(x: np.ndarray, y: np.ndarray | None, rows: np.ndarray, names=("x", "y"), features=None) -> Halves:
+def make_halves(x: np.ndarray, y: np.ndarray | None, names=("x", "y"), features=None) -> Halves:
     """Each half in coordinates of its own moments: with those of the whole, the halves' residuals would mirror each
-    other and the held-out products be biased. Without y the residual is x itself. x: [N, dim], rows: [2, n];
-    features [N, k]: of y, in place of y for the regression alone.
+    other and the held-out products be biased. Without y the residual is x itself. x: [2, n, dim], y: [2, n, dim_y];
+    features [2, n, k]: of y, in place of y for the regression alone.
 
     Raises InputError, with the name of the block, for a column that one half cannot tell from the others.
     """
     for name, block in zip(names, (x,) if y is None else (x, y), strict=False):
-        _check_halves(name, block, rows)
+        check_halves(name, block)
     parts = []
-    for half in rows:
-        white_x = reference.whiten(x[half])
+    for half, of_x in enumerate(x):
+        white_x = reference.whiten(of_x)
         if y is None:
             dim = white_x.shape[1]
-            parts.append((white_x, np.zeros((len(half), 1)), np.zeros_like(white_x), np.eye(dim)))
+            parts.append((white_x, np.zeros((len(of_x), 1)), np.zeros_like(white_x), np.eye(dim)))
         else:
             white_y = reference.whiten(y[half])
             regressors = white_y if features is None else reference.whiten(features[half])
@@ -66,11 +66,11 @@ def make_halves(x: np.ndarray, y: np.ndarray | None, rows: np.ndarray, names=("x
     return Halves(*(jnp.asarray(np.stack(part), jnp.float32) for part in zip(*parts, strict=True)))
 
 
-def _check_halves(name, block, rows) -> None:
-    """Every column of a block has a part of its own, of 1e-5 of its deviation or more, in either half."""
-    scale = block.std(axis=0)
-    for half in rows:
-        part = (block[half] - block[half].mean(axis=0)) / scale
+def check_halves(name: str, block: np.ndarray) -> None:
+    """Every column of a block [2, n, dim] has a part of its own, of 1e-5 of its deviation or more, in either half."""
+    scale = block.std(axis=(0, 1))
+    for half in block:
+        part = (half - half.mean(axis=0)) / scale
         rest = np.abs(np.diagonal(np.linalg.qr(part, mode="r"))) / len(half) ** 0.5
         bad = np.flatnonzero(rest < 1e-5)
         if len(rest) < part.shape[1] or bad.size:
@@ -200,7 +200,7 @@ def judge(key: jax.Array, fitted: Fit, halves: Halves, settings: Settings) -> tu
     n = halves.r.shape[1]
     parts, values, stakes = np.arange(n) % 2, [], []
     judged = {
-        index: growth.judge(params, jax.random.clone(key), halves, settings, settings.judge_parts)
+        index: growth.judge(params, jax.random.clone(key), halves, settings, settings.judge_parts, tilted=True)
         for index, params in fitted.snapshots.items()
     }
     products = Products(*(np.empty((2, n, settings.strata * settings.judge_parts)) for _ in Products._fields))

@@ -59,6 +59,15 @@ class Settings:
     strata: int = 2
     judge_parts: int = 4
     rows: int = 512
+    flow_width: int = 64
+    flow_steps: int = 8
+    flow_batch: int = 256
+    flow_rate: float = 6e-3
+    flow_updates: int = 50
+    flow_rounds: int = 16
+    flow_patience: int = 3
+    flow_price: float = 1.0
+    flow_errors: float = 3.0
     full_rounds: int = 2500
 
     def for_examples(self, n: int) -> "Settings":
@@ -69,7 +78,7 @@ class Settings:
         return dataclasses.replace(self, **shorter)
 
     def _rounds(self):
-        return {"updates": self.updates, "mixture_updates": self.mixture_updates}
+        return {name: getattr(self, name) for name in ("updates", "mixture_updates", "flow_updates")}
 
 
 class Halves(NamedTuple):
@@ -158,7 +167,7 @@ def advance(state: State, key: jax.Array, halves: Halves, count: jax.Array, sett
         o = network.apply(params, shape, half.factor, r_noised, log_snr)
         return 0.5 * jnp.mean(weight * jnp.sum(jnp.square(o) - 2 * o * v, axis=-1))
 
-    return _advance(state, key, half_loss, halves, settings.updates, settings)
+    return descend(state, key, half_loss, halves, settings.updates, settings)
 
 
 @functools.partial(jax.jit, static_argnames="settings", donate_argnums=0)
@@ -171,10 +180,10 @@ def advance_mixture(state: State, key: jax.Array, halves: Halves, count: jax.Arr
         rows = jax.random.randint(key, (min(settings.mixture_batch, len(half.r)),), 0, count)
         return -jnp.mean(network.apply(params, half.y[rows], method="mixture").log_prob(half.r[rows]))
 
-    return _advance(state, key, half_loss, halves, settings.mixture_updates, settings)
+    return descend(state, key, half_loss, halves, settings.mixture_updates, settings)
 
 
-def _advance(state: State, key, half_loss, halves: Halves, updates: int, settings: Settings) -> State:
+def descend(state: State, key, half_loss, halves: Halves, updates: int, settings: Settings) -> State:
     optimizer = make_optimizer(settings)
 
     def update(state, key):
@@ -228,16 +237,17 @@ def unconditional(linear: jax.Array, factor: jax.Array, r_noised: jax.Array, log
     return (shrunk * ((r_noised + alpha * linear) @ axes)) @ axes.T - sigma * linear
 
 
-def judge(params, key: jax.Array, halves: Halves, settings: Settings, parts: int = 1) -> Products:
-    """The products of all examples, in parts * settings.strata strata of lambda, with eps of both signs."""
+def judge(params, key: jax.Array, halves: Halves, settings: Settings, parts: int = 1, tilted: bool = False) -> Products:
+    """The products of all examples, in parts * settings.strata strata of lambda, with eps of both signs; tilt is worked
+    out if asked for, else 0."""
     keys = jax.random.split(key, parts)
-    judged = [_judge(params, keys[part], halves, part, parts, settings) for part in range(parts)]
+    judged = [_judge(params, keys[part], halves, part, parts, settings, tilted) for part in range(parts)]
     stacked = (np.stack(arrays, axis=-1) / parts for arrays in zip(*judged, strict=True))  # [2, n, strata, parts]
     return Products(*(array.reshape(*array.shape[:2], -1) for array in stacked))
 
 
-@functools.partial(jax.jit, static_argnames="settings")
-def _judge(params, key, halves, part, parts, settings) -> Products:
+@functools.partial(jax.jit, static_argnames=("settings", "tilted"))
+def _judge(params, key, halves, part, parts, settings, tilted) -> Products:
     draws = settings.strata
     _, n, dim = halves.r.shape
     network = make_network(dim, settings)
@@ -259,7 +269,7 @@ def _judge(params, key, halves, part, parts, settings) -> Products:
 
         outputs = jax.vmap(predict)(params)
         other = outputs[1 - half]
-        g = unconditional(linear, halves.factor[half], r_noised, log_snr)
+        g = unconditional(linear, halves.factor[half], r_noised, log_snr) if tilted else jnp.zeros_like(v)
         pairs = (v, other), (outputs[0], outputs[1]), (other, other), (v - other, g)
         sums = (jnp.sum(a * b, axis=-1) for a, b in pairs)
         return Products(*(weight * (s[:, :draws] + s[:, draws:]) / (4 * draws) for s in sums))

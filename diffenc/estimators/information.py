@@ -8,6 +8,7 @@ white residual r of x given y, and D[X] of white x itself, 0 without a network w
 scores are normal. Theory: 2409.03817, 2509.23937.
 """
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -15,8 +16,9 @@ import jax
 import numpy as np
 
 from diffenc.errors import InputError
-from diffenc.estimators import Estimate, reference
-from diffenc.estimators.divergence import Divergence, divergence, make_halves, split
+from diffenc.estimators import Estimate, flows, reference
+from diffenc.estimators.divergence import Divergence, check_halves, divergence, make_halves, split
+from diffenc.estimators.flows import Pair
 from diffenc.estimators.growth import Settings
 from diffenc.estimators.samples import check, check_labels, check_no_function
 
@@ -69,14 +71,22 @@ def mutual_information(
     x, y = check(x, y)
     check_no_function(x, y)
     rng = _generator(key)
-    named = [(name, reference.block_scores(rng, block)) for name, block in (("x", x), ("y", y))]
+    key_split, key_flow, key_fit = jax.random.split(key, 3)
+    rows, names = split(key_split, len(x)), ("x", "y")
+    x, y = (reference.block_scores(rng, block)[rows] for block in (x, y))
+    for name, block in zip(names, (x, y), strict=True):
+        check_halves(name, block)
+    plain = Pair(x, y, mapped=False)
+    pair = flows.learned(key_flow, plain, settings.for_examples(rows.shape[1]), functools.partial(show, "maps"))
 
     def order(pair):
-        (_, diffused), (_, given) = pair
-        return diffused.shape[1], -reference.gaussian_information(diffused, reference.conditions(given)).mean
+        return pair.x.shape[-1], -flows.information(pair, reference.conditions).mean
 
-    (name_x, x), (name_y, y) = min((named, named[::-1]), key=order)
-    return _information(key, x, y, settings, show, (name_x, name_y), reference.conditions(y))
+    if order(pair.turned()) < order(pair):
+        names, pair = names[::-1], pair.turned()
+    result = _information(key_fit, pair, rows, settings, show, names, reference.conditions)
+    gaussian = flows.information(plain, lambda y: y)
+    return result._replace(gaussian=Estimate(gaussian.mean, Estimate.of(gaussian.pointwise).stderr))
 
 
 def label_information(
@@ -90,7 +100,10 @@ def label_information(
     x, index = check_labels(x, labels)
     indicators = np.eye(index.max() + 1)[index][:, 1:]
     scores = reference.block_scores(_generator(key), x)
-    result = _information(key, scores, indicators, settings, show, ("x", "label"))
+    key_split, key_fit = jax.random.split(key)
+    rows = split(key_split, len(x))
+    pair = Pair(scores[rows], indicators[rows], mapped=False)
+    result = _information(key_fit, pair, rows, settings, show, ("x", "label"))
     return result._replace(unbounded=False)  # no more than the entropy of the labels
 
 
@@ -105,11 +118,14 @@ def conditional_information(
     x, y, z = (reference.block_scores(rng, block) for block in check(x, y, z))
     both = np.concatenate([y, z], axis=1)
     with_y, without_y = (reference.gaussian_information(x, block) for block in (both, z))
-    gaussian = reference.GaussianPart(with_y.mean - without_y.mean, with_y.pointwise - without_y.pointwise)
     key_split, key_fit = jax.random.split(key)
     rows = split(key_split, len(x))
+    pointwise = (with_y.pointwise - without_y.pointwise)[rows.ravel()]
+    gaussian = reference.GaussianPart(with_y.mean - without_y.mean, pointwise)
     parts = [
-        _fit(jax.random.clone(key_fit), make_halves(x, block, rows, ("x", name)), settings, show, f"x given {name}")
+        _fit(
+            jax.random.clone(key_fit), make_halves(x[rows], block[rows], ("x", name)), settings, show, f"x given {name}"
+        )
         for block, name in ((both, "y, z"), (z, "z"))
     ]
     return _assemble(gaussian, rows, x.shape[1], *parts)
@@ -129,10 +145,10 @@ def total_correlation(key: jax.Array, x: np.ndarray, settings: Settings = DEFAUL
     for column in range(1, x.shape[1]):  # the chain rule, so that the bias of each step is known
         step = reference.gaussian_information(x[:, column : column + 1], x[:, :column])
         mean, pointwise = mean + step.mean, pointwise + step.pointwise
-    gaussian = reference.GaussianPart(mean, pointwise)
     key_split, key_fit = jax.random.split(key)
     rows = split(key_split, len(x))
-    found = _fit(key_fit, make_halves(x, None, rows), settings, show, "x")
+    gaussian = reference.GaussianPart(mean, pointwise[rows.ravel()])
+    found = _fit(key_fit, make_halves(x[rows], None), settings, show, "x")
     return _assemble(gaussian, rows, x.shape[1], found, None)
 
 
@@ -145,7 +161,7 @@ def entropy(key: jax.Array, x: np.ndarray, settings: Settings = DEFAULTS, show: 
     gaussian = reference.gaussian_entropy(x)
     key_split, key_fit = jax.random.split(key)
     rows = split(key_split, len(x))
-    found = _fit(key_fit, make_halves(x, None, rows), settings, show, "x")
+    found = _fit(key_fit, make_halves(x[rows], None), settings, show, "x")
     sampling = Estimate.of(gaussian.pointwise[rows.ravel()] - found.pointwise).stderr
     return Estimate(gaussian.mean - found.mean, float(np.hypot(sampling, found.systematic)))
 
@@ -155,23 +171,19 @@ def _generator(key):
     return np.random.default_rng(np.asarray(jax.random.key_data(jax.random.fold_in(key, 1))).ravel())
 
 
-def _information(key, x, y, settings, show, names, features=None) -> Information:
-    """Of scores x and y; features [N, k]: what x is regressed on, if not y itself."""
-    regressors = y if features is None else features
-    gaussian = reference.gaussian_information(x, regressors)
-    key_split, key_conditional, key_marginal = jax.random.split(key, 3)
-    rows = split(key_split, len(x))
-    conditional = _fit(key_conditional, make_halves(x, y, rows, names, features), settings, show, "x given y")
+def _information(key, pair: Pair, rows, settings, show, names, features=lambda y: y) -> Information:
+    """Of halves of scores; features(y): what x is regressed on."""
+    gaussian, regressors = flows.information(pair, features), flows.regressors(pair, features)
+    key_conditional, key_marginal = jax.random.split(key)
+    dim = pair.x.shape[-1]
+    conditional = _fit(key_conditional, make_halves(pair.x, pair.y, names, regressors), settings, show, "x given y")
     marginal = None
-    if x.shape[1] > 1:  # one coordinate has been made normal
-        marginal = _fit(key_marginal, make_halves(x, None, rows, names), settings, show, "x")
-    result = _assemble(gaussian, rows, x.shape[1], conditional, marginal, with_scores=True)
+    if dim > 1:  # one coordinate has been made normal
+        marginal = _fit(key_marginal, make_halves(pair.x, None, names), settings, show, "x")
+    result = _assemble(gaussian, rows, dim, conditional, marginal, True, np.hypot(pair.optimism / 4, pair.drift))
     centres = 0.5 * (conditional.edges[1:] + conditional.edges[:-1])
-    plain = reference.gaussian_information(x, y)
-    return result._replace(
-        gaussian=Estimate(plain.mean, Estimate.of(plain.pointwise).stderr),
-        gaussian_density=reference.gaussian_density(x, regressors, centres),
-    )
+    densities = [reference.gaussian_density(*half, centres) for half in zip(pair.x, regressors, strict=True)]
+    return result._replace(gaussian_density=np.mean(densities, axis=0))
 
 
 def _fit(key, halves, settings, show, stage) -> Divergence:
@@ -180,14 +192,22 @@ def _fit(key, halves, settings, show, stage) -> Divergence:
 
 
 def _assemble(
-    gaussian, rows, dim, conditional: Divergence, marginal: Divergence | None, with_scores: bool = False
+    gaussian,
+    rows,
+    dim,
+    conditional: Divergence,
+    marginal: Divergence | None,
+    with_scores: bool = False,
+    doubt: float = 0.0,
 ) -> Information:
-    """Sum the parts example by example: the spread of the pointwise information is that of the estimate."""
+    """Sum the parts example by example: the spread of the pointwise information is that of the estimate; doubt: the
+    systematic error of the Gaussian part."""
     rows = rows.ravel()
     knows_scores = with_scores and (marginal is None or not marginal.updates)
     less = (0.0,) * 4 if marginal is None else (marginal.mean, marginal.pointwise, marginal.kelly_growth, marginal.s_nn)
-    share = gaussian.pointwise[rows]
-    systematic = np.hypot(conditional.systematic, 0.0 if marginal is None else marginal.systematic)
+    share = gaussian.pointwise
+    doubts = doubt, conditional.systematic, 0.0 if marginal is None else marginal.systematic
+    systematic = np.linalg.norm(doubts)
 
     def total(mean, values):
         return Estimate(float(gaussian.mean + mean), float(np.hypot(Estimate.of(share + values).stderr, systematic)))

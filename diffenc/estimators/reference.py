@@ -139,7 +139,7 @@ def conditions(y: np.ndarray) -> np.ndarray:
     determine a hundred coefficients far better than they teach a network the same.
     """
     y = whiten(y)
-    if len(y) < 40 * (2 * y.shape[1] + 1):
+    if len(y) < 20 * (2 * y.shape[1] + 1):
         return y
     length = np.log(np.mean(np.square(y), axis=1, keepdims=True) + 0.1) * (y.shape[1] / 2) ** 0.5
     return np.concatenate([y, length, y * length], axis=1)

@@ -9,5 +9,6 @@ from diffenc.networks.coupling import Coupling
 from diffenc.networks.mlp import MLP, ConditionalDenoiser, LevelMLP
 from diffenc.networks.residual import ResidualDenoiser
 from diffenc.networks.unet import UNet
+from diffenc.networks.velocity import Velocity
 
-__all__ = ["MLP", "ConditionalDenoiser", "Coupling", "LevelMLP", "ResidualDenoiser", "UNet"]
+__all__ = ["MLP", "ConditionalDenoiser", "Coupling", "LevelMLP", "ResidualDenoiser", "UNet", "Velocity"]

@@ -113,8 +113,8 @@ def log_length(x: jax.Array) -> jax.Array:
     return jnp.log(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + 0.1) * (x.shape[-1] / 2) ** 0.5
 
 
-def polar(x: jax.Array) -> jax.Array:
-    """x, its length and the product of the two: a common scale is the dependence that correlations do not see, and
-    dense layers alone are slow to find it."""
+def polar(x: jax.Array, bound: float = 3.0) -> jax.Array:
+    """x, its length and the product of the two, each within the bound: a common scale is the dependence that
+    correlations do not see, and dense layers alone are slow to find it."""
     length = log_length(x)
-    return jnp.concatenate([bounded(a, 3.0) for a in (x, length, x * length)], axis=-1)
+    return jnp.concatenate([bounded(a, bound) for a in (x, length, x * length)], axis=-1)
