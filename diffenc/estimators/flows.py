@@ -132,13 +132,17 @@ def advance(state: growth.State, key: jax.Array, blocks, settings: Settings) -> 
 
 
 def negative_log_likelihood(params, key: jax.Array, blocks, settings: Settings) -> jax.Array:
-    """Of the Gaussian of the images' own covariance, per example, up to a constant, and the price of roughness."""
+    """Of the Gaussian of the images' own covariance, per example, up to a constant, and the prices of roughness and of
+    coordinates: the more there are, the more of them have nothing to tell."""
     images, loss = [], 0.0
     for params_of, key_of, block in zip(params, jax.random.split(key), blocks, strict=True):
         if params_of:
+            dim = block.shape[-1]
             probe = jax.random.rademacher(key_of, block.shape, block.dtype)
             block, log_det, rough = _run(params_of, block, probe, settings)
+            norms = make_network(dim, settings).coordinate_norms(params_of)
             loss += settings.flow_price * jnp.mean(rough) - jnp.mean(log_det)
+            loss += settings.flow_sparsity * dim * jnp.sum(norms)
         images.append(block - block.mean(axis=0))
     together = jnp.concatenate(images, axis=-1)
     covariance = jnp.matmul(together.T, together, precision="highest") / len(together)

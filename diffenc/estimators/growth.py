@@ -67,6 +67,7 @@ class Settings:
     flow_rounds: int = 16
     flow_patience: int = 3
     flow_price: float = 1.0
+    flow_sparsity: float = 5e-4
     flow_errors: float = 3.0
     full_rounds: int = 2500
 

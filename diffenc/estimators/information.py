@@ -201,12 +201,14 @@ def _assemble(
     doubt: float = 0.0,
 ) -> Information:
     """Sum the parts example by example: the spread of the pointwise information is that of the estimate; doubt: the
-    systematic error of the Gaussian part."""
+    systematic error of the Gaussian part. What was found in x by itself and not in x given y is doubted altogether."""
     rows = rows.ravel()
     knows_scores = with_scores and (marginal is None or not marginal.updates)
     less = (0.0,) * 4 if marginal is None else (marginal.mean, marginal.pointwise, marginal.kelly_growth, marginal.s_nn)
     share = gaussian.pointwise
     doubts = doubt, conditional.systematic, 0.0 if marginal is None else marginal.systematic
+    if marginal is not None and marginal.updates and not conditional.updates:
+        doubts += (marginal.mean,)
     systematic = np.linalg.norm(doubts)
 
     def total(mean, values):

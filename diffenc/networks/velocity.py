@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from diffenc.networks.residual import polar
 
@@ -14,9 +15,20 @@ class Velocity(nn.Module):
     dim: int
     features: Sequence[int] = (64, 64)
 
-    @nn.compact
+    def setup(self):
+        self.layers = [nn.Dense(width) for width in self.features]
+        self.output = nn.Dense(self.dim, kernel_init=nn.initializers.zeros)
+
     def __call__(self, x: jax.Array) -> jax.Array:
         h = polar(x, bound=8.0)  # x is near N(0, I), and lengths have to be told apart far out
-        for width in self.features:
-            h = nn.silu(nn.Dense(width)(h))
-        return nn.Dense(self.dim, kernel_init=nn.initializers.zeros)(h)
+        for layer in self.layers:
+            h = nn.silu(layer(h))
+        return self.output(h)
+
+    def coordinate_norms(self, params) -> jax.Array:
+        """Norms [2 dim] of the weights that read a coordinate, and of those that move it: the groups of a group lasso
+        (Yuan & Lin 2006)."""
+        read = params["params"]["layers_0"]["kernel"]  # of x, its length, and x times it
+        read = jnp.square(read[: self.dim]) + jnp.square(read[self.dim + 1 :])
+        move = jnp.square(params["params"]["output"]["kernel"]).T
+        return jnp.sqrt(jnp.concatenate([jnp.sum(read, axis=-1), jnp.sum(move, axis=-1)]) + 1e-8)
