@@ -75,7 +75,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     reporting.print_table(results, title="mutual information")
     for name, line in zip(names, lines, strict=True):
         if not any(line.get(f"{name}.{part}.updates") for part in ("conditional", "marginal")):
-            print(f"{name}: the networks found nothing beyond a Gaussian residual of the regression")
+            print(f"{name}: the denoisers found nothing beyond a Gaussian residual of the regression")
         if line[f"{name}.unbounded"]:
             print(
                 f"{name}: information still grows at the finest resolution: infinite, or sharper than the samples show"
@@ -87,8 +87,9 @@ def check(config: ConfigDict) -> None:
     """Raises InputError for settings that no run could use."""
     command_line.check_not_negative(config, "seed")
     positive = ("width", "batch_size", "draws", "updates", "max_rounds", "judge_parts", "learning_rate")
-    positive += ("components", "mixture_batch", "mixture_updates", "mixture_rounds")
+    positive += ("components", "mixture_batch", "mixture_updates", "mixture_rounds", "flow_width", "flow_updates")
     command_line.check_positive(config, *(f"estimator.{field}" for field in positive))
+    command_line.check_not_negative(config, "estimator.flow_rounds")
     command_line.check_choice("data.labels", config.data.labels, LABELS)
     for name in config.rivals:
         command_line.check_choice("rivals", name, RIVALS)
@@ -257,6 +258,7 @@ def measure(config: ConfigDict, name: str, task: Task, tell) -> dict[str, float]
     for form, value in zip(FORMS, values, strict=True):
         if value is not None:
             numbers |= {f"{name}.{form}": value.mean, f"{name}.{form}.stderr": value.stderr}
+    numbers |= {f"{name}.regression": result.regression.mean, f"{name}.regression.stderr": result.regression.stderr}
     for part in ("conditional", "marginal"):
         divergence = getattr(result, part)
         if divergence is not None:

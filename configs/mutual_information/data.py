@@ -31,6 +31,9 @@ def get_config():
                 mixture_rounds=24,  # at most
                 updates=150,  # a round of denoising
                 max_rounds=16,
+                flow_width=64,  # of the velocity of invertible maps
+                flow_updates=50,  # a round of their training
+                flow_rounds=16,  # at most; 0: blocks stay as they are
                 judge_parts=4,  # of the two strata of lambda, for the last judgement
             ),
             metrics_extras=(),

@@ -143,7 +143,7 @@ def negative_log_likelihood(params, key: jax.Array, blocks, settings: Settings) 
             norms = make_network(dim, settings).coordinate_norms(params_of)
             loss += settings.flow_price * jnp.mean(rough) - jnp.mean(log_det)
             loss += settings.flow_sparsity * dim * jnp.sum(norms)
-        images.append(block - block.mean(axis=0))
+        images.append(block - block.mean(axis=0, keepdims=True))
     together = jnp.concatenate(images, axis=-1)
     covariance = jnp.matmul(together.T, together, precision="highest") / len(together)
     return loss + 0.5 * jnp.linalg.slogdet(covariance)[1]

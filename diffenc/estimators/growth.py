@@ -34,52 +34,49 @@ CENTRE, SCALE = 1.3, 1.4  # of the logistic proposal of lambda
 
 @dataclass(frozen=True)
 class Settings:
-    """Of network, training and judgement; one set for every task, but for shorter rounds where examples are few."""
+    """Of networks, training and judgement; one set for every task, but for shorter rounds where examples are few."""
 
-    width: int = 128
+    width: int = 128  # of denoisers and mixtures
     depth: int = 2
     batch_size: int = 128
-    draws: int = 2
+    draws: int = 2  # noise levels for each example of a batch, with both signs of the noise
     learning_rate: float = 3e-3
-    average: float = 8.0
-    updates: int = 150
-    components: int = 8
-    mixture_batch: int = 256
-    mixture_updates: int = 125
-    mixture_rounds: int = 24
-    mixture_patience: int = 4
+    average: float = 8.0  # parameters are averaged over the last 1 / (1 + average) of the updates, about
+    updates: int = 150  # in a round of denoising
     max_rounds: int = 16
-    patience: int = 4
-    null_rounds: int = 2
-    null_errors: float = 2.5
-    least_gain: float = 1e-3
-    noise_price: float = 0.03
-    extrapolation: float = 0.5
-    step_error: float = 0.5
-    strata: int = 2
-    judge_parts: int = 4
-    rows: int = 512
+    patience: int = 4  # rounds without gain before a stage ends
+    components: int = 8  # of mixtures
+    mixture_batch: int = 256
+    mixture_updates: int = 125  # in a round
+    mixture_rounds: int = 24  # at most
+    mixture_patience: int = 4
     flow_width: int = 64
-    flow_steps: int = 8
+    flow_steps: int = 8  # of the midpoint rule
     flow_batch: int = 256
     flow_rate: float = 6e-3
-    flow_updates: int = 50
-    flow_rounds: int = 16
+    flow_updates: int = 50  # in a round
+    flow_rounds: int = 16  # at most
     flow_patience: int = 3
-    flow_price: float = 1.0
-    flow_sparsity: float = 5e-4
-    flow_errors: float = 3.0
-    full_rounds: int = 2500
+    flow_price: float = 1.0  # of roughness
+    flow_sparsity: float = 5e-4  # price of a coordinate's weights, for each coordinate of the block
+    flow_errors: float = 3.0  # a gain of fewer standard errors is none
+    null_rounds: int = 2  # of denoising, after which P has to be
+    null_errors: float = 2.5  # of its standard errors above 0
+    least_gain: float = 1e-3  # nats; less is no gain
+    noise_price: float = 0.03  # of O - X, for choosing a round
+    extrapolation: float = 0.5  # share of the step from n/2 to n that is added
+    step_error: float = 0.5  # share of it that is doubted
+    strata: int = 2  # of lambda, when rounds are judged
+    judge_parts: int = 4  # of each stratum, in the last judgement
+    rows: int = 512  # judged at once
+    full_rounds: int = 2500  # examples in a half, from which on rounds have their full length
 
     def for_examples(self, n: int) -> "Settings":
         """With shorter rounds for fewer than full_rounds examples in a half, which are learned by heart in fewer
         updates: as many passes over them, but 10 updates at least."""
-        share = min(1.0, n / self.full_rounds)
-        shorter = {name: max(min(10, full), round(share * full)) for name, full in self._rounds().items()}
-        return dataclasses.replace(self, **shorter)
-
-    def _rounds(self):
-        return {name: getattr(self, name) for name in ("updates", "mixture_updates", "flow_updates")}
+        share, rounds = min(1.0, n / self.full_rounds), ("updates", "mixture_updates", "flow_updates")
+        full = {name: getattr(self, name) for name in rounds}
+        return dataclasses.replace(self, **{name: max(min(10, n), round(share * n)) for name, n in full.items()})
 
 
 class Halves(NamedTuple):

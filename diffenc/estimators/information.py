@@ -2,7 +2,8 @@
 
     I(X;Y) = I_Gauss + D[X|Y] - D[X]
 
-The Gaussian part is closed, also for a regression of x on more than y itself (reference.py). What is left are two
+The Gaussian part is closed, also for a regression of x on more than y itself (reference.py), and blocks may be mapped
+to where it is largest, for I(X;Y) is the same under invertible maps of X and of Y (flows.py). What is left are two
 neural entropies relative to the Gaussian of the same moments (divergence.py): D[X|Y] = E KL(p(r|y) || N(0, I)) of the
 white residual r of x given y, and D[X] of white x itself, 0 without a network where X has one coordinate, since its
 scores are normal. Theory: 2409.03817, 2509.23937.
@@ -34,7 +35,7 @@ class Information(NamedTuple):
     """An information in its several forms, with its parts; all in nats.
 
     estimate: the best one, its error holding sampling and systematic parts in quadrature; gaussian: of the Gaussian of
-    the same moments; I(X;Y) goes beyond it by a regression on more (`reference.conditions`) and by networks.
+    the same moments; regression: of a regression on more (`reference.conditions`), in the coordinates of `flows`.
     entropy_difference: with the networks' neural entropies in place of D; growth_difference: with their growth on
     held-out data; score_difference: 1/2 int sigma^2 E|s(x|y) - s(x)|^2, both scores at the same noisy x, None where x
     itself was not found Gaussian (its score is not known in these coordinates then), and of conditional information and
@@ -49,6 +50,7 @@ class Information(NamedTuple):
 
     estimate: Estimate
     gaussian: Estimate
+    regression: Estimate
     entropy_difference: Estimate
     growth_difference: Estimate
     score_difference: Estimate | None
@@ -205,7 +207,7 @@ def _assemble(
     rows = rows.ravel()
     knows_scores = with_scores and (marginal is None or not marginal.updates)
     less = (0.0,) * 4 if marginal is None else (marginal.mean, marginal.pointwise, marginal.kelly_growth, marginal.s_nn)
-    share = gaussian.pointwise
+    share, spread = gaussian.pointwise, Estimate.of(gaussian.pointwise).stderr
     doubts = doubt, conditional.systematic, 0.0 if marginal is None else marginal.systematic
     if marginal is not None and marginal.updates and not conditional.updates:
         doubts += (marginal.mean,)
@@ -218,7 +220,8 @@ def _assemble(
     growth, entropy = conditional.kelly_growth - less[2], conditional.s_nn - less[3]
     return Information(
         estimate=total(conditional.mean - less[0], pointwise),
-        gaussian=Estimate(gaussian.mean, Estimate.of(gaussian.pointwise).stderr),
+        gaussian=Estimate(gaussian.mean, spread),
+        regression=Estimate(gaussian.mean, float(np.hypot(spread, doubt))),
         entropy_difference=total(entropy.mean(), entropy),
         growth_difference=total(growth.mean(), growth),
         score_difference=total(conditional.score_gap.mean(), conditional.score_gap) if knows_scores else None,

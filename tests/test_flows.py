@@ -1,0 +1,124 @@
+"""Flows: the identity at first, exact where the velocity is linear, honest between halves, and of use where a map hides
+a relation from regressions."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from checks import NUM_SIGMAS
+from scipy.linalg import expm
+
+from diffenc import information_tasks as tasks
+from diffenc.estimators import flows, growth, reference
+from diffenc.estimators.flows import Pair
+
+TINY = growth.Settings(flow_width=8, flow_steps=2, flow_batch=32, flow_updates=5, flow_rounds=4)
+
+
+def plain(y):
+    return y
+
+
+def halves_of(task, seed, n):
+    x, y = task.sample(jax.random.key(seed), 2 * n)
+    rng = np.random.default_rng(seed)
+    return Pair(*(reference.block_scores(rng, block).reshape(2, n, -1) for block in (x, y)))
+
+
+def test_an_untrained_flow_is_the_identity():
+    network = flows.make_network(3, TINY)
+    x = jax.random.normal(jax.random.key(0), (7, 3))
+    params = network.init(jax.random.key(1), x)
+    image, log_det, roughness = flows.flow(lambda x: network.apply(params, x), x, jnp.ones_like(x), 4)
+    assert np.array_equal(image, x) and not log_det.any() and not roughness.any()
+    read, move = np.split(np.asarray(network.coordinate_norms(params)), 2)
+    assert np.all(read > 0.1) and np.all(move < 1e-3)
+
+
+def test_a_linear_velocity_has_a_closed_form():
+    """dx/ds = A x: the image is exp(A) x up to the square of the step, log|det| is tr A."""
+    matrix = np.array([[0.3, -0.8, 0.1], [0.5, -0.4, 0.2], [-0.3, 0.1, 0.6]], np.float32)
+    x = jax.random.normal(jax.random.key(2), (4000, 3))
+    probe = jax.random.rademacher(jax.random.key(3), x.shape, x.dtype)
+    errors = []
+    for steps in (4, 8):
+        image, log_det, roughness = flows.flow(lambda x: x @ matrix.T, x, probe, steps)
+        errors.append(np.abs(image - x @ expm(matrix).T).max())
+        assert abs(log_det.mean() - np.trace(matrix)) < NUM_SIGMAS * log_det.std() / len(x) ** 0.5
+        assert not roughness.any()  # the map bends little within a step
+    assert 3 < errors[0] / errors[1] < 5
+    _, _, roughness = flows.flow(lambda x: 3.0 * x, x, probe, 4)
+    np.testing.assert_allclose(roughness, 4 * (3.0 / 4 - 0.5) ** 2, rtol=1e-4)
+
+
+def test_information_of_halves():
+    """Of both together where they share coordinates, else the mean; linear maps of a half change nothing then; half of
+    the optimism is added."""
+    pair = halves_of(tasks.dense(2, 3, 0.5), 1, 400)
+    together = reference.gaussian_information(pair.x.reshape(800, -1), pair.y.reshape(800, -1))
+    assert flows.information(pair, plain).mean == pytest.approx(together.mean)
+    turn = np.stack([np.eye(2), [[0.3, 2.0], [-1.0, 0.5]]])
+    mapped = Pair(pair.x @ turn, pair.y, mapped=True)
+    single = [reference.gaussian_information(x, y) for x, y in zip(pair.x, pair.y, strict=True)]
+    found = flows.information(mapped._replace(optimism=0.2), plain)
+    assert found.mean == pytest.approx(np.mean([part.mean for part in single]) + 0.1)
+    assert found.pointwise.shape == (800,) and found.pointwise.mean() == pytest.approx(found.mean)
+    assert flows.information(mapped.turned(), plain).mean == pytest.approx(found.mean - 0.1)
+    assert flows.regressors(mapped, reference.conditions).shape == (2, 400, 7)
+
+
+def test_a_half_is_mapped_by_the_flows_of_the_other():
+    """Other flows of the first half change its image by itself, and of the second half's samples: linear maps apart,
+    which regression takes out, not the first half's in the coordinates of the second."""
+    rng = np.random.default_rng(2)
+    blocks = tuple(jnp.asarray(rng.normal(size=(2, 50, dim)), jnp.float32) for dim in (2, 1))
+    network = flows.make_network(2, TINY)
+
+    def params(*seeds):
+        each = []
+        for seed in seeds:
+            one = network.init(jax.random.key(seed), jnp.zeros((1, 2)))
+            kernel = one["params"]["output"]["kernel"]
+            one["params"]["output"]["kernel"] = 0.3 * jax.random.normal(jax.random.key(seed), kernel.shape)
+            each.append(one)
+        return [jax.tree.map(lambda *a: jnp.stack(a), *each), {}]
+
+    (own, crossed), (other_own, other) = (flows._images(params(seed, 5), blocks, TINY) for seed in (3, 4))
+    np.testing.assert_array_equal(crossed.x[0], other.x[0])
+    assert np.abs(crossed.x[1] - other.x[1]).max() > 0.05
+    np.testing.assert_array_equal(own.x[1], other_own.x[1])
+    assert np.abs(own.x[0] - other_own.x[0]).max() > 0.05
+    np.testing.assert_allclose(crossed.y, blocks[1] - blocks[1].mean(), atol=1e-6)
+
+
+def test_pairs_without_need_stay_as_they_are():
+    scalars = halves_of(tasks.bivariate(0.75), 3, 100)
+    assert flows.learned(jax.random.key(4), scalars, TINY) is scalars
+    gaussian, told = halves_of(tasks.dense(2, 2, 0.5), 4, 500), []
+    learned = flows.learned(jax.random.key(5), gaussian, TINY, lambda updates, value: told.append(updates))
+    assert learned is gaussian and told[:3] == [5, 10, 15]
+
+
+def test_likelihood_counts_the_volume():
+    """The likelihood of data does not change where they are only stretched: log|det| makes up for the covariance."""
+    task, settings = tasks.dense(2, 2, 0.5), growth.Settings(flow_sparsity=0.0, flow_steps=16)
+    blocks = tuple(jnp.asarray(block, jnp.float32) for block in task.sample(jax.random.key(6), 2000))
+    covariance = np.cov(np.concatenate(blocks, axis=1).T, bias=True)
+    params = [flows.make_network(2, settings).init(jax.random.key(7), jnp.zeros((1, 2))) for _ in blocks]
+    at_first = flows.negative_log_likelihood(params, jax.random.key(8), blocks, settings)
+    assert float(at_first) == pytest.approx(0.5 * np.linalg.slogdet(covariance)[1], abs=1e-4)
+    image, log_det, _ = flows.flow(lambda x: 0.4 * x, blocks[0], jnp.ones_like(blocks[0]), 16)
+    stretched = flows.negative_log_likelihood(params, jax.random.key(8), (image, blocks[1]), settings)
+    assert float(stretched - log_det.mean()) == pytest.approx(float(at_first), abs=2e-3)
+
+
+@pytest.mark.slow
+def test_a_spiral_is_unrolled():
+    pair = halves_of(tasks.spiralled(tasks.sparse(4, 4, 0.7), 4, 4), 5, 3000)
+    truth = tasks.sparse(4, 4, 0.7).information
+    before = flows.information(pair, reference.conditions)
+    learned = flows.learned(jax.random.key(9), pair, growth.Settings())
+    after = flows.information(learned, reference.conditions)
+    error = after.pointwise.std() / 6000**0.5
+    assert learned.mapped and learned.optimism > 0
+    assert truth - before.mean > 0.2 and abs(after.mean - truth) < NUM_SIGMAS * np.hypot(error, learned.optimism / 4)
