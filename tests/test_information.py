@@ -212,6 +212,9 @@ def test_growth_at_the_finest_noise_is_told_from_that_of_x_itself(monkeypatch):
         (part(0, 0, 0.5, 0.5), None, 3, False),
     ):
         assert information._still_grows(conditional, marginal, dim) == expected
+    for more, expected in ((0.3, True), (0.1, False)):
+        density = np.array([9.0, 9.0, more, more])
+        assert information._still_grows(part(0, 0, 0, 0), None, 1, density) == expected
     monkeypatch.setattr(information, "_fit", lambda *arguments: part(0, 0, 0.5, 0.5))
     x = np.random.default_rng(17).normal(size=N)
     assert information.mutual_information(jax.random.key(0), x, x[::-1].copy(), TINY).unbounded

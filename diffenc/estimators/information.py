@@ -43,9 +43,9 @@ class Information(NamedTuple):
     seen them: log p(x, y) / (p(x) p(y)) of an example on average only, for the few draws of noise leave the single one
     noisy, and all are moved alike so that their mean is the estimate's. conditional, marginal: the divergences, None
     where no network was needed; gaussian_density: that of the regression over lambda, at the centres of the
-    divergences' strata. unbounded: in the strata of lambda from 3.5 on the information still grows by more than 0.2 a
-    unit and coordinate, half a unit being what coordinates fixed by the other block would give: it is infinite, or the
-    relation sharper than the samples show.
+    divergences' strata. unbounded: in the strata of lambda from 3.5 on what networks found, flows among them, still
+    grows by more than 0.2 a unit and coordinate, half a unit being what coordinates fixed by the other block would
+    give: it is infinite, or the relation sharper than the samples show.
     """
 
     estimate: Estimate
@@ -185,7 +185,10 @@ def _information(key, pair: Pair, rows, settings, show, names, features=lambda y
     result = _assemble(gaussian, rows, dim, conditional, marginal, True, np.hypot(pair.optimism / 4, pair.drift))
     centres = 0.5 * (conditional.edges[1:] + conditional.edges[:-1])
     densities = [reference.gaussian_density(*half, centres) for half in zip(pair.x, regressors, strict=True)]
-    return result._replace(gaussian_density=np.mean(densities, axis=0))
+    result = result._replace(gaussian_density=np.mean(densities, axis=0))
+    if pair.mapped:  # flows put into the regression what denoisers would find at fine noise
+        result = result._replace(unbounded=_still_grows(conditional, marginal, dim, result.gaussian_density))
+    return result
 
 
 def _fit(key, halves, settings, show, stage) -> Divergence:
@@ -234,8 +237,9 @@ def _assemble(
     )
 
 
-def _still_grows(conditional, marginal, dim) -> bool:
-    """Whether at the finest noise the information grows by more than 0.2 a unit of lambda and coordinate."""
-    density = conditional.density - (0.0 if marginal is None else marginal.density)
+def _still_grows(conditional, marginal, dim, more=0.0) -> bool:
+    """Whether at the finest noise the information grows by more than 0.2 a unit of lambda and coordinate; more: density
+    beyond that of the divergences."""
+    density = more + conditional.density - (0.0 if marginal is None else marginal.density)
     widths, fine = np.diff(conditional.edges), conditional.edges[:-1] >= min(3.5, conditional.edges[-2])
     return bool(np.sum((density * widths)[fine]) / np.sum(widths[fine]) > 0.2 * dim)
