@@ -32,7 +32,7 @@ def get_config():
         dict(
             seed=0,
             num_devices=0,  # 0: all
-            data=dict(name="digits", dir="", cache_dir="", test_fraction=0.1667),
+            data=dict(name="digits", dir="", cache_dir="", test_fraction=0.1667, validation=0),
             t_min=1e-3,
             model=dict(channels=(16, 32)),
             null_probability=0.5,  # how often a label is withheld in training
@@ -49,6 +49,6 @@ def get_config():
             weights=(0.0, 0.5, 1.0, 2.0, 4.0, 8.0),
             num_steps=200,  # of a guided chain
             num_samples=300,  # for every weight
-            eval=dict(num_examples=299, num_levels=32, batch_size=100),
+            eval=dict(num_examples=299, monitor=299, num_levels=32, batch_size=100),
         )
     )
