@@ -143,14 +143,19 @@ def make_advance(config: ConfigDict, mesh, images, scale: float, classes: int, m
         loss, grads = jax.value_and_grad(loss_fn)(state.params)
         return state.apply_gradients(grads, optimizer, config.average_decay), {"loss": loss}
 
+    return advance_by(update, mesh, images, scale, config.batch_size, config.seed)
+
+
+def advance_by(update, mesh, images, scale: float, batch_size: int, seed: int):
+    """advance(state, step, n): n updates (state, key, (x, labels)) -> (state, metrics) on labelled images."""
     run_updates = training.scan_updates(update, lambda key, rows: (rows[0].astype("float32") / scale, rows[1]))
     arrays = parallel.replicate(mesh, (jnp.asarray(images.train), jnp.asarray(images.train_labels)))
-    local = parallel.local_rows(config.batch_size)
+    local = parallel.local_rows(batch_size)
 
     def advance(state, step, n):
-        rows = data.batch_indices(config.seed, step, n, config.batch_size, len(images.train))
+        rows = data.batch_indices(seed, step, n, batch_size, len(images.train))
         rows = parallel.shard_batch(mesh, rows[:, local], axis=1)
-        return run_updates(state, parallel.replicate(mesh, jax.random.key(config.seed + 1000)), arrays, rows)
+        return run_updates(state, parallel.replicate(mesh, jax.random.key(seed + 1000)), arrays, rows)
 
     return advance
 
@@ -210,10 +215,13 @@ def headline(metrics: dict[str, float]) -> str:
 
 
 def information(config: ConfigDict, name: str, images, values: dict) -> list[Result]:
-    """`<name>.<form>`: the forms of I(X;Y), and the entropy of the labels, which the true one cannot exceed (with
-    Miller's correction of (K - 1) / 2n)."""
-    labels = images.test_labels[: config.eval.num_examples]
-    counts = np.unique(labels, return_counts=True)[1]
-    surprise = Estimate.of(np.repeat(-np.log(counts / len(labels)), counts))
-    limit = Result(f"{name}.label_entropy", surprise.mean + (len(counts) - 1) / (2 * len(labels)), surprise.stderr)
-    return [*(Result(f"{name}.{form}", *Estimate.of(np.asarray(one))) for form, one in values.items()), limit]
+    """`<name>.<form>`: the forms of I(X;Y), and the entropy of the labels, which the true one cannot exceed."""
+    limit = Estimate.of(surprise(images.test_labels[: config.eval.num_examples]))
+    forms = [Result(f"{name}.{form}", *Estimate.of(np.asarray(one))) for form, one in values.items()]
+    return [*forms, Result(f"{name}.label_entropy", *limit)]
+
+
+def surprise(labels) -> np.ndarray:
+    """-log of the share of each label, [n], plus Miller's correction of (K - 1) / 2n: their entropy is the mean."""
+    _, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    return -np.log(counts / len(labels))[index] + (len(counts) - 1) / (2 * len(labels))

@@ -68,5 +68,18 @@ def get_config():
             evaluate_every=1000,
             metrics_extras=(),
             eval=dict(num_examples=1000, monitor=100, num_levels=32, batch_size=100),  # num_examples: at most
+            posterior=dict(  # the classifier of noised images
+                features=(256, 256),
+                batch_size=256,
+                num_updates=8000,
+                learning_rate=2e-3,
+                warmup=200,
+                average_decay=0.999,
+                save_every=1000,
+                evaluate_every=1000,
+                num_levels=64,
+                num_draws=4,  # of an image's noise
+                num_examples=10_000,  # at most
+            ),
         )
     )
