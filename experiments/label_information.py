@@ -95,15 +95,17 @@ def high_noise_share(draws: entropy.Profile) -> Estimate:
 
 
 def draw(workdir, name: str, results, draws: entropy.Profile, levels, curve: label_posterior.Curve) -> None:
-    """Left: the density over lambda of every form; right: its integral from high noise, below the labels' entropy."""
+    """Left: the density over lambda of every form, the classifier's smoothed as for the peak; right: its integral from
+    high noise, below the labels' entropy."""
     found = {result.name: result for result in results}
     fig, axes = reporting.figure(1, 2, width=4.4, height=3.7)
     slope = curve.slope()
     centres = slope.log_snr[:, 0]
     rise = make_kernel(centres, centres) @ slope.values
+    density = make_kernel(centres, curve.log_snr) @ curve.density
     lines = {
         "label_information": (centres, rise, curve.log_snr, curve.information),
-        "label_information_by_gradients": (curve.log_snr, curve.density, curve.log_snr, curve.integral()),
+        "label_information_by_gradients": (centres, density, curve.log_snr, curve.integral()),
     }
     for which in label_denoiser.FORMS:
         drawn = form(draws, which)

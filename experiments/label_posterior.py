@@ -7,8 +7,10 @@ A label is discrete, so nothing needs a denoiser here: the score that a label ad
     d I(x_lambda; Y) / d lambda = 1/2 sigma^2 E |grad log p(y | x_lambda)|^2                                 (b)
 
 with the gradient by x_lambda = alpha x + sigma eps itself (arXiv 2509.23937). (a) is a bound at every lambda, whatever
-q; (b) is right for the exact posterior only, and then the slope of (a). Levels are a grid, and an image keeps its noise
-along it: neighbouring points of the curve move together, and their differences have small errors.
+q: the odds are the labels' shares among the training images, whose own error can add (K - 1) / 2N to it, K labels of N
+images. (b) is right for the exact posterior only, and then the slope of (a): nothing in training asks for right
+gradients. Levels are a grid, and an image keeps its noise along it: neighbouring points of the curve move together, and
+their differences have small errors.
 """
 
 import functools
@@ -175,7 +177,7 @@ def make_measure(config: ConfigDict, log_q: Callable, process, levels: Uniform) 
         x, labels = images.test[:count].astype("float32") / scale, images.test_labels[:count]
         call, key = functools.partial(batch_of, params), jax.random.key(config.seed + 4000)
         won, density = map_examples(call, key, (x, labels), config.eval.batch_size)
-        surprise = label_denoiser.surprise(labels)
+        surprise = label_denoiser.surprise(images, count)
         return Curve(grid, surprise[None] + won.T.astype(np.float64), density.T.astype(np.float64))
 
     return measure

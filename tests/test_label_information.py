@@ -78,7 +78,7 @@ def measured_posterior(clusters, certainty=1.0):
 
     config = make_config(posterior__num_levels=64, eval__batch_size=5000)
     measure = label_posterior.make_measure(config, log_q, TwoClusters.process, levels)
-    return measure(None, types.SimpleNamespace(test=x, test_labels=labels), 1.0, len(x))
+    return measure(None, types.SimpleNamespace(test=x, test_labels=labels, train_labels=labels), 1.0, len(x))
 
 
 def test_the_exact_posterior_gives_the_information_at_every_level(clusters):
@@ -124,8 +124,9 @@ def test_labels_have_their_names_and_are_resumed(tmp_path, capsys):
     results = (tmp_path / "results.json").read_text()
     rows = {row["name"]: row for row in json.loads(results)}
     assert all(set(row) == {"name", "value", "stderr", "unit", "truth"} for row in rows.values())
-    shares = np.bincount(data.load("digits").test_labels[:100]) / 100
-    assert rows["digits.label_entropy"]["value"] == pytest.approx(-np.sum(shares * np.log(shares)) + 9 / 200)
+    digits = data.load("digits")
+    odds, shares = (np.bincount(labels) / len(labels) for labels in (digits.train_labels, digits.test_labels[:100]))
+    assert rows["digits.label_entropy"]["value"] == pytest.approx(-np.sum(shares * np.log(odds)))
     names = {
         *label_information.TEXTS,
         "label_entropy",
