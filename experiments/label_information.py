@@ -53,7 +53,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
     ]
     draw(workdir, name, results, draws, levels, curve)
     reporting.write_results(workdir, results)
-    reporting.print_table(results, title=f"information of images and labels, {len(curve.density.T)} held-out images")
+    counts = f"held-out images: {len(curve.density.T)} by the classifier, {len(draws.log_snr.T)} by the denoiser"
+    reporting.print_table(results, title=f"information of images and labels, {counts}")
     print(f"figures: {workdir / 'figures'}")
 
 
