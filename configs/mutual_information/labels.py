@@ -25,12 +25,13 @@ Seed 0, one CPU core, nats, errors over held-out images alone; the classifier se
     their share below lambda = 0      .2555 +- .0072          .5155 +- .0055
     S_NN - G, without and with label  1.9, 2.4              -3.3, -1.9
 
-So the label of MNIST's larger images is seen at more noise, and from both nearly the whole label can be told. The
-bound is the number to use: no other form is bound to stay below the entropy of the labels, and two of four do not. The
-classifier's gradients give too much on both: with the exact posterior they give the slope of its bound (tests), but
-log q is learned, not its gradient. Peak and share are those of the bound: a better q can move them. The differences of entropies exceed growth by what the last row has more with the label (digits: learned by
-heart; MNIST: far from trained). MNIST's growth and scores still rose at the end (growth on 100 images 1.53, 1.79, 1.83
-+- .14 at updates 2,000, 3,000, 3,500): forms of an unfinished network, too small.
+So the label of MNIST's larger images is seen at more noise, and from both nearly the whole label can be told. The bound
+is the number to use: no other form is bound to stay below the entropy of the labels, and two of four do not. The
+classifier's gradients give too much on both: with the exact posterior they give the slope of its bound (tests), but log
+q is learned, not its gradient. Peak and share are those of the bound: a better q can move them. The differences of
+entropies exceed growth by what the last row has more with the label (digits: learned by heart; MNIST: far from
+trained). MNIST's growth and scores still rose at the end (growth on 100 images 1.53, 1.79, 1.83 +- .14 at updates
+2,000, 3,000, 3,500): forms of an unfinished network, too small.
 
 Time: denoiser three minutes (digits) and 19 (MNIST, stopped at update 3,100 and continued). The classifier came later,
 on the same finished denoisers, which were continued from their last checkpoints with the section `posterior` added to
