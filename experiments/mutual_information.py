@@ -4,6 +4,7 @@
         --config.data.path=xy.npz --workdir=DIR
     python -m experiments.mutual_information --config=configs/mutual_information/benchmark.py --workdir=DIR
 
+(Images and their labels: label_information.py, which a config with a denoiser for both is handed to.)
 Task by task: a run that was stopped goes on with the task it was at. One set of settings serves every task.
 """
 
@@ -19,11 +20,11 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from diffenc import data, information_tasks, reporting
+from diffenc import information_tasks, reporting
 from diffenc.errors import InputError
 from diffenc.estimators import Estimate, growth, information, samples
 from diffenc.reporting import Result
-from experiments import command_line, mutual_information_figures
+from experiments import command_line, label_information, mutual_information_figures
 from experiments.information_rivals import RIVALS
 
 FORMS = ("diffusion", "entropy_difference", "growth_difference", "score_difference", "gaussian")
@@ -41,6 +42,8 @@ class Task(NamedTuple):
 
 def run(config: ConfigDict, workdir: Path) -> None:
     """The whole experiment; running it again continues it, or prints the results of the finished run."""
+    if "null_probability" in config:
+        return label_information.run(config, workdir)
     check(config)
     if (workdir / "results.json").exists() and command_line.is_complete(config, workdir):
         return
@@ -100,7 +103,7 @@ def check(config: ConfigDict) -> None:
     if not config.tasks:
         raise InputError("config field data.path is empty: give an .npz file with arrays x and y, or a .csv file")
     for name in config.tasks:
-        command_line.check_choice("tasks", name, (*TASKS, *IMAGES))
+        command_line.check_choice("tasks", name, TASKS)
     if len(set(config.tasks)) < len(config.tasks):
         raise InputError(f"config field tasks is {tuple(config.tasks)}: give every task once")
 
@@ -117,35 +120,15 @@ TASKS = information_tasks.benchmark() | {
 }
 
 
-IMAGES = ("digits", "mnist")
-
-
 def task_key(config: ConfigDict, name: str) -> jax.Array:
     """Of a task by its name: of its samples as it is, of what is measured on them by fold_in."""
     return jax.random.fold_in(jax.random.key(config.seed), zlib.crc32(name.encode()))
 
 
 def sample(config: ConfigDict, name: str) -> Task:
-    """num_samples pairs of a task, a function of the seed and the task's name; of images those there are."""
-    if name in IMAGES:
-        return labelled_images(config, name)
+    """num_samples pairs of a task, a function of the seed and the task's name."""
     x, y = TASKS[name].sample(task_key(config, name), config.num_samples)
     return Task(x, y, False, TASKS[name].information)
-
-
-def labelled_images(config: ConfigDict, name: str) -> Task:
-    """num_components leading principal components of training and test images, and their labels: less information than
-    in the images themselves, but never more than the entropy of the labels."""
-    images = data.load(name, data_dir=config.data.dir or None, cache_dir=config.data.cache_dir or None)
-    x = np.concatenate([images.train, images.test]).astype(np.float64) / images.max_value
-    x, labels = x.reshape(len(x), -1), np.concatenate([images.train_labels, images.test_labels])
-    rows = np.random.default_rng(config.seed).permutation(len(x))[: config.num_samples]
-    x, labels = x[rows], labels[rows].astype(np.int64)
-    if not 1 <= config.num_components <= x.shape[1]:
-        raise InputError(f"config field num_components is {config.num_components}: give 1 to {x.shape[1]}")
-    x = x - x.mean(axis=0)
-    axes = np.linalg.eigh(x.T @ x)[1][:, : -config.num_components - 1 : -1]
-    return Task(x @ axes, labels, True, None)
 
 
 def load_samples(config: ConfigDict) -> Task:

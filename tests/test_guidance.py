@@ -4,21 +4,20 @@ import itertools
 import json
 import re
 import shutil
-import types
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from checks import NUM_SIGMAS, assert_mean, assert_moments
+from clusters import sample_clusters
 
 from diffenc import data, information_tasks, reporting
 from diffenc.errors import InputError
-from diffenc.estimators import Estimate
 from diffenc.guidance import guided_chain
-from diffenc.noise_levels import Uniform, log_snr_range
+from diffenc.noise_levels import log_snr_range
 from diffenc.processes import VPLinear
-from experiments import command_line, guidance, guidance_images
+from experiments import command_line, guidance, guidance_images, label_denoiser
 
 PAIR = information_tasks.linear_channel(jax.random.key(1), 3, 2)
 
@@ -167,13 +166,13 @@ def test_images_have_their_names_and_figures(tmp_path, capsys):
     config = make_image_config(save_every=2)
     guidance.run(config, tmp_path)
     rows = {row["name"]: row for row in json.loads((tmp_path / "results.json").read_text())}
-    shares = np.bincount(data.load("digits").test_labels[:100]) / 100
-    entropy = -np.sum(shares * np.log(shares))
-    assert rows["images.label_entropy"]["value"] == pytest.approx(entropy + 9 / 200)
+    digits = data.load("digits")
+    odds, shares = (np.bincount(labels) / len(labels) for labels in (digits.train_labels, digits.test_labels[:100]))
+    assert rows["images.label_entropy"]["value"] == pytest.approx(-np.sum(shares * np.log(odds)))
     assert rows["images.entropy_difference"]["value"] == pytest.approx(
         rows["images.s_nn_given_label"]["value"] - rows["images.s_nn"]["value"], abs=1e-3
     )
-    for form in guidance_images.FORMS:
+    for form in label_denoiser.FORMS:
         assert rows[f"images.{form}"]["stderr"] > 0
     for quantity in ("injected", "injected_in_continuous_time", "label_information", "w2_squared", "diversity"):
         assert np.isfinite(rows[f"w=2.{quantity}"]["value"]) and rows[f"w=2.{quantity}"]["stderr"] >= 0
@@ -188,51 +187,9 @@ def test_images_have_their_names_and_figures(tmp_path, capsys):
     assert (tmp_path / "results.json").read_text() == results
 
 
-class TwoClusters:
-    """x ~ N(+-2, 1) by its label, with exact scores, as a model of images of one pixel."""
-
-    process = VPLinear()
-
-    def score_fn(self, params, reference, condition=None):
-        def score(x, t):
-            alpha = self.process.alpha(t)[:, None, None, None]
-            if condition is None:
-                return 2 * alpha * jnp.tanh(2 * alpha * x) - x
-            return 2 * alpha * (2 * condition[:, None, None, None] - 1) - x
-
-        return score
-
-
-@pytest.fixture(scope="module")
-def clusters():
-    """(x [n, 1, 1, 1], labels [n], I(X;Y) by quadrature)."""
-    rng = np.random.default_rng(0)
-    labels = (np.arange(20_000) % 2).astype(np.int32)
-    x = (4.0 * labels - 2 + rng.normal(size=len(labels))).astype(np.float32).reshape(-1, 1, 1, 1)
-    grid = np.linspace(-12, 12, 20_001)
-    weight = np.exp(-0.5 * (grid - 2) ** 2) / np.sqrt(2 * np.pi)
-    return x, labels, np.log(2) - np.trapezoid(weight * np.logaddexp(0, -4 * grid), grid)
-
-
-def measured_clusters(x, labels):
-    config = make_image_config(eval__num_examples=len(x), eval__num_levels=16, eval__batch_size=5000)
-    levels = Uniform(*log_snr_range(VPLinear()))
-    measure = guidance_images.make_measure(config, TwoClusters(), None, 1.0, levels)
-    return measure(None, types.SimpleNamespace(test=x, test_labels=labels)).total()
-
-
-def test_the_three_forms_of_exact_scores_are_the_information(clusters):
-    x, labels, truth = clusters
-    values = measured_clusters(x, labels)
-    for form in guidance_images.FORMS:
-        assert_mean(values[form], truth)
-    wrong = Estimate.of(measured_clusters(x, 1 - labels)["growth_difference"])
-    assert wrong.mean < -NUM_SIGMAS * wrong.stderr  # who bets on the wrong label loses
-
-
-def test_a_classifier_bounds_what_labels_say(clusters):
+def test_a_classifier_bounds_what_labels_say():
     """From below: close to it with true labels, nothing once they are shuffled, for training too."""
-    x, labels, truth = clusters
+    x, labels, truth = sample_clusters()
     x, rng = x.reshape(len(x), 1), np.random.default_rng(1)
     found = guidance_images.label_information(
         guidance_images.classifier(x[:2000], labels[:2000]), x[2000:], labels[2000:]

@@ -14,11 +14,9 @@ def get_config():
     return ConfigDict(
         dict(
             seed=0,
-            data=dict(path="", x_columns=(), y_columns=(), labels="auto", dir="", cache_dir=""),
-            # data.labels: auto, yes or no; data.dir, data.cache_dir: of prepared image data sets
+            data=dict(path="", x_columns=(), y_columns=(), labels="auto"),  # labels: auto, yes or no
             tasks=(),
             num_samples=10_000,  # of tasks; of a file all rows are used
-            num_components=10,  # of images
             rivals=("ksg",),
             estimator=dict(
                 width=128,
