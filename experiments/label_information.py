@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from ml_collections import ConfigDict
 
-from diffenc import reporting
+from diffenc import parallel, reporting
 from diffenc.estimators import Estimate, entropy
 from diffenc.reporting import Result
 from experiments import command_line, label_denoiser, label_posterior
@@ -37,6 +37,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     label_posterior.check(config)
     if command_line.is_complete(config, workdir):
         return
+    parallel.check_batch(config.posterior.batch_size, parallel.data_mesh(config.num_devices or None))
     images, scale, classes = label_denoiser.load(config)
     trained = label_denoiser.train(config, workdir, images, scale, classes)
     curve = label_posterior.run(config, workdir, images, scale, classes)

@@ -65,11 +65,18 @@ class Curve(NamedTuple):
 
 
 def check(config: ConfigDict) -> None:
-    """Raises InputError for settings that no training or measurement could use."""
+    """Raises InputError for settings that no training or measurement could use: all of them, since a long training of
+    the denoiser comes first."""
     positive = ("batch_size", "num_updates", "save_every", "learning_rate", "num_levels", "num_draws")
     command_line.check_positive(config, *(f"posterior.{field}" for field in positive))
     command_line.check_not_negative(config, "posterior.warmup", "posterior.evaluate_every")
     settings = config.posterior
+    for field in ("num_updates", "save_every", "evaluate_every"):
+        if settings[field] % config.updates_per_dispatch:
+            raise InputError(
+                f"config field posterior.{field} is {settings[field]}: give a multiple of updates_per_dispatch, "
+                f"{config.updates_per_dispatch}"
+            )
     if not 0 <= settings.average_decay < 1:
         raise InputError(f"config field posterior.average_decay is {settings.average_decay}: give a number in [0, 1)")
     if settings.num_examples < 100:
@@ -82,7 +89,6 @@ def run(config: ConfigDict, workdir: Path, images, scale: float, classes: int) -
     """Train the classifier, or continue the training in workdir / "posterior", and measure it on held-out images."""
     settings = config.posterior
     mesh = parallel.data_mesh(config.num_devices or None)
-    parallel.check_batch(settings.batch_size, mesh)
     process = VPLinear()
     network = networks.MLP(tuple(settings.features), classes)
     reference = Reference.isotropic(np.asarray(images.train, np.float32) / scale)

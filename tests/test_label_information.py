@@ -181,6 +181,8 @@ def test_settings_can_be_chosen_without_the_test_images():
         ({"posterior__num_examples": 10}, "posterior.num_examples is 10"),
         ({"posterior__num_draws": 0}, "posterior.num_draws is 0"),
         ({"posterior__num_levels": 0}, "posterior.num_levels is 0"),
+        ({"posterior__save_every": 3}, "posterior.save_every is 3"),
+        ({"posterior__batch_size": 6}, "batch size 6 does not divide over 4 devices"),
         ({"data__name": "file"}, "data.name is 'file'"),
         ({"data__name": "digit"}, "no data set is called 'digit'"),
         ({"data__validation": 1450}, "data.validation is 1450"),
