@@ -92,8 +92,8 @@ def divergence(
     What a network of n examples misses of D falls with n, so the two make an extrapolation, D_n + (D_n - D_(n/2)) / 2,
     for a fall like n^-1.6: the n^-1 of a fixed number of coefficients, and more where half of the examples do not
     suffice to learn what all of them teach. A negative step is chance, and left out of it (which adds some 0.2 of the
-    step's own error where there is nothing to gain), but not of the error. The systematic error has three parts: a
-    share of that step, what the second half of the training added, and what the two halves of the data disagree by. D
+    step's own error where there is nothing to gain), but not of the error. The systematic error has three parts:
+    that step, what the second half of the training added, and what the two halves of the data disagree by. D
     is 0, give or take the standard error of P, where the first networks find nothing: see `fit`. show(updates, D) is
     told of every round.
     """

@@ -65,7 +65,7 @@ class Settings:
     least_gain: float = 1e-3  # nats; less is no gain
     noise_price: float = 0.03  # of O - X, for choosing a round
     extrapolation: float = 0.5  # share of the step from n/2 to n that is added
-    step_error: float = 0.5  # share of it that is doubted
+    step_error: float = 1.0  # share of it that is doubted
     strata: int = 2  # of lambda, when rounds are judged
     judge_parts: int = 4  # of each stratum, in the last judgement
     rows: int = 512  # judged at once

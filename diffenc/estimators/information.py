@@ -182,7 +182,7 @@ def _information(key, pair: Pair, rows, settings, show, names, features=lambda y
     marginal = None
     if dim > 1:  # one coordinate has been made normal
         marginal = _fit(key_marginal, make_halves(pair.x, None, names), settings, show, "x")
-    result = _assemble(gaussian, rows, dim, conditional, marginal, True, np.hypot(pair.optimism / 4, pair.drift))
+    result = _assemble(gaussian, rows, dim, conditional, marginal, True, np.hypot(pair.optimism / 2, pair.drift))
     centres = 0.5 * (conditional.edges[1:] + conditional.edges[:-1])
     densities = [reference.gaussian_density(*half, centres) for half in zip(pair.x, regressors, strict=True)]
     result = result._replace(gaussian_density=np.mean(densities, axis=0))
