@@ -21,7 +21,7 @@ from experiments import command_line, label_denoiser, label_information, label_p
 
 def make_config(**changes):
     config = command_line._load("configs/mutual_information/labels.py")
-    tiny = {"model.channels": (8, 8), "num_updates": 4, "updates_per_dispatch": 2, "save_every": 2, "evaluate_every": 2}
+    tiny = {"model.channels": (8,), "num_updates": 4, "updates_per_dispatch": 2, "save_every": 2, "evaluate_every": 2}
     tiny |= {"batch_size": 8, "eval.num_levels": 4, "eval.num_examples": 100, "eval.monitor": 20}
     small = {"features": (8,), "batch_size": 8, "num_updates": 4, "save_every": 2, "evaluate_every": 2}
     small |= {"num_levels": 4, "num_draws": 1, "num_examples": 100}

@@ -133,7 +133,7 @@ def residual(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.n
 
 def conditions(y: np.ndarray) -> np.ndarray:
     """What x is regressed on: white y [N, dim], the logarithm of its length, and their product, [N, 2 dim + 1], about
-    as the networks see y (`networks.residual`); y alone where half of the data has fewer than 20 examples for each.
+    as the networks see y (`networks.residual`); y alone where there are fewer than 20 examples for each.
 
     h(X|Y) = h(N(0, C)) - E KL(p(r|y) || N(0, I)) holds for the residual of any regression, and a few thousand examples
     determine a hundred coefficients far better than they teach a network the same.
