@@ -58,7 +58,7 @@ def test_information_of_halves():
     together = reference.gaussian_information(pair.x.reshape(800, -1), pair.y.reshape(800, -1))
     assert flows.information(pair, plain).mean == pytest.approx(together.mean)
     turn = np.stack([np.eye(2), [[0.3, 2.0], [-1.0, 0.5]]])
-    mapped = Pair(pair.x @ turn, pair.y, mapped=True)
+    mapped = Pair(pair.x @ turn, pair.y, own=(pair.x, pair.y))
     single = [reference.gaussian_information(x, y) for x, y in zip(pair.x, pair.y, strict=True)]
     found = flows.information(mapped._replace(optimism=0.2), plain)
     assert found.mean == pytest.approx(np.mean([part.mean for part in single]) + 0.1)
@@ -83,7 +83,8 @@ def test_a_half_is_mapped_by_the_flows_of_the_other():
             each.append(one)
         return [jax.tree.map(lambda *a: jnp.stack(a), *each), {}]
 
-    (own, crossed), (other_own, other) = (flows._images(params(seed, 5), blocks, TINY) for seed in (3, 4))
+    crossed, other = (flows._images(params(seed, 5), blocks, TINY) for seed in (3, 4))
+    own, other_own = (Pair(*pair.own) for pair in (crossed, other))
     np.testing.assert_array_equal(crossed.x[0], other.x[0])
     assert np.abs(crossed.x[1] - other.x[1]).max() > 0.05
     np.testing.assert_array_equal(own.x[1], other_own.x[1])
@@ -93,10 +94,10 @@ def test_a_half_is_mapped_by_the_flows_of_the_other():
 
 def test_pairs_without_need_stay_as_they_are():
     scalars = halves_of(tasks.bivariate(0.75), 3, 100)
-    assert flows.learned(jax.random.key(4), scalars, TINY) is scalars
+    assert flows.learned(jax.random.key(4), scalars, TINY).own is None
     gaussian, told = halves_of(tasks.dense(2, 2, 0.5), 4, 500), []
     learned = flows.learned(jax.random.key(5), gaussian, TINY, lambda updates, value: told.append(updates))
-    assert learned is gaussian and told[:3] == [5, 10, 15]
+    assert learned.own is None and told[:3] == [5, 10, 15]
 
 
 def test_likelihood_counts_the_volume():
@@ -120,5 +121,5 @@ def test_a_spiral_is_unrolled():
     learned = flows.learned(jax.random.key(9), pair, growth.Settings())
     after = flows.information(learned, reference.conditions)
     error = after.pointwise.std() / 6000**0.5
-    assert learned.mapped and learned.optimism > 0
+    assert learned.own and learned.optimism > 0
     assert truth - before.mean > 0.2 and abs(after.mean - truth) < NUM_SIGMAS * np.hypot(error, learned.optimism / 2)

@@ -11,7 +11,17 @@ from scipy.special import expit
 
 from diffenc.errors import InputError
 from diffenc.estimators import growth, reference
-from diffenc.estimators.divergence import LARGEST_STAKE, Fit, divergence, fit, make_halves, rescaled, score, split
+from diffenc.estimators.divergence import (
+    LARGEST_STAKE,
+    Fit,
+    check_halves,
+    divergence,
+    fit,
+    make_halves,
+    rescaled,
+    score,
+    split,
+)
 from diffenc.estimators.growth import Products
 
 TINY = growth.Settings(
@@ -131,9 +141,9 @@ def test_columns_that_half_of_the_rows_cannot_tell_are_named():
     x, y, rows = rng.normal(size=(200, 2)), rng.normal(size=(200, 3)), split(jax.random.key(7), 200)
     for bad in (np.where(np.arange(200) == 5, 3.0, -1.0), np.where(np.arange(200) == 5, 3.0, y[:, 0])):
         with pytest.raises(InputError, match="y column 1 differs from a constant or the columns before it in so few"):
-            make_halves(x[rows], np.stack([y[:, 0], bad, y[:, 2]], axis=1)[rows])
+            check_halves({"x": x[rows], "y": np.stack([y[:, 0], bad, y[:, 2]], axis=1)[rows]})
     with pytest.raises(InputError, match="label column 0"):
-        make_halves(x[rows], np.where(np.arange(200)[:, None] == 5, 3.0, -1.0)[rows], ("x", "label"))
+        check_halves({"label": np.where(np.arange(200)[:, None] == 5, 3.0, -1.0)[rows]})
 
 
 def test_halves_are_disjoint_and_white_each_by_itself():

@@ -43,15 +43,10 @@ def split(key: jax.Array, n: int) -> np.ndarray:
     return np.asarray(jax.random.permutation(key, n))[: n // 2 * 2].reshape(2, -1)
 
 
-def make_halves(x: np.ndarray, y: np.ndarray | None, names=("x", "y"), features=None) -> Halves:
+def make_halves(x: np.ndarray, y: np.ndarray | None, features: np.ndarray | None = None) -> Halves:
     """Each half in coordinates of its own moments: with those of the whole, the halves' residuals would mirror each
     other and the held-out products be biased. Without y the residual is x itself. x: [2, n, dim], y: [2, n, dim_y];
-    features [2, n, k]: of y, in place of y for the regression alone.
-
-    Raises InputError, with the name of the block, for a column that one half cannot tell from the others.
-    """
-    for name, block in zip(names, (x,) if y is None else (x, y), strict=False):
-        check_halves(name, block)
+    features [2, n, k]: of y, in place of y for the regression alone."""
     parts = []
     for half, of_x in enumerate(x):
         white_x = reference.whiten(of_x)
@@ -66,19 +61,21 @@ def make_halves(x: np.ndarray, y: np.ndarray | None, names=("x", "y"), features=
     return Halves(*(jnp.asarray(np.stack(part), jnp.float32) for part in zip(*parts, strict=True)))
 
 
-def check_halves(name: str, block: np.ndarray) -> None:
-    """Every column of a block [2, n, dim] has a part of its own, of 1e-5 of its deviation or more, in either half."""
-    scale = block.std(axis=(0, 1))
-    for half in block:
-        part = (half - half.mean(axis=0)) / scale
-        rest = np.abs(np.diagonal(np.linalg.qr(part, mode="r"))) / len(half) ** 0.5
-        bad = np.flatnonzero(rest < 1e-5)
-        if len(rest) < part.shape[1] or bad.size:
-            column = bad[0] if bad.size else len(rest)
-            raise InputError(
-                f"{name} column {column} differs from a constant or the columns before it in so few rows that half of "
-                "the rows show no difference: leave it out, or give more rows"
-            )
+def check_halves(blocks: dict[str, np.ndarray]) -> None:
+    """Every column of the named blocks [2, n, dim] has a part of its own, of 1e-5 of its deviation or more, in either
+    half; raises InputError, with the name of the block, for one that does not."""
+    for name, block in blocks.items():
+        scale = block.std(axis=(0, 1))
+        for half in block:
+            part = (half - half.mean(axis=0)) / scale
+            rest = np.abs(np.diagonal(np.linalg.qr(part, mode="r"))) / len(half) ** 0.5
+            bad = np.flatnonzero(rest < 1e-5)
+            if len(rest) < part.shape[1] or bad.size:
+                column = bad[0] if bad.size else len(rest)
+                raise InputError(
+                    f"{name} column {column} differs from a constant or the columns before it in so few rows that half "
+                    "of the rows show no difference: leave it out, or give more rows"
+                )
 
 
 def divergence(
@@ -86,8 +83,12 @@ def divergence(
     halves: Halves,
     settings: Settings,
     show: Callable[[int, float], None] = lambda updates, value: None,
+    learned_from: Halves | None = None,
 ) -> Divergence:
     """D of data whose halves are given, by networks that saw one half and by networks that saw half of that.
+
+    learned_from: the halves in the coordinates that networks learn them in, where these are not those in which the
+    half itself is judged (`flows`).
 
     What a network of n examples misses of D falls with n, so the two make an extrapolation, D_n + (D_n - D_(n/2)) / 2,
     for a fall like n^-1.6: the n^-1 of a fixed number of coefficients, and more where half of the examples do not
@@ -99,11 +100,12 @@ def divergence(
     """
     n = halves.r.shape[1]
     key_all, key_part, key_judge = jax.random.split(key, 3)
-    all_of_half = fit(key_all, halves, n, settings, show)
+    learned_from = halves if learned_from is None else learned_from
+    all_of_half = fit(key_all, halves, n, settings, show, learned_from=learned_from)
     if not all_of_half.found:
         return _nothing(n, settings, all_of_half.doubt)
     products, value, stake = judge(key_judge, all_of_half, halves, settings)
-    part_of_half = fit(key_part, halves, n // 2, settings, show, rounds=all_of_half.rounds)
+    part_of_half = fit(key_part, halves, n // 2, settings, show, all_of_half.rounds, learned_from)
     earlier = judge(key_judge, part_of_half, halves, settings)[1]
     step = value - earlier
     mean = value + settings.extrapolation * max(0.0, step)
@@ -141,10 +143,18 @@ class Fit(NamedTuple):
     drift: float
 
 
-def fit(key: jax.Array, halves: Halves, count: int, settings: Settings, show, rounds: tuple | None = None) -> Fit:
-    """Train both networks on count examples of their half: their mixtures by maximum likelihood until their `score`
-    stops growing, then, from the best of these, what mixtures miss by denoising, until it stops again; or for given
-    rounds.
+def fit(
+    key: jax.Array,
+    halves: Halves,
+    count: int,
+    settings: Settings,
+    show,
+    rounds: tuple | None = None,
+    learned_from: Halves | None = None,
+) -> Fit:
+    """Train both networks on count examples of their half, in the coordinates of learned_from: their mixtures by
+    maximum likelihood until their `score` stops growing, then, from the best of these, what mixtures miss by denoising,
+    until it stops again; or for given rounds.
 
     The examples of either half fall into two parts, the even and the odd: the round of training is chosen by the one
     and judged on the other, and conversely, so that the largest of several noisy values does not flatter; the round
@@ -153,6 +163,7 @@ def fit(key: jax.Array, halves: Halves, count: int, settings: Settings, show, ro
     make the extrapolation add half of the other.
     """
     _, n, dim = halves.r.shape
+    learned_from = halves if learned_from is None else learned_from
     key_init, key_spread, key_train, key_monitor = jax.random.split(key, 4)
     state = growth.initialize(key_init, settings, dim, halves.y.shape[-1])
     state = growth.restarted(growth.spread(state.params, key_spread, dim), settings)
@@ -166,7 +177,7 @@ def fit(key: jax.Array, halves: Halves, count: int, settings: Settings, show, ro
         if stage:
             state, reached = growth.restarted(snapshots[best], settings), best + 1
         for _ in range(rounds[stage] if rounds else limit):
-            state = advance(state, jax.random.fold_in(key_train, len(values)), halves, count, settings)
+            state = advance(state, jax.random.fold_in(key_train, len(values)), learned_from, count, settings)
             products = growth.judge(state.averages, jax.random.clone(key_monitor), halves, settings)
             sums.append(Products(*(array.sum(axis=-1, dtype=np.float64) for array in products)))
             snapshots.append(jax.device_get(state.averages))

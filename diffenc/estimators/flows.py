@@ -3,11 +3,11 @@
     I(X;Y) = I(T_x(X); T_y(Y))          for invertible T_x, T_y
 
 A relation that curved coordinates hide from a regression is linear in others; flows find them by the likelihood of a
-joint Gaussian of the images (as in 2403.02187), free of the noise that a denoiser is trained with. What they miss is
-left to `divergence`, so the sum stays exact whatever they have learned.
+joint Gaussian of the images (as in 2403.02187), free of the noise that a denoiser is trained with. What all flows miss
+is left to `divergence`; what those of one half got wrong by chance no other network can know.
 
-Each half of the data is mapped by flows that have seen the other half alone: its Gaussian information is that of data
-which the maps do not know by heart.
+Each half of the data is judged in the coordinates of flows that have seen the other half alone, and so is the network
+that learned there, from the other half in these same coordinates.
 """
 
 import dataclasses
@@ -24,25 +24,29 @@ from diffenc.networks import Velocity
 
 
 class Pair(NamedTuple):
-    """Two halves of the samples: x [2, n, dim_x], y [2, n, dim_y]; mapped: each half in coordinates of its own. Of its
-    Gaussian information (nats), optimism: by how much it is higher in flows that have learned from this very half;
-    drift: what the second half of the training added."""
+    """Two halves of the samples: x [2, n, dim_x], y [2, n, dim_y].
+
+    own: None, or, where each half has coordinates of its own, both halves in those in which the other is judged. Of the
+    pair's Gaussian information (nats), optimism: by how much it is higher in flows that have learned from this very
+    half; drift: what the second half of the training added.
+    """
 
     x: np.ndarray
     y: np.ndarray
-    mapped: bool = False
+    own: tuple[np.ndarray, np.ndarray] | None = None
     optimism: float = 0.0
     drift: float = 0.0
 
     def turned(self) -> "Pair":
-        return self._replace(x=self.y, y=self.x)
+        return self._replace(x=self.y, y=self.x, own=self.own and self.own[::-1])
 
 
 def information(pair: Pair, features) -> reference.GaussianPart:
     """The Gaussian information of x and features(y); pointwise [2n] in the order of the halves' rows.
 
     Of both halves together, or the mean of either by itself where each has coordinates of its own. Half of the optimism
-    is added: what a fit by likelihood gains on the samples it has learned from, it loses on others (Akaike 1974).
+    is added, a correction beyond the identity: what a fit by likelihood gains on the samples it has learned from, it
+    loses on others (Akaike 1974), to first order and at its maximum.
     """
     parts = [reference.gaussian_information(x, features(y)) for x, y in zip(*_groups(pair), strict=True)]
     mean, pointwise = np.mean([part.mean for part in parts]), np.concatenate([part.pointwise for part in parts])
@@ -57,40 +61,49 @@ def regressors(pair: Pair, features) -> np.ndarray:
 
 def _groups(pair: Pair):
     blocks = pair.x, pair.y
-    return blocks if pair.mapped else tuple(block.reshape(1, -1, block.shape[-1]) for block in blocks)
+    return blocks if pair.own else tuple(block.reshape(1, -1, block.shape[-1]) for block in blocks)
 
 
 def learned(key: jax.Array, pair: Pair, settings: Settings, show=lambda updates, value: None) -> Pair:
     """The pair in the coordinates of learned flows, or as it is where these tell nothing more.
 
     Rounds of training go on until the Gaussian information of the mapped halves stops growing; the best round counts,
-    if it is above that of the pair as it is by flow_errors standard errors of the difference. A block of one
-    coordinate, whose scores are normal, stays as it is. show(updates, information) is told of every round.
+    if it is above that of the pair as it is by flow_errors standard errors of the difference. x is what will be
+    diffused: the smaller block, of equal ones that of which regression tells more. A block of one coordinate, whose
+    scores are normal, stays as it is. show(updates, information) is told of every round.
     """
+    pair = directed(pair)
     dims = pair.x.shape[-1], pair.y.shape[-1]
-    if max(dims) == 1:
+    if max(dims) == 1 or not settings.flow_rounds or pair.x.shape[1] < 4 * sum(dims):
         return pair
     blocks = tuple(jnp.asarray([reference.whiten(half) for half in block], jnp.float32) for block in pair[:2])
     key_init, key_train = jax.random.split(key)
     params = [make_network(dim, settings).init(key_init, jnp.zeros((1, dim))) if dim > 1 else {} for dim in dims]
     params = jax.tree.map(lambda a: jnp.stack([a, a]), params)  # alike at first, so that halves learn alike
     settings = dataclasses.replace(settings, learning_rate=settings.flow_rate)
-    state, plain = growth.restarted(params, settings), _best_direction(pair)
+    state, plain = growth.restarted(params, settings), information(pair, reference.conditions)
     best, kept, path, last = plain, pair, [plain.mean], -1
     for index in range(settings.flow_rounds):
         state = advance(state, jax.random.fold_in(key_train, index), blocks, settings)
-        own, mapped = _images(state.averages, blocks, settings)
-        found = _best_direction(mapped)
+        mapped = directed(_images(state.averages, blocks, settings))
+        found = information(mapped, reference.conditions)
         show((index + 1) * settings.flow_updates, found.mean)
         path.append(found.mean)
         if found.mean > best.mean + settings.least_gain:
-            optimism = _best_direction(own).mean - found.mean
-            drift = found.mean - path[len(path) // 2]
+            own = information(Pair(*mapped.own, own=mapped.own), reference.conditions)
+            optimism, drift = max(0.0, own.mean - found.mean), found.mean - path[(len(path) - 1) // 2]
             best, kept, last = found, mapped._replace(optimism=optimism, drift=drift), index
-        if index - last >= settings.flow_patience:
+        if index - last >= settings.flow_patience or not np.isfinite(found.mean):
             break
     gain = best.pointwise - plain.pointwise
     return kept if gain.mean() > settings.flow_errors * gain.std(ddof=1) / gain.size**0.5 else pair
+
+
+def directed(pair: Pair) -> Pair:
+    """The pair or `turned`: x is the smaller block, of equal ones that of which a regression tells more."""
+    if pair.x.shape[-1] != pair.y.shape[-1]:
+        return min(pair, pair.turned(), key=lambda one: one.x.shape[-1])
+    return max(pair, pair.turned(), key=lambda one: information(one, reference.conditions).mean)
 
 
 def make_network(dim: int, settings: Settings) -> Velocity:
@@ -100,10 +113,11 @@ def make_network(dim: int, settings: Settings) -> Velocity:
 def flow(velocity, x: jax.Array, probe: jax.Array, steps: int) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Where dx/ds = v(x) carries x [n, dim] from s = 0 to 1, by the midpoint rule; log|det| of the map [n]; roughness.
 
-    An equation with a smooth right-hand side can be run backwards, so the map is invertible. d log|det| / ds = div v
-    (1806.07366), estimated by probe' (dv/dx) probe with independent signs probe [n, dim] (1810.01367). The rule is near
-    the equation only where v bends little within a step; roughness [n], the sum over steps of the square of what
-    |(dv/dx) probe| has above a half of the steps' number, is to be priced in training (a hinge on 2002.02798's).
+    An equation with a smooth right-hand side can be run backwards; a map that cannot only loses information.
+    d log|det| / ds = div v (1806.07366), estimated by probe' (dv/dx) probe with independent signs probe [n, dim]
+    (1810.01367). The rule is near the equation only where v bends little within a step: roughness [n] is the sum over
+    steps of the square of what their bend, the root mean square of (dv/dx) probe / steps, has above 1/2. It is to be
+    priced in training (a hinge on that of 2002.02798).
     """
 
     def step(carry, _):
@@ -124,7 +138,8 @@ def advance(state: growth.State, key: jax.Array, blocks, settings: Settings) -> 
 
     def half_loss(params, key, half):
         key_rows, key_probe = jax.random.split(key)
-        rows = jax.random.randint(key_rows, (min(settings.flow_batch, len(half[0])),), 0, len(half[0]))
+        batch = max(settings.flow_batch, 4 * sum(block.shape[-1] for block in half))
+        rows = jax.random.randint(key_rows, (min(batch, len(half[0])),), 0, len(half[0]))
         batch = tuple(block[rows] for block in half)
         return negative_log_likelihood(params, key_probe, batch, settings)
 
@@ -154,13 +169,6 @@ def _run(params, x, probe, settings):
     return flow(functools.partial(network.apply, params), x, probe, settings.flow_steps)
 
 
-def _best_direction(pair: Pair) -> reference.GaussianPart:
-    return max(
-        (information(pair, reference.conditions), information(pair.turned(), reference.conditions)),
-        key=lambda part: part.mean,
-    )
-
-
 @functools.partial(jax.jit, static_argnames="settings")
 def _image(params, block, settings):
     """The block [2, n, dim] by the flows of the first half and by those of the second: [2, 2, n, dim]."""
@@ -169,17 +177,17 @@ def _image(params, block, settings):
     return images.reshape(2, *block.shape)
 
 
-def _images(params, blocks, settings: Settings) -> tuple[Pair, Pair]:
-    """Each half of the blocks by its own flows, and by those of the other half, in float64. The likelihood does not
-    tell linear maps of an image apart, so the flows of one half are turned to agree with those of the other first."""
+def _images(params, blocks, settings: Settings) -> Pair:
+    """Each half of the blocks by the flows of the other half, and by its own, in float64. The likelihood does not tell
+    linear maps of an image apart, so the flows of one half are turned to agree with those of the other first."""
     own, crossed = [], []
     for params_of, block in zip(params, blocks, strict=True):
         images = np.asarray(_image(params_of, block, settings) if params_of else [block, block], np.float64)
-        first, second = (
-            image.reshape(-1, image.shape[-1]) for image in images - images.mean(axis=(1, 2), keepdims=True)
-        )
-        first = (first @ np.linalg.lstsq(first, second)[0]).reshape(block.shape)
-        second = second.reshape(block.shape)
+        images = images - images.mean(axis=(1, 2), keepdims=True)
+        first, second = (image.reshape(-1, image.shape[-1]) for image in images)
+        if np.isfinite(images).all():
+            first = first @ np.linalg.lstsq(first, second)[0]
+        first, second = first.reshape(block.shape), second.reshape(block.shape)
         own.append(np.stack([first[0], second[1]]))
         crossed.append(np.stack([second[0], first[1]]))
-    return Pair(*own, mapped=True), Pair(*crossed, mapped=True)
+    return Pair(*crossed, own=tuple(own))

@@ -74,19 +74,16 @@ def mutual_information(
     check_no_function(x, y)
     rng = _generator(key)
     key_split, key_flow, key_fit = jax.random.split(key, 3)
-    rows, names = split(key_split, len(x)), ("x", "y")
+    rows = split(key_split, len(x))
     x, y = (reference.block_scores(rng, block)[rows] for block in (x, y))
-    for name, block in zip(names, (x, y), strict=True):
-        check_halves(name, block)
-    plain = Pair(x, y, mapped=False)
+    check_halves({"x": x, "y": y})
+    plain = flows.directed(Pair(x, y))
     pair = flows.learned(key_flow, plain, settings.for_examples(rows.shape[1]), functools.partial(show, "maps"))
-
-    def order(pair):
-        return pair.x.shape[-1], -flows.information(pair, reference.conditions).mean
-
-    if order(pair.turned()) < order(pair):
-        names, pair = names[::-1], pair.turned()
-    result = _information(key_fit, pair, rows, settings, show, names, reference.conditions)
+    result = _information(key_fit, pair, rows, settings, show, reference.conditions)
+    if pair.own:  # flows put into the regression what denoisers would find at fine noise
+        found = result.gaussian_density - _density(plain, result.conditional.edges, reference.conditions)
+        still_grows = _still_grows(result.conditional, result.marginal, pair.x.shape[-1], np.maximum(found, 0.0))
+        result = result._replace(unbounded=still_grows)
     gaussian = flows.information(plain, lambda y: y)
     return result._replace(gaussian=Estimate(gaussian.mean, Estimate.of(gaussian.pointwise).stderr))
 
@@ -104,8 +101,9 @@ def label_information(
     scores = reference.block_scores(_generator(key), x)
     key_split, key_fit = jax.random.split(key)
     rows = split(key_split, len(x))
-    pair = Pair(scores[rows], indicators[rows], mapped=False)
-    result = _information(key_fit, pair, rows, settings, show, ("x", "label"))
+    pair = Pair(scores[rows], indicators[rows])
+    check_halves({"x": pair.x, "label": pair.y})
+    result = _information(key_fit, pair, rows, settings, show, lambda y: y)
     return result._replace(unbounded=False)  # no more than the entropy of the labels
 
 
@@ -124,10 +122,9 @@ def conditional_information(
     rows = split(key_split, len(x))
     pointwise = (with_y.pointwise - without_y.pointwise)[rows.ravel()]
     gaussian = reference.GaussianPart(with_y.mean - without_y.mean, pointwise)
+    check_halves({"x": x[rows], "y, z": both[rows], "z": z[rows]})
     parts = [
-        _fit(
-            jax.random.clone(key_fit), make_halves(x[rows], block[rows], ("x", name)), settings, show, f"x given {name}"
-        )
+        _fit(jax.random.clone(key_fit), make_halves(x[rows], block[rows]), settings, show, f"x given {name}")
         for block, name in ((both, "y, z"), (z, "z"))
     ]
     return _assemble(gaussian, rows, x.shape[1], *parts)
@@ -150,6 +147,7 @@ def total_correlation(key: jax.Array, x: np.ndarray, settings: Settings = DEFAUL
     key_split, key_fit = jax.random.split(key)
     rows = split(key_split, len(x))
     gaussian = reference.GaussianPart(mean, pointwise[rows.ravel()])
+    check_halves({"x": x[rows]})
     found = _fit(key_fit, make_halves(x[rows], None), settings, show, "x")
     return _assemble(gaussian, rows, x.shape[1], found, None)
 
@@ -163,6 +161,7 @@ def entropy(key: jax.Array, x: np.ndarray, settings: Settings = DEFAULTS, show: 
     gaussian = reference.gaussian_entropy(x)
     key_split, key_fit = jax.random.split(key)
     rows = split(key_split, len(x))
+    check_halves({"x": x[rows]})
     found = _fit(key_fit, make_halves(x[rows], None), settings, show, "x")
     sampling = Estimate.of(gaussian.pointwise[rows.ravel()] - found.pointwise).stderr
     return Estimate(gaussian.mean - found.mean, float(np.hypot(sampling, found.systematic)))
@@ -173,27 +172,33 @@ def _generator(key):
     return np.random.default_rng(np.asarray(jax.random.key_data(jax.random.fold_in(key, 1))).ravel())
 
 
-def _information(key, pair: Pair, rows, settings, show, names, features=lambda y: y) -> Information:
+def _information(key, pair: Pair, rows, settings, show, features) -> Information:
     """Of halves of scores; features(y): what x is regressed on."""
-    gaussian, regressors = flows.information(pair, features), flows.regressors(pair, features)
     key_conditional, key_marginal = jax.random.split(key)
     dim = pair.x.shape[-1]
-    conditional = _fit(key_conditional, make_halves(pair.x, pair.y, names, regressors), settings, show, "x given y")
-    marginal = None
+    judged = make_halves(pair.x, pair.y, flows.regressors(pair, features))
+    marginal, own, own_marginal = None, None, None
+    if pair.own:  # what networks learn from
+        own = make_halves(*pair.own, flows.regressors(Pair(*pair.own, own=pair.own), features))
+        own_marginal = make_halves(pair.own[0], None)
+    conditional = _fit(key_conditional, judged, settings, show, "x given y", own)
     if dim > 1:  # one coordinate has been made normal
-        marginal = _fit(key_marginal, make_halves(pair.x, None, names), settings, show, "x")
-    result = _assemble(gaussian, rows, dim, conditional, marginal, True, np.hypot(pair.optimism / 2, pair.drift))
-    centres = 0.5 * (conditional.edges[1:] + conditional.edges[:-1])
-    densities = [reference.gaussian_density(*half, centres) for half in zip(pair.x, regressors, strict=True)]
-    result = result._replace(gaussian_density=np.mean(densities, axis=0))
-    if pair.mapped:  # flows put into the regression what denoisers would find at fine noise
-        result = result._replace(unbounded=_still_grows(conditional, marginal, dim, result.gaussian_density))
-    return result
+        marginal = _fit(key_marginal, make_halves(pair.x, None), settings, show, "x", own_marginal)
+    doubt = np.hypot(pair.optimism / 2, pair.drift)
+    result = _assemble(flows.information(pair, features), rows, dim, conditional, marginal, True, doubt)
+    return result._replace(gaussian_density=_density(pair, conditional.edges, features))
 
 
-def _fit(key, halves, settings, show, stage) -> Divergence:
+def _density(pair: Pair, edges, features) -> np.ndarray:
+    """That of the regression over lambda, at the middles of the edges."""
+    centres, regressors = 0.5 * (edges[1:] + edges[:-1]), flows.regressors(pair, features)
+    halves = zip(pair.x, regressors, strict=True)
+    return np.mean([reference.gaussian_density(*half, centres) for half in halves], axis=0)
+
+
+def _fit(key, halves, settings, show, stage, learned_from=None) -> Divergence:
     settings = settings.for_examples(halves.r.shape[1])
-    return divergence(key, halves, settings, lambda updates, value: show(stage, updates, value))
+    return divergence(key, halves, settings, lambda updates, value: show(stage, updates, value), learned_from)
 
 
 def _assemble(
