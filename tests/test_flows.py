@@ -1,6 +1,9 @@
 """Flows: the identity at first, exact where the velocity is linear, honest between halves, and of use where a map hides
 a relation from regressions."""
 
+import dataclasses
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -72,16 +75,9 @@ def test_a_half_is_mapped_by_the_flows_of_the_other():
     which regression takes out, not the first half's in the coordinates of the second."""
     rng = np.random.default_rng(2)
     blocks = tuple(jnp.asarray(rng.normal(size=(2, 50, dim)), jnp.float32) for dim in (2, 1))
-    network = flows.make_network(2, TINY)
 
     def params(*seeds):
-        each = []
-        for seed in seeds:
-            one = network.init(jax.random.key(seed), jnp.zeros((1, 2)))
-            kernel = one["params"]["output"]["kernel"]
-            one["params"]["output"]["kernel"] = 0.3 * jax.random.normal(jax.random.key(seed), kernel.shape)
-            each.append(one)
-        return [jax.tree.map(lambda *a: jnp.stack(a), *each), {}]
+        return [jax.tree.map(lambda *a: jnp.stack(a), *moving_params(TINY, *seeds)), {}]
 
     crossed, other = (flows._images(params(seed, 5), blocks, TINY) for seed in (3, 4))
     own, other_own = (Pair(*pair.own) for pair in (crossed, other))
@@ -100,17 +96,43 @@ def test_pairs_without_need_stay_as_they_are():
     assert learned.own is None and told[:3] == [5, 10, 15]
 
 
+def moving_params(settings, *seeds):
+    """Of flows of the plane that move points."""
+    network = flows.make_network(2, settings)
+    each = [network.init(jax.random.key(seed), jnp.zeros((1, 2))) for seed in seeds]
+    for seed, one in zip(seeds, each, strict=True):
+        kernel = one["params"]["output"]["kernel"]
+        one["params"]["output"]["kernel"] = 0.3 * jax.random.normal(jax.random.key(seed), kernel.shape)
+    return each
+
+
 def test_likelihood_counts_the_volume():
-    """The likelihood of data does not change where they are only stretched: log|det| makes up for the covariance."""
-    task, settings = tasks.dense(2, 2, 0.5), growth.Settings(flow_sparsity=0.0, flow_steps=16)
-    blocks = tuple(jnp.asarray(block, jnp.float32) for block in task.sample(jax.random.key(6), 2000))
-    covariance = np.cov(np.concatenate(blocks, axis=1).T, bias=True)
-    params = [flows.make_network(2, settings).init(jax.random.key(7), jnp.zeros((1, 2))) for _ in blocks]
-    at_first = flows.negative_log_likelihood(params, jax.random.key(8), blocks, settings)
-    assert float(at_first) == pytest.approx(0.5 * np.linalg.slogdet(covariance)[1], abs=1e-4)
-    image, log_det, _ = flows.flow(lambda x: 0.4 * x, blocks[0], jnp.ones_like(blocks[0]), 16)
-    stretched = flows.negative_log_likelihood(params, jax.random.key(8), (image, blocks[1]), settings)
-    assert float(stretched - log_det.mean()) == pytest.approx(float(at_first), abs=2e-3)
+    """-log N of the images less log|det| of the map, against its Jacobian by differentiation; and the prices."""
+    settings = growth.Settings(flow_width=8, flow_sparsity=0.0, flow_price=0.0, flow_steps=16)
+    blocks = [jnp.asarray(block, jnp.float32) for block in tasks.dense(2, 2, 0.5).sample(jax.random.key(6), 2000)]
+    params = moving_params(settings, 8, 10)
+
+    def image(params, x):
+        return flows._run(params, x[None], jnp.zeros((1, 2)), settings)[0][0]
+
+    images = [jax.vmap(functools.partial(image, one))(block) for one, block in zip(params, blocks, strict=True)]
+    slopes = [
+        jax.vmap(jax.jacfwd(functools.partial(image, one)))(block) for one, block in zip(params, blocks, strict=True)
+    ]
+    volume = sum(float(jnp.mean(jnp.linalg.slogdet(slope)[1])) for slope in slopes)
+    covariance = np.cov(np.concatenate(images, axis=1).T, bias=True)
+    found = [
+        float(flows.negative_log_likelihood(params, key, blocks, settings))
+        for key in jax.random.split(jax.random.key(8), 20)
+    ]
+    error = NUM_SIGMAS * np.std(found, ddof=1) / 20**0.5 + 2e-3  # of the directions, and of the steps
+    assert abs(volume) > 5 * error
+    assert abs(np.mean(found) - (0.5 * np.linalg.slogdet(covariance)[1] - volume)) < error
+    priced = dataclasses.replace(settings, flow_sparsity=1e-3)
+    norms = sum(float(jnp.sum(flows.make_network(2, settings).coordinate_norms(one))) for one in params)
+    more = float(flows.negative_log_likelihood(params, jax.random.key(9), blocks, priced))
+    less = float(flows.negative_log_likelihood(params, jax.random.key(9), blocks, settings))
+    assert more - less == pytest.approx(2e-3 * norms, rel=1e-2)
 
 
 @pytest.mark.slow

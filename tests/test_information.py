@@ -7,11 +7,19 @@ from checks import NUM_SIGMAS
 
 from diffenc import information_tasks as tasks
 from diffenc.errors import InputError
-from diffenc.estimators import growth, information, samples
+from diffenc.estimators import flows, growth, information, reference, samples
 from diffenc.estimators.divergence import Divergence
 
 TINY = growth.Settings(
-    width=16, batch_size=32, draws=2, updates=20, mixture_updates=20, mixture_rounds=2, max_rounds=2, judge_parts=3
+    width=16,
+    batch_size=32,
+    draws=2,
+    updates=20,
+    mixture_updates=20,
+    mixture_rounds=2,
+    max_rounds=2,
+    judge_parts=3,
+    flow_rounds=0,
 )
 N = 1000  # one size for all, so that programs are shared
 
@@ -37,6 +45,31 @@ def test_gaussian_data_need_no_network():
     ratio = task.information - 0.5 * np.einsum("ni,ij,nj->n", z, exact, z)
     # estimated coefficients of a regression on five features give an example's share an error of variance 5 / N
     assert np.corrcoef(result.pointwise, ratio)[0, 1] > 1 - 5 / N / np.var(ratio) and not result.unbounded
+
+
+def test_learned_coordinates_are_used_and_doubted(monkeypatch):
+    """Linear maps in place of learned ones, another for either half: of a Gaussian all is in the mean regression, half
+    of the optimism is added, and both it and the drift are in the error."""
+    task = tasks.dense(2, 3, 0.5)
+    x, y = task.sample(jax.random.key(0), N)
+    turns = np.stack([np.diag([1.0, 3.0]), [[0.5, 1.0], [-1.0, 0.5]]])
+    seen = []
+
+    def learned(key, pair, settings, show):
+        seen.append(pair._replace(x=pair.x @ turns, own=(pair.x @ turns[::-1], pair.y)))
+        return seen[-1]._replace(optimism=0.2, drift=0.03)
+
+    monkeypatch.setattr(flows, "learned", learned)
+    result = information.mutual_information(jax.random.key(1), x, y, TINY)
+    mean = flows.information(seen[0], reference.conditions)
+    spread = mean.pointwise.std(ddof=1) / N**0.5
+    assert result.conditional.updates == 0 and result.regression.mean == pytest.approx(mean.mean + 0.1)
+    assert result.regression.stderr == pytest.approx(np.sqrt(spread**2 + 0.1**2 + 0.03**2))
+    assert result.estimate.mean == pytest.approx(result.regression.mean - result.marginal.mean)
+    assert result.pointwise.mean() == pytest.approx(result.estimate.mean) and not result.unbounded
+    assert result.gaussian.mean == pytest.approx(
+        flows.information(seen[0]._replace(own=None, x=seen[0].x @ np.linalg.inv(turns)), lambda y: y).mean
+    )
 
 
 @pytest.mark.parametrize("dim_y", [1, 2])
