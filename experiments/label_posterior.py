@@ -181,7 +181,7 @@ def make_measure(config: ConfigDict, log_q: Callable, process, levels: Uniform) 
 
     def measure(params, images, scale, count):
         x, labels = images.test[:count].astype("float32") / scale, images.test_labels[:count]
-        call, key = functools.partial(batch_of, params), jax.random.key(config.seed + 4000)
+        call, key = functools.partial(batch_of, params), jax.random.key(config.seed + 5000)
         won, density = map_examples(call, key, (x, labels), config.eval.batch_size)
         surprise = label_denoiser.surprise(images, count)
         return Curve(grid, surprise[None] + won.T.astype(np.float64), density.T.astype(np.float64))

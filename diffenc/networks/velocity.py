@@ -27,7 +27,7 @@ class Velocity(nn.Module):
 
     def coordinate_norms(self, params) -> jax.Array:
         """Norms [2 dim] of the weights that read a coordinate, and of those that move it: the groups of a group lasso
-        (Yuan & Lin 2006)."""
+        (Yuan & Lin 2006). The weights that read the length, of all coordinates together, are in no group."""
         read = params["params"]["layers_0"]["kernel"]  # of x, its length, and x times it
         read = jnp.square(read[: self.dim]) + jnp.square(read[self.dim + 1 :])
         move = jnp.square(params["params"]["output"]["kernel"]).T
