@@ -12,14 +12,10 @@ from checks import NUM_SIGMAS
 from scipy.linalg import expm
 
 from diffenc import information_tasks as tasks
-from diffenc.estimators import flows, growth, reference
+from diffenc.estimators import flows, growth, reference, regression
 from diffenc.estimators.flows import Pair
 
 TINY = growth.Settings(flow_width=8, flow_steps=2, flow_batch=32, flow_updates=5, flow_rounds=4)
-
-
-def plain(y):
-    return y
 
 
 def halves_of(task, seed, n):
@@ -59,15 +55,15 @@ def test_information_of_halves():
     the optimism is added."""
     pair = halves_of(tasks.dense(2, 3, 0.5), 1, 400)
     together = reference.gaussian_information(pair.x.reshape(800, -1), pair.y.reshape(800, -1))
-    assert flows.information(pair, plain).mean == pytest.approx(together.mean)
+    assert flows.information(pair, regression.linear).mean == pytest.approx(together.mean)
     turn = np.stack([np.eye(2), [[0.3, 2.0], [-1.0, 0.5]]])
     mapped = Pair(pair.x @ turn, pair.y, own=(pair.x, pair.y))
     single = [reference.gaussian_information(x, y) for x, y in zip(pair.x, pair.y, strict=True)]
-    found = flows.information(mapped._replace(optimism=0.2), plain)
+    found = flows.information(mapped._replace(optimism=0.2), regression.linear)
     assert found.mean == pytest.approx(np.mean([part.mean for part in single]) + 0.1)
     assert found.pointwise.shape == (800,) and found.pointwise.mean() == pytest.approx(found.mean)
-    assert flows.information(mapped.turned(), plain).mean == pytest.approx(found.mean - 0.1)
-    assert flows.regressors(mapped, reference.conditions).shape == (2, 400, 7)
+    assert flows.information(mapped.turned(), regression.linear).mean == pytest.approx(found.mean - 0.1)
+    assert flows.regressors(mapped, regression.location).mean.shape == (2, 400, 7)
 
 
 def test_a_half_is_mapped_by_the_flows_of_the_other():
@@ -139,9 +135,9 @@ def test_likelihood_counts_the_volume():
 def test_a_spiral_is_unrolled():
     pair = halves_of(tasks.spiralled(tasks.sparse(4, 4, 0.7), 4, 4), 5, 3000)
     truth = tasks.sparse(4, 4, 0.7).information
-    before = flows.information(pair, reference.conditions)
+    before = flows.information(pair, regression.location)
     learned = flows.learned(jax.random.key(9), pair, growth.Settings())
-    after = flows.information(learned, reference.conditions)
+    after = flows.information(learned, regression.location)
     error = after.pointwise.std() / 6000**0.5
     assert learned.own and learned.optimism > 0
     assert truth - before.mean > 0.2 and abs(after.mean - truth) < NUM_SIGMAS * np.hypot(error, learned.optimism / 2)

@@ -10,7 +10,7 @@ from checks import NUM_SIGMAS, assert_mean
 from scipy.special import expit
 
 from diffenc.errors import InputError
-from diffenc.estimators import growth, reference
+from diffenc.estimators import growth, reference, regression
 from diffenc.estimators.divergence import (
     LARGEST_STAKE,
     Fit,
@@ -23,6 +23,7 @@ from diffenc.estimators.divergence import (
     split,
 )
 from diffenc.estimators.growth import Products
+from diffenc.estimators.regression import Features
 
 TINY = growth.Settings(
     width=16,
@@ -300,18 +301,16 @@ def test_the_gap_of_scores_is_that_of_the_two_predictions():
 
 def residual_of(r, y):
     """r [n, dim] white and uncorrelated with white y, as a regression leaves it."""
-    return reference.residual(reference.whiten(r), reference.whiten(y))[0]
+    return regression.fit(reference.whiten(r), regression.linear(y)).r
 
 
 def test_a_regression_on_features_leaves_what_they_do_not_tell():
     rng = np.random.default_rng(22)
     x, y = rng.normal(size=(2, 400, 2))
-    features = reference.conditions(y)
-    assert features.shape == (400, 5) and reference.conditions(y[:99]).shape == (99, 2)
-    rows = split(jax.random.key(23), 400)
-    halves = make_halves((x + y)[rows], y[rows], features=features[rows])
+    features, rows = regression.location(y), split(jax.random.key(23), 400)
+    halves = make_halves((x + y)[rows], y[rows], Features(*(of_y[rows] for of_y in features)))
     for half, index in enumerate(rows):
-        np.testing.assert_allclose(halves.r[half].T @ features[index] / 200, 0.0, atol=1e-5)
+        np.testing.assert_allclose(halves.r[half].T @ features.mean[index] / 200, 0.0, atol=1e-5)
         white = halves.linear[half] + halves.r[half] @ halves.factor[half].T
         np.testing.assert_allclose(white.T @ white / 200, np.eye(2), atol=1e-5)
         np.testing.assert_allclose(halves.y[half].T @ halves.y[half] / 200, np.eye(2), atol=1e-5)

@@ -7,7 +7,7 @@ from checks import NUM_SIGMAS
 
 from diffenc import information_tasks as tasks
 from diffenc.errors import InputError
-from diffenc.estimators import flows, growth, information, reference, samples
+from diffenc.estimators import flows, growth, information, regression, samples
 from diffenc.estimators.divergence import Divergence
 
 TINY = growth.Settings(
@@ -61,14 +61,14 @@ def test_learned_coordinates_are_used_and_doubted(monkeypatch):
 
     monkeypatch.setattr(flows, "learned", learned)
     result = information.mutual_information(jax.random.key(1), x, y, TINY)
-    mean = flows.information(seen[0], reference.conditions)
+    mean = flows.information(seen[0], regression.location)
     spread = mean.pointwise.std(ddof=1) / N**0.5
     assert result.conditional.updates == 0 and result.regression.mean == pytest.approx(mean.mean + 0.1)
     assert result.regression.stderr == pytest.approx(np.sqrt(spread**2 + 0.1**2 + 0.03**2))
     assert result.estimate.mean == pytest.approx(result.regression.mean - result.marginal.mean)
     assert result.pointwise.mean() == pytest.approx(result.estimate.mean) and not result.unbounded
     assert result.gaussian.mean == pytest.approx(
-        flows.information(seen[0]._replace(own=None, x=seen[0].x @ np.linalg.inv(turns)), lambda y: y).mean
+        flows.information(seen[0]._replace(own=None, x=seen[0].x @ np.linalg.inv(turns)), regression.linear).mean
     )
 
 

@@ -104,15 +104,6 @@ def test_anderson_darling_agrees_with_scipy():
     np.testing.assert_allclose(reference.anderson_darling(z), expected, rtol=1e-6)
 
 
-def test_residual_is_white_and_puts_x_together():
-    rng = np.random.default_rng(3)
-    y = reference.whiten(rng.normal(size=(500, 3)))
-    x = reference.whiten(y[:, :2] ** 3 + 0.5 * rng.normal(size=(500, 2)))
-    r, linear, factor = reference.residual(x, y)
-    np.testing.assert_allclose(linear + r @ factor.T, x, atol=1e-12)
-    np.testing.assert_allclose(np.cov(np.concatenate([r, y], axis=1).T, bias=True)[:2], np.eye(5)[:2], atol=1e-12)
-
-
 def test_gaussian_information_is_unbiased_where_samples_are_few():
     task = tasks.dense(4, 3, 0.5)
     values = [

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffenc.errors import InputError
-from diffenc.estimators import growth, reference
+from diffenc.estimators import growth, reference, regression
 from diffenc.estimators.growth import Halves, Products, Settings
+from diffenc.estimators.regression import Features
 
 LARGEST_STAKE = 1.15  # a P / X beyond that says more of X, see `rescaled`, than of the networks
 
@@ -43,10 +44,10 @@ def split(key: jax.Array, n: int) -> np.ndarray:
     return np.asarray(jax.random.permutation(key, n))[: n // 2 * 2].reshape(2, -1)
 
 
-def make_halves(x: np.ndarray, y: np.ndarray | None, features: np.ndarray | None = None) -> Halves:
+def make_halves(x: np.ndarray, y: np.ndarray | None, features: Features | None = None) -> Halves:
     """Each half in coordinates of its own moments: with those of the whole, the halves' residuals would mirror each
     other and the held-out products be biased. Without y the residual is x itself. x: [2, n, dim], y: [2, n, dim_y];
-    features [2, n, k]: of y, in place of y for the regression alone."""
+    features [2, n, ...]: of y, for the regression; without any, y itself."""
     parts = []
     for half, of_x in enumerate(x):
         white_x = reference.whiten(of_x)
@@ -55,9 +56,9 @@ def make_halves(x: np.ndarray, y: np.ndarray | None, features: np.ndarray | None
             parts.append((white_x, np.zeros((len(of_x), 1)), np.zeros_like(white_x), np.eye(dim)))
         else:
             white_y = reference.whiten(y[half])
-            regressors = white_y if features is None else reference.whiten(features[half])
-            r, linear, factor = reference.residual(white_x, regressors)
-            parts.append((r, white_y, linear, factor))
+            of_half = regression.linear(white_y) if features is None else Features(*(f[half] for f in features))
+            fitted = regression.fit(white_x, of_half)
+            parts.append((fitted.r, white_y, fitted.linear, fitted.factor))
     return Halves(*(jnp.asarray(np.stack(part), jnp.float32) for part in zip(*parts, strict=True)))
 
 

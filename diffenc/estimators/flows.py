@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from diffenc.estimators import growth, reference
+from diffenc.estimators import growth, reference, regression
 from diffenc.estimators.growth import Settings
 from diffenc.networks import Velocity
 
@@ -42,21 +42,22 @@ class Pair(NamedTuple):
 
 
 def information(pair: Pair, features) -> reference.GaussianPart:
-    """The Gaussian information of x and features(y); pointwise [2n] in the order of the halves' rows.
+    """What a regression of x on features(y) tells; pointwise [2n] in the order of the halves' rows.
 
     Of both halves together, or the mean of either by itself where each has coordinates of its own. Half of the optimism
     is added, a correction beyond the identity: what a fit by likelihood gains on the samples it has learned from, it
     loses on others (Akaike 1974), to first order and at its maximum.
     """
-    parts = [reference.gaussian_information(x, features(y)) for x, y in zip(*_groups(pair), strict=True)]
+    parts = [regression.information(x, features(y)) for x, y in zip(*_groups(pair), strict=True)]
     mean, pointwise = np.mean([part.mean for part in parts]), np.concatenate([part.pointwise for part in parts])
     return reference.GaussianPart(float(mean) + pair.optimism / 2, pointwise + pair.optimism / 2)
 
 
-def regressors(pair: Pair, features) -> np.ndarray:
-    """features(y) as `information` takes them, [2, n, k]."""
+def regressors(pair: Pair, features) -> regression.Features:
+    """features(y) as `information` takes them, [2, n, ...]."""
     _, groups = _groups(pair)
-    return np.concatenate([features(y) for y in groups]).reshape(*pair.y.shape[:2], -1)
+    both = zip(*(features(y) for y in groups), strict=True)
+    return regression.Features(*(np.concatenate(parts).reshape(*pair.y.shape[:2], -1) for parts in both))
 
 
 def _groups(pair: Pair):
@@ -81,29 +82,35 @@ def learned(key: jax.Array, pair: Pair, settings: Settings, show=lambda updates,
     params = [make_network(dim, settings).init(key_init, jnp.zeros((1, dim))) if dim > 1 else {} for dim in dims]
     params = jax.tree.map(lambda a: jnp.stack([a, a]), params)  # alike at first, so that halves learn alike
     settings = dataclasses.replace(settings, learning_rate=settings.flow_rate)
-    state, plain = growth.restarted(params, settings), information(pair, reference.conditions)
+    state, plain = growth.restarted(params, settings), information(pair, regression.location)
     best, kept, path, last = plain, pair, [plain.mean], -1
     for index in range(settings.flow_rounds):
         state = advance(state, jax.random.fold_in(key_train, index), blocks, settings)
         mapped = directed(_images(state.averages, blocks, settings))
-        found = information(mapped, reference.conditions)
+        found = information(mapped, regression.location)
         show((index + 1) * settings.flow_updates, found.mean)
         path.append(found.mean)
         if found.mean > best.mean + settings.least_gain:
-            own = information(Pair(*mapped.own, own=mapped.own), reference.conditions)
+            own = information(Pair(*mapped.own, own=mapped.own), regression.location)
             optimism, drift = max(0.0, own.mean - found.mean), found.mean - path[(len(path) - 1) // 2]
             best, kept, last = found, mapped._replace(optimism=optimism, drift=drift), index
         if index - last >= settings.flow_patience or not np.isfinite(found.mean):
             break
-    gain = best.pointwise - plain.pointwise
-    return kept if gain.mean() > settings.flow_errors * gain.std(ddof=1) / gain.size**0.5 else pair
+    return better(pair, kept, settings.flow_errors)
+
+
+def better(pair: Pair, other: Pair, errors: float) -> Pair:
+    """The other pair where a regression tells more of it by so many standard errors, optimism aside, else the pair."""
+    both = (one._replace(optimism=0.0) for one in (other, pair))
+    gain = np.subtract(*(information(one, regression.location).pointwise for one in both))
+    return other if gain.mean() > errors * gain.std(ddof=1) / gain.size**0.5 else pair
 
 
 def directed(pair: Pair) -> Pair:
     """The pair or `turned`: x is the smaller block, of equal ones that of which a regression tells more."""
     if pair.x.shape[-1] != pair.y.shape[-1]:
         return min(pair, pair.turned(), key=lambda one: one.x.shape[-1])
-    return max(pair, pair.turned(), key=lambda one: information(one, reference.conditions).mean)
+    return max(pair, pair.turned(), key=lambda one: information(one, regression.location).mean)
 
 
 def make_network(dim: int, settings: Settings) -> Velocity:

@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from diffenc.errors import InputError
-from diffenc.estimators import Estimate, flows, reference
+from diffenc.estimators import Estimate, flows, reference, regression
 from diffenc.estimators.divergence import Divergence, check_halves, divergence, make_halves, split
 from diffenc.estimators.flows import Pair
 from diffenc.estimators.growth import Settings
@@ -35,7 +35,7 @@ class Information(NamedTuple):
     """An information in its several forms, with its parts; all in nats.
 
     estimate: the best one, its error holding sampling and systematic parts in quadrature; gaussian: of the Gaussian of
-    the same moments; regression: of a regression on more (`reference.conditions`), in the coordinates of `flows`.
+    the same moments; regression: of a regression on more (`regression.location_shape`), in the coordinates of `flows`.
     entropy_difference: with the networks' neural entropies in place of D; growth_difference: with their growth on
     held-out data; score_difference: 1/2 int sigma^2 E|s(x|y) - s(x)|^2, both scores at the same noisy x, None where x
     itself was not found Gaussian (its score is not known in these coordinates then), and of conditional information and
@@ -75,16 +75,20 @@ def mutual_information(
     rng = _generator(key)
     key_split, key_flow, key_fit = jax.random.split(key, 3)
     rows = split(key_split, len(x))
-    x, y = (reference.block_scores(rng, block)[rows] for block in (x, y))
-    check_halves({"x": x, "y": y})
-    plain = flows.directed(Pair(x, y))
-    pair = flows.learned(key_flow, plain, settings.for_examples(rows.shape[1]), functools.partial(show, "maps"))
-    result = _information(key_fit, pair, rows, settings, show, reference.conditions)
+    scores = [reference.block_scores(rng, block)[rows] for block in (x, y)]
+    check_halves(dict(zip(("x", "y"), scores, strict=True)))
+    unmixed = [reference.independent_scores(rng, block) for block in (x, y)]
+    unmixed = [scored if found is None else found[rows] for scored, found in zip(scores, unmixed, strict=True)]
+    pair = plain = flows.directed(Pair(*scores))
+    for other in (Pair(unmixed[0], scores[1]), Pair(scores[0], unmixed[1]), Pair(*unmixed)):
+        pair = flows.better(pair, flows.directed(other), settings.flow_errors)
+    pair = flows.learned(key_flow, pair, settings.for_examples(rows.shape[1]), functools.partial(show, "maps"))
+    result = _information(key_fit, pair, rows, settings, show, regression.location_shape)
     if pair.own:  # flows put into the regression what denoisers would find at fine noise
-        found = result.gaussian_density - _density(plain, result.conditional.edges, reference.conditions)
+        found = result.gaussian_density - _density(plain, result.conditional.edges, regression.location_shape)
         still_grows = _still_grows(result.conditional, result.marginal, pair.x.shape[-1], np.maximum(found, 0.0))
         result = result._replace(unbounded=still_grows)
-    gaussian = flows.information(plain, lambda y: y)
+    gaussian = flows.information(plain, regression.linear)
     return result._replace(gaussian=Estimate(gaussian.mean, Estimate.of(gaussian.pointwise).stderr))
 
 
@@ -103,7 +107,7 @@ def label_information(
     rows = split(key_split, len(x))
     pair = Pair(scores[rows], indicators[rows])
     check_halves({"x": pair.x, "label": pair.y})
-    result = _information(key_fit, pair, rows, settings, show, lambda y: y)
+    result = _information(key_fit, pair, rows, settings, show, regression.of_labels)
     return result._replace(unbounded=False)  # no more than the entropy of the labels
 
 
@@ -173,9 +177,15 @@ def _generator(key):
 
 
 def _information(key, pair: Pair, rows, settings, show, features) -> Information:
-    """Of halves of scores; features(y): what x is regressed on."""
+    """Of halves of scores; features(y): what x is regressed on, its shape only where that tells more by flow_errors
+    standard errors."""
     key_conditional, key_marginal = jax.random.split(key)
-    dim = pair.x.shape[-1]
+    dim, told = pair.x.shape[-1], flows.information(pair, features)
+    gain = told.pointwise - flows.information(pair, regression.of_mean(features)).pointwise
+    is_shaped = gain.mean() > settings.flow_errors * gain.std(ddof=1) / gain.size**0.5
+    if not is_shaped:
+        features = regression.of_mean(features)
+        told = flows.information(pair, features)
     judged = make_halves(pair.x, pair.y, flows.regressors(pair, features))
     marginal, own, own_marginal = None, None, None
     if pair.own:  # what networks learn from
@@ -185,15 +195,15 @@ def _information(key, pair: Pair, rows, settings, show, features) -> Information
     if dim > 1:  # one coordinate has been made normal
         marginal = _fit(key_marginal, make_halves(pair.x, None), settings, show, "x", own_marginal)
     doubt = np.hypot(pair.optimism / 2, pair.drift)
-    result = _assemble(flows.information(pair, features), rows, dim, conditional, marginal, True, doubt)
+    result = _assemble(told, rows, dim, conditional, marginal, not is_shaped, doubt)
     return result._replace(gaussian_density=_density(pair, conditional.edges, features))
 
 
 def _density(pair: Pair, edges, features) -> np.ndarray:
     """That of the regression over lambda, at the middles of the edges."""
-    centres, regressors = 0.5 * (edges[1:] + edges[:-1]), flows.regressors(pair, features)
-    halves = zip(pair.x, regressors, strict=True)
-    return np.mean([reference.gaussian_density(*half, centres) for half in halves], axis=0)
+    centres, features = 0.5 * (edges[1:] + edges[:-1]), zip(*flows.regressors(pair, features), strict=True)
+    halves = zip(pair.x, features, strict=True)
+    return np.mean([regression.density(x, regression.Features(*of_y), centres) for x, of_y in halves], axis=0)
 
 
 def _fit(key, halves, settings, show, stage, learned_from=None) -> Divergence:

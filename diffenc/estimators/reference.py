@@ -7,13 +7,16 @@ I(X;Y) is invariant under invertible maps of each coordinate, and with whitened 
 so that all of the information of Gaussian data is here, without a network.
 """
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import solve_triangular
+from scipy.linalg import LinAlgError, solve_triangular
 from scipy.optimize import minimize_scalar
 from scipy.special import chdtri, digamma, log_ndtr, ndtri, stdtrit
 from scipy.stats import rankdata
+from sklearn.decomposition import FastICA
+from sklearn.exceptions import ConvergenceWarning
 
 DEGREES_OF_FREEDOM = (0.7, 12.0)  # of the elliptical laws that `block_scores` looks among, as a continuum
 
@@ -90,6 +93,25 @@ def block_scores(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
     return best
 
 
+def independent_scores(rng: np.random.Generator, x: np.ndarray) -> np.ndarray | None:
+    """x [N, D] unmixed by a linear map, so that its coordinates are as independent as they can be (FastICA, Hyvarinen
+    1999), then `normal_scores`; None where there is one coordinate, where there are too few examples for so many
+    angles, or where it fails. Of a linear mixture of independent sources the scores are Gaussian; mixed they are not.
+    """
+    n, dim = x.shape
+    if dim == 1 or n < 10 * dim**2:
+        return None
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore", ConvergenceWarning)  # any rotation is a map that may be taken
+        warnings.simplefilter("ignore", RuntimeWarning)
+        try:
+            ica = FastICA(whiten="unit-variance", max_iter=100, tol=1e-3, random_state=0)
+            sources = ica.fit_transform((x - x.mean(axis=0)) / x.std(axis=0))
+        except (ValueError, LinAlgError):  # overflow
+            return None
+    return normal_scores(rng, sources) if np.isfinite(sources).all() else None
+
+
 def radial_scores(x: np.ndarray) -> np.ndarray:
     """x [N, D] with its Mahalanobis length, about the medians and by Tyler's scatter (1987), mapped by rank to that of
     a standard normal vector; directions are kept."""
@@ -120,31 +142,6 @@ def whiten(x: np.ndarray) -> np.ndarray:
     return solve_triangular(factor, x.T, lower=True).T
 
 
-def residual(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Split white x [N, dim_x] into linear + factor r: its regression on the white y, and a residual r that is white.
-
-    Returns r [N, dim_x], linear [N, dim_x], factor [dim_x, dim_x].
-    """
-    linear = y @ (y.T @ x / len(x))
-    rest = x - linear
-    factor = np.linalg.cholesky(rest.T @ rest / len(x))
-    return solve_triangular(factor, rest.T, lower=True).T, linear, factor
-
-
-def conditions(y: np.ndarray) -> np.ndarray:
-    """What x is regressed on: white y [N, dim], the logarithm of its length, and their product, [N, 2 dim + 1], about
-    as the networks see y (`networks.residual`); y alone where there are fewer than 20 examples for each.
-
-    h(X|Y) = h(N(0, C)) - E KL(p(r|y) || N(0, I)) holds for the residual of any regression, and a few thousand examples
-    determine a hundred coefficients far better than they teach a network the same.
-    """
-    y = whiten(y)
-    if len(y) < 20 * (2 * y.shape[1] + 1):
-        return y
-    length = np.log(np.mean(np.square(y), axis=1, keepdims=True) + 0.1) * (y.shape[1] / 2) ** 0.5
-    return np.concatenate([y, length, y * length], axis=1)
-
-
 class GaussianPart(NamedTuple):
     """mean: a quantity of the Gaussian of the samples' moments, its bias removed; pointwise [N]: the examples' shares,
     of that mean, whose spread is that of the estimate (nats)."""
@@ -172,11 +169,3 @@ def gaussian_information(x: np.ndarray, y: np.ndarray) -> GaussianPart:
     """h(x) + h(y) - h(x, y) of `gaussian_entropy`. x: [N, dim_x], y: [N, dim_y]; returns nats."""
     h_x, h_y, h_xy = (gaussian_entropy(block) for block in (x, y, np.concatenate([x, y], axis=1)))
     return GaussianPart(h_x.mean + h_y.mean - h_xy.mean, h_x.pointwise + h_y.pointwise - h_xy.pointwise)
-
-
-def gaussian_density(x: np.ndarray, y: np.ndarray, log_snr: np.ndarray) -> np.ndarray:
-    """dI_Gauss / d(lambda) at lambda [k], for white x diffused: 1/2 sum_j alpha^2 (1 - c_j / (alpha^2 c_j + sigma^2)),
-    c_j the variances of white x that are left given y, its integral -1/2 sum_j log c_j."""
-    rho = np.linalg.svd(whiten(x).T @ whiten(y) / len(x), compute_uv=False)
-    left, alpha2 = 1 - np.square(rho), 1 / (1 + np.exp(-log_snr))[:, None]
-    return 0.5 * np.sum(alpha2 * (1 - left / (alpha2 * left + 1 - alpha2)), axis=1)

@@ -1,0 +1,164 @@
+"""Regression of x on y, of the mean and of the length of what is left: all that is found without a network; float64.
+
+    x = linear(y) + factor r,     r' = r |r'| / |r|,   |r'| = T(|r|; y)
+
+For any such regression, white x, and r' with about the length of a normal vector,
+
+    I(X;Y) = I_reg + E KL(p(r'|y) || N(0, I)) - KL(p(x) || N(0, I))      (exact)
+
+where I_reg is that of the linear Gaussian and what T gains in likelihood. A few thousand examples determine a hundred
+coefficients far better than they teach a network the same: of Student laws, whose correlations vanish, the dozen of T
+find 97 % of the information. T is a sinh-arcsinh map (Jones & Pewsey 2009) of the normal score of the length, its
+location, scale, skewness and tails linear in functions of y, as in 'generalized additive models for location, scale and
+shape' (Rigby & Stasinopoulos 2005).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.linalg import solve_triangular
+from scipy.optimize import minimize
+from scipy.special import chdtr, chdtrc, chdtri, ndtr, ndtri
+from scipy.stats import chi2
+
+from diffenc.estimators import reference
+from diffenc.estimators.reference import GaussianPart
+
+EXAMPLES = 20  # that each number to be fitted should have
+
+
+class Features(NamedTuple):
+    """Functions of y: mean [N, k], what the mean of x is regressed on, and shape [N, l], what the law of the length of
+    the residual depends on; with l = 0 the length stays as it is."""
+
+    mean: np.ndarray
+    shape: np.ndarray
+
+
+def linear(y: np.ndarray) -> Features:
+    """y [N, dim] alone, for the mean alone."""
+    return Features(y, y[:, :0])
+
+
+def location(y: np.ndarray) -> Features:
+    """y [N, dim], the logarithm of its length when white, and their product, [N, 2 dim + 1], about as the networks see
+    y (`networks.residual`), for the mean alone; y alone where there are too few examples."""
+    y = reference.whiten(y)
+    if len(y) < EXAMPLES * (2 * y.shape[1] + 1):
+        return linear(y)
+    length = _log_length(y)
+    return linear(np.concatenate([y, length, y * length], axis=1))
+
+
+def location_shape(y: np.ndarray) -> Features:
+    """`location`, and for the length of the residual that of y, its square, and y where there are examples enough."""
+    y = reference.whiten(y)
+    length = _log_length(y)
+    enough = len(y) >= EXAMPLES * 4 * (3 + y.shape[1])
+    return Features(location(y).mean, np.concatenate([length, np.square(length), *([y] if enough else [])], axis=1))
+
+
+def of_labels(indicators: np.ndarray) -> Features:
+    """The labels' indicators [N, labels - 1] for mean and shape."""
+    return Features(indicators, indicators)
+
+
+def of_mean(features):
+    """The function of y without its shape."""
+
+    def changed(y):
+        mean = features(y).mean
+        return Features(mean, mean[:, :0])
+
+    return changed
+
+
+def _log_length(y):
+    return np.log(np.mean(np.square(y), axis=1, keepdims=True) + 0.1) * (y.shape[1] / 2) ** 0.5
+
+
+class Regression(NamedTuple):
+    """x = linear + factor r: r' [N, dim], linear [N, dim], factor [dim, dim] lower triangular; gain [N]: by how much
+    the log likelihood of r' and the map to it is above that of r, 0 without shape."""
+
+    r: np.ndarray
+    linear: np.ndarray
+    factor: np.ndarray
+    gain: np.ndarray
+
+
+def fit(x: np.ndarray, features: Features) -> Regression:
+    """Of white x [N, dim], in the likelihood of its own examples: r before T has mean 0 and covariance I."""
+    n, dim = x.shape
+    regressors = reference.whiten(features.mean)
+    mean = regressors @ (regressors.T @ x / n)
+    rest = x - mean
+    factor = np.linalg.cholesky(rest.T @ rest / n)
+    r = solve_triangular(factor, rest.T, lower=True).T
+    if not features.shape.shape[1]:
+        return Regression(r, mean, factor, np.zeros(n))
+    square = np.maximum(np.sum(np.square(r), axis=1), 1e-12)
+    score = normal_score(square, dim)
+    mapped, gain = shaped(score, features.shape)
+    below, above = chi2.ppf(ndtr(mapped), dim), chdtri(dim, ndtr(-mapped))
+    square_mapped = np.where(mapped < 0, below, above)
+    return Regression(r * np.sqrt(square_mapped / square)[:, None], mean, factor, gain)
+
+
+def normal_score(square: np.ndarray, dim: int) -> np.ndarray:
+    """Of the squared length [N] of vectors of dim coordinates: N(0, 1) where these are N(0, I), exact in both tails."""
+    below = chdtr(dim, square)
+    return np.clip(np.where(below < 0.5, ndtri(below), -ndtri(chdtrc(dim, square))), -8.0, 8.0)
+
+
+def shaped(score: np.ndarray, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """T(score; shape) and log phi(T) + log dT/dscore - log phi(score), [N] each, T = sinh(d asinh((score - m) / s) - e)
+    with m, log s, e and log d linear in the features shape [N, l], by maximum likelihood."""
+    shape = (shape - shape.mean(axis=0)) / np.maximum(shape.std(axis=0), 1e-12)
+    design = np.concatenate([np.ones((len(score), 1)), shape], axis=1)
+
+    def mean_cost(coefficients):
+        cost, slopes, _ = _sinh_arcsinh(score, design @ coefficients.reshape(-1, 4))
+        return cost.mean(), (design.T @ slopes / len(score)).ravel()
+
+    found = minimize(mean_cost, np.zeros(4 * design.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 300})
+    cost, _, mapped = _sinh_arcsinh(score, design @ found.x.reshape(-1, 4))
+    return np.clip(mapped, -8.0, 8.0), -cost
+
+
+def _sinh_arcsinh(score, parameters):
+    """-(log phi(T) + log dT/dscore - log phi(score)) [N], its derivatives by the parameters [N, 4], and T."""
+    m, log_s, e, log_d = parameters.T
+    log_s, log_d = (3 * np.tanh(a / 3) for a in (log_s, log_d))  # within a factor of 20
+    v, d = (score - m) / np.exp(log_s), np.exp(log_d)
+    bent = np.arcsinh(v)
+    w = np.clip(d * bent - e, -100.0, 100.0)
+    mapped = np.sinh(w)
+    log_slope = np.logaddexp(w, -w) - np.log(2) + log_d - 0.5 * np.log1p(np.square(v)) - log_s
+    by_w = mapped * np.cosh(w) - np.tanh(w)
+    by_v = by_w * d / np.sqrt(1 + np.square(v)) + v / (1 + np.square(v))
+    slopes = [
+        -by_v / np.exp(log_s),
+        (1 - by_v * v) * (1 - np.square(log_s / 3)),
+        -by_w,
+        (by_w * d * bent - 1) * (1 - np.square(log_d / 3)),
+    ]
+    return 0.5 * (np.square(mapped) - np.square(score)) - log_slope, np.stack(slopes, axis=1), mapped
+
+
+def information(x: np.ndarray, features: Features) -> GaussianPart:
+    """I_reg of x [N, dim]: that of the linear Gaussian without its bias, and the gain in likelihood by the shape, less
+    1 / (2 N) for each number that was fitted to gain it (Akaike 1974), to first order."""
+    gaussian = reference.gaussian_information(x, features.mean)
+    if not features.shape.shape[1]:
+        return gaussian
+    gain = fit(reference.whiten(x), features).gain - 2 * (1 + features.shape.shape[1]) / len(x)
+    return GaussianPart(gaussian.mean + float(gain.mean()), gaussian.pointwise + gain)
+
+
+def density(x: np.ndarray, features: Features, log_snr: np.ndarray) -> np.ndarray:
+    """dI / d(lambda) of the linear Gaussian at lambda [k], for white x diffused: 1/2 sum_j alpha^2 (1 - c_j / (alpha^2
+    c_j + sigma^2)), c_j the variances of white x that are left given y, its integral -1/2 sum_j log c_j."""
+    rho = np.linalg.svd(reference.whiten(x).T @ reference.whiten(features.mean) / len(x), compute_uv=False)
+    left, alpha2 = 1 - np.square(rho), 1 / (1 + np.exp(-log_snr))[:, None]
+    return 0.5 * np.sum(alpha2 * (1 - left / (alpha2 * left + 1 - alpha2)), axis=1)

@@ -1,0 +1,124 @@
+"""Regression of mean and shape: whitens, exact for its own law, nothing gained where nothing is, Student laws found."""
+
+import jax
+import numpy as np
+import pytest
+from checks import NUM_SIGMAS, assert_mean
+from scipy.optimize import check_grad
+from scipy.special import ndtr
+from scipy.stats import chi
+
+from diffenc import information_tasks as tasks
+from diffenc.estimators import reference, regression
+from diffenc.estimators.regression import Features
+
+
+def test_the_residual_is_white_and_puts_x_together():
+    rng = np.random.default_rng(3)
+    y = rng.normal(size=(500, 3))
+    x = reference.whiten(y[:, :2] ** 3 + 0.5 * rng.normal(size=(500, 2)))
+    r, linear, factor, gain = regression.fit(x, regression.linear(y))
+    np.testing.assert_allclose(linear + r @ factor.T, x, atol=1e-12)
+    together = np.concatenate([r, reference.whiten(y)], axis=1)
+    np.testing.assert_allclose(np.cov(together.T, bias=True)[:2], np.eye(5)[:2], atol=1e-12)
+    assert not gain.any()
+
+
+def test_features_are_as_many_as_the_examples_determine():
+    y = np.random.default_rng(22).normal(size=(400, 2))
+    assert regression.location(y).mean.shape == (400, 5) and regression.location(y[:99]).mean.shape == (99, 2)
+    assert regression.location_shape(y).shape.shape == (400, 4)
+    assert regression.location_shape(y[:399]).shape.shape == (399, 2)
+    assert (
+        regression.location(y).shape.shape == regression.of_mean(regression.location_shape)(y).shape.shape == (400, 0)
+    )
+
+
+def test_lengths_of_normal_vectors_have_normal_scores():
+    q = np.array([1e-12, 0.01, 0.1, 0.5, 0.9, 0.99, 1 - 1e-12])
+    for dim in (1, 2, 25):
+        score = regression.normal_score(np.square(chi.ppf(q, dim)), dim)
+        np.testing.assert_allclose(score, [-7.034484, -2.326348, -1.281552, 0, 1.281552, 2.326348, 7.034484], atol=2e-4)
+
+
+def test_slopes_of_the_sinh_arcsinh_map():
+    rng = np.random.default_rng(0)
+    score, design = rng.normal(size=40), np.c_[np.ones(40), rng.normal(size=(40, 2))]
+
+    def cost(coefficients):
+        return regression._sinh_arcsinh(score, design @ coefficients.reshape(-1, 4))[0].sum()
+
+    def slope(coefficients):
+        return (design.T @ regression._sinh_arcsinh(score, design @ coefficients.reshape(-1, 4))[1]).ravel()
+
+    coefficients = 0.5 * rng.normal(size=12)
+    assert check_grad(cost, slope, coefficients) < 1e-5 * np.linalg.norm(slope(coefficients))
+    parameters, step = design @ coefficients.reshape(-1, 4), 1e-5
+    ends = [regression._sinh_arcsinh(score + sign * step, parameters)[2] for sign in (1, -1)]
+    found, _, mapped = regression._sinh_arcsinh(score, parameters)
+    volume = np.log((ends[0] - ends[1]) / (2 * step))
+    np.testing.assert_allclose(found, 0.5 * mapped**2 - volume - 0.5 * score**2, atol=1e-6)
+
+
+def draw_shaped(rng, n):
+    """A lever [n, 1], scores [n] that a T of it makes normal, and what this true T gains [n]."""
+    lever = rng.normal(size=(n, 1))
+    parameters = np.c_[np.ones(n), lever] @ np.array([[0.2, -0.1, 0.1, 0.1], [0.5, 0.2, -0.2, 0.1]])
+    m, log_s, e, log_d = parameters.T
+    mapped = rng.normal(size=n)
+    score = m + np.exp(log_s) * np.sinh((np.arcsinh(mapped) + e) / np.exp(log_d))
+    cost = regression._sinh_arcsinh(score, _unbounded(parameters))[0]
+    return lever, score, -cost
+
+
+def _unbounded(parameters):
+    """What the bound on log s and log d makes these parameters of."""
+    parameters = parameters.copy()
+    parameters[:, [1, 3]] = 3 * np.arctanh(parameters[:, [1, 3]] / 3)
+    return parameters
+
+
+def test_a_law_of_its_own_is_made_normal_without_bias():
+    """In samples of 300, the fitted map gains what the true one does and, on average, half a nat for each number."""
+    rng, differences = np.random.default_rng(5), []
+    for _ in range(150):
+        lever, score, true_gain = draw_shaped(rng, 300)
+        differences.append(regression.shaped(score, lever)[1].mean() - true_gain.mean())
+    assert_mean(np.array(differences) - 8 / (2 * 300), 0.0)
+    assert np.mean(differences) > NUM_SIGMAS * np.std(differences) / 150**0.5
+
+
+def test_the_gain_is_the_divergence_that_the_map_takes_away():
+    """r of the plane with the lengths of such a law: r' is normal, in any direction and length, and far from it r."""
+    rng = np.random.default_rng(6)
+    n = 20_000
+    lever, score, _ = draw_shaped(rng, n)
+    length = chi.isf(ndtr(-score), 2)
+    angle = rng.uniform(0, 2 * np.pi, size=n)
+    x = reference.whiten(length[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1))
+    fitted = regression.fit(x, Features(lever, lever))
+    before, after = (regression.normal_score(np.square(r).sum(axis=1), 2) for r in (x, fitted.r))
+    for values, normal in ((before, False), (after, True)):
+        parts = values * lever[:, 0], values**2 - 1, values**3, (values**2 - 1) * lever[:, 0]
+        assert normal == all(abs(part.mean()) < NUM_SIGMAS * part.std() / n**0.5 for part in parts)
+
+
+@pytest.mark.parametrize(("dim", "dof"), [(1, 1), (2, 2), (5, 3)])
+def test_most_of_a_student_law_is_found(dim, dof):
+    task = tasks.StudentPair(dim, dim, dof)
+    x, y = (reference.block_scores(np.random.default_rng(0), a) for a in task.sample(jax.random.key(dim), 8000))
+    without, found = (regression.information(x, f(y)) for f in (regression.location, regression.location_shape))
+    error = NUM_SIGMAS * found.pointwise.std() / 8000**0.5
+    assert without.mean < 0.02 < found.mean - task.information + 0.07 * task.information + error
+    assert found.mean < task.information + error and found.pointwise.mean() == pytest.approx(found.mean)
+
+
+def test_nothing_is_gained_of_gaussians():
+    task, gains = tasks.dense(2, 2, 0.5), []
+    for key in jax.random.split(jax.random.key(9), 40):
+        x, y = task.sample(key, 500)
+        with_shape, without = (
+            regression.information(x, f(y)) for f in (regression.location_shape, regression.location)
+        )
+        gains.append(with_shape.mean - without.mean)
+    assert_mean(gains, 0.0)
