@@ -242,6 +242,7 @@ def measure(config: ConfigDict, name: str, task: Task, tell) -> dict[str, float]
         if value is not None:
             numbers |= {f"{name}.{form}": value.mean, f"{name}.{form}.stderr": value.stderr}
     numbers |= {f"{name}.regression": result.regression.mean, f"{name}.regression.stderr": result.regression.stderr}
+    numbers |= {f"{name}.shape": result.shape}
     for part in ("conditional", "marginal"):
         divergence = getattr(result, part)
         if divergence is not None:

@@ -53,14 +53,16 @@ def density(workdir, config, tasks) -> None:
     centres = 0.5 * (edges[1:] + edges[:-1])
     shown = sorted(tasks, key=lambda item: -np.abs(part(*item, "conditional", draws)).max())[:SHOWN]
     panels = {
-        "gaussian": ("regression, Gaussian residual", "log signal-to-noise ratio of x"),
+        "gaussian": ("regression of the mean", "log signal-to-noise ratio of x"),
         "conditional": ("D[X|Y]", "log signal-to-noise ratio of the residual of x"),
         "marginal": ("D[X], which is taken off", "log signal-to-noise ratio of x"),
     }
     fig, axes = reporting.figure(1, len(panels), width=3.6)
     for ax, (which, (title, axis)) in zip(axes[0], panels.items(), strict=True):
         for name, line in shown:
-            ax.plot(centres, part(name, line, which, draws), "o-", markersize=3, label=name.replace("_", " "))
+            beyond = f", and {line[f'{name}.shape']:.2f} nats in its shape" if line[f"{name}.shape"] else ""
+            label = name.replace("_", " ") + beyond
+            ax.plot(centres, part(name, line, which, draws), "o-", markersize=3, label=label)
         ax.axhline(0.0, color="#000000", linewidth=0.5)
         reporting.label(ax, axis, "density [nats per unit]", title)
     handles = axes[0, 1].get_legend_handles_labels()

@@ -179,8 +179,8 @@ def test_every_use_has_a_key_of_its_own(monkeypatch):
 
     def estimator(key, x, y, settings, tell):
         rival(key, x, y)
-        part = mutual_information.information.Information(*[mutual_information.Estimate(0.0, 1.0)] * 6, *[None] * 6)
-        return part._replace(unbounded=False, gaussian_density=np.zeros(0))
+        part = mutual_information.information.Information(*[mutual_information.Estimate(0.0, 1.0)] * 7, *[None] * 6)
+        return part._replace(shape=0.0, unbounded=False, gaussian_density=np.zeros(0))
 
     monkeypatch.setattr(mutual_information.information, "mutual_information", estimator)
     monkeypatch.setattr(mutual_information, "RIVALS", {"cca": rival, "ksg": rival})

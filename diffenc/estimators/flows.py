@@ -56,8 +56,9 @@ def information(pair: Pair, features) -> reference.GaussianPart:
 def regressors(pair: Pair, features) -> regression.Features:
     """features(y) as `information` takes them, [2, n, ...]."""
     _, groups = _groups(pair)
-    both = zip(*(features(y) for y in groups), strict=True)
-    return regression.Features(*(np.concatenate(parts).reshape(*pair.y.shape[:2], -1) for parts in both))
+    mean, shape, maps = zip(*(features(y) for y in groups), strict=True)
+    arrays = (np.concatenate(parts).reshape(*pair.y.shape[:2], -1) for parts in (mean, shape))
+    return regression.Features(*arrays, maps[0])
 
 
 def _groups(pair: Pair):

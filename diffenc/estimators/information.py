@@ -2,8 +2,9 @@
 
     I(X;Y) = I_Gauss + D[X|Y] - D[X]
 
-The Gaussian part is closed, also for a regression of x on more than y itself (reference.py), and blocks may be mapped
-to where it is largest, for I(X;Y) is the same under invertible maps of X and of Y (flows.py). What is left are two
+The Gaussian part is closed, also for a regression of more than the mean, on more than y itself (regression.py), and
+blocks may be mapped to where it is largest, for I(X;Y) is the same under invertible maps of X and of Y: unmixed into
+independent components, then bent (flows.py), each only where that tells more. What is left are two
 neural entropies relative to the Gaussian of the same moments (divergence.py): D[X|Y] = E KL(p(r|y) || N(0, I)) of the
 white residual r of x given y, and D[X] of white x itself, 0 without a network where X has one coordinate, since its
 scores are normal. Theory: 2409.03817, 2509.23937.
@@ -35,22 +36,24 @@ class Information(NamedTuple):
     """An information in its several forms, with its parts; all in nats.
 
     estimate: the best one, its error holding sampling and systematic parts in quadrature; gaussian: of the Gaussian of
-    the same moments; regression: of a regression on more (`regression.location_shape`), in the coordinates of `flows`.
-    entropy_difference: with the networks' neural entropies in place of D; growth_difference: with their growth on
-    held-out data; score_difference: 1/2 int sigma^2 E|s(x|y) - s(x)|^2, both scores at the same noisy x, None where x
-    itself was not found Gaussian (its score is not known in these coordinates then), and of conditional information and
-    total correlation. pointwise [n]: shares of the examples `rows` [n] of the estimate, from networks that have not
-    seen them: log p(x, y) / (p(x) p(y)) of an example on average only, for the few draws of noise leave the single one
-    noisy, and all are moved alike so that their mean is the estimate's. conditional, marginal: the divergences, None
-    where no network was needed; gaussian_density: that of the regression over lambda, at the centres of the
-    divergences' strata. unbounded: in the strata of lambda from 3.5 on what networks found, flows among them, still
-    grows by more than 0.2 a unit and coordinate, half a unit being what coordinates fixed by the other block would
-    give: it is infinite, or the relation sharper than the samples show.
+    the same moments; regression: of a regression on more (`regression.location`), in the coordinates of `flows`,
+    shape of which (nats) by that of the residual, 0 where it does not pay. entropy_difference: with the networks'
+    neural entropies in place of D; growth_difference: with their growth on held-out data; score_difference: 1/2 int
+    sigma^2 E|s(x|y) - s(x)|^2, both scores at the same noisy x, None where x itself was not found Gaussian or the shape
+    pays (its score is not known in these coordinates then), and of conditional information and total correlation.
+    pointwise [n]: shares of the examples `rows` [n] of the estimate, from networks that have not seen them: log p(x, y)
+    / (p(x) p(y)) of an example on average only, for the few draws of noise leave the single one noisy, and all are
+    moved alike so that their mean is the estimate's. conditional, marginal: the divergences, None where no network was
+    needed; gaussian_density: that of the mean's regression over lambda, at the centres of the divergences' strata.
+    unbounded: in the strata of lambda from 3.5 on what networks found, flows among them, still grows by more than 0.2 a
+    unit and coordinate, half a unit being what coordinates fixed by the other block would give: it is infinite, or the
+    relation sharper than the samples show.
     """
 
     estimate: Estimate
     gaussian: Estimate
     regression: Estimate
+    shape: float
     entropy_difference: Estimate
     growth_difference: Estimate
     score_difference: Estimate | None
@@ -83,9 +86,9 @@ def mutual_information(
     for other in (Pair(unmixed[0], scores[1]), Pair(scores[0], unmixed[1]), Pair(*unmixed)):
         pair = flows.better(pair, flows.directed(other), settings.flow_errors)
     pair = flows.learned(key_flow, pair, settings.for_examples(rows.shape[1]), functools.partial(show, "maps"))
-    result = _information(key_fit, pair, rows, settings, show, regression.location_shape)
+    result = _information(key_fit, pair, rows, settings, show, regression.location)
     if pair.own:  # flows put into the regression what denoisers would find at fine noise
-        found = result.gaussian_density - _density(plain, result.conditional.edges, regression.location_shape)
+        found = result.gaussian_density - _density(plain, result.conditional.edges, regression.location)
         still_grows = _still_grows(result.conditional, result.marginal, pair.x.shape[-1], np.maximum(found, 0.0))
         result = result._replace(unbounded=still_grows)
     gaussian = flows.information(plain, regression.linear)
@@ -107,7 +110,7 @@ def label_information(
     rows = split(key_split, len(x))
     pair = Pair(scores[rows], indicators[rows])
     check_halves({"x": pair.x, "label": pair.y})
-    result = _information(key_fit, pair, rows, settings, show, regression.of_labels)
+    result = _information(key_fit, pair, rows, settings, show, regression.linear)
     return result._replace(unbounded=False)  # no more than the entropy of the labels
 
 
@@ -177,15 +180,10 @@ def _generator(key):
 
 
 def _information(key, pair: Pair, rows, settings, show, features) -> Information:
-    """Of halves of scores; features(y): what x is regressed on, its shape only where that tells more by flow_errors
-    standard errors."""
+    """Of halves of scores; features(y): what x is regressed on."""
     key_conditional, key_marginal = jax.random.split(key)
-    dim, told = pair.x.shape[-1], flows.information(pair, features)
-    gain = told.pointwise - flows.information(pair, regression.of_mean(features)).pointwise
-    is_shaped = gain.mean() > settings.flow_errors * gain.std(ddof=1) / gain.size**0.5
-    if not is_shaped:
-        features = regression.of_mean(features)
-        told = flows.information(pair, features)
+    dim = pair.x.shape[-1]
+    told, features, shape = _shaped(pair, features, settings.flow_errors)
     judged = make_halves(pair.x, pair.y, flows.regressors(pair, features))
     marginal, own, own_marginal = None, None, None
     if pair.own:  # what networks learn from
@@ -195,15 +193,32 @@ def _information(key, pair: Pair, rows, settings, show, features) -> Information
     if dim > 1:  # one coordinate has been made normal
         marginal = _fit(key_marginal, make_halves(pair.x, None), settings, show, "x", own_marginal)
     doubt = np.hypot(pair.optimism / 2, pair.drift)
-    result = _assemble(told, rows, dim, conditional, marginal, not is_shaped, doubt)
-    return result._replace(gaussian_density=_density(pair, conditional.edges, features))
+    result = _assemble(told, rows, dim, conditional, marginal, not shape, doubt)
+    return result._replace(shape=shape, gaussian_density=_density(pair, conditional.edges, features))
+
+
+def _shaped(pair: Pair, features, errors: float):
+    """What regression tells with the maps that tell most, if by so many standard errors more than without any, the
+    features with these, and what they add."""
+    dim, count = pair.x.shape[-1], pair.x.shape[0] * pair.x.shape[1]
+    best = plain = flows.information(pair, features)
+    kept, added = features, 0.0
+    for maps in regression.SHAPES:
+        shaped = regression.with_maps(features, maps)
+        if regression.numbers(flows.regressors(pair, shaped), dim) * regression.EXAMPLES > count:
+            continue
+        found = flows.information(pair, shaped)
+        gain = found.pointwise - plain.pointwise
+        if found.mean > best.mean and gain.mean() > errors * gain.std(ddof=1) / gain.size**0.5:
+            best, kept, added = found, shaped, float(gain.mean())
+    return best, kept, added
 
 
 def _density(pair: Pair, edges, features) -> np.ndarray:
     """That of the regression over lambda, at the middles of the edges."""
-    centres, features = 0.5 * (edges[1:] + edges[:-1]), zip(*flows.regressors(pair, features), strict=True)
-    halves = zip(pair.x, features, strict=True)
-    return np.mean([regression.density(x, regression.Features(*of_y), centres) for x, of_y in halves], axis=0)
+    centres = 0.5 * (edges[1:] + edges[:-1])
+    halves = zip(pair.x, flows.regressors(pair, features).mean, strict=True)
+    return np.mean([regression.density(x, of_y, centres) for x, of_y in halves], axis=0)
 
 
 def _fit(key, halves, settings, show, stage, learned_from=None) -> Divergence:
@@ -240,6 +255,7 @@ def _assemble(
         estimate=total(conditional.mean - less[0], pointwise),
         gaussian=Estimate(gaussian.mean, spread),
         regression=Estimate(gaussian.mean, float(np.hypot(spread, doubt))),
+        shape=0.0,
         entropy_difference=total(entropy.mean(), entropy),
         growth_difference=total(growth.mean(), growth),
         score_difference=total(conditional.score_gap.mean(), conditional.score_gap) if knows_scores else None,

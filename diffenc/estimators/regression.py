@@ -1,16 +1,16 @@
-"""Regression of x on y, of the mean and of the length of what is left: all that is found without a network; float64.
+"""Regression of x on y, of mean and shape: all that is found of x given y without a network; float64.
 
-    x = linear(y) + factor r,     r' = r |r'| / |r|,   |r'| = T(|r|; y)
+    x = linear(y) + factor r,      r' = T(r; y)
 
-For any such regression, white x, and r' with about the length of a normal vector,
+For any such regression, with white x, r of unit covariance and T invertible for every y,
 
     I(X;Y) = I_reg + E KL(p(r'|y) || N(0, I)) - KL(p(x) || N(0, I))      (exact)
 
 where I_reg is that of the linear Gaussian and what T gains in likelihood. A few thousand examples determine a hundred
-coefficients far better than they teach a network the same: of Student laws, whose correlations vanish, the dozen of T
-find 97 % of the information. T is a sinh-arcsinh map (Jones & Pewsey 2009) of the normal score of the length, its
-location, scale, skewness and tails linear in functions of y, as in 'generalized additive models for location, scale and
-shape' (Rigby & Stasinopoulos 2005).
+coefficients far better than they teach a network the same: of Student laws, whose correlations vanish, they find 97 %
+of the information. T maps lengths, |r'| = T(|r|; y), or coordinates, r'_j = T_j(r_j; y), by sinh-arcsinh maps (Jones &
+Pewsey 2009) of normal scores, whose location, scale, skewness and tails are linear in functions of y, as in
+'generalized additive models for location, scale and shape' (Rigby & Stasinopoulos 2005).
 """
 
 from typing import NamedTuple
@@ -28,58 +28,57 @@ EXAMPLES = 20  # that each number to be fitted should have
 
 
 class Features(NamedTuple):
-    """Functions of y: mean [N, k], what the mean of x is regressed on, and shape [N, l], what the law of the length of
-    the residual depends on; with l = 0 the length stays as it is."""
+    """Functions of y: mean [N, k], what the mean of x is regressed on, and shape [N, l], what T depends on; maps: of
+    what T is made, in this order, each 'length' or 'coordinates'."""
 
     mean: np.ndarray
     shape: np.ndarray
+    maps: tuple[str, ...] = ()
+
+    def half(self, index: int) -> "Features":
+        """Of arrays [2, n, ...] one half."""
+        return Features(self.mean[index], self.shape[index], self.maps)
+
+
+SHAPES = (("length",), ("length", "coordinates"), ("coordinates", "length"))  # that are tried
 
 
 def linear(y: np.ndarray) -> Features:
-    """y [N, dim] alone, for the mean alone."""
-    return Features(y, y[:, :0])
+    """y [N, dim] alone."""
+    return Features(y, y)
 
 
 def location(y: np.ndarray) -> Features:
-    """y [N, dim], the logarithm of its length when white, and their product, [N, 2 dim + 1], about as the networks see
-    y (`networks.residual`), for the mean alone; y alone where there are too few examples."""
+    """For the mean y [N, dim], the logarithm of its length when white, and their product, about as the networks see y
+    (`networks.residual`), y alone where examples are few; for the shape that logarithm, its square and cube, and y,
+    which is left out where examples are few."""
     y = reference.whiten(y)
-    if len(y) < EXAMPLES * (2 * y.shape[1] + 1):
-        return linear(y)
-    length = _log_length(y)
-    return linear(np.concatenate([y, length, y * length], axis=1))
+    n, dim = y.shape
+    length = np.log(np.mean(np.square(y), axis=1, keepdims=True) + 0.1) * (dim / 2) ** 0.5
+    mean = [y, length, y * length] if n >= EXAMPLES * (2 * dim + 1) else [y]
+    shape = [length, length**2, length**3, *([y] if n >= EXAMPLES * dim * _numbers(dim + 3) else [])]
+    return Features(np.concatenate(mean, axis=1), np.concatenate(shape, axis=1))
 
 
-def location_shape(y: np.ndarray) -> Features:
-    """`location`, and for the length of the residual that of y, its square, and y where there are examples enough."""
-    y = reference.whiten(y)
-    length = _log_length(y)
-    enough = len(y) >= EXAMPLES * 4 * (3 + y.shape[1])
-    return Features(location(y).mean, np.concatenate([length, np.square(length), *([y] if enough else [])], axis=1))
+def with_maps(features, maps: tuple[str, ...]):
+    """The function of y, with these maps."""
+    return lambda y: features(y)._replace(maps=maps)
 
 
-def of_labels(indicators: np.ndarray) -> Features:
-    """The labels' indicators [N, labels - 1] for mean and shape."""
-    return Features(indicators, indicators)
+def _numbers(count):
+    """To be fitted for one sinh-arcsinh map that depends on so many functions of y."""
+    return 4 * (1 + count)
 
 
-def of_mean(features):
-    """The function of y without its shape."""
-
-    def changed(y):
-        mean = features(y).mean
-        return Features(mean, mean[:, :0])
-
-    return changed
-
-
-def _log_length(y):
-    return np.log(np.mean(np.square(y), axis=1, keepdims=True) + 0.1) * (y.shape[1] / 2) ** 0.5
+def numbers(features: Features, dim: int) -> int:
+    """To be fitted for all maps of r [N, dim]."""
+    one = _numbers(features.shape.shape[-1])
+    return sum({"length": one, "coordinates": dim * one}[name] for name in features.maps)
 
 
 class Regression(NamedTuple):
-    """x = linear + factor r: r' [N, dim], linear [N, dim], factor [dim, dim] lower triangular; gain [N]: by how much
-    the log likelihood of r' and the map to it is above that of r, 0 without shape."""
+    """x = linear + factor r, mapped: r' [N, dim], linear [N, dim], factor [dim, dim] lower triangular; gain [N]: by how
+    much the log likelihood of r' and the maps to it is above that of r."""
 
     r: np.ndarray
     linear: np.ndarray
@@ -88,21 +87,32 @@ class Regression(NamedTuple):
 
 
 def fit(x: np.ndarray, features: Features) -> Regression:
-    """Of white x [N, dim], in the likelihood of its own examples: r before T has mean 0 and covariance I."""
+    """Of white x [N, dim], by the likelihood of its own examples, map after map: r has mean 0 and covariance I."""
     n, dim = x.shape
     regressors = reference.whiten(features.mean)
     mean = regressors @ (regressors.T @ x / n)
     rest = x - mean
     factor = np.linalg.cholesky(rest.T @ rest / n)
     r = solve_triangular(factor, rest.T, lower=True).T
-    if not features.shape.shape[1]:
-        return Regression(r, mean, factor, np.zeros(n))
-    square = np.maximum(np.sum(np.square(r), axis=1), 1e-12)
-    score = normal_score(square, dim)
-    mapped, gain = shaped(score, features.shape)
-    below, above = chi2.ppf(ndtr(mapped), dim), chdtri(dim, ndtr(-mapped))
-    square_mapped = np.where(mapped < 0, below, above)
-    return Regression(r * np.sqrt(square_mapped / square)[:, None], mean, factor, gain)
+    gain = np.zeros(n)
+    for name in features.maps:
+        r, more = {"length": map_length, "coordinates": map_coordinates}[name](r, features.shape)
+        gain = gain + more
+    return Regression(r, mean, factor, gain)
+
+
+def map_length(r: np.ndarray, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """r' [N, dim] of normal length given shape [N, l], and its gain [N]."""
+    dim, square = r.shape[1], np.maximum(np.sum(np.square(r), axis=1), 1e-12)
+    mapped, gain = shaped(normal_score(square, dim), shape)
+    square_mapped = np.where(mapped < 0, chi2.ppf(ndtr(mapped), dim), chdtri(dim, ndtr(-mapped)))
+    return r * np.sqrt(square_mapped / square)[:, None], gain
+
+
+def map_coordinates(r: np.ndarray, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """r' [N, dim] of normal coordinates given shape [N, l], and its gain [N]."""
+    mapped, gains = zip(*(shaped(column, shape) for column in r.T), strict=True)
+    return np.stack(mapped, axis=1), np.sum(gains, axis=0)
 
 
 def normal_score(square: np.ndarray, dim: int) -> np.ndarray:
@@ -121,7 +131,7 @@ def shaped(score: np.ndarray, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray
         cost, slopes, _ = _sinh_arcsinh(score, design @ coefficients.reshape(-1, 4))
         return cost.mean(), (design.T @ slopes / len(score)).ravel()
 
-    found = minimize(mean_cost, np.zeros(4 * design.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 300})
+    found = minimize(mean_cost, np.zeros(4 * design.shape[1]), jac=True, method="L-BFGS-B", tol=1e-7)
     cost, _, mapped = _sinh_arcsinh(score, design @ found.x.reshape(-1, 4))
     return np.clip(mapped, -8.0, 8.0), -cost
 
@@ -147,18 +157,18 @@ def _sinh_arcsinh(score, parameters):
 
 
 def information(x: np.ndarray, features: Features) -> GaussianPart:
-    """I_reg of x [N, dim]: that of the linear Gaussian without its bias, and the gain in likelihood by the shape, less
+    """I_reg of x [N, dim]: that of the linear Gaussian without its bias, and the gain in likelihood by the maps, less
     1 / (2 N) for each number that was fitted to gain it (Akaike 1974), to first order."""
     gaussian = reference.gaussian_information(x, features.mean)
-    if not features.shape.shape[1]:
+    if not features.maps:
         return gaussian
-    gain = fit(reference.whiten(x), features).gain - 2 * (1 + features.shape.shape[1]) / len(x)
+    gain = fit(reference.whiten(x), features).gain - numbers(features, x.shape[1]) / (2 * len(x))
     return GaussianPart(gaussian.mean + float(gain.mean()), gaussian.pointwise + gain)
 
 
-def density(x: np.ndarray, features: Features, log_snr: np.ndarray) -> np.ndarray:
-    """dI / d(lambda) of the linear Gaussian at lambda [k], for white x diffused: 1/2 sum_j alpha^2 (1 - c_j / (alpha^2
-    c_j + sigma^2)), c_j the variances of white x that are left given y, its integral -1/2 sum_j log c_j."""
-    rho = np.linalg.svd(reference.whiten(x).T @ reference.whiten(features.mean) / len(x), compute_uv=False)
+def density(x: np.ndarray, y: np.ndarray, log_snr: np.ndarray) -> np.ndarray:
+    """dI / d(lambda) of the linear Gaussian of x and y [N, dim] at lambda [k], for white x diffused: 1/2 sum_j alpha^2
+    (1 - c_j / (alpha^2 c_j + sigma^2)), c_j the variances of white x left given y, its integral -1/2 sum_j log c_j."""
+    rho = np.linalg.svd(reference.whiten(x).T @ reference.whiten(y) / len(x), compute_uv=False)
     left, alpha2 = 1 - np.square(rho), 1 / (1 + np.exp(-log_snr))[:, None]
     return 0.5 * np.sum(alpha2 * (1 - left / (alpha2 * left + 1 - alpha2)), axis=1)
