@@ -63,7 +63,7 @@ def test_information_of_halves():
     assert found.mean == pytest.approx(np.mean([part.mean for part in single]) + 0.1)
     assert found.pointwise.shape == (800,) and found.pointwise.mean() == pytest.approx(found.mean)
     assert flows.information(mapped.turned(), regression.linear).mean == pytest.approx(found.mean - 0.1)
-    assert flows.regressors(mapped, regression.location).mean.shape == (2, 400, 7)
+    assert flows.regressors(mapped, flows.MEAN).mean.shape == (2, 400, 7)
 
 
 def test_a_half_is_mapped_by_the_flows_of_the_other():
@@ -135,9 +135,9 @@ def test_likelihood_counts_the_volume():
 def test_a_spiral_is_unrolled():
     pair = halves_of(tasks.spiralled(tasks.sparse(4, 4, 0.7), 4, 4), 5, 3000)
     truth = tasks.sparse(4, 4, 0.7).information
-    before = flows.information(pair, regression.location)
+    before = flows.information(pair, flows.MEAN)
     learned = flows.learned(jax.random.key(9), pair, growth.Settings())
-    after = flows.information(learned, regression.location)
+    after = flows.information(learned, flows.MEAN)
     error = after.pointwise.std() / 6000**0.5
     assert learned.own and learned.optimism > 0
     assert truth - before.mean > 0.2 and abs(after.mean - truth) < NUM_SIGMAS * np.hypot(error, learned.optimism / 2)

@@ -61,7 +61,7 @@ def test_learned_coordinates_are_used_and_doubted(monkeypatch):
 
     monkeypatch.setattr(flows, "learned", learned)
     result = information.mutual_information(jax.random.key(1), x, y, TINY)
-    mean = flows.information(seen[0], regression.location)
+    mean = flows.information(seen[0], flows.MEAN)
     spread = mean.pointwise.std(ddof=1) / N**0.5
     assert result.conditional.updates == 0 and result.regression.mean == pytest.approx(mean.mean + 0.1)
     assert result.regression.stderr == pytest.approx(np.sqrt(spread**2 + 0.1**2 + 0.03**2))

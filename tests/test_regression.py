@@ -12,7 +12,7 @@ from diffenc import information_tasks as tasks
 from diffenc.estimators import reference, regression
 from diffenc.estimators.regression import Features
 
-BY_LENGTH = regression.with_maps(regression.location, ("length",))
+MEAN = regression.without_shape(regression.polar)
 
 
 def test_the_residual_is_white_and_puts_x_together():
@@ -28,11 +28,11 @@ def test_the_residual_is_white_and_puts_x_together():
 
 def test_features_are_as_many_as_the_examples_determine():
     y = np.random.default_rng(22).normal(size=(400, 2))
-    assert regression.location(y).mean.shape == (400, 5) and regression.location(y[:99]).mean.shape == (99, 2)
-    assert regression.location(y).shape.shape == (400, 3)
-    features = regression.with_maps(regression.location, ("coordinates", "length"))(np.tile(y, (3, 1)))
-    assert features.shape.shape == (1200, 5) and features.maps == ("coordinates", "length")
-    assert regression.numbers(features, 2) == 3 * 4 * 6 and regression.numbers(regression.location(y), 2) == 0
+    assert regression.polar(y).mean.shape == (400, 5) and regression.polar(y[:99]).mean.shape == (99, 2)
+    assert regression.polar(y).shape.shape == (400, 3)
+    assert regression.polar(np.tile(y, (2, 1))).shape.shape == (800, 5)
+    assert MEAN(y).shape.shape == regression.linear(y).shape.shape[:1] + (0,) == (400, 0)
+    assert [regression.numbers(count) for count in (0, 3)] == [0, 16]
 
 
 def test_lengths_of_normal_vectors_have_normal_scores():
@@ -97,7 +97,7 @@ def test_the_gain_is_the_divergence_that_the_map_takes_away():
     length = chi.isf(ndtr(-score), 2)
     angle = rng.uniform(0, 2 * np.pi, size=n)
     x = reference.whiten(length[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1))
-    fitted = regression.fit(x, Features(lever, lever, ("length",)))
+    fitted = regression.fit(x, Features(lever, lever))
     before, after = (regression.normal_score(np.square(r).sum(axis=1), 2) for r in (x, fitted.r))
     for values, normal in ((before, False), (after, True)):
         parts = values * lever[:, 0], values**2 - 1, values**3, (values**2 - 1) * lever[:, 0]
@@ -108,34 +108,16 @@ def test_the_gain_is_the_divergence_that_the_map_takes_away():
 def test_most_of_a_student_law_is_found(dim, dof):
     task = tasks.StudentPair(dim, dim, dof)
     x, y = (reference.block_scores(np.random.default_rng(0), a) for a in task.sample(jax.random.key(dim), 8000))
-    without, found = (regression.information(x, f(y)) for f in (regression.location, BY_LENGTH))
+    without, found = (regression.information(x, f(y)) for f in (MEAN, regression.polar))
     error = NUM_SIGMAS * found.pointwise.std() / 8000**0.5
     assert without.mean < 0.02 < found.mean - task.information + 0.07 * task.information + error
     assert found.mean < task.information + error and found.pointwise.mean() == pytest.approx(found.mean)
-
-
-def test_maps_one_after_the_other_add_what_they_gain():
-    """Uniform noise, whose residual has edges: either order is another map; the gains add up, none is above the
-    information, and the sign of a residual of one coordinate is kept by its length alone."""
-    task = tasks.UniformNoise(0.4)
-    x, y = (reference.block_scores(np.random.default_rng(0), a) for a in task.sample(jax.random.key(10), 8000))
-    found = {}
-    for maps in ((), *regression.SHAPES):
-        features = regression.with_maps(regression.location, maps)(y)
-        found[maps] = regression.information(x, features)
-        gain = regression.fit(reference.whiten(x), features).gain.mean() - regression.numbers(features, 1) / 16_000
-        assert found[maps].mean == pytest.approx(found[()].mean + gain)
-        error = NUM_SIGMAS * found[maps].pointwise.std() / 8000**0.5
-        assert found[maps].mean < task.information + error
-    plain, by_length = (regression.fit(reference.whiten(x), f(y)).r for f in (regression.location, BY_LENGTH))
-    assert np.all(plain * by_length >= 0)
-    assert len({part.mean for part in found.values()}) == 4 and max(found.values()).mean > found[()].mean + 0.1
 
 
 def test_nothing_is_gained_of_gaussians():
     task, gains = tasks.dense(2, 2, 0.5), []
     for key in jax.random.split(jax.random.key(9), 40):
         x, y = task.sample(key, 500)
-        with_shape, without = (regression.information(x, f(y)) for f in (BY_LENGTH, regression.location))
+        with_shape, without = (regression.information(x, f(y)) for f in (regression.polar, MEAN))
         gains.append(with_shape.mean - without.mean)
     assert_mean(gains, 0.0)

@@ -56,7 +56,7 @@ def make_halves(x: np.ndarray, y: np.ndarray | None, features: Features | None =
             parts.append((white_x, np.zeros((len(of_x), 1)), np.zeros_like(white_x), np.eye(dim)))
         else:
             white_y = reference.whiten(y[half])
-            of_half = regression.linear(white_y) if features is None else features.half(half)
+            of_half = regression.linear(white_y) if features is None else Features(*(f[half] for f in features))
             fitted = regression.fit(white_x, of_half)
             parts.append((fitted.r, white_y, fitted.linear, fitted.factor))
     return Halves(*(jnp.asarray(np.stack(part), jnp.float32) for part in zip(*parts, strict=True)))

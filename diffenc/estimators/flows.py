@@ -22,6 +22,8 @@ from diffenc.estimators import growth, reference, regression
 from diffenc.estimators.growth import Settings
 from diffenc.networks import Velocity
 
+MEAN = regression.without_shape(regression.polar)  # what flows are judged by
+
 
 class Pair(NamedTuple):
     """Two halves of the samples: x [2, n, dim_x], y [2, n, dim_y].
@@ -56,9 +58,9 @@ def information(pair: Pair, features) -> reference.GaussianPart:
 def regressors(pair: Pair, features) -> regression.Features:
     """features(y) as `information` takes them, [2, n, ...]."""
     _, groups = _groups(pair)
-    mean, shape, maps = zip(*(features(y) for y in groups), strict=True)
-    arrays = (np.concatenate(parts).reshape(*pair.y.shape[:2], -1) for parts in (mean, shape))
-    return regression.Features(*arrays, maps[0])
+    both = zip(*(features(y) for y in groups), strict=True)
+    n = pair.y.shape[:2]
+    return regression.Features(*(np.concatenate(of_y).reshape(*n, of_y[0].shape[1]) for of_y in both))
 
 
 def _groups(pair: Pair):
@@ -83,16 +85,16 @@ def learned(key: jax.Array, pair: Pair, settings: Settings, show=lambda updates,
     params = [make_network(dim, settings).init(key_init, jnp.zeros((1, dim))) if dim > 1 else {} for dim in dims]
     params = jax.tree.map(lambda a: jnp.stack([a, a]), params)  # alike at first, so that halves learn alike
     settings = dataclasses.replace(settings, learning_rate=settings.flow_rate)
-    state, plain = growth.restarted(params, settings), information(pair, regression.location)
+    state, plain = growth.restarted(params, settings), information(pair, MEAN)
     best, kept, path, last = plain, pair, [plain.mean], -1
     for index in range(settings.flow_rounds):
         state = advance(state, jax.random.fold_in(key_train, index), blocks, settings)
         mapped = directed(_images(state.averages, blocks, settings))
-        found = information(mapped, regression.location)
+        found = information(mapped, MEAN)
         show((index + 1) * settings.flow_updates, found.mean)
         path.append(found.mean)
         if found.mean > best.mean + settings.least_gain:
-            own = information(Pair(*mapped.own, own=mapped.own), regression.location)
+            own = information(Pair(*mapped.own, own=mapped.own), MEAN)
             optimism, drift = max(0.0, own.mean - found.mean), found.mean - path[(len(path) - 1) // 2]
             best, kept, last = found, mapped._replace(optimism=optimism, drift=drift), index
         if index - last >= settings.flow_patience or not np.isfinite(found.mean):
@@ -103,7 +105,7 @@ def learned(key: jax.Array, pair: Pair, settings: Settings, show=lambda updates,
 def better(pair: Pair, other: Pair, errors: float) -> Pair:
     """The other pair where a regression tells more of it by so many standard errors, optimism aside, else the pair."""
     both = (one._replace(optimism=0.0) for one in (other, pair))
-    gain = np.subtract(*(information(one, regression.location).pointwise for one in both))
+    gain = np.subtract(*(information(one, MEAN).pointwise for one in both))
     return other if gain.mean() > errors * gain.std(ddof=1) / gain.size**0.5 else pair
 
 
@@ -111,7 +113,7 @@ def directed(pair: Pair) -> Pair:
     """The pair or `turned`: x is the smaller block, of equal ones that of which a regression tells more."""
     if pair.x.shape[-1] != pair.y.shape[-1]:
         return min(pair, pair.turned(), key=lambda one: one.x.shape[-1])
-    return max(pair, pair.turned(), key=lambda one: information(one, regression.location).mean)
+    return max(pair, pair.turned(), key=lambda one: information(one, MEAN).mean)
 
 
 def make_network(dim: int, settings: Settings) -> Velocity:

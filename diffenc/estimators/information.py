@@ -36,7 +36,7 @@ class Information(NamedTuple):
     """An information in its several forms, with its parts; all in nats.
 
     estimate: the best one, its error holding sampling and systematic parts in quadrature; gaussian: of the Gaussian of
-    the same moments; regression: of a regression on more (`regression.location`), in the coordinates of `flows`,
+    the same moments; regression: of a regression on more (`regression.polar`), in the coordinates of `flows`,
     shape of which (nats) by that of the residual, 0 where it does not pay. entropy_difference: with the networks'
     neural entropies in place of D; growth_difference: with their growth on held-out data; score_difference: 1/2 int
     sigma^2 E|s(x|y) - s(x)|^2, both scores at the same noisy x, None where x itself was not found Gaussian or the shape
@@ -86,9 +86,9 @@ def mutual_information(
     for other in (Pair(unmixed[0], scores[1]), Pair(scores[0], unmixed[1]), Pair(*unmixed)):
         pair = flows.better(pair, flows.directed(other), settings.flow_errors)
     pair = flows.learned(key_flow, pair, settings.for_examples(rows.shape[1]), functools.partial(show, "maps"))
-    result = _information(key_fit, pair, rows, settings, show, regression.location)
+    result = _information(key_fit, pair, rows, settings, show, regression.polar)
     if pair.own:  # flows put into the regression what denoisers would find at fine noise
-        found = result.gaussian_density - _density(plain, result.conditional.edges, regression.location)
+        found = result.gaussian_density - _density(plain, result.conditional.edges, regression.polar)
         still_grows = _still_grows(result.conditional, result.marginal, pair.x.shape[-1], np.maximum(found, 0.0))
         result = result._replace(unbounded=still_grows)
     gaussian = flows.information(plain, regression.linear)
@@ -110,7 +110,7 @@ def label_information(
     rows = split(key_split, len(x))
     pair = Pair(scores[rows], indicators[rows])
     check_halves({"x": pair.x, "label": pair.y})
-    result = _information(key_fit, pair, rows, settings, show, regression.linear)
+    result = _information(key_fit, pair, rows, settings, show, regression.of_labels)
     return result._replace(unbounded=False)  # no more than the entropy of the labels
 
 
@@ -192,26 +192,19 @@ def _information(key, pair: Pair, rows, settings, show, features) -> Information
     conditional = _fit(key_conditional, judged, settings, show, "x given y", own)
     if dim > 1:  # one coordinate has been made normal
         marginal = _fit(key_marginal, make_halves(pair.x, None), settings, show, "x", own_marginal)
-    doubt = np.hypot(pair.optimism / 2, pair.drift)
+    correction = regression.numbers(flows.regressors(pair, features).shape.shape[-1]) / (2 * rows.size)
+    doubt = np.linalg.norm((pair.optimism / 2, pair.drift, correction))
     result = _assemble(told, rows, dim, conditional, marginal, not shape, doubt)
     return result._replace(shape=shape, gaussian_density=_density(pair, conditional.edges, features))
 
 
 def _shaped(pair: Pair, features, errors: float):
-    """What regression tells with the maps that tell most, if by so many standard errors more than without any, the
-    features with these, and what they add."""
-    dim, count = pair.x.shape[-1], pair.x.shape[0] * pair.x.shape[1]
-    best = plain = flows.information(pair, features)
-    kept, added = features, 0.0
-    for maps in regression.SHAPES:
-        shaped = regression.with_maps(features, maps)
-        if regression.numbers(flows.regressors(pair, shaped), dim) * regression.EXAMPLES > count:
-            continue
-        found = flows.information(pair, shaped)
-        gain = found.pointwise - plain.pointwise
-        if found.mean > best.mean and gain.mean() > errors * gain.std(ddof=1) / gain.size**0.5:
-            best, kept, added = found, shaped, float(gain.mean())
-    return best, kept, added
+    """What regression tells, the features it takes, and what their shape adds: 0, and without, where that is no more
+    than so many standard errors."""
+    plain = regression.without_shape(features)
+    with_shape, without = (flows.information(pair, one) for one in (features, plain))
+    gain = Estimate.of(with_shape.pointwise - without.pointwise)
+    return (with_shape, features, gain.mean) if gain.mean > errors * gain.stderr else (without, plain, 0.0)
 
 
 def _density(pair: Pair, edges, features) -> np.ndarray:

@@ -1,16 +1,16 @@
-"""Regression of x on y, of mean and shape: all that is found of x given y without a network; float64.
+"""Regression of x on y, of the mean and of the length of what is left: all that is found without a network; float64.
 
-    x = linear(y) + factor r,      r' = T(r; y)
+    x = linear(y) + factor r,      r' = r |r'| / |r|,      |r'| = T(|r|; y)
 
-For any such regression, with white x, r of unit covariance and T invertible for every y,
+For any such regression, with white x, r of unit covariance and T increasing for every y,
 
     I(X;Y) = I_reg + E KL(p(r'|y) || N(0, I)) - KL(p(x) || N(0, I))      (exact)
 
-where I_reg is that of the linear Gaussian and what T gains in likelihood. A few thousand examples determine a hundred
+where I_reg is that of the linear Gaussian and what T gains in likelihood. A few thousand examples determine a few dozen
 coefficients far better than they teach a network the same: of Student laws, whose correlations vanish, they find 97 %
-of the information. T maps lengths, |r'| = T(|r|; y), or coordinates, r'_j = T_j(r_j; y), by sinh-arcsinh maps (Jones &
-Pewsey 2009) of normal scores, whose location, scale, skewness and tails are linear in functions of y, as in
-'generalized additive models for location, scale and shape' (Rigby & Stasinopoulos 2005).
+of the information. T is a sinh-arcsinh map (Jones & Pewsey 2009) of the normal score of the length, its location,
+scale, skewness and tails linear in functions of y, as in 'generalized additive models for location, scale and shape'
+(Rigby & Stasinopoulos 2005).
 """
 
 from typing import NamedTuple
@@ -28,57 +28,48 @@ EXAMPLES = 20  # that each number to be fitted should have
 
 
 class Features(NamedTuple):
-    """Functions of y: mean [N, k], what the mean of x is regressed on, and shape [N, l], what T depends on; maps: of
-    what T is made, in this order, each 'length' or 'coordinates'."""
+    """Functions of y: mean [N, k], what the mean of x is regressed on, and shape [N, l], what T depends on; without
+    any, r' = r."""
 
     mean: np.ndarray
     shape: np.ndarray
-    maps: tuple[str, ...] = ()
-
-    def half(self, index: int) -> "Features":
-        """Of arrays [2, n, ...] one half."""
-        return Features(self.mean[index], self.shape[index], self.maps)
-
-
-SHAPES = (("length",), ("length", "coordinates"), ("coordinates", "length"))  # that are tried
 
 
 def linear(y: np.ndarray) -> Features:
-    """y [N, dim] alone."""
-    return Features(y, y)
+    """y [N, dim] for the mean."""
+    return Features(y, y[:, :0])
 
 
-def location(y: np.ndarray) -> Features:
+def of_labels(indicators: np.ndarray) -> Features:
+    """The labels' indicators [N, labels - 1] for the mean and for T."""
+    return Features(indicators, indicators)
+
+
+def polar(y: np.ndarray) -> Features:
     """For the mean y [N, dim], the logarithm of its length when white, and their product, about as the networks see y
-    (`networks.residual`), y alone where examples are few; for the shape that logarithm, its square and cube, and y,
-    which is left out where examples are few."""
+    (`networks.residual`), y alone where examples are few; for T that logarithm, its square and cube, and y, which is
+    left out where examples are few."""
     y = reference.whiten(y)
     n, dim = y.shape
     length = np.log(np.mean(np.square(y), axis=1, keepdims=True) + 0.1) * (dim / 2) ** 0.5
     mean = [y, length, y * length] if n >= EXAMPLES * (2 * dim + 1) else [y]
-    shape = [length, length**2, length**3, *([y] if n >= EXAMPLES * dim * _numbers(dim + 3) else [])]
+    shape = [length, length**2, length**3, *([y] if n >= EXAMPLES * numbers(dim + 3) else [])]
     return Features(np.concatenate(mean, axis=1), np.concatenate(shape, axis=1))
 
 
-def with_maps(features, maps: tuple[str, ...]):
-    """The function of y, with these maps."""
-    return lambda y: features(y)._replace(maps=maps)
+def without_shape(features):
+    """The function of y without what T depends on."""
+    return lambda y: linear(features(y).mean)
 
 
-def _numbers(count):
-    """To be fitted for one sinh-arcsinh map that depends on so many functions of y."""
-    return 4 * (1 + count)
-
-
-def numbers(features: Features, dim: int) -> int:
-    """To be fitted for all maps of r [N, dim]."""
-    one = _numbers(features.shape.shape[-1])
-    return sum({"length": one, "coordinates": dim * one}[name] for name in features.maps)
+def numbers(count: int) -> int:
+    """To be fitted for T of so many functions of y."""
+    return 4 * (1 + count) if count else 0
 
 
 class Regression(NamedTuple):
-    """x = linear + factor r, mapped: r' [N, dim], linear [N, dim], factor [dim, dim] lower triangular; gain [N]: by how
-    much the log likelihood of r' and the maps to it is above that of r."""
+    """x = linear + factor r: r' [N, dim], linear [N, dim], factor [dim, dim] lower triangular; gain [N]: by how much
+    the log likelihood of r' and of the map to it is above that of r."""
 
     r: np.ndarray
     linear: np.ndarray
@@ -87,32 +78,19 @@ class Regression(NamedTuple):
 
 
 def fit(x: np.ndarray, features: Features) -> Regression:
-    """Of white x [N, dim], by the likelihood of its own examples, map after map: r has mean 0 and covariance I."""
+    """Of white x [N, dim], by the likelihood of its own examples: r has mean 0 and covariance I."""
     n, dim = x.shape
     regressors = reference.whiten(features.mean)
     mean = regressors @ (regressors.T @ x / n)
     rest = x - mean
     factor = np.linalg.cholesky(rest.T @ rest / n)
     r = solve_triangular(factor, rest.T, lower=True).T
-    gain = np.zeros(n)
-    for name in features.maps:
-        r, more = {"length": map_length, "coordinates": map_coordinates}[name](r, features.shape)
-        gain = gain + more
-    return Regression(r, mean, factor, gain)
-
-
-def map_length(r: np.ndarray, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """r' [N, dim] of normal length given shape [N, l], and its gain [N]."""
-    dim, square = r.shape[1], np.maximum(np.sum(np.square(r), axis=1), 1e-12)
-    mapped, gain = shaped(normal_score(square, dim), shape)
+    if not features.shape.shape[1]:
+        return Regression(r, mean, factor, np.zeros(n))
+    square = np.maximum(np.sum(np.square(r), axis=1), 1e-12)
+    mapped, gain = shaped(normal_score(square, dim), features.shape)
     square_mapped = np.where(mapped < 0, chi2.ppf(ndtr(mapped), dim), chdtri(dim, ndtr(-mapped)))
-    return r * np.sqrt(square_mapped / square)[:, None], gain
-
-
-def map_coordinates(r: np.ndarray, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """r' [N, dim] of normal coordinates given shape [N, l], and its gain [N]."""
-    mapped, gains = zip(*(shaped(column, shape) for column in r.T), strict=True)
-    return np.stack(mapped, axis=1), np.sum(gains, axis=0)
+    return Regression(r * np.sqrt(square_mapped / square)[:, None], mean, factor, gain)
 
 
 def normal_score(square: np.ndarray, dim: int) -> np.ndarray:
@@ -157,12 +135,12 @@ def _sinh_arcsinh(score, parameters):
 
 
 def information(x: np.ndarray, features: Features) -> GaussianPart:
-    """I_reg of x [N, dim]: that of the linear Gaussian without its bias, and the gain in likelihood by the maps, less
-    1 / (2 N) for each number that was fitted to gain it (Akaike 1974), to first order."""
-    gaussian = reference.gaussian_information(x, features.mean)
-    if not features.maps:
+    """I_reg of x [N, dim]: that of the linear Gaussian without its bias, and the gain in likelihood by T, less 1 / 2N
+    for each number that was fitted to gain it (Akaike 1974), to first order."""
+    gaussian, count = reference.gaussian_information(x, features.mean), numbers(features.shape.shape[1])
+    if not count:
         return gaussian
-    gain = fit(reference.whiten(x), features).gain - numbers(features, x.shape[1]) / (2 * len(x))
+    gain = fit(reference.whiten(x), features).gain - count / (2 * len(x))
     return GaussianPart(gaussian.mean + float(gain.mean()), gaussian.pointwise + gain)
 
 
