@@ -11,7 +11,7 @@ demo-short: .venv/stamp
 	$(BIN)/python $(DEMO) --config.num_updates=200 --workdir=runs/demo-short $(ARGS)
 
 test: .venv/stamp
-	$(BIN)/python -m pytest -q $(ARGS)
+	$(BIN)/python -m pytest -q --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)
 
 test-slow: .venv/stamp
 	$(BIN)/python -m pytest -q -m slow $(ARGS)

@@ -92,6 +92,16 @@ def test_pairs_without_need_stay_as_they_are():
     assert learned.own is None and told[:3] == [5, 10, 15]
 
 
+def test_another_pair_is_better_only_by_several_errors():
+    """Of y as it is, and of y with noise of its own; optimism does not count."""
+    pair = halves_of(tasks.dense(2, 2, 0.5), 12, 500)
+    noise = np.random.default_rng(13).normal(size=pair.y.shape)
+    noisy, noisier = (pair._replace(y=pair.y + size * noise) for size in (0.5, 1.0))
+    assert flows.better(noisy, pair, 3.0) is pair and flows.better(pair, noisy, 3.0) is pair
+    assert flows.better(noisy, pair, 1e3) is noisy
+    assert flows.better(noisy, noisier._replace(optimism=9.0), 3.0) is noisy
+
+
 def moving_params(settings, *seeds):
     """Of flows of the plane that move points."""
     network = flows.make_network(2, settings)

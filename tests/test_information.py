@@ -33,7 +33,7 @@ def test_gaussian_data_need_no_network():
     x, y = task.sample(jax.random.key(0), N)
     result = information.mutual_information(jax.random.key(1), x, y, TINY)
     assert_estimate(result.estimate, task.information)
-    assert result.conditional.updates == 0
+    assert result.conditional.updates == 0 and result.shape == 0
     assert abs(result.estimate.mean - result.gaussian.mean) < result.estimate.stderr  # a regression on more
     assert result.score_difference == result.entropy_difference == result.growth_difference
     assert result.pointwise.shape == result.rows.shape == (N,)
@@ -45,6 +45,29 @@ def test_gaussian_data_need_no_network():
     ratio = task.information - 0.5 * np.einsum("ni,ij,nj->n", z, exact, z)
     # estimated coefficients of a regression on five features give an example's share an error of variance 5 / N
     assert np.corrcoef(result.pointwise, ratio)[0, 1] > 1 - 5 / N / np.var(ratio) and not result.unbounded
+
+
+def test_what_lengths_tell_is_found_without_a_network():
+    task = tasks.StudentPair(2, 2, 2)
+    x, y = task.sample(jax.random.key(14), N)
+    result = information.mutual_information(jax.random.key(15), x, y, TINY)
+    assert_estimate(result.regression, task.information)
+    assert_estimate(result.estimate, task.information)
+    assert result.shape > 0.7 * task.information and result.shape > result.regression.mean - 0.03
+    assert result.score_difference is None
+    correction = regression.numbers(5) / (2 * N)  # y has two coordinates beside the powers of its length
+    spread = np.std(result.pointwise, ddof=1) / N**0.5
+    assert result.regression.stderr == pytest.approx(np.hypot(spread, correction), rel=0.05)
+
+
+def test_mixed_sources_are_unmixed():
+    """x and y are linear maps of cubes of normals, which are related one to one: a Gaussian copula, unmixed."""
+    task = tasks.mapped(tasks.sparse(2, 2, 0.8), lambda z: z**3)
+    x, y = task.sample(jax.random.key(16), N)
+    mix = np.array([[1.0, 0.7], [-0.6, 1.0]])
+    result = information.mutual_information(jax.random.key(17), x @ mix, y @ mix.T, TINY)
+    assert_estimate(result.regression, task.information)
+    assert result.regression.mean > result.gaussian.mean + 0.1
 
 
 def test_learned_coordinates_are_used_and_doubted(monkeypatch):

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from diffenc.errors import InputError
-from diffenc.processes import VE, StraightLine, SubVP, VPCosine, VPLinear, VPx, expand
+from diffenc.processes import VE, FixedWidth, StraightLine, SubVP, VPCosine, VPLinear, VPx, expand
 
 PROCESSES = [VPLinear(), VPLinear(2.0, 2.0), VPx(), VPCosine(), VPCosine(0.1), StraightLine(), SubVP(), VE(0.01, 50.0)]
-FIXED_WIDTH = [process for process in PROCESSES if not isinstance(process, SubVP | VE)]
+FIXED_WIDTH = [process for process in PROCESSES if isinstance(process, FixedWidth)]
 INNER = np.linspace(0.02, 0.98, 25)
 every_process = pytest.mark.parametrize("process", PROCESSES, ids=str)
 every_fixed_width = pytest.mark.parametrize("process", FIXED_WIDTH, ids=str)

@@ -90,6 +90,17 @@ def test_radial_scores_keep_directions_and_have_the_right_lengths():
     assert np.abs(white - z).max() < 0.5 and np.abs(white - z).mean() < 0.05
 
 
+def test_sources_are_told_apart_where_examples_are_enough():
+    """Of a rotated square of uniform sources, up to sign and order; one coordinate and few examples stay mixed."""
+    rng = np.random.default_rng(12)
+    sources = rng.uniform(-1, 1, size=(4000, 2))
+    scores = reference.independent_scores(ties(), sources @ np.array([[2.0, 1.0], [-1.0, 2.0]]))
+    found = np.abs(np.corrcoef(np.concatenate([scores, reference.by_rank(sources)], axis=1).T)[:2, 2:])
+    np.testing.assert_allclose(np.sort(found, axis=1), [[0, 1], [0, 1]], atol=0.05)
+    assert reference.independent_scores(ties(), sources[:, :1]) is None
+    assert reference.independent_scores(ties(), sources[:39]) is None
+
+
 def test_anderson_darling_agrees_with_scipy():
     from scipy import stats
 
