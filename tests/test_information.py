@@ -60,6 +60,32 @@ def test_what_lengths_tell_is_found_without_a_network():
     assert result.regression.stderr == pytest.approx(np.hypot(spread, correction), rel=0.05)
 
 
+def test_the_correction_is_that_of_either_half_in_coordinates_of_its_own():
+    rng = np.random.default_rng(21)
+    pair = flows.Pair(rng.normal(size=(2, 500, 2)), rng.normal(size=(2, 500, 2)))
+    corrections = [
+        information._correction(one, regression.polar) for one in (pair, pair._replace(own=(pair.x, pair.y)))
+    ]
+    np.testing.assert_allclose(corrections, [regression.numbers(5) / 2000, regression.numbers(3) / 1000])
+    assert information._correction(pair, flows.MEAN) == 0
+
+
+def test_labels_that_differ_in_scale_are_told_apart():
+    """N(0, I) or N(0, 9 I) of 4 coordinates: I by simulation; the Gaussian of the same moments sees nothing."""
+    rng = np.random.default_rng(22)
+    labels = rng.integers(0, 2, size=N)
+    x = np.where(labels, 3.0, 1.0)[:, None] * rng.normal(size=(N, 4))
+    draws = np.where(rng.integers(0, 2, size=100_000), 3.0, 1.0)[:, None] * rng.normal(size=(100_000, 4))
+    square = np.sum(draws**2, axis=1)
+    log_p = np.logaddexp(-square / 2, -square / 18 - 4 * np.log(3)) - np.log(2)
+    truth = -log_p.mean() - 2 * np.log(np.e) - 2 * np.log(3.0)
+    result = information.label_information(jax.random.key(23), x, labels, TINY)
+    assert result.shape > 0.8 * truth and abs(result.gaussian.mean) < NUM_SIGMAS * 4**0.5 / N
+    assert_estimate(result.estimate, truth)
+    many = information.label_information(jax.random.key(23), x[:200], np.arange(200) // 10, TINY)
+    assert many.shape == 0  # 80 numbers, fewer than five examples for each in a half
+
+
 def test_mixed_sources_are_unmixed():
     """x and y are linear maps of cubes of normals, which are related one to one: a Gaussian copula, unmixed."""
     task = tasks.mapped(tasks.sparse(2, 2, 0.8), lambda z: z**3)

@@ -96,7 +96,10 @@ def test_sources_are_told_apart_where_examples_are_enough():
     sources = rng.uniform(-1, 1, size=(4000, 2))
     scores = reference.independent_scores(ties(), sources @ np.array([[2.0, 1.0], [-1.0, 2.0]]))
     found = np.abs(np.corrcoef(np.concatenate([scores, reference.by_rank(sources)], axis=1).T)[:2, 2:])
-    np.testing.assert_allclose(np.sort(found, axis=1), [[0, 1], [0, 1]], atol=0.05)
+    for axis in (0, 1):
+        np.testing.assert_allclose(np.sort(found, axis=axis), np.sort(np.eye(2), axis=axis), atol=0.05)
+    tied = np.stack([rng.integers(0, 2, size=4000), sources[:, 0]], axis=1)  # their order would be that of the other
+    assert reference.independent_scores(ties(), tied) is None
     assert reference.independent_scores(ties(), sources[:, :1]) is None
     assert reference.independent_scores(ties(), sources[:39]) is None
 

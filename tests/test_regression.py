@@ -30,7 +30,7 @@ def test_features_are_as_many_as_the_examples_determine():
     y = np.random.default_rng(22).normal(size=(400, 2))
     assert regression.polar(y).mean.shape == (400, 5) and regression.polar(y[:99]).mean.shape == (99, 2)
     assert regression.polar(y).shape.shape == (400, 3)
-    assert regression.polar(np.tile(y, (2, 1))).shape.shape == (800, 5)
+    assert regression.polar(np.tile(y, (3, 1))).shape.shape == (1200, 5)
     assert MEAN(y).shape.shape == regression.linear(y).shape.shape[:1] + (0,) == (400, 0)
     assert [regression.numbers(count) for count in (0, 3)] == [0, 16]
 
@@ -89,19 +89,37 @@ def test_a_law_of_its_own_is_made_normal_without_bias():
     assert np.mean(differences) > NUM_SIGMAS * np.std(differences) / 150**0.5
 
 
-def test_the_gain_is_the_divergence_that_the_map_takes_away():
-    """r of the plane with the lengths of such a law: r' is normal, in any direction and length, and far from it r."""
+@pytest.mark.parametrize("dim", [2, 25])
+def test_the_gain_is_the_divergence_that_the_map_takes_away(dim):
+    """r with the lengths of such a law: r' is normal whatever the lever, r is not; the gain is that of the true map,
+    less what whitening gains by itself."""
     rng = np.random.default_rng(6)
     n = 20_000
-    lever, score, _ = draw_shaped(rng, n)
-    length = chi.isf(ndtr(-score), 2)
-    angle = rng.uniform(0, 2 * np.pi, size=n)
-    x = reference.whiten(length[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1))
-    fitted = regression.fit(x, Features(lever, lever))
-    before, after = (regression.normal_score(np.square(r).sum(axis=1), 2) for r in (x, fitted.r))
+    lever, score, true_gain = draw_shaped(rng, n)
+    direction = rng.normal(size=(n, dim))
+    length = np.where(score < 0, chi.ppf(ndtr(score), dim), chi.isf(ndtr(-score), dim))
+    x = length[:, None] * direction / np.linalg.norm(direction, axis=1, keepdims=True)
+    fitted = regression.fit(reference.whiten(x), Features(lever[:, :0], lever))
+    before, after = (regression.normal_score(np.square(r).sum(axis=1), dim) for r in (x, fitted.r))
     for values, normal in ((before, False), (after, True)):
         parts = values * lever[:, 0], values**2 - 1, values**3, (values**2 - 1) * lever[:, 0]
         assert normal == all(abs(part.mean()) < NUM_SIGMAS * part.std() / n**0.5 for part in parts)
+    whitening = 0.5 * (np.mean(np.sum(x**2, axis=1)) - dim - np.linalg.slogdet(np.cov(x.T, bias=True))[1])
+    by_chance = (dim * (dim + 1) / 2 + 8) / (2 * n)  # half a nat for each number of the covariance and of the map
+    assert fitted.gain.mean() == pytest.approx(true_gain.mean() - whitening + by_chance, rel=0.02)
+    assert true_gain.mean() > 0.1
+
+
+def test_scales_far_apart_are_found_in_many_dimensions():
+    """N(0, s^2 I) of 25 coordinates with s = 1 or 3 by a label: half of log|cov| less E log s^25."""
+    rng = np.random.default_rng(7)
+    n, dim = 4000, 25
+    wide = (rng.uniform(size=(n, 1)) < 0.3).astype(float)
+    x = reference.whiten(np.where(wide, 3.0, 1.0) * rng.normal(size=(n, dim)))
+    truth = 0.5 * dim * np.log(0.7 + 0.3 * 9) - 0.3 * dim * np.log(3.0)
+    found = regression.information(x, Features(wide[:, :0], wide))
+    assert found.mean < truth + NUM_SIGMAS * found.pointwise.std() / n**0.5
+    assert found.mean > 0.98 * truth
 
 
 @pytest.mark.parametrize(("dim", "dof"), [(1, 1), (2, 2), (5, 3)])

@@ -96,7 +96,7 @@ def divergence(
     suffice to learn what all of them teach. A negative step is chance, and left out of it (which adds some 0.2 of the
     step's own error where there is nothing to gain), but not of the error. The systematic error has three parts:
     that step, what the second half of the training added, and what the two halves of the data disagree by. D
-    is 0, give or take the standard error of P, where the first networks find nothing: see `fit`. show(updates, D) is
+    is 0, give or take P and its standard error, where the first networks find nothing: see `fit`. show(updates, D) is
     told of every round.
     """
     n = halves.r.shape[1]
@@ -132,8 +132,8 @@ def divergence(
 
 class Fit(NamedTuple):
     """Networks as they were after some rounds of training, and which to judge either part of the examples by; rounds:
-    how many of mixtures and of denoising led there, in so many updates; whether they found anything, and the standard
-    error of P in which they did not; drift: what the second half of these updates added to D."""
+    how many of mixtures and of denoising led there, in so many updates; whether they found anything, and what may be
+    there where they did not; drift: what the second half of these updates added to D."""
 
     snapshots: dict
     chosen: tuple[int, int]
@@ -193,7 +193,7 @@ def fit(
             held = sums[-1].held
             null = stage and len(values) - first == settings.null_rounds
             if null and held.mean() < settings.null_errors * _stderr(held):
-                return Fit({}, (0, 0), (0, 0), 0, False, _stderr(held), 0.0)
+                return Fit({}, (0, 0), (0, 0), 0, False, float(np.hypot(_stderr(held), max(0.0, held.mean()))), 0.0)
             if len(values) - 1 - max(best, first) >= patience:
                 break
     chosen = tuple(_best(sums, np.arange(n) % 2 != part, settings) for part in (0, 1))

@@ -60,6 +60,7 @@ class Settings:
     flow_price: float = 1.0  # of roughness
     flow_sparsity: float = 5e-4  # price of a coordinate's weights, for each coordinate of the block
     flow_errors: float = 3.0  # a gain of fewer standard errors is none
+    unmix_errors: float = 2.0  # the same of linear maps that have not seen the other block
     null_rounds: int = 2  # of denoising, after which P has to be
     null_errors: float = 2.5  # of its standard errors above 0
     least_gain: float = 1e-3  # nats; less is no gain
@@ -81,7 +82,8 @@ class Settings:
 
 class Halves(NamedTuple):
     """Two halves of the data, each in coordinates of its own moments, float32: x = linear + factor r, x white, and r
-    the white residual of x given the white y. r, linear: [2, n, dim]; y: [2, n, dim_y]; factor: [2, dim, dim]."""
+    the white residual of x given the white y, its length mapped where `regression` maps it. r, linear: [2, n, dim];
+    y: [2, n, dim_y]; factor: [2, dim, dim]."""
 
     r: jax.Array
     y: jax.Array

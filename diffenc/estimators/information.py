@@ -2,7 +2,7 @@
 
     I(X;Y) = I_Gauss + D[X|Y] - D[X]
 
-The Gaussian part is closed, also for a regression of more than the mean, on more than y itself (regression.py), and
+The Gaussian part needs no network, nor does a regression of mean and length on more than y itself (regression.py), and
 blocks may be mapped to where it is largest, for I(X;Y) is the same under invertible maps of X and of Y: unmixed into
 independent components, then bent (flows.py), each only where that tells more. What is left are two
 neural entropies relative to the Gaussian of the same moments (divergence.py): D[X|Y] = E KL(p(r|y) || N(0, I)) of the
@@ -37,7 +37,7 @@ class Information(NamedTuple):
 
     estimate: the best one, its error holding sampling and systematic parts in quadrature; gaussian: of the Gaussian of
     the same moments; regression: of a regression on more (`regression.polar`), in the coordinates of `flows`,
-    shape of which (nats) by that of the residual, 0 where it does not pay. entropy_difference: with the networks'
+    shape of which (nats) by the length of the residual, 0 where it does not pay. entropy_difference: with the networks'
     neural entropies in place of D; growth_difference: with their growth on held-out data; score_difference: 1/2 int
     sigma^2 E|s(x|y) - s(x)|^2, both scores at the same noisy x, None where x itself was not found Gaussian or the shape
     pays (its score is not known in these coordinates then), and of conditional information and total correlation.
@@ -71,7 +71,8 @@ def mutual_information(
     """I(X;Y) of samples x [N, dim_x], y [N, dim_y]; [N] is one coordinate. The smaller block is diffused,
     of equal ones the one of which regression tells more.
 
-    show(stage, updates, value) is told of the training. Raises InputError for samples that `check` refuses.
+    Increasing maps of single coordinates change nothing but which linear mixtures are unmixed. show(stage, updates,
+    value) is told of the training. Raises InputError for samples that `check` refuses.
     """
     x, y = check(x, y)
     check_no_function(x, y)
@@ -84,7 +85,7 @@ def mutual_information(
     unmixed = [scored if found is None else found[rows] for scored, found in zip(scores, unmixed, strict=True)]
     pair = plain = flows.directed(Pair(*scores))
     for other in (Pair(unmixed[0], scores[1]), Pair(scores[0], unmixed[1]), Pair(*unmixed)):
-        pair = flows.better(pair, flows.directed(other), settings.flow_errors)
+        pair = flows.better(pair, flows.directed(other), settings.unmix_errors)
     pair = flows.learned(key_flow, pair, settings.for_examples(rows.shape[1]), functools.partial(show, "maps"))
     result = _information(key_fit, pair, rows, settings, show, regression.polar)
     if pair.own:  # flows put into the regression what denoisers would find at fine noise
@@ -99,7 +100,7 @@ def label_information(
     key: jax.Array, x: np.ndarray, labels: np.ndarray, settings: Settings = DEFAULTS, show: Show = silent
 ) -> Information:
     """I(X;L) of samples x [N, dim] and integer labels [N]: the condition is the label's indicator, and the formula is
-    exact as it stands, with the regression on the indicators as its Gaussian part.
+    exact as it stands, with the regression of mean and length on the indicators.
 
     Raises InputError for labels that are not integers, or of which one has fewer than ten examples.
     """
@@ -111,7 +112,9 @@ def label_information(
     pair = Pair(scores[rows], indicators[rows])
     check_halves({"x": pair.x, "label": pair.y})
     result = _information(key_fit, pair, rows, settings, show, regression.of_labels)
-    return result._replace(unbounded=False)  # no more than the entropy of the labels
+    gaussian = flows.information(pair, regression.linear)
+    gaussian = Estimate(gaussian.mean, Estimate.of(gaussian.pointwise).stderr)
+    return result._replace(gaussian=gaussian, unbounded=False)  # no more than the entropy of the labels
 
 
 def conditional_information(
@@ -192,7 +195,7 @@ def _information(key, pair: Pair, rows, settings, show, features) -> Information
     conditional = _fit(key_conditional, judged, settings, show, "x given y", own)
     if dim > 1:  # one coordinate has been made normal
         marginal = _fit(key_marginal, make_halves(pair.x, None), settings, show, "x", own_marginal)
-    correction = regression.numbers(flows.regressors(pair, features).shape.shape[-1]) / (2 * rows.size)
+    correction = _correction(pair, features)
     doubt = np.linalg.norm((pair.optimism / 2, pair.drift, correction))
     result = _assemble(told, rows, dim, conditional, marginal, not shape, doubt)
     return result._replace(shape=shape, gaussian_density=_density(pair, conditional.edges, features))
@@ -200,11 +203,21 @@ def _information(key, pair: Pair, rows, settings, show, features) -> Information
 
 def _shaped(pair: Pair, features, errors: float):
     """What regression tells, the features it takes, and what their shape adds: 0, and without, where that is no more
-    than so many standard errors."""
+    than so many standard errors, or half of the examples are too few."""
     plain = regression.without_shape(features)
-    with_shape, without = (flows.information(pair, one) for one in (features, plain))
-    gain = Estimate.of(with_shape.pointwise - without.pointwise)
-    return (with_shape, features, gain.mean) if gain.mean > errors * gain.stderr else (without, plain, 0.0)
+    without, n = flows.information(pair, plain), pair.x.shape[1]
+    if n < regression.FEW_EXAMPLES * regression.numbers(flows.regressors(pair, features).shape.shape[-1]):
+        return without, plain, 0.0
+    told = {one: flows.information(pair, one) for one in (features, regression.without_mean(features))}
+    features = max(told, key=lambda one: told[one].mean)
+    gain = Estimate.of(told[features].pointwise - without.pointwise)
+    return (told[features], features, gain.mean) if gain.mean > errors * gain.stderr else (without, plain, 0.0)
+
+
+def _correction(pair: Pair, features) -> float:
+    """What `regression.information` has taken off for the shape, which is right to first order."""
+    count = regression.numbers(flows.regressors(pair, features).shape.shape[-1])
+    return count / (2 * pair.x.shape[1] * (1 if pair.own else 2))
 
 
 def _density(pair: Pair, edges, features) -> np.ndarray:

@@ -95,11 +95,12 @@ def block_scores(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
 
 def independent_scores(rng: np.random.Generator, x: np.ndarray) -> np.ndarray | None:
     """x [N, D] unmixed by a linear map, so that its coordinates are as independent as they can be (FastICA, Hyvarinen
-    1999), then `normal_scores`; None where there is one coordinate, where there are too few examples for so many
-    angles, or where it fails. Of a linear mixture of independent sources the scores are Gaussian; mixed they are not.
+    1999), then `normal_scores`; None where there is one coordinate, one with ties (whose order would then be that of
+    another), where there are too few examples for so many angles, or where it fails. Of a linear mixture of independent
+    sources the scores are Gaussian; mixed they are not.
     """
     n, dim = x.shape
-    if dim == 1 or n < 10 * dim**2:
+    if dim == 1 or n < 5 * dim**2 or has_ties(x).any():
         return None
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", ConvergenceWarning)  # any rotation is a map that may be taken

@@ -7,10 +7,10 @@ For any such regression, with white x, r of unit covariance and T increasing for
     I(X;Y) = I_reg + E KL(p(r'|y) || N(0, I)) - KL(p(x) || N(0, I))      (exact)
 
 where I_reg is that of the linear Gaussian and what T gains in likelihood. A few thousand examples determine a few dozen
-coefficients far better than they teach a network the same: of Student laws, whose correlations vanish, they find 97 %
-of the information. T is a sinh-arcsinh map (Jones & Pewsey 2009) of the normal score of the length, its location,
-scale, skewness and tails linear in functions of y, as in 'generalized additive models for location, scale and shape'
-(Rigby & Stasinopoulos 2005).
+coefficients far better than they teach a network the same: of a Student law in 5 x 5 dimensions, whose correlations
+vanish, all but 0.01 of 0.45 nats at 10,000 samples. T is a sinh-arcsinh map (Jones & Pewsey 2009) of the normal score
+of the length, its location, scale, skewness and tails functions of y, as in 'generalized additive models for location,
+scale and shape' (Rigby & Stasinopoulos 2005).
 """
 
 from typing import NamedTuple
@@ -24,7 +24,9 @@ from scipy.stats import chi2
 from diffenc.estimators import reference
 from diffenc.estimators.reference import GaussianPart
 
-EXAMPLES = 20  # that each number to be fitted should have
+EXAMPLES = 20  # for each number to be fitted, below which y is left out of what more may depend on
+FEW_EXAMPLES = 5  # for each number, below which lengths stay as they are
+FARTHEST = 37.0  # score, beyond which probabilities are no numbers
 
 
 class Features(NamedTuple):
@@ -48,13 +50,24 @@ def of_labels(indicators: np.ndarray) -> Features:
 def polar(y: np.ndarray) -> Features:
     """For the mean y [N, dim], the logarithm of its length when white, and their product, about as the networks see y
     (`networks.residual`), y alone where examples are few; for T that logarithm, its square and cube, and y, which is
-    left out where examples are few."""
+    left out where half of the examples are few."""
     y = reference.whiten(y)
     n, dim = y.shape
     length = np.log(np.mean(np.square(y), axis=1, keepdims=True) + 0.1) * (dim / 2) ** 0.5
     mean = [y, length, y * length] if n >= EXAMPLES * (2 * dim + 1) else [y]
-    shape = [length, length**2, length**3, *([y] if n >= EXAMPLES * numbers(dim + 3) else [])]
+    shape = [length, length**2, length**3, *([y] if n / 2 >= EXAMPLES * numbers(dim + 3) else [])]
     return Features(np.concatenate(mean, axis=1), np.concatenate(shape, axis=1))
+
+
+def without_mean(features):
+    """The function of y without what the mean is regressed on: coefficients that tell nothing shorten the residual
+    where y is long, which no correction makes good."""
+
+    def changed(y):
+        of_y = features(y)
+        return of_y._replace(mean=of_y.mean[:, :0])
+
+    return changed
 
 
 def without_shape(features):
@@ -68,8 +81,8 @@ def numbers(count: int) -> int:
 
 
 class Regression(NamedTuple):
-    """x = linear + factor r: r' [N, dim], linear [N, dim], factor [dim, dim] lower triangular; gain [N]: by how much
-    the log likelihood of r' and of the map to it is above that of r."""
+    """x = linear + factor r, and r' = T(r): r' [N, dim], linear [N, dim], factor [dim, dim] lower triangular; gain [N]:
+    by how much the log likelihood of r' and of the map to it is above that of r."""
 
     r: np.ndarray
     linear: np.ndarray
@@ -78,9 +91,9 @@ class Regression(NamedTuple):
 
 
 def fit(x: np.ndarray, features: Features) -> Regression:
-    """Of white x [N, dim], by the likelihood of its own examples: r has mean 0 and covariance I."""
+    """Of white x [N, dim], by the likelihood of its own examples: r has mean 0 and covariance I, r' about so."""
     n, dim = x.shape
-    regressors = reference.whiten(features.mean)
+    regressors = reference.whiten(features.mean) if features.mean.shape[1] else features.mean
     mean = regressors @ (regressors.T @ x / n)
     rest = x - mean
     factor = np.linalg.cholesky(rest.T @ rest / n)
@@ -96,12 +109,12 @@ def fit(x: np.ndarray, features: Features) -> Regression:
 def normal_score(square: np.ndarray, dim: int) -> np.ndarray:
     """Of the squared length [N] of vectors of dim coordinates: N(0, 1) where these are N(0, I), exact in both tails."""
     below = chdtr(dim, square)
-    return np.clip(np.where(below < 0.5, ndtri(below), -ndtri(chdtrc(dim, square))), -8.0, 8.0)
+    return np.clip(np.where(below < 0.5, ndtri(below), -ndtri(chdtrc(dim, square))), -FARTHEST, FARTHEST)
 
 
 def shaped(score: np.ndarray, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """T(score; shape) and log phi(T) + log dT/dscore - log phi(score), [N] each, T = sinh(d asinh((score - m) / s) - e)
-    with m, log s, e and log d linear in the features shape [N, l], by maximum likelihood."""
+    by maximum likelihood, with m and e linear in the features shape [N, l], and log s and log d so up to a bound."""
     shape = (shape - shape.mean(axis=0)) / np.maximum(shape.std(axis=0), 1e-12)
     design = np.concatenate([np.ones((len(score), 1)), shape], axis=1)
 
@@ -111,7 +124,7 @@ def shaped(score: np.ndarray, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
     found = minimize(mean_cost, np.zeros(4 * design.shape[1]), jac=True, method="L-BFGS-B", tol=1e-7)
     cost, _, mapped = _sinh_arcsinh(score, design @ found.x.reshape(-1, 4))
-    return np.clip(mapped, -8.0, 8.0), -cost
+    return np.clip(mapped, -FARTHEST, FARTHEST), -cost
 
 
 def _sinh_arcsinh(score, parameters):
@@ -137,7 +150,8 @@ def _sinh_arcsinh(score, parameters):
 def information(x: np.ndarray, features: Features) -> GaussianPart:
     """I_reg of x [N, dim]: that of the linear Gaussian without its bias, and the gain in likelihood by T, less 1 / 2N
     for each number that was fitted to gain it (Akaike 1974), to first order."""
-    gaussian, count = reference.gaussian_information(x, features.mean), numbers(features.shape.shape[1])
+    zeros, count = GaussianPart(0.0, np.zeros(len(x))), numbers(features.shape.shape[1])
+    gaussian = reference.gaussian_information(x, features.mean) if features.mean.shape[1] else zeros
     if not count:
         return gaussian
     gain = fit(reference.whiten(x), features).gain - count / (2 * len(x))
@@ -147,6 +161,8 @@ def information(x: np.ndarray, features: Features) -> GaussianPart:
 def density(x: np.ndarray, y: np.ndarray, log_snr: np.ndarray) -> np.ndarray:
     """dI / d(lambda) of the linear Gaussian of x and y [N, dim] at lambda [k], for white x diffused: 1/2 sum_j alpha^2
     (1 - c_j / (alpha^2 c_j + sigma^2)), c_j the variances of white x left given y, its integral -1/2 sum_j log c_j."""
+    if not y.shape[1]:
+        return np.zeros(len(log_snr))
     rho = np.linalg.svd(reference.whiten(x).T @ reference.whiten(y) / len(x), compute_uv=False)
     left, alpha2 = 1 - np.square(rho), 1 / (1 + np.exp(-log_snr))[:, None]
     return 0.5 * np.sum(alpha2 * (1 - left / (alpha2 * left + 1 - alpha2)), axis=1)
