@@ -149,6 +149,16 @@ def test_conditional_information_of_gaussians():
     assert_estimate(result.estimate, -0.5 * np.log(1 - given[0, 1] ** 2 / given[0, 0] / given[1, 1]))
 
 
+def test_conditional_information_that_lengths_tell():
+    """A Student law and a z apart from it: given z, all of the law's information is left."""
+    rng, task = np.random.default_rng(24), tasks.StudentPair(2, 2, 2)
+    x, y = task.sample(jax.random.key(25), N)
+    z = rng.normal(size=(N, 1))
+    result = information.conditional_information(jax.random.key(26), x, y, z, TINY)
+    assert_estimate(result.estimate, task.information)
+    assert result.shape > 0.6 * task.information and abs(result.gaussian.mean) < 0.02
+
+
 def test_total_correlation_of_gaussians():
     cov = tasks.bivariate(0.7).cov
     x = np.random.default_rng(1).multivariate_normal(np.zeros(2), cov, size=N)

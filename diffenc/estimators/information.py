@@ -92,8 +92,7 @@ def mutual_information(
         found = result.gaussian_density - _density(plain, result.conditional.edges, regression.polar)
         still_grows = _still_grows(result.conditional, result.marginal, pair.x.shape[-1], np.maximum(found, 0.0))
         result = result._replace(unbounded=still_grows)
-    gaussian = flows.information(plain, regression.linear)
-    return result._replace(gaussian=Estimate(gaussian.mean, Estimate.of(gaussian.pointwise).stderr))
+    return result._replace(gaussian=_estimate(flows.information(plain, regression.linear)))
 
 
 def label_information(
@@ -112,32 +111,36 @@ def label_information(
     pair = Pair(scores[rows], indicators[rows])
     check_halves({"x": pair.x, "label": pair.y})
     result = _information(key_fit, pair, rows, settings, show, regression.of_labels)
-    gaussian = flows.information(pair, regression.linear)
-    gaussian = Estimate(gaussian.mean, Estimate.of(gaussian.pointwise).stderr)
+    gaussian = _estimate(flows.information(pair, regression.linear))
     return result._replace(gaussian=gaussian, unbounded=False)  # no more than the entropy of the labels
 
 
 def conditional_information(
     key: jax.Array, x: np.ndarray, y: np.ndarray, z: np.ndarray, settings: Settings = DEFAULTS, show: Show = silent
 ) -> Information:
-    """I(X;Y|Z) = I(X;(Y,Z)) - I(X;Z), where D[X] drops out: both conditionals with the same halves and the same noise.
+    """I(X;Y|Z) = I(X;(Y,Z)) - I(X;Z), where D[X] drops out: both conditionals with the same halves and the same noise,
+    each with a regression of its own.
 
     x [N, dim_x], y [N, dim_y], z [N, dim_z]. Raises InputError for samples that `check` refuses.
     """
     rng = _generator(key)
     x, y, z = (reference.block_scores(rng, block) for block in check(x, y, z))
-    both = np.concatenate([y, z], axis=1)
-    with_y, without_y = (reference.gaussian_information(x, block) for block in (both, z))
     key_split, key_fit = jax.random.split(key)
     rows = split(key_split, len(x))
-    pointwise = (with_y.pointwise - without_y.pointwise)[rows.ravel()]
-    gaussian = reference.GaussianPart(with_y.mean - without_y.mean, pointwise)
-    check_halves({"x": x[rows], "y, z": both[rows], "z": z[rows]})
-    parts = [
-        _fit(jax.random.clone(key_fit), make_halves(x[rows], block[rows]), settings, show, f"x given {name}")
-        for block, name in ((both, "y, z"), (z, "z"))
-    ]
-    return _assemble(gaussian, rows, x.shape[1], *parts)
+    pairs = {"y, z": Pair(x[rows], np.concatenate([y, z], axis=1)[rows]), "z": Pair(x[rows], z[rows])}
+    of = {"y, z": regression.polar_blocks(y.shape[1]), "z": regression.polar}
+    check_halves({"x": x[rows]} | {name: pair.y for name, pair in pairs.items()})
+    told, parts, corrections, shape = [], [], [], 0.0
+    for sign, (name, pair) in zip((1, -1), pairs.items(), strict=True):
+        part, features, added = _shaped(pair, of[name], settings.flow_errors)
+        halves = make_halves(pair.x, pair.y, flows.regressors(pair, features))
+        parts.append(_fit(jax.random.clone(key_fit), halves, settings, show, f"x given {name}"))
+        told.append(part)
+        corrections.append(_correction(pair, features))
+        shape += sign * added
+    result = _assemble(_less(*told), rows, x.shape[1], *parts, doubt=np.linalg.norm(corrections))
+    gaussian = _less(*(flows.information(pair, regression.linear) for pair in pairs.values()))
+    return result._replace(shape=shape, gaussian=_estimate(gaussian))
 
 
 def total_correlation(key: jax.Array, x: np.ndarray, settings: Settings = DEFAULTS, show: Show = silent):
@@ -180,6 +183,14 @@ def entropy(key: jax.Array, x: np.ndarray, settings: Settings = DEFAULTS, show: 
 def _generator(key):
     """What breaks ties: numpy's generator, seeded by the key."""
     return np.random.default_rng(np.asarray(jax.random.key_data(jax.random.fold_in(key, 1))).ravel())
+
+
+def _estimate(part: reference.GaussianPart) -> Estimate:
+    return Estimate(part.mean, Estimate.of(part.pointwise).stderr)
+
+
+def _less(part: reference.GaussianPart, other: reference.GaussianPart) -> reference.GaussianPart:
+    return reference.GaussianPart(part.mean - other.mean, part.pointwise - other.pointwise)
 
 
 def _information(key, pair: Pair, rows, settings, show, features) -> Information:

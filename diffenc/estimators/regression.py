@@ -59,6 +59,16 @@ def polar(y: np.ndarray) -> Features:
     return Features(np.concatenate(mean, axis=1), np.concatenate(shape, axis=1))
 
 
+def polar_blocks(width: int):
+    """The function of (y, z) [N, dim], y its first width columns: `polar`, and for T the lengths of either as well."""
+
+    def features(both):
+        parts = [polar(block) for block in (both, both[:, :width], both[:, width:])]
+        return Features(parts[0].mean, np.concatenate([part.shape for part in parts], axis=1))
+
+    return features
+
+
 def without_mean(features):
     """The function of y without what the mean is regressed on: coefficients that tell nothing shorten the residual
     where y is long, which no correction makes good."""
