@@ -99,6 +99,7 @@ def test_another_pair_is_better_only_by_several_errors():
     noisy, noisier = (pair._replace(y=pair.y + size * noise) for size in (0.5, 1.0))
     assert flows.better(noisy, pair, 3.0) is pair and flows.better(pair, noisy, 3.0) is pair
     assert flows.better(noisy, pair, 1e3) is noisy
+    assert flows.better(pair, pair._replace(y=pair.y @ np.array([[0.3, 2.0], [-1.0, 0.5]])), 3.0) is pair  # the same
     assert flows.better(noisy, noisier._replace(optimism=9.0), 3.0) is noisy
 
 

@@ -22,6 +22,7 @@ from diffenc.estimators import growth, reference, regression
 from diffenc.estimators.growth import Settings
 from diffenc.networks import Velocity
 
+ROUNDING = 1e-6  # nats, by which linear maps of a Gaussian seem to gain
 MEAN = regression.without_shape(regression.polar)  # what flows are judged by
 
 
@@ -106,7 +107,7 @@ def better(pair: Pair, other: Pair, errors: float) -> Pair:
     """The other pair where a regression tells more of it by so many standard errors, optimism aside, else the pair."""
     both = (one._replace(optimism=0.0) for one in (other, pair))
     gain = np.subtract(*(information(one, MEAN).pointwise for one in both))
-    return other if gain.mean() > errors * gain.std(ddof=1) / gain.size**0.5 else pair
+    return other if gain.mean() > errors * gain.std(ddof=1) / gain.size**0.5 + ROUNDING else pair
 
 
 def directed(pair: Pair) -> Pair:

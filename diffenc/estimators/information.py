@@ -85,7 +85,7 @@ def mutual_information(
     unmixed = [scored if found is None else found[rows] for scored, found in zip(scores, unmixed, strict=True)]
     pair = plain = flows.directed(Pair(*scores))
     for other in (Pair(unmixed[0], scores[1]), Pair(scores[0], unmixed[1]), Pair(*unmixed)):
-        pair = flows.better(pair, flows.directed(other), settings.unmix_errors)
+        pair = flows.better(pair, flows.directed(other), settings.flow_errors)
     pair = flows.learned(key_flow, pair, settings.for_examples(rows.shape[1]), functools.partial(show, "maps"))
     result = _information(key_fit, pair, rows, settings, show, regression.polar)
     if pair.own:  # flows put into the regression what denoisers would find at fine noise

@@ -95,7 +95,7 @@ def block_scores(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
 
 def independent_scores(rng: np.random.Generator, x: np.ndarray) -> np.ndarray | None:
     """x [N, D] unmixed by a linear map, so that its coordinates are as independent as they can be (FastICA, Hyvarinen
-    1999), then `normal_scores`; None where there is one coordinate, one with ties (whose order would then be that of
+    1999), then `block_scores`; None where there is one coordinate, one with ties (whose order would then be that of
     another), where there are too few examples for so many angles, or where it fails. Of a linear mixture of independent
     sources the scores are Gaussian; mixed they are not.
     """
@@ -110,7 +110,7 @@ def independent_scores(rng: np.random.Generator, x: np.ndarray) -> np.ndarray | 
             sources = ica.fit_transform((x - x.mean(axis=0)) / x.std(axis=0))
         except (ValueError, LinAlgError):  # overflow
             return None
-    return normal_scores(rng, sources) if np.isfinite(sources).all() else None
+    return block_scores(rng, sources) if np.isfinite(sources).all() else None
 
 
 def radial_scores(x: np.ndarray) -> np.ndarray:
