@@ -307,7 +307,7 @@ def residual_of(r, y):
 def test_a_regression_on_features_leaves_what_they_do_not_tell():
     rng = np.random.default_rng(22)
     x, y = rng.normal(size=(2, 400, 2))
-    features, rows = regression.polar(y), split(jax.random.key(23), 400)
+    features, rows = regression.without_shape(regression.polar)(y), split(jax.random.key(23), 400)
     halves = make_halves((x + y)[rows], y[rows], Features(*(of_y[rows] for of_y in features)))
     for half, index in enumerate(rows):
         np.testing.assert_allclose(halves.r[half].T @ features.mean[index] / 200, 0.0, atol=1e-5)
