@@ -26,7 +26,7 @@ What was learned, on tasks made for the purpose:
    1,000 samples, lost 0.17 of 0.79 nats, and 0.06 without them.
  - Unmixing: x and y whose coordinates are mixtures of independent ones (uniform margins under a slow spiral nearly are)
    have D[X] to be found, of which networks in 25 dimensions see a part, and of D[X|Y] nothing. Independent components
-   leave no D[X] (spiral_normal_cdf_25x25, 10,000 samples: -0.19(12) before, -0.04(2) after).
+   leave no D[X] (spiral_normal_cdf_25x25, 10,000 samples: -0.19(12) before, -0.05(2) after).
  - Flows (`estimators.flows`): a spiral hides a linear relation, and a half of the samples teaches a denoiser too
    little of it. Flows of x and of y by themselves have functions of 3 coordinates to learn in place of 6, by
    likelihood: Gaussian part of spiral_3x3 of correlation 0.7 from 0.32 to 0.63 of 0.67 nats in twenty seconds, where

@@ -59,7 +59,7 @@ class Settings:
     flow_patience: int = 3
     flow_price: float = 1.0  # of roughness
     flow_sparsity: float = 5e-4  # price of a coordinate's weights, for each coordinate of the block
-    flow_errors: float = 3.0  # a gain of fewer standard errors is none
+    flow_errors: float = 3.0  # a gain of fewer standard errors, by flows, unmixing or lengths, is none
     null_rounds: int = 2  # of denoising, after which P has to be
     null_errors: float = 2.5  # of its standard errors above 0
     least_gain: float = 1e-3  # nats; less is no gain

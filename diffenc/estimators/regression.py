@@ -24,7 +24,7 @@ from scipy.stats import chi2
 from diffenc.estimators import reference
 from diffenc.estimators.reference import GaussianPart
 
-EXAMPLES = 20  # for each number to be fitted, below which y is left out of what more may depend on
+EXAMPLES = 20  # for each number to be fitted, below which the mean has y alone, and T lengths alone
 FEW_EXAMPLES = 5  # for each number, below which lengths stay as they are
 FARTHEST = 37.0  # score, beyond which probabilities are no numbers
 
@@ -63,8 +63,9 @@ def polar_blocks(width: int):
     """The function of (y, z) [N, dim], y its first width columns: `polar`, and for T the lengths of either as well."""
 
     def features(both):
-        parts = [polar(block) for block in (both, both[:, :width], both[:, width:])]
-        return Features(parts[0].mean, np.concatenate([part.shape for part in parts], axis=1))
+        whole, *blocks = (polar(block) for block in (both, both[:, :width], both[:, width:]))
+        lengths = [block.shape[:, :3] for block in blocks]  # the first three of `polar` are of the length
+        return Features(whole.mean, np.concatenate([whole.shape, *lengths], axis=1))
 
     return features
 
