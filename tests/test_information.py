@@ -121,6 +121,32 @@ def test_learned_coordinates_are_used_and_doubted(monkeypatch):
     )
 
 
+@pytest.mark.parametrize("doubt", [0.01, 0.5])
+def test_the_other_block_is_diffused_where_only_its_own_divergence_is_found(monkeypatch, doubt):
+    """D[X] = 0.3 and nothing else is found, whatever is asked first; then nothing, with this doubt."""
+    task = tasks.dense(2, 2, 0.5)
+    x, y = task.sample(jax.random.key(18), N)
+    calls = iter([(0.0, 0.01, 0), (0.3, 0.01, 40), (0.0, doubt, 0), (0.0, doubt, 0)])
+    asked = []
+
+    def divergence(key, halves, *_):
+        asked.append(np.asarray(halves.r))
+        mean, systematic, updates = next(calls)
+        zeros = np.zeros(N)
+        return Divergence(
+            mean, systematic, zeros + mean, zeros, zeros, zeros, np.zeros(2), np.arange(3.0), mean, mean, updates
+        )
+
+    monkeypatch.setattr(information, "divergence", divergence)
+    result = information.mutual_information(jax.random.key(19), x, y, TINY)
+    assert len(asked) == 4 and abs(asked[1] - asked[3]).max() > 0.1  # another block
+    if doubt < 0.3:
+        assert result.estimate.mean == result.regression.mean and result.marginal.systematic == doubt
+        assert_estimate(result.estimate, task.information)
+    else:
+        assert result.estimate.mean == pytest.approx(result.regression.mean - 0.3) and result.estimate.stderr > 0.3
+
+
 @pytest.mark.parametrize("dim_y", [1, 2])
 def test_order_and_increasing_maps_of_coordinates_do_not_matter(dim_y):
     x, y = tasks.StudentPair(1, dim_y, 2).sample(jax.random.key(2), N)

@@ -72,7 +72,7 @@ def _groups(pair: Pair):
 def learned(key: jax.Array, pair: Pair, settings: Settings, show=lambda updates, value: None) -> Pair:
     """The pair in the coordinates of learned flows, or as it is where these tell nothing more.
 
-    Rounds of training go on until the Gaussian information of the mapped halves stops growing; the best round counts,
+    Rounds of training go on until what a regression tells of the mapped halves stops growing; the best round counts,
     if it is above that of the pair as it is by flow_errors standard errors of the difference. x is what will be
     diffused: the smaller block, of equal ones that of which regression tells more. A block of one coordinate, whose
     scores are normal, stays as it is. show(updates, information) is told of every round.

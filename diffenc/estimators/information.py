@@ -69,15 +69,16 @@ def mutual_information(
     key: jax.Array, x: np.ndarray, y: np.ndarray, settings: Settings = DEFAULTS, show: Show = silent
 ) -> Information:
     """I(X;Y) of samples x [N, dim_x], y [N, dim_y]; [N] is one coordinate. The smaller block is diffused,
-    of equal ones the one of which regression tells more.
+    of equal ones the one of which regression tells more; the other where D is found of that block by itself but not
+    given the other, if the error is smaller then.
 
     Increasing maps of single coordinates change nothing but which linear mixtures are unmixed. show(stage, updates,
     value) is told of the training. Raises InputError for samples that `check` refuses.
     """
     x, y = check(x, y)
     check_no_function(x, y)
-    rng = _generator(key)
-    key_split, key_flow, key_fit = jax.random.split(key, 3)
+    key_ties, key_split, key_flow, key_fit = jax.random.split(key, 4)
+    rng = _generator(key_ties)
     rows = split(key_split, len(x))
     scores = [reference.block_scores(rng, block)[rows] for block in (x, y)]
     check_halves(dict(zip(("x", "y"), scores, strict=True)))
@@ -88,6 +89,10 @@ def mutual_information(
         pair = flows.better(pair, flows.directed(other), settings.flow_errors)
     pair = flows.learned(key_flow, pair, settings.for_examples(rows.shape[1]), functools.partial(show, "maps"))
     result = _information(key_fit, pair, rows, settings, show, regression.polar)
+    if _one_sided(result.marginal, result.conditional):
+        other = _information(jax.random.fold_in(key_fit, 1), pair.turned(), rows, settings, show, regression.polar)
+        if other.estimate.stderr < result.estimate.stderr:
+            result, pair, plain = other, pair.turned(), plain.turned()
     if pair.own:  # flows put into the regression what denoisers would find at fine noise
         found = result.gaussian_density - _density(plain, result.conditional.edges, regression.polar)
         still_grows = _still_grows(result.conditional, result.marginal, pair.x.shape[-1], np.maximum(found, 0.0))
@@ -105,8 +110,8 @@ def label_information(
     """
     x, index = check_labels(x, labels)
     indicators = np.eye(index.max() + 1)[index][:, 1:]
-    scores = reference.block_scores(_generator(key), x)
-    key_split, key_fit = jax.random.split(key)
+    key_ties, key_split, key_fit = jax.random.split(key, 3)
+    scores = reference.block_scores(_generator(key_ties), x)
     rows = split(key_split, len(x))
     pair = Pair(scores[rows], indicators[rows])
     check_halves({"x": pair.x, "label": pair.y})
@@ -123,9 +128,9 @@ def conditional_information(
 
     x [N, dim_x], y [N, dim_y], z [N, dim_z]. Raises InputError for samples that `check` refuses.
     """
-    rng = _generator(key)
+    key_ties, key_split, key_fit = jax.random.split(key, 3)
+    rng = _generator(key_ties)
     x, y, z = (reference.block_scores(rng, block) for block in check(x, y, z))
-    key_split, key_fit = jax.random.split(key)
     rows = split(key_split, len(x))
     pairs = {"y, z": Pair(x[rows], np.concatenate([y, z], axis=1)[rows]), "z": Pair(x[rows], z[rows])}
     of = {"y, z": regression.polar_blocks(y.shape[1]), "z": regression.polar}
@@ -152,12 +157,12 @@ def total_correlation(key: jax.Array, x: np.ndarray, settings: Settings = DEFAUL
     (x,) = check(x)
     if x.shape[1] < 2:
         raise InputError("x has one column: total correlation is between two or more")
-    x = reference.by_rank(x, _generator(key))
+    key_ties, key_split, key_fit = jax.random.split(key, 3)
+    x = reference.by_rank(x, _generator(key_ties))
     mean, pointwise = 0.0, np.zeros(len(x))
     for column in range(1, x.shape[1]):  # the chain rule, so that the bias of each step is known
         step = reference.gaussian_information(x[:, column : column + 1], x[:, :column])
         mean, pointwise = mean + step.mean, pointwise + step.pointwise
-    key_split, key_fit = jax.random.split(key)
     rows = split(key_split, len(x))
     gaussian = reference.GaussianPart(mean, pointwise[rows.ravel()])
     check_halves({"x": x[rows]})
@@ -182,7 +187,7 @@ def entropy(key: jax.Array, x: np.ndarray, settings: Settings = DEFAULTS, show: 
 
 def _generator(key):
     """What breaks ties: numpy's generator, seeded by the key."""
-    return np.random.default_rng(np.asarray(jax.random.key_data(jax.random.fold_in(key, 1))).ravel())
+    return np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
 
 
 def _estimate(part: reference.GaussianPart) -> Estimate:
@@ -253,13 +258,13 @@ def _assemble(
     doubt: float = 0.0,
 ) -> Information:
     """Sum the parts example by example: the spread of the pointwise information is that of the estimate; doubt: the
-    systematic error of the Gaussian part. What was found in x by itself and not in x given y is doubted altogether."""
+    systematic error of what regression tells. What was found in x by itself and not in x given y is doubted whole."""
     rows = rows.ravel()
     knows_scores = with_scores and (marginal is None or not marginal.updates)
     less = (0.0,) * 4 if marginal is None else (marginal.mean, marginal.pointwise, marginal.kelly_growth, marginal.s_nn)
     share, spread = gaussian.pointwise, Estimate.of(gaussian.pointwise).stderr
     doubts = doubt, conditional.systematic, 0.0 if marginal is None else marginal.systematic
-    if marginal is not None and marginal.updates and not conditional.updates:
+    if _one_sided(marginal, conditional):
         doubts += (marginal.mean,)
     systematic = np.linalg.norm(doubts)
 
@@ -283,6 +288,11 @@ def _assemble(
         gaussian_density=None,
         unbounded=_still_grows(conditional, marginal, dim),
     )
+
+
+def _one_sided(marginal: Divergence | None, conditional: Divergence) -> bool:
+    """Whether something was found in x by itself and not in x given y, which has about as much where y tells little."""
+    return marginal is not None and marginal.updates > 0 and not conditional.updates
 
 
 def _still_grows(conditional, marginal, dim, more=0.0) -> bool:
