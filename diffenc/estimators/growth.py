@@ -58,7 +58,7 @@ class Settings:
     flow_rounds: int = 16  # at most
     flow_patience: int = 3
     flow_price: float = 1.0  # of roughness
-    flow_sparsity: float = 5e-4  # price of a coordinate's weights, for each coordinate of the block
+    flow_sparsity: float = 1.5e-3  # price of a coordinate's weights, for each of the block, at full_rounds examples
     flow_errors: float = 3.0  # a gain of fewer standard errors, by flows, unmixing or lengths, is none
     null_rounds: int = 2  # of denoising, after which P has to be
     null_errors: float = 2.5  # of its standard errors above 0
@@ -73,10 +73,12 @@ class Settings:
 
     def for_examples(self, n: int) -> "Settings":
         """With shorter rounds for fewer than full_rounds examples in a half, which are learned by heart in fewer
-        updates: as many passes over them, but 10 updates at least."""
-        share, rounds = min(1.0, n / self.full_rounds), ("updates", "mixture_updates", "flow_updates")
+        updates: as many passes over them, but 10 updates at least. Rounds of flows keep their length, and flow_sparsity
+        goes in inverse proportion to n, as what chance gains by a coordinate does."""
+        share, rounds = min(1.0, n / self.full_rounds), ("updates", "mixture_updates")
         full = {name: getattr(self, name) for name in rounds}
-        return dataclasses.replace(self, **{name: max(min(10, n), round(share * n)) for name, n in full.items()})
+        changed = {name: max(min(10, updates), round(share * updates)) for name, updates in full.items()}
+        return dataclasses.replace(self, **changed, flow_sparsity=self.flow_sparsity * self.full_rounds / n)
 
 
 class Halves(NamedTuple):
