@@ -245,13 +245,7 @@ def check_config(workdir, config: dict, allowed=()) -> None:
     path = Path(workdir) / "config.json"
     given = json.loads(json.dumps(config, default=str))
     if path.exists() and any(other != path for other in path.parent.iterdir()):
-        try:
-            kept = json.loads(path.read_text())
-        except ValueError as error:
-            raise InputError(
-                f"{path} is damaged ({_line(error)}): give another --workdir, or delete that file"
-            ) from error
-        old, new = _flatten(kept), _flatten(given)
+        old, new = _flatten(kept_config(workdir)), _flatten(given)
         differing = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
         forbidden = [
             name for name in differing if not any(name == one or name.startswith(f"{one}.") for one in allowed)
@@ -269,6 +263,15 @@ def check_config(workdir, config: dict, allowed=()) -> None:
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         temporary.write_text(json.dumps(given, indent=2, sort_keys=True) + "\n")
         temporary.replace(path)
+
+
+def kept_config(workdir) -> dict:
+    """What `check_config` keeps; raises InputError where the file is damaged."""
+    path = Path(workdir) / "config.json"
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise InputError(f"{path} is damaged ({_line(error)}): give another --workdir, or delete that file") from error
 
 
 def _flatten(tree, prefix="") -> dict[str, str]:

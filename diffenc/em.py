@@ -51,7 +51,7 @@ class Settings:
 
 
 def e_step(key, encoder: DiffusionEncoder, decoder, params, state: ChainState, x, settings: Settings, index=None):
-    """Posterior samples for x [batch, D] as a `Chain`, by settings.e_step:
+    """Posterior samples for x [batch, D] as a `Chain`, to which `encoder_loss` fits the encoder; by settings.e_step:
 
     langevin     drawn from the encoder, then Markov-chain steps
     persistent   Markov-chain steps from where each example's chain was left; index [batch] of examples. Bits that are

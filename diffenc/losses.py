@@ -1,6 +1,6 @@
 """Denoising losses per example: noise levels, targets and weights.
 
-The likelihood-weighted loss of a velocity v_theta against a target v (2409.03817; theory of entropy matching) is
+The likelihood-weighted loss of a velocity v_theta against a target v (2409.03817) is
 
     L = 1/2 int dlambda alpha^2 E |v_theta - v|^2,
 

@@ -179,7 +179,7 @@ def print_table(results, title: str = "", file=None) -> None:
     for heading, side in (("result", "left"), ("value ± standard error", "right"), ("unit", "left")) + (
         (("truth", "right"),) if with_truth else ()
     ):
-        table.add_column(heading, justify=side, overflow="fold")
+        table.add_column(heading, justify=side, overflow="fold", no_wrap=heading == "result")
     for result in results:
         truth = [] if not with_truth else ["" if result.truth is None else f"{float(result.truth):.5g}"]
         table.add_row(result.name, format_value(result.value, result.stderr), result.unit, *truth)
@@ -203,15 +203,16 @@ def print_matrix(title: str, rows, columns, cells, file=None) -> None:
 
 
 @contextlib.contextmanager
-def progress(total: int, start: int = 0, description: str = "updates"):
+def progress(total: int, start: int = 0, description: str = "updates", at_most: bool = False):
     """A function `update(completed, text="")` that shows how far a run is: a bar on a terminal, an occasional plain
     line elsewhere.
 
-    `text` is shown as given, such as "loss 1.23 45/s". The remaining time is judged by the work done since `start`.
+    `text` is shown as given, such as "loss 1.23 45/s". The remaining time is judged by the work done since `start`,
+    and not shown where the total is only the most that there can be to do.
     """
     console = Console()
     if not console.is_terminal:
-        yield _plain_progress(total, start, description)
+        yield _plain_progress(total, start, description, at_most)
         return
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -219,14 +220,14 @@ def progress(total: int, start: int = 0, description: str = "updates"):
         MofNCompleteColumn(),
         TextColumn("{task.fields[text]}", markup=False),
         TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        *(() if at_most else (TimeRemainingColumn(),)),
     )
     with Progress(*columns, console=console) as bar:
         task = bar.add_task(description, total=total, completed=start, text="")
         yield lambda completed, text="": bar.update(task, completed=int(completed), text=text)
 
 
-def _plain_progress(total, start, description):
+def _plain_progress(total, start, description, at_most):
     began = time.monotonic()
     last_shown = -math.inf
 
@@ -237,7 +238,8 @@ def _plain_progress(total, start, description):
             return
         last_shown, done = now, completed - start
         remaining = _clock((now - began) * (total - completed) / done) if done > 0 else "?"
-        parts = (f"{description} {completed}/{total}", text, f"elapsed {_clock(now - began)}", f"remaining {remaining}")
+        clock = f"elapsed {_clock(now - began)}", "" if at_most else f"remaining {remaining}"
+        parts = f"{description} {completed}/{total}", text, *clock
         print("  ".join(part for part in parts if part), file=sys.stdout, flush=True)
 
     return update

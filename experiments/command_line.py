@@ -1,6 +1,7 @@
 """The command line of every experiment: --config, --workdir, overrides, and one clear line for what goes wrong."""
 
 import difflib
+import hashlib
 import logging
 import os
 import sys
@@ -44,14 +45,31 @@ def main(experiment: Callable[[ConfigDict, Path], None]) -> None:
 
 
 def is_complete(config: ConfigDict, workdir: Path) -> bool:
-    """Join the other hosts of the run, refuse a workdir of another config, and print the results of a finished run."""
+    """Join the other hosts of the run, refuse a workdir of another config or of another data file by the same name, and
+    print the results of a finished run."""
     parallel.start()
-    checkpoints.check_config(workdir, config.to_dict())
-    if not (workdir / "results.json").exists():
+    given = config.to_dict()
+    finished, path = (workdir / "results.json").exists(), given.get("data", {}).get("path")
+    if path and finished and not Path(path).exists():  # its results can be told without
+        given["data"]["path_sha256"] = checkpoints.kept_config(workdir)["data"].get("path_sha256")
+    elif path:
+        given["data"]["path_sha256"] = digest(path)
+    checkpoints.check_config(workdir, given)
+    if not finished:
         return False
     print(f"the run in {workdir} is complete; its results:")
     reporting.print_table(reporting.read_results(workdir))
     return True
+
+
+def digest(path: str) -> str:
+    """SHA-256 of a data file; raises InputError where there is none that can be read."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        told = f"cannot be read ({error.strerror})" if Path(path).exists() else "does not exist"
+        raise InputError(f"data file {path} {told}: correct --config.data.path") from error
 
 
 def _parse(arguments):
@@ -93,6 +111,10 @@ def _explain(arguments, error) -> str:
         wanted = type(known[name]).__name__
         if f"config.{name}" in str(error):
             return f"config field {name!r} takes {wanted}, not {value!r}: correct --config.{override}"
+    for argument in arguments[1:]:
+        name = argument.lstrip("-").split("=", 1)[0]
+        if argument.startswith("-") and name in known:
+            return f"unknown flag {argument!r}: settings are given as --config.{name}=value"
     return " ".join(str(error).split())
 
 

@@ -148,7 +148,7 @@ def rate_distortion(workdir, metrics, arrays):
         for offset in step * np.arange(12) if np.isfinite(step) else ():
             ax.plot(grid, best + offset - grid, color="black", linewidth=0.4, alpha=0.4, zorder=0)
         ax.set_xlim(grid[0], grid[1])
-        title = f"Held out; lines: equal -ELBO, {step} nats apart"
+        title = f"Held out; lines: equal -ELBO, {step} nat{'s' if step > 1 else ''} apart"
     reporting.label(ax, "rate KL(q(z|x) || p(z)) [nats]", "distortion -log p(x|z) [nats]", title, legend=True)
     reporting.save(fig, workdir, "rate_distortion")
 

@@ -59,7 +59,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     total = settings.mixture_rounds * settings.mixture_updates + settings.max_rounds * settings.updates
     with (
         reporting.MetricsWriter(workdir, resume_step=done, extras=tuple(config.metrics_extras)) as writer,
-        reporting.progress(len(names) * total, done * total, "updates") as show,
+        reporting.progress(len(names) * total, done * total, "updates, at most", at_most=True) as show,
     ):
         for index, name in enumerate(names[done:], start=done):
             reached = index * total
@@ -135,7 +135,8 @@ def load_samples(config: ConfigDict) -> Task:
     """x and y of data.path: arrays of an .npz file, or columns of a .csv file by their names in its first line."""
     path, settings = Path(config.data.path), config.data
     if not path.is_file():
-        raise InputError(f"data file {path} does not exist: give --config.data.path an .npz or .csv file")
+        told = "is a directory" if path.is_dir() else "does not exist"
+        raise InputError(f"data file {path} {told}: give --config.data.path an .npz or .csv file")
     if path.suffix == ".npz":
         x, y = _read_npz(path)
     elif path.suffix == ".csv":
@@ -155,7 +156,7 @@ def load_samples(config: ConfigDict) -> Task:
 
 def _read_npz(path):
     if not zipfile.is_zipfile(path):  # numpy would read a single array by another name, or nothing
-        raise InputError(f"{path} cannot be read, it is no archive of arrays: save it with numpy.savez")
+        raise InputError(f"{path} cannot be read, it is damaged or no archive of arrays: save it with numpy.savez")
     try:
         with np.load(path) as arrays:
             given = {name: arrays[name] for name in ("x", "y") if name in arrays}
@@ -181,6 +182,8 @@ def _read_csv(path, x_names, y_names):
     if len(rows) < 2:
         raise InputError(f"{path} has {len(rows)} lines: give a line of names and rows of numbers")
     header, rows = [name.strip() for name in rows[0][1]], rows[1:]
+    if len(header) == 1 and ";" in header[0]:
+        raise InputError(f"{path} is separated by semicolons: separate its columns by commas")
     for field, names in (("x_columns", x_names), ("y_columns", y_names)):
         if not names:
             raise InputError(f"config field data.{field} is empty: give names of columns, of {', '.join(header)}")
@@ -194,11 +197,13 @@ def _read_csv(path, x_names, y_names):
     def column(name):
         index, values = header.index(name), np.empty(len(rows))
         for row, (line, cells) in enumerate(rows):
+            cell = cells[index] if index < len(cells) else ""
             try:
-                values[row] = float(cells[index])
-            except (ValueError, IndexError) as error:
-                cell = cells[index] if index < len(cells) else ""
+                values[row] = float(cell)
+            except ValueError as error:
                 raise InputError(f"{path} column {name!r}, line {line} holds {cell!r}: give a number") from error
+            if not np.isfinite(values[row]):
+                raise InputError(f"{path} column {name!r}, line {line} holds {cell!r}: drop or repair such lines")
         return values
 
     return tuple(np.stack([column(name) for name in names], axis=1) for names in (x_names, y_names))
@@ -213,9 +218,9 @@ def _are_labels(y, choice) -> bool:
         if choice == "yes" and not whole:
             raise InputError("y is not one column of whole numbers: give labels, or --config.data.labels=no")
         return choice == "yes"
-    few = whole and len(np.unique(y)) <= max(2, min(50, len(y) // 10))
+    count = len(np.unique(y)) if whole else 0
+    few = 1 < count <= max(2, min(50, len(y) // 10))
     if few and not np.issubdtype(y.dtype, np.integer):
-        count = len(np.unique(y))
         raise InputError(
             f"y holds {count} whole numbers as floats: say --config.data.labels=yes (labels) or no (amounts)"
         )
@@ -252,7 +257,8 @@ def measure(config: ConfigDict, name: str, task: Task, tell) -> dict[str, float]
                 f"{name}.{part}.updates": divergence.updates,
             }
             numbers |= {f"{name}.{part}.density.{k}": value for k, value in enumerate(divergence.density)}
-    numbers |= {f"{name}.gaussian.density.{k}": value for k, value in enumerate(result.gaussian_density)}
+            numbers |= {f"{name}.{part}.density.{k}.stderr": v for k, v in enumerate(divergence.density_stderr)}
+    numbers |= {f"{name}.regression.density.{k}": value for k, value in enumerate(result.regression_density)}
     for rival in config.rivals if not task.labels else ():
         rival_key = jax.random.fold_in(key, zlib.crc32(rival.encode()))
         y = task.y.astype(float).reshape(len(task.y), -1)
@@ -274,6 +280,13 @@ def summarize(config: ConfigDict, names, lines) -> list[Result]:
             if endless and estimator in FORMS[:4]:  # of known tasks the number is shown, as it is scored below
                 value = stderr = None
             results.append(Result(f"{name}.{shown}", value, stderr, truth=line[f"{name}.truth"]))
+        if name == "data":  # what the estimate is made of
+            results.append(Result("data.regression", line["data.regression"], line["data.regression.stderr"]))
+            parts = {part: line.get(f"data.{part}.mean") for part in ("conditional", "marginal")}
+            systematic = {part: line.get(f"data.{part}.systematic") for part in parts}
+            results += [
+                Result(f"data.{part}", parts[part], systematic[part]) for part in parts if parts[part] is not None
+            ]
         if f"{name}.label_entropy" in line:
             results.append(Result(f"{name}.label_entropy", line[f"{name}.label_entropy"], None))
         results.append(Result(f"{name}.seconds", line[f"{name}.seconds"], None, "s"))

@@ -6,6 +6,7 @@ from diffenc import reporting
 from diffenc.estimators import growth
 
 SHOWN = 6  # densities in one figure
+CUT = 0.5  # nats; larger errors are arrows
 
 
 def draw(workdir, config, names, lines) -> None:
@@ -30,46 +31,63 @@ def truth_against_estimate(workdir, config, known) -> None:
     left.plot([low, high], [low, high], color="#000000", linestyle="--", linewidth=1.0, label="truth")
     reporting.label(left, "true information [nats]", "estimate ± 2 standard errors [nats]", legend=True)
     rows = np.arange(len(known))[::-1]
-    for estimator, values in estimates.items():
+    for (estimator, values), color, marker in zip(estimates.items(), reporting.PALETTE, "os^Dvxo", strict=False):
         error, ours = values[:, 0] - truth, estimator == "diffusion"
-        style = dict(markersize=4, zorder=3) if ours else dict(markersize=3, alpha=0.6, markerfacecolor="none")
+        style = (
+            dict(color=color, markersize=4, zorder=3)
+            if ours
+            else dict(color=color, markersize=3, alpha=0.6, mfc="none")
+        )
         width = 2 * values[:, 1] if ours else None
-        right.errorbar(np.clip(error, -0.5, 0.5), rows, xerr=width, fmt="o", label=estimator, **style)
+        shown = np.where(np.abs(error) < CUT, error, np.nan)
+        right.errorbar(shown, rows, xerr=width, fmt=marker, label=estimator, **style)
+        for side, arrow in ((-1, "<"), (1, ">")):
+            beyond = rows[side * error >= CUT]
+            right.plot(np.full(len(beyond), side * CUT), beyond, arrow, **style)
     right.axvline(0.0, color="#000000", linestyle="--", linewidth=1.0)
     right.set_yticks(rows, [name.replace("_", " ") for name, _ in known], fontsize=6)
-    right.set(xlim=(-0.52, 0.52), ylim=(-0.7, len(known) - 0.3))
-    reporting.label(right, "estimate - truth [nats], cut at 0.5", "", legend=True)
+    right.set(xlim=(-1.04 * CUT, 1.04 * CUT), ylim=(-0.7, len(known) - 0.3))
+    reporting.label(right, f"estimate - truth [nats]; arrows: beyond {CUT}", "", legend=True)
     reporting.save(fig, workdir, "truth_against_estimate")
 
 
 def density(workdir, config, tasks) -> None:
-    """Nats per unit of lambda of each part of the information, of the tasks with the most beyond the Gaussian part.
+    """Nats per unit of lambda of each part of the information, of the tasks with the most beyond the regression.
 
     I = regression + D[X|Y] - D[X], a panel each: they live on signal-to-noise axes of their own, D[X|Y] on that of the
-    white residual of x given y, the others on that of x.
+    white residual of x given y, the others on that of x. Means over strata of lambda, so that the area under the steps
+    is the part of the estimate that the panel shows, extrapolation and what lengths tell aside.
     """
     draws = growth.Settings().strata * config.estimator.judge_parts
     edges = growth.edges(draws)
-    centres = 0.5 * (edges[1:] + edges[:-1])
     shown = sorted(tasks, key=lambda item: -np.abs(part(*item, "conditional", draws)).max())[:SHOWN]
     panels = {
-        "gaussian": ("regression of the mean", "log signal-to-noise ratio of x"),
-        "conditional": ("D[X|Y]", "log signal-to-noise ratio of the residual of x"),
-        "marginal": ("D[X], which is taken off", "log signal-to-noise ratio of x"),
+        "regression": ("regression of the mean", "log SNR of x"),
+        "conditional": ("D[X|Y] ± 2 standard errors", "log SNR of the residual of x"),
+        "marginal": ("D[X], which is taken off", "log SNR of x"),
     }
     fig, axes = reporting.figure(1, len(panels), width=3.6)
     for ax, (which, (title, axis)) in zip(axes[0], panels.items(), strict=True):
-        for name, line in shown:
-            beyond = f", and {line[f'{name}.shape']:.2f} nats in its shape" if line[f"{name}.shape"] else ""
-            label = name.replace("_", " ") + beyond
-            ax.plot(centres, part(name, line, which, draws), "o-", markersize=3, label=label)
+        heights = []
+        for index, (name, line) in enumerate(shown):
+            beyond = f" (lengths: {line[f'{name}.shape']:.2f} nats more)" if line[f"{name}.shape"] else ""
+            heights.append(part(name, line, which, draws))
+            color, label = reporting.PALETTE[index], name.replace("_", " ") + beyond
+            ax.stairs(heights[-1], edges, baseline=None, color=color, linewidth=1.3, label=label)
+            if which != "regression":
+                at = edges[:-1] + (index + 1) / (len(shown) + 1) * np.diff(edges)
+                stderr = part(name, line, which, draws, ".stderr")
+                ax.errorbar(at, heights[-1], 2 * stderr, fmt="none", color=color, linewidth=1.0)
         ax.axhline(0.0, color="#000000", linewidth=0.5)
-        reporting.label(ax, axis, "density [nats per unit]", title)
+        if not np.any(heights):
+            ax.set(ylim=(-1, 1), yticks=[0])
+            ax.text(0.5, 0.6, "nothing found", transform=ax.transAxes, ha="center", color="#777777")
+        reporting.label(ax, axis, "nats per unit of log SNR", title)
     handles = axes[0, 1].get_legend_handles_labels()
     fig.legend(*handles, loc="outside right center", frameon=False, fontsize=8)
     reporting.save(fig, workdir, "density")
 
 
-def part(name, line, which, draws) -> np.ndarray:
-    """The density of one part of the information over the strata of lambda, [draws]."""
-    return np.array([line.get(f"{name}.{which}.density.{k}") or 0.0 for k in range(draws)])
+def part(name, line, which, draws, end="") -> np.ndarray:
+    """The density of one part of the information over the strata of lambda, [draws], or with an end what goes by it."""
+    return np.array([line.get(f"{name}.{which}.density.{k}{end}") or 0.0 for k in range(draws)])

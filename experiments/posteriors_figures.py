@@ -15,7 +15,7 @@ def draw(workdir, config, cases, samples, results, metrics) -> None:
         methods = [name.split(".")[1] for name in samples if name.startswith(f"{case.name}.") and name.endswith(".0")]
         if methods:
             posteriors(workdir, case, {method: samples[f"{case.name}.{method}.0"] for method in methods})
-        curves(workdir, case.name, metrics)
+        curves(workdir, case.name, metrics, config.methods)
         comparison(workdir, case.name, results)
 
 
@@ -55,11 +55,10 @@ def posteriors(workdir, case, samples) -> None:
     reporting.save(fig, workdir, f"posteriors_{case.name}")
 
 
-def curves(workdir, case: str, metrics) -> None:
+def curves(workdir, case: str, metrics, methods) -> None:
     """Held-out negative log-likelihood (importance bound, 10 samples, first seed) over updates and over seconds."""
     suffix = ".0.held_out_nll"
-    names = sorted({key[: -len(suffix)] for line in metrics for key in line if key.endswith(suffix)})
-    names = [name for name in names if name.startswith(f"{case}.")]
+    names = [f"{case}.{method}" for method in methods if any(f"{case}.{method}{suffix}" in line for line in metrics)]
     if not names:
         return
     fig, axes = reporting.figure(1, 2, width=4.2, height=3.0, sharey=True)
@@ -82,7 +81,7 @@ def curves(workdir, case: str, metrics) -> None:
     axes[0, 0].locator_params(axis="x", nbins=5)
     reporting.label(axes[0, 1], "seconds of training", "")
     fig.legend(*axes[0, 1].get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8)
-    title = f"{case}: negative log-likelihood; bands: standard error of the distance from the first method"
+    title = f"{case}: negative log-likelihood; bands: standard error of the distance from {methods[0]}"
     fig.suptitle(title, fontsize=9)
     reporting.save(fig, workdir, f"curves_{case}")
 

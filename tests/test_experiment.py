@@ -270,6 +270,11 @@ def test_the_module_itself_says_what_is_wrong_in_one_line(tmp_path):
     assert_refused((done.returncode, done.stdout, done.stderr), "em.kernel is 'mela'", "(nearest: mala)")
 
 
+def test_settings_want_their_prefix(command, tmp_path):
+    refused = command([*arguments("digits", tmp_path / "run"), "--seed=1"])
+    assert_refused(refused, "unknown flag '--seed=1'", "--config.seed=value")
+
+
 @pytest.mark.parametrize(
     "changes, words",
     [

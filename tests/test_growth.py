@@ -316,6 +316,23 @@ def test_a_regression_on_features_leaves_what_they_do_not_tell():
         np.testing.assert_allclose(halves.y[half].T @ halves.y[half] / 200, np.eye(2), atol=1e-5)
 
 
+def test_the_forms_of_a_divergence_are_made_of_the_products(monkeypatch):
+    """P = 0.5, X = 0.4, O = 0.7 and a tilt of 0.1, at the stake 1.1: D = 2 c P - c^2 X, growth 2P - O, X + 2 tilt."""
+    found = Fit({}, (0, 0), (1, 0), 150, True, 0.0, 0.0)
+    products = Products(*(np.full((2, N, 4), total / 4) for total in (0.5, 0.4, 0.7, 0.1)))
+    monkeypatch.setattr("diffenc.estimators.divergence.fit", lambda *arguments, **keywords: found)
+    monkeypatch.setattr(
+        "diffenc.estimators.divergence.judge", lambda *arguments: (products, 0.6, np.full((1, N, 1), 1.1))
+    )
+    result = divergence(jax.random.key(0), halves_of(np.random.default_rng(19).normal(size=(2, N, 2))), TINY)
+    assert result.mean == pytest.approx(0.6) and result.pointwise == pytest.approx(np.full(2 * N, 0.6))
+    assert result.kelly_growth == pytest.approx(np.full(2 * N, 2 * 0.5 - 0.7))
+    assert result.s_nn == pytest.approx(np.full(2 * N, 0.7))
+    assert result.score_gap == pytest.approx(np.full(2 * N, 0.4 + 2 * 0.1))
+    assert np.sum(result.density * np.diff(result.edges)) == pytest.approx(2 * 1.1 * 0.5 - 1.1**2 * 0.4)
+    assert result.density_stderr == pytest.approx(np.zeros(4), abs=1e-12)  # all examples are alike
+
+
 def test_noise_lowers_the_score_of_a_round():
     held, cross = np.full((2, N), 0.3), np.full((2, N), 0.3)
     quiet, noisy = (score(Products(held, cross, cross + noise, held), TINY) for noise in (0.0, 2.0))
@@ -324,7 +341,10 @@ def test_noise_lowers_the_score_of_a_round():
 
 def test_few_examples_get_short_rounds():
     settings = growth.Settings()
-    assert settings.for_examples(5000) == settings and settings.for_examples(2500) == settings
+    assert settings.for_examples(2500) == settings and settings.for_examples(5000).updates == settings.updates
     few = settings.for_examples(500)
+    for n in (500, 5000):  # what chance gains by a coordinate goes like 1 / n
+        assert settings.for_examples(n).flow_sparsity == pytest.approx(settings.flow_sparsity * 2500 / n)
+        assert settings.for_examples(n).flow_updates == settings.flow_updates
     assert few.updates == settings.updates // 5 and few.mixture_updates == settings.mixture_updates // 5
     assert settings.for_examples(20).mixture_updates == 10 and TINY.for_examples(20).mixture_updates == 10

@@ -7,7 +7,7 @@ from checks import NUM_SIGMAS
 
 from diffenc import information_tasks as tasks
 from diffenc.errors import InputError
-from diffenc.estimators import flows, growth, information, regression, samples
+from diffenc.estimators import flows, growth, information, reference, regression, samples
 from diffenc.estimators.divergence import Divergence
 
 TINY = growth.Settings(
@@ -134,7 +134,7 @@ def test_the_other_block_is_diffused_where_only_its_own_divergence_is_found(monk
         mean, systematic, updates = next(calls)
         zeros = np.zeros(N)
         return Divergence(
-            mean, systematic, zeros + mean, zeros, zeros, zeros, np.zeros(2), np.arange(3.0), mean, mean, updates
+            mean, systematic, zeros + mean, *[zeros] * 3, *[np.zeros(2)] * 2, np.arange(3.0), mean, mean, updates
         )
 
     monkeypatch.setattr(information, "divergence", divergence)
@@ -320,7 +320,7 @@ def test_growth_at_the_finest_noise_is_told_from_that_of_x_itself(monkeypatch):
     edges, zeros = np.array([-7.0, 0.0, 3.5, 6.0, 10.0]), np.zeros(N)
 
     def part(*density):
-        return Divergence(0.0, 0.1, *[zeros] * 4, np.array(density), edges, 0.0, 0.0, 0)
+        return Divergence(0.0, 0.1, *[zeros] * 4, np.array(density), np.zeros(2), edges, 0.0, 0.0, 0)
 
     for conditional, marginal, dim, expected in (
         (part(0, 0, 0.5, 0.5), None, 1, True),
@@ -337,6 +337,34 @@ def test_growth_at_the_finest_noise_is_told_from_that_of_x_itself(monkeypatch):
     x = np.random.default_rng(17).normal(size=N)
     assert information.mutual_information(jax.random.key(0), x, x[::-1].copy(), TINY).unbounded
     assert not information.label_information(jax.random.key(0), x, np.arange(N) % 2, TINY).unbounded
+
+
+def test_the_parts_are_added_up_with_their_signs():
+    """I = I_reg + D[X|Y] - D[X], and so for every form: 2 + 3 - 1, 2 + 5 - 4, 2 + 7 - 8, example by example."""
+
+    def part(mean, growth, s_nn, gap, updates, systematic):
+        rng = np.random.default_rng(updates)
+        values = [rng.normal(size=N) for _ in range(4)]
+        shares = [v - v.mean() + m for v, m in zip(values, (mean, growth, s_nn, gap), strict=True)]
+        return Divergence(
+            mean, systematic, *shares, np.zeros(2), np.zeros(2), np.array([-7.0, 0.0, 10.0]), mean, mean, updates
+        )
+
+    told = np.random.default_rng(0).normal(size=N)
+    told = reference.GaussianPart(2.0, told - told.mean() + 2)
+    conditional, marginal = part(3, 5, 7, 6, 10, 0.3), part(1, 4, 8, 0, 20, 0.4)
+    rows = np.arange(N).reshape(2, -1)
+    result = information._assemble(told, rows, 2, conditional, marginal, True, doubt=1.2)
+    for form, mean in (("estimate", 4), ("growth_difference", 3), ("entropy_difference", 1), ("regression", 2)):
+        assert getattr(result, form).mean == pytest.approx(mean)
+    assert result.score_difference is None  # something was found in x by itself
+    np.testing.assert_allclose(result.pointwise, told.pointwise + conditional.pointwise - marginal.pointwise)
+    spread = np.std(result.pointwise, ddof=1) / N**0.5
+    assert result.estimate.stderr == pytest.approx(np.sqrt(spread**2 + 0.3**2 + 0.4**2 + 1.2**2))
+    alone = information._assemble(told, rows, 1, conditional, None, True)
+    assert alone.estimate.mean == pytest.approx(5) and alone.score_difference.mean == pytest.approx(8)
+    one_sided = information._assemble(told, rows, 2, conditional._replace(updates=0), marginal)
+    assert one_sided.estimate.stderr > 1.0  # D[X] as a whole
 
 
 def test_labels_are_asked_to_be_labels():

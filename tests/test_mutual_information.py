@@ -55,12 +55,19 @@ def test_samples_of_ones_own(tmp_path, capsys):
     assert {path.name for path in workdir.iterdir()} <= {"config.json", "metrics.jsonl", "results.json", "figures"}
     names = {*mutual_information.FORMS[1:], "ksg", "seconds"}
     assert {f"data.{name}" for name in names} < set(values_of(workdir))
+    parts = {part: values_of(workdir).get(f"data.{part}", {"value": 0}) for part in ("conditional", "marginal")}
+    made_of = values_of(workdir)["data.regression"]["value"] + parts["conditional"]["value"]
+    assert row["value"] == pytest.approx(made_of - parts["marginal"]["value"])
     told = capsys.readouterr().out
     forms = [values_of(workdir)[f"data.{form}_difference"]["value"] for form in ("entropy", "growth")]
     nothing = forms[0] == forms[1]  # nothing was added to the regression
     assert nothing == ("denoisers found nothing" in told)
     mutual_information.run(config, workdir)
     assert "is complete" in capsys.readouterr().out
+    save(tmp_path / "xy.npz", x=x, y=y[::-1])  # other samples by the same name
+    with pytest.raises(InputError, match="data.path_sha256: .* in the workdir"):
+        mutual_information.run(config, workdir)
+    assert values_of(workdir)["data.mutual_information"] == row
 
     table = np.concatenate([x, y], axis=1)
     csv = tmp_path / "table.csv"
@@ -133,7 +140,8 @@ X = np.random.default_rng(0).normal(size=(300, 2))
     [
         (dict(x=X), {}, "no y: save x and y"),
         (dict(x=X, y=X[:200, 0]), {}, "rows differ in number"),
-        (dict(x=X, y=np.ones(300)), {"data__labels": "no"}, "y column 0 is constant"),
+        (dict(x=X, y=np.ones(300)), {}, "y column 0 is constant"),
+        (dict(x=X, y=np.array(["cat", "dog"] * 150)), {}, "names of labels as np.unique"),
         (dict(x=X, y=np.where(np.arange(300) == 5, np.nan, X[:, 1])), {}, "y column 0 is not finite in row 5"),
         (dict(x=X[:50], y=X[:50, 0] ** 2), {}, "50 rows are too few"),
         (dict(x=X, y=np.float64(1.0)), {}, "y has shape ..: give"),
@@ -180,7 +188,7 @@ def test_every_use_has_a_key_of_its_own(monkeypatch):
     def estimator(key, x, y, settings, tell):
         rival(key, x, y)
         part = mutual_information.information.Information(*[mutual_information.Estimate(0.0, 1.0)] * 7, *[None] * 6)
-        return part._replace(shape=0.0, unbounded=False, gaussian_density=np.zeros(0))
+        return part._replace(shape=0.0, unbounded=False, regression_density=np.zeros(0))
 
     monkeypatch.setattr(mutual_information.information, "mutual_information", estimator)
     monkeypatch.setattr(mutual_information, "RIVALS", {"cca": rival, "ksg": rival})
@@ -215,6 +223,8 @@ def test_bad_files_are_named(tmp_path):
         "twice": b"a,a,b\n1,2,3\n",
         "blank": b"a,b\n\n\n1,2\n\n3,x\n",
         "mark": b"\xef\xbb\xbfa,b\n1,y\n",
+        "semicolons": b"a;b\n1;2\n",
+        "nan": b"a,b\n1,2\n3,nan\n",
     }.items():
         (tmp_path / f"{name}.csv").write_bytes(content)
         sheets[name] = dict(data__path=str(tmp_path / f"{name}.csv"), data__x_columns=("a",), data__y_columns=("b",))
@@ -228,6 +238,9 @@ def test_bad_files_are_named(tmp_path):
         (sheets["twice"], "has 2 columns 'a'"),
         (sheets["blank"], "column 'b', line 6 holds 'x'"),
         (sheets["mark"], "column 'b', line 2 holds 'y'"),
+        (sheets["semicolons"], "is separated by semicolons"),
+        (sheets["nan"], "column 'b', line 3 holds 'nan'"),
+        (dict(data__path=str(tmp_path)), "is a directory"),
         (dict(tasks=("normal_1x1",), num_samples=50), "num_samples is 50"),
         (dict(data__path=str(tmp_path / "none.npz")), "does not exist"),
         (dict(data__path=str(text)), "is .txt"),

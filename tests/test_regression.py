@@ -1,9 +1,12 @@
 """Regression of mean and shape: whitens, exact for its own law, nothing gained where nothing is, Student laws found."""
 
+import itertools
+
 import jax
 import numpy as np
 import pytest
 from checks import NUM_SIGMAS, assert_mean
+from scipy.integrate import quad
 from scipy.optimize import check_grad
 from scipy.special import ndtr
 from scipy.stats import chi
@@ -24,6 +27,25 @@ def test_the_residual_is_white_and_puts_x_together():
     together = np.concatenate([r, reference.whiten(y)], axis=1)
     np.testing.assert_allclose(np.cov(together.T, bias=True)[:2], np.eye(5)[:2], atol=1e-12)
     assert not gain.any()
+
+
+def test_the_density_is_that_of_a_gaussian_channel():
+    """1/2 sum_j alpha^2 (1 - c_j / (alpha^2 c_j + sigma^2)), c_j the variances of white x left given y, by quadrature;
+    over all lambda the information."""
+    rng = np.random.default_rng(4)
+    y = rng.normal(size=(500, 3))
+    x = y[:, :2] @ [[1.0, 0.3], [0.0, 0.5]] + rng.normal(size=(500, 2))
+    rho = np.linalg.svd(reference.whiten(x).T @ reference.whiten(y) / 500, compute_uv=False)
+    edges, left = np.array([-30.0, -1.0, 0.5, 4.0, 30.0]), 1 - np.square(rho)
+
+    def pointwise(log_snr):
+        alpha2 = 1 / (1 + np.exp(-log_snr))
+        return 0.5 * np.sum(alpha2 * (1 - left / (alpha2 * left + 1 - alpha2)))
+
+    found = regression.density(x, y, edges) * np.diff(edges)
+    np.testing.assert_allclose(found, [quad(pointwise, *pair)[0] for pair in itertools.pairwise(edges)], rtol=1e-6)
+    assert found.sum() == pytest.approx(-0.5 * np.sum(np.log(left)), rel=1e-6)
+    assert not regression.density(x, y[:, :0], edges).any()
 
 
 def test_features_are_as_many_as_the_examples_determine():

@@ -22,8 +22,8 @@ class Divergence(NamedTuple):
     whose mean is a lower bound of D; and the neural entropy O of the networks. score_gap [2n]: X + 2 <v - o, g>, which
     is 1/2 int alpha^2 E|o - g|^2 less what that is where o = 0, for g the prediction of v by a Gaussian that knows no
     y, since <v, g> is 0 on average: D where the networks are right. density [draws]: dD / d(lambda) over the strata
-    `edges` [draws + 1] of lambda. value, earlier: D of networks that saw all of a half, and half of it. updates: the
-    training behind it, 0 where nothing was found.
+    `edges` [draws + 1] of lambda, density_stderr: sampling alone. value, earlier: D of networks that saw all of a half,
+    and half of it. updates: the training behind it, 0 where nothing was found.
     """
 
     mean: float
@@ -33,6 +33,7 @@ class Divergence(NamedTuple):
     s_nn: np.ndarray
     score_gap: np.ndarray
     density: np.ndarray
+    density_stderr: np.ndarray
     edges: np.ndarray
     value: float
     earlier: float
@@ -123,6 +124,7 @@ def divergence(
         s_nn=products.own.sum(axis=-1).ravel(),
         score_gap=(products.cross + 2 * products.tilt).sum(axis=-1).ravel(),
         density=shares.mean(axis=(0, 1)) / np.diff(edges),
+        density_stderr=shares.std(axis=(0, 1), ddof=1) / (2 * n) ** 0.5 / np.diff(edges),
         edges=edges,
         value=value,
         earlier=earlier,
@@ -258,4 +260,5 @@ def _best(sums, rows, settings):
 def _nothing(n, settings, doubt) -> Divergence:
     zeros = np.zeros(2 * n)
     count = settings.strata * settings.judge_parts
-    return Divergence(0.0, float(doubt), zeros, zeros, zeros, zeros, np.zeros(count), growth.edges(count), 0.0, 0.0, 0)
+    flat = np.zeros(count)
+    return Divergence(0.0, float(doubt), zeros, zeros, zeros, zeros, flat, flat, growth.edges(count), 0.0, 0.0, 0)

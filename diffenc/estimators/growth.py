@@ -1,12 +1,14 @@
 """How far a residual is from its Gaussian reference, by the growth of gamblers who bet on data they have not seen.
 
-For r with mean 0 and covariance I, in the logarithm lambda of the signal-to-noise ratio (2409.03817, theory 3),
+For r with mean 0 and covariance I, in the logarithm lambda of the signal-to-noise ratio (2409.03817),
 
-    D = E KL(p(r|y) || N(0, I)) = 1/2 int d(lambda) alpha^2 E|E[v | r_l, y]|^2,      v = sigma r - alpha eps.
+    D = E KL(p(r|y) || N(0, I)) = 1/2 int d(lambda) alpha^2 E|E[v | r_l, y]|^2,      v = sigma r - alpha eps,
 
-Two networks learn v from one half of the data each, o_a = f + noise of its own, and are judged on the other half:
+v being minus that of `parameterization`. Two networks learn v from one half of the data each, o_a = f + noise of its
+own, and are judged on the other half:
 
     P = 1/2 int alpha^2 E<v, o>     X = 1/2 int alpha^2 E<o_a, o_b>     O = 1/2 int alpha^2 E|o|^2
+    (`Products.held`)               (`Products.cross`)                  (`Products.own`)
 
 P = <truth, f> and X = |f|^2 up to the noise that the halves do not share, which O = |f|^2 + |noise|^2 is full of. The
 network's wealth grows by 2P - O (the Kelly growth, a lower bound of D on held-out data); with the best common stake,

@@ -44,7 +44,7 @@ class Information(NamedTuple):
     pointwise [n]: shares of the examples `rows` [n] of the estimate, from networks that have not seen them: log p(x, y)
     / (p(x) p(y)) of an example on average only, for the few draws of noise leave the single one noisy, and all are
     moved alike so that their mean is the estimate's. conditional, marginal: the divergences, None where no network was
-    needed; gaussian_density: that of the mean's regression over lambda, at the centres of the divergences' strata.
+    needed; regression_density: that of the mean's regression over lambda, in the divergences' strata.
     unbounded: in the strata of lambda from 3.5 on what networks found, flows among them, still grows by more than 0.2 a
     unit and coordinate, half a unit being what coordinates fixed by the other block would give: it is infinite, or the
     relation sharper than the samples show.
@@ -61,7 +61,7 @@ class Information(NamedTuple):
     rows: np.ndarray
     conditional: Divergence
     marginal: Divergence | None
-    gaussian_density: np.ndarray | None
+    regression_density: np.ndarray | None
     unbounded: bool
 
 
@@ -94,7 +94,7 @@ def mutual_information(
         if other.estimate.stderr < result.estimate.stderr:
             result, pair, plain = other, pair.turned(), plain.turned()
     if pair.own:  # flows put into the regression what denoisers would find at fine noise
-        found = result.gaussian_density - _density(plain, result.conditional.edges, regression.polar)
+        found = result.regression_density - _density(plain, result.conditional.edges, regression.polar)
         still_grows = _still_grows(result.conditional, result.marginal, pair.x.shape[-1], np.maximum(found, 0.0))
         result = result._replace(unbounded=still_grows)
     return result._replace(gaussian=_estimate(flows.information(plain, regression.linear)))
@@ -214,7 +214,7 @@ def _information(key, pair: Pair, rows, settings, show, features) -> Information
     correction = _correction(pair, features)
     doubt = np.linalg.norm((pair.optimism / 2, pair.drift, correction))
     result = _assemble(told, rows, dim, conditional, marginal, not shape, doubt)
-    return result._replace(shape=shape, gaussian_density=_density(pair, conditional.edges, features))
+    return result._replace(shape=shape, regression_density=_density(pair, conditional.edges, features))
 
 
 def _shaped(pair: Pair, features, errors: float):
@@ -237,10 +237,9 @@ def _correction(pair: Pair, features) -> float:
 
 
 def _density(pair: Pair, edges, features) -> np.ndarray:
-    """That of the regression over lambda, at the middles of the edges."""
-    centres = 0.5 * (edges[1:] + edges[:-1])
+    """That of the regression of the mean over lambda, its means between the edges."""
     halves = zip(pair.x, flows.regressors(pair, features).mean, strict=True)
-    return np.mean([regression.density(x, of_y, centres) for x, of_y in halves], axis=0)
+    return np.mean([regression.density(x, of_y, edges) for x, of_y in halves], axis=0)
 
 
 def _fit(key, halves, settings, show, stage, learned_from=None) -> Divergence:
@@ -285,7 +284,7 @@ def _assemble(
         rows=rows,
         conditional=conditional,
         marginal=marginal,
-        gaussian_density=None,
+        regression_density=None,
         unbounded=_still_grows(conditional, marginal, dim),
     )
 

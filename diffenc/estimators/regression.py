@@ -169,11 +169,12 @@ def information(x: np.ndarray, features: Features) -> GaussianPart:
     return GaussianPart(gaussian.mean + float(gain.mean()), gaussian.pointwise + gain)
 
 
-def density(x: np.ndarray, y: np.ndarray, log_snr: np.ndarray) -> np.ndarray:
-    """dI / d(lambda) of the linear Gaussian of x and y [N, dim] at lambda [k], for white x diffused: 1/2 sum_j alpha^2
-    (1 - c_j / (alpha^2 c_j + sigma^2)), c_j the variances of white x left given y, its integral -1/2 sum_j log c_j."""
+def density(x: np.ndarray, y: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """dI / d(lambda) of the linear Gaussian of x and y [N, dim], for white x diffused, its mean [k] over the strata of
+    lambda between edges [k + 1]. Up to lambda lie -1/2 sum_j log(1 - alpha^2 rho_j^2), rho_j the canonical
+    correlations: what the noisy x knows of y."""
     if not y.shape[1]:
-        return np.zeros(len(log_snr))
+        return np.zeros(len(edges) - 1)
     rho = np.linalg.svd(reference.whiten(x).T @ reference.whiten(y) / len(x), compute_uv=False)
-    left, alpha2 = 1 - np.square(rho), 1 / (1 + np.exp(-log_snr))[:, None]
-    return 0.5 * np.sum(alpha2 * (1 - left / (alpha2 * left + 1 - alpha2)), axis=1)
+    alpha2 = 1 / (1 + np.exp(-edges))[:, None]
+    return np.diff(-0.5 * np.log1p(-alpha2 * np.square(rho)).sum(axis=1)) / np.diff(edges)

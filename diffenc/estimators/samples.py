@@ -16,7 +16,9 @@ def check(*blocks: np.ndarray) -> tuple[np.ndarray, ...]:
         block = np.asarray(block)
         real = np.issubdtype(block.dtype, np.integer) or np.issubdtype(block.dtype, np.floating)
         if not (real or block.dtype == bool) or block.ndim not in (1, 2) or not block.size:
-            raise InputError(f"{name} has type {block.dtype} and shape {block.shape}: give numbers [N] or [N, dim]")
+            text = ", names of labels as np.unique(names, return_inverse=True)[1]" if block.dtype.kind in "USO" else ""
+            given = f"{name} has type {block.dtype} and shape {block.shape}"
+            raise InputError(f"{given}: give numbers [N] or [N, dim]{text}")
         arrays.append(block.reshape(len(block), -1).astype(np.float64))
     lengths = {len(block) for block in arrays}
     if len(lengths) > 1:

@@ -38,8 +38,8 @@ class Shape(flax.struct.PyTreeNode):
 class ResidualDenoiser(nn.Module):
     """Predicts v = sigma r - alpha eps from r_l = alpha r + sigma eps, for a residual r [dim] that is about N(0, I).
 
-    v of N(0, I) has conditional mean 0 and so has the untrained network. `mixture` turns a condition y [n, dim_y] into
-    a mixture of Gaussians N(m_k, diag s_k^2) for r, whose v is known,
+    It is minus the v of `parameterization`. v of N(0, I) has conditional mean 0 and so has the untrained network.
+    `mixture` turns a condition y [n, dim_y] into a mixture of Gaussians N(m_k, diag s_k^2) for r, whose v is known,
 
         o = sigma (sum_k w_k (m_k + alpha (s_k^2 - 1) / tau_k^2 (r_l - alpha m_k)) + u / tau),
         tau_k^2 = alpha^2 s_k^2 + sigma^2,    1/tau = sum_k w_k/tau_k,    w_k the probability of k given r_l and y,
