@@ -63,7 +63,7 @@ def density(workdir, config, tasks) -> None:
     shown = sorted(tasks, key=lambda item: -np.abs(part(*item, "conditional", draws)).max())[:SHOWN]
     panels = {
         "regression": ("regression of the mean", "log SNR of x"),
-        "conditional": ("D[X|Y] ± 2 standard errors", "log SNR of the residual of x"),
+        "conditional": ("D[X|Y] ± 2 s.e.", "log SNR of the residual of x"),
         "marginal": ("D[X], which is taken off", "log SNR of x"),
     }
     fig, axes = reporting.figure(1, len(panels), width=3.6)

@@ -122,8 +122,11 @@ def ratios(workdir, cases, results) -> None:
     axes[0, 0].plot(*zip(*PUBLISHED.items(), strict=True), "x:", color="black", label=published)
     axes[0, 0].axhline(1.0, color="black", linewidth=0.8)
     reporting.label(axes[0, 0], "dimension D", "share of $S_{tot}$")
-    axes[0, 0].legend(frameon=False, fontsize=7)
+    handles = axes[0, 0].get_legend_handles_labels()
+    fig.legend(*handles, loc="outside right center", frameon=False, fontsize=7)
     axes[0, 1].set_ylim(bottom=0)
+    for ax in axes[0]:
+        ax.set_xticks(sorted({case.size for case in cases.values()} | set(PUBLISHED)))
     reporting.label(axes[0, 1], "dimension D", "entropy-matching gap $L_{EM}$ [nats]")
     reporting.save(fig, workdir, "ratios")
 
