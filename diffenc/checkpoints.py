@@ -235,21 +235,39 @@ def _quiet():
             logger.disabled = disabled
 
 
+DIGEST = "data.path_sha256"  # the field that tells a data file from another by the same name
+
+
 def check_config(workdir, config: dict, allowed=()) -> None:
     """Keep `config` in `workdir/config.json` the first time; afterwards raise InputError where a field differs.
 
     A workdir that holds that file alone has nothing made with it, and takes the new config. `config`: nested dicts of
     plain values. `allowed`: dotted names of fields (or of whole sections) that may differ; the file then takes the new
-    values.
+    values. `DIGEST` may be absent, in a workdir made without it, or where the file is no longer there.
     """
     path = Path(workdir) / "config.json"
     given = json.loads(json.dumps(config, default=str))
     if path.exists() and any(other != path for other in path.parent.iterdir()):
-        old, new = _flatten(kept_config(workdir)), _flatten(given)
+        try:
+            kept = json.loads(path.read_text())
+        except ValueError as error:
+            raise InputError(
+                f"{path} is damaged ({_line(error)}): give another --workdir, or delete that file"
+            ) from error
+        old, new = _flatten(kept), _flatten(given)
+        if DIGEST not in old:
+            allowed = (*allowed, DIGEST)
+        elif DIGEST not in new:
+            old.pop(DIGEST)
         differing = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
         forbidden = [
             name for name in differing if not any(name == one or name.startswith(f"{one}.") for one in allowed)
         ]
+        if forbidden == [DIGEST]:
+            raise InputError(
+                f"the data file is not the one that the run in {workdir} began with: put that back, or give another "
+                "--workdir"
+            )
         if forbidden:
             told = "; ".join(
                 f"{name}: {old.get(name, 'absent')} in the workdir, {new.get(name, 'absent')} given"
@@ -263,15 +281,6 @@ def check_config(workdir, config: dict, allowed=()) -> None:
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         temporary.write_text(json.dumps(given, indent=2, sort_keys=True) + "\n")
         temporary.replace(path)
-
-
-def kept_config(workdir) -> dict:
-    """What `check_config` keeps; raises InputError where the file is damaged."""
-    path = Path(workdir) / "config.json"
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise InputError(f"{path} is damaged ({_line(error)}): give another --workdir, or delete that file") from error
 
 
 def _flatten(tree, prefix="") -> dict[str, str]:

@@ -179,13 +179,13 @@ def print_table(results, title: str = "", file=None) -> None:
     for heading, side in (("result", "left"), ("value ± standard error", "right"), ("unit", "left")) + (
         (("truth", "right"),) if with_truth else ()
     ):
-        table.add_column(heading, justify=side, overflow="fold", no_wrap=heading == "result")
+        table.add_column(heading, justify=side, overflow="fold")
     for result in results:
         truth = [] if not with_truth else ["" if result.truth is None else f"{float(result.truth):.5g}"]
         table.add_row(result.name, format_value(result.value, result.stderr), result.unit, *truth)
     console = Console(file=file)
     if not console.is_terminal:
-        console = Console(file=file, width=100)
+        console = Console(file=file, width=160)
     console.print(table, markup=False)
 
 
@@ -223,7 +223,9 @@ def progress(total: int, start: int = 0, description: str = "updates", at_most: 
         *(() if at_most else (TimeRemainingColumn(),)),
     )
     with Progress(*columns, console=console) as bar:
-        task = bar.add_task(description, total=total, completed=start, text="")
+        task = bar.add_task(
+            f"{description} (at most)" if at_most else description, total=total, completed=start, text=""
+        )
         yield lambda completed, text="": bar.update(task, completed=int(completed), text=text)
 
 
@@ -239,7 +241,8 @@ def _plain_progress(total, start, description, at_most):
         last_shown, done = now, completed - start
         remaining = _clock((now - began) * (total - completed) / done) if done > 0 else "?"
         clock = f"elapsed {_clock(now - began)}", "" if at_most else f"remaining {remaining}"
-        parts = f"{description} {completed}/{total}", text, *clock
+        done_of_total = f"{completed} of at most {total}" if at_most else f"{completed}/{total}"
+        parts = f"{description} {done_of_total}", text, *clock
         print("  ".join(part for part in parts if part), file=sys.stdout, flush=True)
 
     return update

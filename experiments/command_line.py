@@ -50,9 +50,7 @@ def is_complete(config: ConfigDict, workdir: Path) -> bool:
     parallel.start()
     given = config.to_dict()
     finished, path = (workdir / "results.json").exists(), given.get("data", {}).get("path")
-    if path and finished and not Path(path).exists():  # its results can be told without
-        given["data"]["path_sha256"] = checkpoints.kept_config(workdir)["data"].get("path_sha256")
-    elif path:
+    if path and (Path(path).exists() or not finished):  # the results of a finished run can be told without
         given["data"]["path_sha256"] = digest(path)
     checkpoints.check_config(workdir, given)
     if not finished:
@@ -69,7 +67,7 @@ def digest(path: str) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         told = f"cannot be read ({error.strerror})" if Path(path).exists() else "does not exist"
-        raise InputError(f"data file {path} {told}: correct --config.data.path") from error
+        raise InputError(f"data file {path} {told}: put it there, or correct --config.data.path") from error
 
 
 def _parse(arguments):

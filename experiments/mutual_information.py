@@ -56,18 +56,20 @@ def run(config: ConfigDict, workdir: Path) -> None:
         return
     done = len(reporting.read_metrics(workdir))
     settings = estimator_settings(config)
-    total = settings.mixture_rounds * settings.mixture_updates + settings.max_rounds * settings.updates
+    most = settings.mixture_rounds * settings.mixture_updates + settings.max_rounds * settings.updates
+    # two divergences, each of two fits, either way round
+    total = 8 * most + settings.flow_rounds * settings.flow_updates
     with (
         reporting.MetricsWriter(workdir, resume_step=done, extras=tuple(config.metrics_extras)) as writer,
-        reporting.progress(len(names) * total, done * total, "updates, at most", at_most=True) as show,
+        reporting.progress(len(names) * total, done * total, "updates", at_most=True) as show,
     ):
         for index, name in enumerate(names[done:], start=done):
-            reached = index * total
+            before, last = index * total, 0
 
-            def tell(stage, updates, value, index=index, name=name):  # the second fit of a stage counts from 0 again
-                nonlocal reached
-                reached = max(reached, index * total + min(updates, total))
-                show(min(reached, len(names) * total - 1), f"{name}: {stage} {value:.3f} nats")
+            def tell(stage, updates, value, index=index, name=name):  # every fit counts from 0 again
+                nonlocal before, last
+                before, last = before + (last if updates <= last else 0), updates
+                show(min(before + last, (index + 1) * total - 1), f"{name}: {stage} {value:.3f} nats")
 
             writer.write(index + 1, **measure(config, name, load[name](), tell))
         show(len(names) * total)
@@ -79,6 +81,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
     for name, line in zip(names, lines, strict=True):
         if not any(line.get(f"{name}.{part}.updates") for part in ("conditional", "marginal")):
             print(f"{name}: the denoisers found nothing beyond a Gaussian residual of the regression")
+        if name == "data" and line["data.y_diffused"]:
+            print("data: the X of D[X|Y] and D[X], whose networks these are, is y here")
         if line[f"{name}.unbounded"]:
             print(
                 f"{name}: information still grows at the finest resolution: infinite, or sharper than the samples show"
@@ -247,7 +251,7 @@ def measure(config: ConfigDict, name: str, task: Task, tell) -> dict[str, float]
         if value is not None:
             numbers |= {f"{name}.{form}": value.mean, f"{name}.{form}.stderr": value.stderr}
     numbers |= {f"{name}.regression": result.regression.mean, f"{name}.regression.stderr": result.regression.stderr}
-    numbers |= {f"{name}.shape": result.shape}
+    numbers |= {f"{name}.shape": result.shape, f"{name}.y_diffused": float(result.diffused == "y")}
     for part in ("conditional", "marginal"):
         divergence = getattr(result, part)
         if divergence is not None:
@@ -280,7 +284,7 @@ def summarize(config: ConfigDict, names, lines) -> list[Result]:
             if endless and estimator in FORMS[:4]:  # of known tasks the number is shown, as it is scored below
                 value = stderr = None
             results.append(Result(f"{name}.{shown}", value, stderr, truth=line[f"{name}.truth"]))
-        if name == "data":  # what the estimate is made of
+        if name == "data" and not line["data.unbounded"]:  # what the estimate is made of
             results.append(Result("data.regression", line["data.regression"], line["data.regression.stderr"]))
             parts = {part: line.get(f"data.{part}.mean") for part in ("conditional", "marginal")}
             systematic = {part: line.get(f"data.{part}.systematic") for part in parts}

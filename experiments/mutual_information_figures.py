@@ -22,7 +22,9 @@ def truth_against_estimate(workdir, config, known) -> None:
     fig, axes = reporting.figure(1, 2, width=4.6, height=0.6 + 0.17 * max(len(known), 18))
     truth = np.array([line[f"{name}.truth"] for name, line in known])
     estimates = {
-        estimator: np.array([[line[f"{name}.{estimator}{end}"] for end in ("", ".stderr")] for name, line in known])
+        estimator: np.array(
+            [[line[f"{name}.{estimator}{end}"] for end in ("", ".stderr")] for name, line in known], float
+        )
         for estimator in ("diffusion", "gaussian", *config.rivals)
     }
     left, right = axes[0]
@@ -56,7 +58,7 @@ def density(workdir, config, tasks) -> None:
 
     I = regression + D[X|Y] - D[X], a panel each: they live on signal-to-noise axes of their own, D[X|Y] on that of the
     white residual of x given y, the others on that of x. Means over strata of lambda, so that the area under the steps
-    is the part of the estimate that the panel shows, extrapolation and what lengths tell aside.
+    is the part of the estimate that the panel shows, but for its extrapolation to all of the data, and for lengths.
     """
     draws = growth.Settings().strata * config.estimator.judge_parts
     edges = growth.edges(draws)
@@ -81,7 +83,7 @@ def density(workdir, config, tasks) -> None:
         ax.axhline(0.0, color="#000000", linewidth=0.5)
         if not np.any(heights):
             ax.set(ylim=(-1, 1), yticks=[0])
-            ax.text(0.5, 0.6, "nothing found", transform=ax.transAxes, ha="center", color="#777777")
+            ax.text(0.5, 0.6, "nothing found, or to be found", transform=ax.transAxes, ha="center", color="#777777")
         reporting.label(ax, axis, "nats per unit of log SNR", title)
     handles = axes[0, 1].get_legend_handles_labels()
     fig.legend(*handles, loc="outside right center", frameon=False, fontsize=8)

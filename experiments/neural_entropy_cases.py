@@ -14,8 +14,14 @@ from diffenc.errors import InputError
 from diffenc.noise_levels import Piecewise, log_snr_range
 from diffenc.processes import VE, Process, StraightLine, SubVP, VPCosine, VPLinear, VPx
 
-PROCESSES = {"vp": VPLinear(), "cosine": VPCosine(), "vpx": VPx(), "sub_vp": SubVP(), "ve": VE()}
-PROCESSES |= {"straight_line": StraightLine()}
+PROCESSES = {
+    "vp": VPLinear(),
+    "cosine": VPCosine(),
+    "vpx": VPx(),
+    "sub_vp": SubVP(),
+    "ve": VE(),
+    "straight_line": StraightLine(),
+}
 REFERENCES = ("moments", "isotropic", "equilibrium")
 T_MAX = {"straight_line": 0.999, "cosine": 0.999}  # their alpha is zero at t = 1
 

@@ -81,7 +81,7 @@ def curves(workdir, case: str, metrics, methods) -> None:
     axes[0, 0].locator_params(axis="x", nbins=5)
     reporting.label(axes[0, 1], "seconds of training", "")
     fig.legend(*axes[0, 1].get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8)
-    title = f"{case}: negative log-likelihood; bands: standard error of the distance from {methods[0]}"
+    title = f"{case}: negative log-likelihood; bands: standard error of the distance from {names[0].split('.', 1)[1]}"
     fig.suptitle(title, fontsize=9)
     reporting.save(fig, workdir, f"curves_{case}")
 

@@ -127,10 +127,11 @@ def test_the_other_block_is_diffused_where_only_its_own_divergence_is_found(monk
     task = tasks.dense(2, 2, 0.5)
     x, y = task.sample(jax.random.key(18), N)
     calls = iter([(0.0, 0.01, 0), (0.3, 0.01, 40), (0.0, doubt, 0), (0.0, doubt, 0)])
-    asked = []
+    asked, keys = [], set()
 
     def divergence(key, halves, *_):
         asked.append(np.asarray(halves.r))
+        keys.update(tuple(np.asarray(jax.random.key_data(one)).tolist()) for one in (key, *jax.random.split(key, 3)))
         mean, systematic, updates = next(calls)
         zeros = np.zeros(N)
         return Divergence(
@@ -139,7 +140,7 @@ def test_the_other_block_is_diffused_where_only_its_own_divergence_is_found(monk
 
     monkeypatch.setattr(information, "divergence", divergence)
     result = information.mutual_information(jax.random.key(19), x, y, TINY)
-    assert len(asked) == 4 and abs(asked[1] - asked[3]).max() > 0.1  # another block
+    assert len(asked) == 4 and len(keys) == 4 * 4 and abs(asked[1] - asked[3]).max() > 0.1  # another block
     if doubt < 0.3:
         assert result.estimate.mean == result.regression.mean and result.marginal.systematic == doubt
         assert_estimate(result.estimate, task.information)
@@ -320,7 +321,7 @@ def test_growth_at_the_finest_noise_is_told_from_that_of_x_itself(monkeypatch):
     edges, zeros = np.array([-7.0, 0.0, 3.5, 6.0, 10.0]), np.zeros(N)
 
     def part(*density):
-        return Divergence(0.0, 0.1, *[zeros] * 4, np.array(density), np.zeros(2), edges, 0.0, 0.0, 0)
+        return Divergence(0.0, 0.1, *[zeros] * 4, np.array(density), np.zeros(4), edges, 0.0, 0.0, 0)
 
     for conditional, marginal, dim, expected in (
         (part(0, 0, 0.5, 0.5), None, 1, True),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from checks import NUM_SIGMAS
 
-from diffenc import information_tasks, reporting
+from diffenc import checkpoints, information_tasks, reporting
 from diffenc.errors import InputError
 from experiments import command_line, information_rivals, mutual_information
 
@@ -65,7 +65,7 @@ def test_samples_of_ones_own(tmp_path, capsys):
     mutual_information.run(config, workdir)
     assert "is complete" in capsys.readouterr().out
     save(tmp_path / "xy.npz", x=x, y=y[::-1])  # other samples by the same name
-    with pytest.raises(InputError, match="data.path_sha256: .* in the workdir"):
+    with pytest.raises(InputError, match="the data file is not the one that the run in .* began with"):
         mutual_information.run(config, workdir)
     assert values_of(workdir)["data.mutual_information"] == row
 
@@ -175,6 +175,20 @@ def test_a_finished_run_needs_no_samples(tmp_path, capsys):
     (tmp_path / "xy.npz").unlink()
     mutual_information.run(config, workdir)
     assert "is complete" in capsys.readouterr().out
+    (workdir / "results.json").unlink()
+    (workdir / "metrics.jsonl").write_text("")
+    with pytest.raises(InputError, match="xy.npz does not exist"):  # an unfinished one does
+        mutual_information.run(config, workdir)
+
+
+def test_a_workdir_made_without_the_digest_of_its_data_is_taken(tmp_path):
+    config, workdir = make_config("data", data__path=save(tmp_path / "xy.npz", x=X, y=X[::-1])), tmp_path / "run"
+    checkpoints.check_config(workdir, config.to_dict())
+    (workdir / "metrics.jsonl").write_text("")
+    assert not command_line.is_complete(config, workdir)
+    save(tmp_path / "xy.npz", x=X, y=X)
+    with pytest.raises(InputError, match="the data file is not the one"):  # it is known from now on
+        command_line.is_complete(config, workdir)
 
 
 def test_every_use_has_a_key_of_its_own(monkeypatch):

@@ -162,9 +162,9 @@ def test_progress_in_a_log_is_a_few_plain_lines(capsys, monkeypatch):
     assert lines[0] == "updates 200/1000  loss 2.0  elapsed 0:00:04  remaining 0:00:32"
     assert lines[-1] == "updates 1000/1000  loss 10.0  elapsed 0:00:36  remaining 0:00:00" and len(lines) == 4
     assert all(line.isprintable() for line in lines)
-    with reporting.progress(1000, description="updates, at most", at_most=True) as update:
+    with reporting.progress(1000, at_most=True) as update:
         update(30)
-    assert capsys.readouterr().out == "updates, at most 30/1000  elapsed 0:00:00\n"
+    assert capsys.readouterr().out == "updates 30 of at most 1000  elapsed 0:00:00\n"
 
 
 def test_progress_on_a_terminal_is_a_bar(monkeypatch):

@@ -31,7 +31,7 @@ class Pair(NamedTuple):
 
     own: None, or, where each half has coordinates of its own, both halves in those in which the other is judged. Of the
     pair's Gaussian information (nats), optimism: by how much it is higher in flows that have learned from this very
-    half; drift: what the second half of the training added.
+    half; drift: what the second half of the training added. swapped: whether x is the second of the blocks given.
     """
 
     x: np.ndarray
@@ -39,9 +39,11 @@ class Pair(NamedTuple):
     own: tuple[np.ndarray, np.ndarray] | None = None
     optimism: float = 0.0
     drift: float = 0.0
+    swapped: bool = False
 
     def turned(self) -> "Pair":
-        return self._replace(x=self.y, y=self.x, own=self.own and self.own[::-1])
+        """x and y exchanged; optimism and drift stay those of the way they were measured."""
+        return self._replace(x=self.y, y=self.x, own=self.own and self.own[::-1], swapped=not self.swapped)
 
 
 def information(pair: Pair, features) -> reference.GaussianPart:
@@ -90,7 +92,7 @@ def learned(key: jax.Array, pair: Pair, settings: Settings, show=lambda updates,
     best, kept, path, last = plain, pair, [plain.mean], -1
     for index in range(settings.flow_rounds):
         state = advance(state, jax.random.fold_in(key_train, index), blocks, settings)
-        mapped = directed(_images(state.averages, blocks, settings))
+        mapped = directed(_images(state.averages, blocks, settings)._replace(swapped=pair.swapped))
         found = information(mapped, MEAN)
         show((index + 1) * settings.flow_updates, found.mean)
         path.append(found.mean)

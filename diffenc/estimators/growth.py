@@ -36,7 +36,7 @@ CENTRE, SCALE = 1.3, 1.4  # of the logistic proposal of lambda
 
 @dataclass(frozen=True)
 class Settings:
-    """Of networks, training and judgement; one set for every task, but for shorter rounds where examples are few."""
+    """Of networks, training and judgement; one set for every task, but for what `for_examples` changes."""
 
     width: int = 128  # of denoisers and mixtures
     depth: int = 2

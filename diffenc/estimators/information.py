@@ -45,9 +45,9 @@ class Information(NamedTuple):
     / (p(x) p(y)) of an example on average only, for the few draws of noise leave the single one noisy, and all are
     moved alike so that their mean is the estimate's. conditional, marginal: the divergences, None where no network was
     needed; regression_density: that of the mean's regression over lambda, in the divergences' strata.
-    unbounded: in the strata of lambda from 3.5 on what networks found, flows among them, still grows by more than 0.2 a
-    unit and coordinate, half a unit being what coordinates fixed by the other block would give: it is infinite, or the
-    relation sharper than the samples show.
+    diffused: which of the blocks given is X. unbounded: in the strata of lambda from 3.5 on what networks found, flows
+    among them, still grows by more than 0.2 a unit and coordinate, half a unit being what coordinates fixed by the
+    other block would give: it is infinite, or the relation sharper than the samples show.
     """
 
     estimate: Estimate
@@ -63,21 +63,22 @@ class Information(NamedTuple):
     marginal: Divergence | None
     regression_density: np.ndarray | None
     unbounded: bool
+    diffused: str = "x"
 
 
 def mutual_information(
     key: jax.Array, x: np.ndarray, y: np.ndarray, settings: Settings = DEFAULTS, show: Show = silent
 ) -> Information:
     """I(X;Y) of samples x [N, dim_x], y [N, dim_y]; [N] is one coordinate. The smaller block is diffused,
-    of equal ones the one of which regression tells more; the other where D is found of that block by itself but not
-    given the other, if the error is smaller then.
+    of equal ones the one of which regression tells more. Where D[X] is found and D[X|Y] is not, they change places if
+    the error is smaller then.
 
     Increasing maps of single coordinates change nothing but which linear mixtures are unmixed. show(stage, updates,
     value) is told of the training. Raises InputError for samples that `check` refuses.
     """
     x, y = check(x, y)
     check_no_function(x, y)
-    key_ties, key_split, key_flow, key_fit = jax.random.split(key, 4)
+    key_ties, key_split, key_flow, key_fit, key_turned = jax.random.split(key, 5)
     rng = _generator(key_ties)
     rows = split(key_split, len(x))
     scores = [reference.block_scores(rng, block)[rows] for block in (x, y)]
@@ -90,14 +91,25 @@ def mutual_information(
     pair = flows.learned(key_flow, pair, settings.for_examples(rows.shape[1]), functools.partial(show, "maps"))
     result = _information(key_fit, pair, rows, settings, show, regression.polar)
     if _one_sided(result.marginal, result.conditional):
-        other = _information(jax.random.fold_in(key_fit, 1), pair.turned(), rows, settings, show, regression.polar)
+        tell = functools.partial(_turned, show)
+        other = _information(key_turned, pair.turned(), rows, settings, tell, regression.polar)
         if other.estimate.stderr < result.estimate.stderr:
             result, pair, plain = other, pair.turned(), plain.turned()
     if pair.own:  # flows put into the regression what denoisers would find at fine noise
         found = result.regression_density - _density(plain, result.conditional.edges, regression.polar)
-        still_grows = _still_grows(result.conditional, result.marginal, pair.x.shape[-1], np.maximum(found, 0.0))
+        still_grows = _still_grows(result.conditional, result.marginal, _least(pair), np.maximum(found, 0.0))
         result = result._replace(unbounded=still_grows)
-    return result._replace(gaussian=_estimate(flows.information(plain, regression.linear)))
+    gaussian = _estimate(flows.information(plain, regression.linear))
+    return result._replace(gaussian=gaussian, diffused="y" if pair.swapped else "x")
+
+
+def _turned(show: Show, stage: str, updates: int, value: float) -> None:
+    show(f"the other way round, {stage}", updates, value)
+
+
+def _least(pair: Pair) -> int:
+    """The most coordinates that can be fixed by the other block."""
+    return min(pair.x.shape[-1], pair.y.shape[-1])
 
 
 def label_information(
@@ -213,7 +225,7 @@ def _information(key, pair: Pair, rows, settings, show, features) -> Information
         marginal = _fit(key_marginal, make_halves(pair.x, None), settings, show, "x", own_marginal)
     correction = _correction(pair, features)
     doubt = np.linalg.norm((pair.optimism / 2, pair.drift, correction))
-    result = _assemble(told, rows, dim, conditional, marginal, not shape, doubt)
+    result = _assemble(told, rows, _least(pair), conditional, marginal, not shape, doubt)
     return result._replace(shape=shape, regression_density=_density(pair, conditional.edges, features))
 
 
@@ -237,9 +249,12 @@ def _correction(pair: Pair, features) -> float:
 
 
 def _density(pair: Pair, edges, features) -> np.ndarray:
-    """That of the regression of the mean over lambda, its means between the edges."""
+    """That of the regression of the mean over lambda, its means between the edges, scaled to the information without
+    its bias."""
     halves = zip(pair.x, flows.regressors(pair, features).mean, strict=True)
-    return np.mean([regression.density(x, of_y, edges) for x, of_y in halves], axis=0)
+    found = np.mean([regression.density(x, of_y, edges) for x, of_y in halves], axis=0)
+    told = flows.information(pair, regression.without_shape(features)).mean
+    return found * (max(0.0, told) / max(np.sum(found * np.diff(edges)), 1e-12))
 
 
 def _fit(key, halves, settings, show, stage, learned_from=None) -> Divergence:

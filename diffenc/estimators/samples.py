@@ -16,7 +16,8 @@ def check(*blocks: np.ndarray) -> tuple[np.ndarray, ...]:
         block = np.asarray(block)
         real = np.issubdtype(block.dtype, np.integer) or np.issubdtype(block.dtype, np.floating)
         if not (real or block.dtype == bool) or block.ndim not in (1, 2) or not block.size:
-            text = ", names of labels as np.unique(names, return_inverse=True)[1]" if block.dtype.kind in "USO" else ""
+            names_of_labels = name == "y" and block.size and block.dtype.kind in "USO"
+            text = ", names of labels as np.unique(names, return_inverse=True)[1]" if names_of_labels else ""
             given = f"{name} has type {block.dtype} and shape {block.shape}"
             raise InputError(f"{given}: give numbers [N] or [N, dim]{text}")
         arrays.append(block.reshape(len(block), -1).astype(np.float64))
