@@ -53,7 +53,7 @@ def values_of(workdir):
     return {row["name"]: row for row in rows}
 
 
-@pytest.mark.parametrize("process", ["vp", "sub_vp", "straight_line"])
+@pytest.mark.parametrize("process", ["vp", "cosine", "sub_vp", "straight_line"])
 def test_what_is_produced_early_is_what_entropies_say(process):
     """S_tot before EARLY, by exact scores at the times there, against the entropies of exact samples."""
     config = make_config(
