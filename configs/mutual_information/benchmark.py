@@ -127,9 +127,9 @@ core each of two shared ones:
 10,000 samples.
 
 Best published: 0.060, 0.063, 0.092. Aimed at: 0.012, 0.018, 0.045. Predicted, before the seed was seen: 0.0095, 0.0155,
-0.036. (The commit before, in which the other way round shared a key with the first, had 0.0102(18), 0.0148(22) and 0.0413(71):
-one of the 120 numbers differs.) What is missed are spirals at few samples, in 25 dimensions most of all, where flows
-find nothing yet.
+0.036. (The commit before, in which the other way round shared a key with the first, had 0.0102(18), 0.0148(22) and
+0.0413(71): one of the 120 numbers differs.) What is missed are spirals at few samples, in 25 dimensions most of all,
+where flows find nothing yet.
 """
 
 from configs.mutual_information import data
