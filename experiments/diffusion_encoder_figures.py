@@ -111,7 +111,7 @@ def training_curves(workdir, metrics, with_vae):
     for ax in (losses, bounds):  # the first points would hide all others
         values = np.concatenate([line.get_ydata()[len(line.get_ydata()) // 20 + 1 :] for line in ax.lines])
         low, high = (values.min(), np.percentile(values, 95)) if values.size else (0, 0)
-        if low < high:
+        if low < high and len(ax.lines[0].get_ydata()) >= 10:  # few points are all shown
             ax.set_ylim(low - 0.05 * (high - low), high + 0.1 * (high - low))
     for metric, label in (
         ("rate", "rate KL(q(z|x) || p(z))"),

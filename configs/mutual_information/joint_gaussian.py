@@ -5,8 +5,8 @@ python -m experiments.mutual_information --config=configs/mutual_information/joi
 
 Measured, nats, seconds on a core shared with a test suite; in brackets an earlier form of the networks, seed 77:
 
-    25 x 15   19.033 +- 0.026 (19.006 +- 0.026), truth 19.014, 130 s (2509.23937 has another draw of A and B, 20.04)
-    80 x 80   80.073 +- 0.060 (79.991 +- 0.060), truth 80, 202 s; canonical correlations 80.228 +- 0.059
+    25 x 15   19.033 +- 0.026 (19.006 +- 0.026), truth 19.014, 101 s (2509.23937 has another draw of A and B, 20.04)
+    80 x 80   80.073 +- 0.061 (79.991 +- 0.060), truth 80, 176 s; canonical correlations 80.228 +- 0.059
 
 --config.seed=78. No network finds anything beyond the Gaussian part, so all forms agree.
 """
