@@ -258,6 +258,9 @@ def measure(config: ConfigDict, name: str, task: Task, tell) -> dict[str, float]
             numbers |= {f"{name}.{part}.{field}": getattr(divergence, field) for field in ("mean", "value", "earlier")}
             numbers |= {
                 f"{name}.{part}.systematic": divergence.systematic,
+                f"{name}.{part}.stderr": float(
+                    np.hypot(Estimate.of(divergence.pointwise).stderr, divergence.systematic)
+                ),
                 f"{name}.{part}.updates": divergence.updates,
             }
             numbers |= {f"{name}.{part}.density.{k}": value for k, value in enumerate(divergence.density)}
@@ -287,10 +290,8 @@ def summarize(config: ConfigDict, names, lines) -> list[Result]:
         if name == "data" and not line["data.unbounded"]:  # what the estimate is made of
             results.append(Result("data.regression", line["data.regression"], line["data.regression.stderr"]))
             parts = {part: line.get(f"data.{part}.mean") for part in ("conditional", "marginal")}
-            systematic = {part: line.get(f"data.{part}.systematic") for part in parts}
-            results += [
-                Result(f"data.{part}", parts[part], systematic[part]) for part in parts if parts[part] is not None
-            ]
+            stderr = {part: line.get(f"data.{part}.stderr") for part in parts}
+            results += [Result(f"data.{part}", parts[part], stderr[part]) for part in parts if parts[part] is not None]
         if f"{name}.label_entropy" in line:
             results.append(Result(f"{name}.label_entropy", line[f"{name}.label_entropy"], None))
         results.append(Result(f"{name}.seconds", line[f"{name}.seconds"], None, "s"))

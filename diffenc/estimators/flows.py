@@ -106,7 +106,8 @@ def learned(key: jax.Array, pair: Pair, settings: Settings, show=lambda updates,
 
 
 def better(pair: Pair, other: Pair, errors: float) -> Pair:
-    """The other pair where a regression tells more of it by so many standard errors, optimism aside, else the pair."""
+    """The other pair where a regression tells more of it by so many standard errors and more than
+    rounding, optimism aside, else the pair."""
     both = (one._replace(optimism=0.0) for one in (other, pair))
     gain = np.subtract(*(information(one, MEAN).pointwise for one in both))
     return other if gain.mean() > errors * gain.std(ddof=1) / gain.size**0.5 + ROUNDING else pair
