@@ -6,11 +6,9 @@ examples. `settings` is an `em.Settings`; read here are its kernel, leapfrog_ste
 
 from typing import NamedTuple
 
-import blackjax
 import flax.struct
 import jax
 import jax.numpy as jnp
-from blackjax.mcmc.diffusions import DiffusionState, overdamped_langevin
 
 from diffenc.proposals import Proposals
 from diffenc.whitening import apply
@@ -48,30 +46,32 @@ def make_kernel(settings):
 
     init(log_density, y) -> y_state; step(key, log_density, y_state, size) -> (y_state, acceptance).
     """
+    with jax.ensure_compile_time_eval():  # importing blackjax computes, and this may be called while jax traces
+        from blackjax.mcmc import diffusions, hmc, mala
     if settings.kernel == "mala":
-        mala = blackjax.mala.build_kernel()
+        mala_step = mala.build_kernel()
 
         def step(key, log_density, y_state, size):
-            y_state, info = mala(key, y_state, log_density, size)
+            y_state, info = mala_step(key, y_state, log_density, size)
             return y_state, info.acceptance_rate
 
-        return lambda log_density, y: blackjax.mala.init(y, log_density), step
+        return lambda log_density, y: mala.init(y, log_density), step
     if settings.kernel == "hmc":
-        hmc = blackjax.hmc.build_kernel()
+        hmc_step = hmc.build_kernel()
 
         def step(key, log_density, y_state, size):
             inverse_mass = jnp.ones_like(y_state.position)
-            y_state, info = hmc(key, y_state, log_density, size, inverse_mass, settings.leapfrog_steps)
+            y_state, info = hmc_step(key, y_state, log_density, size, inverse_mass, settings.leapfrog_steps)
             return y_state, info.acceptance_rate
 
-        return lambda log_density, y: blackjax.hmc.init(y, log_density), step
+        return lambda log_density, y: hmc.init(y, log_density), step
     if settings.kernel == "ula":
 
         def step(key, log_density, y_state, size):
-            return overdamped_langevin(jax.value_and_grad(log_density))(key, y_state, size), jnp.ones(())
+            return diffusions.overdamped_langevin(jax.value_and_grad(log_density))(key, y_state, size), jnp.ones(())
 
         def init(log_density, y):
-            return DiffusionState(y, *jax.value_and_grad(log_density)(y))
+            return diffusions.DiffusionState(y, *jax.value_and_grad(log_density)(y))
 
         return init, step
     raise ValueError(f"em.kernel is {settings.kernel!r}; choose one of {sorted(KERNELS)}")

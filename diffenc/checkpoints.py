@@ -9,7 +9,6 @@ import contextlib
 import gc
 import json
 import logging
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -17,9 +16,9 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as ocp
 
+from diffenc import files, parallel
 from diffenc.errors import InputError
 
 _LOG = logging.getLogger("diffenc")
@@ -128,14 +127,13 @@ class Checkpoints:
         return loaded["state"], None
 
     def _set_aside(self, steps):
-        if jax.process_index() == 0:
+        if parallel.is_main_process():
             for step in steps:
                 aside = self.directory / f"damaged-{step}"
                 if aside.is_dir():
                     shutil.rmtree(aside)
                 (self.directory / str(step)).replace(aside)
-        if jax.process_count() > 1:
-            multihost_utils.sync_global_devices("checkpoints set aside")
+        parallel.wait_for_all("checkpoints set aside")
         self._checkpointer.reload()
 
     def wait(self) -> None:
@@ -276,11 +274,9 @@ def check_config(workdir, config: dict, allowed=()) -> None:
             raise InputError(f"{workdir} was made with another config ({told}): give another --workdir, or that config")
         if not differing:
             return
-    if jax.process_index() == 0:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_text(json.dumps(given, indent=2, sort_keys=True) + "\n")
-        temporary.replace(path)
+    parallel.wait_for_all("config compared")  # no process writes while another still reads
+    text = json.dumps(given, indent=2, sort_keys=True) + "\n"
+    files.write_once(path, lambda temporary: temporary.write_text(text))
 
 
 def _flatten(tree, prefix="") -> dict[str, str]:

@@ -5,7 +5,6 @@ The order is a pure function of (seed, step), so a resumed run has no iterator t
 
 import functools
 import logging
-import os
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from diffenc import files
 from diffenc.errors import InputError
 
 MIN_EXAMPLES = 100
@@ -313,13 +313,15 @@ def _read_cache(path, shape, splits, test_split):
         return None
 
 
+def _save_arrays(path, arrays) -> None:
+    with path.open("wb") as file:  # given a name, numpy would add its own ending
+        np.savez(file, **arrays)
+
+
 def _write_cache(path, arrays) -> None:
     if path is None:
         return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.npz")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(temporary, **arrays)
-        temporary.replace(path)
+        files.write(path, lambda temporary: _save_arrays(temporary, arrays))
     except OSError as error:
         _LOG.warning("the cache %s cannot be written (%s): continuing without", path, error)

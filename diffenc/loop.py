@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from diffenc import checkpoints, parallel, reporting
+from diffenc import checkpoints, reporting
 from diffenc.errors import InputError
 
 Metrics = dict[str, np.ndarray]
@@ -58,11 +58,10 @@ def train(
         last_saved = step if restored is not None else None
         if 0 < step < num_updates:
             print(f"continuing from update {step} of {num_updates}", flush=True)
-        main = parallel.is_main_process()
         kept = -1 if restored is None else step  # a new run keeps no line of one that never reached a checkpoint
-        writer = reporting.MetricsWriter(workdir, resume_step=kept, extras=extras) if main else None
-        with writer or contextlib.nullcontext(), reporting.progress(num_updates, step, description) as show:
-            if evaluate and evaluate_every and restored is None and writer:
+        writer = reporting.MetricsWriter(workdir, resume_step=kept, extras=extras)
+        with writer, reporting.progress(num_updates, step, description) as show:
+            if evaluate and evaluate_every and restored is None:
                 writer.write(step, **evaluate(state, step))
             while step < num_updates:
                 state, metrics = advance(state, step, updates_per_dispatch)
@@ -72,9 +71,8 @@ def train(
                 means = {name: float(values.mean()) for name, values in metrics.items()}
                 if evaluate and evaluate_every and (step % evaluate_every == 0 or step >= num_updates):
                     means |= evaluate(state, step)
-                if writer:
-                    writer.write(step, **means)
-                    show(step, headline(means))
+                writer.write(step, **means)
+                show(step, headline(means))
                 if stop.received:
                     saved.save(step, state)
                     saved.wait()

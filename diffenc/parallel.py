@@ -8,6 +8,7 @@ import os
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from diffenc.errors import InputError
@@ -57,12 +58,31 @@ def data_mesh(num_devices: int | None = None) -> Mesh:
 
 
 def replicate(mesh: Mesh, tree):
-    """The tree with every leaf copied whole to each device of the mesh; each process gives the same values."""
-    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+    """The tree with every leaf copied whole to each device of the mesh; each process gives the same values.
+
+    Typed keys travel as the integers that they hold, because jax does not place them on devices of other processes.
+    """
+    placed = jax.device_put(jax.tree.map(_plain, tree), NamedSharding(mesh, PartitionSpec()))
+    return jax.tree.map(_like, tree, placed)
+
+
+def _is_key(leaf) -> bool:
+    return jax.dtypes.issubdtype(jax.dtypes.result_type(leaf), jax.dtypes.prng_key)
+
+
+def _plain(leaf):
+    return jax.random.key_data(leaf) if _is_key(leaf) else leaf
+
+
+def _like(leaf, placed):
+    return jax.random.wrap_key_data(placed, impl=jax.random.key_impl(leaf)) if _is_key(leaf) else placed
 
 
 def local(tree):
-    """A replicated tree as seen by this process's first device, for evaluations that wait for no other."""
+    """A replicated tree, typed keys included, as seen by this process's first device.
+
+    What is computed from it waits for no other process.
+    """
     return jax.tree.map(lambda leaf: leaf.addressable_data(0), tree)
 
 
@@ -97,3 +117,8 @@ def check_batch(batch_size: int, mesh: Mesh) -> None:
 def is_main_process() -> bool:
     """Whether this process writes the files and prints: the first of the run."""
     return jax.process_index() == 0
+
+
+def wait_for_all(what: str) -> None:
+    """Return once every process of the run has come here; `what` names the place in the error if they differ."""
+    multihost_utils.sync_global_devices(what)

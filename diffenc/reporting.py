@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from diffenc import files, parallel
 from diffenc.errors import InputError
 
 # Okabe and Ito's colours, told apart by every common kind of colour vision.
@@ -42,15 +43,10 @@ def _number(value) -> float | None:
     return number if number is not None and math.isfinite(number) else None
 
 
-def _write_atomically(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
-    temporary.replace(path)
-
-
 class MetricsWriter:
     """Appends one JSON object per line to workdir/metrics.jsonl, flushed each time; a context manager.
+
+    Of several processes the first one writes, and all leave the context together: then each can read all lines.
 
     `resume_step`: the step that training continues from (0 for a new run); lines of later steps, which it will write
     again, are dropped, and so is a line torn by a kill. Write a step's metrics before its checkpoint: then no line is
@@ -60,10 +56,13 @@ class MetricsWriter:
 
     def __init__(self, workdir, resume_step: int = 0, extras=()):
         workdir = Path(workdir)
-        self._extras = [_open_extra(name, workdir, resume_step) for name in extras]
         path = workdir / "metrics.jsonl"
-        kept = [line for line in _read_lines(path) if line["step"] <= resume_step]
-        _write_atomically(path, "".join(json.dumps(line) + "\n" for line in kept))
+        if not parallel.is_main_process():
+            path, extras = Path(os.devnull), ()
+        self._extras = [_open_extra(name, workdir, resume_step) for name in extras]
+        earlier = [line for line in _read_lines(path) if line["step"] <= resume_step]
+        text = "".join(json.dumps(line) + "\n" for line in earlier)
+        files.write_once(path, lambda temporary: temporary.write_text(text))
         self._file = path.open("a")
 
     def write(self, step: int, **metrics) -> None:
@@ -83,8 +82,10 @@ class MetricsWriter:
     def __enter__(self):
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, kind, *exception):
         self.close()
+        if kind is None:
+            parallel.wait_for_all("metrics")
 
 
 def read_metrics(workdir) -> list[dict]:
@@ -142,7 +143,8 @@ def write_results(workdir, results) -> None:
         {**r._asdict(), "value": _number(r.value), "stderr": _number(r.stderr), "truth": _number(r.truth)}
         for r in results
     ]
-    _write_atomically(Path(workdir) / "results.json", json.dumps(rows, indent=2) + "\n")
+    text = json.dumps(rows, indent=2) + "\n"
+    files.write_once(Path(workdir) / "results.json", lambda temporary: temporary.write_text(text))
 
 
 def read_results(workdir) -> list[Result]:
@@ -264,11 +266,8 @@ def figure(rows: int = 1, columns: int = 1, width: float = 3.4, height: float = 
 def save(fig, workdir, name: str) -> Path:
     """Write the figure to workdir/figures/<name>.png at 150 dots per inch; returns the path."""
     path = Path(workdir) / "figures" / f"{name}.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with matplotlib.rc_context(STYLE):
-        fig.savefig(temporary, dpi=150, format="png")
-    temporary.replace(path)
+        files.write_once(path, lambda temporary: fig.savefig(temporary, dpi=150, format="png"))
     return path
 
 

@@ -1,5 +1,6 @@
 """The command line of every experiment: --config, --workdir, overrides, and one clear line for what goes wrong."""
 
+import contextlib
 import difflib
 import hashlib
 import logging
@@ -17,7 +18,11 @@ from diffenc.errors import InputError
 
 
 def main(experiment: Callable[[ConfigDict, Path], None]) -> None:
-    """Parse the command line and call experiment(config, workdir); bad input ends in one line and exit status 2."""
+    """Parse the command line, join the other processes of the run and call experiment(config, workdir).
+
+    Only the first process prints: tables, progress and notes of the others go nowhere, their errors to stderr. Bad
+    input ends in one line and exit status 2.
+    """
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     config_flag = config_flags.DEFINE_config_file("config", None, "File with get_config().", lock_config=True)
     workdir_flag = flags.DEFINE_string("workdir", None, "Directory for everything the run writes.")
@@ -35,7 +40,9 @@ def main(experiment: Callable[[ConfigDict, Path], None]) -> None:
             raise InputError(f"workdir {workdir} cannot be made ({error.strerror}): give another --workdir") from error
         if not os.access(workdir, os.W_OK):
             raise InputError(f"workdir {workdir} cannot be written to: give another --workdir")
-        experiment(config_flag.value, workdir)
+        parallel.start()
+        with _only_the_first_prints():
+            experiment(config_flag.value, workdir)
 
     try:
         app.run(run, flags_parser=_parse)
@@ -44,10 +51,19 @@ def main(experiment: Callable[[ConfigDict, Path], None]) -> None:
         sys.exit(2)
 
 
+@contextlib.contextmanager
+def _only_the_first_prints():
+    """Send what the other processes of a run print to nowhere."""
+    if parallel.is_main_process():
+        yield
+        return
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        yield
+
+
 def is_complete(config: ConfigDict, workdir: Path) -> bool:
-    """Join the other hosts of the run, refuse a workdir of another config or of another data file by the same name, and
-    print the results of a finished run."""
-    parallel.start()
+    """Refuse a workdir of another config or of another data file by the same name, and print the results of a finished
+    run."""
     given = config.to_dict()
     finished, path = (workdir / "results.json").exists(), given.get("data", {}).get("path")
     if path and (Path(path).exists() or not finished):  # the results of a finished run can be told without

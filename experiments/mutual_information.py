@@ -10,6 +10,7 @@ Task by task: a run that was stopped goes on with the task it was at. One set of
 
 import csv
 import difflib
+import functools
 import time
 import zipfile
 import zlib
@@ -107,7 +108,7 @@ def check(config: ConfigDict) -> None:
     if not config.tasks:
         raise InputError("config field data.path is empty: give an .npz file with arrays x and y, or a .csv file")
     for name in config.tasks:
-        command_line.check_choice("tasks", name, TASKS)
+        command_line.check_choice("tasks", name, known_tasks())
     if len(set(config.tasks)) < len(config.tasks):
         raise InputError(f"config field tasks is {tuple(config.tasks)}: give every task once")
 
@@ -118,10 +119,14 @@ def estimator_settings(config: ConfigDict) -> growth.Settings:
 
 # ---------------------------------------------------------------------------------------------------- samples
 
-TASKS = information_tasks.benchmark() | {
-    "joint_gaussian_25x15": information_tasks.linear_channel(jax.random.key(0)),
-    "gaussian_80x80": information_tasks.high_information(80, 80.0),
-}
+
+@functools.cache
+def known_tasks() -> dict:
+    """Tasks whose information is known, by name. Made when asked for, because making them computes with jax."""
+    return information_tasks.benchmark() | {
+        "joint_gaussian_25x15": information_tasks.linear_channel(jax.random.key(0)),
+        "gaussian_80x80": information_tasks.high_information(80, 80.0),
+    }
 
 
 def task_key(config: ConfigDict, name: str) -> jax.Array:
@@ -131,8 +136,9 @@ def task_key(config: ConfigDict, name: str) -> jax.Array:
 
 def sample(config: ConfigDict, name: str) -> Task:
     """num_samples pairs of a task, a function of the seed and the task's name."""
-    x, y = TASKS[name].sample(task_key(config, name), config.num_samples)
-    return Task(x, y, False, TASKS[name].information)
+    task = known_tasks()[name]
+    x, y = task.sample(task_key(config, name), config.num_samples)
+    return Task(x, y, False, task.information)
 
 
 def load_samples(config: ConfigDict) -> Task:

@@ -1,6 +1,9 @@
-"""Who may import whom: read from the imports themselves, including those inside functions."""
+"""Who may import whom, read from the imports themselves, including those inside functions; and that importing computes
+nothing."""
 
 import ast
+import subprocess
+import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -12,10 +15,7 @@ ALONE = (
     "noise_levels",
     "whitening",
     "networks",
-    "data",
     "parallel",
-    "checkpoints",
-    "reporting",
     "information_tasks",
 )
 LAW = {
@@ -44,7 +44,11 @@ LAW = {
     "em": {"encoder", "decoders", "losses", "estimators", "training", "networks", "whitening", "proposals", "chains"},
     "baselines": {"em", "chains", "encoder", "decoders", "losses", "estimators", "networks", "training", "whitening"},
     "training": set(),
-    "loop": {"training", "checkpoints", "reporting", "parallel", "data"},
+    "files": {"parallel"},
+    "data": {"files"},
+    "checkpoints": {"files", "parallel"},
+    "reporting": {"files", "parallel"},
+    "loop": {"training", "checkpoints", "reporting", "data"},
     "errors": set(),
     "__init__": set(),
 }
@@ -89,6 +93,23 @@ def test_a_library_file_keeps_the_law(path):
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_config_imports_ml_collections_and_configs_only(path):
     assert {module.split(".")[0] for module in imported_modules(path)} <= {"ml_collections", "configs"}
+
+
+IMPORT_ALL = """
+import importlib, sys
+from jax._src import xla_bridge
+for module in sys.argv[1:]:
+    importlib.import_module(module)
+    assert not xla_bridge.backends_are_initialized(), f"importing {module} computes with jax"
+"""
+
+
+def test_no_import_computes():
+    """`jax.distributed.initialize` refuses to join the hosts of a run once any array has been made."""
+    paths = [path.relative_to(ROOT) for room in ("diffenc", "experiments", "configs") for path in ROOT.glob(f"{room}/**/*.py")]
+    modules = [".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in paths]
+    ended = subprocess.run([sys.executable, "-c", IMPORT_ALL, *modules], cwd=ROOT, capture_output=True, text=True)
+    assert len(modules) > 80 and ended.returncode == 0, ended.stderr
 
 
 def test_the_law_is_a_tree_without_a_cycle():

@@ -25,10 +25,8 @@ jit, close over log_joint_fn and settings; for bounded memory, call through `est
 import dataclasses
 from typing import NamedTuple
 
-import blackjax
 import jax
 import jax.numpy as jnp
-from blackjax.mcmc.hmc import HMCState
 
 from diffenc import whitening
 from diffenc.decoders import log_prior
@@ -84,9 +82,18 @@ def _over_chains(fn, examples, *arguments):
     return jax.vmap(over_batch, (None, *(0 for _ in arguments)))(examples, *arguments)
 
 
+def _hamiltonian():
+    """blackjax's module of Hamiltonian Monte Carlo, imported on demand, because importing it computes with jax."""
+    with jax.ensure_compile_time_eval():  # this may be called while jax traces
+        from blackjax.mcmc import hmc
+    return hmc
+
+
 def _start(log_joint_fn, examples, y) -> Point:
+    hmc = _hamiltonian()
+
     def start(x, mean, factor, y):
-        return Point(*blackjax.hmc.init(y, _make_u(log_joint_fn, x, mean, factor)))
+        return Point(*hmc.init(y, _make_u(log_joint_fn, x, mean, factor)))
 
     return _over_chains(start, examples, y)
 
@@ -99,13 +106,14 @@ def _start_at_random(key, log_joint_fn, examples, settings) -> Point:
 
 def _move(key, log_joint_fn, examples, points, beta, log_step, settings):
     """One Hamiltonian step of every chain, f_beta invariant: new points and the mean acceptance."""
-    hmc = blackjax.hmc.build_kernel()
+    hmc = _hamiltonian()
+    hmc_step = hmc.build_kernel()
 
     def move(x, mean, factor, key, point, size):
         u = _make_u(log_joint_fn, x, mean, factor)
         y, inverse_mass = point.y, jnp.ones_like(point.y)
-        state = HMCState(y, log_prior(y) + beta * point.u, beta * point.gradient - y)
-        (y, log_f, gradient), info = hmc(
+        state = hmc.HMCState(y, log_prior(y) + beta * point.u, beta * point.gradient - y)
+        (y, log_f, gradient), info = hmc_step(
             key, state, lambda y: log_prior(y) + beta * u(y), size, inverse_mass, settings.leapfrog_steps
         )
         return Point(y, (log_f - log_prior(y)) / beta, (gradient + y) / beta), info.acceptance_rate

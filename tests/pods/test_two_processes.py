@@ -1,0 +1,147 @@
+"""Runs over two real processes that find each other on the loopback, as hosts do: the numbers and files of one process.
+
+Each process has two virtual devices and they add up over Gloo; the run that they are compared with has four devices in
+one process.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from diffenc import reporting
+
+ROOT = Path(__file__).resolve().parents[2]
+NUM_DEVICES = 4
+TIME_LIMIT = 600.0  # seconds of each process; on two free cores a run takes less than one minute
+TRAINING = {
+    "num_updates": 6,
+    "updates_per_dispatch": 2,
+    "save_every": 4,
+    "evaluate_every": 4,
+    "batch_size": 8,
+    "model.features": (8,),
+}
+RUNS = {
+    "diffusion_encoder": (
+        "diffusion_encoder/digits",
+        {
+            **TRAINING,
+            "model.embed_features": (8,),
+            "model.decoder_features": (8,),
+            "em.langevin_steps": 1,
+            "em.draws": 1,
+            "eval.num_examples": 20,
+            "eval.num_samples": 2,
+            "eval.sampler_steps": 2,
+            "eval.langevin_steps": 2,
+            "eval.batch_size": 20,
+        },
+    ),
+    "neural_entropy": (
+        "neural_entropy/gaussian_mixture",
+        {
+            **TRAINING,
+            "processes": ("vp",),
+            "dimensions": (3,),
+            "num_seeds": 1,
+            "samples": (200,),
+            "eval.num_examples": 40,
+            "eval.monitor": 20,
+            "eval.num_levels": 4,
+            "eval.repetitions": 2,
+            "eval.batch_size": 20,
+            "eval.sampler_steps": 2,
+        },
+    ),
+}
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def run(experiment: str, workdir: Path, num_processes: int) -> list[str]:
+    """Run an experiment over processes that share a workdir; return what each of them printed."""
+    config, changes = RUNS[experiment]
+    command = [sys.executable, "-m", f"experiments.{experiment}"]
+    command += [f"--config=configs/{config}.py", f"--workdir={workdir}"]
+    command += [f"--config.{field}={value}" for field, value in changes.items()]
+    devices = NUM_DEVICES // num_processes
+    environment = os.environ | {
+        "JAX_PLATFORMS": "cpu",
+        "JAX_CPU_COLLECTIVES_IMPLEMENTATION": "gloo",
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+    }
+    if num_processes > 1:
+        environment["JAX_COORDINATOR_ADDRESS"] = f"127.0.0.1:{free_port()}"
+        environment["JAX_NUM_PROCESSES"] = str(num_processes)
+    logs = [workdir.with_name(f"{workdir.name}.{index}.log") for index in range(num_processes)]
+    processes = []
+    try:
+        for index, log in enumerate(logs):
+            own = environment | ({"JAX_PROCESS_ID": str(index)} if num_processes > 1 else {})
+            with log.open("w") as output, log.with_suffix(".err").open("w") as errors:
+                processes.append(subprocess.Popen(command, cwd=ROOT, env=own, stdout=output, stderr=errors))
+        for index, process in enumerate(processes):
+            status = process.wait(TIME_LIMIT)
+            assert status == 0, f"process {index}: {logs[index].with_suffix('.err').read_text()[-3000:]}"
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    return [log.read_text() for log in logs]
+
+
+def metrics_of(workdir: Path) -> list[dict[str, float]]:
+    return [{name: value for name, value in line.items() if "ms_per" not in name} for line in lines_of(workdir)]
+
+
+def lines_of(workdir: Path) -> list[dict]:
+    return [json.loads(text) for text in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def results_of(workdir: Path) -> dict[str, list[float]]:
+    """[value, standard error] of each result that is not a time."""
+    results = [result for result in reporting.read_results(workdir) if "update_time" not in result.name]
+    return {result.name: [result.value, result.stderr or 0.0] for result in results}
+
+
+@pytest.fixture(scope="module", params=sorted(RUNS))
+def runs(request, tmp_path_factory):
+    """Workdirs of the same run in one process and in two, and what the two printed."""
+    folder = tmp_path_factory.mktemp(request.param)
+    run(request.param, folder / "one", 1)
+    printed = run(request.param, folder / "two", 2)
+    return folder / "one", folder / "two", printed
+
+
+def test_two_processes_give_the_numbers_of_one(runs):
+    one, two, _ = runs
+    assert [line["step"] for line in lines_of(two)] == [0, 2, 4, 6], "each line is written once"
+    for line_of_one, line_of_two in zip(metrics_of(one), metrics_of(two), strict=True):
+        assert line_of_one.keys() == line_of_two.keys()
+        for name, value in line_of_one.items():
+            np.testing.assert_allclose(line_of_two[name], value, rtol=1e-5, err_msg=name)
+    results_of_one, results_of_two = results_of(one), results_of(two)
+    assert results_of_one.keys() == results_of_two.keys()
+    for name, values in results_of_one.items():
+        np.testing.assert_allclose(results_of_two[name], values, rtol=1e-5, err_msg=name)
+
+
+def test_the_first_process_alone_writes_and_prints(runs):
+    one, two, printed = runs
+    files_of_one, files_of_two = [
+        sorted(str(path.relative_to(workdir)) for path in workdir.rglob("*") if "checkpoints" not in path.parts)
+        for workdir in (one, two)
+    ]
+    assert files_of_one == files_of_two
+    assert "standard error" in printed[0] and "figures: " in printed[0]
+    assert [line for line in printed[1].splitlines() if not line.startswith("[Gloo]")] == []  # that is of C++
