@@ -112,6 +112,27 @@ def test_no_import_computes():
     assert len(modules) > 80 and ended.returncode == 0, ended.stderr
 
 
+IMPORT_WHILE_TRACING = """
+from types import SimpleNamespace
+import jax
+import jax.numpy as jnp
+from diffenc import chains
+
+def log_density_at(y):
+    init, _ = chains.make_kernel(SimpleNamespace(kernel="mala"))
+    return init(lambda y: -jnp.sum(y**2), y).logdensity
+
+with jax.checking_leaks():
+    assert jax.jit(log_density_at)(jnp.ones(2)) == -2.0
+"""
+
+
+def test_blackjax_may_be_imported_while_jax_traces():
+    """Its import computes; a constant made while jax traces would be a tracer, which breaks whatever uses it later."""
+    ended = subprocess.run([sys.executable, "-c", IMPORT_WHILE_TRACING], cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+
+
 def test_the_law_is_a_tree_without_a_cycle():
     assert list(TopologicalSorter(LAW).static_order())
 

@@ -29,6 +29,17 @@ def test_replicate_puts_the_whole_tree_on_each_device():
     chex.assert_trees_all_equal(tree, {"w": np.arange(6.0, dtype=np.float32).reshape(2, 3), "step": np.int32(7)})
 
 
+def test_typed_keys_are_replicated_and_seen_by_one_device():
+    keys = {"one": jax.random.key(3), "several": jax.random.split(jax.random.key(4, impl="rbg"), 3)}
+    tree = parallel.replicate(parallel.data_mesh(), keys)
+    assert all(leaf.sharding.is_fully_replicated and len(leaf.devices()) == 4 for leaf in jax.tree.leaves(tree))
+    local = parallel.local(tree)
+    assert all(len(leaf.devices()) == 1 for leaf in jax.tree.leaves(local))
+    for name, key in keys.items():
+        assert tree[name].dtype == local[name].dtype == key.dtype
+        np.testing.assert_array_equal(jax.random.key_data(local[name]), jax.random.key_data(key))
+
+
 @pytest.mark.parametrize("axis", [0, 1])
 def test_shard_batch_splits_the_batch_axis(axis):
     batch = np.arange(8 * 8 * 3, dtype=np.float32).reshape(8, 8, 3)
@@ -76,16 +87,13 @@ def test_start_does_nothing_on_one_host(monkeypatch):
     assert not jax.distributed.is_initialized()
 
 
-def test_start_joins_the_hosts_that_the_environment_names(monkeypatch):
-    calls = []
-    monkeypatch.setattr(jax.distributed, "initialize", lambda **settings: calls.append(settings))
+def test_start_names_what_the_environment_lacks(monkeypatch):
+    """(That it joins two processes for real is tested in pods/test_two_processes.py.)"""
     monkeypatch.setenv("JAX_COORDINATOR_ADDRESS", "localhost:1234")
     monkeypatch.setenv("JAX_NUM_PROCESSES", "2")
+    monkeypatch.delenv("JAX_PROCESS_ID", raising=False)
     with pytest.raises(InputError, match="JAX_PROCESS_ID is ''"):
         parallel.start()
-    monkeypatch.setenv("JAX_PROCESS_ID", "1")
-    parallel.start()
-    assert calls == [{"num_processes": 2, "process_id": 1, "coordinator_address": "localhost:1234"}]
 
 
 @pytest.mark.parametrize(

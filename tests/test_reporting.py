@@ -12,7 +12,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from diffenc import reporting
+from diffenc import checkpoints, parallel, reporting
 from diffenc.errors import InputError
 from diffenc.reporting import Result
 
@@ -39,6 +39,17 @@ def test_a_resumed_run_drops_what_it_will_write_again(tmp_path, torn, resume_ste
             writer.write(step, loss=step / 2)
     assert reporting.read_metrics(tmp_path) == [{"step": step, "loss": step / 2} for step in range(1, 6)]
     assert [path.name for path in tmp_path.iterdir()] == ["metrics.jsonl"]
+
+
+def test_of_several_processes_only_the_first_writes(tmp_path, monkeypatch):
+    monkeypatch.setattr(parallel, "is_main_process", lambda: False)
+    with reporting.MetricsWriter(tmp_path, extras=("tensorboard",)) as writer:
+        writer.write(1, loss=1.5)
+    reporting.write_results(tmp_path, [Result("loss", 1.5)])
+    figure, _ = reporting.figure()
+    reporting.save(figure, tmp_path, "loss")
+    checkpoints.check_config(tmp_path, {"seed": 0})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_metrics_that_are_not_there(tmp_path):
