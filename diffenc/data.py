@@ -15,6 +15,7 @@ import numpy as np
 
 from diffenc import files
 from diffenc.errors import InputError
+from diffenc.keys import rng_of
 
 MIN_EXAMPLES = 100
 READ_AT_ONCE = 1000
@@ -63,7 +64,7 @@ def load(name: str, data_dir=None, path=None, test_fraction: float = 0.1667, see
     return _load_tfds(name, data_dir, cache_dir)
 
 
-def hold_out(dataset: Dataset, count: int, seed: int) -> Dataset:
+def hold_out(dataset: Dataset, count: int, seed: int = 0) -> Dataset:
     """`dataset` with `count` random training examples taken out to stand in for its test set: settings are chosen on
     them, and the test set stays unseen. Raises InputError when fewer than MIN_EXAMPLES would be left to train on."""
     if not 2 <= count <= len(dataset.train) - MIN_EXAMPLES:
@@ -71,7 +72,7 @@ def hold_out(dataset: Dataset, count: int, seed: int) -> Dataset:
             f"data.validation is {count} of {len(dataset.train)} training examples: "
             f"give 2 to {len(dataset.train) - MIN_EXAMPLES}, or 0 for the test set"
         )
-    order = np.random.default_rng((seed, count)).permutation(len(dataset.train))
+    order = rng_of(seed, "validation", count).permutation(len(dataset.train))
     held, kept = np.sort(order[:count]), np.sort(order[count:])
     labels = dataset.train_labels
     parts = (None, None) if labels is None else (labels[kept], labels[held])
@@ -89,12 +90,20 @@ def binarize(key: jax.Array, rows: jax.Array, max_value: float) -> jax.Array:
     return (jax.random.uniform(key, rows.shape) * max_value < rows).astype(rows.dtype)
 
 
-def batch_indices(seed: int, step: int, num_steps: int, batch_size: int, num_examples: int) -> np.ndarray:
+def batch_indices(
+    seed: int,
+    step: int,
+    num_steps: int,
+    batch_size: int,
+    num_examples: int,
+    names: tuple[str | int, ...] = (),
+) -> np.ndarray:
     """Which examples the updates step, ..., step + num_steps - 1 use: [num_steps, batch_size] int32.
 
     Update s takes positions s * batch_size, ... of the endless sequence of epochs; epoch e is the permutation drawn
-    from (seed, e). An update may straddle two epochs: every example is used exactly once in each. Raises InputError
-    unless all counts are positive.
+    by the name ("order", *names, e) of the seed, so that several systems of a run have orders of their own. An update
+    may straddle two epochs: every example is used exactly once in each. Raises InputError unless all counts are
+    positive.
     """
     for label, value in (("num_steps", num_steps), ("batch_size", batch_size), ("num_examples", num_examples)):
         if value < 1:
@@ -107,13 +116,13 @@ def batch_indices(seed: int, step: int, num_steps: int, batch_size: int, num_exa
     indices = np.empty(epochs.shape, np.int32)
     for epoch in range(epochs[0], epochs[-1] + 1):
         inside = epochs == epoch
-        indices[inside] = _permutation(int(seed), epoch, num_examples)[offsets[inside]]
+        indices[inside] = _permutation(int(seed), names, int(epoch), num_examples)[offsets[inside]]
     return indices.reshape(num_steps, batch_size)
 
 
 @functools.lru_cache(maxsize=2)
-def _permutation(seed, epoch, num_examples):
-    order = np.random.default_rng((seed, epoch)).permutation(num_examples).astype(np.int32)
+def _permutation(seed, names, epoch, num_examples):
+    order = rng_of(seed, "order", *names, epoch).permutation(num_examples).astype(np.int32)
     order.setflags(write=False)
     return order
 

@@ -14,11 +14,7 @@ import numpy as np
 from scipy.special import digamma, gammaln, ndtr
 
 from diffenc.errors import InputError
-
-
-def generator(key: jax.Array) -> np.random.Generator:
-    """A float64 generator that is a function of the key."""
-    return np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
+from diffenc.keys import generator
 
 
 @dataclass(frozen=True)

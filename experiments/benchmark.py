@@ -15,6 +15,7 @@ from jax.extend.core import jaxprs_in_params
 from ml_collections import ConfigDict
 
 from diffenc import data, reporting, training
+from diffenc.keys import key_of, rng_of
 from diffenc.reporting import Result
 from experiments import command_line
 from experiments.diffusion_encoder import check, make_systems, prepare
@@ -25,7 +26,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     check(config)
     if command_line.is_complete(config, workdir):
         return
-    pixels = np.random.default_rng(config.seed).integers(0, 256, (1024, 28, 28, 1), dtype=np.uint8)
+    pixels = rng_of(config.seed, "pixels").integers(0, 256, (1024, 28, 28, 1), dtype=np.uint8)
     dataset = data.Dataset("noise", pixels, pixels[:100], None, None, 255.0)
     systems = make_systems(config, dataset)
     make_x = prepare(config, dataset)
@@ -33,7 +34,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
     runs = {name: repeat(system, make_x, dataset, config) for name, system in systems.items()}
     for name, system in systems.items():
         x = jnp.zeros((config.batch_size, int(np.prod(dataset.example_shape))))
-        flops[name] = matmul_flops(jax.make_jaxpr(system.update)(system.state, jax.random.key(0), x).jaxpr)
+        update = jax.make_jaxpr(system.update)(system.state, key_of(config.seed, "training"), x)
+        flops[name] = matmul_flops(update.jaxpr)
     peaks = []
     with reporting.progress(config.benchmark.repeats, description="timing") as show:
         for turn in range(config.benchmark.repeats):
@@ -53,7 +55,7 @@ def repeat(system, make_x, dataset, config):
     rows = jnp.asarray(
         data.batch_indices(config.seed, 0, config.benchmark.updates, config.batch_size, len(dataset.train))
     )
-    train, key = jnp.asarray(dataset.train), jax.random.key(config.seed)
+    train, key = jnp.asarray(dataset.train), key_of(config.seed, "training")
     state = update(system.state, key, train, rows)[0]
 
     def advance():

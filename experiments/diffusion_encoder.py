@@ -20,6 +20,7 @@ from diffenc import analytic, chains, data, decoders, em, loop, parallel, report
 from diffenc.encoder import REFERENCES
 from diffenc.errors import InputError
 from diffenc.estimators import Estimate, map_examples
+from diffenc.keys import key_of
 from diffenc.reporting import Result
 from experiments import command_line, diffusion_encoder_figures, systems
 
@@ -117,20 +118,20 @@ def load_data(config: ConfigDict) -> tuple[data.Dataset, Truth | None]:
             data_dir=settings.dir or None,
             path=settings.path or None,
             test_fraction=settings.test_fraction,
-            seed=config.seed,
             cache_dir=settings.cache_dir or None,
         )
         if config.model.decoder == "bernoulli" and dataset.max_value is None:
             raise InputError(f"data set {dataset.name!r} is real-valued: set --config.model.decoder=gaussian")
         if config.model.decoder == "gaussian":
             warn_of_scale(dataset)
-        return (data.hold_out(dataset, settings.validation, 0) if settings.validation else dataset), None
+        return (data.hold_out(dataset, settings.validation) if settings.validation else dataset), None
     dim, latent_dim, count = 10, config.model.latent_dim, 2000
-    key_weight, key_mean, key_train, key_test = jax.random.split(jax.random.key(config.seed), 4)
-    source = analytic.FactorAnalysis(
-        jax.random.normal(key_weight, (dim, latent_dim)), jax.random.normal(key_mean, (dim,)), 0.5
-    )
-    train, test = (np.asarray(source.sample(key, count)[0]) for key in (key_train, key_test))
+    key_of_truth = functools.partial(key_of, config.seed, "factor_analysis")
+    weight = jax.random.normal(key_of_truth("weight"), (dim, latent_dim))
+    mean = jax.random.normal(key_of_truth("mean"), (dim,))
+    source = analytic.FactorAnalysis(weight, mean, 0.5)
+    train = np.asarray(source.sample(key_of_truth("train"), count)[0])
+    test = np.asarray(source.sample(key_of_truth("test"), count)[0])
     dataset = data.Dataset("factor_analysis", train, test, None, None, None)
     return dataset, Truth(analytic.FactorAnalysis.maximum_likelihood(train, latent_dim), jnp.asarray(train))
 
@@ -154,10 +155,11 @@ def prepare(config: ConfigDict, dataset: data.Dataset):
     return lambda key, rows: data.flatten(rows) / (dataset.max_value or 1.0)
 
 
-def observe(config: ConfigDict, dataset: data.Dataset, rows: np.ndarray, stream: int = 1) -> np.ndarray:
-    """Held-out rows as x [n, D], binarized once and for all by the seed; another stream for other rows."""
+def observe(config: ConfigDict, dataset: data.Dataset, rows: np.ndarray, name: str = "test") -> np.ndarray:
+    """Rows as x [n, D], binarized once and for all by the seed and by the name of the rows."""
     count = config.eval.num_examples or len(rows)
-    return np.asarray(prepare(config, dataset)(jax.random.key(config.seed + stream), jnp.asarray(rows[:count])))
+    key = key_of(config.seed, "observed", name)
+    return np.asarray(prepare(config, dataset)(key, jnp.asarray(rows[:count])))
 
 
 def make_decoder(config: ConfigDict, dataset: data.Dataset):
@@ -182,7 +184,7 @@ def make_advance(config: ConfigDict, mesh, dataset: data.Dataset, models: dict[s
     make_x = prepare(config, dataset)
     runs = {name: training.scan_updates(system.update, make_x) for name, system in models.items()}
     train = parallel.replicate(mesh, jnp.asarray(dataset.train))
-    key = parallel.replicate(mesh, jax.random.key(config.seed + 2))
+    key = parallel.replicate(mesh, key_of(config.seed, "training"))
     local = parallel.local_rows(config.batch_size)
 
     def advance(state, step, n):
@@ -217,7 +219,7 @@ def monitor(config, models, held_out, truth, state, step) -> dict[str, float]:
         terms = systems.held_out_terms(
             system,
             state[name].averages,
-            jax.random.fold_in(jax.random.key(config.seed + 5), step),
+            key_of(config.seed, "monitor", step),
             held_out,
             num_samples=1,
             batch_size=config.eval.batch_size,
@@ -237,9 +239,9 @@ def evaluate(config, models, state, held_out, truth) -> tuple[list[Result], dict
     """Results, and the arrays that the figures draw, for every system."""
     results, arrays, nlls = [], {}, {}
     settings = config.eval
-    for index, (name, system) in enumerate(models.items()):
+    for name, system in models.items():
         params = state[name].averages
-        key = jax.random.fold_in(jax.random.key(config.seed + 3), index)
+        key = key_of(config.seed, "evaluation", name)
         key_terms, key_own, key_prior, key_learned = jax.random.split(key, 4)
         terms = systems.held_out_terms(system, params, key_terms, held_out, settings.num_samples, settings.batch_size)
         for quantity in ("neg_elbo", "nll", "rate", "distortion", "ess"):
@@ -291,7 +293,8 @@ def factor_analysis_results(config, name, system, params, held_out, truth) -> li
         mean, cov = model.posterior(x, config.em.gamma)
         return log_q - analytic.Gaussian(jnp.zeros_like(mean[0]), cov).log_prob(z - mean)
 
-    kl = map_examples(jax.jit(divergence), jax.random.key(config.seed + 4), held_out, config.eval.batch_size)
+    key = key_of(config.seed, "posterior_kl", name)
+    kl = map_examples(jax.jit(divergence), key, held_out, config.eval.batch_size)
     return [Result(f"{name}.ml_gap", *gap, truth=0.0), Result(f"{name}.posterior_kl", *Estimate.of(kl), truth=0.0)]
 
 

@@ -27,6 +27,7 @@ from diffenc import data, reporting, training
 from diffenc.denoiser import Reference
 from diffenc.errors import InputError
 from diffenc.estimators import Estimate
+from diffenc.keys import key_of, rng_of
 from diffenc.processes import FixedWidth, Process
 from diffenc.reporting import Result
 from experiments import command_line
@@ -79,9 +80,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
     measure, gaps, seconds = make_measure(config, case), {}, {name: [] for name in systems}
 
     def gap_of(params, reference):
-        values = measure(
-            jax.random.key(config.seed + 9), params, reference, case.density_of(0), case.test[0], config.eval.monitor
-        )
+        key = key_of(config.seed, "evaluation")
+        values = measure(key, params, reference, case.density_of(0), case.test[0], config.eval.monitor)
         return Estimate.of(values["em_gap"]), float(np.mean(values["s_tot"]))
 
     for name, (start, _) in systems.items():
@@ -106,9 +106,10 @@ def plain(config: ConfigDict, case: Case):
     settings, reference = config.benchmark, Reference.equilibrium(case.process)
     levels, optimizer = UniformTime(case.process, *case.times), optax.adam(settings.plain_learning_rate)
     update = jax.jit(make_update(case.model, levels, optimizer, settings.plain_draws, 0.0))
-    params = case.model.init(jax.random.key(config.seed), jnp.asarray(case.train[0][:1]))
+    params = case.model.init(key_of(config.seed, "model"), jnp.asarray(case.train[0][:1]))
     state = training.TrainState.create(params, optimizer, chain=reference)
-    rng, train, key = np.random.default_rng(config.seed), case.train[0], jax.random.key(config.seed + 1)
+    rng, train = rng_of(config.seed, "plain order"), case.train[0]
+    key = key_of(config.seed, "plain training")
 
     def batches():
         while True:
@@ -117,7 +118,7 @@ def plain(config: ConfigDict, case: Case):
                 yield train[order[start : start + settings.plain_batch]]
 
     source = batches()
-    jax.block_until_ready(update(state, jax.random.key(0), next(source)))  # compile
+    jax.block_until_ready(update(state, key_of(config.seed, "compiling"), next(source)))  # compile
 
     def advance():
         nonlocal state, key
@@ -140,7 +141,7 @@ def scanned(config: ConfigDict, case: Case, reference: Reference):
     levels = case.model.levels(reference, case.levels.low, case.levels.high)
     update = make_update(case.model, levels, optimizer, config.draws, config.average_decay)
     advance_state = training.scan_updates(update, lambda key, rows: rows)
-    params = case.model.init(jax.random.key(config.seed), jnp.asarray(case.train[0][:1]))
+    params = case.model.init(key_of(config.seed, "model"), jnp.asarray(case.train[0][:1]))
     chain, start = jax.tree.map(jnp.copy, reference), (jax.tree.map(jnp.copy, params), reference)
     spare = training.TrainState.create(jax.tree.map(jnp.copy, params), optimizer, jax.tree.map(jnp.copy, chain))
     state, step = training.TrainState.create(params, optimizer, chain=chain), 0
@@ -149,12 +150,14 @@ def scanned(config: ConfigDict, case: Case, reference: Reference):
     def rows_from(step):
         return data.batch_indices(config.seed, step, settings.scanned_updates, config.batch_size, len(train))
 
-    jax.block_until_ready(advance_state(spare, jax.random.key(0), train, jnp.asarray(rows_from(0))))  # compile
+    key = key_of(config.seed, "compiling")
+    jax.block_until_ready(advance_state(spare, key, train, jnp.asarray(rows_from(0))))
 
     def advance():
         nonlocal state, step
         began = time.perf_counter()
-        state = advance_state(state, jax.random.key(config.seed + 1), train, jnp.asarray(rows_from(step)))[0]
+        key = key_of(config.seed, "training")
+        state = advance_state(state, key, train, jnp.asarray(rows_from(step)))[0]
         jax.block_until_ready(state)
         step += settings.scanned_updates
         return time.perf_counter() - began, state.averages, state.chain

@@ -22,6 +22,7 @@ from ml_collections import ConfigDict
 from diffenc import information_tasks, reporting
 from diffenc.errors import InputError
 from diffenc.estimators import Estimate, reference
+from diffenc.keys import key_of
 from diffenc.reporting import Result
 from experiments import command_line, guidance_images
 
@@ -35,8 +36,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
     check(config)
     if command_line.is_complete(config, workdir):
         return
-    key_task, key = jax.random.split(jax.random.key(config.seed))  # key: of the weights in turn, then of the picture
-    pair = information_tasks.linear_channel(key_task, config.dim_x, config.dim_y, config.noise_std)
+    sizes = (config.dim_x, config.dim_y, config.noise_std)
+    pair = information_tasks.linear_channel(key_of(config.seed, "channel"), *sizes)
     results, curves = [Result("information", pair.information, None)], []
     with (
         reporting.MetricsWriter(workdir) as writer,
@@ -44,7 +45,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     ):
         for index, weight in enumerate(config.weights):
             exact, limit = recursion(pair, weight, config.num_steps), continuous(pair, weight, config.num_steps)
-            measured = simulate(jax.random.fold_in(key, index), pair, weight, config)
+            measured = simulate(key_of(config.seed, "chains", index), pair, weight, config)
             curves.append((weight, limit, measured))
             name = f"w={weight:g}"
             results += [
@@ -57,7 +58,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
             injected, stderr = measured.injected
             writer.write(index + 1, weight=weight, injected=injected, injected_stderr=stderr)
             show(index + 1, f"{name}: {limit.injected:.2f} nats injected")
-    draw(jax.random.fold_in(key, len(config.weights)), workdir, config, pair, curves)
+    draw(workdir, config, pair, curves)
     reporting.write_results(workdir, results)
     reporting.print_table(results, title="guidance of a joint Gaussian; truth: the recursion of the same steps")
     print(f"figures: {workdir / 'figures'}")
@@ -183,7 +184,7 @@ def simulate(key, pair, weight: float, config: ConfigDict) -> Measured:
     return Measured(Estimate.of(nats), Estimate(gaussian.mean, Estimate.of(gaussian.pointwise).stderr), x, y)
 
 
-def draw(key, workdir, config, pair, curves) -> None:
+def draw(workdir, config, pair, curves) -> None:
     """Nats against w, where in lambda they enter, and a one-dimensional picture of what guidance does."""
     fig, axes = reporting.figure(1, 2, width=4.0)
     weights = np.array([weight for weight, *_ in curves])
@@ -206,10 +207,10 @@ def draw(key, workdir, config, pair, curves) -> None:
         axes[0, 1].plot(log_snr, exact.density, label=f"w = {weight:g}")
     reporting.label(axes[0, 1], "log signal-to-noise ratio", "nats injected per unit", legend=True)
     reporting.save(fig, workdir, "guidance")
-    picture(key, workdir, config)
+    picture(workdir, config)
 
 
-def picture(key, workdir, config) -> None:
+def picture(workdir, config) -> None:
     """Guided samples of two correlated scalars, and the density they should have."""
     pair = information_tasks.bivariate(0.8)
     weights = (0.0, 1.0, 4.0)
@@ -219,7 +220,7 @@ def picture(key, workdir, config) -> None:
     precision = np.linalg.inv(pair.cov)
     log_density = -0.5 * (precision[0, 0] * x**2 + 2 * precision[0, 1] * x * y + precision[1, 1] * y**2)
     for index, (ax, weight) in enumerate(zip(axes[0], weights, strict=True)):
-        chain = simulate(jax.random.fold_in(key, index), pair, weight, config)
+        chain = simulate(key_of(config.seed, "picture", index), pair, weight, config)
         ax.plot(chain.y[:1000, 0], chain.x[:1000, 0], ".", markersize=2, alpha=0.5)
         ax.contour(y, x, np.exp(log_density), levels=np.exp([-4.5, -2.0, -0.5]), colors="#000000", linewidths=0.8)
         ax.set(xlim=(-3.5, 3.5), ylim=(-3.5, 3.5))

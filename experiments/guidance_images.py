@@ -22,6 +22,7 @@ from diffenc.analytic import gaussian_w2_squared
 from diffenc.errors import InputError
 from diffenc.estimators import Estimate
 from diffenc.guidance import Guided, guided_chain
+from diffenc.keys import key_of, rng_of
 from diffenc.reporting import Result
 from experiments import command_line, guidance_images_figures, label_denoiser
 
@@ -36,7 +37,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     trained = label_denoiser.train(config, workdir, images, scale, classes)
     results = label_denoiser.information(config, "images", images, trained.draws.total())
     chains = sample(config, trained, images.example_shape, classes)
-    results += judge(images, scale, chains)
+    results += judge(config.seed, images, scale, chains)
     guidance_images_figures.draw(workdir, images, results, trained.draws, trained.levels, chains)
     reporting.write_results(workdir, results)
     reporting.print_table(results, title="guidance of images")
@@ -77,7 +78,7 @@ class Chains(NamedTuple):
 def sample(config: ConfigDict, trained: label_denoiser.Trained, shape, classes: int) -> dict[float, Chains]:
     """num_samples chains for every weight, from the same noise."""
     labels = jnp.arange(config.num_samples) % classes
-    key_start, key_chain = jax.random.split(jax.random.key(config.seed + 3000))
+    key_start, key_chain = jax.random.split(key_of(config.seed, "chains"))
     start = jax.random.normal(key_start, (config.num_samples, *shape))
     model, reference = trained.model, trained.reference
 
@@ -98,15 +99,15 @@ def sample(config: ConfigDict, trained: label_denoiser.Trained, shape, classes: 
     return chains
 
 
-def judge(images, scale: float, chains: dict[float, Chains]) -> list[Result]:
+def judge(seed: int, images, scale: float, chains: dict[float, Chains]) -> list[Result]:
     """Nats injected by the chains' own steps and in continuous time; what a classifier of real images finds of the
     label in the samples (H(Y) + E log q(y|x) <= I, a bound for whatever q); W_2^2 between the Gaussians of samples and
     of held-out images, which finite samples keep from zero (as many training images: `training`); and the variance
     within a label over that of held-out images."""
     train, test = (array.reshape(len(array), -1) / scale for array in (images.train, images.test))
-    classify = classifier(train, images.train_labels)
+    classify = classifier(train, images.train_labels, rng_of(seed, "classifier"))
     results = [Result("held_out.label_information", *label_information(classify, test, images.test_labels))]
-    rng = np.random.default_rng(0)
+    rng = rng_of(seed, "judge")
     order = rng.permutation(len(train))[: len(next(iter(chains.values())).labels)]
     results += distances("training", rng, (train[order], images.train_labels[order]), (test, images.test_labels))
     for weight, (guided, labels, continuous) in chains.items():
@@ -137,14 +138,14 @@ def distances(name: str, rng, pair, others, resamples: int = 40) -> list[Result]
     return [Result(f"{name}.{quantity}", float(value), float(error), unit) for quantity, value, error, unit in rows]
 
 
-def classifier(x, labels):
+def classifier(x, labels, rng):
     """log q(y|x) [n, classes] by logistic regression on random features of a Gaussian kernel."""
     from sklearn.kernel_approximation import Nystroem
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
     width = np.mean(np.var(x, axis=0)) * x.shape[1]
-    features = Nystroem(gamma=0.5 / width, n_components=min(400, len(x)), random_state=0)
+    features = Nystroem(gamma=0.5 / width, n_components=min(400, len(x)), random_state=int(rng.integers(2**32)))
     return make_pipeline(features, LogisticRegression(C=30.0, max_iter=2000)).fit(x, labels).predict_log_proba
 
 

@@ -22,6 +22,7 @@ from ml_collections import ConfigDict
 from diffenc import processes, reporting
 from diffenc.errors import InputError
 from diffenc.estimators import Estimate
+from diffenc.keys import key_of, rng_of
 from diffenc.reporting import Result
 from experiments import command_line, neural_entropy
 
@@ -68,9 +69,8 @@ def check(config: ConfigDict) -> None:
 
 def race(config: ConfigDict, workdir: Path) -> list[Result]:
     """Both races: held-out growth with and without side information, and wealth curves of the bets."""
-    rng = np.random.default_rng(config.seed)
-    discrete, discrete_truth = horses(rng, config)
-    gaussian, gaussian_truth = channel(jax.random.key(config.seed), config)
+    discrete, discrete_truth = horses(rng_of(config.seed, "horses"), config)
+    gaussian, gaussian_truth = channel(key_of(config.seed, "channel"), config)
     results, fig, axes = [], *reporting.figure(1, 2, width=4.0)
     for ax, name, growth, truth in (
         (axes[0, 0], "horses", discrete, discrete_truth),

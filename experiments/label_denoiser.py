@@ -20,6 +20,7 @@ from diffenc import data, loop, networks, parallel, training
 from diffenc.denoiser import Denoiser, Reference
 from diffenc.errors import InputError
 from diffenc.estimators import Estimate, entropy, map_examples
+from diffenc.keys import key_of
 from diffenc.noise_levels import Uniform, log_snr_range
 from diffenc.processes import VPLinear
 from diffenc.reporting import Result
@@ -79,7 +80,7 @@ def load(config: ConfigDict):
     if images.train.ndim != 4 or images.train_labels is None:
         raise InputError(f"config field data.name is {settings.name!r}: give images with labels")
     if settings.validation:
-        images = data.hold_out(images, settings.validation, config.seed)
+        images = data.hold_out(images, settings.validation)
     halvings, sides = len(config.model.channels) - 1, images.train.shape[1:3]
     if any(side % 2**halvings for side in sides):
         raise InputError(
@@ -95,7 +96,7 @@ def train(config: ConfigDict, workdir: Path, images, scale: float, classes: int)
     parallel.check_batch(config.batch_size, mesh)
     model, levels, reference = make_model(config, images, scale, classes)
     optimizer = training.make_optimizer(config.learning_rate, config.num_updates, config.warmup, config.clip_norm)
-    params = model.init(jax.random.key(config.seed + 500), jnp.asarray(images.train[:1], jnp.float32))
+    params = model.init(key_of(config.seed, "denoiser", "model"), jnp.asarray(images.train[:1], jnp.float32))
     measure = make_measure(config, model, reference, scale, levels)
 
     def evaluate(state, step):
@@ -143,19 +144,21 @@ def make_advance(config: ConfigDict, mesh, images, scale: float, classes: int, m
         loss, grads = jax.value_and_grad(loss_fn)(state.params)
         return state.apply_gradients(grads, optimizer, config.average_decay), {"loss": loss}
 
-    return advance_by(update, mesh, images, scale, config.batch_size, config.seed)
+    return advance_by(update, mesh, images, scale, config.batch_size, config.seed, "denoiser")
 
 
-def advance_by(update, mesh, images, scale: float, batch_size: int, seed: int):
-    """advance(state, step, n): n updates (state, key, (x, labels)) -> (state, metrics) on labelled images."""
+def advance_by(update, mesh, images, scale: float, batch_size: int, seed: int, name: str):
+    """advance(state, step, n): n updates (state, key, (x, labels)) -> (state, metrics) on labelled images, with the
+    order and the noise that belong to the name of what is trained."""
     run_updates = training.scan_updates(update, lambda key, rows: (rows[0].astype("float32") / scale, rows[1]))
     arrays = parallel.replicate(mesh, (jnp.asarray(images.train), jnp.asarray(images.train_labels)))
     local = parallel.local_rows(batch_size)
 
     def advance(state, step, n):
-        rows = data.batch_indices(seed, step, n, batch_size, len(images.train))
+        rows = data.batch_indices(seed, step, n, batch_size, len(images.train), (name,))
         rows = parallel.shard_batch(mesh, rows[:, local], axis=1)
-        return run_updates(state, parallel.replicate(mesh, jax.random.key(seed + 1000)), arrays, rows)
+        key = parallel.replicate(mesh, key_of(seed, name, "training"))
+        return run_updates(state, key, arrays, rows)
 
     return advance
 
@@ -188,7 +191,7 @@ def make_measure(config: ConfigDict, model, reference, scale: float, levels):
 
     def measure(params, images, count):
         pair = tuple(array[:count] for array in (images.test, images.test_labels))
-        call, key = functools.partial(batch_of, params), jax.random.key(config.seed + 2000)
+        call, key = functools.partial(batch_of, params), key_of(config.seed, "denoiser", "evaluation")
         return jax.tree.map(np.transpose, map_examples(call, key, pair, config.eval.batch_size))
 
     return measure

@@ -18,6 +18,7 @@ from ml_collections import ConfigDict
 
 from diffenc import parallel, reporting
 from diffenc.estimators import Estimate, entropy
+from diffenc.keys import rng_of
 from diffenc.reporting import Result
 from experiments import command_line, label_denoiser, label_posterior
 
@@ -42,7 +43,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     trained = label_denoiser.train(config, workdir, images, scale, classes)
     curve = label_posterior.run(config, workdir, images, scale, classes)
     name, draws, levels = config.data.name, trained.draws, trained.levels
-    rng = np.random.default_rng(config.seed)
+    rng = rng_of(config.seed, "bootstrap")
     scores, share = form(draws, "score_difference"), "of the information"
     results = [
         *label_posterior.information(name, curve),

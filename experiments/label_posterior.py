@@ -27,6 +27,7 @@ from diffenc import loop, losses, networks, parallel, training
 from diffenc.denoiser import Reference
 from diffenc.errors import InputError
 from diffenc.estimators import Estimate, entropy, map_examples
+from diffenc.keys import key_of
 from diffenc.networks.embeddings import log_snr_features
 from diffenc.noise_levels import Uniform, log_snr_range
 from diffenc.processes import VPLinear, expand
@@ -96,7 +97,7 @@ def run(config: ConfigDict, workdir: Path, images, scale: float, classes: int) -
     levels = Uniform(*log_snr_range(process, config.t_min))
     optimizer = training.make_optimizer(settings.learning_rate, settings.num_updates, settings.warmup)
     shape = (1, images.train[0].size + log_snr_features(jnp.zeros(())).size)
-    params = network.init(jax.random.key(config.seed + 600), jnp.zeros(shape))
+    params = network.init(key_of(config.seed, "classifier", "model"), jnp.zeros(shape))
     measure = make_measure(config, log_q, process, levels)
 
     def evaluate(state, step):
@@ -119,7 +120,7 @@ def run(config: ConfigDict, workdir: Path, images, scale: float, classes: int) -
     state = loop.train(
         workdir / "posterior",
         parallel.replicate(mesh, training.TrainState.create(params, optimizer)),
-        label_denoiser.advance_by(update, mesh, images, scale, settings.batch_size, config.seed + 3000),
+        label_denoiser.advance_by(update, mesh, images, scale, settings.batch_size, config.seed, "classifier"),
         num_updates=settings.num_updates,
         updates_per_dispatch=config.updates_per_dispatch,
         save_every=settings.save_every,
@@ -181,7 +182,7 @@ def make_measure(config: ConfigDict, log_q: Callable, process, levels: Uniform) 
 
     def measure(params, images, scale, count):
         x, labels = images.test[:count].astype("float32") / scale, images.test_labels[:count]
-        call, key = functools.partial(batch_of, params), jax.random.key(config.seed + 5000)
+        call, key = functools.partial(batch_of, params), key_of(config.seed, "classifier", "evaluation")
         won, density = map_examples(call, key, (x, labels), config.eval.batch_size)
         surprise = label_denoiser.surprise(images, count)
         return Curve(grid, surprise[None] + won.T.astype(np.float64), density.T.astype(np.float64))

@@ -24,6 +24,7 @@ from ml_collections import ConfigDict
 from diffenc import information_tasks, reporting
 from diffenc.errors import InputError
 from diffenc.estimators import Estimate, growth, information, samples
+from diffenc.keys import key_of
 from diffenc.reporting import Result
 from experiments import command_line, label_information, mutual_information_figures
 from experiments.information_rivals import RIVALS
@@ -129,15 +130,10 @@ def known_tasks() -> dict:
     }
 
 
-def task_key(config: ConfigDict, name: str) -> jax.Array:
-    """Of a task by its name: of its samples as it is, of what is measured on them by fold_in."""
-    return jax.random.fold_in(jax.random.key(config.seed), zlib.crc32(name.encode()))
-
-
 def sample(config: ConfigDict, name: str) -> Task:
     """num_samples pairs of a task, a function of the seed and the task's name."""
     task = known_tasks()[name]
-    x, y = task.sample(task_key(config, name), config.num_samples)
+    x, y = task.sample(key_of(config.seed, "samples", name), config.num_samples)
     return Task(x, y, False, task.information)
 
 
@@ -242,7 +238,7 @@ def _are_labels(y, choice) -> bool:
 
 def measure(config: ConfigDict, name: str, task: Task, tell) -> dict[str, float]:
     """Every number of a task under `<task>.<estimator>`, its error under `....stderr`, and the density over lambda."""
-    key = jax.random.fold_in(task_key(config, name), 1)
+    key = key_of(config.seed, "estimate", name)
     began = time.perf_counter()
     estimate = information.label_information if task.labels else information.mutual_information
     result = estimate(key, task.x, task.y, estimator_settings(config), tell)
@@ -273,7 +269,7 @@ def measure(config: ConfigDict, name: str, task: Task, tell) -> dict[str, float]
             numbers |= {f"{name}.{part}.density.{k}.stderr": v for k, v in enumerate(divergence.density_stderr)}
     numbers |= {f"{name}.regression.density.{k}": value for k, value in enumerate(result.regression_density)}
     for rival in config.rivals if not task.labels else ():
-        rival_key = jax.random.fold_in(key, zlib.crc32(rival.encode()))
+        rival_key = key_of(config.seed, "rival", rival, name)
         y = task.y.astype(float).reshape(len(task.y), -1)
         began = time.perf_counter()
         value = RIVALS[rival](rival_key, task.x.reshape(len(task.x), -1), y)

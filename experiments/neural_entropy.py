@@ -26,6 +26,7 @@ from diffenc.analytic import total_entropy
 from diffenc.denoiser import OUTPUTS, Denoiser, Reference
 from diffenc.errors import InputError
 from diffenc.estimators import Estimate, entropy, map_examples
+from diffenc.keys import key_of
 from diffenc.noise_levels import Piecewise, Uniform, log_snr_range
 from diffenc.processes import FixedWidth
 from diffenc.reporting import Result
@@ -136,7 +137,7 @@ def make_states(config: ConfigDict, cases: dict[str, Case]) -> dict[str, trainin
         optimizer = optimizer_of(config, case)
         for seed in range(config.num_seeds):
             example = jnp.asarray(case.train[seed][:1], jnp.float32)
-            params = case.model.init(jax.random.key(config.seed + seed + 500), example)
+            params = case.model.init(key_of(config.seed, "model", case.program, seed), example)
             chain = jax.tree.map(jnp.copy, case.references[seed])
             states[f"{case.name}.{seed}"] = training.TrainState.create(params, optimizer, chain=chain)
     return states
@@ -178,9 +179,10 @@ def make_advance(config: ConfigDict, mesh, cases: dict[str, Case]):
                 new_state[name] = state[name]
                 continue
             run_updates = runs[programs[case]]
-            rows = data.batch_indices(config.seed + int(seed), step, left, config.batch_size, len(x))
+            names = (cases[case].program, int(seed))
+            rows = data.batch_indices(config.seed, step, left, config.batch_size, len(x), names)
             rows = parallel.shard_batch(mesh, rows[:, local], axis=1)
-            key = parallel.replicate(mesh, jax.random.key(config.seed + int(seed) + 1000))
+            key = parallel.replicate(mesh, key_of(config.seed, "training", *names))
             new_state[name], values = run_updates(state[name], key, x, rows)
             metrics |= {f"{name}.{metric}": value for metric, value in values.items()}
         return new_state, metrics
@@ -243,7 +245,8 @@ def make_measure(config: ConfigDict, case: Case):
     pilot_score = case.model.score_fn(None, case.references[0], with_network=False)
     field = entropy.gap_integrand(pilot_score, case.process.equilibrium_score, case.process)
     pilot = jax.jit(lambda key, x: entropy.profile(key, field, case.process, x, uniform, 64))
-    heights = np.maximum(entropy.curve(pilot(jax.random.key(config.seed + 6500), pilot_x), uniform).height, 0)
+    draws = pilot(key_of(config.seed, "pilot", case.program), pilot_x)
+    heights = np.maximum(entropy.curve(draws, uniform).height, 0)
     trained = case.levels.heights(edges)
     shape = trained / trained.sum() + (heights / heights.sum() if heights.sum() > 0 else 0)
     levels = Piecewise.fit(edges, shape, floor=0.1)
@@ -270,9 +273,9 @@ def monitor(config: ConfigDict, cases, measures, state, step: int) -> dict[str, 
     scalars = {}
     for name, case in cases.items():
         system = parallel.local(state[f"{name}.0"])
-        values = measures[name](
-            jax.random.key(7), system.averages, system.chain, case.density_of(0), case.test[0], config.eval.monitor
-        )
+        model = (system.averages, system.chain, case.density_of(0))
+        key = key_of(config.seed, "monitor", case.program)
+        values = measures[name](key, *model, case.test[0], config.eval.monitor)
         for quantity, per_example in values.items():
             estimate = Estimate.of(per_example)
             scalars |= {f"{name}.{quantity}": estimate.mean, f"{name}.{quantity}_stderr": estimate.stderr}
@@ -289,7 +292,8 @@ def evaluate(config: ConfigDict, cases, measures, state) -> tuple[list[Result], 
             for seed in range(config.num_seeds):
                 show(index * config.num_seeds + seed, f"{name}.{seed}")
                 system = state[f"{name}.{seed}"]
-                key_test, key_train, key_truth = jax.random.split(jax.random.key(config.seed + seed + 2000), 3)
+                key = key_of(config.seed, "evaluation", case.program, seed)
+                key_test, key_train, key_truth = jax.random.split(key, 3)
                 density = case.density_of(seed)
                 model = (system.averages, system.chain, density)
                 seeds.append(measures[name](key_test, *model, case.test[seed]))
@@ -302,7 +306,7 @@ def evaluate(config: ConfigDict, cases, measures, state) -> tuple[list[Result], 
             if truths:
                 known[name] = truths[0].mean
             if truths and config.eval.repetitions:
-                key = jax.random.fold_in(jax.random.key(config.seed + 6000), index)
+                key = key_of(config.seed, "coverage", name)
                 covered += coverage(config, key, case, measures[name], state[f"{name}.0"], truths[0].mean)
             own = with_spread(over_systems(trained), [one.mean for one in trained])
             results.append(Result(f"{name}.s_nn_train", *own))
@@ -326,7 +330,8 @@ def measure_curves(config: ConfigDict, case: Case, systems) -> dict[str, dict[st
     curves, rows = {}, case.test[0][: config.eval.monitor]
     for name, system in systems.items():
         call = functools.partial(draw, system.averages, system.chain)
-        draws = map_examples(call, jax.random.key(config.seed + 4000), rows, config.eval.batch_size)
+        key = key_of(config.seed, "curves", case.program)
+        draws = map_examples(call, key, rows, config.eval.batch_size)
         draws = jax.tree.map(np.transpose, draws)
         curves[name] = {
             quantity: entropy.curve(draws._replace(values=values), levels) for quantity, values in draws.values.items()
@@ -344,8 +349,11 @@ def generate(config: ConfigDict, case: Case, systems) -> dict[str, np.ndarray]:
         score = case.model.score_fn(params, reference)
         return samplers.probability_flow(score, case.process, noise, steps, config.t_min)
 
-    key = config.seed + 5000
-    return {name: np.asarray(sample(one.averages, one.chain, jax.random.key(key))) for name, one in systems.items()}
+    name = ("images", case.program)
+    return {
+        system: np.asarray(sample(one.averages, one.chain, key_of(config.seed, *name)))
+        for system, one in systems.items()
+    }
 
 
 if __name__ == "__main__":

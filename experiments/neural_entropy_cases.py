@@ -11,6 +11,7 @@ from diffenc import data, networks
 from diffenc.analytic import GaussianMixture
 from diffenc.denoiser import Denoiser, Reference
 from diffenc.errors import InputError
+from diffenc.keys import key_of, rng_of
 from diffenc.noise_levels import Piecewise, log_snr_range
 from diffenc.processes import VE, Process, StraightLine, SubVP, VPCosine, VPLinear, VPx
 
@@ -28,7 +29,7 @@ T_MAX = {"straight_line": 0.999, "cosine": 0.999}  # their alpha is zero at t = 
 
 class Case(NamedTuple):
     """train and test have one entry for each seed, and so has density where the law of the data is known. Cases of one
-    `program` differ in their training data alone, and share what is compiled."""
+    `program` differ in their training data alone, and share what is compiled and their random numbers."""
 
     name: str
     program: str
@@ -75,25 +76,23 @@ def draw_mixtures(config: ConfigDict, dim: int, count: int):
     """A mixture for each seed, means uniform in a box and widths uniform in a range, with `count` samples to train on
     and eval.num_examples held out: (train, test, scale, density)."""
     train, test, densities = [], [], []
-    for seed in range(config.seed, config.seed + config.num_seeds):
-        _, _, key_train, key_test = mixture_keys(dim, seed)
+    for seed in range(config.num_seeds):
+        key_train = key_of(config.seed, "mixture", dim, seed, "train")
+        key_test = key_of(config.seed, "mixture", dim, seed, "test")
         densities.append(draw_mixture(config, dim, seed))
         train.append(np.asarray(densities[-1].sample(key_train, count or config.mixture.all)))
         test.append(np.asarray(densities[-1].sample(key_test, config.eval.num_examples)))
     return train, test, 1.0, densities
 
 
-def draw_mixture(config: ConfigDict, dim: int, seed: int) -> GaussianMixture:
-    """The mixture of that dimension and seed."""
-    settings, (key_mean, key_std, _, _) = config.mixture, mixture_keys(dim, seed)
+def draw_mixture(config: ConfigDict, dim: int, seed: int = 0) -> GaussianMixture:
+    """The mixture of that dimension and of the seed-th system of the run."""
+    settings = config.mixture
+    key_mean = key_of(config.seed, "mixture", dim, seed, "means")
+    key_std = key_of(config.seed, "mixture", dim, seed, "widths")
     means = settings.side * (jax.random.uniform(key_mean, (settings.components, dim)) - 0.5)
     stds = jax.random.uniform(key_std, (settings.components,), minval=settings.std_min, maxval=settings.std_max)
     return GaussianMixture.isotropic(jnp.zeros(settings.components), means, stds)
-
-
-def mixture_keys(dim: int, seed: int):
-    """Keys of means, widths, training and held-out samples."""
-    return jax.random.split(jax.random.fold_in(jax.random.key(seed), dim), 4)
 
 
 def check_mixture(config: ConfigDict) -> None:
@@ -116,8 +115,8 @@ def load_images(config: ConfigDict, name: str, count: int):
     if count > len(dataset.train):
         raise InputError(f"config field samples asks for {count} of the {len(dataset.train)} examples of {name}")
     train = []
-    for seed in range(config.seed, config.seed + config.num_seeds):
-        order = np.random.default_rng(seed).permutation(len(dataset.train))
+    for seed in range(config.num_seeds):
+        order = rng_of(config.seed, "training images", name, seed).permutation(len(dataset.train))
         train.append(dataset.train[order[: count or None]])
     test = dataset.test[: config.eval.num_examples]
     return train, [test] * config.num_seeds, float(dataset.max_value or 1.0), None

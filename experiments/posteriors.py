@@ -21,6 +21,7 @@ from ml_collections import ConfigDict
 from diffenc import data, loop, parallel, proposals, reporting, toys, training
 from diffenc.errors import InputError
 from diffenc.estimators import Estimate, map_examples
+from diffenc.keys import key_of
 from diffenc.reporting import Result
 from experiments import command_line, diffusion_encoder, posteriors_figures, posteriors_measures, systems
 
@@ -134,21 +135,20 @@ def load_cases(config: ConfigDict) -> list[Case]:
     decoder = diffusion_encoder.make_decoder(config, dataset)
     make_x = diffusion_encoder.prepare(config, dataset)
     held_out = diffusion_encoder.observe(config, dataset, dataset.test)
-    seen = diffusion_encoder.observe(config, dataset, dataset.train[:1000], stream=3001)
+    seen = diffusion_encoder.observe(config, dataset, dataset.train[:1000], name="train")
     return [Case(dataset.name.replace(".", "_"), dataset.train, make_x, held_out, decoder, config, seen=seen)]
 
 
 def load_toy(config: ConfigDict, name: str) -> Case:
     """20,000 samples of a toy to train on, and as many held-out ones as asked for."""
     toy = toys.make(name)
-    key = jax.random.fold_in(jax.random.key(config.seed), sum(name.encode()))
 
-    def draw(key, count):
-        key_z, key_x = jax.random.split(key)
+    def draw(part, count):
+        key_z, key_x = jax.random.split(key_of(config.seed, "toy", name, part))
         return np.asarray(toy.sample(key_x, {}, jax.random.normal(key_z, (count, toy.latent_dim))))
 
-    sizes = (20_000, config.eval.num_examples or 1000)
-    train, held_out = (draw(key, count) for key, count in zip(jax.random.split(key), sizes, strict=True))
+    train = draw("train", 20_000)
+    held_out = draw("test", config.eval.num_examples or 1000)
     config = ConfigDict(config.to_dict())
     config.model.latent_dim = toy.latent_dim
     grid = toys.Grid(toy.latent_dim, half_width=4.5, num_points={1: 360, 2: 90}[toy.latent_dim])
@@ -163,8 +163,9 @@ def make_models(config: ConfigDict, cases: dict[str, Case]) -> dict[str, systems
         for method in methods_of(config, case):
             variant = varied(case.config, method)
             for seed in range(config.num_seeds):
-                size = (case.held_out.shape[1], len(case.train), config.seed + seed)
-                system = systems.make(base_method(config, method), variant, case.decoder, *size)
+                size = (case.held_out.shape[1], len(case.train))
+                start = (config.seed, case.name, seed)
+                system = systems.make(base_method(config, method), variant, case.decoder, *size, *start)
                 if seed:
                     system.update = models[f"{case.name}.{method}.0"].update
                 models[f"{case.name}.{method}.{seed}"] = system
@@ -197,14 +198,15 @@ def make_advance(config: ConfigDict, mesh, cases: dict[str, Case], models):
         new_state, metrics, rows = {}, {}, {}
         for name, system in models.items():
             case, method, seed = name.split(".")
-            seed = config.seed + int(seed)
-            if (case, seed) not in rows:
-                order = data.batch_indices(seed, step, n, config.batch_size, len(cases[case].train))
-                rows[case, seed] = parallel.shard_batch(mesh, order[:, local], axis=1)
-            key = parallel.replicate(mesh, jax.random.key(seed + 1000))
+            names = (case, int(seed))  # one order and one noise for all methods
+            if names not in rows:
+                count = len(cases[case].train)
+                order = data.batch_indices(config.seed, step, n, config.batch_size, count, names)
+                rows[names] = parallel.shard_batch(mesh, order[:, local], axis=1)
+            key = parallel.replicate(mesh, key_of(config.seed, "training", *names))
             train = arrays[case] if system.is_persistent else arrays[case][0]
             began = time.perf_counter()
-            new_state[name], values = runs[case, method](state[name], key, train, rows[case, seed])
+            new_state[name], values = runs[case, method](state[name], key, train, rows[names])
             jax.block_until_ready(values)
             values["ms_per_update"] = np.full(n, 1e3 * (time.perf_counter() - began) / n)
             metrics |= {f"{name}.{metric}": value for metric, value in values.items()}
@@ -238,7 +240,7 @@ def evaluate(config, cases, models, state):
     with reporting.progress(len(models), description="measuring") as show:
         for index, (name, system) in enumerate(models.items()):
             case, params = cases[name.split(".")[0]], state[name].averages
-            key = jax.random.fold_in(jax.random.key(config.seed + 2000), index)
+            key = key_of(config.seed, "evaluation", name)
             key_terms, key_own, key_exact, key_figure, key_seen, key_folds = jax.random.split(key, 6)
             found = terms(config, system, params, key_terms, case.held_out, config.eval.num_samples)
             values = {quantity: getattr(found, quantity) for quantity in QUANTITIES[:-1]}
@@ -285,7 +287,7 @@ def summarize(config, cases: dict[str, Case], held_out) -> list[Result]:
         if case.grid is not None:
             log_posterior = map_examples(
                 jax.jit(lambda key, x, case=case: toys.posterior(case.decoder, case.grid, x)),
-                jax.random.key(0),
+                None,
                 case.held_out,
                 50,
             )
@@ -299,7 +301,7 @@ def truths_of(case: Case) -> dict[str, float]:
     if case.grid is None:
         return {}
     log_p = jax.jit(lambda key, x: toys.log_marginal(case.decoder, case.grid, x))
-    log_p = map_examples(log_p, jax.random.key(0), case.held_out, 50)
+    log_p = map_examples(log_p, None, case.held_out, 50)
     return {"nll": float(-log_p.mean()), "posterior_kl": 0.0, "mass": 1.0}
 
 

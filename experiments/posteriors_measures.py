@@ -12,6 +12,7 @@ import numpy as np
 from diffenc import decoders, em, parallel, toys, whitening
 from diffenc.encoder import DiffusionEncoder
 from diffenc.estimators import Estimate, annealing, map_examples
+from diffenc.keys import key_of
 from experiments import systems
 
 
@@ -19,7 +20,7 @@ def monitor(config, cases, models, state, step) -> dict[str, float]:
     """For the curves over updates and seconds: the importance bound (10 samples) of the first 500 held-out examples,
     and the standard error of its distance from that of the first method and seed of the case."""
     state, scalars, first = parallel.local(state), {}, {}
-    key = jax.random.fold_in(jax.random.key(config.seed + 3000), step)
+    key = key_of(config.seed, "monitor", step)
     for name, system in models.items():
         case = cases[name.split(".")[0]]
         params, x = state[name].averages, case.held_out[:500]
@@ -40,7 +41,7 @@ def grid_divergence(config, case, system, params, key) -> dict[str, np.ndarray]:
     divergence = functools.partial(_divergence, toy=case.decoder, num_draws=config.eval.grid_draws, **fixed)
     kl = map_examples(lambda key, x: divergence(key, params, x), key, case.held_out, 100)
     few = case.held_out[: config.eval.grid_examples]
-    mass = map_examples(lambda key, x: _mass(params, x, **fixed), jax.random.key(0), few, 4)
+    mass = map_examples(lambda key, x: _mass(params, x, **fixed), None, few, 4)
     return {"posterior_kl": kl, "mass": mass}
 
 

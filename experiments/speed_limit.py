@@ -21,6 +21,7 @@ from diffenc.analytic import Gaussian
 from diffenc.errors import InputError
 from diffenc.estimators import Estimate, entropy
 from diffenc.estimators.transport import sample_w2_squared
+from diffenc.keys import key_of
 from diffenc.reporting import Result
 from experiments import command_line
 from experiments.neural_entropy_cases import PROCESSES, T_MAX, check_mixture, draw_mixture
@@ -55,9 +56,9 @@ def run(config: ConfigDict, workdir: Path) -> None:
     names = [(process, dim) for process in config.processes for dim in config.dimensions]
     with reporting.progress(len(names), description="speed limit") as show:
         for done, (process, dim) in enumerate(names):
-            density = draw_mixture(config, dim, config.seed)
+            density = draw_mixture(config, dim)
             times = (config.t_min, T_MAX.get(process, 1.0))
-            key = jax.random.fold_in(jax.random.key(config.seed + 7000), done)
+            key = key_of(config.seed, "motion", process, dim)
             motions[f"{process}.D{dim}"] = of_mixture(config, key, density, PROCESSES[process], times)
             motions[f"{process}.D{dim}.gaussian"] = of_gaussian(config, density.moments(), PROCESSES[process], times)
             show(done + 1, f"{process}, D = {dim}")

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from diffenc import baselines, chains, decoders, em, training, whitening
 from diffenc.encoder import DiffusionEncoder
 from diffenc.estimators import Estimate, likelihood, map_examples
+from diffenc.keys import key_of
 from diffenc.networks import MLP, ConditionalDenoiser, Coupling
 
 ALTERNATING = ("langevin", "persistent", "importance")
@@ -37,11 +38,11 @@ class System:
         return self.settings is not None and self.settings.e_step == "persistent"
 
 
-def make(method: str, config, decoder, data_dim: int, num_examples: int, seed: int) -> System:
-    """The system of that method; those of one seed start from the same decoder. config: see configs/diffusion_encoder;
-    wake_sleep, iwae and flow_vae read config.rivals too."""
+def make(method: str, config, decoder, data_dim: int, num_examples: int, seed: int, *names) -> System:
+    """The system of that method; those of one seed and of the same names start from the same decoder.
+
+    config: see configs/diffusion_encoder; wake_sleep, iwae and flow_vae read config.rivals too."""
     model = config.model
-    key_encoder, key_decoder, key_chains = jax.random.split(jax.random.key(seed), 3)
     diffuses = method in (*ALTERNATING, "wake_sleep")
     learning_rate = config.learning_rate if diffuses else config.baseline_learning_rate or config.learning_rate
     optimizer = training.make_optimizer(learning_rate, config.num_updates, config.warmup, config.clip_norm or None)
@@ -57,7 +58,7 @@ def make(method: str, config, decoder, data_dim: int, num_examples: int, seed: i
         make_update = baselines.make_wake_sleep_update if method == "wake_sleep" else em.make_update
         update = make_update(encoder, decoder, settings, optimizer)
         if method == "persistent":
-            z = jax.random.normal(key_chains, (num_examples, model.latent_dim))
+            z = jax.random.normal(key_of(seed, "chains", *names), (num_examples, model.latent_dim))
     elif method == "flow_vae":
         encoder = baselines.FlowEncoder(Coupling(model.latent_dim, tuple(model.embed_features)))
         update = baselines.make_importance_weighted_update(encoder, decoder, optimizer, 1, decay)
@@ -69,8 +70,8 @@ def make(method: str, config, decoder, data_dim: int, num_examples: int, seed: i
             samples = config.rivals.iwae_samples
             update = baselines.make_importance_weighted_update(encoder, decoder, optimizer, samples, decay)
     params = {
-        "encoder": encoder.init(key_encoder, jnp.zeros((1, data_dim))),
-        "decoder": decoder.init(key_decoder, model.latent_dim),
+        "encoder": encoder.init(key_of(seed, "encoder", *names), jnp.zeros((1, data_dim))),
+        "decoder": decoder.init(key_of(seed, "decoder", *names), model.latent_dim),
     }
     return System(encoder, decoder, params, optimizer, update, config.eval.sampler_steps, settings, z)
 

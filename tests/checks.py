@@ -1,6 +1,11 @@
 """Assertions that several tests share."""
 
+import sys
+
+import jax
 import numpy as np
+
+from diffenc import keys
 
 NUM_SIGMAS = 4  # every statistical tolerance is this many computed standard errors
 
@@ -17,3 +22,32 @@ def assert_moments(z, mean, cov):
     centred = np.asarray(z, np.float64) - np.asarray(mean)
     assert_mean(centred, 0.0)
     assert_mean(centred[:, :, None] * centred[:, None, :], np.asarray(cov))
+
+
+def record_keys(monkeypatch) -> set:
+    """Every (seed, *names) that becomes a key from now on, in whatever module of ours."""
+    asked, key_of = set(), keys.key_of
+
+    def recorded(seed, *names):
+        asked.add((seed, *names))
+        return key_of(seed, *names)
+
+    for name, module in list(sys.modules.items()):
+        ours = name.startswith(("diffenc.", "experiments.")) and module is not keys
+        if ours and getattr(module, "key_of", None) is key_of:
+            monkeypatch.setattr(module, "key_of", recorded)
+    return asked
+
+
+def assert_distinct_keys(asked: set) -> None:
+    """The keys of all these purposes, at their seed and at the next, differ, and so does what they are split into."""
+    assert asked
+    found = {}
+    for seed, *names in asked:
+        for offset in (0, 1):
+            key = keys.key_of(seed + offset, *names)
+            children = [key, *jax.random.split(jax.random.clone(key), 6)]
+            for place, child in enumerate(children):
+                data = tuple(np.asarray(jax.random.key_data(child)).tolist())
+                purpose = (seed + offset, *names, place)
+                assert found.setdefault(data, purpose) == purpose

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 import pytest
 from absl import flags
+from checks import assert_distinct_keys, record_keys
 
 from diffenc import checkpoints, data, parallel, reporting
 from diffenc.errors import InputError
@@ -127,8 +128,10 @@ def test_digits_runs_and_running_it_again_prints_the_same(command, finished, mon
     elsewhere = finished.parent / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
+    asked = record_keys(monkeypatch)
     status, stdout, stderr = command(arguments("digits", finished, model__decoder_features=(8,)))
     assert status == 0 and stderr == ""
+    assert_distinct_keys(asked)
     assert "digits: held-out results" in stdout and f"figures: {finished / 'figures'}" in stdout
     check_output(finished)
     assert (finished / "figures" / "samples.png").exists()

@@ -192,12 +192,12 @@ def test_a_classifier_bounds_what_labels_say():
     x, labels, truth = sample_clusters()
     x, rng = x.reshape(len(x), 1), np.random.default_rng(1)
     found = guidance_images.label_information(
-        guidance_images.classifier(x[:2000], labels[:2000]), x[2000:], labels[2000:]
+        guidance_images.classifier(x[:2000], labels[:2000], rng), x[2000:], labels[2000:]
     )
     assert found.mean < truth + NUM_SIGMAS * found.stderr
     assert found.mean > 0.95 * truth
     shuffled = rng.permutation(labels)
-    classify = guidance_images.classifier(x[:2000], shuffled[:2000])
+    classify = guidance_images.classifier(x[:2000], shuffled[:2000], rng)
     chance = guidance_images.label_information(classify, x[2000:], shuffled[2000:])
     assert chance.mean < NUM_SIGMAS * chance.stderr
 

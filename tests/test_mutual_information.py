@@ -9,6 +9,7 @@ from checks import NUM_SIGMAS
 
 from diffenc import checkpoints, information_tasks, reporting
 from diffenc.errors import InputError
+from diffenc.keys import key_of
 from experiments import command_line, information_rivals, mutual_information
 
 CONFIGS = "configs/mutual_information"
@@ -209,7 +210,7 @@ def test_every_use_has_a_key_of_its_own(monkeypatch):
     for seed in range(3):
         config = make_config("benchmark", seed=seed, rivals=("cca", "ksg"))
         for name in ("sparse_2x3", "sparse_3x2"):
-            seen.append(tuple(np.asarray(jax.random.key_data(mutual_information.task_key(config, name))).tolist()))
+            seen.append(tuple(np.asarray(jax.random.key_data(key_of(seed, "samples", name))).tolist()))
             task = mutual_information.Task(X, X[::-1], False, None)
             mutual_information.measure(config, name, task, lambda *arguments: None)
     assert len(seen) == 3 * 2 * 4 and len(set(seen)) == len(seen)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from checks import NUM_SIGMAS
+from checks import NUM_SIGMAS, assert_distinct_keys, record_keys
 
 from diffenc import parallel, reporting
 from diffenc.analytic import Gaussian, total_entropy
@@ -85,7 +85,7 @@ def test_the_early_share_of_shared_examples_has_their_error_once():
     assert one.stderr == pytest.approx(np.sqrt(0.2**2 + 0.2**2) / 2 / 500**0.5, rel=0.1)  # (early - 1/2 s_nn) / 2
 
 
-def test_mixtures_of_two_dimensions_and_seeds(tmp_path, capsys):
+def test_mixtures_of_two_dimensions_and_seeds(tmp_path, capsys, monkeypatch):
     config = make_config(
         "neural_entropy/gaussian_mixture",
         processes=("straight_line",),
@@ -93,7 +93,9 @@ def test_mixtures_of_two_dimensions_and_seeds(tmp_path, capsys):
         samples=(200,),
         num_seeds=2,
     )
+    asked = record_keys(monkeypatch)
     neural_entropy.run(config, tmp_path)
+    assert_distinct_keys(asked)
     rows = values_of(tmp_path)
     for process in config.processes:
         for quantity in (

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from checks import assert_distinct_keys, record_keys
 
 from diffenc import decoders, reporting
 from diffenc.analytic import FactorAnalysis
@@ -55,10 +56,12 @@ def values_of(workdir):
 
 
 @pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
-def test_a_toy_with_two_seeds(tmp_path, capsys):
+def test_a_toy_with_two_seeds(tmp_path, capsys, monkeypatch):
     methods = ("importance", "langevin", "flow_vae")  # importance with smoothed targets
     config = make_config("toys", toys=("ring",), num_seeds=2, methods=methods)
+    asked = record_keys(monkeypatch)
     posteriors.run(config, tmp_path)
+    assert_distinct_keys(asked)
     rows = values_of(tmp_path)
     for method in config.methods:
         for quantity in ("nll", "neg_elbo", "rate", "distortion", "ess", "amortization_gap", "posterior_kl"):

@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 def get_config() -> ConfigDict:
     return ConfigDict(
         dict(
-            seed=0,  # of initial values, data order, noise and the split
+            seed=0,  # of every draw: initial values, data order, noise; what is held out does not depend on it
             num_devices=0,  # 0: all of them
             data=dict(
                 name="digits",  # or factor_analysis, file, or an image set of TensorFlow Datasets

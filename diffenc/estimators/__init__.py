@@ -24,7 +24,7 @@ def map_examples(fn, key, x, batch_size: int):
     """Apply fn(key, x_batch) -> pytree of [batch, ...] to all of x [n, ...] in bounded memory, each example once.
 
     x may be a tree of arrays, such as (x, condition). The last batch is filled up with its last example (one
-    compilation) and cut back. Returns numpy arrays [n, ...].
+    compilation) and cut back. key is None for an fn that draws nothing. Returns numpy arrays [n, ...].
     """
     import jax
 
@@ -33,6 +33,7 @@ def map_examples(fn, key, x, batch_size: int):
     parts = []
     for index, start in enumerate(range(0, n, batch_size)):
         rows = np.minimum(np.arange(start, start + batch_size), n - 1)
-        part = fn(jax.random.fold_in(key, index), jax.tree.map(lambda a, rows=rows: a[rows], x))
+        own = None if key is None else jax.random.fold_in(key, index)
+        part = fn(own, jax.tree.map(lambda a, rows=rows: a[rows], x))
         parts.append(jax.tree.map(np.asarray, part))
     return jax.tree.map(lambda *a: np.concatenate(a)[:n], *parts)

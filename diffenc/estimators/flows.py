@@ -85,7 +85,10 @@ def learned(key: jax.Array, pair: Pair, settings: Settings, show=lambda updates,
         return pair
     blocks = tuple(jnp.asarray([reference.whiten(half) for half in block], jnp.float32) for block in pair[:2])
     key_init, key_train = jax.random.split(key)
-    params = [make_network(dim, settings).init(key_init, jnp.zeros((1, dim))) if dim > 1 else {} for dim in dims]
+    params = [
+        make_network(dim, settings).init(key, jnp.zeros((1, dim))) if dim > 1 else {}
+        for key, dim in zip(jax.random.split(key_init), dims, strict=True)
+    ]
     params = jax.tree.map(lambda a: jnp.stack([a, a]), params)  # alike at first, so that halves learn alike
     settings = dataclasses.replace(settings, learning_rate=settings.flow_rate)
     state, plain = growth.restarted(params, settings), information(pair, MEAN)

@@ -23,6 +23,7 @@ from diffenc.estimators.divergence import Divergence, check_halves, divergence, 
 from diffenc.estimators.flows import Pair
 from diffenc.estimators.growth import Settings
 from diffenc.estimators.samples import check, check_labels, check_no_function
+from diffenc.keys import generator
 
 DEFAULTS = Settings()
 Show = Callable[[str, int, float], None]
@@ -79,7 +80,7 @@ def mutual_information(
     x, y = check(x, y)
     check_no_function(x, y)
     key_ties, key_split, key_flow, key_fit, key_turned = jax.random.split(key, 5)
-    rng = _generator(key_ties)
+    rng = generator(key_ties)
     rows = split(key_split, len(x))
     scores = [reference.block_scores(rng, block)[rows] for block in (x, y)]
     check_halves(dict(zip(("x", "y"), scores, strict=True)))
@@ -123,7 +124,7 @@ def label_information(
     x, index = check_labels(x, labels)
     indicators = np.eye(index.max() + 1)[index][:, 1:]
     key_ties, key_split, key_fit = jax.random.split(key, 3)
-    scores = reference.block_scores(_generator(key_ties), x)
+    scores = reference.block_scores(generator(key_ties), x)
     rows = split(key_split, len(x))
     pair = Pair(scores[rows], indicators[rows])
     check_halves({"x": pair.x, "label": pair.y})
@@ -141,7 +142,7 @@ def conditional_information(
     x [N, dim_x], y [N, dim_y], z [N, dim_z]. Raises InputError for samples that `check` refuses.
     """
     key_ties, key_split, key_fit = jax.random.split(key, 3)
-    rng = _generator(key_ties)
+    rng = generator(key_ties)
     x, y, z = (reference.block_scores(rng, block) for block in check(x, y, z))
     rows = split(key_split, len(x))
     pairs = {"y, z": Pair(x[rows], np.concatenate([y, z], axis=1)[rows]), "z": Pair(x[rows], z[rows])}
@@ -170,7 +171,7 @@ def total_correlation(key: jax.Array, x: np.ndarray, settings: Settings = DEFAUL
     if x.shape[1] < 2:
         raise InputError("x has one column: total correlation is between two or more")
     key_ties, key_split, key_fit = jax.random.split(key, 3)
-    x = reference.by_rank(x, _generator(key_ties))
+    x = reference.by_rank(x, generator(key_ties))
     mean, pointwise = 0.0, np.zeros(len(x))
     for column in range(1, x.shape[1]):  # the chain rule, so that the bias of each step is known
         step = reference.gaussian_information(x[:, column : column + 1], x[:, :column])
@@ -195,11 +196,6 @@ def entropy(key: jax.Array, x: np.ndarray, settings: Settings = DEFAULTS, show: 
     found = _fit(key_fit, make_halves(x[rows], None), settings, show, "x")
     sampling = Estimate.of(gaussian.pointwise[rows.ravel()] - found.pointwise).stderr
     return Estimate(gaussian.mean - found.mean, float(np.hypot(sampling, found.systematic)))
-
-
-def _generator(key):
-    """What breaks ties: numpy's generator, seeded by the key."""
-    return np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
 
 
 def _estimate(part: reference.GaussianPart) -> Estimate:
