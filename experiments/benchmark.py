@@ -17,12 +17,13 @@ from ml_collections import ConfigDict
 from diffenc import data, reporting, training
 from diffenc.reporting import Result
 from experiments import command_line
-from experiments.diffusion_encoder import check, make_systems, prepare
+from experiments.diffusion_encoder import check, check_e_step, make_systems, prepare
 from experiments.systems import median
 
 
 def run(config: ConfigDict, workdir: Path) -> None:
     check(config)
+    check_e_step(config)
     if command_line.is_complete(config, workdir):
         return
     pixels = np.random.default_rng(config.seed).integers(0, 256, (1024, 28, 28, 1), dtype=np.uint8)
