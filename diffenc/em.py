@@ -29,18 +29,18 @@ E_STEPS = ("langevin", "importance", "persistent")
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Choices of the alternating update; the docstring of each config says why."""
+    """Choices of the alternating update, each explained in configs/diffusion_encoder/digits.py."""
 
     e_step: str = "langevin"
     kernel: str = "mala"
-    langevin_steps: int = 4
+    langevin_steps: int = 2
     step_size: float = 0.1
     leapfrog_steps: int = 3
-    sampler_steps: int = 4
+    sampler_steps: int = 1
     proposal: str = "gaussian"
     proposals: int = 10
-    proposal_width: float = 1.0
-    smooth_decoder: bool = False
+    proposal_width: float = 1.3
+    smooth_decoder: bool = True
     smooth_targets: bool = False
     target: str = "mixture"
     path_weight: float = 0.0
@@ -48,6 +48,18 @@ class Settings:
     draws: int = 8
     null_probability: float = 0.1
     average_decay: float = 0.999
+
+    def unread(self) -> tuple[str, ...]:
+        """The names of the fields that this e_step, with this kernel or proposal, does not read."""
+        of_chains = ("kernel", "langevin_steps", "step_size")
+        smooth = ("smooth_targets", "smooth_decoder")
+        of_proposals = ("proposal", "proposals", "proposal_width", *smooth)
+        leapfrog = () if self.kernel == "hmc" else ("leapfrog_steps",)
+        if self.e_step == "importance":
+            width = () if self.proposal == "gaussian" else ("proposal_width",)
+            return (*of_chains, "leapfrog_steps", "sampler_steps", *width)
+        sampler = () if self.e_step == "langevin" else ("sampler_steps",)
+        return (*of_proposals, *leapfrog, *sampler)
 
 
 def e_step(key, encoder: DiffusionEncoder, decoder, params, state: ChainState, x, settings: Settings, index=None):

@@ -18,12 +18,13 @@ from diffenc import data, reporting, training
 from diffenc.keys import key_of, rng_of
 from diffenc.reporting import Result
 from experiments import command_line
-from experiments.diffusion_encoder import check, make_systems, prepare
+from experiments.diffusion_encoder import check, check_e_step, make_systems, prepare
 from experiments.systems import median
 
 
 def run(config: ConfigDict, workdir: Path) -> None:
     check(config)
+    check_e_step(config)
     if command_line.is_complete(config, workdir):
         return
     pixels = rng_of(config.seed, "pixels").integers(0, 256, (1024, 28, 28, 1), dtype=np.uint8)

@@ -16,7 +16,18 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from diffenc import analytic, chains, data, decoders, em, loop, parallel, reporting, training
+from diffenc import (
+    analytic,
+    chains,
+    data,
+    decoders,
+    em,
+    loop,
+    parallel,
+    proposals,
+    reporting,
+    training,
+)
 from diffenc.encoder import REFERENCES
 from diffenc.errors import InputError
 from diffenc.estimators import Estimate, map_examples
@@ -28,6 +39,7 @@ from experiments import command_line, diffusion_encoder_figures, systems
 def run(config: ConfigDict, workdir: Path) -> None:
     """The whole experiment; running it again continues it, or prints the results of the finished run."""
     check(config)
+    check_e_step(config)
     if command_line.is_complete(config, workdir):
         return
     mesh = parallel.data_mesh(config.num_devices or None)
@@ -96,10 +108,24 @@ def check(config: ConfigDict) -> None:
     if config.data.path and config.data.name != "file":
         raise InputError(f"config field data.path is given, but data.name is {config.data.name!r}: give data.name=file")
     command_line.check_choice("em.kernel", config.em.kernel, chains.KERNELS)
+    command_line.check_choice("em.proposal", config.em.proposal, proposals.KINDS)
     command_line.check_choice("em.target", config.em.target, em.TARGETS)
     command_line.check_choice("model.reference", config.model.reference, REFERENCES)
     command_line.check_choice("model.decoder", config.model.decoder, ("bernoulli", "gaussian"))
     command_line.check_choice("model.activation", config.model.activation, ("tanh", "silu", "relu", "gelu", "softplus"))
+
+
+def check_e_step(config: ConfigDict) -> None:
+    """Raises InputError for an unknown em.e_step, and for a field changed that it would not read."""
+    command_line.check_choice("em.e_step", config.em.e_step, em.E_STEPS)
+    settings, default = em.Settings(**config.em), em.Settings()
+    for field in settings.unread():
+        value, harmless = getattr(settings, field), getattr(default, field)
+        if value != harmless:
+            raise InputError(
+                f"config field em.{field} is {value!r}, which em.e_step={settings.e_step} "
+                f"does not read: give --config.em.{field}={harmless}"
+            )
 
 
 class Truth(NamedTuple):
@@ -171,7 +197,7 @@ def make_decoder(config: ConfigDict, dataset: data.Dataset):
 def make_systems(config: ConfigDict, dataset: data.Dataset) -> dict[str, systems.System]:
     """The diffusion encoder and, unless config.baseline is False, a VAE; both decoders start from the same values."""
     decoder = make_decoder(config, dataset)
-    methods = {"diffusion_encoder": "langevin"} | ({"vae": "vae"} if config.baseline else {})
+    methods = {"diffusion_encoder": config.em.e_step} | ({"vae": "vae"} if config.baseline else {})
     size = (int(np.prod(dataset.example_shape)), len(dataset.train), config.seed)
     return {name: systems.make(method, config, decoder, *size) for name, method in methods.items()}
 
@@ -182,8 +208,15 @@ def make_systems(config: ConfigDict, dataset: data.Dataset) -> dict[str, systems
 def make_advance(config: ConfigDict, mesh, dataset: data.Dataset, models: dict[str, systems.System]):
     """advance(state, step, n): n updates of every system on the same batches, in one dispatch each."""
     make_x = prepare(config, dataset)
-    runs = {name: training.scan_updates(system.update, make_x) for name, system in models.items()}
     train = parallel.replicate(mesh, jnp.asarray(dataset.train))
+    runs, arrays = {}, {}
+    for name, system in models.items():
+        runs[name] = training.scan_updates(system.update, make_x)
+        arrays[name] = train
+        if system.is_persistent:
+            make_pair = functools.partial(systems.with_index, make_x)
+            runs[name] = training.scan_updates(system.update, make_pair)
+            arrays[name] = (train, parallel.replicate(mesh, jnp.arange(len(dataset.train))))
     key = parallel.replicate(mesh, key_of(config.seed, "training"))
     local = parallel.local_rows(config.batch_size)
 
@@ -193,7 +226,7 @@ def make_advance(config: ConfigDict, mesh, dataset: data.Dataset, models: dict[s
         new_state, metrics = {}, {}
         for name, run_updates in runs.items():
             began = time.perf_counter()
-            new_state[name], values = run_updates(state[name], key, train, rows)
+            new_state[name], values = run_updates(state[name], key, arrays[name], rows)
             jax.block_until_ready(values)
             values["ms_per_update"] = np.full(n, 1e3 * (time.perf_counter() - began) / n)
             metrics |= {f"{name}.{metric}": value for metric, value in values.items()}

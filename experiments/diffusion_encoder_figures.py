@@ -17,7 +17,7 @@ def draw(workdir, config, dataset, held_out, arrays, metrics) -> None:
     else:
         vectors(workdir, held_out, arrays)
     latent_map(workdir, dataset, held_out, arrays)
-    training_curves(workdir, metrics, "vae" in arrays)
+    training_curves(workdir, metrics, "vae" in arrays, config.em.e_step)
     rate_distortion(workdir, metrics, arrays)
     if any("diffusion_encoder.ml_gap" in line for line in metrics):
         gap(workdir, metrics, arrays)
@@ -96,10 +96,10 @@ def latent_map(workdir, dataset, held_out, arrays):
     reporting.save(fig, workdir, "latent_map")
 
 
-def training_curves(workdir, metrics, with_vae):
-    """Losses over training, the VAE's beside; then what the encoder learned and how the chains did."""
+def training_curves(workdir, metrics, with_vae, e_step):
+    """Losses over training, the VAE's beside; then what the encoder learned and how the E-step did."""
     fig, axes = reporting.figure(2, 2, width=3.8, height=2.7)
-    losses, bounds, encoder, chains = axes.ravel()
+    losses, bounds, encoder, sampler = axes.ravel()
     for index, (name, label) in enumerate(NAMES.items()):
         if name == "vae" and not with_vae:
             continue
@@ -121,10 +121,14 @@ def training_curves(workdir, metrics, with_vae):
         encoder.plot(*series(metrics, f"diffusion_encoder.{metric}"), label=label)
     encoder.set_yscale("log")
     reporting.label(encoder, "update", "diffusion encoder [nats]", legend=True)
-    chains.plot(*series(metrics, "diffusion_encoder.acceptance"), label="acceptance")
-    chains.plot(*series(metrics, "diffusion_encoder.step_size"), label="step size (whitened)")
-    chains.set_ylim(bottom=0)
-    reporting.label(chains, "update", "Langevin chains of the E-step", legend=True)
+    if e_step == "importance":
+        sampler.plot(*series(metrics, "diffusion_encoder.acceptance"))
+        reporting.label(sampler, "update", "E-step: effective share of the proposals")
+    else:
+        sampler.plot(*series(metrics, "diffusion_encoder.acceptance"), label="acceptance")
+        sampler.plot(*series(metrics, "diffusion_encoder.step_size"), label="step size (whitened)")
+        reporting.label(sampler, "update", "Markov chains of the E-step", legend=True)
+    sampler.set_ylim(bottom=0)
     reporting.save(fig, workdir, "training")
 
 

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from diffenc import data, loop, parallel, proposals, reporting, toys, training
+from diffenc import data, loop, parallel, reporting, toys, training
 from diffenc.errors import InputError
 from diffenc.estimators import Estimate, map_examples
 from diffenc.keys import key_of
@@ -103,7 +103,6 @@ def check(config: ConfigDict) -> None:
             command_line.check_choice("methods", base_method(config, method), systems.METHODS)
         of_method = varied(config, method)
         diffusion_encoder.check(of_method)
-        command_line.check_choice("em.proposal", of_method.em.proposal, proposals.KINDS)
     if len(set(config.methods)) < len(config.methods) or not config.methods:
         raise InputError(f"config field methods is {config.methods}: name each method once")
     if config.data.name == "toys" and all(base_method(config, method) == "flow_vae" for method in config.methods):
@@ -186,7 +185,9 @@ def make_advance(config: ConfigDict, mesh, cases: dict[str, Case], models):
     runs, arrays = {}, {}
     for name, system in models.items():
         case, method, _ = name.split(".")
-        make_x = functools.partial(with_index, cases[case].make_x) if system.is_persistent else cases[case].make_x
+        make_x = cases[case].make_x
+        if system.is_persistent:
+            make_x = functools.partial(systems.with_index, make_x)
         if (case, method) not in runs:
             runs[case, method] = training.scan_updates(system.update, make_x)
     for case in cases.values():
@@ -213,11 +214,6 @@ def make_advance(config: ConfigDict, mesh, cases: dict[str, Case], models):
         return new_state, metrics
 
     return advance
-
-
-def with_index(make_x, key, rows):
-    """(x, index of each example) from (rows, indices)."""
-    return make_x(key, rows[0]), rows[1]
 
 
 def headline(models, metrics: dict[str, float]) -> str:

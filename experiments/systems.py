@@ -48,7 +48,8 @@ def make(method: str, config, decoder, data_dim: int, num_examples: int, seed: i
     optimizer = training.make_optimizer(learning_rate, config.num_updates, config.warmup, config.clip_norm or None)
     settings, z, decay = None, None, config.em.average_decay
     if diffuses:
-        settings = em.Settings(**config.em, e_step=method if method in ALTERNATING else "langevin")
+        e_step = method if method in ALTERNATING else "langevin"
+        settings = em.Settings(**(config.em.to_dict() | dict(e_step=e_step)))
         network = ConditionalDenoiser(
             model.latent_dim, tuple(model.embed_features), tuple(model.features), model.residual_bound, model.octaves
         )
@@ -74,6 +75,11 @@ def make(method: str, config, decoder, data_dim: int, num_examples: int, seed: i
         "decoder": decoder.init(key_of(seed, "decoder", *names), model.latent_dim),
     }
     return System(encoder, decoder, params, optimizer, update, config.eval.sampler_steps, settings, z)
+
+
+def with_index(make_x, key, rows):
+    """The batch of a persistent system, (x, index of each example), from (rows, indices)."""
+    return make_x(key, rows[0]), rows[1]
 
 
 # ------------------------------------------------------------------------------------------------- held-out quantities

@@ -306,3 +306,46 @@ def test_persistent_chains_go_on_where_each_example_was_left():
 def test_an_unknown_kernel_is_refused_before_any_update():
     with pytest.raises(ValueError, match="em.kernel is 'nuts'"):
         em.make_update(ENCODER, DECODER, em.Settings(kernel="nuts"), optax.sgd(1.0))
+
+
+OTHER = dict(
+    kernel="ula",
+    langevin_steps=3,
+    step_size=0.2,
+    leapfrog_steps=5,
+    sampler_steps=3,
+    proposal="prior",
+    proposals=7,
+    proposal_width=2.0,
+    smooth_decoder=False,
+    smooth_targets=True,
+)
+
+
+E_STEPS = (
+    dict(e_step="importance"),
+    dict(e_step="langevin", kernel="hmc"),
+    dict(e_step="persistent"),
+)
+
+
+@pytest.mark.parametrize("choice", E_STEPS)
+def test_an_update_is_the_same_program_whatever_the_fields_that_go_unread(choice):
+    """And another one for any of the rest, so that no field of an E-step is without effect."""
+    encoder = DiffusionEncoder(ENCODER.network)  # without the decoder's answers, which take long to trace
+    x, index = jnp.tile(X, (4, 1)), jnp.arange(4)
+    batch = (x, index) if choice["e_step"] == "persistent" else x
+
+    def program(**changes):
+        settings, optimizer = em.Settings(**(choice | changes)), optax.sgd(0.0)
+        state = make_state(optimizer, settings)
+        state = state.replace(chain=chains.ChainState.create(settings, jnp.zeros((4, 2))))
+        update = em.make_update(encoder, DECODER, settings, optimizer)
+        start = 0.0 if "step_size" in settings.unread() else float(state.chain.log_step)
+        return str(jax.make_jaxpr(update)(state, jax.random.key(2), batch)), start
+
+    unread = em.Settings(**choice).unread()
+    usual = program()
+    assert program(**{field: OTHER[field] for field in unread}) == usual
+    for field in set(OTHER) - set(unread):
+        assert program(**{field: OTHER[field]}) != usual, field

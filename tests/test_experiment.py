@@ -39,8 +39,6 @@ TINY = {
     "batch_size": 8,
     "model.embed_features": (8,),
     "model.features": (8,),
-    "em.langevin_steps": 1,
-    "em.sampler_steps": 2,
     "em.draws": 1,
     "eval.num_examples": 20,
     "eval.batch_size": 12,
@@ -285,6 +283,11 @@ def test_settings_want_their_prefix(command, tmp_path):
         (dict(num_updates="many"), ("'num_updates'", "takes int", "'many'")),
         (dict(em__gamma=-1.0), ("em.gamma is -1.0", "above 0")),
         (dict(em__target="presure"), ("em.target is 'presure'", "nearest: pressure")),
+        (dict(em__e_step="gibbs"), ("em.e_step is 'gibbs'", "importance, langevin, persistent")),
+        (dict(em__proposal="foo"), ("em.proposal is 'foo'", "gaussian, prior")),
+        (dict(em__kernel="hmc"), ("em.kernel is 'hmc'", "importance does not read", "kernel=mala")),
+        (dict(em__e_step="langevin", em__proposals=3), ("em.proposals is 3", "langevin does not")),
+        (dict(em__e_step="persistent", em__sampler_steps=3), ("sampler_steps is 3", "does not read")),
         (dict(model__decoder="poisson"), ("model.decoder", "bernoulli, gaussian")),
         (dict(num_updates=5), ("num_updates is 5", "updates_per_dispatch 2", "give")),
         (dict(batch_size=6), ("batch size 6 does not divide over 4 devices", "multiple of 4")),
@@ -350,6 +353,7 @@ def test_a_workdir_that_cannot_be_made(command, tmp_path):
 def test_a_config_passes_its_own_checks_and_tells_its_command(name):
     config = command_line._load(str(CONFIGS / f"{name}.py"))
     diffusion_encoder.check(config)
+    diffusion_encoder.check_e_step(config)
     for field in ("num_updates", "save_every", "evaluate_every"):
         assert config[field] % config.updates_per_dispatch == 0
     assert config.batch_size % 4 == 0

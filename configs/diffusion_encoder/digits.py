@@ -42,19 +42,23 @@ def get_config() -> ConfigDict:
                 octaves=0,  # Fourier features of the latent that the denoiser sees
             ),
             em=dict(
-                kernel="mala",  # or ula, hmc
+                # How the posterior is sampled in training: importance, one of many weighted proposals;
+                # langevin, short chains that start at the encoder; persistent, chains that go on from
+                # visit to visit. A field that the choice does not read may not be changed.
+                e_step="importance",
+                proposal="gaussian",  # importance: from the encoder's Gaussian fit; or prior, N(0, I)
+                proposals=10,  # so many for each example
+                proposal_width=1.3,  # of the proposals, in widths of the Gaussian fit
+                smooth_targets=False,  # the denoiser learns from all of them, not from the chosen one
+                smooth_decoder=True,  # and so does the decoder, at as many gradients
+                kernel="mala",  # langevin and persistent: mala, ula or hmc
                 langevin_steps=2,  # of the chains, a batch at a time
                 step_size=0.1,  # of the chain at the start, in squared posterior widths; ula keeps it
                 leapfrog_steps=3,  # hmc only
-                sampler_steps=1,  # of the encoder where chains start: two evaluations each
+                sampler_steps=1,  # langevin only: of the encoder where chains start
                 target="mixture",  # or denoising, pressure
                 path_weight=0.0,  # of the loss's error along the sampler's path; see losses.path_error
                 gamma=1.0,  # bottleneck weight; 1: maximum likelihood
-                proposal="gaussian",  # of importance resampling (experiments.posteriors); or prior
-                proposals=10,  # so many
-                proposal_width=1.0,  # of the Gaussian they come from, in its own width
-                smooth_targets=False,  # the denoiser learns from all weighted proposals, not from the chosen one
-                smooth_decoder=False,  # and so does the decoder, at `proposals` gradients in place of one
                 draws=2,  # noise levels at which the denoiser sees each pair (x, z)
                 null_probability=0.1,  # of dropping x: trains the learned prior
                 average_decay=0.999,  # of the parameters that are evaluated

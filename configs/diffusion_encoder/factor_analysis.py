@@ -16,6 +16,7 @@ def get_config():
     config.model.update(
         latent_dim=2, decoder="gaussian", decoder_features=(), embed_features=(64, 64), features=(64, 64)
     )
+    config.em.e_step = "langevin"  # whose chains suffice for Gaussian posteriors
     config.num_updates = 5000
     config.learning_rate = 5e-3
     config.eval.update(num_samples=64)

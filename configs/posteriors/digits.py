@@ -51,9 +51,11 @@ def posteriors_of(config):
             rivals=dict(iwae_samples=10),
         )
     )
-    # Read by "importance" alone. Proposals no wider than the Gaussian fit, of the decoder's curvature at the mode, miss
-    # the posterior's tails; a factor of 1.3 raised their bound by 0.3 (d = 8) and 0.5 nats (d = 16): see mnist16.py.
+    # Of "importance". Proposals no wider than the Gaussian fit, of the decoder's curvature at the
+    # mode, miss the posterior's tails; a factor of 1.3 raised their bound by 0.3 (d = 8) and 0.5 nats
+    # (d = 16): see mnist16.py.
     config.em.update(smooth_decoder=True, proposal_width=1.3)
+    del config.em.e_step  # each method has its own
     config.eval.update(
         ais_examples=200,  # annealed importance sampling: of so many held-out examples; 0: none
         ais_simulated=200,  # and of so many simulated ones, whose likelihood is bounded from both sides
