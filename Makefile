@@ -11,7 +11,7 @@ demo-short: .venv/stamp
 	$(BIN)/python $(DEMO) --config.num_updates=200 --workdir=runs/demo-short $(ARGS)
 
 test: .venv/stamp
-	$(BIN)/python -m pytest -q --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)
+	$(BIN)/python -m pytest -q --numprocesses=auto --maxprocesses=4 --dist=worksteal $(ARGS)
 
 test-slow: .venv/stamp
 	$(BIN)/python -m pytest -q -m slow $(ARGS)
@@ -23,7 +23,7 @@ lint: .venv/stamp
 	$(BIN)/ruff check .
 
 clean:
-	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv build dist *.egg-info .cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/stamp: pyproject.toml constraints.txt

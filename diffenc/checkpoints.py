@@ -1,7 +1,7 @@
 """Checkpoints over orbax: saved in the background, the newest few kept, the newest whole one restored.
 
 A checkpoint appears under its final name only once complete, so a process killed at any moment leaves the ones before
-it untouched. Beside the state each holds a fingerprint of its bits, since the stored arrays carry no checksum of their
+it untouched. Beside the state each holds the crc32 of its bits, since the stored arrays carry no checksum of their
 own: a damaged file is noticed, not loaded.
 """
 
@@ -10,11 +10,10 @@ import gc
 import json
 import logging
 import shutil
-import sys
+import zlib
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
@@ -73,7 +72,7 @@ class Checkpoints:
                 raise InputError(
                     f"state{jax.tree_util.keystr(path)} is a {type(leaf).__name__}: make it an array, as all of a state"
                 )
-        tree = {"fingerprint": _fingerprint(jax.tree.leaves(state)), "state": state}
+        tree = {"crc32": _crc32(jax.tree.leaves(state)), "state": state}
         return self._checkpointer.save_async(step, tree, force=force) is not None
 
     def restore(self, example):
@@ -110,11 +109,10 @@ class Checkpoints:
 
     def _load(self, step, example):
         """`(state, None)`, or `(None, reason)` when the checkpoint is damaged or holds another structure."""
-        tree = {"fingerprint": jnp.uint32(0), "state": example}
-        tree = jax.tree.map(_abstract, tree)
+        tree = {"crc32": np.zeros((), np.uint32), "state": jax.tree.map(_abstract, example)}
         try:  # a damaged file can fail in any of the layers below
             saved = _describe(self._checkpointer.metadata(step).metadata)
-            if "fingerprint" not in saved:
+            if not any(name.startswith("state") for name in saved):
                 return None, "its list of arrays cannot be read"
             difference = _first_difference(saved, _describe(tree))
             if difference:
@@ -122,7 +120,7 @@ class Checkpoints:
             loaded = self._checkpointer.load(step, tree)
         except Exception as error:
             return None, _line(error)
-        if int(loaded["fingerprint"]) != int(_fingerprint(jax.tree.leaves(loaded["state"]))):
+        if int(loaded["crc32"]) != int(_crc32(jax.tree.leaves(loaded["state"]))):
             return None, "its bits differ from those saved"
         return loaded["state"], None
 
@@ -151,29 +149,26 @@ class Checkpoints:
         self.close()
 
 
-def _fingerprint(leaves) -> jax.Array:
-    """A uint32 of the bits of all leaves: the sum, modulo 2^32, of every word mixed with its place.
+def _crc32(leaves) -> np.ndarray:
+    """The crc32 of the bits of all leaves, one after another, as an array of one number.
 
-    The mixing is one-to-one (the last steps of Appleby's MurmurHash3), so a single changed word always shows; several
-    go unseen once in 2^32. The sum does not depend on how the arrays lie on devices.
+    It is taken of copies on the host, so it does not depend on how the arrays lie on devices and
+    nothing is compiled for it.
     """
-    total = jnp.uint32(len(leaves))
-    for index, leaf in enumerate(leaves):
-        total += _leaf_fingerprint(leaf, np.uint32(0x85EBCA6B * (index + 1) % 2**32))
-    return total
+    total = 0
+    for leaf in leaves:
+        total = zlib.crc32(_host_copy(leaf).view(np.uint8), total)
+    return np.asarray(total, np.uint32)
 
 
-@jax.jit  # leaf by leaf: one program for thousands of leaves takes many minutes to compile
-def _leaf_fingerprint(leaf, salt) -> jax.Array:
-    if leaf.dtype == jnp.bool_:
-        leaf = leaf.astype(jnp.uint8)
-    bits = min(32, 8 * leaf.dtype.itemsize)
-    words = jax.lax.bitcast_convert_type(leaf, f"uint{bits}").astype(jnp.uint32).reshape(-1)
-    place = (jnp.arange(words.size, dtype=jnp.uint32) + 1) * jnp.uint32(0x9E3779B9)
-    mixed = words ^ (place + salt)
-    mixed = (mixed ^ (mixed >> 16)) * jnp.uint32(0x85EBCA6B)
-    mixed = (mixed ^ (mixed >> 13)) * jnp.uint32(0xC2B2AE35)
-    return jnp.sum(mixed ^ (mixed >> 16), dtype=jnp.uint32)
+def _host_copy(leaf) -> np.ndarray:
+    """The values of a leaf as one contiguous vector on this host."""
+    if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
+        if leaf.is_fully_replicated:
+            leaf = leaf.addressable_data(0)
+        else:
+            leaf = multihost_utils.process_allgather(leaf, tiled=True)
+    return np.ascontiguousarray(leaf).reshape(-1)
 
 
 def _abstract(leaf) -> jax.ShapeDtypeStruct:
@@ -218,19 +213,19 @@ class _NoChatter(logging.Filter):
 
 @contextlib.contextmanager
 def _quiet():
-    """Reading a damaged checkpoint fails in background tasks too: their tracebacks are hidden, as `restore` says it
-    all in one line."""
+    """Hide what orbax and its event loop log of a damaged checkpoint: `restore` says it in one line."""
     loggers = [logging.getLogger(name) for name in ("absl", "asyncio", None)]
-    before, hook = [logger.disabled for logger in loggers], sys.unraisablehook
     for logger in loggers:
-        logger.disabled = True
-    sys.unraisablehook = lambda unraisable: None
+        logger.addFilter(_is_of_others)
     try:
         yield
     finally:
-        sys.unraisablehook = hook
-        for logger, disabled in zip(loggers, before, strict=True):
-            logger.disabled = disabled
+        for logger in loggers:
+            logger.removeFilter(_is_of_others)
+
+
+def _is_of_others(record) -> bool:
+    return "orbax" not in record.pathname and record.name != "asyncio"
 
 
 DIGEST = "data.path_sha256"  # the field that tells a data file from another by the same name
