@@ -17,7 +17,7 @@ test-slow: .venv/stamp
 	$(BIN)/python -m pytest -q -m slow $(ARGS)
 
 bench: .venv/stamp
-	$(BIN)/python -m experiments.benchmark --config=configs/benchmark/update_time.py --workdir=runs/benchmark $(ARGS)
+	$(BIN)/python -m experiments.benchmarks.update_time --config=configs/benchmarks/update_time.py --workdir=runs/benchmark $(ARGS)
 
 lint: .venv/stamp
 	$(BIN)/ruff check .

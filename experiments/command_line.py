@@ -13,8 +13,8 @@ from absl import app, flags
 from absl import logging as absl_logging
 from ml_collections import ConfigDict, config_flags
 
-from diffenc import checkpoints, parallel, reporting
 from diffenc.errors import InputError
+from diffenc.run import checkpoints, parallel, reporting
 
 
 def main(experiment: Callable[[ConfigDict, Path], None]) -> None:

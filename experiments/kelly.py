@@ -1,7 +1,7 @@
 """Gamblers and autoencoders: information as the growth of wealth, and as the limit of a tower of small codes.
 
     python -m experiments.kelly --config=configs/kelly/race.py --workdir=DIR
-    python -m experiments.kelly --config=configs/kelly/pixels.py --workdir=DIR
+    python -m experiments.kelly --config=configs/neural_entropy/pixels.py --workdir=DIR
     python -m experiments.kelly --config=configs/kelly/tower.py --workdir=DIR
 
 `race`: a gambler's log-wealth grows faster with side information, by exactly I(X;Y) (Kelly 1956); on discrete horses
@@ -19,12 +19,14 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from diffenc import processes, reporting
+from diffenc.diffusion import processes
 from diffenc.errors import InputError
-from diffenc.estimators import Estimate
+from diffenc.estimate import Estimate
 from diffenc.keys import key_of, rng_of
-from diffenc.reporting import Result
-from experiments import command_line, neural_entropy
+from diffenc.run import reporting
+from diffenc.run.reporting import Result
+from experiments import command_line
+from experiments.neural_entropy import __main__ as neural_entropy
 
 
 def run(config: ConfigDict, workdir: Path) -> None:

@@ -1,6 +1,6 @@
 """The speed limit of a diffusion: how far the data can have moved, against the entropy that moving them produced.
 
-    python -m experiments.speed_limit --config=configs/neural_entropy/speed_limit.py --workdir=DIR
+    python -m experiments.speed_limit --config=configs/speed_limit/gaussian_mixture.py --workdir=DIR
 
     W_2(p_s, p_t)^2 <= (t - s) int_s^t (g^2/2) r dt          (arXiv 2409.03817; r is the entropy-production rate)
 
@@ -16,15 +16,16 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from diffenc import reporting
-from diffenc.analytic import Gaussian
+from diffenc.diffusion import entropy
+from diffenc.diffusion.analytic import Gaussian
+from diffenc.diffusion.transport import sample_w2_squared
 from diffenc.errors import InputError
-from diffenc.estimators import Estimate, entropy
-from diffenc.estimators.transport import sample_w2_squared
+from diffenc.estimate import Estimate
 from diffenc.keys import key_of
-from diffenc.reporting import Result
+from diffenc.run import reporting
+from diffenc.run.reporting import Result
 from experiments import command_line
-from experiments.neural_entropy_cases import PROCESSES, T_MAX, check_mixture, draw_mixture
+from experiments.neural_entropy.cases import PROCESSES, T_MAX, check_mixture, draw_mixture
 
 
 class Motion(NamedTuple):

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from diffenc.processes import VPLinear
+from diffenc.diffusion.processes import VPLinear
 
 
 class TwoClusters:

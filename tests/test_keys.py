@@ -12,15 +12,15 @@ from checks import assert_distinct_keys, record_keys
 
 from configs.diffusion_encoder import factor_analysis
 from diffenc import keys
-from diffenc.estimators import flows
-from experiments import diffusion_encoder
+from diffenc.information import flows
+from experiments.diffusion_encoder import __main__ as diffusion_encoder
 
 ROOT = Path(__file__).resolve().parents[1]
 SEEDED = ("key", "PRNGKey", "default_rng", "RandomState")
 FIXED = {  # what the seed of a run is not to move
-    "diffenc/data.py": 1,  # which examples are held out
-    "experiments/mutual_information.py": 1,  # the task joint_gaussian_25x15 is one channel
-    "diffenc/estimators/reference.py": 1,  # the directions along which normality is tested
+    "diffenc/run/data.py": 1,  # which examples are held out
+    "experiments/mutual_information/__main__.py": 1,  # the task joint_gaussian_25x15 is one channel
+    "diffenc/information/gaussian.py": 1,  # the directions along which normality is tested
 }
 
 

@@ -18,7 +18,7 @@ judged on a seed not seen before (mean absolute error over the forty, 10,000 sam
     (11) the present one, seed 2035                                   0.0102(18)  0.0145(20), 0.0413(71), below
 
 What was learned, on tasks made for the purpose:
- - Lengths (`estimators.regression`): all dependence of a Student law is between the lengths of x and y, and a network
+ - Lengths (`information.regression`): all dependence of a Student law is between the lengths of x and y, and a network
    that has to learn it from 5,000 samples learned by heart as well (5 x 5, 2 degrees of freedom: O = 6 where D = 0.18).
    A few dozen coefficients of a map of the residual's length find 0.44 of 0.45 nats in a tenth of a second. Of maps of
    single coordinates, alone, before or after it, the regression finds more where densities have edges (uniform noise of
@@ -28,7 +28,7 @@ What was learned, on tasks made for the purpose:
  - Unmixing: x and y whose coordinates are mixtures of independent ones (uniform margins under a slow spiral nearly are)
    have D[X] to be found, of which networks in 25 dimensions see a part, and of D[X|Y] nothing. Independent components
    leave no D[X] (spiral_normal_cdf_25x25, 10,000 samples: -0.19(12) before, -0.05(2) after).
- - Flows (`estimators.flows`): a spiral hides a linear relation, and a half of the samples teaches a denoiser too
+ - Flows (`information.flows`): a spiral hides a linear relation, and a half of the samples teaches a denoiser too
    little of it. Flows of x and of y by themselves have functions of 3 coordinates to learn in place of 6, by
    likelihood: Gaussian part of spiral_3x3 of correlation 0.7 from 0.32 to 0.63 of 0.67 nats in twenty seconds, where
    mixtures and denoisers took seventy for an estimate of 0.64(4). Half of what a flow's own samples flatter it by is

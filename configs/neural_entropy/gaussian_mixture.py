@@ -86,7 +86,7 @@ def get_config():
             data=dict(dir="", cache_dir="", test_fraction=0.1667),
             t_min=1e-3,  # entropy is counted from t_min to t = 1 (straight line: 0.999)
             reference="moments",  # what the network need not learn: 'moments', 'isotropic', or 'equilibrium' (nothing)
-            output="residual",  # or 'v' (diffenc.denoiser)
+            output="residual",  # or 'v' (diffenc.diffusion.denoiser)
             model=dict(features=(512, 256), channels=(32, 64), dtype="float32"),
             batch_size=512,
             draws=1,  # noise levels of each example in an update

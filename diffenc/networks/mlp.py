@@ -63,7 +63,7 @@ class ConditionalDenoiser(nn.Module):
     """Network of a conditional diffusion model in a latent of dimension d.
 
     `embed` turns x into a `Context`; `__call__` gives the residual r [batch, d] and the gate [batch] of the decoder's
-    pressure (see diffenc.encoder) at latent u [batch, d] and log signal-to-noise ratio [batch]. Everything that depends
+    pressure (see diffenc.latent.encoder) at latent u [batch, d] and log signal-to-noise ratio [batch]. Everything that depends
     on x alone happens in `embed`, so that a sampler of many steps pays for it once. The output layers start at zero:
     mean 0, factor I, residual 0, gate 1. |r_i| < residual_bound, since a sampler feeds r its own results: an unbounded
     one can run away before it has learned anything. `octaves` > 0 shows it Fourier features of the latent too, where a

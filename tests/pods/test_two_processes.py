@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diffenc import reporting
+from diffenc.run import reporting
 
 ROOT = Path(__file__).resolve().parents[2]
 NUM_DEVICES = 4

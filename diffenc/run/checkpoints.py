@@ -1,0 +1,282 @@
+"""Checkpoints over orbax: saved in the background, the newest few kept, the newest whole one restored.
+
+A checkpoint appears under its final name only once complete, so a process killed at any moment leaves the ones before
+it untouched. Beside the state each holds the crc32 of its bits, since the stored arrays carry no checksum of their
+own: a damaged file is noticed, not loaded.
+"""
+
+import contextlib
+import gc
+import json
+import logging
+import shutil
+import zlib
+from pathlib import Path
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from orbax.checkpoint import v1 as ocp
+
+from diffenc.errors import InputError
+from diffenc.run import files, parallel
+
+_LOG = logging.getLogger("diffenc")
+
+
+def open(directory, keep: int = 2, every: int | None = None) -> "Checkpoints":
+    """The checkpoints in `directory` (created if absent): the newest `keep` are kept; `maybe_save` saves each
+    multiple of `every`."""
+    return Checkpoints(directory, keep=keep, every=every)
+
+
+class Checkpoints:
+    """A directory of checkpoints, `directory/<step>`; a context manager that waits for its last save. States are
+    trees of arrays."""
+
+    def __init__(self, directory, keep: int = 2, every: int | None = None):
+        for name, value in (("keep", keep), ("every", every)):
+            if value is not None and value < 1:
+                raise InputError(f"checkpoint setting {name} is {value}: give at least 1")
+        self.directory = Path(directory).resolve()
+        policies = ocp.training.save_decision_policies
+        when = [policies.PreemptionCheckpointingPolicy()]
+        if every is not None:
+            when.append(policies.FixedIntervalPolicy(every))
+        _hide_orbax_chatter()
+        try:
+            self._checkpointer = ocp.training.Checkpointer(
+                self.directory,
+                save_decision_policy=policies.AnySavePolicy(when),
+                preservation_policy=ocp.training.preservation_policies.LatestN(keep),
+                cleanup_tmp_directories=True,
+            )
+        except OSError as error:
+            raise InputError(
+                f"cannot keep checkpoints in {self.directory} ({_line(error)}): give a workdir that can be written"
+            ) from error
+
+    def save(self, step: int, state) -> None:
+        """Save `state` as checkpoint `step`, in the background; does nothing where that step is already saved."""
+        self._save(step, state, force=True)
+
+    def maybe_save(self, step: int, state) -> bool:
+        """Save `state` when `step` is a multiple of `every`, or the host is about to be taken away; returns whether
+        it did."""
+        return self._checkpointer.should_save(step) and self._save(step, state, force=False)
+
+    def _save(self, step, state, force) -> bool:
+        if any(saved.step == step for saved in self._checkpointer.checkpoints):
+            return False
+        for path, leaf in jax.tree_util.tree_leaves_with_path(state):
+            if not isinstance(leaf, jax.Array | np.ndarray):
+                raise InputError(
+                    f"state{jax.tree_util.keystr(path)} is a {type(leaf).__name__}: make it an array, as all of a state"
+                )
+        tree = {"crc32": _crc32(jax.tree.leaves(state)), "state": state}
+        return self._checkpointer.save_async(step, tree, force=force) is not None
+
+    def restore(self, example):
+        """`(step, state)` of the newest whole checkpoint, or None where none was ever saved.
+
+        `example`: a state, or its `jax.ShapeDtypeStruct`s with shardings: it gives structure, shapes, dtypes and
+        placement. A damaged checkpoint is passed over with one line of warning in the log, and set aside as
+        `damaged-<step>` once an older one has been read. Raises InputError when none can be read, or all hold another
+        structure than `example`.
+        """
+        self._checkpointer.wait()
+        steps = sorted((int(path.name) for path in self.directory.iterdir() if path.name.isdigit()), reverse=True)
+        damaged = {}
+        for step in steps:
+            with _quiet():
+                state, reason = self._load(step, example)
+                if state is None:
+                    gc.collect()  # what the failure left behind complains here, where it is quiet
+            if state is None:
+                damaged[step] = reason
+                continue
+            if damaged:
+                self._set_aside(damaged)
+                told = "; ".join(f"{bad} ({why})" for bad, why in damaged.items())
+                _LOG.warning("checkpoint %s in %s is damaged: continuing from %d", told, self.directory, step)
+            return step, state
+        if not damaged:
+            return None
+        told = "; ".join(f"{bad} ({why})" for bad, why in damaged.items())
+        raise InputError(
+            f"no checkpoint in {self.directory} can be restored: {told}: give another --workdir, the settings and code "
+            "it was made with, or delete that directory to start again"
+        )
+
+    def _load(self, step, example):
+        """`(state, None)`, or `(None, reason)` when the checkpoint is damaged or holds another structure."""
+        tree = {"crc32": np.zeros((), np.uint32), "state": jax.tree.map(_abstract, example)}
+        try:  # a damaged file can fail in any of the layers below
+            saved = _describe(self._checkpointer.metadata(step).metadata)
+            if not any(name.startswith("state") for name in saved):
+                return None, "its list of arrays cannot be read"
+            difference = _first_difference(saved, _describe(tree))
+            if difference:
+                return None, f"it holds another state: {difference}"
+            loaded = self._checkpointer.load(step, tree)
+        except Exception as error:
+            return None, _line(error)
+        if int(loaded["crc32"]) != int(_crc32(jax.tree.leaves(loaded["state"]))):
+            return None, "its bits differ from those saved"
+        return loaded["state"], None
+
+    def _set_aside(self, steps):
+        if parallel.is_main_process():
+            for step in steps:
+                aside = self.directory / f"damaged-{step}"
+                if aside.is_dir():
+                    shutil.rmtree(aside)
+                (self.directory / str(step)).replace(aside)
+        parallel.wait_for_all("checkpoints set aside")
+        self._checkpointer.reload()
+
+    def wait(self) -> None:
+        """Return once every save that was begun is complete."""
+        self._checkpointer.wait()
+
+    def close(self) -> None:
+        """Wait for the last save and release the directory."""
+        self._checkpointer.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+
+def _crc32(leaves) -> np.ndarray:
+    """The crc32 of the bits of all leaves, one after another, as an array of one number.
+
+    It is taken of copies on the host, so it does not depend on how the arrays lie on devices and
+    nothing is compiled for it.
+    """
+    total = 0
+    for leaf in leaves:
+        total = zlib.crc32(_host_copy(leaf).view(np.uint8), total)
+    return np.asarray(total, np.uint32)
+
+
+def _host_copy(leaf) -> np.ndarray:
+    """The values of a leaf as one contiguous vector on this host."""
+    if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
+        if leaf.is_fully_replicated:
+            leaf = leaf.addressable_data(0)
+        else:
+            leaf = multihost_utils.process_allgather(leaf, tiled=True)
+    return np.ascontiguousarray(leaf).reshape(-1)
+
+
+def _abstract(leaf) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=getattr(leaf, "sharding", None))
+
+
+def _describe(tree) -> dict[str, str]:
+    """Each leaf's dotted name and its dtype and shape, in words."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    words = (f"{np.dtype(leaf.dtype).name}{list(leaf.shape)}" for _, leaf in leaves)
+    names = (jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in leaves)
+    return dict(zip(names, words, strict=True))
+
+
+def _first_difference(saved, wanted) -> str | None:
+    """The first leaf that two descriptions tell differently, in words."""
+    differing = [name for name in sorted(saved.keys() | wanted.keys()) if saved.get(name) != wanted.get(name)]
+    if not differing:
+        return None
+    more = f" (and {len(differing) - 1} more)" if len(differing) > 1 else ""
+    name = differing[0]
+    return f"{name} is {saved.get(name, 'absent')} there, {wanted.get(name, 'absent')} here{more}"
+
+
+def _line(error) -> str:
+    """An error as at most 120 characters of one line, for a message that is itself one line."""
+    text = " ".join(str(error).split()) or "no details"
+    return f"{type(error).__name__}: {text[:120]}"
+
+
+def _hide_orbax_chatter():
+    """Keep orbax's records below a warning out of the log that it shares with the application."""
+    logger = logging.getLogger("absl")
+    if not any(isinstance(one, _NoChatter) for one in logger.filters):
+        logger.addFilter(_NoChatter())
+
+
+class _NoChatter(logging.Filter):
+    def filter(self, record):
+        return record.levelno >= logging.WARNING or "orbax" not in record.pathname
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Hide what orbax and its event loop log of a damaged checkpoint: `restore` says it in one line."""
+    loggers = [logging.getLogger(name) for name in ("absl", "asyncio", None)]
+    for logger in loggers:
+        logger.addFilter(_is_of_others)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(_is_of_others)
+
+
+def _is_of_others(record) -> bool:
+    return "orbax" not in record.pathname and record.name != "asyncio"
+
+
+DIGEST = "data.path_sha256"  # the field that tells a data file from another by the same name
+
+
+def check_config(workdir, config: dict, allowed=()) -> None:
+    """Keep `config` in `workdir/config.json` the first time; afterwards raise InputError where a field differs.
+
+    A workdir that holds that file alone has nothing made with it, and takes the new config. `config`: nested dicts of
+    plain values. `allowed`: dotted names of fields (or of whole sections) that may differ; the file then takes the new
+    values. `DIGEST` may be absent, in a workdir made without it, or where the file is no longer there.
+    """
+    path = Path(workdir) / "config.json"
+    given = json.loads(json.dumps(config, default=str))
+    if path.exists() and any(other != path for other in path.parent.iterdir()):
+        try:
+            kept = json.loads(path.read_text())
+        except ValueError as error:
+            raise InputError(
+                f"{path} is damaged ({_line(error)}): give another --workdir, or delete that file"
+            ) from error
+        old, new = _flatten(kept), _flatten(given)
+        if DIGEST not in old:
+            allowed = (*allowed, DIGEST)
+        elif DIGEST not in new:
+            old.pop(DIGEST)
+        differing = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
+        forbidden = [
+            name for name in differing if not any(name == one or name.startswith(f"{one}.") for one in allowed)
+        ]
+        if forbidden == [DIGEST]:
+            raise InputError(
+                f"the data file is not the one that the run in {workdir} began with: put that back, or give another "
+                "--workdir"
+            )
+        if forbidden:
+            told = "; ".join(
+                f"{name}: {old.get(name, 'absent')} in the workdir, {new.get(name, 'absent')} given"
+                for name in forbidden
+            )
+            raise InputError(f"{workdir} was made with another config ({told}): give another --workdir, or that config")
+        if not differing:
+            return
+    parallel.wait_for_all("config compared")  # no process writes while another still reads
+    text = json.dumps(given, indent=2, sort_keys=True) + "\n"
+    files.write_once(path, lambda temporary: temporary.write_text(text))
+
+
+def _flatten(tree, prefix="") -> dict[str, str]:
+    """Dotted names of a nested dict's leaves, each with its value as JSON."""
+    if not isinstance(tree, dict) or not tree:
+        return {prefix.removesuffix("."): json.dumps(tree)}
+    return {name: value for key, branch in tree.items() for name, value in _flatten(branch, f"{prefix}{key}.").items()}

@@ -1,0 +1,28 @@
+"""Files that appear whole or not at all, and of which a run over several processes writes one."""
+
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from diffenc.run import parallel
+
+
+def write(path: Path, write_to: Callable[[Path], object]) -> None:
+    """Make a file by write_to(temporary), which then takes the place of `path` in one step.
+
+    A process that is killed meanwhile leaves the old file as it was. The temporary name is random: a process id would
+    be the same in two containers that share a disk.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        write_to(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_once(path: Path, write_to: Callable[[Path], object]) -> None:
+    """`write` in the first process of a run; the others, which hold the same numbers, write nothing."""
+    if parallel.is_main_process():
+        write(path, write_to)

@@ -1,0 +1,170 @@
+"""Figures of `experiments.diffusion_encoder`: what goes in and comes out, what the latent holds, how training went."""
+
+import jax.numpy as jnp
+import numpy as np
+from sklearn.decomposition import PCA
+
+from diffenc.run import reporting
+
+NAMES = {"diffusion_encoder": "diffusion encoder", "vae": "VAE"}
+
+
+def draw(workdir, config, dataset, held_out, arrays, metrics) -> None:
+    """Every figure that the data allow, into workdir/figures."""
+    if len(dataset.example_shape) == 3:
+        reconstructions(workdir, dataset, held_out, arrays)
+        samples(workdir, dataset, arrays)
+    else:
+        vectors(workdir, held_out, arrays)
+    latent_map(workdir, dataset, held_out, arrays)
+    training_curves(workdir, metrics, "vae" in arrays, config.em.e_step)
+    rate_distortion(workdir, metrics, arrays)
+    if any("diffusion_encoder.ml_gap" in line for line in metrics):
+        gap(workdir, metrics, arrays)
+
+
+def series(metrics, name):
+    """(steps, values) of one metric over training."""
+    pairs = [(line["step"], line[name]) for line in metrics if line.get(name) is not None]
+    return np.array(pairs, float).T if pairs else np.zeros((2, 0))
+
+
+def as_images(x, dataset):
+    return np.asarray(x).reshape(-1, *dataset.example_shape)
+
+
+def reconstructions(workdir, dataset, held_out, arrays, count=16):
+    """Columns of examples; rows: input, own sample decoded, after Langevin correction (and the VAE's)."""
+    rows = [("input", held_out[:count])]
+    for name, label in NAMES.items():
+        if name in arrays:
+            rows.append((f"{label}:\nown sample", arrays[name]["own"][:count]))
+            rows.append((f"{label}:\nLangevin-corrected", arrays[name]["langevin"][:count]))
+    fig, axes = reporting.figure(len(rows), 1, width=7.5, height=0.62)
+    for ax, (label, images) in zip(axes[:, 0], rows, strict=True):
+        reporting.image_grid(ax, as_images(images, dataset), columns=count, max_value=1.0)
+        ax.text(-0.01, 0.5, label, transform=ax.transAxes, ha="right", va="center", fontsize=8)
+    fig.suptitle("Held-out examples and their reconstructions E[x|z]", fontsize=9)
+    reporting.save(fig, workdir, "reconstructions")
+
+
+def samples(workdir, dataset, arrays, count=64):
+    """Decoded draws from the prior N(0, I) and from the learned prior (the encoder's null branch)."""
+    panels = [("diffusion encoder: prior N(0, I)", arrays["diffusion_encoder"]["prior"])]
+    panels.append(("diffusion encoder: learned prior q(z)", arrays["diffusion_encoder"]["learned"]))
+    if "vae" in arrays:
+        panels.append(("VAE: prior N(0, I)", arrays["vae"]["prior"]))
+    fig, axes = reporting.figure(1, len(panels), width=2.6, height=2.8)
+    for ax, (title, images) in zip(axes[0], panels, strict=True):
+        reporting.image_grid(ax, as_images(images[:count], dataset), columns=8, max_value=1.0)
+        ax.set_title(title, fontsize=8)
+    reporting.save(fig, workdir, "samples")
+
+
+def vectors(workdir, held_out, arrays):
+    """Input against reconstruction, and data beside decoded draws, for data that are not images."""
+    fig, axes = reporting.figure(1, 2)
+    own = np.asarray(arrays["diffusion_encoder"]["own"])
+    axes[0, 0].plot(held_out[:500].ravel(), own[:500].ravel(), ".", markersize=2, alpha=0.4)
+    axes[0, 0].axline((float(held_out.mean()),) * 2, slope=1.0, color="black", linestyle="--", linewidth=1)
+    reporting.label(axes[0, 0], "held-out x (all coordinates)", "reconstruction E[x|z]")
+    pca = PCA(2).fit(held_out)
+    for x, label in ((held_out, "held-out x"), (arrays["diffusion_encoder"]["prior"], "E[x|z], z from the prior")):
+        axes[0, 1].plot(*pca.transform(np.asarray(x)[:400]).T, ".", markersize=3, alpha=0.6, label=label)
+    reporting.label(axes[0, 1], "principal axis 1", "principal axis 2", legend=True)
+    reporting.save(fig, workdir, "reconstructions")
+
+
+def latent_map(workdir, dataset, held_out, arrays):
+    """Latents of held-out examples, coloured by label; projected by PCA where d > 2."""
+    labels = None if dataset.test_labels is None else dataset.test_labels[: len(held_out)]
+    names = [name for name in NAMES if name in arrays]
+    fig, axes = reporting.figure(1, len(names), width=3.6, height=3.2)
+    for ax, name in zip(axes[0], names, strict=True):
+        z = np.asarray(arrays[name]["z"])
+        axis = "z"
+        if z.shape[1] > 2:
+            pca = PCA(2).fit(z)
+            z, axis = pca.transform(z), "principal axis"
+        z = z if z.shape[1] == 2 else np.stack([z[:, 0], np.zeros(len(z))], axis=1)
+        colours = {} if labels is None else {"c": labels, "cmap": "tab10"}
+        points = ax.scatter(*z.T, s=5, alpha=0.8, linewidths=0, **colours)
+        reporting.label(ax, f"{axis} 1", f"{axis} 2", f"{NAMES[name]}: z ~ q(z|x)")
+        ax.set_aspect("equal", adjustable="datalim")
+    if labels is not None:
+        fig.colorbar(points, ax=axes[0].tolist(), label="label", ticks=np.unique(labels))
+    reporting.save(fig, workdir, "latent_map")
+
+
+def training_curves(workdir, metrics, with_vae, e_step):
+    """Losses over training, the VAE's beside; then what the encoder learned and how the E-step did."""
+    fig, axes = reporting.figure(2, 2, width=3.8, height=2.7)
+    losses, bounds, encoder, sampler = axes.ravel()
+    for index, (name, label) in enumerate(NAMES.items()):
+        if name == "vae" and not with_vae:
+            continue
+        color = reporting.PALETTE[index]
+        losses.plot(*series(metrics, f"{name}.decoder_loss"), color=color, label=label)
+        bounds.plot(*series(metrics, f"{name}.held_out_neg_elbo"), "o-", markersize=3, color=color, label=label)
+    reporting.label(losses, "update", "training -log p(x|z) [nats]", legend=True)
+    reporting.label(bounds, "update", "held-out -ELBO [nats]", legend=True)
+    for ax in (losses, bounds):  # the first points would hide all others
+        values = np.concatenate([line.get_ydata()[len(line.get_ydata()) // 20 + 1 :] for line in ax.lines])
+        low, high = (values.min(), np.percentile(values, 95)) if values.size else (0, 0)
+        if low < high and len(ax.lines[0].get_ydata()) >= 10:  # few points are all shown
+            ax.set_ylim(low - 0.05 * (high - low), high + 0.1 * (high - low))
+    for metric, label in (
+        ("rate", "rate KL(q(z|x) || p(z))"),
+        ("neural_entropy", "of it in the denoiser"),
+        ("encoder_loss", "encoder loss"),
+    ):
+        encoder.plot(*series(metrics, f"diffusion_encoder.{metric}"), label=label)
+    encoder.set_yscale("log")
+    reporting.label(encoder, "update", "diffusion encoder [nats]", legend=True)
+    if e_step == "importance":
+        sampler.plot(*series(metrics, "diffusion_encoder.acceptance"))
+        reporting.label(sampler, "update", "E-step: effective share of the proposals")
+    else:
+        sampler.plot(*series(metrics, "diffusion_encoder.acceptance"), label="acceptance")
+        sampler.plot(*series(metrics, "diffusion_encoder.step_size"), label="step size (whitened)")
+        reporting.label(sampler, "update", "Markov chains of the E-step", legend=True)
+    sampler.set_ylim(bottom=0)
+    reporting.save(fig, workdir, "training")
+
+
+def rate_distortion(workdir, metrics, arrays):
+    """The path of each model in the rate-distortion plane over training, held out; lines of equal -ELBO."""
+    fig, axes = reporting.figure(width=4.2, height=3.4)
+    ax = axes[0, 0]
+    paths, title = {}, ""
+    for name in NAMES:
+        if name in arrays:
+            (_, rate), (_, distortion) = (series(metrics, f"{name}.held_out_{q}") for q in ("rate", "distortion"))
+            paths[name] = rate[1:], distortion[1:]  # the first point is the untrained model
+            ax.plot(*paths[name], "o-", markersize=3, label=NAMES[name])
+    rate, distortion = (np.concatenate(values) for values in zip(*paths.values(), strict=True))
+    if rate.size and np.ptp(rate) > 0:
+        low, high = distortion.min(), np.percentile(distortion, 90)
+        ax.set_ylim(low - 0.08 * (high - low) - 1, high + 0.3 * (high - low) + 1)
+        grid = np.linspace(*ax.get_xlim(), 2)
+        best, spread = (rate + distortion).min(), high - low + np.ptp(rate)
+        step = next(step for step in (1, 2, 5, 10, 20, 50, np.inf) if spread <= 8 * step)
+        for offset in step * np.arange(12) if np.isfinite(step) else ():
+            ax.plot(grid, best + offset - grid, color="black", linewidth=0.4, alpha=0.4, zorder=0)
+        ax.set_xlim(grid[0], grid[1])
+        title = f"Held out; lines: equal -ELBO, {step} nat{'s' if step > 1 else ''} apart"
+    reporting.label(ax, "rate KL(q(z|x) || p(z)) [nats]", "distortion -log p(x|z) [nats]", title, legend=True)
+    reporting.save(fig, workdir, "rate_distortion")
+
+
+def gap(workdir, metrics, arrays):
+    """Distance of the decoder's likelihood from the closed-form maximum over training."""
+    fig, axes = reporting.figure(width=4.2, height=3.2)
+    for name in NAMES:
+        if name in arrays:
+            steps, values = series(metrics, f"{name}.ml_gap")
+            axes[0, 0].plot(steps, jnp.maximum(values, 1e-6), "o-", markersize=3, label=NAMES[name])
+    axes[0, 0].axhline(0.003, color="black", linestyle="--", linewidth=1, label="goal 0.003")
+    axes[0, 0].set_yscale("log")
+    reporting.label(axes[0, 0], "update", "log-likelihood below its maximum [nats]", legend=True)
+    reporting.save(fig, workdir, "ml_gap")

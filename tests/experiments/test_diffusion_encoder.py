@@ -1,0 +1,371 @@
+"""The experiment from its command line: every config runs, kills leave no trace, bad input ends in one line."""
+
+import json
+import logging
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from absl import flags
+from checks import assert_distinct_keys, record_keys
+
+from diffenc.errors import InputError
+from diffenc.run import checkpoints, data, parallel, reporting
+from experiments import command_line, kelly
+from experiments.diffusion_encoder import __main__ as diffusion_encoder
+from experiments.guidance import __main__ as guidance
+from experiments.mutual_information import __main__ as mutual_information
+from experiments.neural_entropy import __main__ as neural_entropy
+from experiments.posteriors import __main__ as posteriors
+
+# ml_collections reads a config file by a method that newer Pythons discourage.
+pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGS = ROOT / "configs" / "diffusion_encoder"
+TINY = {
+    "num_updates": 4,
+    "updates_per_dispatch": 2,
+    "save_every": 2,
+    "evaluate_every": 2,
+    "batch_size": 8,
+    "model.embed_features": (8,),
+    "model.features": (8,),
+    "em.draws": 1,
+    "eval.num_examples": 20,
+    "eval.batch_size": 12,
+    "eval.num_samples": 2,
+    "eval.sampler_steps": 2,
+    "eval.langevin_steps": 2,
+}
+
+
+def arguments(name, workdir, **changes):
+    """The command line of a config with tiny settings and these changes (dots written as two underscores)."""
+    settings = TINY | {key.replace("__", "."): value for key, value in changes.items()}
+    overrides = [f"--config.{key}={value}" for key, value in settings.items()]
+    return [f"--config={CONFIGS / name}.py", f"--workdir={workdir}", *overrides]
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Runs the command line in this process: command(arguments) -> (exit status, stdout, stderr)."""
+    root = logging.getLogger()
+    handlers = list(root.handlers)
+    monkeypatch.setattr(logging, "basicConfig", lambda **settings: None)
+
+    def run(given):
+        flag_values = flags.FLAGS
+        for name in [name for name in flag_values if name in ("config", "workdir") or name.startswith("config.")]:
+            delattr(flag_values, name)
+        flag_values.unparse_flags()
+        monkeypatch.delitem(sys.modules, "config_config", raising=False)  # the config of the command before
+        monkeypatch.setattr(sys, "argv", ["diffusion_encoder", *given])
+        monkeypatch.setattr(sys.modules["__main__"], "__doc__", "usage")
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            command_line.main(diffusion_encoder.run)
+        return (end.value.code or 0, *capsys.readouterr())
+
+    yield run
+    root.handlers[:] = handlers
+
+
+def assert_refused(outcome, *words):
+    """Exit status 2 and one line on stderr that begins `error:` and holds every word."""
+    status, _, stderr = outcome
+    assert status == 2, stderr
+    lines = [line for line in stderr.splitlines() if line]
+    assert len(lines) == 1 and lines[0].startswith("error: "), stderr
+    for word in words:
+        assert word in lines[0]
+
+
+def without_times(results):
+    return [result for result in results if "update_time" not in result.name]
+
+
+def check_output(workdir, systems=("diffusion_encoder", "vae"), steps=(0, 2, 4), kept=("2", "4")):
+    """Every promised file is there and readable, and nothing else is."""
+    rows = json.loads((workdir / "results.json").read_text())
+    assert all(set(row) == {"name", "value", "stderr", "unit", "truth"} for row in rows)
+    names = [row["name"] for row in rows]
+    assert len(set(names)) == len(names)
+    for system in systems:
+        for quantity in ("neg_elbo", "nll", "rate", "distortion", "ess"):
+            row = rows[names.index(f"{system}.{quantity}")]
+            assert np.isfinite(row["value"]) and row["stderr"] > 0
+    assert [line["step"] for line in reporting.read_metrics(workdir)] == list(steps)
+    figures = sorted((workdir / "figures").iterdir())
+    assert {"latent_map.png", "rate_distortion.png", "reconstructions.png", "training.png"} <= {f.name for f in figures}
+    assert all(figure.read_bytes().startswith(b"\x89PNG") and figure.stat().st_size > 5000 for figure in figures)
+    assert {path.name for path in workdir.iterdir()} == {
+        "checkpoints",
+        "config.json",
+        "figures",
+        "metrics.jsonl",
+        "results.json",
+    }
+    assert sorted(path.name for path in (workdir / "checkpoints").iterdir()) == list(kept)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    return tmp_path_factory.mktemp("finished") / "run"
+
+
+def test_digits_runs_and_running_it_again_prints_the_same(command, finished, monkeypatch):
+    elsewhere = finished.parent / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    asked = record_keys(monkeypatch)
+    status, stdout, stderr = command(arguments("digits", finished, model__decoder_features=(8,)))
+    assert status == 0 and stderr == ""
+    assert_distinct_keys(asked)
+    assert "digits: held-out results" in stdout and f"figures: {finished / 'figures'}" in stdout
+    check_output(finished)
+    assert (finished / "figures" / "samples.png").exists()
+    assert not list(elsewhere.iterdir()), "nothing is written outside the workdir"
+
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
+    status, again, stderr = command(arguments("digits", finished, model__decoder_features=(8,)))
+    assert status == 0 and stderr == ""
+    assert again.startswith(f"the run in {finished} is complete; its results:")
+    assert [line for line in again.splitlines() if "nll" in line] == [
+        line for line in stdout.splitlines() if "nll" in line
+    ]
+    assert before == {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
+
+
+def test_another_config_in_the_same_workdir_is_refused_by_name(command, finished):
+    if not (finished / "config.json").exists():
+        checkpoints.check_config(finished, {"seed": 0, "em": {"gamma": 1.0}})
+        (finished / "metrics.jsonl").touch()
+    outcome = command(arguments("digits", finished, model__decoder_features=(8,), em__gamma=0.5))
+    assert_refused(outcome, "em.gamma: 1.0 in the workdir, 0.5 given", "give another --workdir")
+
+
+def test_mnist_runs(command, tmp_path, mnist_dir):
+    given = arguments(
+        "mnist",
+        tmp_path / "run",
+        baseline=False,
+        model__decoder_features=(8,),
+        data__dir=mnist_dir,
+        data__cache_dir=tmp_path / "cache",
+    )
+    status, _, stderr = command(given)
+    assert status == 0 and stderr == ""
+    check_output(tmp_path / "run", systems=("diffusion_encoder",))
+
+
+def test_a_users_file_of_real_vectors_runs_with_one_latent_on_given_devices(command, tmp_path):
+    np.save(tmp_path / "mine.npy", np.random.default_rng(0).normal(size=(150, 5)))
+    given = arguments(
+        "digits",
+        tmp_path / "run",
+        baseline=False,
+        data__name="file",
+        data__path=tmp_path / "mine.npy",
+        model__decoder="gaussian",
+        model__decoder_features=(8,),
+        model__latent_dim=1,
+        num_devices=2,
+        evaluate_every=0,
+    )
+    status, stdout, stderr = command(given)
+    assert status == 0 and stderr == ""
+    assert "mine: held-out results" in stdout
+
+
+def test_factor_analysis_runs_and_a_killed_run_of_it_ends_as_one_that_was_not(command, tmp_path):
+    """kill -9 of a process in the middle, then the same command: state and results equal bit for bit."""
+    longer = dict(baseline=False, num_updates=300, save_every=20, evaluate_every=100, num_devices=1)
+    straight, killed = (arguments("factor_analysis", tmp_path / name, **longer) for name in ("straight", "killed"))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "experiments.diffusion_encoder", *killed], cwd=ROOT, stdout=subprocess.DEVNULL
+    )
+    saved, patience = tmp_path / "killed" / "checkpoints", time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < patience:
+        if any(path.name.isdigit() for path in saved.glob("*")):
+            process.send_signal(signal.SIGKILL)
+            break
+        time.sleep(0.005)
+    assert process.wait() == -signal.SIGKILL
+    reached = int(reporting.read_metrics(tmp_path / "killed")[-1]["step"])
+    assert 20 <= reached < 300 and not (tmp_path / "killed" / "results.json").exists()
+
+    status, stdout, _ = command(killed)
+    assert status == 0 and "continuing from update" in stdout
+    status, _, stderr = command(straight)
+    assert status == 0 and stderr == ""
+    ends = []
+    for name in ("straight", "killed"):
+        config = command_line._load(str(CONFIGS / "factor_analysis.py"))
+        config.update_from_flattened_dict(TINY | longer)
+        systems = diffusion_encoder.make_systems(config, diffusion_encoder.load_data(config)[0])
+        example = parallel.replicate(parallel.data_mesh(1), {key: system.state for key, system in systems.items()})
+        with checkpoints.open(tmp_path / name / "checkpoints") as kept:
+            step, state = kept.restore(example)
+        assert step == 300
+        ends.append(jax.device_get(state))
+    jax.tree.map(np.testing.assert_array_equal, *ends)
+    results = [without_times(reporting.read_results(tmp_path / name)) for name in ("straight", "killed")]
+    assert results[0] == results[1]
+    lines = [reporting.read_metrics(tmp_path / name) for name in ("straight", "killed")]
+    timeless = [[{key: line[key] for key in line if "ms_per" not in key} for line in log] for log in lines]
+    assert timeless[0] == timeless[1]
+
+    check_output(tmp_path / "straight", ("diffusion_encoder",), range(0, 301, 2), ("280", "300"))
+    named = {result.name: result for result in results[0]}
+    assert named["diffusion_encoder.ml_gap"].value > 0 and named["diffusion_encoder.ml_gap"].truth == 0
+    assert named["diffusion_encoder.posterior_kl"].value > 0
+    assert not any(name.startswith("vae") for name in named)
+    assert (tmp_path / "straight" / "figures" / "ml_gap.png").exists()
+
+
+@pytest.mark.parametrize("config", [["--config=configs/diffusion_encoder/digits.py"], ["--config", "no/such.py"]])
+def test_a_section_is_no_field_and_the_file_may_follow_a_space(command, tmp_path, monkeypatch, config):
+    monkeypatch.chdir(ROOT)
+    words = ("'em' is a section", "--config.em.FIELD") if len(config) == 1 else ("no/such.py does not exist",)
+    assert_refused(command([*config, f"--workdir={tmp_path}", "--config.em=3"]), *words)
+
+
+@pytest.mark.parametrize(
+    "module, config, field",
+    [
+        (diffusion_encoder, "kelly/race", "batch_size"),
+        (posteriors, "diffusion_encoder/digits", "num_seeds"),
+        (neural_entropy, "neural_entropy/speed_limit", "batch_size"),
+        (mutual_information, "kelly/tower", "estimator.width"),
+        (kelly, "guidance/joint_gaussian", "case"),
+        (guidance, "kelly/race", "dim_x"),
+    ],
+)
+def test_the_config_of_another_experiment_is_refused(tmp_path, module, config, field):
+    with pytest.raises(InputError, match=f"field {field}"):
+        module.run(command_line._load(f"{ROOT}/configs/{config}.py"), tmp_path)
+
+
+def test_a_column_far_from_unit_scale_is_named(caplog):
+    rows = np.random.default_rng(0).normal((0, 300), (1, 5), (50, 2)).astype(np.float32)
+    diffusion_encoder.warn_of_scale(data.Dataset("mine", rows, rows, None, None, None))
+    assert "'mine' has a column 1 of mean" in caplog.text and "about unit scale" in caplog.text
+    caplog.clear()
+    diffusion_encoder.warn_of_scale(data.Dataset("mine", rows[:, :1], rows[:, :1], None, None, None))
+    assert not caplog.text
+
+
+def test_the_module_itself_says_what_is_wrong_in_one_line(tmp_path):
+    command_words = [sys.executable, "-m", "experiments.diffusion_encoder"]
+    given = arguments("digits", tmp_path / "run", em__kernel="mela")
+    done = subprocess.run([*command_words, *given], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert_refused((done.returncode, done.stdout, done.stderr), "em.kernel is 'mela'", "(nearest: mala)")
+
+
+def test_settings_want_their_prefix(command, tmp_path):
+    refused = command([*arguments("digits", tmp_path / "run"), "--seed=1"])
+    assert_refused(refused, "unknown flag '--seed=1'", "--config.seed=value")
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        (dict(em__langevin_stepz=3), ("'em.langevin_stepz'", "nearest: em.langevin_steps")),
+        (dict(num_updates="many"), ("'num_updates'", "takes int", "'many'")),
+        (dict(em__gamma=-1.0), ("em.gamma is -1.0", "above 0")),
+        (dict(em__target="presure"), ("em.target is 'presure'", "nearest: pressure")),
+        (dict(em__e_step="gibbs"), ("em.e_step is 'gibbs'", "importance, langevin, persistent")),
+        (dict(em__proposal="foo"), ("em.proposal is 'foo'", "gaussian, prior")),
+        (dict(em__kernel="hmc"), ("em.kernel is 'hmc'", "importance does not read", "kernel=mala")),
+        (dict(em__e_step="langevin", em__proposals=3), ("em.proposals is 3", "langevin does not")),
+        (dict(em__e_step="persistent", em__sampler_steps=3), ("sampler_steps is 3", "does not read")),
+        (dict(model__decoder="poisson"), ("model.decoder", "bernoulli, gaussian")),
+        (dict(num_updates=5), ("num_updates is 5", "updates_per_dispatch 2", "give")),
+        (dict(batch_size=6), ("batch size 6 does not divide over 4 devices", "multiple of 4")),
+        (dict(num_devices=9), ("num_devices is 9", "from 1 to 4")),
+        (dict(data__name="mnist", data__dir="/nowhere/tfds"), ("/nowhere/tfds does not exist", "pip install")),
+        (dict(data__name="no_such_data"), ("no data set is called 'no_such_data'",)),
+        (dict(data__name="file"), ("needs a path",)),
+        (dict(data__path="x.npy"), ("data.path is given", "data.name is 'digits'")),
+        (dict(em__average_decay=2.0), ("em.average_decay is 2.0", "[0, 1)")),
+        (dict(model__residual_bound=-1.0), ("model.residual_bound is -1.0", "above 0")),
+        (dict(data__name="file", data__path="/nowhere/x.npy"), ("/nowhere/x.npy does not exist",)),
+        (dict(metrics_extras=("fax",)), ("'fax'", "tensorboard")),
+    ],
+)
+def test_bad_settings_end_in_one_line(command, tmp_path, changes, words):
+    assert_refused(command(arguments("digits", tmp_path / "run", baseline=False, **changes)), *words)
+
+
+def with_value(value):
+    x = np.random.default_rng(0).normal(size=(150, 5))
+    x[3, 1] = value
+    return x
+
+
+@pytest.mark.parametrize(
+    "x, words",
+    [
+        (with_value(np.nan), ("1 values that are NaN", "(3, 1)")),
+        (np.full((150, 5), 3.0), ("3.0 everywhere", "data that vary")),
+        (np.ones(150), ("shape (150,)", "[n, d] vectors")),
+        (with_value(0.0)[:20], ("20 examples", "at least 100")),
+        (with_value(0.0), ("real-valued", "--config.model.decoder=gaussian")),
+    ],
+)
+def test_bad_data_end_in_one_line(command, tmp_path, x, words):
+    np.save(tmp_path / "mine.npy", x)
+    given = arguments("digits", tmp_path / "run", data__name="file", data__path=tmp_path / "mine.npy")
+    assert_refused(command(given), *words)
+
+
+def test_a_command_line_without_its_parts(command, tmp_path):
+    given = arguments("digits", tmp_path / "run")
+    assert_refused(command(given[1:2]), "give both --config", "--workdir")
+    assert_refused(command(given[:1]), "give both --config", "--workdir")
+    assert_refused(command([*given, "em.gamma=1"]), "'em.gamma=1'", "--config.field=value")
+    assert_refused(command([*given, "--wrokdir=x"]), "wrokdir")
+    assert_refused(command(["--config=configs/none.py", *given[1:2]]), "configs/none.py does not exist")
+
+
+def test_a_config_file_that_does_not_run_is_named(command, tmp_path):
+    path = tmp_path / "mine.py"
+    for text, words in (("def get_config(:", "mine.py"), ("x = 1", "mine.py"), ("import nothing_such", "nothing_such")):
+        path.write_text(text)
+        assert_refused(command([f"--config={path}", f"--workdir={tmp_path / 'run'}"]), words)
+
+
+def test_a_workdir_that_cannot_be_made(command, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert_refused(command(arguments("digits", tmp_path / "file" / "run")), "cannot be made", "give another --workdir")
+
+
+@pytest.mark.parametrize("name", [path.stem for path in sorted(CONFIGS.glob("*.py"))])
+def test_a_config_passes_its_own_checks_and_tells_its_command(name):
+    config = command_line._load(str(CONFIGS / f"{name}.py"))
+    diffusion_encoder.check(config)
+    diffusion_encoder.check_e_step(config)
+    for field in ("num_updates", "save_every", "evaluate_every"):
+        assert config[field] % config.updates_per_dispatch == 0
+    assert config.batch_size % 4 == 0
+    text = (CONFIGS / f"{name}.py").read_text()
+    assert f"--config=configs/diffusion_encoder/{name}.py" in text
+
+
+def test_held_out_bits_are_drawn_once_and_training_bits_anew():
+    config = command_line._load(str(CONFIGS / "digits.py"))
+    dataset, _ = diffusion_encoder.load_data(config)
+    first, second = (diffusion_encoder.observe(config, dataset, dataset.test) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert set(np.unique(first)) == {0.0, 1.0} and first.shape == (len(dataset.test), 64)
+    prepare, rows = diffusion_encoder.prepare(config, dataset), jax.numpy.asarray(dataset.train[:8])
+    assert not np.array_equal(prepare(jax.random.key(0), rows), prepare(jax.random.key(1), rows))
+    bits = np.mean([data.binarize(jax.random.key(i), rows, 16.0) for i in range(300)], axis=0)
+    p = data.flatten(dataset.train[:8]) / 16
+    assert np.all(np.abs(bits - p) <= 5 * np.sqrt(p * (1 - p) / 300))

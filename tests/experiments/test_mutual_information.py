@@ -1,0 +1,273 @@
+"""experiments.mutual_information: a user's files, tasks with truth, resumption, the promised names, and bad input."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from checks import NUM_SIGMAS
+
+from diffenc.errors import InputError
+from diffenc.information import rivals, tasks
+from diffenc.keys import key_of
+from diffenc.run import checkpoints, reporting
+from experiments import command_line
+from experiments.mutual_information import __main__ as mutual_information
+
+CONFIGS = "configs/mutual_information"
+TINY = {
+    "estimator.width": 16,
+    "estimator.batch_size": 32,
+    "estimator.updates": 20,
+    "estimator.mixture_updates": 20,
+    "estimator.mixture_rounds": 2,
+    "estimator.max_rounds": 2,
+    "estimator.judge_parts": 3,
+    "estimator.flow_rounds": 2,
+    "num_samples": 1000,
+}
+TASK = tasks.dense(2, 1, 0.6)
+
+
+def make_config(name, **changes):
+    config = command_line._load(f"{CONFIGS}/{name}.py")
+    config.update_from_flattened_dict(TINY | {key.replace("__", "."): value for key, value in changes.items()})
+    return config
+
+
+def save(path, **arrays):
+    np.savez(path, **arrays)
+    return str(path)
+
+
+def values_of(workdir):
+    rows = json.loads((workdir / "results.json").read_text())
+    assert all(set(row) == {"name", "value", "stderr", "unit", "truth"} for row in rows)
+    assert len({row["name"] for row in rows}) == len(rows)
+    return {row["name"]: row for row in rows}
+
+
+def test_samples_of_ones_own(tmp_path, capsys):
+    x, y = TASK.sample(jax.random.key(0), 1000)
+    workdir = tmp_path / "run"
+    workdir.mkdir()
+    config = make_config("data", data__path=save(tmp_path / "xy.npz", x=x, y=y))
+    mutual_information.run(config, workdir)
+    row = values_of(workdir)["data.mutual_information"]
+    assert abs(row["value"] - TASK.information) < NUM_SIGMAS * row["stderr"] and row["truth"] is None
+    assert {path.name for path in workdir.iterdir()} <= {"config.json", "metrics.jsonl", "results.json", "figures"}
+    names = {*mutual_information.FORMS[1:], "ksg", "seconds"}
+    assert {f"data.{name}" for name in names} < set(values_of(workdir))
+    parts = {part: values_of(workdir).get(f"data.{part}", {"value": 0}) for part in ("conditional", "marginal")}
+    made_of = values_of(workdir)["data.regression"]["value"] + parts["conditional"]["value"]
+    assert row["value"] == pytest.approx(made_of - parts["marginal"]["value"])
+    told = capsys.readouterr().out
+    forms = [values_of(workdir)[f"data.{form}_difference"]["value"] for form in ("entropy", "growth")]
+    nothing = forms[0] == forms[1]  # nothing was added to the regression
+    assert nothing == ("denoisers found nothing" in told)
+    mutual_information.run(config, workdir)
+    assert "is complete" in capsys.readouterr().out
+    save(tmp_path / "xy.npz", x=x, y=y[::-1])  # other samples by the same name
+    with pytest.raises(InputError, match="the data file is not the one that the run in .* began with"):
+        mutual_information.run(config, workdir)
+    assert values_of(workdir)["data.mutual_information"] == row
+
+    table = np.concatenate([x, y], axis=1)
+    csv = tmp_path / "table.csv"
+    csv.write_text("a, b,c\n" + "\n".join(",".join(map(repr, map(float, row))) for row in table) + "\n")
+    columns = dict(data__path=str(csv), data__x_columns=("a", "b"), data__y_columns=("c",))
+    mutual_information.run(make_config("data", **columns), tmp_path / "csv")
+    assert values_of(tmp_path / "csv")["data.mutual_information"]["value"] == pytest.approx(row["value"], abs=1e-6)
+
+
+def test_tasks_with_truth_are_resumed_one_by_one(tmp_path, monkeypatch):
+    config = make_config("benchmark", tasks=("normal_1x1", "sparse_2x2"), rivals=("cca", "ksg"))
+    measured, measure = [], mutual_information.measure
+
+    def stopped_at_the_second(config, name, task, tell):
+        measured.append(name)
+        if measured == ["normal_1x1", "sparse_2x2"]:
+            raise KeyboardInterrupt
+        return measure(config, name, task, tell)
+
+    monkeypatch.setattr(mutual_information, "measure", stopped_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        mutual_information.run(config, tmp_path)
+    assert len(reporting.read_metrics(tmp_path)) == 1
+    mutual_information.run(config, tmp_path)
+    assert measured == ["normal_1x1", "sparse_2x2", "sparse_2x2"]
+    rows = values_of(tmp_path)
+    for name, task in tasks.benchmark().items():
+        if name in config.tasks:
+            for estimator in (*mutual_information.FORMS, "cca", "ksg"):
+                row = rows[f"{name}.{estimator}"]
+                assert row["truth"] == pytest.approx(task.information) and row["stderr"] > 0
+            assert abs(rows[f"{name}.diffusion"]["value"] - task.information) < 0.2
+    errors = [abs(rows[f"{name}.ksg"]["value"] - rows[f"{name}.ksg"]["truth"]) for name in config.tasks]
+    assert rows["benchmark.ksg.mean_absolute_error"]["value"] == pytest.approx(np.mean(errors))
+    assert {"benchmark.mean_absolute_error", "benchmark.within_0.1", "benchmark.coverage_2se"} < set(rows)
+    assert (tmp_path / "figures" / "truth_against_estimate.png").exists()
+
+
+def test_the_configs_name_tasks_that_exist():
+    assert set(make_config("benchmark").tasks) == set(tasks.benchmark())
+    for name in ("benchmark", "joint_gaussian"):
+        mutual_information.check(make_config(name))
+        assert set(make_config(name).tasks) <= set(mutual_information.known_tasks())
+    defaults = {**command_line._load(f"{CONFIGS}/data.py").estimator}
+    assert mutual_information.growth.Settings(**defaults) == mutual_information.growth.Settings()
+
+
+@pytest.mark.parametrize("name", ["cca", "ksg"])
+def test_rivals_know_a_bivariate_normal(name):
+    task = tasks.bivariate(0.75)
+    x, y = task.sample(jax.random.key(1), 4000)
+    estimate = rivals.RIVALS[name](jax.random.key(2), x, y)
+    assert abs(estimate.mean - task.information) < NUM_SIGMAS * estimate.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["infonce", "mine"])
+def test_critics_know_a_bivariate_normal(name):
+    task = tasks.bivariate(0.75)
+    x, y = task.sample(jax.random.key(1), 10_000)
+    estimate = rivals.RIVALS[name](jax.random.key(2), x, y)
+    assert abs(estimate.mean - task.information) < NUM_SIGMAS * estimate.stderr + 0.02  # bounds from below
+
+
+X = np.random.default_rng(0).normal(size=(300, 2))
+
+
+@pytest.mark.parametrize(
+    "arrays, changes, words",
+    [
+        (dict(x=X), {}, "no y: save x and y"),
+        (dict(x=X, y=X[:200, 0]), {}, "rows differ in number"),
+        (dict(x=X, y=np.ones(300)), {}, "y column 0 is constant"),
+        (dict(x=X, y=np.array(["cat", "dog"] * 150)), {}, "names of labels as np.unique"),
+        (dict(x=X, y=np.where(np.arange(300) == 5, np.nan, X[:, 1])), {}, "y column 0 is not finite in row 5"),
+        (dict(x=X[:50], y=X[:50, 0] ** 2), {}, "50 rows are too few"),
+        (dict(x=X, y=np.float64(1.0)), {}, "y has shape ..: give"),
+        (dict(x=X[:0], y=X[:0, 0]), {}, "x has shape .0, 2.: give"),
+        (dict(x=X, y=X[::-1] * 1j), {}, "y has type complex128"),
+        (dict(x=X, y=X[::-1] * 1e200), {}, "y column 0 has values too large"),
+        (dict(x=np.stack([*X.T, X.sum(axis=1)], axis=1), y=X[::-1, 0]), {}, "x column 2 repeats the columns before it"),
+        (dict(x=np.random.default_rng(1).normal(size=(100, 24)), y=X[:100, 0]), {}, "25 columns are too many for 100"),
+        (dict(x=X, y=np.arange(300) // 295), {}, "label 1 has 5 examples"),
+        (dict(x=X, y=np.zeros(300, int)), {"data__labels": "yes"}, "all labels are 0"),
+        (dict(x=X[:, 0], y=np.cos(3 * X[:, 0])), {}, "y column 0 is a function of x"),
+        (dict(x=X, y=np.arange(300) % 3 * 1.0), {}, "3 whole numbers as floats"),
+        (dict(x=X, y=X[:, 0] + 1), {"data__labels": "yes"}, "not one column of whole numbers"),
+        (dict(x=X, y=X[::-1]), {"rivals": ("ksgg",)}, "rivals is 'ksgg'"),
+        (dict(x=X, y=X[::-1]), {"estimator__draws": 0}, "estimator.draws is 0"),
+        (dict(x=X, y=X[::-1]), {"data__labels": "maybe"}, "data.labels is 'maybe'"),
+    ],
+)
+def test_bad_samples_leave_one_line_and_no_results(tmp_path, arrays, changes, words):
+    config = make_config("data", data__path=save(tmp_path / "xy.npz", **arrays), **changes)
+    with pytest.raises(InputError, match=words):
+        mutual_information.run(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_finished_run_needs_no_samples(tmp_path, capsys):
+    path = save(tmp_path / "xy.npz", x=X, y=X[::-1])
+    config, workdir = make_config("data", data__path=path), tmp_path / "run"
+    command_line.is_complete(config, workdir)  # leaves the config, as a run does
+    reporting.write_results(workdir, [reporting.Result("data.mutual_information", 1.0, 0.1)])
+    (tmp_path / "xy.npz").unlink()
+    mutual_information.run(config, workdir)
+    assert "is complete" in capsys.readouterr().out
+    (workdir / "results.json").unlink()
+    (workdir / "metrics.jsonl").write_text("")
+    with pytest.raises(InputError, match="xy.npz does not exist"):  # an unfinished one does
+        mutual_information.run(config, workdir)
+
+
+def test_a_workdir_made_without_the_digest_of_its_data_is_taken(tmp_path):
+    config, workdir = make_config("data", data__path=save(tmp_path / "xy.npz", x=X, y=X[::-1])), tmp_path / "run"
+    checkpoints.check_config(workdir, config.to_dict())
+    (workdir / "metrics.jsonl").write_text("")
+    assert not command_line.is_complete(config, workdir)
+    save(tmp_path / "xy.npz", x=X, y=X)
+    with pytest.raises(InputError, match="the data file is not the one"):  # it is known from now on
+        command_line.is_complete(config, workdir)
+
+
+def test_every_use_has_a_key_of_its_own(monkeypatch):
+    """Over seeds, tasks (also with names of the same letters) and rivals: samples, estimator, rivals."""
+    seen = []
+
+    def rival(key, x, y):
+        seen.append(tuple(np.asarray(jax.random.key_data(key)).ravel().tolist()))
+        return mutual_information.Estimate(0.0, 1.0)
+
+    def estimator(key, x, y, settings, tell):
+        rival(key, x, y)
+        part = mutual_information.information.Information(*[mutual_information.Estimate(0.0, 1.0)] * 7, *[None] * 6)
+        return part._replace(shape=0.0, unbounded=False, regression_density=np.zeros(0))
+
+    monkeypatch.setattr(mutual_information.information, "mutual_information", estimator)
+    monkeypatch.setattr(mutual_information, "RIVALS", {"cca": rival, "ksg": rival})
+    for seed in range(3):
+        config = make_config("benchmark", seed=seed, rivals=("cca", "ksg"))
+        for name in ("sparse_2x3", "sparse_3x2"):
+            seen.append(tuple(np.asarray(jax.random.key_data(key_of(seed, "samples", name))).tolist()))
+            task = mutual_information.Task(X, X[::-1], False, None)
+            mutual_information.measure(config, name, task, lambda *arguments: None)
+    assert len(seen) == 3 * 2 * 4 and len(set(seen)) == len(seen)
+
+
+def test_bad_files_are_named(tmp_path):
+    csv = tmp_path / "t.csv"
+    csv.write_text("height,weight\n1,2\n3,x\n")
+    text = tmp_path / "t.txt"
+    text.write_text("1 2")
+    broken = tmp_path / "t.npz"
+    broken.write_text("no zip")
+    (empty := tmp_path / "empty.npz").write_bytes(b"")
+    np.save(tmp_path / "array.npy", X)
+    (array := tmp_path / "array.npz").write_bytes((tmp_path / "array.npy").read_bytes())
+    np.savez_compressed(tmp_path / "torn.npz", x=X, y=X)
+    content = bytearray((torn := tmp_path / "torn.npz").read_bytes())
+    content[80:400] = bytes(320)
+    torn.write_bytes(bytes(content))
+    sheets = {}
+    for name, content in {
+        "nothing": b"",
+        "binary": bytes(range(256)),
+        "header": b"a,b\n",
+        "twice": b"a,a,b\n1,2,3\n",
+        "blank": b"a,b\n\n\n1,2\n\n3,x\n",
+        "mark": b"\xef\xbb\xbfa,b\n1,y\n",
+        "semicolons": b"a;b\n1;2\n",
+        "nan": b"a,b\n1,2\n3,nan\n",
+    }.items():
+        (tmp_path / f"{name}.csv").write_bytes(content)
+        sheets[name] = dict(data__path=str(tmp_path / f"{name}.csv"), data__x_columns=("a",), data__y_columns=("b",))
+    for changes, words in (
+        (dict(data__path=str(empty)), "cannot be read"),
+        (dict(data__path=str(array)), "cannot be read"),
+        (dict(data__path=str(torn)), "cannot be read"),
+        (sheets["nothing"], "has 0 lines"),
+        (sheets["binary"], "cannot be read as text"),
+        (sheets["header"], "has 1 lines"),
+        (sheets["twice"], "has 2 columns 'a'"),
+        (sheets["blank"], "column 'b', line 6 holds 'x'"),
+        (sheets["mark"], "column 'b', line 2 holds 'y'"),
+        (sheets["semicolons"], "is separated by semicolons"),
+        (sheets["nan"], "column 'b', line 3 holds 'nan'"),
+        (dict(data__path=str(tmp_path)), "is a directory"),
+        (dict(tasks=("normal_1x1",), num_samples=50), "num_samples is 50"),
+        (dict(data__path=str(tmp_path / "none.npz")), "does not exist"),
+        (dict(data__path=str(text)), "is .txt"),
+        (dict(data__path=str(broken)), "cannot be read"),
+        (dict(data__path=str(csv)), "x_columns is empty"),
+        (dict(data__path=str(csv), data__x_columns=("hight",), data__y_columns=("weight",)), "nearest: height"),
+        (dict(data__path=str(csv), data__x_columns=("height",), data__y_columns=("weight",)), "line 3 holds 'x'"),
+        (dict(), "data.path is empty"),
+        (dict(tasks=("normal_1x2",)), "nearest: normal_1x1"),
+    ):
+        with pytest.raises(InputError, match=words) as raised:
+            mutual_information.run(make_config("data", **changes), tmp_path / "run")
+        assert "\n" not in str(raised.value)

@@ -1,0 +1,179 @@
+"""experiments.posteriors: every method on a toy and on digits, the promised names, seeds, and bad input."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from checks import assert_distinct_keys, record_keys
+
+from diffenc.diffusion.analytic import FactorAnalysis
+from diffenc.errors import InputError
+from diffenc.latent import decoders
+from diffenc.run import reporting
+from experiments import command_line
+from experiments.posteriors import __main__ as posteriors
+from experiments.posteriors import measures
+
+CONFIGS = "configs/posteriors"
+TINY = {
+    "num_updates": 4,
+    "updates_per_dispatch": 2,
+    "save_every": 4,
+    "evaluate_every": 4,
+    "batch_size": 8,
+    "model.embed_features": (8,),
+    "model.features": (8,),
+    "em.langevin_steps": 1,
+    "em.sampler_steps": 1,
+    "em.proposals": 3,
+    "em.draws": 1,
+    "rivals.iwae_samples": 3,
+    "eval.num_examples": 20,
+    "eval.batch_size": 20,
+    "eval.num_samples": 2,
+    "eval.sampler_steps": 1,
+    "eval.langevin_steps": 2,
+    "eval.grid_examples": 4,
+    "eval.grid_sampler_steps": 2,
+    "eval.grid_draws": 3,
+    "eval.ais_simulated": 10,
+    "eval.ais_temperatures": 2,
+    "eval.ais_chains": 2,
+}
+
+
+def make_config(name, **changes):
+    config = command_line._load(f"{CONFIGS}/{name}.py")
+    fields = TINY | {key.replace("__", "."): value for key, value in changes.items()}
+    config.update_from_flattened_dict({key: value for key, value in fields.items()})
+    return config
+
+
+def values_of(workdir):
+    rows = json.loads((workdir / "results.json").read_text())
+    assert all(set(row) == {"name", "value", "stderr", "unit", "truth"} for row in rows)
+    assert len({row["name"] for row in rows}) == len(rows)
+    return {row["name"]: row for row in rows}
+
+
+@pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
+def test_a_toy_with_two_seeds(tmp_path, capsys, monkeypatch):
+    methods = ("importance", "langevin", "flow_vae")  # importance with smoothed targets
+    config = make_config("toys", toys=("ring",), num_seeds=2, methods=methods)
+    asked = record_keys(monkeypatch)
+    posteriors.run(config, tmp_path)
+    assert_distinct_keys(asked)
+    rows = values_of(tmp_path)
+    for method in config.methods:
+        for quantity in ("nll", "neg_elbo", "rate", "distortion", "ess", "amortization_gap", "posterior_kl"):
+            row = rows[f"ring.{method}.{quantity}"]
+            assert np.isfinite(row["value"]) and row["stderr"] > 0
+        assert rows[f"ring.{method}.nll"]["value"] > rows[f"ring.{method}.nll"]["truth"] - 1.0  # a bound, three sigma
+        assert rows[f"ring.{method}.posterior_kl"]["truth"] == 0
+        assert abs(rows[f"ring.{method}.mass"]["value"] - 1) < 0.05  # hardly trained: close to N(0, I), inside the box
+    assert rows["ring.best_gaussian.posterior_kl"]["value"] > 0.5
+    assert "ring.flow_vae.nll_above_importance" in rows and "ring.flow_vae.nll_above_langevin" not in rows
+    names = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert names == {"posteriors_ring.png", "curves_ring.png", "methods_ring.png"}
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "config.json",
+        "metrics.jsonl",
+        "results.json",
+        "checkpoints",
+        "figures",
+    }
+    metrics = reporting.read_metrics(tmp_path)
+    first, second = (metrics[1][f"ring.flow_vae.{seed}.decoder_loss"] for seed in (0, 1))
+    assert first != second
+    capsys.readouterr()
+    posteriors.run(config, tmp_path)
+    assert "is complete" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
+def test_every_method_on_digits(tmp_path, capsys):
+    config = make_config("digits", model__decoder_features=(8,), eval__ais_examples=10)
+    posteriors.run(config, tmp_path)
+    rows = values_of(tmp_path)
+    for method in ("langevin", "importance", "persistent", "wake_sleep", "vae", "iwae", "flow_vae"):
+        for quantity in (
+            "nll",
+            "train_nll",
+            "neg_elbo",
+            "ess",
+            "amortization_gap",
+            "ais_nll",
+            "ais_lower",
+            "ais_upper",
+            "ais_gap",
+        ):
+            assert np.isfinite(rows[f"digits.{method}.{quantity}"]["value"])
+        assert f"digits.{method}.posterior_kl" not in rows
+    assert "flow_vae" in capsys.readouterr().out
+
+
+def test_a_flow_is_left_out_where_the_latent_has_one_dimension():
+    config = make_config("toys", toys=("absolute",))
+    (case,) = posteriors.load_cases(config)
+    assert "flow_vae" not in posteriors.methods_of(config, case) and "vae" in posteriors.methods_of(config, case)
+
+
+def test_errors_are_over_examples_and_seeds():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(3, 400)) + np.array([[-1.0], [0.0], [1.0]])
+    mean, stderr = posteriors.over_seeds(values)
+    examples = values.mean(axis=0).std(ddof=1) / 20
+    seeds = values.mean(axis=1).std(ddof=1) / np.sqrt(3)
+    assert mean == pytest.approx(values.mean()) and stderr == pytest.approx(np.hypot(examples, seeds))
+    assert posteriors.over_seeds(values[:1]).stderr == pytest.approx(values[0].std(ddof=1) / 20)
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        (dict(methods=("langevin", "hmm")), "methods is 'hmm'"),
+        (dict(methods=("vae", "vae")), "once"),
+        (dict(toys=("square",)), "no toy 'square'"),
+        (dict(rivals__iwae_samples=0), "rivals.iwae_samples is 0"),
+        (dict(num_seeds=0), "num_seeds is 0"),
+        (dict(em__gamma=0.5), "em.gamma is 0.5"),
+        (dict(em__proposal="encoder"), "em.proposal is 'encoder'"),
+        (dict(em__proposal_width=0.0), "em.proposal_width is 0.0"),
+        (dict(toys=()), "toys want one name"),
+        (dict(eval__ais_examples=1), "eval.ais_examples is 1"),
+        (dict(eval__ais_simulated=1), "eval.ais_simulated is 1"),
+        (dict(methods=("flow_vae",)), "flow_vae alone"),
+        (dict(variants=dict(vae=dict(batch_size=3))), "variants.vae.batch_size would have no effect"),
+        (dict(variants=dict(vae=dict(eval=dict(num_samples=3)))), "variants.vae.eval.num_samples would have no effect"),
+        (dict(methods=("vae",), variants=dict(vae=dict(model=dict(latent=3)))), "variants.vae: Key"),
+        (dict(variants=dict(vae=dict(em=3))), "variants.vae: "),
+        (dict(methods=("vae",), variants=dict(vae=dict(model=dict(latent_dim="a")))), "variants.vae: "),
+        (dict(methods=("a",), variants=dict(a=dict(method="vae", em=dict(draws=0)))), "em.draws is 0"),
+    ],
+)
+def test_bad_settings_name_the_field(tmp_path, changes, words):
+    config = make_config("toys", **changes)
+    with pytest.raises(InputError, match=words.replace(".", r"\.")):
+        posteriors.run(config, tmp_path)
+    assert not (tmp_path / "results.json").exists()
+
+
+def test_annealing_starts_near_the_mode_whatever_the_encoder_says():
+    model = FactorAnalysis(
+        jnp.array([[1.0, 0.2], [-0.5, 0.8], [0.3, -0.6]]), jnp.array([0.1, 0.0, -0.2]), jnp.array(0.6)
+    )
+    dense = {"kernel": model.weight.T, "bias": model.mean}
+    params = {"network": {"params": {"Dense_0": dense}}, "log_tau": jnp.log(model.noise_std)}
+    x, dreams = jnp.tile(jnp.array([[0.9, -1.4, 0.8]]), (200, 1)), 128
+    far = jnp.full((200, 2), 20.0), jnp.tile(3 * jnp.eye(2), (200, 1, 1))
+    start = jax.jit(lambda key: measures.near_mode(key, decoders.make("gaussian", 3), params, x, far, 3))
+    mean, factor = start(jax.random.key(0))
+    exact_mean, cov = model.posterior(x[:1])
+    np.testing.assert_allclose(mean, jnp.tile(exact_mean, (200, 1)), atol=1e-3)
+    precision = jnp.linalg.inv(factor @ factor.mT)
+    fisher = jnp.linalg.inv(cov) - jnp.eye(2)
+    variance = (fisher**2 + jnp.outer(jnp.diagonal(fisher), jnp.diagonal(fisher))) / dreams / 200  # of Wishart's mean
+    assert np.all(np.abs(precision.mean(axis=0) - jnp.linalg.inv(cov)) < 4 * np.sqrt(variance))

@@ -1,0 +1,153 @@
+"""Flows: the identity at first, exact where the velocity is linear, honest between halves, and of use where a map hides
+a relation from regressions."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from checks import NUM_SIGMAS
+from scipy.linalg import expm
+
+from diffenc.information import flows, gaussian, growth, regression, tasks
+from diffenc.information.flows import Pair
+
+TINY = growth.Settings(flow_width=8, flow_steps=2, flow_batch=32, flow_updates=5, flow_rounds=4)
+
+
+def halves_of(task, seed, n):
+    x, y = task.sample(jax.random.key(seed), 2 * n)
+    rng = np.random.default_rng(seed)
+    return Pair(*(gaussian.block_scores(rng, block).reshape(2, n, -1) for block in (x, y)))
+
+
+def test_an_untrained_flow_is_the_identity():
+    network = flows.make_network(3, TINY)
+    x = jax.random.normal(jax.random.key(0), (7, 3))
+    params = network.init(jax.random.key(1), x)
+    image, log_det, roughness = flows.flow(lambda x: network.apply(params, x), x, jnp.ones_like(x), 4)
+    assert np.array_equal(image, x) and not log_det.any() and not roughness.any()
+    read, move = np.split(np.asarray(network.coordinate_norms(params)), 2)
+    assert np.all(read > 0.1) and np.all(move < 1e-3)
+
+
+def test_a_linear_velocity_has_a_closed_form():
+    """dx/ds = A x: the image is exp(A) x up to the square of the step, log|det| is tr A."""
+    matrix = np.array([[0.3, -0.8, 0.1], [0.5, -0.4, 0.2], [-0.3, 0.1, 0.6]], np.float32)
+    x = jax.random.normal(jax.random.key(2), (4000, 3))
+    probe = jax.random.rademacher(jax.random.key(3), x.shape, x.dtype)
+    errors = []
+    for steps in (4, 8):
+        image, log_det, roughness = flows.flow(lambda x: x @ matrix.T, x, probe, steps)
+        errors.append(np.abs(image - x @ expm(matrix).T).max())
+        assert abs(log_det.mean() - np.trace(matrix)) < NUM_SIGMAS * log_det.std() / len(x) ** 0.5
+        assert not roughness.any()  # the map bends little within a step
+    assert 3 < errors[0] / errors[1] < 5
+    _, _, roughness = flows.flow(lambda x: 3.0 * x, x, probe, 4)
+    np.testing.assert_allclose(roughness, 4 * (3.0 / 4 - 0.5) ** 2, rtol=1e-4)
+
+
+def test_information_of_halves():
+    """Of both together where they share coordinates, else the mean; linear maps of a half change nothing then; half of
+    the optimism is added."""
+    pair = halves_of(tasks.dense(2, 3, 0.5), 1, 400)
+    together = gaussian.gaussian_information(pair.x.reshape(800, -1), pair.y.reshape(800, -1))
+    assert flows.information(pair, regression.linear).mean == pytest.approx(together.mean)
+    turn = np.stack([np.eye(2), [[0.3, 2.0], [-1.0, 0.5]]])
+    mapped = Pair(pair.x @ turn, pair.y, own=(pair.x, pair.y))
+    single = [gaussian.gaussian_information(x, y) for x, y in zip(pair.x, pair.y, strict=True)]
+    found = flows.information(mapped._replace(optimism=0.2), regression.linear)
+    assert found.mean == pytest.approx(np.mean([part.mean for part in single]) + 0.1)
+    assert found.pointwise.shape == (800,) and found.pointwise.mean() == pytest.approx(found.mean)
+    assert flows.information(mapped.turned(), regression.linear).mean == pytest.approx(found.mean - 0.1)
+    assert flows.regressors(mapped, flows.MEAN).mean.shape == (2, 400, 7)
+
+
+def test_a_half_is_mapped_by_the_flows_of_the_other():
+    """Other flows of the first half change its image by itself, and of the second half's samples: linear maps apart,
+    which regression takes out, not the first half's in the coordinates of the second."""
+    rng = np.random.default_rng(2)
+    blocks = tuple(jnp.asarray(rng.normal(size=(2, 50, dim)), jnp.float32) for dim in (2, 1))
+
+    def params(*seeds):
+        return [jax.tree.map(lambda *a: jnp.stack(a), *moving_params(TINY, *seeds)), {}]
+
+    crossed, other = (flows._images(params(seed, 5), blocks, TINY) for seed in (3, 4))
+    own, other_own = (Pair(*pair.own) for pair in (crossed, other))
+    np.testing.assert_array_equal(crossed.x[0], other.x[0])
+    assert np.abs(crossed.x[1] - other.x[1]).max() > 0.05
+    np.testing.assert_array_equal(own.x[1], other_own.x[1])
+    assert np.abs(own.x[0] - other_own.x[0]).max() > 0.05
+    np.testing.assert_allclose(crossed.y, blocks[1] - blocks[1].mean(), atol=1e-6)
+
+
+def test_pairs_without_need_stay_as_they_are():
+    scalars = halves_of(tasks.bivariate(0.75), 3, 100)
+    assert flows.learned(jax.random.key(4), scalars, TINY).own is None
+    linear_part, told = halves_of(tasks.dense(2, 2, 0.5), 4, 500), []
+    learned = flows.learned(jax.random.key(5), linear_part, TINY, lambda updates, value: told.append(updates))
+    assert learned.own is None and told[:3] == [5, 10, 15]
+
+
+def test_another_pair_is_better_only_by_several_errors():
+    """Of y as it is, and of y with noise of its own; optimism does not count."""
+    pair = halves_of(tasks.dense(2, 2, 0.5), 12, 500)
+    noise = np.random.default_rng(13).normal(size=pair.y.shape)
+    noisy, noisier = (pair._replace(y=pair.y + size * noise) for size in (0.5, 1.0))
+    assert flows.better(noisy, pair, 3.0) is pair and flows.better(pair, noisy, 3.0) is pair
+    assert flows.better(noisy, pair, 1e3) is noisy
+    assert flows.better(pair, pair._replace(y=pair.y @ np.array([[0.3, 2.0], [-1.0, 0.5]])), 3.0) is pair  # the same
+    assert flows.better(noisy, noisier._replace(optimism=9.0), 3.0) is noisy
+
+
+def moving_params(settings, *seeds):
+    """Of flows of the plane that move points."""
+    network = flows.make_network(2, settings)
+    each = [network.init(jax.random.key(seed), jnp.zeros((1, 2))) for seed in seeds]
+    for seed, one in zip(seeds, each, strict=True):
+        kernel = one["params"]["output"]["kernel"]
+        one["params"]["output"]["kernel"] = 0.3 * jax.random.normal(jax.random.key(seed), kernel.shape)
+    return each
+
+
+def test_likelihood_counts_the_volume():
+    """-log N of the images less log|det| of the map, against its Jacobian by differentiation; and the prices."""
+    settings = growth.Settings(flow_width=8, flow_sparsity=0.0, flow_price=0.0, flow_steps=16)
+    blocks = [jnp.asarray(block, jnp.float32) for block in tasks.dense(2, 2, 0.5).sample(jax.random.key(6), 2000)]
+    params = moving_params(settings, 8, 10)
+
+    def image(params, x):
+        return flows._run(params, x[None], jnp.zeros((1, 2)), settings)[0][0]
+
+    images = [jax.vmap(functools.partial(image, one))(block) for one, block in zip(params, blocks, strict=True)]
+    slopes = [
+        jax.vmap(jax.jacfwd(functools.partial(image, one)))(block) for one, block in zip(params, blocks, strict=True)
+    ]
+    volume = sum(float(jnp.mean(jnp.linalg.slogdet(slope)[1])) for slope in slopes)
+    covariance = np.cov(np.concatenate(images, axis=1).T, bias=True)
+    found = [
+        float(flows.negative_log_likelihood(params, key, blocks, settings))
+        for key in jax.random.split(jax.random.key(8), 20)
+    ]
+    error = NUM_SIGMAS * np.std(found, ddof=1) / 20**0.5 + 2e-3  # of the directions, and of the steps
+    assert abs(volume) > 5 * error
+    assert abs(np.mean(found) - (0.5 * np.linalg.slogdet(covariance)[1] - volume)) < error
+    priced = dataclasses.replace(settings, flow_sparsity=1e-3)
+    norms = sum(float(jnp.sum(flows.make_network(2, settings).coordinate_norms(one))) for one in params)
+    more = float(flows.negative_log_likelihood(params, jax.random.key(9), blocks, priced))
+    less = float(flows.negative_log_likelihood(params, jax.random.key(9), blocks, settings))
+    assert more - less == pytest.approx(2e-3 * norms, rel=1e-2)
+
+
+@pytest.mark.slow
+def test_a_spiral_is_unrolled():
+    pair = halves_of(tasks.spiralled(tasks.sparse(4, 4, 0.7), 4, 4), 5, 3000)
+    truth = tasks.sparse(4, 4, 0.7).information
+    before = flows.information(pair, flows.MEAN)
+    learned = flows.learned(jax.random.key(9), pair, growth.Settings())
+    after = flows.information(learned, flows.MEAN)
+    error = after.pointwise.std() / 6000**0.5
+    assert learned.own and learned.optimism > 0
+    assert truth - before.mean > 0.2 and abs(after.mean - truth) < NUM_SIGMAS * np.hypot(error, learned.optimism / 2)

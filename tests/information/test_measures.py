@@ -1,0 +1,376 @@
+"""Information of samples: closed forms in, closed forms out; symmetric, invariant, additive; bad samples refused."""
+
+import jax
+import numpy as np
+import pytest
+from checks import NUM_SIGMAS
+
+from diffenc.errors import InputError
+from diffenc.information import checks, flows, gaussian, growth, measures, regression, tasks
+from diffenc.information.divergence import Divergence
+
+TINY = growth.Settings(
+    width=16,
+    batch_size=32,
+    draws=2,
+    updates=20,
+    mixture_updates=20,
+    mixture_rounds=2,
+    max_rounds=2,
+    judge_parts=3,
+    flow_rounds=0,
+)
+N = 1000  # one size for all, so that programs are shared
+
+
+def assert_estimate(estimate, truth):
+    assert abs(estimate.mean - truth) < NUM_SIGMAS * estimate.stderr and estimate.stderr > 0
+
+
+def test_gaussian_data_need_no_network():
+    task = tasks.dense(1, 2, 0.5)
+    x, y = task.sample(jax.random.key(0), N)
+    result = measures.mutual_information(jax.random.key(1), x, y, TINY)
+    assert_estimate(result.estimate, task.information)
+    assert result.conditional.updates == 0 and result.shape == 0
+    assert abs(result.estimate.mean - result.gaussian.mean) < result.estimate.stderr  # a regression on more
+    assert result.score_difference == result.entropy_difference == result.growth_difference
+    assert result.pointwise.shape == result.rows.shape == (N,)
+    assert result.pointwise.mean() == pytest.approx(result.estimate.mean)
+    exact = np.linalg.inv(task.cov)
+    exact[:1, :1] -= np.linalg.inv(task.cov_x)
+    exact[1:, 1:] -= np.linalg.inv(task.cov_y)
+    z = np.concatenate([x, y], axis=1)[result.rows]
+    ratio = task.information - 0.5 * np.einsum("ni,ij,nj->n", z, exact, z)
+    # estimated coefficients of a regression on five features give an example's share an error of variance 5 / N
+    assert np.corrcoef(result.pointwise, ratio)[0, 1] > 1 - 5 / N / np.var(ratio) and not result.unbounded
+
+
+def test_what_lengths_tell_is_found_without_a_network():
+    task = tasks.StudentPair(2, 2, 2)
+    x, y = task.sample(jax.random.key(14), N)
+    result = measures.mutual_information(jax.random.key(15), x, y, TINY)
+    assert_estimate(result.regression, task.information)
+    assert_estimate(result.estimate, task.information)
+    assert result.shape > 0.7 * task.information and result.shape > result.regression.mean - 0.03
+    assert result.score_difference is None
+    correction = regression.numbers(5) / (2 * N)  # y has two coordinates beside the powers of its length
+    spread = np.std(result.pointwise, ddof=1) / N**0.5
+    assert result.regression.stderr == pytest.approx(np.hypot(spread, correction), rel=0.05)
+
+
+def test_the_correction_is_that_of_either_half_in_coordinates_of_its_own():
+    rng = np.random.default_rng(21)
+    pair = flows.Pair(rng.normal(size=(2, 500, 2)), rng.normal(size=(2, 500, 2)))
+    corrections = [
+        measures._correction(one, regression.polar) for one in (pair, pair._replace(own=(pair.x, pair.y)))
+    ]
+    np.testing.assert_allclose(corrections, [regression.numbers(5) / 2000, regression.numbers(3) / 1000])
+    assert measures._correction(pair, flows.MEAN) == 0
+
+
+def test_labels_that_differ_in_scale_are_told_apart():
+    """N(0, I) or N(0, 9 I) of 4 coordinates: I by simulation; the Gaussian of the same moments sees nothing."""
+    rng = np.random.default_rng(22)
+    labels = rng.integers(0, 2, size=N)
+    x = np.where(labels, 3.0, 1.0)[:, None] * rng.normal(size=(N, 4))
+    draws = np.where(rng.integers(0, 2, size=100_000), 3.0, 1.0)[:, None] * rng.normal(size=(100_000, 4))
+    square = np.sum(draws**2, axis=1)
+    log_p = np.logaddexp(-square / 2, -square / 18 - 4 * np.log(3)) - np.log(2)
+    truth = -log_p.mean() - 2 * np.log(np.e) - 2 * np.log(3.0)
+    result = measures.label_information(jax.random.key(23), x, labels, TINY)
+    assert result.shape > 0.8 * truth and abs(result.gaussian.mean) < NUM_SIGMAS * 4**0.5 / N
+    assert_estimate(result.estimate, truth)
+    many = measures.label_information(jax.random.key(23), x[:200], np.arange(200) // 10, TINY)
+    assert many.shape == 0  # 80 numbers, fewer than five examples for each in a half
+
+
+def test_mixed_sources_are_unmixed():
+    """x and y are linear maps of cubes of normals, which are related one to one: a Gaussian copula, unmixed."""
+    task = tasks.mapped(tasks.sparse(2, 2, 0.8), lambda z: z**3)
+    x, y = task.sample(jax.random.key(16), N)
+    mix = np.array([[1.0, 0.7], [-0.6, 1.0]])
+    result = measures.mutual_information(jax.random.key(17), x @ mix, y @ mix.T, TINY)
+    assert_estimate(result.regression, task.information)
+    assert result.regression.mean > result.gaussian.mean + 0.1
+
+
+def test_learned_coordinates_are_used_and_doubted(monkeypatch):
+    """Linear maps in place of learned ones, another for either half: of a Gaussian all is in the mean regression, half
+    of the optimism is added, and both it and the drift are in the error."""
+    task = tasks.dense(2, 3, 0.5)
+    x, y = task.sample(jax.random.key(0), N)
+    turns = np.stack([np.diag([1.0, 3.0]), [[0.5, 1.0], [-1.0, 0.5]]])
+    seen = []
+
+    def learned(key, pair, settings, show):
+        seen.append(pair._replace(x=pair.x @ turns, own=(pair.x @ turns[::-1], pair.y)))
+        return seen[-1]._replace(optimism=0.2, drift=0.03)
+
+    monkeypatch.setattr(flows, "learned", learned)
+    result = measures.mutual_information(jax.random.key(1), x, y, TINY)
+    mean = flows.information(seen[0], flows.MEAN)
+    spread = mean.pointwise.std(ddof=1) / N**0.5
+    assert result.conditional.updates == 0 and result.regression.mean == pytest.approx(mean.mean + 0.1)
+    assert result.regression.stderr == pytest.approx(np.sqrt(spread**2 + 0.1**2 + 0.03**2))
+    assert result.estimate.mean == pytest.approx(result.regression.mean - result.marginal.mean)
+    assert result.pointwise.mean() == pytest.approx(result.estimate.mean) and not result.unbounded
+    assert result.gaussian.mean == pytest.approx(
+        flows.information(seen[0]._replace(own=None, x=seen[0].x @ np.linalg.inv(turns)), regression.linear).mean
+    )
+
+
+@pytest.mark.parametrize("doubt", [0.01, 0.5])
+def test_the_other_block_is_diffused_where_only_its_own_divergence_is_found(monkeypatch, doubt):
+    """D[X] = 0.3 and nothing else is found, whatever is asked first; then nothing, with this doubt."""
+    task = tasks.dense(2, 2, 0.5)
+    x, y = task.sample(jax.random.key(18), N)
+    calls = iter([(0.0, 0.01, 0), (0.3, 0.01, 40), (0.0, doubt, 0), (0.0, doubt, 0)])
+    asked, keys = [], set()
+
+    def divergence(key, halves, *_):
+        asked.append(np.asarray(halves.r))
+        keys.update(tuple(np.asarray(jax.random.key_data(one)).tolist()) for one in (key, *jax.random.split(key, 3)))
+        mean, systematic, updates = next(calls)
+        zeros = np.zeros(N)
+        return Divergence(
+            mean, systematic, zeros + mean, *[zeros] * 3, *[np.zeros(2)] * 2, np.arange(3.0), mean, mean, updates
+        )
+
+    monkeypatch.setattr(measures, "divergence", divergence)
+    result = measures.mutual_information(jax.random.key(19), x, y, TINY)
+    assert len(asked) == 4 and len(keys) == 4 * 4 and abs(asked[1] - asked[3]).max() > 0.1  # another block
+    if doubt < 0.3:
+        assert result.estimate.mean == result.regression.mean and result.marginal.systematic == doubt
+        assert_estimate(result.estimate, task.information)
+    else:
+        assert result.estimate.mean == pytest.approx(result.regression.mean - 0.3) and result.estimate.stderr > 0.3
+
+
+@pytest.mark.parametrize("dim_y", [1, 2])
+def test_order_and_increasing_maps_of_coordinates_do_not_matter(dim_y):
+    x, y = tasks.StudentPair(1, dim_y, 2).sample(jax.random.key(2), N)
+    first = measures.mutual_information(jax.random.key(3), x, y, TINY)
+    second = measures.mutual_information(jax.random.key(3), np.arctan(y), x**3, TINY)
+    assert first.estimate == second.estimate
+
+
+@pytest.mark.parametrize("values", [2, 4])
+def test_a_few_values_that_tell_nothing_make_no_information(values):
+    rng = np.random.default_rng(12)
+    x, y = rng.binomial(values - 1, 0.3, size=N) * 1.0, rng.normal(size=(N, 1))
+    for pair in ((x, y), (x, rng.binomial(values - 1, 0.3, size=N) * 1.0)):
+        assert_estimate(measures.mutual_information(jax.random.key(13), *pair, TINY).estimate, 0.0)
+
+
+def test_conditional_information_of_gaussians():
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(N, 1))
+    x, y = z + rng.normal(size=(N, 1)), z + rng.normal(size=(N, 1))
+    result = measures.conditional_information(jax.random.key(4), x, y, z, TINY)
+    assert_estimate(result.estimate, 0.0)
+    result = measures.conditional_information(jax.random.key(4), x, y, x + y + z, TINY)
+    cov = np.array([[2.0, 1, 4], [1, 2, 4], [4, 4, 11]])  # of x, y and their sum with z
+    given = cov[:2, :2] - np.outer(cov[:2, 2], cov[:2, 2]) / cov[2, 2]
+    assert_estimate(result.estimate, -0.5 * np.log(1 - given[0, 1] ** 2 / given[0, 0] / given[1, 1]))
+
+
+def test_conditional_information_that_lengths_tell():
+    """A Student law and a z apart from it: given z, all of the law's information is left."""
+    rng, task = np.random.default_rng(24), tasks.StudentPair(2, 2, 2)
+    x, y = task.sample(jax.random.key(25), N)
+    z = rng.normal(size=(N, 1))
+    result = measures.conditional_information(jax.random.key(26), x, y, z, TINY)
+    assert_estimate(result.estimate, task.information)
+    assert result.shape > 0.6 * task.information and abs(result.gaussian.mean) < 0.02
+
+
+def test_total_correlation_of_gaussians():
+    cov = tasks.bivariate(0.7).cov
+    x = np.random.default_rng(1).multivariate_normal(np.zeros(2), cov, size=N)
+    result = measures.total_correlation(jax.random.key(5), x, TINY)
+    assert_estimate(result.estimate, -0.5 * np.linalg.slogdet(cov)[1])
+
+
+def test_entropy_of_gaussians():
+    cov = np.array([[4.0, 1.0], [1.0, 2.0]])
+    x = np.random.default_rng(6).multivariate_normal([1.0, -1.0], cov, size=N)
+    estimate = measures.entropy(jax.random.key(5), x, TINY)
+    assert_estimate(estimate, 0.5 * np.linalg.slogdet(2 * np.pi * np.e * cov)[1])
+
+
+@pytest.mark.slow
+def test_labels_of_a_mixture():
+    """Two Gaussians two standard deviations apart, and their label: I by quadrature, symmetric forms agree."""
+    from scipy.integrate import quad
+    from scipy.stats import norm
+
+    p = lambda x: 0.5 * norm.pdf(x, 1) + 0.5 * norm.pdf(x, -1)  # noqa: E731
+    truth = quad(lambda x: -p(x) * np.log(p(x)), -9, 9)[0] - 0.5 * np.log(2 * np.pi * np.e)
+    rng = np.random.default_rng(2)
+    labels = rng.integers(0, 2, size=6000)
+    x = 2.0 * labels[:, None] + rng.normal(size=(6000, 1))
+    assert_estimate(measures.label_information(jax.random.key(6), x, labels).estimate, truth)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", [tasks.StudentPair(2, 2, 1.5), tasks.UniformNoise(0.4)], ids=["student", "uniform"])
+def test_what_correlations_do_not_see(task):
+    x, y = task.sample(jax.random.key(7), 6000)
+    result = measures.mutual_information(jax.random.key(8), x, y)
+    assert_estimate(result.estimate, task.information)
+    assert result.estimate.stderr < 0.05 and abs(result.gaussian.mean - task.information) > 0.05
+    scores = [result.score_difference] if result.score_difference else []  # none where x was not found Gaussian
+    for form in (result.entropy_difference, result.growth_difference, *scores):
+        assert abs(form.mean - task.information) < 0.15
+
+
+X = np.random.default_rng(3).normal(size=(200, 2))
+
+
+def changed(row, column, value):
+    x = X.copy()
+    x[row, column] = value
+    return x
+
+
+@pytest.mark.parametrize(
+    "x, y, words",
+    [
+        (X, X[:150, 0] + 1, "rows differ in number .x has 200, y has 150."),
+        (X[:99], X[:99, 0], "99 rows are too few"),
+        (changed(7, 1, np.nan), X[:, 0], "x column 1 is not finite in row 7"),
+        (X, changed(3, 0, np.inf), "y column 0 is not finite in row 3"),
+        (X, np.ones(200), "y column 0 is constant"),
+        (np.stack([X[:, 0], X[:, 0]], axis=1), X[:, 1], "x column 1 repeats x column 0"),
+        (np.stack([X[:, 0], np.exp(X[:, 0])], axis=1), X[:, 1], "x column 1 repeats x column 0"),
+        (np.stack([*X.T, X.sum(axis=1)], axis=1), X[::-1, 0], "x column 2 repeats the columns before it"),
+        (X, X[:, 1] ** 3, "y column 0 is a function of x column 1: their information is infinite"),
+        (X, X.sum(axis=1), "y column 0 is a function of the columns before it: their information is infinite"),
+        (X, np.array(["a"] * 200), "give numbers"),
+        (X, X[:, 0] * 1j, "y has type complex128"),
+        (X, np.float64(1.0), "y has type float64 and shape ..: give numbers"),
+        (X, 1e200 * X[:, 0], "y column 0 has values too large"),
+        (X[:, 0], np.stack([*X.T, X.sum(axis=1)], axis=1)[::-1], "y column 2 repeats the columns before it"),
+        (np.random.default_rng(5).normal(size=(200, 49)), X[:, 0], "50 columns are too many for 200 rows"),
+    ],
+)
+def test_bad_samples_are_named(x, y, words):
+    with pytest.raises(InputError, match=words):
+        checks.check(x, y)
+
+
+def refusals(draw, n, repeats=100):
+    """The share of draws (x, y) that are taken for functions."""
+    count = 0
+    for seed in range(repeats):
+        try:
+            checks.check_no_function(*checks.check(*draw(np.random.default_rng(seed), n)))
+        except InputError as error:
+            count += "information is infinite" in str(error)
+    return count / repeats
+
+
+def waves(rng, n):
+    x = rng.normal(size=(n, 2))
+    return x, np.sin(3 * x[:, 0]) + x[:, 1] + 0.1 * rng.normal(size=n)
+
+
+def narrow(rng, n):
+    x = rng.normal(size=n)
+    return x, 0.9999 * x + (1 - 0.9999**2) ** 0.5 * rng.normal(size=n)
+
+
+FINITE = {
+    "independent 0/1": lambda rng, n: (rng.normal(size=n), rng.integers(0, 2, size=n)),
+    "equal 0/1": lambda rng, n: (rng.integers(0, 2, size=n),) * 2,
+    "sign": lambda rng, n: (lambda x: (x, np.sign(x)))(rng.normal(size=n)),
+    "waves": waves,
+    "narrow": narrow,
+    "wave": lambda rng, n: (lambda x: (x, np.sin(3 * x) + 0.03 * rng.normal(size=n)))(rng.normal(size=n)),
+}
+FUNCTIONS = {
+    "linear": lambda rng, n: (lambda x: (x, 3 * x + 1))(rng.normal(size=n)),
+    "linear in 2": lambda rng, n: (lambda x: (x, x @ np.array([1.0, 2.0])))(rng.normal(size=(n, 2))),
+    "sine": lambda rng, n: (lambda x: (x, np.sin(3 * x)))(rng.normal(size=n)),
+    "integers": lambda rng, n: (lambda x: (x, 3 * x**2 + x))(rng.permutation(n) - n // 2),
+    "corner": lambda rng, n: (lambda x: (x, np.abs(x)))(rng.normal(size=n)),
+}
+
+
+@pytest.mark.parametrize("n", [100, 200, 400])
+@pytest.mark.parametrize("name", FINITE)
+def test_finite_information_is_not_refused(name, n):
+    assert refusals(FINITE[name], n) <= 0.01
+
+
+@pytest.mark.parametrize("n", [200, 400])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_are_refused(name, n):
+    assert refusals(FUNCTIONS[name], n, 30) >= 0.7
+    assert refusals(lambda rng, n: FUNCTIONS[name](rng, n)[::-1], n, 30) >= 0.7  # whichever is given first
+
+
+def test_functions_of_two_columns_are_refused():
+    assert refusals(lambda rng, n: (lambda x: (x, x[:, 0] * x[:, 1]))(rng.normal(size=(n, 2))), 1000, 10) >= 0.9
+
+
+def test_growth_at_the_finest_noise_is_told_from_that_of_x_itself(monkeypatch):
+    """By the density beyond lambda = 3.5, of x given y less that of x, for each coordinate; of labels never."""
+    edges, zeros = np.array([-7.0, 0.0, 3.5, 6.0, 10.0]), np.zeros(N)
+
+    def part(*density):
+        return Divergence(0.0, 0.1, *[zeros] * 4, np.array(density), np.zeros(4), edges, 0.0, 0.0, 0)
+
+    for conditional, marginal, dim, expected in (
+        (part(0, 0, 0.5, 0.5), None, 1, True),
+        (part(0.5, 0.5, 0, 0), None, 1, False),
+        (part(0, 0, 0.0, 0.3), None, 1, False),  # its mean beyond 3.5 is below 0.2
+        (part(0, 0, 0.5, 0.5), part(0, 0, 0.4, 0.4), 1, False),
+        (part(0, 0, 0.5, 0.5), None, 3, False),
+    ):
+        assert measures._still_grows(conditional, marginal, dim) == expected
+    for more, expected in ((0.3, True), (0.1, False)):
+        density = np.array([9.0, 9.0, more, more])
+        assert measures._still_grows(part(0, 0, 0, 0), None, 1, density) == expected
+    monkeypatch.setattr(measures, "_fit", lambda *arguments: part(0, 0, 0.5, 0.5))
+    x = np.random.default_rng(17).normal(size=N)
+    assert measures.mutual_information(jax.random.key(0), x, x[::-1].copy(), TINY).unbounded
+    assert not measures.label_information(jax.random.key(0), x, np.arange(N) % 2, TINY).unbounded
+
+
+def test_the_parts_are_added_up_with_their_signs():
+    """I = I_reg + D[X|Y] - D[X], and so for every form: 2 + 3 - 1, 2 + 5 - 4, 2 + 7 - 8, example by example."""
+
+    def part(mean, growth, s_nn, gap, updates, systematic):
+        rng = np.random.default_rng(updates)
+        values = [rng.normal(size=N) for _ in range(4)]
+        shares = [v - v.mean() + m for v, m in zip(values, (mean, growth, s_nn, gap), strict=True)]
+        return Divergence(
+            mean, systematic, *shares, np.zeros(2), np.zeros(2), np.array([-7.0, 0.0, 10.0]), mean, mean, updates
+        )
+
+    told = np.random.default_rng(0).normal(size=N)
+    told = gaussian.GaussianPart(2.0, told - told.mean() + 2)
+    conditional, marginal = part(3, 5, 7, 6, 10, 0.3), part(1, 4, 8, 0, 20, 0.4)
+    rows = np.arange(N).reshape(2, -1)
+    result = measures._assemble(told, rows, 2, conditional, marginal, True, doubt=1.2)
+    for form, mean in (("estimate", 4), ("growth_difference", 3), ("entropy_difference", 1), ("regression", 2)):
+        assert getattr(result, form).mean == pytest.approx(mean)
+    assert result.score_difference is None  # something was found in x by itself
+    np.testing.assert_allclose(result.pointwise, told.pointwise + conditional.pointwise - marginal.pointwise)
+    spread = np.std(result.pointwise, ddof=1) / N**0.5
+    assert result.estimate.stderr == pytest.approx(np.sqrt(spread**2 + 0.3**2 + 0.4**2 + 1.2**2))
+    alone = measures._assemble(told, rows, 1, conditional, None, True)
+    assert alone.estimate.mean == pytest.approx(5) and alone.score_difference.mean == pytest.approx(8)
+    one_sided = measures._assemble(told, rows, 2, conditional._replace(updates=0), marginal)
+    assert one_sided.estimate.stderr > 1.0  # D[X] as a whole
+
+
+def test_labels_are_asked_to_be_labels():
+    for labels, words in (
+        (X[:, 0], "one integer for each row"),
+        (np.r_[[1] * 195, [0] * 5], "label 0 has 5 examples: ten"),
+    ):
+        with pytest.raises(InputError, match=words):
+            measures.label_information(jax.random.key(9), X, labels, TINY)

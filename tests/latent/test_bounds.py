@@ -1,0 +1,108 @@
+"""Held-out likelihood: exact with the exact posterior, a bound with any other encoder, and each example once."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from checks import assert_mean
+
+from diffenc.diffusion.analytic import FactorAnalysis, Gaussian, gaussian_kl
+from diffenc.estimate import Estimate, map_examples
+from diffenc.latent import bounds, decoders
+from diffenc.latent.encoder import DiffusionEncoder
+from diffenc.networks import ConditionalDenoiser
+
+MODEL = FactorAnalysis(jnp.array([[1.0, 0.2], [-0.5, 0.8], [0.3, -0.6]]), jnp.array([0.1, 0.0, -0.2]), jnp.array(0.6))
+DECODER = decoders.make("gaussian", 3)
+DENSE = {"kernel": MODEL.weight.T, "bias": MODEL.mean}
+PARAMS = {"encoder": None, "decoder": {"network": {"params": {"Dense_0": DENSE}}, "log_tau": jnp.log(MODEL.noise_std)}}
+
+
+class FullGaussian:
+    """N(posterior mean + offset, stretch^2 posterior covariance): at offset 0 and stretch 1 the exact posterior."""
+
+    def __init__(self, offset=0.0, stretch=1.0):
+        self.offset, self.stretch = offset, stretch
+
+    def infer(self, params, x):
+        mean, cov = MODEL.posterior(x)
+        return mean + self.offset, self.stretch**2 * cov
+
+    def sample_and_log_prob(self, key, params, context, num_steps):
+        mean, cov = context
+        z = Gaussian(jnp.zeros(2), cov).sample(key, len(mean))
+        return mean + z, Gaussian(jnp.zeros(2), cov).log_prob(z)
+
+
+def terms(encoder, x, num_samples, sampler_steps=1, params=PARAMS):
+    def of_key(key, x):
+        return bounds.terms(key, encoder, DECODER, params, x, num_samples, sampler_steps)
+
+    return jax.jit(of_key)(jax.random.key(1), x)
+
+
+@pytest.mark.parametrize("num_samples", [1, 7])
+def test_the_exact_posterior_has_no_variance(num_samples):
+    x = MODEL.sample(jax.random.key(0), 20)[0]
+    found, exact = terms(FullGaussian(), x, num_samples), -MODEL.log_prob(x)
+    np.testing.assert_allclose(found.neg_elbo, exact, rtol=1e-5)
+    np.testing.assert_allclose(found.nll, exact, rtol=1e-5)
+    np.testing.assert_allclose(found.ess, num_samples, rtol=1e-4)
+    np.testing.assert_allclose(found.rate + found.distortion, found.neg_elbo, rtol=1e-5)
+
+
+@pytest.mark.parametrize("offset, stretch", [(0.0, 1.3), (0.2, 1.1)])
+def test_another_encoder_pays_its_divergence(offset, stretch):
+    x = MODEL.sample(jax.random.key(0), 4000)[0]
+    found, exact = terms(FullGaussian(offset, stretch), x, 16), -MODEL.log_prob(x)
+    cov = MODEL.posterior(x)[1]
+    divergence = gaussian_kl(jnp.full(2, offset), stretch**2 * cov, jnp.zeros(2), cov)
+    assert_mean(found.neg_elbo - exact, divergence)
+    nll_gap = Estimate.of(found.nll - exact)
+    assert -3 * nll_gap.stderr < nll_gap.mean < 0.2 * divergence  # between the truth and the one-sample bound
+    assert np.all(found.nll <= found.neg_elbo + 1e-4)  # Jensen, for each example
+    assert np.all((found.ess > 1) & (found.ess < 16))
+
+
+@pytest.mark.parametrize("asks_the_decoder", [False, True])
+def test_the_weights_of_a_diffusion_encoder_have_the_likelihood_as_mean(asks_the_decoder):
+    """E_q[p(x, z)/q(z|x)] = p(x) for the density of the discrete sampler, here of two steps."""
+    asks = dict(newton_steps=2, pressure=True) if asks_the_decoder else {}
+    network = ConditionalDenoiser(latent_dim=2, embed_features=(8,), features=(8,))
+    encoder = DiffusionEncoder(network, decoder=DECODER, **asks)
+    params = jax.jit(encoder.init)(jax.random.key(0), jnp.zeros((1, 3)))
+    params["params"]["output"]["kernel"] = 0.4 * jax.random.normal(jax.random.key(1), (8, 2))
+    x = jnp.tile(MODEL.sample(jax.random.key(0), 1)[0], (4000, 1))
+    found = terms(encoder, x, 2, sampler_steps=2, params={**PARAMS, "encoder": params})
+    assert_mean(jnp.exp(-found.nll - MODEL.log_prob(x)), 1.0)
+    divergence = Estimate.of(found.neg_elbo + MODEL.log_prob(x)).mean
+    assert divergence > (0.02 if asks_the_decoder else 0.1)  # it is far from the posterior
+
+
+def test_an_estimate_is_the_mean_with_its_standard_error():
+    mean, stderr = Estimate.of([1.0, 2.0, 4.0, 5.0])
+    assert mean == 3.0 and stderr == pytest.approx(np.sqrt(10 / 3 / 4))
+    values = np.random.default_rng(0).normal(size=(2000, 50))
+    deviations = [Estimate.of(row).mean / Estimate.of(row).stderr for row in values]
+    assert_mean(np.square(deviations), 49 / 47)  # the variance of Student's t
+    with pytest.raises(ValueError, match="two values or more, got 1"):
+        Estimate.of([1.0])
+
+
+@pytest.mark.parametrize("n, batch_size", [(1, 4), (3, 4), (4, 4), (5, 4), (12, 4), (10, 3)])
+def test_each_example_is_counted_once_and_in_order(n, batch_size):
+    x, sizes = np.arange(2.0 * n).reshape(n, 2), []
+
+    def fn(key, rows):
+        sizes.append(len(rows))
+        return {"sum": jnp.sum(jnp.asarray(rows), axis=1), "first": jnp.asarray(rows)[:, :1]}
+
+    found = map_examples(fn, jax.random.key(0), x, batch_size)
+    np.testing.assert_array_equal(found["sum"], x.sum(axis=1))
+    np.testing.assert_array_equal(found["first"], x[:, :1])
+    assert len(set(sizes)) == 1  # one shape, one compilation
+
+
+def test_each_batch_has_a_key_of_its_own():
+    noise = map_examples(lambda key, rows: jax.random.normal(key, (len(rows),)), jax.random.key(0), np.zeros(10), 4)
+    assert len(np.unique(noise)) == 10

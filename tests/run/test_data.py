@@ -1,0 +1,287 @@
+"""Contracts of the data: shapes, splits, order, cache; and the error of every bad input."""
+
+import shutil
+import zipfile
+
+import numpy as np
+import pytest
+
+from diffenc.errors import InputError
+from diffenc.run import data
+
+GENERATOR = np.random.default_rng(0)
+VECTORS = GENERATOR.normal(size=(200, 3))
+
+
+def save(tmp_path, array=None, /, **arrays):
+    """The path of x.npy with one array, or of x.npz with named ones."""
+    if array is None:
+        np.savez(tmp_path / "x.npz", **arrays)
+        return tmp_path / "x.npz"
+    np.save(tmp_path / "x.npy", array)
+    return tmp_path / "x.npy"
+
+
+def test_digits():
+    digits = data.load("digits")
+    assert digits.train.dtype == np.uint8 and digits.example_shape == (8, 8, 1) and digits.max_value == 16
+    assert len(digits.train) + len(digits.test) == 1797 and 290 <= len(digits.test) <= 305
+    assert len(digits.train_labels) == len(digits.train) and len(digits.test_labels) == len(digits.test)
+    counts = np.bincount(digits.test_labels) / np.bincount(np.concatenate([digits.train_labels, digits.test_labels]))
+    assert np.all(np.abs(counts - 0.1667) < 0.005), "each class gives the same share"
+
+
+def test_the_split_is_a_function_of_the_seed():
+    assert np.array_equal(data.load("digits", seed=1).test, data.load("digits", seed=1).test)
+    assert not np.array_equal(data.load("digits", seed=1).test, data.load("digits", seed=2).test)
+
+
+@pytest.mark.parametrize("fraction", [0, 1, -0.5, 1e-9])
+def test_a_bad_test_fraction(fraction, tmp_path):
+    with pytest.raises(InputError, match="test_fraction"):
+        data.load("file", path=save(tmp_path, VECTORS), test_fraction=fraction)
+
+
+def test_vectors_of_a_user(tmp_path):
+    loaded = data.load("file", path=save(tmp_path, VECTORS))
+    assert loaded.name == "x" and loaded.max_value is None and loaded.train.dtype == np.float32
+    assert loaded.train.shape == (167, 3) and loaded.test.shape == (33, 3) and loaded.train_labels is None
+    both = np.concatenate([loaded.train, loaded.test])
+    np.testing.assert_array_equal(np.sort(both, axis=0), np.sort(VECTORS.astype(np.float32), axis=0))
+
+
+def test_a_black_test_set_has_the_scale_of_its_training_images(tmp_path):
+    images = GENERATOR.integers(0, 256, (120, 5, 4)).astype(np.uint8)
+    for test, max_value in ((np.zeros((1, 5, 4), np.uint8), 255.0), (images[:3] % 2, 255.0)):
+        np.savez(tmp_path / "both.npz", train=images, test=test)
+        loaded = data.load("file", path=tmp_path / "both.npz")
+        assert loaded.max_value == max_value and loaded.test.max() <= 1
+    np.savez(tmp_path / "both.npz", train=images % 2, test=images[:3] % 2)
+    assert data.load("file", path=tmp_path / "both.npz").max_value == 1.0
+
+
+@pytest.mark.parametrize(
+    "images, dtype, max_value",
+    [
+        (GENERATOR.integers(0, 256, (120, 5, 4)), np.uint8, 255.0),
+        (GENERATOR.integers(0, 17, (120, 5, 4, 3)).astype(np.uint8), np.uint8, 255.0),
+        (GENERATOR.uniform(size=(120, 5, 4)), np.float32, 1.0),
+        (GENERATOR.normal(size=(120, 5, 4)), np.float32, None),
+        (GENERATOR.integers(-5, 300, (120, 6)), np.float32, None),
+        (GENERATOR.uniform(size=(120, 5, 4)) < 0.5, np.uint8, 1.0),
+        (GENERATOR.integers(0, 2, (120, 5, 4)), np.uint8, 1.0),
+        (GENERATOR.integers(0, 2, (120, 6)), np.uint8, 1.0),
+        (GENERATOR.integers(0, 2, (120, 6)).astype(np.uint8), np.uint8, 1.0),
+    ],
+)
+def test_the_scale_of_a_users_arrays(tmp_path, images, dtype, max_value):
+    loaded = data.load("file", path=save(tmp_path, images))
+    assert loaded.train.dtype == dtype and loaded.max_value == max_value
+    assert loaded.example_shape == images.shape[1:] + ((1,) if images.ndim == 3 else ())
+
+
+def test_labels_and_a_given_split(tmp_path):
+    labels = np.arange(200) % 4
+    loaded = data.load("file", path=save(tmp_path, x=VECTORS, labels=labels))
+    assert sorted(np.bincount(loaded.test_labels)) == [8, 8, 8, 9] and loaded.test_labels.dtype == np.int32
+    given = data.load(
+        "file", path=save(tmp_path, train=VECTORS, test=VECTORS[:7], train_labels=labels, test_labels=labels[:7])
+    )
+    assert given.train.shape == (200, 3) and given.test.shape == (7, 3)
+    assert given.test_labels.tolist() == labels[:7].tolist()
+    assert data.load("file", path=save(tmp_path, train=VECTORS, train_labels=labels)).train_labels is not None
+
+
+def with_value(value, index=(3, 1)):
+    x = VECTORS.copy()
+    x[index] = value
+    return x
+
+
+@pytest.mark.parametrize(
+    "x, message",
+    [
+        (np.array(["a"] * 200)[:, None], "dtype <U1: give real numbers"),
+        (VECTORS + 1j, "dtype complex128: give real numbers"),
+        (np.array([[1], [1, 2]] * 100, dtype=object), "object array: give numbers of one shape"),
+        (with_value(np.nan), r"has 1 values that are NaN, infinite or beyond float32, the first at \(3, 1\)"),
+        (
+            with_value(np.inf, slice(5, 7)),
+            r"has 6 values that are NaN, infinite or beyond float32, the first at \(5, 0\)",
+        ),
+        (with_value(1e300), r"has 1 values .* the first at \(3, 1\)"),
+        (np.full((200, 3), 2.5), "is 2.5 everywhere: give data that vary"),
+        (VECTORS[:, 0], r"has shape \(200,\): give \[n, d\] vectors"),
+        (VECTORS[:, :, None, None, None], r"has shape \(200, 3, 1, 1, 1\): give"),
+        (np.float64(3.0), r"has shape \(\): give"),
+        (VECTORS[:99], "has 99 examples: give at least 100"),
+        (np.zeros((200, 0)), r"shape \(200, 0\), no numbers at all"),
+    ],
+)
+def test_arrays_that_cannot_be_used(tmp_path, x, message):
+    with pytest.raises(InputError, match=message) as caught:
+        data.load("file", path=save(tmp_path, x))
+    assert "\n" not in str(caught.value) and str(tmp_path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "arrays, message",
+    [
+        ({"images": VECTORS}, r"holds \['images'\]: name its array x, or its two arrays train and test"),
+        ({}, r"holds \[\]: name its array x"),
+        ({"x": VECTORS, "labels": np.zeros(199, int)}, r"labels has shape \(199,\) beside 200 examples"),
+        ({"x": VECTORS, "labels": np.zeros((200, 1), int)}, r"labels has shape \(200, 1\) beside 200 examples"),
+        ({"x": VECTORS, "labels": np.zeros(200)}, "labels has dtype float64: give integers"),
+        (
+            {"train": VECTORS, "test": VECTORS, "test_labels": np.zeros(3, int)},
+            r"test_labels has shape \(3,\) beside 200",
+        ),
+        ({"train": VECTORS, "test": VECTORS[:, :2]}, r"train holds float32\[3\] examples .* test float32\[2\]"),
+        ({"train": VECTORS, "test": VECTORS[:0]}, "test has 0 examples"),
+    ],
+)
+def test_archives_that_cannot_be_used(tmp_path, arrays, message):
+    with pytest.raises(InputError, match=message):
+        data.load("file", path=save(tmp_path, **arrays))
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    with pytest.raises(InputError, match="needs a path"):
+        data.load("file")
+    with pytest.raises(InputError, match="does not exist"):
+        data.load("file", path=tmp_path / "none.npy")
+    with pytest.raises(InputError, match="neither .npy nor .npz"):
+        data.load("file", path=tmp_path / "x.csv")
+    (tmp_path / "d.npy").mkdir()
+    with pytest.raises(InputError, match="does not exist"):
+        data.load("file", path=tmp_path / "d.npy")
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+@pytest.mark.parametrize("damage", ["truncated", "garbage", "empty"])
+def test_damaged_files(tmp_path, suffix, damage):
+    path = save(tmp_path, VECTORS) if suffix == ".npy" else save(tmp_path, x=VECTORS)
+    whole = path.read_bytes()
+    path.write_bytes({"truncated": whole[: len(whole) // 2], "garbage": b"\x00garbage" * 50, "empty": b""}[damage])
+    with pytest.raises(InputError, match=r"is damaged \(.*\): save it again"):
+        data.load("file", path=path)
+
+
+def test_an_archive_with_a_flipped_byte(tmp_path):
+    path = save(tmp_path, x=VECTORS)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="is damaged"):
+        data.load("file", path=path)
+
+
+def test_batch_indices_visit_every_example_once_an_epoch():
+    indices = data.batch_indices(seed=3, step=0, num_steps=14, batch_size=5, num_examples=7)
+    assert indices.shape == (14, 5) and indices.dtype == np.int32
+    epochs = indices.reshape(10, 7)
+    assert all(sorted(epoch) == list(range(7)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) > 5
+    expected = np.random.default_rng((3, 4)).permutation(7)
+    np.testing.assert_array_equal(epochs[4], expected)
+
+
+@pytest.mark.parametrize("step, batch_size", [(0, 4), (9, 4), (123_456_789_012, 128), (2, 250)])
+def test_batch_indices_are_a_function_of_the_step(step, batch_size):
+    whole = data.batch_indices(0, step, 6, batch_size, 100)
+    pieces = [data.batch_indices(0, step + start, count, batch_size, 100) for start, count in ((0, 1), (1, 3), (4, 2))]
+    np.testing.assert_array_equal(whole, np.concatenate(pieces))
+    assert not np.array_equal(whole, data.batch_indices(1, step, 6, batch_size, 100))
+
+
+@pytest.mark.parametrize("bad", ["num_steps", "batch_size", "num_examples", "seed", "step"])
+def test_batch_indices_of_nothing(bad):
+    settings = {"seed": 0, "step": 0, "num_steps": 1, "batch_size": 1, "num_examples": 1} | {bad: -1}
+    with pytest.raises(InputError, match=f"{bad} is -1"):
+        data.batch_indices(**settings)
+
+
+def test_data_sets_that_are_not_there(tmp_path):
+    with pytest.raises(
+        InputError,
+        match=r"none does not exist: pip install -e '.\[prepare\]', then python -c .*tfds.builder\('mnist', ",
+    ):
+        data.load("mnist", data_dir=tmp_path / "none")
+    with pytest.raises(InputError, match="'mnist' is not prepared in .*download_and_prepare"):
+        data.load("mnist", data_dir=tmp_path)
+    with pytest.raises(InputError, match="no data set is called 'nosuch': give 'digits', 'file'"):
+        data.load("nosuch", data_dir=tmp_path)
+
+
+def test_a_version_that_is_not_there(mnist_dir):
+    with pytest.raises(InputError, match="'mnist:9.9.9' cannot be opened"):
+        data.load("mnist:9.9.9", data_dir=mnist_dir)
+
+
+@pytest.fixture
+def small_mnist(mnist_dir, tmp_path, monkeypatch):
+    """MNIST of 300 + 100 images: the same files, the splits cut short."""
+    from diffenc.run import data as module
+
+    def read(builder, split, data_dir, original=module._read_split):
+        images, labels = original(builder, {"train": "train[:300]", "test": "test[:100]"}[split], data_dir)
+        calls.append(split)
+        return images, labels
+
+    calls = []
+    monkeypatch.setattr(module, "_read_split", read)
+    monkeypatch.setattr(
+        module,
+        "_read_cache",
+        lambda path, shape, splits, test, original=module._read_cache: original(path, shape, SIZES, test),
+    )
+    return (
+        lambda: data.load("mnist", data_dir=mnist_dir, cache_dir=tmp_path / "cache"),
+        calls,
+        tmp_path / "cache" / "mnist-3.0.1.npz",
+    )
+
+
+class Size:
+    def __init__(self, num_examples):
+        self.num_examples = num_examples
+
+
+SIZES = {"train": Size(300), "test": Size(100)}
+
+
+def test_mnist_without_tensorflow_and_its_cache(small_mnist, caplog):
+    load, calls, cache = small_mnist
+    first = load()
+    assert first.train.shape == (300, 28, 28, 1) and first.train.dtype == np.uint8 and first.max_value == 255
+    assert first.train_labels[:5].tolist() == [4, 1, 0, 7, 8] and len(first.test) == 100
+    assert calls == ["train", "test"] and [path.name for path in cache.parent.iterdir()] == [cache.name]
+    again = load()
+    assert (
+        calls == ["train", "test"]
+        and np.array_equal(again.train, first.train)
+        and np.array_equal(again.test_labels, first.test_labels)
+    )
+    assert not caplog.records
+    for damage in (
+        lambda: cache.write_bytes(cache.read_bytes()[:5000]),
+        lambda: cache.write_bytes(b"garbage"),
+        lambda: other_arrays(cache),
+    ):
+        damage()
+        calls.clear()
+        caplog.clear()
+        assert np.array_equal(load().train, first.train) and calls == ["train", "test"]
+        assert len(caplog.records) == 1 and "is damaged" in caplog.text and zipfile.is_zipfile(cache)
+
+
+def other_arrays(cache):
+    np.savez(cache, train=np.zeros((3, 2)), test=np.zeros((3, 2)), train_labels=np.zeros(3), test_labels=np.zeros(3))
+
+
+def test_damaged_records(mnist_dir, tmp_path):
+    shutil.copytree(mnist_dir / "mnist", tmp_path / "mnist", copy_function=shutil.copyfile)
+    for path in (tmp_path / "mnist").rglob("*train*"):
+        path.write_bytes(b"garbage" * 1000)
+    with pytest.raises(InputError, match="'mnist' in .* is damaged .*delete that directory, then pip install"):
+        data.load("mnist", data_dir=tmp_path)
