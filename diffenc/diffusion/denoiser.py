@@ -29,11 +29,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from diffenc.diffusion import noise_levels
 from diffenc.diffusion.analytic import Gaussian
 from diffenc.diffusion.noise_levels import Levels, Piecewise
 from diffenc.diffusion.processes import Process, expand
 from diffenc.errors import InputError
-from diffenc.latent import targets
 
 OUTPUTS = ("v", "residual")
 
@@ -130,7 +130,7 @@ class Denoiser:
         """1/2 |eps_theta - eps|^2 / q(lambda) [draws * batch] at stratified lambda ~ q: unbiased draws of the loss."""
         key_level, key_eps = jax.random.split(key)
         z = jnp.tile(reference.along(x), (draws,) + (1,) * (x.ndim - 1))
-        log_snr, density = levels.draw(targets.stratified_uniform(key_level, z.shape[:1]))
+        log_snr, density = levels.draw(noise_levels.stratified_uniform(key_level, z.shape[:1]))
         t = self.process.time(log_snr)
         eps = jax.random.normal(key_eps, z.shape, z.dtype)
         condition = None if condition is None else jnp.tile(condition, (draws,) + (1,) * (condition.ndim - 1))

@@ -139,3 +139,44 @@ def log_snr_range(process, t_min: float = 1e-3, t_max: float = 1.0) -> tuple[flo
 def _check_range(low, high):
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise InputError(f"log_snr from {low} to {high}: give two finite numbers in rising order")
+
+
+def stratified_uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """Uniform numbers on (0, 1), one in each of `size` equal cells, in random order: [shape]."""
+    size = 1
+    for length in shape:
+        size *= length
+    key_cell, key_order = jax.random.split(key)
+    cells = jax.random.permutation(key_order, size)
+    return ((cells + jax.random.uniform(key_cell, (size,))) / size).reshape(shape)
+
+
+def truncated_logistic(uniform: jax.Array, location: jax.Array, half_range: float = 7.0) -> tuple[jax.Array, jax.Array]:
+    """Map uniforms to log_snr ~ logistic(location, 1) on location +- half_range; also returns its density.
+
+    The logistic density sigmoid(l) sigmoid(-l) is the shape of the likelihood integrand of a posterior of precision
+    exp(location), so no level dominates the loss (see diffenc.latent.encoder).
+    """
+    edge = jax.nn.sigmoid(-half_range)
+    probability = edge + (1 - 2 * edge) * uniform
+    centred = jax.scipy.special.logit(probability)
+    return location + centred, probability * (1 - probability) / (1 - 2 * edge)
+
+
+def with_angles(
+    uniform: jax.Array, location: jax.Array, share: float = 0.5, half_range: float = 7.0
+) -> tuple[jax.Array, jax.Array]:
+    """As `truncated_logistic`, but a share of the levels is uniform in the angle phi = atan2(sigma, alpha).
+
+    The logistic of a narrow posterior (location >> 0) never visits high noise, where the likelihood has next to no
+    weight; yet the probability flow, uniform in phi, passes through it, and everything after depends on it.
+    """
+    logistic, _ = truncated_logistic(jnp.clip((uniform - share) / (1 - share), 0, 1), location, half_range)
+    phi = (0.5 * jnp.pi) * jnp.clip(uniform / share, 1e-4, 1 - 1e-4)
+    log_snr = jnp.where(uniform < share, -2 * jnp.log(jnp.tan(phi)), logistic)
+    alpha_sigma = jnp.sqrt(jax.nn.sigmoid(log_snr) * jax.nn.sigmoid(-log_snr))
+    centred = log_snr - location
+    edge = jax.nn.sigmoid(-half_range)
+    inside = jnp.abs(centred) <= half_range
+    logistic_density = jnp.where(inside, jax.nn.sigmoid(centred) * jax.nn.sigmoid(-centred) / (1 - 2 * edge), 0.0)
+    return log_snr, (1 - share) * logistic_density + share * alpha_sigma / jnp.pi

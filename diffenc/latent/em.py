@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from diffenc.diffusion import noise_levels
 from diffenc.latent import proposals, targets
 from diffenc.latent.chains import Chain, ChainState, is_lost, make_kernel, run_chains
 from diffenc.latent.decoders import log_joint
@@ -178,9 +179,9 @@ def encoder_loss(encoder_params, decoder_params, key, encoder: DiffusionEncoder,
     context, y, gradient, width, log_width, null = jax.tree.map(
         lambda a: jnp.repeat(a, settings.draws, axis=0), quantities
     )
-    uniform = targets.stratified_uniform(key_level, null.shape)
-    noise_levels = targets.with_angles if settings.path_weight else targets.truncated_logistic
-    log_snr, density = noise_levels(uniform, -2 * log_width)
+    uniform = noise_levels.stratified_uniform(key_level, null.shape)
+    draw_levels = noise_levels.with_angles if settings.path_weight else noise_levels.truncated_logistic
+    log_snr, density = draw_levels(uniform, -2 * log_width)
     alpha, sigma = alpha_sigma(log_snr)
     alpha_, sigma_ = alpha[:, None], sigma[:, None]
     eps = jax.random.normal(key_eps, y.shape)

@@ -24,14 +24,13 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from diffenc import networks, training
-from diffenc.diffusion import entropy
+from diffenc.diffusion import entropy, noise_levels
 from diffenc.diffusion.denoiser import Reference
 from diffenc.diffusion.noise_levels import Uniform, log_snr_range
 from diffenc.diffusion.processes import VPLinear, expand
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate, map_examples
 from diffenc.keys import key_of
-from diffenc.latent import targets
 from diffenc.networks.embeddings import log_snr_features
 from diffenc.run import loop, parallel
 from diffenc.run.reporting import Result
@@ -112,7 +111,7 @@ def run(config: ConfigDict, workdir: Path, images, scale: float, classes: int) -
     def update(state, key, batch):
         x, labels = batch
         key_level, key_eps = jax.random.split(key)
-        t = process.time(levels.draw(targets.stratified_uniform(key_level, labels.shape))[0])
+        t = process.time(levels.draw(noise_levels.stratified_uniform(key_level, labels.shape))[0])
         x_t = process.perturb(x, jax.random.normal(key_eps, x.shape, x.dtype), t)
 
         def loss_fn(params):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from checks import assert_mean, assert_moments
 
+from diffenc.diffusion import noise_levels
 from diffenc.diffusion.analytic import FactorAnalysis, Gaussian, GaussianMixture
 from diffenc.diffusion.parameterization import from_score, to_score
 from diffenc.diffusion.processes import VPCosine
@@ -252,7 +253,7 @@ def test_the_weighted_velocity_error_is_the_squared_error_of_the_residual():
         log_snr = jnp.linspace(-40.0, 40.0, count)
         dv, _, alpha = differences(log_snr)
         integral = jax.scipy.integrate.trapezoid(0.5 * alpha**2 * jnp.sum(dv**2, axis=-1), log_snr)
-        log_snr, density = targets.truncated_logistic((jnp.arange(count) + 0.5) / count, 0.0, half_range=30.0)
+        log_snr, density = noise_levels.truncated_logistic((jnp.arange(count) + 0.5) / count, 0.0, half_range=30.0)
         dv, squared, alpha = differences(log_snr)
         assert 0.5 * squared.mean() > 0.01
         np.testing.assert_allclose(integral, 0.5 * squared.mean(), rtol=1e-4)

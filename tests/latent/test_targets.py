@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from checks import assert_mean
 
+from diffenc.diffusion import noise_levels
 from diffenc.diffusion.analytic import FactorAnalysis, gaussian_kl
 from diffenc.diffusion.parameterization import from_score
 from diffenc.diffusion.processes import VPCosine
@@ -32,7 +33,7 @@ def exact_v(z_t, log_snr, gamma=1.0):
 
 @pytest.mark.parametrize("shape", [(1,), (1000,), (8, 5)])
 def test_stratified_uniforms_fall_one_into_each_cell(shape):
-    u = targets.stratified_uniform(jax.random.key(0), shape)
+    u = noise_levels.stratified_uniform(jax.random.key(0), shape)
     assert u.shape == shape
     cells = np.floor(np.asarray(u, np.float64).ravel() * u.size)
     np.testing.assert_array_equal(np.sort(cells), np.arange(u.size))
@@ -40,7 +41,7 @@ def test_stratified_uniforms_fall_one_into_each_cell(shape):
 
 
 def test_stratified_uniforms_are_each_uniform():
-    u = jax.vmap(lambda key: targets.stratified_uniform(key, (4,)))(jax.random.split(jax.random.key(0), 4000))
+    u = jax.vmap(lambda key: noise_levels.stratified_uniform(key, (4,)))(jax.random.split(jax.random.key(0), 4000))
     assert_mean(u, 0.5)
     assert_mean(u**2, 1 / 3)
 
@@ -49,7 +50,7 @@ def test_stratified_uniforms_are_each_uniform():
 def test_the_truncated_logistic_is_a_density_and_its_quantiles(location, half_range):
     with jax.enable_x64(True):
         u = jnp.linspace(0.0, 1.0, 20_001)
-        log_snr, density = targets.truncated_logistic(u, location, half_range)
+        log_snr, density = noise_levels.truncated_logistic(u, location, half_range)
         np.testing.assert_allclose(log_snr[jnp.array([0, -1])], location + half_range * np.array([-1, 1]), atol=1e-12)
         mass = jnp.cumsum(0.5 * (density[1:] + density[:-1]) * jnp.diff(log_snr))
         np.testing.assert_allclose(mass, u[1:], atol=1e-5)
@@ -61,10 +62,10 @@ def test_the_truncated_logistic_is_a_density_and_its_quantiles(location, half_ra
 def test_half_of_the_levels_are_uniform_in_the_angle(location):
     n = 40_000
     uniform = (jnp.arange(n) + 0.5) / n
-    log_snr, density = targets.with_angles(uniform, location)
+    log_snr, density = noise_levels.with_angles(uniform, location)
     phi = np.sort(np.arctan(np.exp(-0.5 * np.asarray(log_snr[: n // 2], np.float64))))
     np.testing.assert_allclose(phi, 0.5 * np.pi * (np.arange(n // 2) + 0.5) / (n // 2), atol=1e-3)
-    logistic, _ = targets.truncated_logistic((jnp.arange(n // 2) + 0.5) / (n // 2), location)
+    logistic, _ = noise_levels.truncated_logistic((jnp.arange(n // 2) + 0.5) / (n // 2), location)
     np.testing.assert_allclose(log_snr[n // 2 :], logistic, rtol=1e-3, atol=1e-3)
     # E[f/density] = int f dlambda, for f of known integrals: the logistic density, and dphi = alpha sigma / 2 dlambda
     alpha, sigma = alpha_sigma(log_snr)
@@ -74,7 +75,7 @@ def test_half_of_the_levels_are_uniform_in_the_angle(location):
 
 def test_the_path_error_is_an_integral_over_the_angle():
     n = 40_000
-    log_snr, density = targets.with_angles((jnp.arange(n) + 0.5) / n, 3.0)
+    log_snr, density = noise_levels.with_angles((jnp.arange(n) + 0.5) / n, 3.0)
     alpha, sigma = alpha_sigma(log_snr)
     v = jnp.stack([alpha, 2 * sigma], axis=-1)  # 1/2 int dphi (cos^2 + 4 sin^2) = 5 pi / 8
     error = targets.path_error(v, jnp.zeros_like(v), alpha, sigma, density)
@@ -115,7 +116,7 @@ def test_the_mixture_has_no_variance_for_a_gaussian_posterior_of_that_width():
 
 def draw_levels(key, n, location):
     """Noise levels over a range so wide that what lies outside is nothing, and their density."""
-    return targets.truncated_logistic(targets.stratified_uniform(key, (n,)), location, half_range=16.0)
+    return noise_levels.truncated_logistic(noise_levels.stratified_uniform(key, (n,)), location, half_range=16.0)
 
 
 @pytest.mark.parametrize("gamma", [1.0, 0.3])
