@@ -21,10 +21,12 @@ class Estimate(NamedTuple):
 
 
 def map_examples(fn, key, x, batch_size: int):
-    """Apply fn(key, x_batch) -> pytree of [batch, ...] to all of x [n, ...] in bounded memory, each example once.
+    """Apply fn(key, x_batch) -> pytree of [batch, ...] to all of x [n, ...] in bounded memory, each
+    example once.
 
-    x may be a tree of arrays, such as (x, condition). The last batch is filled up with its last example (one
-    compilation) and cut back. key is None for an fn that draws nothing. Returns numpy arrays [n, ...].
+    x may be a tree of arrays, such as (x, condition). The last batch is filled up with its last
+    example (one compilation) and cut back. key is None for an fn that draws nothing. Returns numpy
+    arrays [n, ...].
     """
     import jax
 

@@ -1,9 +1,10 @@
 """Random keys by name: the one place where a seed becomes a key, or a generator of numpy.
 
-Offsets of a seed collide (seed 0 + 1 is seed 1 + 0), and so do two splits of one key: with JAX's partitionable
-threefry, split(key, 3)[i] = split(key, 4)[i] = fold_in(key, i). A purpose therefore has a name, the name is hashed, and
-the hash is folded into the key of the seed: names that differ give unrelated keys, and so do seeds. What a key is
-used for splits it once, or folds steps into it, and never does both.
+Offsets of a seed collide (seed 0 + 1 is seed 1 + 0), and so do two splits of one key: with JAX's
+partitionable threefry, split(key, 3)[i] = split(key, 4)[i] = fold_in(key, i). A purpose therefore
+has a name, the name is hashed, and the hash is folded into the key of the seed: names that differ
+give unrelated keys, and so do seeds. What a key is used for splits it once, or folds steps into it,
+and never does both.
 """
 
 import json
@@ -17,8 +18,8 @@ def key_of(seed: int, *names: str | int) -> jax.Array:
     """The key of a purpose: key_of(config.seed, "evaluation", "vae").
 
     Args:
-        seed: the seed of the run.
-        names: what the key is for, a string first; numbers may follow, such as a step or which of several systems.
+        seed: the seed of the run. names: what the key is for, a string first; numbers may follow,
+        such as a step or which of several systems.
     """
     return jax.random.fold_in(jax.random.key(seed), _hash(names))
 
@@ -29,11 +30,18 @@ def rng_of(seed: int, *names: str | int) -> np.random.Generator:
 
 
 def generator(key: jax.Array) -> np.random.Generator:
-    """numpy's generator as a function of a key, for float64 samples and for what numpy does on the host."""
+    """numpy's generator as a function of a key, for float64 samples and for what numpy does on the
+    host."""
     return np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
 
 
 def _hash(names) -> int:
-    if not names or not isinstance(names[0], str) or not all(isinstance(name, str | int) for name in names):
+    if (
+        not names
+        or not isinstance(names[0], str)
+        or not all(isinstance(name, str | int) for name in names)
+    ):
         raise TypeError(f"a key has a name, a string before numbers, not {names}")
-    return zlib.crc32(json.dumps(names).encode())  # as JSON, so that ("a", "b") is not ("ab",) and "1" is not 1
+    return zlib.crc32(
+        json.dumps(names).encode()
+    )  # as JSON, so that ("a", "b") is not ("ab",) and "1" is not 1

@@ -1,4 +1,5 @@
-"""The command line of every experiment: --config, --workdir, overrides, and one clear line for what goes wrong."""
+"""The command line of every experiment: --config, --workdir, overrides, and one clear line for what
+goes wrong."""
 
 import contextlib
 import difflib
@@ -18,26 +19,35 @@ from diffenc.run import checkpoints, parallel, reporting
 
 
 def main(experiment: Callable[[ConfigDict, Path], None]) -> None:
-    """Parse the command line, join the other processes of the run and call experiment(config, workdir).
+    """Parse the command line, join the other processes of the run and call experiment(config,
+    workdir).
 
-    Only the first process prints: tables, progress and notes of the others go nowhere, their errors to stderr. Bad
-    input ends in one line and exit status 2.
+    Only the first process prints: tables, progress and notes of the others go nowhere, their errors
+    to stderr. Bad input ends in one line and exit status 2.
     """
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
-    config_flag = config_flags.DEFINE_config_file("config", None, "File with get_config().", lock_config=True)
+    config_flag = config_flags.DEFINE_config_file(
+        "config", None, "File with get_config().", lock_config=True
+    )
     workdir_flag = flags.DEFINE_string("workdir", None, "Directory for everything the run writes.")
 
     def run(arguments):
         absl_logging.set_verbosity(absl_logging.WARNING)
         if len(arguments) > 1:
-            raise InputError(f"unknown argument {arguments[1]!r}: settings are given as --config.field=value")
+            raise InputError(
+                f"unknown argument {arguments[1]!r}: settings are given as --config.field=value"
+            )
         if config_flag.value is None or not workdir_flag.value:
-            raise InputError("give both --config=configs/EXPERIMENT/CASE.py and --workdir=DIRECTORY")
+            raise InputError(
+                "give both --config=configs/EXPERIMENT/CASE.py and --workdir=DIRECTORY"
+            )
         workdir = Path(workdir_flag.value)
         try:
             workdir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"workdir {workdir} cannot be made ({error.strerror}): give another --workdir") from error
+            raise InputError(
+                f"workdir {workdir} cannot be made ({error.strerror}): give another --workdir"
+            ) from error
         if not os.access(workdir, os.W_OK):
             raise InputError(f"workdir {workdir} cannot be written to: give another --workdir")
         parallel.start()
@@ -62,11 +72,13 @@ def _only_the_first_prints():
 
 
 def is_complete(config: ConfigDict, workdir: Path) -> bool:
-    """Refuse a workdir of another config or of another data file by the same name, and print the results of a finished
-    run."""
+    """Refuse a workdir of another config or of another data file by the same name, and print the
+    results of a finished run."""
     given = config.to_dict()
     finished, path = (workdir / "results.json").exists(), given.get("data", {}).get("path")
-    if path and (Path(path).exists() or not finished):  # the results of a finished run can be told without
+    if path and (
+        Path(path).exists() or not finished
+    ):  # the results of a finished run can be told without
         given["data"]["path_sha256"] = digest(path)
     checkpoints.check_config(workdir, given)
     if not finished:
@@ -83,7 +95,9 @@ def digest(path: str) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         told = f"cannot be read ({error.strerror})" if Path(path).exists() else "does not exist"
-        raise InputError(f"data file {path} {told}: put it there, or correct --config.data.path") from error
+        raise InputError(
+            f"data file {path} {told}: put it there, or correct --config.data.path"
+        ) from error
 
 
 def _parse(arguments):
@@ -93,7 +107,16 @@ def _parse(arguments):
         raise InputError(f"config file {path} does not exist: give one of configs/*/*.py")
     try:
         return flags.FLAGS(arguments)
-    except (flags.Error, AttributeError, KeyError, OSError, TypeError, ValueError, ImportError, SyntaxError) as error:
+    except (
+        flags.Error,
+        AttributeError,
+        KeyError,
+        OSError,
+        TypeError,
+        ValueError,
+        ImportError,
+        SyntaxError,
+    ) as error:
         raise InputError(_explain(arguments, error)) from error
 
 
@@ -121,10 +144,14 @@ def _explain(arguments, error) -> str:
             return f"config field {name!r} is a section: give --config.{name}.FIELD=value"
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1) or ["none near; see the config file"]
-            return f"unknown config field {name!r} (nearest: {near[0]}): correct --config.{override}"
+            return (
+                f"unknown config field {name!r} (nearest: {near[0]}): correct --config.{override}"
+            )
         wanted = type(known[name]).__name__
         if f"config.{name}" in str(error):
-            return f"config field {name!r} takes {wanted}, not {value!r}: correct --config.{override}"
+            return (
+                f"config field {name!r} takes {wanted}, not {value!r}: correct --config.{override}"
+            )
     for argument in arguments[1:]:
         name = argument.lstrip("-").split("=", 1)[0]
         if argument.startswith("-") and name in known:
@@ -134,14 +161,20 @@ def _explain(arguments, error) -> str:
 
 def _load(path):
     scope = {"__name__": "config"}
-    exec(compile(Path(path).read_text(), path, "exec"), scope)  # the file the user named, as absl runs it
+    exec(
+        compile(Path(path).read_text(), path, "exec"), scope
+    )  # the file the user named, as absl runs it
     return scope["get_config"]()
 
 
 def _fields(config, prefix="") -> dict:
     fields = {}
     for name, value in config.items():
-        fields |= _fields(value, f"{prefix}{name}.") if isinstance(value, ConfigDict) else {f"{prefix}{name}": value}
+        fields |= (
+            _fields(value, f"{prefix}{name}.")
+            if isinstance(value, ConfigDict)
+            else {f"{prefix}{name}": value}
+        )
     return fields
 
 
@@ -150,14 +183,18 @@ def check_choice(field: str, value: str, choices) -> None:
     if value not in choices:
         near = difflib.get_close_matches(str(value), list(choices), n=1)
         hint = f" (nearest: {near[0]})" if near else ""
-        raise InputError(f"config field {field} is {value!r}: choose one of {', '.join(sorted(choices))}{hint}")
+        raise InputError(
+            f"config field {field} is {value!r}: choose one of {', '.join(sorted(choices))}{hint}"
+        )
 
 
 def check_positive(config: ConfigDict, *fields: str) -> None:
     """Raises InputError unless every named field is a number above zero."""
     for field in fields:
         if not _value(config, field) > 0:
-            raise InputError(f"config field {field} is {_value(config, field)}: give a number above 0")
+            raise InputError(
+                f"config field {field} is {_value(config, field)}: give a number above 0"
+            )
 
 
 def check_not_negative(config: ConfigDict, *fields: str) -> None:
@@ -170,6 +207,8 @@ def check_not_negative(config: ConfigDict, *fields: str) -> None:
 def _value(config, field):
     for name in field.split("."):
         if not isinstance(config, ConfigDict) or name not in config:
-            raise InputError(f"the config has no field {field}: it is another experiment's, give one of this one's")
+            raise InputError(
+                f"the config has no field {field}: it is another experiment's, give one of this one's"
+            )
         config = config[name]
     return config

@@ -1,15 +1,17 @@
-"""Gamblers and autoencoders: information as the growth of wealth, and as the limit of a tower of small codes.
+"""Gamblers and autoencoders: information as the growth of wealth, and as the limit of a tower of
+small codes.
 
     python -m experiments.kelly --config=configs/kelly/race.py --workdir=DIR
     python -m experiments.kelly --config=configs/neural_entropy/pixels.py --workdir=DIR
     python -m experiments.kelly --config=configs/kelly/tower.py --workdir=DIR
 
-`race`: a gambler's log-wealth grows faster with side information, by exactly I(X;Y) (Kelly 1956); on discrete horses
-with bets learned from past races, and on a Gaussian channel where bets are placed at every noise level of a diffusion.
-`pixels`: how much of the entropy of images is between their pixels (a config of neural_entropy.py, which it is handed
-to). `tower`: N levels of a hierarchical autoencoder on Gaussian data; each term of its ELBO divided by its step tends
-to the rate 1/2 g^2 E|s - s_theta|^2 of the diffusion, and their sum to the integral, with an error like 1/N
-(2509.23937).
+`race`: a gambler's log-wealth grows faster with side information, by exactly I(X;Y) (Kelly 1956);
+on discrete horses with bets learned from past races, and on a Gaussian channel where bets are
+placed at every noise level of a diffusion. `pixels`: how much of the entropy of images is between
+their pixels (a config of neural_entropy.py, which it is handed to). `tower`: N levels of a
+hierarchical autoencoder on Gaussian data; each term of its ELBO divided by its step tends to the
+rate 1/2 g^2 E|s - s_theta|^2 of the diffusion, and their sum to the integral, with an error like
+1/N (2509.23937).
 """
 
 from pathlib import Path
@@ -59,18 +61,23 @@ def check(config: ConfigDict) -> None:
             raise InputError("config field num_races is 1: a standard error needs 2 or more")
     else:
         if len(set(config.levels)) < 2 or min(config.levels) < 1:
-            raise InputError(f"config field levels is {tuple(config.levels)}: give two numbers of levels or more")
+            raise InputError(
+                f"config field levels is {tuple(config.levels)}: give two numbers of levels or more"
+            )
         if not config.variances or min(config.variances) <= 0:
-            raise InputError(f"config field variances is {tuple(config.variances)}: give one or more, all above 0")
+            raise InputError(
+                f"config field variances is {tuple(config.variances)}: give one or more, all above 0"
+            )
         if not 0 < config.start < 1:
             raise InputError(f"config field start is {config.start}: give a time between 0 and 1")
 
 
-# -------------------------------------------------------------------------------------------------------------- race
+# --------------------------------------------------------------------------------------------- race
 
 
 def race(config: ConfigDict, workdir: Path) -> list[Result]:
-    """Both races: held-out growth with and without side information, and wealth curves of the bets."""
+    """Both races: held-out growth with and without side information, and wealth curves of the
+    bets."""
     discrete, discrete_truth = horses(rng_of(config.seed, "horses"), config)
     gaussian, gaussian_truth = channel(key_of(config.seed, "channel"), config)
     results, fig, axes = [], *reporting.figure(1, 2, width=4.0)
@@ -82,7 +89,12 @@ def race(config: ConfigDict, workdir: Path) -> list[Result]:
         results += [
             Result(f"{name}.growth_without", *Estimate.of(without), "nats a race", truth=truth[0]),
             Result(f"{name}.growth_with", *Estimate.of(with_tip), "nats a race", truth=truth[1]),
-            Result(f"{name}.growth_difference", *Estimate.of(with_tip - without), "nats a race", truth[1] - truth[0]),
+            Result(
+                f"{name}.growth_difference",
+                *Estimate.of(with_tip - without),
+                "nats a race",
+                truth[1] - truth[0],
+            ),
         ]
         races = np.arange(1, len(without) + 1)
         ax.plot(races, np.cumsum(with_tip), label="with side information")
@@ -95,34 +107,45 @@ def race(config: ConfigDict, workdir: Path) -> list[Result]:
 
 
 def horses(rng, config):
-    """Log-growth of every held-out race, without and with a tip; bets are frequencies of past races, plus one half.
+    """Log-growth of every held-out race, without and with a tip; bets are frequencies of past
+    races, plus one half.
 
-    The odds are 1 / M for all, p = softmax of normals, the tip names the winner and errs with probability error,
-    uniformly. Truth: log M - H(X), and I(X;Y) more.
+    The odds are 1 / M for all, p = softmax of normals, the tip names the winner and errs with
+    probability error, uniformly. Truth: log M - H(X), and I(X;Y) more.
     """
     count, error = config.num_horses, config.error
     p = np.exp(rng.standard_normal(count))
     p /= p.sum()
-    tip = np.full((count, count), error / (count - 1)) + (1 - error - error / (count - 1)) * np.eye(count)
+    tip = np.full((count, count), error / (count - 1)) + (1 - error - error / (count - 1)) * np.eye(
+        count
+    )
     joint = p[:, None] * tip
     total = config.num_past_races + config.num_races
     winner = rng.choice(count, size=total, p=p)
-    said = np.where(rng.uniform(size=total) < error, (winner + rng.integers(1, count, size=total)) % count, winner)
+    said = np.where(
+        rng.uniform(size=total) < error,
+        (winner + rng.integers(1, count, size=total)) % count,
+        winner,
+    )
     counts = np.full((count, count), 0.5)
     np.add.at(counts, (winner[: config.num_past_races], said[: config.num_past_races]), 1)
     bets, bets_with_tip = counts.sum(axis=1) / counts.sum(), counts / counts.sum(axis=0)
     winner, said = winner[config.num_past_races :], said[config.num_past_races :]
     growth = np.log(bets[winner] * count), np.log(bets_with_tip[winner, said] * count)
     entropy = -np.sum(p * np.log(p))
-    information = np.sum(joint * np.log(joint / np.outer(p, joint.sum(axis=0)), where=joint > 0, out=joint * 0))
+    information = np.sum(
+        joint * np.log(joint / np.outer(p, joint.sum(axis=0)), where=joint > 0, out=joint * 0)
+    )
     return growth, (np.log(count) - entropy, np.log(count) - entropy + information)
 
 
 def channel(key, config):
-    """The same through a diffusion: X ~ N(0, v), Y = X + noise; odds by N(0, 1), bets at draws noise levels a race.
+    """The same through a diffusion: X ~ N(0, v), Y = X + noise; odds by N(0, 1), bets at draws
+    noise levels a race.
 
-    Growth of a race: 1/2 int alpha^2 (2 <v, o> - o^2) d(lambda) over its noise, o the exact prediction of v = sigma x -
-    alpha eps, without Y and given Y (2409.03817); truth: KL(N(0, v) || N(0, 1)), and 1/2 log(1 + v / noise^2) more.
+    Growth of a race: 1/2 int alpha^2 (2 <v, o> - o^2) d(lambda) over its noise, o the exact
+    prediction of v = sigma x - alpha eps, without Y and given Y (2409.03817); truth: KL(N(0, v) ||
+    N(0, 1)), and 1/2 log(1 + v / noise^2) more.
     """
     key_x, key_y, key_u, key_eps = jax.random.split(key, 4)
     n, draws, variance, noise = config.num_races, config.draws, config.variance, config.noise_std**2
@@ -141,12 +164,14 @@ def channel(key, config):
 
     posterior = variance * noise / (variance + noise)
     cases = ((jnp.zeros_like(y), variance), (variance / (variance + noise) * y, posterior))
-    values = [np.asarray(0.5 * (growth(*case, eps) + growth(*case, -eps)), np.float64) for case in cases]
+    values = [
+        np.asarray(0.5 * (growth(*case, eps) + growth(*case, -eps)), np.float64) for case in cases
+    ]
     kl = 0.5 * (variance - 1 - np.log(variance))
     return values, (kl, kl + 0.5 * np.log1p(variance / noise))
 
 
-# ------------------------------------------------------------------------------------------------------------- tower
+# -------------------------------------------------------------------------------------------- tower
 
 
 def tower(config: ConfigDict, workdir: Path) -> list[Result]:
@@ -163,20 +188,31 @@ def tower(config: ConfigDict, workdir: Path) -> list[Result]:
     start, end = config.start, 1.0
     grid = np.geomspace(start, end, 20_001)
     limit = -0.5 * np.trapezoid(mmse(grid), snr(grid))
-    closed = 0.5 * np.sum(np.log1p(variances * snr(np.array(start))) - np.log1p(variances * snr(np.array(end))))
+    closed = 0.5 * np.sum(
+        np.log1p(variances * snr(np.array(start))) - np.log1p(variances * snr(np.array(end)))
+    )
     results = [Result("tower.limit", limit, None, truth=closed)]
     fig, axes = reporting.figure(1, 2, width=4.0)
     errors = []
     for count in sorted(config.levels):
         t = np.linspace(start, end, count + 1)
-        # KL(q(x_s | x_t, x_0) || p(x_s | x_t)) with the exact mean of x_0 and q's variance (2107.00630, equation 13)
+        # KL(q(x_s | x_t, x_0) || p(x_s | x_t)) with the exact mean of x_0 and q's variance
+        # (2107.00630, equation 13)
         terms = 0.5 * (snr(t[:-1]) - snr(t[1:])) * mmse(t[1:])
         errors.append(abs(terms.sum() - limit))
         results.append(Result(f"tower.{count}.sum", terms.sum(), None, truth=closed))
         if count in (min(config.levels), 32, max(config.levels)):
-            axes[0, 0].plot(0.5 * (t[:-1] + t[1:]), terms / np.diff(t), ".-", markersize=3, label=f"{count} levels")
+            axes[0, 0].plot(
+                0.5 * (t[:-1] + t[1:]),
+                terms / np.diff(t),
+                ".-",
+                markersize=3,
+                label=f"{count} levels",
+            )
     rate = -0.5 * mmse(grid) * np.gradient(snr(grid), grid)
-    axes[0, 0].plot(grid, rate, color="#000000", linestyle="--", linewidth=1.0, label="rate of the diffusion")
+    axes[0, 0].plot(
+        grid, rate, color="#000000", linestyle="--", linewidth=1.0, label="rate of the diffusion"
+    )
     axes[0, 0].set_yscale("log")
     reporting.label(axes[0, 0], "time", "ELBO term / step [nats per unit]", legend=True)
     levels = np.array(sorted(config.levels), float)

@@ -40,7 +40,8 @@ def record_keys(monkeypatch) -> set:
 
 
 def assert_distinct_keys(asked: set) -> None:
-    """The keys of all these purposes, at their seed and at the next, differ, and so does what they are split into."""
+    """The keys of all these purposes, at their seed and at the next, differ, and so does what they
+    are split into."""
     assert asked
     found = {}
     for seed, *names in asked:

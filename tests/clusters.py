@@ -1,4 +1,5 @@
-"""Two labelled clusters with exact scores, as a model of images of one pixel: what labels tell is known in full."""
+"""Two labelled clusters with exact scores, as a model of images of one pixel: what labels tell is
+known in full."""
 
 import jax.numpy as jnp
 import numpy as np

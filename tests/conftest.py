@@ -1,14 +1,17 @@
-"""Four virtual CPU devices, the strict flags and the compilation cache, set before jax is imported; the prepared
-MNIST where there is one."""
+"""Four virtual CPU devices, the strict flags and the compilation cache, set before jax is imported;
+the prepared MNIST where there is one."""
 
 import ctypes
 import gc
 import os
 from pathlib import Path
 
-# Compiling is four fifths of the time of the tests. Programs are kept between runs and shared by the workers, and,
-# through the environment, by the processes that tests start. `make clean` removes them.
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).resolve().parents[1] / ".cache" / "jax"))
+# Compiling is four fifths of the time of the tests. Programs are kept between runs and shared by
+# the workers, and, through the environment, by the processes that tests start. `make clean` removes
+# them.
+os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR", str(Path(__file__).resolve().parents[1] / ".cache" / "jax")
+)
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
@@ -25,11 +28,16 @@ jax.config.update("jax_debug_key_reuse", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
-WHOLE_RUNS = ("test_experiment", "test_posteriors", "test_neural_entropy")  # each test compiles programs of its own
+WHOLE_RUNS = (
+    "test_experiment",
+    "test_posteriors",
+    "test_neural_entropy",
+)  # each test compiles programs of its own
 
 
 def _release_memory() -> None:
-    """Forget what was compiled, and give the memory back: glibc would keep two thirds of it for the next allocation."""
+    """Forget what was compiled, and give the memory back: glibc would keep two thirds of it for the
+    next allocation."""
     jax.clear_caches()
     gc.collect()
     libc = ctypes.CDLL(None)
@@ -47,16 +55,20 @@ def _after_a_whole_run(request):
 
 @pytest.fixture(autouse=True, scope="module")
 def _after_a_file():
-    """Release what a file of tests compiled, so that the suite's memory is that of its largest file."""
+    """Release what a file of tests compiled, so that the suite's memory is that of its largest
+    file."""
     yield
     _release_memory()
 
 
 @pytest.fixture(scope="session")
 def mnist_dir() -> Path:
-    """The directory of TFDS data sets that holds MNIST prepared; skips the test where there is none."""
+    """The directory of TFDS data sets that holds MNIST prepared; skips the test where there is
+    none."""
     beside = Path(__file__).resolve().parents[2] / "shared" / "tfds"
     directory = Path(os.environ.get("DIFFENC_TFDS", beside))
     if not (directory / "mnist").is_dir():
-        pytest.skip(f"no prepared MNIST in {directory}: set DIFFENC_TFDS to a directory of TFDS data sets")
+        pytest.skip(
+            f"no prepared MNIST in {directory}: set DIFFENC_TFDS to a directory of TFDS data sets"
+        )
     return directory

@@ -1,5 +1,5 @@
-"""Who may import whom, read from the imports themselves, including those inside functions; and that importing computes
-nothing."""
+"""Who may import whom, read from the imports themselves, including those inside functions; and that
+importing computes nothing."""
 
 import ast
 import subprocess
@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-# By folder of diffenc, or file at its top: which of the others it may import (see docstring of each).
+# By folder of diffenc, or file at its top: which of the others it may import (see docstring of
+# each).
 BASE = {"errors", "keys", "estimate"}
 LAW = {
     "errors": set(),
@@ -24,7 +25,8 @@ LAW = {
     "run": {"errors", "keys", "training"},
     "__init__": set(),
 }
-# Which other experiments an experiment may import; all may import diffenc and experiments.command_line.
+# Which other experiments an experiment may import; all may import diffenc and
+# experiments.command_line.
 BETWEEN_EXPERIMENTS = {
     "posteriors": {"diffusion_encoder"},
     "guidance": {"labels"},
@@ -57,13 +59,19 @@ def room_of(path: Path, top: str = "diffenc") -> str:
 
 def rooms_imported(path: Path, top: str = "diffenc") -> set[str]:
     """The rooms that a file imports from, and what it takes of them: {"run", "run.loop"}."""
-    parts = [module.split(".")[1:] for module in imported_modules(path) if module.startswith(f"{top}.")]
+    parts = [
+        module.split(".")[1:] for module in imported_modules(path) if module.startswith(f"{top}.")
+    ]
     return {".".join(names[:depth]) for names in parts for depth in (1, 2) if len(names) >= depth}
 
 
 def is_allowed(module: str, allowed: set[str]) -> bool:
     """Whether a room, or a module of one, is in the list, which may name either."""
-    return module.split(".")[0] in allowed or module in allowed or any(name.startswith(f"{module}.") for name in allowed)
+    return (
+        module.split(".")[0] in allowed
+        or module in allowed
+        or any(name.startswith(f"{module}.") for name in allowed)
+    )
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -71,26 +79,40 @@ def test_a_library_file_keeps_the_law(path):
     room = room_of(path)
     assert room in LAW, f"{room} has no place in the import law: give it one here"
     for module in rooms_imported(path):
-        assert module.split(".")[0] == room or is_allowed(module, LAW[room]), f"{room} may not import {module}"
+        assert module.split(".")[0] == room or is_allowed(module, LAW[room]), (
+            f"{room} may not import {module}"
+        )
     outside = {module.split(".")[0] for module in imported_modules(path)}
-    assert not outside & {"ml_collections", "experiments", "configs"}, "config stops at the experiments"
+    assert not outside & {"ml_collections", "experiments", "configs"}, (
+        "config stops at the experiments"
+    )
     assert not outside & {"tensorflow", "clu", "torch"}
     if room != "networks":
         assert not any(module.startswith("flax.linen") for module in imported_modules(path))
 
 
 @pytest.mark.parametrize(
-    "path", sorted((ROOT / "experiments").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT))
+    "path",
+    sorted((ROOT / "experiments").rglob("*.py")),
+    ids=lambda path: str(path.relative_to(ROOT)),
 )
 def test_an_experiment_imports_another_only_where_it_is_listed(path):
     room = room_of(path, "experiments")
-    others = {module.split(".")[0] for module in rooms_imported(path, "experiments")} - {room, "command_line"}
+    others = {module.split(".")[0] for module in rooms_imported(path, "experiments")} - {
+        room,
+        "command_line",
+    }
     assert others <= BETWEEN_EXPERIMENTS.get(room, set())
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "configs").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "configs").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_a_config_imports_ml_collections_and_configs_only(path):
-    assert {module.split(".")[0] for module in imported_modules(path)} <= {"ml_collections", "configs"}
+    assert {module.split(".")[0] for module in imported_modules(path)} <= {
+        "ml_collections",
+        "configs",
+    }
 
 
 IMPORT_ALL = """
@@ -103,10 +125,17 @@ for module in sys.argv[1:]:
 
 
 def test_no_import_computes():
-    """`jax.distributed.initialize` refuses to join the hosts of a run once any array has been made."""
-    paths = [path.relative_to(ROOT) for room in ("diffenc", "experiments", "configs") for path in ROOT.glob(f"{room}/**/*.py")]
+    """`jax.distributed.initialize` refuses to join the hosts of a run once any array has been
+    made."""
+    paths = [
+        path.relative_to(ROOT)
+        for room in ("diffenc", "experiments", "configs")
+        for path in ROOT.glob(f"{room}/**/*.py")
+    ]
     modules = [".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in paths]
-    ended = subprocess.run([sys.executable, "-c", IMPORT_ALL, *modules], cwd=ROOT, capture_output=True, text=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", IMPORT_ALL, *modules], cwd=ROOT, capture_output=True, text=True
+    )
     assert len(modules) > 80 and ended.returncode == 0, ended.stderr
 
 
@@ -126,8 +155,11 @@ with jax.checking_leaks():
 
 
 def test_blackjax_may_be_imported_while_jax_traces():
-    """Its import computes; a constant made while jax traces would be a tracer, which breaks whatever uses it later."""
-    ended = subprocess.run([sys.executable, "-c", IMPORT_WHILE_TRACING], cwd=ROOT, capture_output=True, text=True)
+    """Its import computes; a constant made while jax traces would be a tracer, which breaks
+    whatever uses it later."""
+    ended = subprocess.run(
+        [sys.executable, "-c", IMPORT_WHILE_TRACING], cwd=ROOT, capture_output=True, text=True
+    )
     assert ended.returncode == 0, ended.stderr
 
 

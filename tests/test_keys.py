@@ -28,7 +28,9 @@ def test_a_split_and_a_fold_of_one_key_are_the_same():
     """Why a purpose has a name: neither another number of parts nor an index makes another key."""
     for index in range(3):
         parts = [jax.random.split(jax.random.key(3), count)[index] for count in (3, 4)]
-        assert data(parts[0]) == data(parts[1]) == data(jax.random.fold_in(jax.random.key(3), index))
+        assert (
+            data(parts[0]) == data(parts[1]) == data(jax.random.fold_in(jax.random.key(3), index))
+        )
 
 
 def data(key) -> tuple:
@@ -36,7 +38,17 @@ def data(key) -> tuple:
 
 
 def test_names_and_seeds_make_keys_that_differ_with_all_that_is_split_from_them():
-    names = [("a",), ("b",), ("a", "b"), ("ab",), ("a", 0), ("a", 1), ("a", "1"), ("a", 1, 0), ("a", 10)]
+    names = [
+        ("a",),
+        ("b",),
+        ("a", "b"),
+        ("ab",),
+        ("a", 0),
+        ("a", 1),
+        ("a", "1"),
+        ("a", 1, 0),
+        ("a", 10),
+    ]
     assert_distinct_keys({(seed, *name) for seed in (0, 1, 7) for name in names})
     assert data(keys.key_of(0, "a", 1)) == data(keys.key_of(0, "a", 1))
     draws = [keys.rng_of(seed, *name).random() for seed in (0, 1, 7) for name in names]
@@ -51,12 +63,24 @@ def test_a_key_without_a_name_is_refused():
 
 
 def test_a_seed_becomes_a_key_in_one_place():
-    """No call of jax.random.key or of numpy's generators in diffenc or experiments, but in diffenc/keys.py."""
+    """No call of jax.random.key or of numpy's generators in diffenc or experiments, but in
+    diffenc/keys.py."""
     found = {}
-    for path in itertools.chain((ROOT / "diffenc").rglob("*.py"), (ROOT / "experiments").rglob("*.py")):
+    for path in itertools.chain(
+        (ROOT / "diffenc").rglob("*.py"), (ROOT / "experiments").rglob("*.py")
+    ):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in SEEDED:
-                if ast.unparse(node.func.value) in ("jax.random", "random", "np.random", "numpy.random"):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr in SEEDED
+            ):
+                if ast.unparse(node.func.value) in (
+                    "jax.random",
+                    "random",
+                    "np.random",
+                    "numpy.random",
+                ):
                     name = str(path.relative_to(ROOT))
                     found[name] = found.get(name, 0) + 1
     assert found.pop("diffenc/keys.py") == 3
@@ -79,7 +103,9 @@ def test_the_flows_of_x_and_y_start_apart(monkeypatch):
         pass
 
     def capture(params, settings):
-        kernels = [jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(one)]) for one in params]
+        kernels = [
+            jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(one)]) for one in params
+        ]
         raise Stop(np.asarray(kernels))
 
     monkeypatch.setattr(flows.growth, "restarted", capture)

@@ -1,4 +1,5 @@
-"""Many updates in one dispatch: one trace, the same as one by one, and the same on any number of devices."""
+"""Many updates in one dispatch: one trace, the same as one by one, and the same on any number of
+devices."""
 
 import jax
 import jax.numpy as jnp
@@ -23,9 +24,9 @@ def make_state():
 
 def update(state, key, x):
     noise = jax.random.normal(key, (3,))
-    loss, grads = jax.value_and_grad(lambda p: jnp.mean(jnp.sum((x - (p["w"] + noise)[None]) ** 2, axis=-1)))(
-        state.params
-    )
+    loss, grads = jax.value_and_grad(
+        lambda p: jnp.mean(jnp.sum((x - (p["w"] + noise)[None]) ** 2, axis=-1))
+    )(state.params)
     return state.apply_gradients(grads, OPTIMIZER, 0.999), {"loss": loss}
 
 
@@ -50,9 +51,13 @@ def test_a_scan_of_updates_is_traced_once_and_equals_one_by_one():
     expected, one = make_state(), jax.jit(update)
     for step in range(12):
         key_prepare, key_update = jax.random.split(jax.random.fold_in(jax.random.key(1), step))
-        expected, metrics = one(expected, key_update, prepare(key_prepare, jnp.asarray(DATA[indices[step]])))
+        expected, metrics = one(
+            expected, key_update, prepare(key_prepare, jnp.asarray(DATA[indices[step]]))
+        )
         np.testing.assert_allclose(losses[step], metrics["loss"], rtol=1e-6)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), state, expected)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), state, expected
+    )
     assert state.step == 12
 
 
@@ -70,7 +75,9 @@ def test_how_many_updates_a_dispatch_makes_changes_no_bit():
 def test_the_state_is_donated_with_its_average():
     state = make_state()
     np.testing.assert_array_equal(state.averages["w"], state.params["w"])
-    training.scan_updates(update, prepare)(state, jax.random.key(1), DATA, batch_indices(0, 0, 2, 8, 50))
+    training.scan_updates(update, prepare)(
+        state, jax.random.key(1), DATA, batch_indices(0, 0, 2, 8, 50)
+    )
     assert state.params["w"].is_deleted() and state.averages["w"].is_deleted()
 
 
@@ -97,15 +104,24 @@ def test_the_optimizer_warms_up_descends_and_clips(clip_norm):
     np.testing.assert_allclose(sizes[75], 0.05, rtol=1e-3)
     assert np.all(np.diff(sizes[50:]) < 0) and sizes[100] < 1e-6
     first_moment = optax.tree_utils.tree_get(state, "mu")
-    np.testing.assert_allclose(first_moment, np.array([3.0, 4.0]) * (1 if clip_norm is None else 0.1), rtol=1e-3)
+    np.testing.assert_allclose(
+        first_moment, np.array([3.0, 4.0]) * (1 if clip_norm is None else 0.1), rtol=1e-3
+    )
 
 
 def test_the_alternating_update_does_not_depend_on_the_number_of_devices():
     """One hundred updates of a diffusion encoder on blocks of bits, on one device and on four."""
     rng = np.random.default_rng(0)
-    bits = (rng.random((200, 16)) < rng.choice([0.1, 0.9], (4, 16))[rng.integers(0, 4, 200)]).astype(np.float32)
-    encoder = DiffusionEncoder(ConditionalDenoiser(latent_dim=2, embed_features=(16,), features=(16,)))
-    decoder, settings = decoders.make("bernoulli", 16, (16,)), em.Settings(langevin_steps=2, sampler_steps=2, draws=2)
+    bits = (
+        rng.random((200, 16)) < rng.choice([0.1, 0.9], (4, 16))[rng.integers(0, 4, 200)]
+    ).astype(np.float32)
+    encoder = DiffusionEncoder(
+        ConditionalDenoiser(latent_dim=2, embed_features=(16,), features=(16,))
+    )
+    decoder, settings = (
+        decoders.make("bernoulli", 16, (16,)),
+        em.Settings(langevin_steps=2, sampler_steps=2, draws=2),
+    )
     optimizer = training.make_optimizer(1e-3, 100)
     make_update = em.make_update(encoder, decoder, settings, optimizer)
 
@@ -119,14 +135,22 @@ def test_the_alternating_update_does_not_depend_on_the_number_of_devices():
 
     found = []
     for num_devices in (1, 4):
-        mesh, run = parallel.data_mesh(num_devices), training.scan_updates(make_update, lambda key, rows: rows)
+        mesh, run = (
+            parallel.data_mesh(num_devices),
+            training.scan_updates(make_update, lambda key, rows: rows),
+        )
         state, train = parallel.replicate(mesh, initial()), parallel.replicate(mesh, bits)
-        indices = [parallel.shard_batch(mesh, batch_indices(0, start, 50, 16, 200), axis=1) for start in (0, 50)]
+        indices = [
+            parallel.shard_batch(mesh, batch_indices(0, start, 50, 16, 200), axis=1)
+            for start in (0, 50)
+        ]
         key, parts = parallel.replicate(mesh, jax.random.key(2)), []
         for part in indices:
             state, metrics = run(state, key, train, part)
             parts.append(jax.device_get(metrics))
-        assert run._cache_size() == 1, "the state that comes back has the type of the state that went in"
+        assert run._cache_size() == 1, (
+            "the state that comes back has the type of the state that went in"
+        )
         found.append({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
         assert all(leaf.sharding.is_fully_replicated for leaf in jax.tree.leaves(state))
     for name in ("encoder_loss", "decoder_loss", "acceptance"):

@@ -11,11 +11,11 @@ One CPU core shared with others, 40 turns (errors over turns; only ratios mean s
         scanned                       2.3    4.4     -       1.53 +- 0.04 (19.6 s)
         reference                     0      0      3.0      0.19 +- 0.01 (20.0 s)
 
-The tenfold of examples is that of noise levels: one importance-sampled level an example instead of ten uniform times.
-A network evaluation costs the same in both loops, and on a CPU it is nearly all of the time of an update: the
-dispatch of many updates saves a quarter. To 2 % of S_tot, which is mostly the size of the data, the plain loop takes
-no longer; to 0.5 %, three times as long. The same on another day, beside other programs: 14.24 +- 0.16 and
-1.42 +- 0.02; to 0.5 % 17.0 s against 5.2.
+The tenfold of examples is that of noise levels: one importance-sampled level an example instead of
+ten uniform times. A network evaluation costs the same in both loops, and on a CPU it is nearly all
+of the time of an update: the dispatch of many updates saves a quarter. To 2 % of S_tot, which is
+mostly the size of the data, the plain loop takes no longer; to 0.5 %, three times as long. The same
+on another day, beside other programs: 14.24 +- 0.16 and 1.42 +- 0.02; to 0.5 % 17.0 s against 5.2.
 """
 
 from configs.neural_entropy import gaussian_mixture

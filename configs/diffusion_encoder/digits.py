@@ -1,15 +1,18 @@
-"""The demo: a diffusion encoder and a VAE on scikit-learn's 8x8 digits, binarized anew at every visit.
+"""The demo: a diffusion encoder and a VAE on scikit-learn's 8x8 digits, binarized anew at every
+visit.
 
-python -m experiments.diffusion_encoder --config=configs/diffusion_encoder/digits.py --workdir=runs/demo
+python -m experiments.diffusion_encoder --config=configs/diffusion_encoder/digits.py
+--workdir=runs/demo
 
-Two CPU cores, about a minute of training, seed 0, 299 held-out digits (nats): nll 22.18 +- 0.22 (VAE 22.33; paired
-difference 0.145 +- 0.064), -ELBO 22.47 +- 0.23 (VAE 22.72 +- 0.23), rate 5.08 (4.32). On another machine the same
-code gave a difference of 0.066 +- 0.071 at the same seed: probably rounding (on one machine this version and the one
-before agree in every digit). Before lost chains were put back (chains.is_lost) seeds 0, 1, 2, each with its own
-split, gave paired differences of 0.156 +- 0.061, 0.133 +- 0.074, 0.223 +- 0.062.
+Two CPU cores, about a minute of training, seed 0, 299 held-out digits (nats): nll 22.18 +- 0.22
+(VAE 22.33; paired difference 0.145 +- 0.064), -ELBO 22.47 +- 0.23 (VAE 22.72 +- 0.23), rate 5.08
+(4.32). On another machine the same code gave a difference of 0.066 +- 0.071 at the same seed:
+probably rounding (on one machine this version and the one before agree in every digit). Before lost
+chains were put back (chains.is_lost) seeds 0, 1, 2, each with its own split, gave paired
+differences of 0.156 +- 0.061, 0.133 +- 0.074, 0.223 +- 0.062.
 
-Learning rates were chosen on 300 held-out training digits (data.validation=300): nll of the diffusion encoder at
-1e-3, 2e-3, 5e-3: 22.23, 21.99, 22.12; of the VAE 22.63, 22.40, 22.23.
+Learning rates were chosen on 300 held-out training digits (data.validation=300): nll of the
+diffusion encoder at 1e-3, 2e-3, 5e-3: 22.23, 21.99, 22.12; of the VAE 22.63, 22.40, 22.23.
 """
 
 from ml_collections import ConfigDict
@@ -42,9 +45,10 @@ def get_config() -> ConfigDict:
                 octaves=0,  # Fourier features of the latent that the denoiser sees
             ),
             em=dict(
-                # How the posterior is sampled in training: importance, one of many weighted proposals;
-                # langevin, short chains that start at the encoder; persistent, chains that go on from
-                # visit to visit. A field that the choice does not read may not be changed.
+                # How the posterior is sampled in training: importance, one of many weighted
+                # proposals; langevin, short chains that start at the encoder; persistent, chains
+                # that go on from visit to visit. A field that the choice does not read may not be
+                # changed.
                 e_step="importance",
                 proposal="gaussian",  # importance: from the encoder's Gaussian fit; or prior, N(0, I)
                 proposals=10,  # so many for each example

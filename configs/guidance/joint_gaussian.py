@@ -2,8 +2,8 @@
 
 python -m experiments.guidance --config=configs/guidance/joint_gaussian.py --workdir=runs/guidance
 
-Measured (seed 0, 4,000 chains, three minutes of a share of one CPU core), I(X;Y) = 19.141 nats; simulated +- standard
-error beside the closed recursion of the same steps:
+Measured (seed 0, 4,000 chains, three minutes of a share of one CPU core), I(X;Y) = 19.141 nats;
+simulated +- standard error beside the closed recursion of the same steps:
 
     w     nats injected              information of the samples   distortion
     0     19.204 +- 0.082 (19.153)   19.187 +- 0.056 (19.132)      0.00
@@ -11,8 +11,9 @@ error beside the closed recursion of the same steps:
     5     85.20  +- 0.18  (85.23)    37.093 +- 0.061 (37.110)     12.64
     10    152.80 +- 0.29  (152.76)   42.083 +- 0.061 (42.066)     18.18
 
-The numbers in brackets hold the error of the step; in continuous time w = 0, 5 inject 19.133, 84.776 nats.
-Injected nats keep growing with w, the information of the samples saturates: what is left distorts them.
+The numbers in brackets hold the error of the step; in continuous time w = 0, 5 inject 19.133,
+84.776 nats. Injected nats keep growing with w, the information of the samples saturates: what is
+left distorts them.
 """
 
 from ml_collections import ConfigDict

@@ -1,12 +1,14 @@
 """I(image; label) of scikit-learn's 8x8 digits, or of MNIST, and where in the noise it lives.
 
 python -m experiments.mutual_information --config=configs/labels/digits.py --workdir=runs/labels
-python -m experiments.mutual_information --config=configs/labels/digits.py --config.data.name=mnist \
+python -m experiments.mutual_information --config=configs/labels/digits.py --config.data.name=mnist
+\
     --config.data.dir=DIRECTORY_OF_PREPARED_DATA --config.model.channels="(8,16,32)" \
-    --config.null_probability=0.5 --config.num_updates=3500 --config.save_every=500 --config.posterior.num_draws=1 \
-    --workdir=runs/labels_mnist
+    --config.null_probability=0.5 --config.num_updates=3500 --config.save_every=500
+    --config.posterior.num_draws=1 \ --workdir=runs/labels_mnist
 
-Seed 0, one CPU core, nats, errors over held-out images alone; the classifier sees 10,000 of MNIST, the denoiser 1,000:
+Seed 0, one CPU core, nats, errors over held-out images alone; the classifier sees 10,000 of MNIST,
+the denoiser 1,000:
 
                                      digits (299 images)    MNIST
     classifier, a lower bound         2.243  +- .018         2.2324 +- .0049
@@ -25,35 +27,40 @@ Seed 0, one CPU core, nats, errors over held-out images alone; the classifier se
     their share below lambda = 0      .2555 +- .0072          .5155 +- .0055
     S_NN - G, without and with label  1.9, 2.4              -3.3, -1.9
 
-So the label of MNIST's larger images is seen at more noise, and from both nearly the whole label can be told. The bound
-is the number to use: no other form is bound to stay below the entropy of the labels, and two of four do not. The
-classifier's gradients give too much on both: with the exact posterior they give the slope of its bound (tests), but log
-q is learned, not its gradient. Peak and share are those of the bound: a better q can move them. The differences of
-entropies exceed growth by what the last row has more with the label (digits: learned by heart; MNIST: far from
-trained). MNIST's growth and scores still rose at the end (growth on 100 images 1.53, 1.79, 1.83 +- .14 at updates
-2,000, 3,000, 3,500): forms of an unfinished network, too small. labels_mnist.py has one trained to the end on an
-accelerator.
+So the label of MNIST's larger images is seen at more noise, and from both nearly the whole label
+can be told. The bound is the number to use: no other form is bound to stay below the entropy of the
+labels, and two of four do not. The classifier's gradients give too much on both: with the exact
+posterior they give the slope of its bound (tests), but log q is learned, not its gradient. Peak and
+share are those of the bound: a better q can move them. The differences of entropies exceed growth
+by what the last row has more with the label (digits: learned by heart; MNIST: far from trained).
+MNIST's growth and scores still rose at the end (growth on 100 images 1.53, 1.79, 1.83 +- .14 at
+updates 2,000, 3,000, 3,500): forms of an unfinished network, too small. labels_mnist.py has one
+trained to the end on an accelerator.
 
-Time: denoiser three minutes (digits) and 19 (MNIST, stopped at update 3,100 and continued). The classifier came later,
-on the same finished denoisers, which were continued from their last checkpoints with the section `posterior` added to
-their configs: 44 seconds of training, and 133 on a core shared with two other programs. Both were then measured again
-from their last checkpoints, with the label entropy of the training images in place of the held-out ones',
-and with noise of its own. Digits were run whole, from nothing, too.
+Time: denoiser three minutes (digits) and 19 (MNIST, stopped at update 3,100 and continued). The
+classifier came later, on the same finished denoisers, which were continued from their last
+checkpoints with the section `posterior` added to their configs: 44 seconds of training, and 133 on
+a core shared with two other programs. Both were then measured again from their last checkpoints,
+with the label entropy of the training images in place of the held-out ones', and with noise of its
+own. Digits were run whole, from nothing, too.
 
-Predicted before the first run of the classifier: digits 2.20 +- .03, by gradients 2.3 +- .1, peak .5 +- .5, share .4 +-
-.1; MNIST 2.22 +- .03, by gradients 2.3 +- .15, peak -1.7 +- .5, share .88 +- .04. Digits came out above, the gradients
-far above, MNIST's peak and share at less noise. Of the denoiser, before its first run: digits 2.2 +- .1, peak 0 +- .7,
-half below 0; MNIST 2.1 to 2.3, peak -2 +- .7, 85 to 90 % below 0; before its last: digits growth 1.9, scores 2.1, peak
-.8, share .3; MNIST growth 1.85, scores 1.45, peak -.5 to .5, share .45 to .7.
+Predicted before the first run of the classifier: digits 2.20 +- .03, by gradients 2.3 +- .1, peak
+.5 +- .5, share .4 +- .1; MNIST 2.22 +- .03, by gradients 2.3 +- .15, peak -1.7 +- .5, share .88 +-
+.04. Digits came out above, the gradients far above, MNIST's peak and share at less noise. Of the
+denoiser, before its first run: digits 2.2 +- .1, peak 0 +- .7, half below 0; MNIST 2.1 to 2.3, peak
+-2 +- .7, 85 to 90 % below 0; before its last: digits growth 1.9, scores 2.1, peak .8, share .3;
+MNIST growth 1.85, scores 1.45, peak -.5 to .5, share .45 to .7.
 
-The classifier's settings were chosen on 250 training images of digits and 5,000 of MNIST (data.validation); the bound,
-averaged over the levels of those (MNIST: the first 1,000), up to a constant of the data set, and the gradients' result:
+The classifier's settings were chosen on 250 training images of digits and 5,000 of MNIST
+(data.validation); the bound, averaged over the levels of those (MNIST: the first 1,000), up to a
+constant of the data set, and the gradients' result:
 
     learning_rate=1e-3, 4,000 updates (MNIST 6,000)      .638, 2.44 +- .14      .940, 2.316 +- .045
     2e-3, 8,000                                          .658, 2.61 +- .17      .947, 2.710 +- .063
     2e-3, 6,000, features=(512, 512)                                            .938, 2.862 +- .068
 
-The bound still rose at the end of every run, so nothing was stopped early. The better bound had the worse gradients.
+The bound still rose at the end of every run, so nothing was stopped early. The better bound had the
+worse gradients.
 
 The denoiser's settings for digits were chosen on 250 training images, where growth and scores were
 
@@ -62,13 +69,14 @@ The denoiser's settings for digits were chosen on 250 training images, where gro
     all noise levels of equal weight, t_min=.05, .5, 1,500           2.73 +- .10,  3.40 +- .07
     the same, .8, 2,000                                              2.09 +- .08,  2.81 +- .06
 
-and 4,000 updates, not tried there, were then taken because the second had not ended. Where it was too much, two causes
-are likely: the branch without label has the harder task, to recognize, and lags (withhold more); and whatever the label
-changes without need counts in the scores, most at low noise, which equal weights neglect. The run of MNIST above was
-first stopped at update 3,100 for one with equal weights, .8 and 2,500 updates; its scores came to 4.10 +- .11 and its
-growth to 1.37 +- .22 on 100 of the held-out images, so the first was continued and equal weights were given up.
-Settings move the numbers by more than their errors: that digits agree with configs/guidance/digits.py (2.17 +- .06)
-proves little.
+and 4,000 updates, not tried there, were then taken because the second had not ended. Where it was
+too much, two causes are likely: the branch without label has the harder task, to recognize, and
+lags (withhold more); and whatever the label changes without need counts in the scores, most at low
+noise, which equal weights neglect. The run of MNIST above was first stopped at update 3,100 for one
+with equal weights, .8 and 2,500 updates; its scores came to 4.10 +- .11 and its growth to 1.37 +-
+.22 on 100 of the held-out images, so the first was continued and equal weights were given up.
+Settings move the numbers by more than their errors: that digits agree with
+configs/guidance/digits.py (2.17 +- .06) proves little.
 """
 
 from ml_collections import ConfigDict
@@ -94,7 +102,9 @@ def get_config():
             save_every=1000,
             evaluate_every=1000,
             metrics_extras=(),
-            eval=dict(num_examples=1000, monitor=100, num_levels=32, batch_size=100),  # num_examples: at most
+            eval=dict(
+                num_examples=1000, monitor=100, num_levels=32, batch_size=100
+            ),  # num_examples: at most
             posterior=dict(  # the classifier of noised images
                 features=(256, 256),
                 batch_size=256,

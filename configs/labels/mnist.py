@@ -3,9 +3,9 @@
 python -m experiments.mutual_information --config=configs/labels/mnist.py \
     --config.data.dir=DIRECTORY_OF_PREPARED_DATA --workdir=runs/labels_mnist
 
-One H100, four and a half minutes with compilation (30,000 updates of 256 images: 2.7 minutes), seed 0, 10,000 held-out
-images for everything, nats, errors over these images alone; in the first column fewer labels were withheld
-(--config.null_probability=0.5):
+One H100, four and a half minutes with compilation (30,000 updates of 256 images: 2.7 minutes), seed
+0, 10,000 held-out images for everything, nats, errors over these images alone; in the first column
+fewer labels were withheld (--config.null_probability=0.5):
 
     null_probability                  .5                 .85
     classifier, a lower bound         2.2366 +- .0050    2.2366 +- .0050
@@ -25,11 +25,11 @@ images for everything, nats, errors over these images alone; in the first column
     growth, without and with label    1052.76, 1055.37   1052.79, 1055.16  (+- .25)
     S_NN, without and with label      1054.00, 1056.56   1054.08, 1056.37  (+- .21)
 
-Where training has ended the three forms agree to .09 nats, and peak and share with the classifier's. With half of the
-labels withheld all three are .3 above the entropy of the labels: the branch without label has to recognize the digit
-as well, and misses more. Withholding more did not teach it more (growth 1052.8 both times) but cost the other branch .2
-nats: forms of a denoiser are off by what the two miss, and the bound is the number to use. On a CPU: the network of
-labels.py.
+Where training has ended the three forms agree to .09 nats, and peak and share with the
+classifier's. With half of the labels withheld all three are .3 above the entropy of the labels: the
+branch without label has to recognize the digit as well, and misses more. Withholding more did not
+teach it more (growth 1052.8 both times) but cost the other branch .2 nats: forms of a denoiser are
+off by what the two miss, and the bound is the number to use. On a CPU: the network of labels.py.
 """
 
 from configs.labels import digits

@@ -1,10 +1,11 @@
-"""Mutual information of your own samples: an .npz file with arrays x and y, or a .csv file with a line of names.
+"""Mutual information of your own samples: an .npz file with arrays x and y, or a .csv file with a
+line of names.
 
 python -m experiments.mutual_information --config=configs/mutual_information/data.py \
     --config.data.path=xy.npz --workdir=runs/information
 python -m experiments.mutual_information --config=configs/mutual_information/data.py \
-    --config.data.path=table.csv --config.data.x_columns="('height',)" --config.data.y_columns="('weight','age')" \
-    --workdir=runs/information
+    --config.data.path=table.csv --config.data.x_columns="('height',)"
+    --config.data.y_columns="('weight','age')" \ --workdir=runs/information
 """
 
 from ml_collections import ConfigDict
@@ -14,7 +15,9 @@ def get_config():
     return ConfigDict(
         dict(
             seed=0,
-            data=dict(path="", x_columns=(), y_columns=(), labels="auto"),  # labels: auto, yes or no
+            data=dict(
+                path="", x_columns=(), y_columns=(), labels="auto"
+            ),  # labels: auto, yes or no
             tasks=(),
             num_samples=10_000,  # of tasks; of a file all rows are used
             rivals=("ksg",),

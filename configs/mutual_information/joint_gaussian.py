@@ -1,9 +1,11 @@
-"""Gaussians of much information: the 25 x 15 channel of 2509.23937 (20,000 samples) and 80 nats in 80 x 80 dimensions.
+"""Gaussians of much information: the 25 x 15 channel of 2509.23937 (20,000 samples) and 80 nats in
+80 x 80 dimensions.
 
 python -m experiments.mutual_information --config=configs/mutual_information/joint_gaussian.py \
     --workdir=runs/joint_gaussian
 
-Measured, nats, seconds on a core shared with a test suite; in brackets an earlier form of the networks, seed 77:
+Measured, nats, seconds on a core shared with a test suite; in brackets an earlier form of the
+networks, seed 77:
 
     25 x 15   19.033 +- 0.026 (19.006 +- 0.026), truth 19.014, 101 s (2509.23937 has another draw of A and B, 20.04)
     80 x 80   80.073 +- 0.061 (79.991 +- 0.060), truth 80, 176 s; canonical correlations 80.228 +- 0.059

@@ -1,10 +1,11 @@
-"""Gaussian mixtures of 3, 6 and 9 dimensions under three processes, three seeds: every number has its truth.
+"""Gaussian mixtures of 3, 6 and 9 dimensions under three processes, three seeds: every number has
+its truth.
 
     python -m experiments.neural_entropy --config=configs/neural_entropy/gaussian_mixture.py --workdir=runs/entropy
 
-One CPU core, 16 minutes (12.6 of processor time), 27 trainings. Nats, held out, means over three seeds, each with a
-mixture of its own; S_tot by the integral over lambda, and its truth by densities; ratios are on the same draws, their
-errors those of examples and seeds together:
+One CPU core, 16 minutes (12.6 of processor time), 27 trainings. Nats, held out, means over three
+seeds, each with a mixture of its own; S_tot by the integral over lambda, and its truth by
+densities; ratios are on the same draws, their errors those of examples and seeds together:
 
                        S_tot         (truth)      gap L_EM          S_NN / S_tot           G / S_tot
     vp             3      1.705(3)      1.700     0.0227(38)     0.985(17)          0.986(4)
@@ -17,23 +18,24 @@ errors those of examples and seeds together:
                    6    583.4(1.6)    581.7       0.0614(58)     1.00003(24)        0.99989(1)
                    9    788.1(1.8)    787.6       0.1380(96)     0.99978(33)        0.99983(2)
 
-Published for kappa = 0.1 (arXiv 2409.03817, mixtures of the same kind, without a reference): S_NN / S_tot = 0.97, 0.92,
-0.85. The like-for-like rows start from nothing, plain v-prediction with the same network and budget
-(--config.processes='("vpx",)' --config.reference=equilibrium --config.output=v; errors with the spread over the three
-seeds):
+Published for kappa = 0.1 (arXiv 2409.03817, mixtures of the same kind, without a reference): S_NN /
+S_tot = 0.97, 0.92, 0.85. The like-for-like rows start from nothing, plain v-prediction with the
+same network and budget (--config.processes='("vpx",)' --config.reference=equilibrium
+--config.output=v; errors with the spread over the three seeds):
 
     vpx            3    332.6(1.2)    331.3       0.207(20)         0.9971(6)          0.99940(8)
                    6    584.1(1.6)    582.8       1.31(17)          0.9945(7)          0.99781(14)
                    9    789.1(1.9)    789.1       2.90(14)          0.9924(12)         0.99634(27)
 
-S_NN counts the whole model, the Gaussian reference included, which of a narrow process holds nearly all the entropy
-before any training (s_reference): with a reference compare the gap. It is the same for all three processes, as it
-must be, since what the network has to learn does not depend on kappa. The growth G itself (1.692(12), 3.095(17),
-5.711(23) for vp) needs no exact score and has the noise of the examples; G / S_tot is measured against the growth of
-the exact score on the same draws.
+S_NN counts the whole model, the Gaussian reference included, which of a narrow process holds nearly
+all the entropy before any training (s_reference): with a reference compare the gap. It is the same
+for all three processes, as it must be, since what the network has to learn does not depend on
+kappa. The growth G itself (1.692(12), 3.095(17), 5.711(23) for vp) needs no exact score and has the
+noise of the examples; G / S_tot is measured against the growth of the exact score on the same
+draws.
 
-What the reference holds, and what training adds (the same checkpoints, measured again; errors with the spread over
-seeds; the gap before and after training, and the share of it that was closed):
+What the reference holds, and what training adds (the same checkpoints, measured again; errors with
+the spread over seeds; the gap before and after training, and the share of it that was closed):
 
                        S_ref / S_tot      gap [nats]                    learned
     vp            3   0.6902 +- 0.0777   0.525 -> 0.0227 +- 0.0038   0.956 +- 0.002
@@ -46,8 +48,9 @@ seeds; the gap before and after training, and the share of it that was closed):
     straight_line 6   0.9982 +- 0.0003   0.993 -> 0.0614 +- 0.0058   0.938 +- 0.005
     straight_line 9   0.9976 +- 0.0006   1.961 -> 0.1380 +- 0.0096   0.929 +- 0.003
 
-The moving equilibrium of sub-VP and the flat one of VE (--config.processes='("sub_vp","ve")', 18 trainings; errors of
-ratios and shares with the spread over seeds; early_share is what is produced before t = 0.1 of 1, exact in brackets):
+The moving equilibrium of sub-VP and the flat one of VE (--config.processes='("sub_vp","ve")', 18
+trainings; errors of ratios and shares with the spread over seeds; early_share is what is produced
+before t = 0.1 of 1, exact in brackets):
 
                        S_tot        (truth)   gap L_EM         S_NN / S_tot     G / S_tot        early_share
     sub_vp        3     14.50(5)     14.43    0.0241(41)       0.9981(18)       0.9981(4)        0.776(3) [0.775]
@@ -57,14 +60,15 @@ ratios and shares with the spread over seeds; early_share is what is produced be
                   6     23.654(34)   23.613   0.0605(62)       1.0007(9)        0.9975(4)        0.00008(1) [0.00009]
                   9     37.501(44)   37.455   0.1366(89)       1.0009(14)       0.9966(3)        0.000118(4) [0.000134]
 
-The gap, what the network has to learn, is that of the other processes. Of their 120 estimates of S_tot 95.8 % covered
-(95.4 +- 1.9 %). Predicted (arXiv 2409.03817): entropy is produced near the data. That depends on the process's clock:
-before t = 0.1 sub-VP produces three quarters of it and VP on digits as much (passes.py), vpx (like-for-like, above)
-0.0871(4), 0.0873(4), 0.0877(4) [0.0870, 0.0869, 0.0868], and VE, which then has not left widths far below the data's
-own, next to nothing. Against lambda no clock is left: see figures/rates.png.
+The gap, what the network has to learn, is that of the other processes. Of their 120 estimates of
+S_tot 95.8 % covered (95.4 +- 1.9 %). Predicted (arXiv 2409.03817): entropy is produced near the
+data. That depends on the process's clock: before t = 0.1 sub-VP produces three quarters of it and
+VP on digits as much (passes.py), vpx (like-for-like, above) 0.0871(4), 0.0873(4), 0.0877(4)
+[0.0870, 0.0869, 0.0868], and VE, which then has not left widths far below the data's own, next to
+nothing. Against lambda no clock is left: see figures/rates.png.
 
-Coverage: of 180 estimates of S_tot (20 repetitions of each case, 1,000 samples each), 93.3 % had the truth within two
-standard errors; 95.4 +- 1.6 % is expected.
+Coverage: of 180 estimates of S_tot (20 repetitions of each case, 1,000 samples each), 93.3 % had
+the truth within two standard errors; 95.4 +- 1.6 % is expected.
 """
 
 from ml_collections import ConfigDict
@@ -79,9 +83,12 @@ def get_config():
             sweep="dimension",  # what cases differ in: 'dimension' of a mixture, or 'samples' of each data set
             processes=("vp", "vpx", "straight_line"),
             dimensions=(3, 6, 9),
-            datasets=("mixture",),  # for sweep='samples': 'mixture', 'digits', or an image data set of TFDS
+            datasets=(
+                "mixture",
+            ),  # for sweep='samples': 'mixture', 'digits', or an image data set of TFDS
             samples=(8192,),  # training examples, 0 for all
-            # means uniform in a box of that side, widths uniform between std_min and std_max; all: the size N = 0 means
+            # means uniform in a box of that side, widths uniform between std_min and std_max; all:
+            # the size N = 0 means
             mixture=dict(components=5, side=4.0, std_min=0.5, std_max=1.0, all=100_000),
             data=dict(dir="", cache_dir="", test_fraction=0.1667),
             t_min=1e-3,  # entropy is counted from t_min to t = 1 (straight line: 0.999)

@@ -3,8 +3,8 @@
     python -m experiments.posteriors --config=configs/posteriors/ablations.py --workdir=runs/posteriors_ablations \
         --config.data.dir=DIRECTORY_OF_PREPARED_TFDS_DATA
 
-Importance, 4,000 updates, seed 0, 500 test images, 50 samples, 50 minutes of one of two CPU cores; nll and -ELBO above
-the first row, paired, nats; ms: of an update:
+Importance, 4,000 updates, seed 0, 500 test images, 50 samples, 50 minutes of one of two CPU cores;
+nll and -ELBO above the first row, paired, nats; ms: of an update:
 
                                                     nll            -ELBO          gap            ess    ms
     importance, as it is (nll 100.0 +- 1.4)                                        .79 +- .15    21.4    84
@@ -21,27 +21,31 @@ the first row, paired, nats; ms: of an update:
     prior, its output not in units of the width     5.62 +- .44   12.38 +- .56   10.77 +- .58     3.6    74
     lambda uniform, no importance sampling           .40 +- .19     .43 +- .20     .52 +- .17    20.2    84
 
-(The replay held the last eight batches of (x, z); with an output not in units of the width 54 % of the draws fold the
-space.) Predicted: capacity or more updates of the encoder close the gap. Measured: neither does, within errors; what
-does is the decoder's gradient (5.4 without it), and the Newton step gains likelihood. One seed, and the same run on
-another day moves by half a nat, a scatter of the first row which all rows share: differences below .7 say little.
+(The replay held the last eight batches of (x, z); with an output not in units of the width 54 % of
+the draws fold the space.) Predicted: capacity or more updates of the encoder close the gap.
+Measured: neither does, within errors; what does is the decoder's gradient (5.4 without it), and the
+Newton step gains likelihood. One seed, and the same run on another day moves by half a nat, a
+scatter of the first row which all rows share: differences below .7 say little.
 
-The metric of the posterior by itself (--config.num_seeds=3 --config.methods="('plain_posterior','plain_prior')"): a
-network alone, without the decoder's two answers, at a rate and sampler steps that suit it, once diffusing in the
-coordinates of the fitted Gaussian and once from N(0, I); three seeds, errors over images and seeds:
+The metric of the posterior by itself (--config.num_seeds=3
+--config.methods="('plain_posterior','plain_prior')"): a network alone, without the decoder's two
+answers, at a rate and sampler steps that suit it, once diffusing in the coordinates of the fitted
+Gaussian and once from N(0, I); three seeds, errors over images and seeds:
 
                        nll            -ELBO          gap           ess    ms
     plain_posterior   105.6 +- 1.5   109.0 +- 1.6   5.67 +- .42   7.9    50
     plain_prior       105.4 +- 1.5   111.5 +- 1.6   9.69 +- .74   5.1    51
     paired             -.27 +- .32    2.59 +- .26
 
-So the metric is worth four nats of the gap and 2.6 of -ELBO, and nothing to the decoder. (.2 +- .2 % of plain_prior's
-draws fold, so its bounds are not strict.)
+So the metric is worth four nats of the gap and 2.6 of -ELBO, and nothing to the decoder. (.2 +- .2
+% of plain_prior's draws fold, so its bounds are not strict.)
 """
 
 from configs.posteriors import mnist
 
-PLAIN = dict(newton_steps=0, pressure=False, residual_bound=100.0)  # the network alone: none of the decoder's answers
+PLAIN = dict(
+    newton_steps=0, pressure=False, residual_bound=100.0
+)  # the network alone: none of the decoder's answers
 SLOW = dict(learning_rate=2e-3, em=dict(sampler_steps=4))  # at 5e-3 it runs away
 VARIANTS = dict(
     wide=dict(model=dict(embed_features=(1024, 1024))),
@@ -58,7 +62,9 @@ VARIANTS = dict(
 
 def get_config():
     config = mnist.get_config()
-    config.variants = {name: dict(method="importance", **changes) for name, changes in VARIANTS.items()}
+    config.variants = {
+        name: dict(method="importance", **changes) for name, changes in VARIANTS.items()
+    }
     config.methods = ("importance", *VARIANTS)
     config.num_updates = 4000
     config.evaluate_every = 0

@@ -1,9 +1,10 @@
 """scikit-learn's digits, encoders of every kind with one decoder.
 
-python -m experiments.posteriors --config=configs/posteriors/digits.py --workdir=runs/posteriors_digits
+python -m experiments.posteriors --config=configs/posteriors/digits.py
+--workdir=runs/posteriors_digits
 
-One of two CPU cores that others shared, 27 minutes of training, seed 0, all held-out images, 64 samples, AIS of 200
-(nats; folds 0, persistent 0.3 %, whose numbers are therefore no strict bounds):
+One of two CPU cores that others shared, 27 minutes of training, seed 0, all held-out images, 64
+samples, AIS of 200 (nats; folds 0, persistent 0.3 %, whose numbers are therefore no strict bounds):
 
                   nll            above importance  -ELBO    gap             ess    train_nll  AIS above importance   ms
     importance    22.17 +- .23                     22.47    0.21 +- .12    39.4   21.83                             45.9
@@ -14,8 +15,9 @@ One of two CPU cores that others shared, 27 minutes of training, seed 0, all hel
     iwae          22.05         -0.12 +- .06       24.06    3.03 +- .23    17.7   21.73      -0.08 +- .08           28.1
     flow_vae      22.20          0.03 +- .05       22.48    0.39 +- .13    40.3   22.06       0.07 +- .07           22.7
 
-AIS gaps on simulated images: persistent 0.93 +- .22, iwae 0.23 +- .15, the others below 0.1, so AIS decides nothing of
-these two. All but wake_sleep lie within 0.2 nats of importance, and differ more in their -ELBO.
+AIS gaps on simulated images: persistent 0.93 +- .22, iwae 0.23 +- .15, the others below 0.1, so AIS
+decides nothing of these two. All but wake_sleep lie within 0.2 nats of importance, and differ more
+in their -ELBO.
 """
 
 from ml_collections import ConfigDict
@@ -35,13 +37,16 @@ def posteriors_of(config):
         dict(
             toys=(),
             methods=METHODS,  # any of them, and the names of variants; differences are from the first
-            # What a method, or a variant of one (method="langevin", say), changes of the rest. Wake-sleep is the
-            # published scheme: a network alone, denoising from N(0, I), at a rate of its own.
+            # What a method, or a variant of one (method="langevin", say), changes of the rest.
+            # Wake-sleep is the published scheme: a network alone, denoising from N(0, I), at a rate
+            # of its own.
             variants=ConfigDict(
                 dict(
                     wake_sleep=dict(
                         learning_rate=1e-3,
-                        model=dict(reference="prior", newton_steps=0, pressure=False, residual_bound=20.0),
+                        model=dict(
+                            reference="prior", newton_steps=0, pressure=False, residual_bound=20.0
+                        ),
                         em=dict(target="denoising", sampler_steps=8, path_weight=1.0),
                         eval=dict(sampler_steps=16),
                     )
@@ -52,8 +57,8 @@ def posteriors_of(config):
         )
     )
     # Of "importance". Proposals no wider than the Gaussian fit, of the decoder's curvature at the
-    # mode, miss the posterior's tails; a factor of 1.3 raised their bound by 0.3 (d = 8) and 0.5 nats
-    # (d = 16): see mnist16.py.
+    # mode, miss the posterior's tails; a factor of 1.3 raised their bound by 0.3 (d = 8) and 0.5
+    # nats (d = 16): see mnist16.py.
     config.em.update(smooth_decoder=True, proposal_width=1.3)
     del config.em.e_step  # each method has its own
     config.eval.update(

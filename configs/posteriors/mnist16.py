@@ -11,11 +11,12 @@ One CPU core of two that others shared, 36 minutes of training, 24,000 updates, 
     vae           90.50 +- .55   93.63 +- .57    3.60 +- .13    7.9   90.44      88.78 +- .78   0.05 +- 0.01     6.9
     iwae          89.65 +- .54   96.61 +- .57   11.01 +- .20    4.7   89.28      87.60 +- .76   0.06 +- 0.01    22.4
 
-Paired over importance: vae nll 2.68 +- .10, -ELBO 4.82 +- .11, AIS 1.94 +- .12; iwae nll 1.84 +- .09, AIS 0.76 +- .11.
+Paired over importance: vae nll 2.68 +- .10, -ELBO 4.82 +- .11, AIS 1.94 +- .12; iwae nll 1.84 +-
+.09, AIS 0.76 +- .11.
 
-How it came about. With em.proposal_width=1 the same run gave importance nll 89.22, AIS 88.13, and the IWAE was
-better by 0.47 +- .12 by AIS, whose bounds did not close on simulated images (a gap of 5.8 +- 4.1). Two faults, found
-on its checkpoint:
+How it came about. With em.proposal_width=1 the same run gave importance nll 89.22, AIS 88.13, and
+the IWAE was better by 0.47 +- .12 by AIS, whose bounds did not close on simulated images (a gap of
+5.8 +- 4.1). Two faults, found on its checkpoint:
 
   * the annealing, not the model: it started at the encoder's Gaussian, which is wrong for images drawn from the prior.
     From the mode (`near_mode`) the gap on 200 simulated images fell from 2.1 to 0.40 (100 temperatures), and on test

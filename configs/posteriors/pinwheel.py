@@ -9,8 +9,8 @@ KL(exact posterior || encoder) in nats, 500 held-out x (best Gaussian 0.944 +- 0
     12,000 updates, three seeds, one data set  0.0159 +- 0.0010   (eleven minutes on one CPU core)
     3,000 updates, three seeds                0.0383 +- 0.0025 (flow_vae 1893 +- 1886: it misses arms)
 
-At seed 0 the bound on -log p(x) with 32 samples is 1.987 (truth 1.988) and -ELBO 2.012 +- 0.036; the mass of q on the
-grid is 1.0017 +- 0.0013. What was tried before stands in toys.py.
+At seed 0 the bound on -log p(x) with 32 samples is 1.987 (truth 1.988) and -ELBO 2.012 +- 0.036;
+the mass of q on the grid is 1.0017 +- 0.0013. What was tried before stands in toys.py.
 """
 
 from configs.posteriors import toys

@@ -1,9 +1,11 @@
-"""Exact posteriors of one and two dimensions under a fixed decoder, encoders of every kind, three seeds.
+"""Exact posteriors of one and two dimensions under a fixed decoder, encoders of every kind, three
+seeds.
 
     python -m experiments.posteriors --config=configs/posteriors/toys.py --workdir=runs/toys
 
-KL(exact posterior || encoder) in nats, over 500 held-out x with 32 exact draws each, and over three seeds. Goal: 0.02
-where the best Gaussian has 0.5. One of two CPU cores that five programs shared: 20 minutes, half of them measuring.
+KL(exact posterior || encoder) in nats, over 500 held-out x with 32 exact draws each, and over three
+seeds. Goal: 0.02 where the best Gaussian has 0.5. One of two CPU cores that five programs shared:
+20 minutes, half of them measuring.
 
                         absolute              ring                  two_components
     importance          0.0144 +- 0.0062      0.0125 +- 0.0019      0.0068 +- 0.0008
@@ -12,8 +14,8 @@ where the best Gaussian has 0.5. One of two CPU cores that five programs shared:
     vae (one mode)      105    +- 8           133    +- 7           9.5    +- 2.4
     flow_vae            (d = 1: none)         3.5    +- 1.6         4083   +- 4152
 
-All seven methods, a later day (--config.methods="('importance','langevin','persistent','wake_sleep','vae','iwae',
-'flow_vae')"):
+All seven methods, a later day
+(--config.methods="('importance','langevin','persistent','wake_sleep','vae','iwae', 'flow_vae')"):
 
                         absolute              ring                  two_components
     importance          0.0144 +- 0.0071      0.0109 +- 0.0015      0.0070 +- 0.0007
@@ -24,13 +26,15 @@ All seven methods, a later day (--config.methods="('importance','langevin','pers
     iwae                67     +- 29          1.86   +- 0.31        0.970  +- 0.048
     flow_vae            (d = 1: none)         3.5    +- 1.6         4156   +- 4016
 
-The mean masses of q on the grid are 1 within 0.001. (An earlier version: 0.0108, 0.0109, 0.0071; 0.36, 0.056, 0.122.)
-Langevin chains do not cross from mode to mode: they keep the weights that the encoder happens to give its modes (see
-`absolute`), and three seeds differ. A flow thins out but never opens a ring, and KL(p || q) counts the exact draws in
-the gap. The pinwheel has a config of its own.
+The mean masses of q on the grid are 1 within 0.001. (An earlier version: 0.0108, 0.0109, 0.0071;
+0.36, 0.056, 0.122.) Langevin chains do not cross from mode to mode: they keep the weights that the
+encoder happens to give its modes (see `absolute`), and three seeds differ. A flow thins out but
+never opens a ring, and KL(p || q) counts the exact draws in the gap. The pinwheel has a config of
+its own.
 
-Why it took so long to get here; one seed, 400 x, 16 draws, KL at 32 sampler steps, 2,000 updates of 256 x and 8 noise
-levels unless said. L is the exact weighted error 1/2 int dlambda sigma^2 alpha^2 E|r - r*|^2, r* by quadrature.
+Why it took so long to get here; one seed, 400 x, 16 draws, KL at 32 sampler steps, 2,000 updates of
+256 x and 8 noise levels unless said. L is the exact weighted error 1/2 int dlambda sigma^2 alpha^2
+E|r - r*|^2, r* by quadrature.
 
     ring, exact pairs (x, z) from the model in place of an E-step (this is wake-sleep)     KL                 L
         noise levels by the logistic of the posterior's precision, output unscaled          0.114 +- 0.026     0.0184
@@ -50,14 +54,16 @@ levels unless said. L is the exact weighted error 1/2 int dlambda sigma^2 alpha^
     pinwheel, importance, octaves=3, smooth_targets, 256 proposals, 4 levels                0.044  +- 0.004    0.016
         128 x, 128 proposals, 2,500 updates                                                 0.068  +- 0.004
 
-So it was neither the E-step (exact pairs were no better than 512 proposals) nor the sampler's steps. Guessed: too few
-levels at low noise. Measured: the noise end. A posterior of width 0.1 put the levels at lambda > -2.4, the flow starts
-at lambda = -infinity, and there the network erred by |dr|^2 = 2.3 where |r*|^2 = 0.004; the likelihood gives such
-levels next to no weight, but every sample passes through them. With both changes langevin runs away no more. Next came
-the noise of the target (loss 4.1, of which 0.1 can be learned; 0.4 in all once it is smoothed over the proposals), and
-for the pinwheel the network's sight (octaves). Levels and unit were changed at once: which of the two did more is not
-known. Predicted for the decoder's gradient: better, as on images. Measured: worse; at alpha y_t it says nothing of the
-mean gradient over several modes. The KL of the flow exceeds L, which bounds that of the reverse process only.
+So it was neither the E-step (exact pairs were no better than 512 proposals) nor the sampler's
+steps. Guessed: too few levels at low noise. Measured: the noise end. A posterior of width 0.1 put
+the levels at lambda > -2.4, the flow starts at lambda = -infinity, and there the network erred by
+|dr|^2 = 2.3 where |r*|^2 = 0.004; the likelihood gives such levels next to no weight, but every
+sample passes through them. With both changes langevin runs away no more. Next came the noise of the
+target (loss 4.1, of which 0.1 can be learned; 0.4 in all once it is smoothed over the proposals),
+and for the pinwheel the network's sight (octaves). Levels and unit were changed at once: which of
+the two did more is not known. Predicted for the decoder's gradient: better, as on images. Measured:
+worse; at alpha y_t it says nothing of the mean gradient over several modes. The KL of the flow
+exceeds L, which bounds that of the reverse process only.
 """
 
 from configs.diffusion_encoder import digits
@@ -97,5 +103,7 @@ def get_config():
     config.warmup = 200
     config.evaluate_every = 0
     config.save_every = 2000
-    config.eval.update(num_examples=500, num_samples=32, sampler_steps=32, batch_size=250, grid_examples=4)
+    config.eval.update(
+        num_examples=500, num_samples=32, sampler_steps=32, batch_size=250, grid_examples=4
+    )
     return config

@@ -1,9 +1,12 @@
-"""How far a mixture moves under three processes, against the limit that its entropy production sets.
+"""How far a mixture moves under three processes, against the limit that its entropy production
+sets.
 
-python -m experiments.speed_limit --config=configs/speed_limit/gaussian_mixture.py --workdir=runs/speed_limit
+python -m experiments.speed_limit --config=configs/speed_limit/gaussian_mixture.py
+--workdir=runs/speed_limit
 
-A minute and a half on one of two shared CPU cores. From t = 1e-3 to the end, W_2^2 of samples (biased upwards; less its
-floor: biased downwards) and the limit T int (g^2/2) r dt, errors over groups of samples:
+A minute and a half on one of two shared CPU cores. From t = 1e-3 to the end, W_2^2 of samples
+(biased upwards; less its floor: biased downwards) and the limit T int (g^2/2) r dt, errors over
+groups of samples:
 
                           W_2^2 (corrected)        limit
     vp             1     0.729(21)  (0.718)      0.971(1)
@@ -13,8 +16,9 @@ floor: biased downwards) and the limit T int (g^2/2) r dt, errors over groups of
     straight_line  1     1.547(24)  (1.542)      1.496(26)
                    3     6.68(4)    (6.54)       6.71(6)
 
-The straight line nearly saturates its limit (its samples move at constant speed); there W_2^2 above it is within the
-errors. For the Gaussians of the same moments both sides are exact, and the limit holds at every t.
+The straight line nearly saturates its limit (its samples move at constant speed); there W_2^2 above
+it is within the errors. For the Gaussians of the same moments both sides are exact, and the limit
+holds at every t.
 """
 
 from ml_collections import ConfigDict

@@ -1,9 +1,10 @@
-"""Densities that know their score, entropy and samples at every diffusion time: the truth to test estimators against.
+"""Densities that know their score, entropy and samples at every diffusion time: the truth to test
+estimators against.
 
-Under x_t = alpha x_0 + sigma eps a Gaussian N(m, C) becomes N(alpha m, alpha^2 C + sigma^2 I), and a mixture of
-Gaussians, or a linear Gaussian latent model, goes with it component by component. All densities are in nats, summed
-over dimensions. The objects are pytrees of arrays; shapes are checked where they are used, since transformations also
-build such trees around other leaves.
+Under x_t = alpha x_0 + sigma eps a Gaussian N(m, C) becomes N(alpha m, alpha^2 C + sigma^2 I), and
+a mixture of Gaussians, or a linear Gaussian latent model, goes with it component by component. All
+densities are in nats, summed over dimensions. The objects are pytrees of arrays; shapes are checked
+where they are used, since transformations also build such trees around other leaves.
 """
 
 import math
@@ -22,7 +23,8 @@ LOG_2PI = math.log(2 * math.pi)
 
 @struct.dataclass
 class Gaussian:
-    """N(mean, cov). mean: [D]; cov: [D, D], positive definite. Its methods raise InputError where shapes do not fit."""
+    """N(mean, cov). mean: [D]; cov: [D, D], positive definite. Its methods raise InputError where
+    shapes do not fit."""
 
     mean: jax.Array
     cov: jax.Array
@@ -62,7 +64,8 @@ class Gaussian:
         return Gaussian(alpha * self.mean, jnp.square(alpha) * self.cov + noise)
 
     def score(self, process: Process, x: jax.Array, t: jax.Array) -> jax.Array:
-        """grad log p_t(x) = -(alpha^2 cov + sigma^2 I)^-1 (x - alpha mean). x: [batch, D], t: scalar or [batch]."""
+        """grad log p_t(x) = -(alpha^2 cov + sigma^2 I)^-1 (x - alpha mean). x: [batch, D], t:
+        scalar or [batch]."""
         self._check()
         alpha, sigma = expand(process.alpha(t), x), expand(process.sigma(t), x)
         variances, axes = jnp.linalg.eigh(self.cov)
@@ -72,7 +75,8 @@ class Gaussian:
 
 @struct.dataclass
 class GaussianMixture:
-    """sum_k w_k N(means_k, covs_k). log_weights: [K], normalized here; means: [K, D]; covs: [K, D, D].
+    """sum_k w_k N(means_k, covs_k). log_weights: [K], normalized here; means: [K, D]; covs: [K, D,
+    D].
 
     Its methods raise InputError where shapes do not fit.
     """
@@ -88,13 +92,16 @@ class GaussianMixture:
             raise InputError(f"log_weights has shape {shapes}: give one weight for each mean")
 
     @classmethod
-    def isotropic(cls, log_weights: jax.Array, means: jax.Array, stds: jax.Array) -> "GaussianMixture":
+    def isotropic(
+        cls, log_weights: jax.Array, means: jax.Array, stds: jax.Array
+    ) -> "GaussianMixture":
         """The mixture with covariances stds_k^2 I. stds: [K]."""
         eye = jnp.eye(means.shape[1], dtype=means.dtype)
         return cls(log_weights, means, jnp.square(stds)[:, None, None] * eye[None])
 
     def components(self) -> Gaussian:
-        """The components as one `Gaussian` with a leading axis [K] on every array: to be used under `jax.vmap`."""
+        """The components as one `Gaussian` with a leading axis [K] on every array: to be used under
+        `jax.vmap`."""
         self._check()
         return Gaussian(self.means, self.covs)
 
@@ -104,7 +111,9 @@ class GaussianMixture:
         key_component, key_noise = jax.random.split(key)
         chosen = jax.random.categorical(key_component, self.log_weights, shape=(n,))
         noise = jax.random.normal(key_noise, (n, self.means.shape[1]), self.means.dtype)
-        return self.means[chosen] + jnp.einsum("nij,nj->ni", jnp.linalg.cholesky(self.covs)[chosen], noise)
+        return self.means[chosen] + jnp.einsum(
+            "nij,nj->ni", jnp.linalg.cholesky(self.covs)[chosen], noise
+        )
 
     def log_prob(self, x: jax.Array) -> jax.Array:
         """log density in nats. x: [batch, D]; returns [batch]."""
@@ -112,14 +121,18 @@ class GaussianMixture:
 
     def second_moment(self) -> jax.Array:
         """E|x|^2."""
-        return jax.nn.softmax(self.log_weights) @ jax.vmap(Gaussian.second_moment)(self.components())
+        return jax.nn.softmax(self.log_weights) @ jax.vmap(Gaussian.second_moment)(
+            self.components()
+        )
 
     def moments(self) -> Gaussian:
         """The Gaussian of the mixture's mean and covariance."""
         weights = jax.nn.softmax(self.log_weights)
         mean = weights @ self.means
         outer = self.covs + self.means[:, :, None] * self.means[:, None, :]
-        return Gaussian(mean, jnp.einsum("k,kij->ij", weights, outer) - mean[:, None] * mean[None, :])
+        return Gaussian(
+            mean, jnp.einsum("k,kij->ij", weights, outer) - mean[:, None] * mean[None, :]
+        )
 
     def _joint_log_prob(self, x):
         """log w_k + log N_k(x), [K, batch]."""
@@ -132,7 +145,8 @@ class GaussianMixture:
         return GaussianMixture(self.log_weights, moved.mean, moved.cov)
 
     def score(self, process: Process, x: jax.Array, t: jax.Array) -> jax.Array:
-        """grad log p_t(x): the components' scores averaged by responsibility. x: [batch, D], t: scalar or [batch]."""
+        """grad log p_t(x): the components' scores averaged by responsibility. x: [batch, D], t:
+        scalar or [batch]."""
         self._check()
         alpha, sigma = expand(process.alpha(t), x), expand(process.sigma(t), x)
 
@@ -144,16 +158,19 @@ class GaussianMixture:
             return log_prob, -(along / spread) @ axes.T
 
         log_prob, scores = jax.vmap(component_terms)(self.means, self.covs)
-        responsibility = jax.nn.softmax(jax.nn.log_softmax(self.log_weights)[:, None] + log_prob, axis=0)
+        responsibility = jax.nn.softmax(
+            jax.nn.log_softmax(self.log_weights)[:, None] + log_prob, axis=0
+        )
         return jnp.sum(responsibility[:, :, None] * scores, axis=0)
 
 
 @struct.dataclass
 class FactorAnalysis:
-    """x = W z + mean + tau n, z ~ N(0, I_d), n ~ N(0, I_D): a latent model whose every arrow is Gaussian.
+    """x = W z + mean + tau n, z ~ N(0, I_d), n ~ N(0, I_D): a latent model whose every arrow is
+    Gaussian.
 
-    weight W: [D, d]; mean: [D]; noise_std tau: a scalar (probabilistic PCA, Tipping & Bishop 1999) or [D] (factor
-    analysis). Its methods raise InputError where shapes do not fit.
+    weight W: [D, d]; mean: [D]; noise_std tau: a scalar (probabilistic PCA, Tipping & Bishop 1999)
+    or [D] (factor analysis). Its methods raise InputError where shapes do not fit.
     """
 
     weight: jax.Array
@@ -164,7 +181,9 @@ class FactorAnalysis:
         shape, mean, noise = jnp.shape(self.weight), jnp.shape(self.mean), jnp.shape(self.noise_std)
         if len(shape) != 2 or mean != shape[:1] or noise not in ((), shape[:1]):
             shapes = f"{shape}, {mean}, {noise}"
-            raise InputError(f"weight, mean, noise_std have shapes {shapes}: give [D, d], [D] and a scalar or [D]")
+            raise InputError(
+                f"weight, mean, noise_std have shapes {shapes}: give [D, d], [D] and a scalar or [D]"
+            )
 
     def _noise_stds(self):
         return jnp.broadcast_to(jnp.asarray(self.noise_std, self.mean.dtype), self.mean.shape)
@@ -180,7 +199,9 @@ class FactorAnalysis:
     def marginal(self) -> Gaussian:
         """p(x) = N(mean, W W^T + diag(tau^2))."""
         self._check()
-        return Gaussian(self.mean, self.weight @ self.weight.T + jnp.diag(jnp.square(self._noise_stds())))
+        return Gaussian(
+            self.mean, self.weight @ self.weight.T + jnp.diag(jnp.square(self._noise_stds()))
+        )
 
     def sample(self, key: jax.Array, n: int) -> tuple[jax.Array, jax.Array]:
         """n independent pairs (x: [n, D], z: [n, d])."""
@@ -202,10 +223,12 @@ class FactorAnalysis:
         return -jnp.sum(0.5 * jnp.square(residual) + jnp.log(stds) + 0.5 * LOG_2PI, axis=1)
 
     def posterior(self, x: jax.Array, gamma: float = 1.0) -> tuple[jax.Array, jax.Array]:
-        """Mean [batch, d] and covariance [d, d] of the tempered posterior, proportional to p(z) p(x|z)^(1/gamma).
+        """Mean [batch, d] and covariance [d, d] of the tempered posterior, proportional to p(z)
+        p(x|z)^(1/gamma).
 
-        cov = (I + W^T Psi^-1 W / gamma)^-1, mean = cov W^T Psi^-1 (x - mean) / gamma (Bishop 2006, 2.113-2.117, with
-        noise of variance gamma Psi); gamma = 1 is the posterior. x: [batch, D]. Raises InputError where gamma <= 0.
+        cov = (I + W^T Psi^-1 W / gamma)^-1, mean = cov W^T Psi^-1 (x - mean) / gamma (Bishop 2006,
+        2.113-2.117, with noise of variance gamma Psi); gamma = 1 is the posterior. x: [batch, D].
+        Raises InputError where gamma <= 0.
         """
         precision, pull = self._precision(gamma)
         cov = jnp.linalg.inv(precision)
@@ -216,7 +239,8 @@ class FactorAnalysis:
     ) -> jax.Array:
         """grad log q_t(z_t|x) of the diffused (tempered) posterior.
 
-        z_t: [batch, d], t: scalar or [batch], x: [batch, D]. Returns [batch, d]. Raises InputError where gamma <= 0.
+        z_t: [batch, d], t: scalar or [batch], x: [batch, D]. Returns [batch, d]. Raises InputError
+        where gamma <= 0.
         """
         mean, cov = self.posterior(x, gamma)
         centred = z_t - expand(process.alpha(t), z_t) * mean
@@ -224,11 +248,12 @@ class FactorAnalysis:
 
     @classmethod
     def maximum_likelihood(cls, x: np.ndarray, d: int) -> "FactorAnalysis":
-        """The model of highest likelihood with d latents and one noise level, in closed form (Tipping & Bishop 1999).
+        """The model of highest likelihood with d latents and one noise level, in closed form
+        (Tipping & Bishop 1999).
 
-        W = U_d (L_d - tau^2 I)^(1/2) from the leading eigenvectors of the sample covariance (divisor N), tau^2 the mean
-        of the other eigenvalues; computed in float64. x: [N, D]. Raises InputError unless 1 <= d < D and x has variance
-        outside d dimensions.
+        W = U_d (L_d - tau^2 I)^(1/2) from the leading eigenvectors of the sample covariance
+        (divisor N), tau^2 the mean of the other eigenvalues; computed in float64. x: [N, D]. Raises
+        InputError unless 1 <= d < D and x has variance outside d dimensions.
         """
         x = np.asarray(x, np.float64)
         if x.ndim != 2 or not 1 <= d < x.shape[1]:
@@ -237,23 +262,35 @@ class FactorAnalysis:
         variances, axes = np.linalg.eigh((x - mean).T @ (x - mean) / len(x))
         noise_variance = variances[:-d].mean()
         if not noise_variance > 1e-12 * variances[-1]:
-            raise InputError(f"x has no variance outside {d} dimensions: use a smaller d or more than {len(x)} rows")
+            raise InputError(
+                f"x has no variance outside {d} dimensions: use a smaller d or more than {len(x)} rows"
+            )
         weight = axes[:, -d:] * np.sqrt(variances[-d:] - noise_variance)
-        return cls(jnp.asarray(weight[:, ::-1]), jnp.asarray(mean), jnp.asarray(np.sqrt(noise_variance)))
+        return cls(
+            jnp.asarray(weight[:, ::-1]), jnp.asarray(mean), jnp.asarray(np.sqrt(noise_variance))
+        )
 
 
 def gaussian_kl(mean0: jax.Array, cov0: jax.Array, mean1: jax.Array, cov1: jax.Array) -> jax.Array:
-    """KL(N(m0, C0) || N(m1, C1)) = 1/2 [tr(C1^-1 C0) + (m1-m0)^T C1^-1 (m1-m0) - D + log det C1 - log det C0], nats.
+    """KL(N(m0, C0) || N(m1, C1)) = 1/2 [tr(C1^-1 C0) + (m1-m0)^T C1^-1 (m1-m0) - D + log det C1 -
+    log det C0], nats.
 
-    means: [D], covs: [D, D]; `jax.vmap` for a batch. Returns a scalar. Raises InputError where the shapes do not fit.
+    means: [D], covs: [D, D]; `jax.vmap` for a batch. Returns a scalar. Raises InputError where the
+    shapes do not fit.
     """
     _check_square("cov0", cov0, mean0)
     _check_square("cov1", cov1, mean1)
     if mean0.shape != mean1.shape:
-        raise InputError(f"mean0 has shape {mean0.shape} but mean1 has {mean1.shape}: make them one shape")
+        raise InputError(
+            f"mean0 has shape {mean0.shape} but mean1 has {mean1.shape}: make them one shape"
+        )
     difference = mean1 - mean0
-    quadratic = jnp.trace(jnp.linalg.solve(cov1, cov0)) + difference @ jnp.linalg.solve(cov1, difference)
-    return 0.5 * (quadratic - mean0.size + jnp.linalg.slogdet(cov1)[1] - jnp.linalg.slogdet(cov0)[1])
+    quadratic = jnp.trace(jnp.linalg.solve(cov1, cov0)) + difference @ jnp.linalg.solve(
+        cov1, difference
+    )
+    return 0.5 * (
+        quadratic - mean0.size + jnp.linalg.slogdet(cov1)[1] - jnp.linalg.slogdet(cov0)[1]
+    )
 
 
 def total_entropy(
@@ -264,21 +301,25 @@ def total_entropy(
     t_min: float = 1e-3,
     t_max: float = 1.0,
 ) -> jax.Array:
-    """Values [n] whose mean is S_tot, the entropy that the diffusion of `density` produces between t_min and t_max.
+    """Values [n] whose mean is S_tot, the entropy that the diffusion of `density` produces between
+    t_min and t_max.
 
         S_tot = 1/2 int g^2 E|grad log p_t/p_eq|^2 dt = h(p_tmax) - h(p_tmin) - int (dm/dt) / (2 w^2) dt,   m = E|x_t|^2
 
-    the growth of entropy plus the heat taken by the bath N(0, w^2 I) = p_eq (arXiv 2409.03817). Where p_eq does not
-    move this is KL(p_tmin||p_eq) - KL(p_tmax||p_eq); where it does (sub-VP), that less int E[d/dt log p_eq(x_t)] dt;
-    where it is flat (VE), the growth of entropy alone. Entropies are means of log p over n exact samples, m is known.
-    Independent values in nats, for `Estimate.of`; [n, D] must fit in memory. Raises InputError for impossible times.
+    the growth of entropy plus the heat taken by the bath N(0, w^2 I) = p_eq (arXiv 2409.03817).
+    Where p_eq does not move this is KL(p_tmin||p_eq) - KL(p_tmax||p_eq); where it does (sub-VP),
+    that less int E[d/dt log p_eq(x_t)] dt; where it is flat (VE), the growth of entropy alone.
+    Entropies are means of log p over n exact samples, m is known. Independent values in nats, for
+    `Estimate.of`; [n, D] must fit in memory. Raises InputError for impossible times.
     """
     low, high = log_snr_range(process, t_min, t_max)
     key_x, key_first, key_last = jax.random.split(key, 3)
     x = density.sample(key_x, n)
     log_probs = []
     for key_noise, t in ((key_first, t_min), (key_last, t_max)):
-        x_t = process.perturb(x, jax.random.normal(key_noise, x.shape, x.dtype), jnp.asarray(t, x.dtype))
+        x_t = process.perturb(
+            x, jax.random.normal(key_noise, x.shape, x.dtype), jnp.asarray(t, x.dtype)
+        )
         log_probs.append(density.diffused(process, jnp.asarray(t, x.dtype)).log_prob(x_t))
     # dm/dt = g^2 (D - m / w^2) and g^2 dt = -sigma^2 d(lambda)
     log_snr = jnp.linspace(low, high, 8001, dtype=x.dtype)
@@ -289,8 +330,11 @@ def total_entropy(
     return log_probs[0] - log_probs[1] + heat
 
 
-def gaussian_w2_squared(mean0: jax.Array, cov0: jax.Array, mean1: jax.Array, cov1: jax.Array) -> jax.Array:
-    """W_2^2 of two Gaussians, |m0 - m1|^2 + tr(C0 + C1 - 2 (C0^(1/2) C1 C0^(1/2))^(1/2)) (Bures; Dowson & Landau 1982).
+def gaussian_w2_squared(
+    mean0: jax.Array, cov0: jax.Array, mean1: jax.Array, cov1: jax.Array
+) -> jax.Array:
+    """W_2^2 of two Gaussians, |m0 - m1|^2 + tr(C0 + C1 - 2 (C0^(1/2) C1 C0^(1/2))^(1/2)) (Bures;
+    Dowson & Landau 1982).
 
     means: [D], covs: [D, D]. Returns a scalar. Raises InputError where the shapes do not fit.
     """
@@ -307,4 +351,6 @@ def _check_square(name, cov, mean):
     """cov: [..., D, D] for mean: [..., D]."""
     cov_shape, mean_shape = jnp.shape(cov), jnp.shape(mean)
     if not mean_shape or cov_shape != (*mean_shape, mean_shape[-1]):
-        raise InputError(f"{name} has shape {cov_shape} but the mean has {mean_shape}: give [D, D] per mean [D]")
+        raise InputError(
+            f"{name} has shape {cov_shape} but the mean has {mean_shape}: give [D, D] per mean [D]"
+        )

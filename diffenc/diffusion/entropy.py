@@ -1,6 +1,8 @@
-"""Entropy produced by a diffusion, and the part of it that a network holds (neural entropy, arXiv 2409.03817).
+"""Entropy produced by a diffusion, and the part of it that a network holds (neural entropy, arXiv
+2409.03817).
 
-With e = score - grad log p_eq, x_t = alpha x_0 + sigma eps, and g^2 dt = -sigma^2 d(lambda) for every linear process,
+With e = score - grad log p_eq, x_t = alpha x_0 + sigma eps, and g^2 dt = -sigma^2 d(lambda) for
+every linear process,
 
     S_tot = 1/2 int d(lambda) sigma^2 E|e|^2            total entropy: `neural_entropy` of the exact score
     S_NN  = 1/2 int d(lambda) sigma^2 E|e_theta|^2      neural entropy: `neural_entropy` of a network's score
@@ -9,15 +11,16 @@ With e = score - grad log p_eq, x_t = alpha x_0 + sigma eps, and g^2 dt = -sigma
     S_i                                                 the same of one coordinate: `coordinate_entropy`
     i(lambda), r(t) = i |d(lambda)/dt|                  the integrand: `Profile`, `rate`
 
-Each is a function of data x [batch, ...], a score_fn(x_t [batch, ...], t [batch]) and a density over lambda
-(`diffenc.diffusion.noise_levels`), and returns one value per example [batch], in nats, all independent: give them to
-`Estimate.of`. An example sees num_levels noise levels, one in each of as many equally probable cells, one at a time in
-memory. score_fn gets x_t in the order of x, so a condition of shape [batch, ...] may be closed over; for more examples
-than memory holds go through `estimate.map_examples`, with (x, condition) as its data. For differences on the same
-draws give `profile` a dictionary of integrands.
+Each is a function of data x [batch, ...], a score_fn(x_t [batch, ...], t [batch]) and a density
+over lambda (`diffenc.diffusion.noise_levels`), and returns one value per example [batch], in nats,
+all independent: give them to `Estimate.of`. An example sees num_levels noise levels, one in each of
+as many equally probable cells, one at a time in memory. score_fn gets x_t in the order of x, so a
+condition of shape [batch, ...] may be closed over; for more examples than memory holds go through
+`estimate.map_examples`, with (x, condition) as its data. For differences on the same draws give
+`profile` a dictionary of integrands.
 
-The integrals end at the edges of the density over lambda, that is, at t_min > 0 and t_max: S_tot is finite there even
-for data on a lower-dimensional set, and then depends on t_min.
+The integrals end at the edges of the density over lambda, that is, at t_min > 0 and t_max: S_tot is
+finite there even for data on a lower-dimensional set, and then depends on t_min.
 """
 
 import math
@@ -36,10 +39,11 @@ from diffenc.estimate import Estimate
 
 
 class Profile(NamedTuple):
-    """Draws of an integrand over lambda: log_snr, values (nats per unit of lambda) and density, each [K, batch].
+    """Draws of an integrand over lambda: log_snr, values (nats per unit of lambda) and density,
+    each [K, batch].
 
-    values may be a tree of such arrays, for several integrands on the same draws. Row k lies in the k-th of K cells of
-    equal probability, so rows of a uniform density are bins of equal width.
+    values may be a tree of such arrays, for several integrands on the same draws. Row k lies in the
+    k-th of K cells of equal probability, so rows of a uniform density are bins of equal width.
     """
 
     log_snr: jax.Array
@@ -52,7 +56,8 @@ class Profile(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """An integrand by cells of lambda: centre, height (nats per unit of lambda), its standard error, edges [K + 1]."""
+    """An integrand by cells of lambda: centre, height (nats per unit of lambda), its standard
+    error, edges [K + 1]."""
 
     log_snr: np.ndarray
     height: np.ndarray
@@ -61,9 +66,15 @@ class Curve(NamedTuple):
 
 
 def profile(
-    key: jax.Array, integrand: Callable, process: Process, x: jax.Array, levels: Levels, num_levels: int = 16
+    key: jax.Array,
+    integrand: Callable,
+    process: Process,
+    x: jax.Array,
+    levels: Levels,
+    num_levels: int = 16,
 ) -> Profile:
-    """Draws of integrand(x_t, eps, t [batch]) -> [batch] or a tree, at num_levels stratified levels of each x.
+    """Draws of integrand(x_t, eps, t [batch]) -> [batch] or a tree, at num_levels stratified levels
+    of each x.
 
     Raises InputError unless num_levels is 1 or more.
     """
@@ -71,7 +82,9 @@ def profile(
         raise InputError(f"num_levels is {num_levels}: give 1 or more")
     key_level, key_noise = jax.random.split(key)
     cells = jnp.arange(num_levels, dtype=x.dtype)[:, None]
-    uniform = (cells + jax.random.uniform(key_level, (num_levels, x.shape[0]), x.dtype)) / num_levels
+    uniform = (
+        cells + jax.random.uniform(key_level, (num_levels, x.shape[0]), x.dtype)
+    ) / num_levels
 
     def at_level(inputs):
         key, uniform = inputs
@@ -87,7 +100,9 @@ def gap_integrand(score_a: Callable, score_b: Callable, process: Process) -> Cal
     """1/2 sigma^2 |score_a - score_b|^2, for `profile`."""
 
     def integrand(x_t, eps, t):
-        return 0.5 * _sum(jnp.square(expand(process.sigma(t), x_t) * (score_a(x_t, t) - score_b(x_t, t))))
+        return 0.5 * _sum(
+            jnp.square(expand(process.sigma(t), x_t) * (score_a(x_t, t) - score_b(x_t, t)))
+        )
 
     return integrand
 
@@ -95,7 +110,8 @@ def gap_integrand(score_a: Callable, score_b: Callable, process: Process) -> Cal
 def growth_integrand(score_fn: Callable, base: Callable, process: Process) -> Callable:
     """1/2 sigma^2 (2 <d, -eps/sigma - base> - |d|^2) with d = score_fn - base, for `profile`.
 
-    Its mean is that of 1/2 sigma^2 (|s - base|^2 - |s - score_fn|^2), s the exact score, as E[-eps/sigma | x_t] = s.
+    Its mean is that of 1/2 sigma^2 (|s - base|^2 - |s - score_fn|^2), s the exact score, as
+    E[-eps/sigma | x_t] = s.
     """
 
     def integrand(x_t, eps, t):
@@ -106,17 +122,31 @@ def growth_integrand(score_fn: Callable, base: Callable, process: Process) -> Ca
     return integrand
 
 
-def path_kl(key, score_a: Callable, score_b: Callable, process: Process, x, levels: Levels, num_levels: int = 16):
-    """1/2 int d(lambda) sigma^2 E_a|score_a - score_b|^2: relative entropy of the two reverse processes (Girsanov).
+def path_kl(
+    key,
+    score_a: Callable,
+    score_b: Callable,
+    process: Process,
+    x,
+    levels: Levels,
+    num_levels: int = 16,
+):
+    """1/2 int d(lambda) sigma^2 E_a|score_a - score_b|^2: relative entropy of the two reverse
+    processes (Girsanov).
 
-    x [batch, ...] are data whose diffusion has score_a: the expectation is under the first. Add the relative entropy at
-    the start where it differs. Returns [batch], in nats.
+    x [batch, ...] are data whose diffusion has score_a: the expectation is under the first. Add the
+    relative entropy at the start where it differs. Returns [batch], in nats.
     """
-    return profile(key, gap_integrand(score_a, score_b, process), process, x, levels, num_levels).total()
+    return profile(
+        key, gap_integrand(score_a, score_b, process), process, x, levels, num_levels
+    ).total()
 
 
-def neural_entropy(key, score_fn: Callable, process: Process, x, levels: Levels, num_levels: int = 16):
-    """S_NN of a network's score, or S_tot of the exact one: `path_kl` against the equilibrium. [batch], in nats."""
+def neural_entropy(
+    key, score_fn: Callable, process: Process, x, levels: Levels, num_levels: int = 16
+):
+    """S_NN of a network's score, or S_tot of the exact one: `path_kl` against the equilibrium.
+    [batch], in nats."""
     return path_kl(key, score_fn, process.equilibrium_score, process, x, levels, num_levels)
 
 
@@ -129,15 +159,17 @@ def kelly_growth(
     num_levels: int = 16,
     reference: Gaussian | None = None,
 ):
-    """G = 1/2 int d(lambda) sigma^2 E[2 <e_theta, e_hat> - |e_theta|^2], e_hat = -eps/sigma - grad log p_eq.
+    """G = 1/2 int d(lambda) sigma^2 E[2 <e_theta, e_hat> - |e_theta|^2], e_hat = -eps/sigma - grad
+    log p_eq.
 
-    E[e_hat | x_t] = e, so on data that the network has not seen E[G] = S_tot - L_EM <= S_tot, whatever the network: the
-    growth rate of a gambler who bets with the model against odds set by the equilibrium. sigma e_hat is bounded at low
-    noise, and this is the v-form of it: for a fixed width 1/2 int d(lambda) (alpha/kappa)^2 E[2 <v_theta, v> -
-    |v_theta|^2].
+    E[e_hat | x_t] = e, so on data that the network has not seen E[G] = S_tot - L_EM <= S_tot,
+    whatever the network: the growth rate of a gambler who bets with the model against odds set by
+    the equilibrium. sigma e_hat is bounded at low noise, and this is the v-form of it: for a fixed
+    width 1/2 int d(lambda) (alpha/kappa)^2 E[2 <v_theta, v> - |v_theta|^2].
 
-    With a Gaussian reference the growth of its own score is integrated over noise and lambda exactly, and only what the
-    network adds to it is sampled: less variance, same mean (x must then be [batch, D]). Returns [batch], in nats.
+    With a Gaussian reference the growth of its own score is integrated over noise and lambda
+    exactly, and only what the network adds to it is sampled: less variance, same mean (x must then
+    be [batch, D]). Returns [batch], in nats.
     """
     if reference is None:
         integrand = growth_integrand(score_fn, process.equilibrium_score, process)
@@ -146,16 +178,21 @@ def kelly_growth(
     def base(x_t, t):
         return reference.score(process, x_t, t)
 
-    added = profile(key, growth_integrand(score_fn, base, process), process, x, levels, num_levels).total()
+    added = profile(
+        key, growth_integrand(score_fn, base, process), process, x, levels, num_levels
+    ).total()
     return gaussian_growth(reference, process, x, levels.low, levels.high) + added
 
 
-def gaussian_growth(reference: Gaussian, process: Process, x: jax.Array, low: float, high: float) -> jax.Array:
-    """Kelly growth of the diffused Gaussian's score for x [batch, D], integrated over noise and lambda: [batch], nats.
+def gaussian_growth(
+    reference: Gaussian, process: Process, x: jax.Array, low: float, high: float
+) -> jax.Array:
+    """Kelly growth of the diffused Gaussian's score for x [batch, D], integrated over noise and
+    lambda: [batch], nats.
 
-    Along each axis of the covariance e is affine in (x, eps), so the mean over eps is a quadratic in x, with
-    coefficients integrated over lambda by the trapezoidal rule. Under data of the reference's own moments its mean is
-    S_tot of the reference.
+    Along each axis of the covariance e is affine in (x, eps), so the mean over eps is a quadratic
+    in x, with coefficients integrated over lambda by the trapezoidal rule. Under data of the
+    reference's own moments its mean is S_tot of the reference.
     """
     variances, axes = jnp.linalg.eigh(reference.cov)
     centre, along = reference.mean @ axes, x @ axes
@@ -165,7 +202,10 @@ def gaussian_growth(reference: Gaussian, process: Process, x: jax.Array, low: fl
     inverse_eq = 1 / jnp.square(process.equilibrium_std(t))[:, None]
     spread = jnp.square(alpha) * variances[None] + jnp.square(sigma)
     # sigma e = slope x + shift + noise eps and sigma e_hat = target_slope x + target_noise eps
-    slope, noise = sigma * alpha * (inverse_eq - 1 / spread), jnp.square(sigma) * (inverse_eq - 1 / spread)
+    slope, noise = (
+        sigma * alpha * (inverse_eq - 1 / spread),
+        jnp.square(sigma) * (inverse_eq - 1 / spread),
+    )
     shift = sigma * alpha * centre[None] / spread
     target_slope, target_noise = sigma * alpha * inverse_eq, jnp.square(sigma) * inverse_eq - 1
     square = slope * (target_slope - 0.5 * slope)
@@ -178,14 +218,21 @@ def gaussian_growth(reference: Gaussian, process: Process, x: jax.Array, low: fl
 
 
 def coordinate_entropy(
-    process: Process, values: np.ndarray, shares: jax.Array, low: float, high: float, num_levels: int = 400
+    process: Process,
+    values: np.ndarray,
+    shares: jax.Array,
+    low: float,
+    high: float,
+    num_levels: int = 400,
 ) -> jax.Array:
-    """S_tot of single coordinates that take the values [L] with the probabilities shares [D, L]: [D], in nats.
+    """S_tot of single coordinates that take the values [L] with the probabilities shares [D, L]:
+    [D], in nats.
 
-    By quadrature over x_t, whose density is a sum of L Gaussians, and over lambda from low to high. S_tot of all
-    coordinates together exceeds the sum by their total correlation at t_min less that at t_max, so by no more than the
-    data's: the score of x_i alone is the mean of the i-th component of the joint one given x_i, hence what the joint
-    score has beyond it is orthogonal to what it has beyond equilibrium (arXiv 2509.23937).
+    By quadrature over x_t, whose density is a sum of L Gaussians, and over lambda from low to high.
+    S_tot of all coordinates together exceeds the sum by their total correlation at t_min less that
+    at t_max, so by no more than the data's: the score of x_i alone is the mean of the i-th
+    component of the joint one given x_i, hence what the joint score has beyond it is orthogonal to
+    what it has beyond equilibrium (arXiv 2509.23937).
     """
     values = np.asarray(values, np.float32)
     lowest, highest = float(values.min()), float(values.max())
@@ -207,8 +254,11 @@ def coordinate_entropy(
     return jnp.trapezoid(jax.lax.map(at_level, log_snr), dx=(high - low) / (num_levels - 1), axis=0)
 
 
-def rate(key: jax.Array, score_fn: Callable, process: Process, x: jax.Array, t: jax.Array) -> jax.Array:
-    """r(t) = 1/2 g^2 E|score - grad log p_eq|^2 at the times t [T], an example a value: [T, batch], nats."""
+def rate(
+    key: jax.Array, score_fn: Callable, process: Process, x: jax.Array, t: jax.Array
+) -> jax.Array:
+    """r(t) = 1/2 g^2 E|score - grad log p_eq|^2 at the times t [T], an example a value: [T, batch],
+    nats."""
 
     def at_time(inputs):
         key, t = inputs
@@ -221,10 +271,12 @@ def rate(key: jax.Array, score_fn: Callable, process: Process, x: jax.Array, t: 
 
 
 def speed_limit(process: Process, t: jax.Array, rates: jax.Array) -> jax.Array:
-    """(t - t_0) int_{t_0}^t (g^2/2) r dt >= W_2(p_{t_0}, p_t)^2 at the times t [T], from rates [T, ...] of `rate`.
+    """(t - t_0) int_{t_0}^t (g^2/2) r dt >= W_2(p_{t_0}, p_t)^2 at the times t [T], from rates [T,
+    ...] of `rate`.
 
-    The probability flow moves at velocity -(g^2/2) e and carries p_{t_0} to p_t, so its action bounds the squared
-    Wasserstein distance (Benamou and Brenier 2000; arXiv 2409.03817). By the trapezoidal rule; [T, ...].
+    The probability flow moves at velocity -(g^2/2) e and carries p_{t_0} to p_t, so its action
+    bounds the squared Wasserstein distance (Benamou and Brenier 2000; arXiv 2409.03817). By the
+    trapezoidal rule; [T, ...].
     """
     cost = 0.5 * jnp.square(process.diffusion(t)).reshape(-1, *(1 for _ in rates.shape[1:])) * rates
     width = jnp.diff(t).reshape(-1, *(1 for _ in rates.shape[1:]))
@@ -234,15 +286,21 @@ def speed_limit(process: Process, t: jax.Array, rates: jax.Array) -> jax.Array:
 
 
 def curve(draws: Profile, levels: Levels) -> Curve:
-    """The integrand by cells of lambda, each with its standard error over examples, from `profile`'s draws.
+    """The integrand by cells of lambda, each with its standard error over examples, from
+    `profile`'s draws.
 
-    The height of a cell is its mean over the cell: int of the integrand = sum of height times width. draws may have
-    been gathered from many batches (arrays [K, n]).
+    The height of a cell is its mean over the cell: int of the integrand = sum of height times
+    width. draws may have been gathered from many batches (arrays [K, n]).
     """
     edges = np.asarray(levels.draw(jnp.linspace(0.0, 1.0, len(draws.values) + 1))[0], np.float64)
     width = np.diff(edges)
     # E[value / density] over a cell of mass 1/K is K times the cell's integral
-    parts = np.asarray(draws.values, np.float64) / np.asarray(draws.density, np.float64) / len(width) / width[:, None]
+    parts = (
+        np.asarray(draws.values, np.float64)
+        / np.asarray(draws.density, np.float64)
+        / len(width)
+        / width[:, None]
+    )
     estimates = [Estimate.of(row) for row in parts]
     height, stderr = np.array([e.mean for e in estimates]), np.array([e.stderr for e in estimates])
     return Curve(0.5 * (edges[1:] + edges[:-1]), height, stderr, edges)

@@ -2,9 +2,10 @@
 
     s_w = s(x|y) + w (s(x|y) - s(x))
 
-What guidance adds to a sampler that knows no y is the relative entropy of the two sets of paths. Here both are
-ancestral chains, whose steps from lambda_t to lambda_s > lambda_t are Gaussians of one variance about means that are
-linear in the guess x_0 = (x_t + sigma_t^2 s) / alpha_t, so that a step injects, exactly,
+What guidance adds to a sampler that knows no y is the relative entropy of the two sets of paths.
+Here both are ancestral chains, whose steps from lambda_t to lambda_s > lambda_t are Gaussians of
+one variance about means that are linear in the guess x_0 = (x_t + sigma_t^2 s) / alpha_t, so that a
+step injects, exactly,
 
     1/2 (SNR_s - SNR_t) E_w|x_0(s_w) - x_0(s)|^2      ->      1/2 sigma^2 E_w|s_w - s|^2 d(lambda)
 
@@ -23,8 +24,8 @@ from diffenc.errors import InputError
 
 
 class Guided(NamedTuple):
-    """Samples x [batch, ...] at t_min, and the nats [num_steps, batch] injected by each step, which ends at log_snr
-    [num_steps]."""
+    """Samples x [batch, ...] at t_min, and the nats [num_steps, batch] injected by each step, which
+    ends at log_snr [num_steps]."""
 
     x: jax.Array
     nats: jax.Array
@@ -41,9 +42,10 @@ def guided_chain(
     num_steps: int,
     t_min: float = 1e-3,
 ) -> Guided:
-    """Ancestral sampling with the guided score from x [batch, ...], distributed as p at t = 1, to t_min, in equal steps
-    of lambda. score_fn, score_given: (x_t [batch, ...], t [batch]) -> score, the latter with each example's condition
-    closed over. Raises InputError for fewer than one step."""
+    """Ancestral sampling with the guided score from x [batch, ...], distributed as p at t = 1, to
+    t_min, in equal steps of lambda. score_fn, score_given: (x_t [batch, ...], t [batch]) -> score,
+    the latter with each example's condition closed over. Raises InputError for fewer than one
+    step."""
     if num_steps < 1:
         raise InputError(f"num_steps is {num_steps}: give 1 or more")
     with jax.ensure_compile_time_eval():
@@ -54,7 +56,9 @@ def guided_chain(
         key, start, end = inputs
         t, s = (jnp.full(x.shape[:1], process.time(level), x.dtype) for level in (start, end))
         alpha, sigma, alpha_s, sigma_s = (
-            expand(coefficient(time), x) for time in (t, s) for coefficient in (process.alpha, process.sigma)
+            expand(coefficient(time), x)
+            for time in (t, s)
+            for coefficient in (process.alpha, process.sigma)
         )
         free, given = score_fn(x, t), score_given(x, t)
         pull = (1 + weight) * (given - free)

@@ -1,9 +1,11 @@
-"""Densities over the log signal-to-noise ratio lambda, from which integrals over a diffusion are sampled.
+"""Densities over the log signal-to-noise ratio lambda, from which integrals over a diffusion are
+sampled.
 
     int f(lambda) d(lambda) over [low, high] = E[ f(lambda) / q(lambda) ],   lambda ~ q
 
-Every linear process covers a range of lambda (g^2 dt = -sigma^2 d(lambda), arXiv 2107.00630), so a density over lambda
-serves them all. Each class gives `draw(uniform) -> (log_snr, density)`, the inverse of its distribution function.
+Every linear process covers a range of lambda (g^2 dt = -sigma^2 d(lambda), arXiv 2107.00630), so a
+density over lambda serves them all. Each class gives `draw(uniform) -> (log_snr, density)`, the
+inverse of its distribution function.
 """
 
 import math
@@ -24,7 +26,8 @@ class Levels(Protocol):
     high: float
 
     def draw(self, uniform: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """lambda = Q(uniform), Q the quantile function, and the density there; both of the shape of uniform."""
+        """lambda = Q(uniform), Q the quantile function, and the density there; both of the shape of
+        uniform."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +47,11 @@ class Uniform:
 
 @dataclass(frozen=True)
 class Logistic:
-    """Logistic of this location and scale, cut to [low, high]: where the work of smooth data of one size lies.
+    """Logistic of this location and scale, cut to [low, high]: where the work of smooth data of one
+    size lies.
 
-    sigmoid(l) sigmoid(-l) = alpha^2 sigma^2 is the likelihood integrand of a regression target of unit size. Raises
-    InputError unless low < high and scale > 0.
+    sigmoid(l) sigmoid(-l) = alpha^2 sigma^2 is the likelihood integrand of a regression target of
+    unit size. Raises InputError unless low < high and scale > 0.
     """
 
     low: float
@@ -61,7 +65,10 @@ class Logistic:
             raise InputError(f"scale={self.scale}: give a positive width of the logistic density")
 
     def draw(self, uniform):
-        first, last = (1 / (1 + math.exp((self.location - edge) / self.scale)) for edge in (self.low, self.high))
+        first, last = (
+            1 / (1 + math.exp((self.location - edge) / self.scale))
+            for edge in (self.low, self.high)
+        )
         probability = first + (last - first) * uniform
         log_snr = self.location + self.scale * jax.scipy.special.logit(probability)
         density = probability * (1 - probability) / (self.scale * (last - first))
@@ -70,7 +77,8 @@ class Logistic:
 
 @dataclass(frozen=True)
 class Piecewise:
-    """Constant between edges (K + 1 of them, rising), with the given masses (K, positive, normalized here).
+    """Constant between edges (K + 1 of them, rising), with the given masses (K, positive,
+    normalized here).
 
     Raises InputError where the numbers do not fit.
     """
@@ -80,7 +88,9 @@ class Piecewise:
 
     def __post_init__(self):
         if len(self.edges) != len(self.masses) + 1 or min(self.masses, default=0) <= 0:
-            raise InputError(f"{len(self.edges)} edges, masses {self.masses}: give K + 1 edges and K positive masses")
+            raise InputError(
+                f"{len(self.edges)} edges, masses {self.masses}: give K + 1 edges and K positive masses"
+            )
         for low, high in zip(self.edges, self.edges[1:], strict=False):
             _check_range(low, high)
 
@@ -94,9 +104,11 @@ class Piecewise:
 
     @classmethod
     def fit(cls, edges, heights, floor: float = 0.1) -> "Piecewise":
-        """The density with these heights (>= 0) between the edges, and `floor` of its mass spread evenly.
+        """The density with these heights (>= 0) between the edges, and `floor` of its mass spread
+        evenly.
 
-        The floor bounds the weights of a pilot curve that missed something: at most 1/floor times those of `Uniform`.
+        The floor bounds the weights of a pilot curve that missed something: at most 1/floor times
+        those of `Uniform`.
         """
         edges = np.asarray(edges, np.float64)
         share = np.diff(edges) / (edges[-1] - edges[0])
@@ -113,9 +125,12 @@ class Piecewise:
     def draw(self, uniform):
         edges, masses = np.asarray(self.edges), np.asarray(self.masses) / sum(self.masses)
         before = np.concatenate([[0.0], np.cumsum(masses)])
-        index = jnp.clip(jnp.searchsorted(jnp.asarray(before[1:-1], uniform.dtype), uniform, side="right"), 0)
+        index = jnp.clip(
+            jnp.searchsorted(jnp.asarray(before[1:-1], uniform.dtype), uniform, side="right"), 0
+        )
         low, width, start, mass = (
-            jnp.asarray(values, uniform.dtype)[index] for values in (edges[:-1], np.diff(edges), before[:-1], masses)
+            jnp.asarray(values, uniform.dtype)[index]
+            for values in (edges[:-1], np.diff(edges), before[:-1], masses)
         )
         return low + width * jnp.clip((uniform - start) / mass, 0.0, 1.0), mass / width
 
@@ -123,7 +138,8 @@ class Piecewise:
 def log_snr_range(process, t_min: float = 1e-3, t_max: float = 1.0) -> tuple[float, float]:
     """(lambda(t_max), lambda(t_min)), the range of lambda that a process covers between two times.
 
-    Raises InputError where that is infinite: at t_min = 0 except for VE, at t_max = 1 where alpha vanishes.
+    Raises InputError where that is infinite: at t_min = 0 except for VE, at t_max = 1 where alpha
+    vanishes.
     """
     if not 0 <= t_min < t_max <= 1:
         raise InputError(f"t_min={t_min}, t_max={t_max}: give 0 <= t_min < t_max <= 1")
@@ -151,11 +167,15 @@ def stratified_uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     return ((cells + jax.random.uniform(key_cell, (size,))) / size).reshape(shape)
 
 
-def truncated_logistic(uniform: jax.Array, location: jax.Array, half_range: float = 7.0) -> tuple[jax.Array, jax.Array]:
-    """Map uniforms to log_snr ~ logistic(location, 1) on location +- half_range; also returns its density.
+def truncated_logistic(
+    uniform: jax.Array, location: jax.Array, half_range: float = 7.0
+) -> tuple[jax.Array, jax.Array]:
+    """Map uniforms to log_snr ~ logistic(location, 1) on location +- half_range; also returns its
+    density.
 
-    The logistic density sigmoid(l) sigmoid(-l) is the shape of the likelihood integrand of a posterior of precision
-    exp(location), so no level dominates the loss (see diffenc.latent.encoder).
+    The logistic density sigmoid(l) sigmoid(-l) is the shape of the likelihood integrand of a
+    posterior of precision exp(location), so no level dominates the loss (see
+    diffenc.latent.encoder).
     """
     edge = jax.nn.sigmoid(-half_range)
     probability = edge + (1 - 2 * edge) * uniform
@@ -166,17 +186,23 @@ def truncated_logistic(uniform: jax.Array, location: jax.Array, half_range: floa
 def with_angles(
     uniform: jax.Array, location: jax.Array, share: float = 0.5, half_range: float = 7.0
 ) -> tuple[jax.Array, jax.Array]:
-    """As `truncated_logistic`, but a share of the levels is uniform in the angle phi = atan2(sigma, alpha).
+    """As `truncated_logistic`, but a share of the levels is uniform in the angle phi = atan2(sigma,
+    alpha).
 
-    The logistic of a narrow posterior (location >> 0) never visits high noise, where the likelihood has next to no
-    weight; yet the probability flow, uniform in phi, passes through it, and everything after depends on it.
+    The logistic of a narrow posterior (location >> 0) never visits high noise, where the likelihood
+    has next to no weight; yet the probability flow, uniform in phi, passes through it, and
+    everything after depends on it.
     """
-    logistic, _ = truncated_logistic(jnp.clip((uniform - share) / (1 - share), 0, 1), location, half_range)
+    logistic, _ = truncated_logistic(
+        jnp.clip((uniform - share) / (1 - share), 0, 1), location, half_range
+    )
     phi = (0.5 * jnp.pi) * jnp.clip(uniform / share, 1e-4, 1 - 1e-4)
     log_snr = jnp.where(uniform < share, -2 * jnp.log(jnp.tan(phi)), logistic)
     alpha_sigma = jnp.sqrt(jax.nn.sigmoid(log_snr) * jax.nn.sigmoid(-log_snr))
     centred = log_snr - location
     edge = jax.nn.sigmoid(-half_range)
     inside = jnp.abs(centred) <= half_range
-    logistic_density = jnp.where(inside, jax.nn.sigmoid(centred) * jax.nn.sigmoid(-centred) / (1 - 2 * edge), 0.0)
+    logistic_density = jnp.where(
+        inside, jax.nn.sigmoid(centred) * jax.nn.sigmoid(-centred) / (1 - 2 * edge), 0.0
+    )
     return log_snr, (1 - share) * logistic_density + share * alpha_sigma / jnp.pi

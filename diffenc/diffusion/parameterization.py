@@ -1,4 +1,5 @@
-"""What a network's output may mean (eps, x0, v, entropy or score), and how each is turned into the score and back.
+"""What a network's output may mean (eps, x0, v, entropy or score), and how each is turned into the
+score and back.
 
 With x_t = alpha x0 + sigma eps, kappa = process.scale, r = sqrt(alpha^2 + (sigma/kappa)^2),
 phi = atan2(sigma/kappa, alpha):
@@ -12,10 +13,11 @@ phi = atan2(sigma/kappa, alpha):
     entropy   score - equilibrium score                                          (arXiv 2409.03817)
     score     grad log p_t
 
-v is d(x_t/r)/d(phi) at fixed x0 and eps. With a fixed width r = 1, so there entropy = -(alpha/(kappa sigma)) v and
-a v-network is an entropy-matching network with a well-conditioned output. kappa = 1 gives the usual
-v = alpha eps - sigma x0 and x0 = alpha x_t - sigma v. All five are affine in one another where alpha and sigma are
-positive; at sigma = 0 no score comes from eps, x0 or v, and at alpha = 0 the score determines neither x0 nor v.
+v is d(x_t/r)/d(phi) at fixed x0 and eps. With a fixed width r = 1, so there entropy =
+-(alpha/(kappa sigma)) v and a v-network is an entropy-matching network with a well-conditioned
+output. kappa = 1 gives the usual v = alpha eps - sigma x0 and x0 = alpha x_t - sigma v. All five
+are affine in one another where alpha and sigma are positive; at sigma = 0 no score comes from eps,
+x0 or v, and at alpha = 0 the score determines neither x0 nor v.
 """
 
 from collections.abc import Callable
@@ -29,11 +31,13 @@ from diffenc.errors import InputError
 KINDS = ("eps", "x0", "v", "entropy", "score")
 
 
-def to_score(process: Process, kind: str, out: jax.Array, x_t: jax.Array, t: jax.Array) -> jax.Array:
+def to_score(
+    process: Process, kind: str, out: jax.Array, x_t: jax.Array, t: jax.Array
+) -> jax.Array:
     """The score that the output `out` of this kind stands for; the equations are the module's.
 
-    out, x_t: [batch, ...]; t: scalar or [batch]. Returns [batch, ...]. Raises InputError for an unknown kind or unequal
-    shapes.
+    out, x_t: [batch, ...]; t: scalar or [batch]. Returns [batch, ...]. Raises InputError for an
+    unknown kind or unequal shapes.
     """
     _check(kind, out, x_t)
     alpha, sigma = expand(process.alpha(t), x_t), expand(process.sigma(t), x_t)
@@ -49,11 +53,13 @@ def to_score(process: Process, kind: str, out: jax.Array, x_t: jax.Array, t: jax
     return out
 
 
-def from_score(process: Process, kind: str, score: jax.Array, x_t: jax.Array, t: jax.Array) -> jax.Array:
+def from_score(
+    process: Process, kind: str, score: jax.Array, x_t: jax.Array, t: jax.Array
+) -> jax.Array:
     """The output of this kind that stands for `score`: the inverse of `to_score`.
 
-    score, x_t: [batch, ...]; t: scalar or [batch]. Returns [batch, ...]. Raises InputError for an unknown kind or
-    unequal shapes.
+    score, x_t: [batch, ...]; t: scalar or [batch]. Returns [batch, ...]. Raises InputError for an
+    unknown kind or unequal shapes.
     """
     _check(kind, score, x_t)
     alpha, sigma = expand(process.alpha(t), x_t), expand(process.sigma(t), x_t)
@@ -69,11 +75,13 @@ def from_score(process: Process, kind: str, score: jax.Array, x_t: jax.Array, t:
     return score
 
 
-def convert(process: Process, kind: str, new_kind: str, out: jax.Array, x_t: jax.Array, t: jax.Array) -> jax.Array:
+def convert(
+    process: Process, kind: str, new_kind: str, out: jax.Array, x_t: jax.Array, t: jax.Array
+) -> jax.Array:
     """The output of kind `new_kind` that stands for the same score as `out` of kind `kind`.
 
-    out, x_t: [batch, ...]; t: scalar or [batch]. Returns [batch, ...]. Raises InputError for an unknown kind or unequal
-    shapes.
+    out, x_t: [batch, ...]; t: scalar or [batch]. Returns [batch, ...]. Raises InputError for an
+    unknown kind or unequal shapes.
     """
     score = to_score(process, kind, out, x_t, t)
     new_out = from_score(process, new_kind, score, x_t, t)
@@ -81,10 +89,11 @@ def convert(process: Process, kind: str, new_kind: str, out: jax.Array, x_t: jax
 
 
 def score_fn(process: Process, kind: str, network_fn: Callable) -> Callable:
-    """The function score(x, t) of a network whose output has this kind; a condition is closed over in `network_fn`.
+    """The function score(x, t) of a network whose output has this kind; a condition is closed over
+    in `network_fn`.
 
-    network_fn(x: [batch, ...], t: [batch]) -> [batch, ...]. Returns a function of the same signature. Raises InputError
-    for an unknown kind.
+    network_fn(x: [batch, ...], t: [batch]) -> [batch, ...]. Returns a function of the same
+    signature. Raises InputError for an unknown kind.
     """
     _check_kind(kind)
 
@@ -97,7 +106,9 @@ def score_fn(process: Process, kind: str, network_fn: Callable) -> Callable:
 def _check(kind, out, x_t):
     _check_kind(kind)
     if out.shape != x_t.shape:
-        raise InputError(f"the {kind} has shape {out.shape} but x_t has {x_t.shape}: make them one shape")
+        raise InputError(
+            f"the {kind} has shape {out.shape} but x_t has {x_t.shape}: make them one shape"
+        )
 
 
 def _check_kind(kind):

@@ -1,10 +1,12 @@
-"""Linear forward processes x_t = alpha_t x_0 + sigma_t eps, t in [0, 1], data at t = 0: frozen sets of pure functions.
+"""Linear forward processes x_t = alpha_t x_0 + sigma_t eps, t in [0, 1], data at t = 0: frozen sets
+of pure functions.
 
     dx = f x dt + g dB,    f = d log(alpha)/dt,    g^2 = d(sigma^2)/dt - 2 f sigma^2      (arXiv 2011.13456)
     log_snr = log(alpha^2 / sigma^2),              g^2 dt = -sigma^2 d(log_snr)           (arXiv 2107.00630)
 
-Every function of time takes a scalar or [batch] and returns that shape. sigma is a standard deviation. The closed forms
-keep float32's digits at both ends; what is truly infinite there (log_snr at sigma = 0) is returned as infinite.
+Every function of time takes a scalar or [batch] and returns that shape. sigma is a standard
+deviation. The closed forms keep float32's digits at both ends; what is truly infinite there
+(log_snr at sigma = 0) is returned as infinite.
 """
 
 import math
@@ -18,7 +20,8 @@ from diffenc.errors import InputError
 
 
 def expand(t: jax.Array, x: jax.Array) -> jax.Array:
-    """t, a scalar or [batch], with trailing axes of length one: it then multiplies x: [batch, ...] without promotion.
+    """t, a scalar or [batch], with trailing axes of length one: it then multiplies x: [batch, ...]
+    without promotion.
 
     Raises InputError where t is neither a scalar nor one number per example.
     """
@@ -26,16 +29,20 @@ def expand(t: jax.Array, x: jax.Array) -> jax.Array:
     if t.ndim == 0:
         return t
     if t.ndim != 1 or x.ndim == 0 or t.shape[0] != x.shape[0]:
-        raise InputError(f"t has shape {t.shape} but x has {x.shape}: give t as a scalar or [batch]")
+        raise InputError(
+            f"t has shape {t.shape} but x has {x.shape}: give t as a scalar or [batch]"
+        )
     return t.reshape(t.shape + (1,) * (x.ndim - 1))
 
 
 class Process(ABC):
-    """A linear process. A subclass gives alpha, sigma, drift, diffusion, log_snr, time and equilibrium_std."""
+    """A linear process. A subclass gives alpha, sigma, drift, diffusion, log_snr, time and
+    equilibrium_std."""
 
     @property
     def scale(self) -> float:
-        """kappa, the unit of sigma against alpha: the width of the equilibrium where that is fixed, else one."""
+        """kappa, the unit of sigma against alpha: the width of the equilibrium where that is fixed,
+        else one."""
         return 1.0
 
     @abstractmethod
@@ -60,18 +67,22 @@ class Process(ABC):
 
     @abstractmethod
     def time(self, log_snr):
-        """t at which the log signal-to-noise ratio is `log_snr`: the inverse of `log_snr`, in closed form."""
+        """t at which the log signal-to-noise ratio is `log_snr`: the inverse of `log_snr`, in
+        closed form."""
 
     @abstractmethod
     def equilibrium_std(self, t):
-        """Standard deviation of the quasi-invariant density p_eq = N(0, std^2 I), std^2 = -g^2 / (2 f)."""
+        """Standard deviation of the quasi-invariant density p_eq = N(0, std^2 I), std^2 = -g^2 / (2
+        f)."""
 
     def equilibrium_score(self, x, t):
-        """grad log p_eq = 2 f x / g^2 = -x / std^2. x: [batch, ...], t: scalar or [batch]; returns the shape of x."""
+        """grad log p_eq = 2 f x / g^2 = -x / std^2. x: [batch, ...], t: scalar or [batch]; returns
+        the shape of x."""
         return -x / expand(jnp.square(self.equilibrium_std(t)), x)
 
     def radius(self, t):
-        """r = sqrt(alpha^2 + (sigma/kappa)^2): x_t / r is the variance-preserving variable; one for a fixed width."""
+        """r = sqrt(alpha^2 + (sigma/kappa)^2): x_t / r is the variance-preserving variable; one for
+        a fixed width."""
         return jnp.hypot(self.alpha(t), self.sigma(t) / self.scale)
 
     def angle(self, t):
@@ -82,7 +93,9 @@ class Process(ABC):
         """t at which the angle is phi: the inverse of `angle`, held within [0, 1]."""
         cosine = jnp.maximum(jnp.sin(math.pi / 2 - phi), 0.0)
         log_snr = 2 * (jnp.log(cosine) - jnp.log(jnp.sin(phi)) - math.log(self.scale))
-        return jnp.clip(self.time(jnp.clip(log_snr, self.log_snr(1.0), self.log_snr(0.0))), 0.0, 1.0)
+        return jnp.clip(
+            self.time(jnp.clip(log_snr, self.log_snr(1.0), self.log_snr(0.0))), 0.0, 1.0
+        )
 
     def perturb(self, x0, eps, t):
         """x_t = alpha_t x_0 + sigma_t eps. x0, eps: [batch, ...]; t: scalar or [batch]."""
@@ -90,14 +103,17 @@ class Process(ABC):
 
 
 class FixedWidth(Process):
-    """Processes with alpha^2 + (sigma/kappa)^2 = 1, whose equilibrium N(0, kappa^2 I) does not move.
+    """Processes with alpha^2 + (sigma/kappa)^2 = 1, whose equilibrium N(0, kappa^2 I) does not
+    move.
 
-    A subclass gives decay, rate and, unless it gives `time`, time_at_decay; then f = -rate/2 and g^2 = kappa^2 rate.
+    A subclass gives decay, rate and, unless it gives `time`, time_at_decay; then f = -rate/2 and
+    g^2 = kappa^2 rate.
     """
 
     @abstractmethod
     def decay(self, t):
-        """-2 log(alpha_t), the integral of beta. `rate` is its derivative beta(t), `time_at_decay` its inverse."""
+        """-2 log(alpha_t), the integral of beta. `rate` is its derivative beta(t), `time_at_decay`
+        its inverse."""
 
     def alpha(self, t):
         return jnp.exp(-0.5 * self.decay(t))
@@ -127,10 +143,11 @@ class FixedWidth(Process):
 
 @dataclass(frozen=True)
 class VPLinear(FixedWidth):
-    """Variance preserving with linear beta(t) = beta_min + t (beta_max - beta_min) (arXiv 2011.13456), of width kappa.
+    """Variance preserving with linear beta(t) = beta_min + t (beta_max - beta_min) (arXiv
+    2011.13456), of width kappa.
 
-    alpha = exp(-1/2 int beta), sigma = kappa sqrt(1 - alpha^2). Raises InputError unless 0 < beta_min <= beta_max and
-    kappa > 0.
+    alpha = exp(-1/2 int beta), sigma = kappa sqrt(1 - alpha^2). Raises InputError unless 0 <
+    beta_min <= beta_max and kappa > 0.
     """
 
     beta_min: float = 0.1
@@ -157,16 +174,19 @@ class VPLinear(FixedWidth):
 
 @dataclass(frozen=True)
 class VPx(VPLinear):
-    """The narrow variance-preserving process of arXiv 2409.03817: `VPLinear` of width kappa = 0.1."""
+    """The narrow variance-preserving process of arXiv 2409.03817: `VPLinear` of width kappa =
+    0.1."""
 
     kappa: float = 0.1
 
 
 @dataclass(frozen=True)
 class VPCosine(FixedWidth):
-    """alpha = cos(pi t / 2), sigma = kappa sin(pi t / 2), angle = pi t / 2: the cosine schedule of arXiv 2202.00512.
+    """alpha = cos(pi t / 2), sigma = kappa sin(pi t / 2), angle = pi t / 2: the cosine schedule of
+    arXiv 2202.00512.
 
-    alpha vanishes at t = 1, where drift and diffusion are infinite. Raises InputError unless kappa > 0.
+    alpha vanishes at t = 1, where drift and diffusion are infinite. Raises InputError unless kappa
+    > 0.
     """
 
     kappa: float = 1.0
@@ -178,7 +198,8 @@ class VPCosine(FixedWidth):
     def scale(self):
         return self.kappa
 
-    # The cosine as a sine of 1 - t: exactly zero at t = 1, where cos(pi/2) in floating point is negative.
+    # The cosine as a sine of 1 - t: exactly zero at t = 1, where cos(pi/2) in floating point is
+    # negative.
     def alpha(self, t):
         return jnp.sin((math.pi / 2) * (1 - t))
 
@@ -206,9 +227,11 @@ class VPCosine(FixedWidth):
 
 @dataclass(frozen=True)
 class StraightLine(FixedWidth):
-    """alpha = 1 - t, sigma = sigma0 sqrt(1 - (1-t)^2): a straight signal, of width sigma0 (arXiv 2409.03817).
+    """alpha = 1 - t, sigma = sigma0 sqrt(1 - (1-t)^2): a straight signal, of width sigma0 (arXiv
+    2409.03817).
 
-    g = sigma0 sqrt(2 / (1-t)) is infinite at t = 1, where alpha vanishes. Raises InputError unless sigma0 > 0.
+    g = sigma0 sqrt(2 / (1-t)) is infinite at t = 1, where alpha vanishes. Raises InputError unless
+    sigma0 > 0.
     """
 
     sigma0: float = 0.1
@@ -238,10 +261,11 @@ class StraightLine(FixedWidth):
 
 @dataclass(frozen=True)
 class SubVP(Process):
-    """Sub-VP (arXiv 2011.13456): alpha as `VPLinear`, sigma = 1 - alpha^2, p_eq = N(0, (1 - alpha^4) I).
+    """Sub-VP (arXiv 2011.13456): alpha as `VPLinear`, sigma = 1 - alpha^2, p_eq = N(0, (1 -
+    alpha^4) I).
 
-    The equilibrium moves with t and is a point at t = 0, so use t > 0. Raises InputError unless 0 < beta_min <=
-    beta_max.
+    The equilibrium moves with t and is a point at t = 0, so use t > 0. Raises InputError unless 0 <
+    beta_min <= beta_max.
     """
 
     beta_min: float = 0.1
@@ -268,18 +292,21 @@ class SubVP(Process):
 
     def time(self, log_snr):
         # sigma/alpha = 1/alpha - alpha = 2 sinh(decay/2)
-        return _linear_time(2 * jnp.arcsinh(0.5 * jnp.exp(-0.5 * log_snr)), self.beta_min, self.beta_max)
+        return _linear_time(
+            2 * jnp.arcsinh(0.5 * jnp.exp(-0.5 * log_snr)), self.beta_min, self.beta_max
+        )
 
     def equilibrium_std(self, t):
-        # 1 - alpha^4 in terms of sigma = 1 - alpha^2: a second expm1 beside sigma's, fused over a batch of 20,000, came
-        # out as NaN from XLA's CPU compiler of jaxlib 0.10.2.
+        # 1 - alpha^4 in terms of sigma = 1 - alpha^2: a second expm1 beside sigma's, fused over a
+        # batch of 20,000, came out as NaN from XLA's CPU compiler of jaxlib 0.10.2.
         sigma = self.sigma(t)
         return jnp.sqrt(sigma * (2 - sigma))
 
 
 @dataclass(frozen=True)
 class VE(Process):
-    """Variance exploding (arXiv 2011.13456): alpha = 1, sigma = sigma_min (sigma_max/sigma_min)^t; p_eq is flat.
+    """Variance exploding (arXiv 2011.13456): alpha = 1, sigma = sigma_min (sigma_max/sigma_min)^t;
+    p_eq is flat.
 
     sigma(0) = sigma_min, not zero. Raises InputError unless 0 < sigma_min < sigma_max.
     """
@@ -291,7 +318,9 @@ class VE(Process):
         _check_positive("sigma_min", self.sigma_min)
         _check_positive("sigma_max", self.sigma_max)
         if not self.sigma_min < self.sigma_max:
-            raise InputError(f"sigma_min={self.sigma_min} is not below sigma_max={self.sigma_max}: exchange them")
+            raise InputError(
+                f"sigma_min={self.sigma_min} is not below sigma_max={self.sigma_max}: exchange them"
+            )
 
     @property
     def log_ratio(self) -> float:

@@ -1,9 +1,9 @@
 """Samplers: the flow in the angle, its exact density, the probability flow and the reverse SDE.
 
-Every sampler is one `lax.scan` over a fixed grid, uniform in the angle phi = atan2(sigma/kappa, alpha), which runs from
-pi/2 (noise) to 0 (data). All of them are written in entropy-matching form: they integrate e = score - equilibrium
-score, so a model that knows nothing (e = 0, v = 0) moves nothing, and the noise that went in comes out with exactly the
-law it had, at any number of steps.
+Every sampler is one `lax.scan` over a fixed grid, uniform in the angle phi = atan2(sigma/kappa,
+alpha), which runs from pi/2 (noise) to 0 (data). All of them are written in entropy-matching form:
+they integrate e = score - equilibrium score, so a model that knows nothing (e = 0, v = 0) moves
+nothing, and the noise that went in comes out with exactly the law it had, at any number of steps.
 """
 
 import math
@@ -20,18 +20,21 @@ from diffenc.errors import InputError
 HALF_PI = math.pi / 2
 
 
-# ------------------------------------------------------------------------------------------------ the flow in the angle
+# ---------------------------------------------------------------------------- the flow in the angle
 
 
-def angle_flow(v_fn: Callable, x: jax.Array, num_steps: int, start: float = HALF_PI, stop: float = 0.0) -> jax.Array:
-    """The end point at angle `stop` of the probability flow through `x` at angle `start`, by Heun's method.
+def angle_flow(
+    v_fn: Callable, x: jax.Array, num_steps: int, start: float = HALF_PI, stop: float = 0.0
+) -> jax.Array:
+    """The end point at angle `stop` of the probability flow through `x` at angle `start`, by Heun's
+    method.
 
-    dx/dphi = v(x, phi), phi = atan2(sigma/kappa, alpha): the probability flow of a process of fixed width (arXiv
-    2011.13456) in the angle of v-prediction (arXiv 2202.00512). Second order in the step; the identity where v = 0;
-    `start < stop` runs it backwards.
+    dx/dphi = v(x, phi), phi = atan2(sigma/kappa, alpha): the probability flow of a process of fixed
+    width (arXiv 2011.13456) in the angle of v-prediction (arXiv 2202.00512). Second order in the
+    step; the identity where v = 0; `start < stop` runs it backwards.
 
-    x: [batch, ...]; v_fn(x: [batch, ...], phi: [batch]) -> [batch, ...]; two evaluations a step. Returns [batch, ...].
-    Raises InputError where num_steps is not a positive integer.
+    x: [batch, ...]; v_fn(x: [batch, ...], phi: [batch]) -> [batch, ...]; two evaluations a step.
+    Returns [batch, ...]. Raises InputError where num_steps is not a positive integer.
     """
     _check_num_steps(num_steps)
     step_size = (stop - start) / num_steps
@@ -47,31 +50,41 @@ def angle_flow_with_log_det(
 ) -> tuple[jax.Array, jax.Array]:
     """`angle_flow` together with log|det| of the exact Jacobian of the discrete map, for vectors.
 
-    log q(x_stop) = log p(x_start) - log|det dx_stop/dx_start|. The determinant is that of every Heun step itself, not
-    an integral of the divergence: q is the density of the samples which `angle_flow` returns at this very number of
-    steps. This needs each step to be invertible, |step| times the Lipschitz constant of v below one: too few steps can
-    fold the space, and then this is not the density (`angle_flow_folds` finds folds).
+    log q(x_stop) = log p(x_start) - log|det dx_stop/dx_start|. The determinant is that of every
+    Heun step itself, not an integral of the divergence: q is the density of the samples which
+    `angle_flow` returns at this very number of steps. This needs each step to be invertible, |step|
+    times the Lipschitz constant of v below one: too few steps can fold the space, and then this is
+    not the density (`angle_flow_folds` finds folds).
 
-    x: [batch, d]; v_fn(x: [batch, d], phi: [batch]) -> [batch, d], each example's v a function of that example alone.
-    Cost: d tangents a step. Returns ([batch, d], [batch] in nats). Raises InputError for another rank of x or a bad
-    num_steps.
+    x: [batch, d]; v_fn(x: [batch, d], phi: [batch]) -> [batch, d], each example's v a function of
+    that example alone. Cost: d tangents a step. Returns ([batch, d], [batch] in nats). Raises
+    InputError for another rank of x or a bad num_steps.
     """
     return _flow_with_jacobian(v_fn, x, num_steps, start, stop)[:2]
 
 
 def angle_flow_with_hutchinson(
-    key: jax.Array, v_fn: Callable, x: jax.Array, num_steps: int, start: float = HALF_PI, stop: float = 0.0
+    key: jax.Array,
+    v_fn: Callable,
+    x: jax.Array,
+    num_steps: int,
+    start: float = HALF_PI,
+    stop: float = 0.0,
 ) -> tuple[jax.Array, jax.Array]:
-    """`angle_flow` and a random estimate of int div v dphi along it, in place of the exact log determinant.
+    """`angle_flow` and a random estimate of int div v dphi along it, in place of the exact log
+    determinant.
 
-    div v = E[xi^T (dv/dx) xi], xi one vector of random signs per example for the whole path (Hutchinson 1990; FFJORD,
-    1810.01367), the integral by the trapezoidal rule. One tangent an evaluation, whatever d. The mean is right as
-    num_steps grows, but it is the density of no sampler: weights p/q made of it have a mean other than p(x), so it
-    gives NO BOUND of the likelihood. Shapes and errors as in `angle_flow_with_log_det`.
+    div v = E[xi^T (dv/dx) xi], xi one vector of random signs per example for the whole path
+    (Hutchinson 1990; FFJORD, 1810.01367), the integral by the trapezoidal rule. One tangent an
+    evaluation, whatever d. The mean is right as num_steps grows, but it is the density of no
+    sampler: weights p/q made of it have a mean other than p(x), so it gives NO BOUND of the
+    likelihood. Shapes and errors as in `angle_flow_with_log_det`.
     """
     _check_num_steps(num_steps)
     if x.ndim != 2:
-        raise InputError(f"x has shape {x.shape}: angle_flow_with_hutchinson takes [batch, d]; flatten each example")
+        raise InputError(
+            f"x has shape {x.shape}: angle_flow_with_hutchinson takes [batch, d]; flatten each example"
+        )
     step_size = (stop - start) / num_steps
     xi = jax.random.rademacher(key, x.shape, x.dtype)
 
@@ -86,16 +99,19 @@ def angle_flow_with_hutchinson(
         x = x + (0.5 * step_size) * (slope + ahead)
         return (x, integral + (0.5 * step_size) * (divergence + divergence_ahead)), None
 
-    return jax.lax.scan(step, (x, jnp.zeros_like(x[:, 0])), _left_ends(start, step_size, num_steps, x.dtype))[0]
+    return jax.lax.scan(
+        step, (x, jnp.zeros_like(x[:, 0])), _left_ends(start, step_size, num_steps, x.dtype)
+    )[0]
 
 
 def angle_flow_folds(
     v_fn: Callable, x: jax.Array, num_steps: int, start: float = HALF_PI, stop: float = 0.0
 ) -> jax.Array:
-    """Whether a step of `angle_flow` turns the space around x [batch, d] inside out (a negative determinant): [batch].
+    """Whether a step of `angle_flow` turns the space around x [batch, d] inside out (a negative
+    determinant): [batch].
 
-    Where that never happens, the density of `angle_flow_with_log_det` is that of the samples, except where the space is
-    folded twice; take more steps where it does.
+    Where that never happens, the density of `angle_flow_with_log_det` is that of the samples,
+    except where the space is folded twice; take more steps where it does.
     """
     return _flow_with_jacobian(v_fn, x, num_steps, start, stop)[2]
 
@@ -104,9 +120,12 @@ def _flow_with_jacobian(v_fn, x, num_steps, start, stop):
     """(x, log |det|, whether any step has a negative determinant) at the end of the flow."""
     _check_num_steps(num_steps)
     if x.ndim != 2:
-        raise InputError(f"x has shape {x.shape}: angle_flow_with_log_det takes [batch, d]; flatten each example first")
+        raise InputError(
+            f"x has shape {x.shape}: angle_flow_with_log_det takes [batch, d]; flatten each example first"
+        )
     step_size = (stop - start) / num_steps
-    # Examples are independent, so one tangent carries the basis vector e_i of every example at once.
+    # Examples are independent, so one tangent carries the basis vector e_i of every example at
+    # once.
     basis = jnp.broadcast_to(jnp.eye(x.shape[1], dtype=x.dtype)[:, None, :], (x.shape[1], *x.shape))
 
     def step(carry, phi):
@@ -140,11 +159,12 @@ def _check_num_steps(num_steps):
         raise InputError(f"num_steps is {num_steps!r}: give a positive integer")
 
 
-# --------------------------------------------------------------------------------- samplers for a score of any process
+# -------------------------------------------------------------- samplers for a score of any process
 
 
 class _Node(NamedTuple):
-    """A point of the grid: the variable of integration, the time, and the time at which the score is evaluated."""
+    """A point of the grid: the variable of integration, the time, and the time at which the score
+    is evaluated."""
 
     clock: jax.Array
     t: jax.Array
@@ -154,16 +174,19 @@ class _Node(NamedTuple):
 def probability_flow(
     score_fn: Callable, process: Process, x: jax.Array, num_steps: int, t_min: float = 1e-3
 ) -> jax.Array:
-    """Samples at t_min by the probability flow from `x` at t = 1, by Heun's method in entropy-matching form.
+    """Samples at t_min by the probability flow from `x` at t = 1, by Heun's method in
+    entropy-matching form.
 
-    dx = -(g^2/2) (score - equilibrium score) dt (arXiv 2011.13456, 2409.03817), integrated in the angle phi, where the
-    velocity stays bounded: for a fixed width dx/dphi = -kappa^2 tan(phi) (score - equilibrium score) = v. VE is
-    integrated in sigma, with velocity eps (arXiv 2010.02502), since its signal never turns. The identity for a score
-    equal to the equilibrium score. Second order; the result is a draw from p at t_min, which still holds noise of
-    standard deviation sigma(t_min).
+    dx = -(g^2/2) (score - equilibrium score) dt (arXiv 2011.13456, 2409.03817), integrated in the
+    angle phi, where the velocity stays bounded: for a fixed width dx/dphi = -kappa^2 tan(phi)
+    (score - equilibrium score) = v. VE is integrated in sigma, with velocity eps (arXiv
+    2010.02502), since its signal never turns. The identity for a score equal to the equilibrium
+    score. Second order; the result is a draw from p at t_min, which still holds noise of standard
+    deviation sigma(t_min).
 
-    x: [batch, ...], distributed as p at t = 1; score_fn(x, t: [batch]) -> [batch, ...], evaluated with t_min <= t < 1
-    where alpha(1) = 0; two evaluations a step. Returns [batch, ...]. Raises InputError for a bad num_steps or t_min.
+    x: [batch, ...], distributed as p at t = 1; score_fn(x, t: [batch]) -> [batch, ...], evaluated
+    with t_min <= t < 1 where alpha(1) = 0; two evaluations a step. Returns [batch, ...]. Raises
+    InputError for a bad num_steps or t_min.
     """
     _check_num_steps(num_steps)
     gap = _equilibrium_gap(score_fn, process)
@@ -183,29 +206,32 @@ def reverse_sde(
     eta: float = 1.0,
     t_min: float = 1e-3,
 ) -> jax.Array:
-    """Samples at t_min by a member of the family of reverse processes with equal marginals, from `x` at t = 1.
+    """Samples at t_min by a member of the family of reverse processes with equal marginals, from
+    `x` at t = 1.
 
-    dx = [-f x + (1 + eta^2)/2 g^2 score] d(tau) + eta g dB,  tau = 1 - t       (arXiv 2011.13456; eta = 0 the flow, eta
-    = 1 the SDE)
+    dx = [-f x + (1 + eta^2)/2 g^2 score] d(tau) + eta g dB,  tau = 1 - t       (arXiv 2011.13456;
+    eta = 0 the flow, eta = 1 the SDE)
 
-    A step is the flow from a to b (as `probability_flow`), then Langevin dynamics that preserve p_b for the time eta^2
-    int g^2 dt,
+    A step is the flow from a to b (as `probability_flow`), then Langevin dynamics that preserve p_b
+    for the time eta^2 int g^2 dt,
 
         x <- rho x + (1 - rho) m^2 (score + x/m^2) + m sqrt(1 - rho^2) xi,      rho = (alpha_a/alpha_b)^(eta^2),  m =
         equilibrium std,
 
-    the Ornstein-Uhlenbeck part exact and the rest by Heun. Both halves carry the marginal p_b, so splitting them costs
-    nothing; and N(0, m^2 I) of a fixed width stays exactly invariant under its own score, at any number of steps. VE
-    has no equilibrium: there m = sigma_b and rho = exp(-eta^2 (sigma_a^2/sigma_b^2 - 1)/2). Second order in law; three
-    evaluations a step (eta = 0: two).
+    the Ornstein-Uhlenbeck part exact and the rest by Heun. Both halves carry the marginal p_b, so
+    splitting them costs nothing; and N(0, m^2 I) of a fixed width stays exactly invariant under its
+    own score, at any number of steps. VE has no equilibrium: there m = sigma_b and rho = exp(-eta^2
+    (sigma_a^2/sigma_b^2 - 1)/2). Second order in law; three evaluations a step (eta = 0: two).
 
-    x: [batch, ...], distributed as p at t = 1; score_fn as in `probability_flow`. Returns [batch, ...]. Raises
-    InputError for a bad num_steps or t_min, or eta < 0.
+    x: [batch, ...], distributed as p at t = 1; score_fn as in `probability_flow`. Returns [batch,
+    ...]. Raises InputError for a bad num_steps or t_min, or eta < 0.
     """
     _check_num_steps(num_steps)
     if isinstance(eta, int | float):  # a traced eta is taken as it is
         if not eta >= 0:
-            raise InputError(f"eta={eta}: give 0 for the flow, 1 for the reverse SDE, or any number above")
+            raise InputError(
+                f"eta={eta}: give 0 for the flow, 1 for the reverse SDE, or any number above"
+            )
         if eta == 0:
             return probability_flow(score_fn, process, x, num_steps, t_min)
     gap = _equilibrium_gap(score_fn, process)
@@ -222,7 +248,8 @@ def reverse_sde(
                 return forget * (jnp.square(width) * gap_value + x)
             return forget * jnp.square(width) * gap_value
 
-        # The gap at the flow's predictor differs from that at its end by the square of the step: good enough here.
+        # The gap at the flow's predictor differs from that at its end by the square of the step:
+        # good enough here.
         slope = pull(x, gap_ahead)
         ahead = centre + slope
         return centre + 0.5 * (slope + pull(ahead, gap(ahead, b.t_score))), None
@@ -232,7 +259,8 @@ def reverse_sde(
 
 
 def _equilibrium_gap(score_fn, process):
-    """e(x, t) = score - equilibrium score, at a scalar time: the entropy-matching field (arXiv 2409.03817)."""
+    """e(x, t) = score - equilibrium score, at a scalar time: the entropy-matching field (arXiv
+    2409.03817)."""
 
     def gap(x, t):
         times = jnp.full(x.shape[:1], t, x.dtype)
@@ -242,7 +270,8 @@ def _equilibrium_gap(score_fn, process):
 
 
 def _flow_step(gap, process, x, a, b):
-    """One Heun step of the probability flow from node a to node b; also the gap at the predictor."""
+    """One Heun step of the probability flow from node a to node b; also the gap at the
+    predictor."""
     step_size = b.clock - a.clock
     slope = -_flow_weight(process, a.t_score) * gap(x, a.t_score)
     gap_ahead = gap(x + step_size * slope, b.t_score)
@@ -250,7 +279,8 @@ def _flow_step(gap, process, x, a, b):
 
 
 def _flow_weight(process, t):
-    """(g^2/2) dt/d(clock), from g^2 dt = -sigma^2 d(log_snr): kappa sigma r^2/alpha in the angle, sigma in sigma."""
+    """(g^2/2) dt/d(clock), from g^2 dt = -sigma^2 d(log_snr): kappa sigma r^2/alpha in the angle,
+    sigma in sigma."""
     if isinstance(process, VE):
         return process.sigma(t)
     return process.scale * process.sigma(t) * jnp.square(process.radius(t)) / process.alpha(t)
@@ -259,8 +289,12 @@ def _flow_weight(process, t):
 def _langevin_width_and_decay(process, a, b, eta):
     """m and -log(rho) of the Langevin half of a reverse step."""
     if isinstance(process, VE):
-        return process.sigma(b.t), 0.5 * eta**2 * (jnp.square(process.sigma(a.t) / process.sigma(b.t)) - 1)
-    return process.equilibrium_std(b.t), eta**2 * (jnp.log(process.alpha(b.t)) - jnp.log(process.alpha(a.t)))
+        return process.sigma(b.t), 0.5 * eta**2 * (
+            jnp.square(process.sigma(a.t) / process.sigma(b.t)) - 1
+        )
+    return process.equilibrium_std(b.t), eta**2 * (
+        jnp.log(process.alpha(b.t)) - jnp.log(process.alpha(a.t))
+    )
 
 
 def _intervals(process, num_steps, t_min, dtype):
@@ -268,12 +302,19 @@ def _intervals(process, num_steps, t_min, dtype):
     if not 0 <= t_min < 1:
         raise InputError(f"t_min={t_min} is outside [0, 1): give a small time such as 1e-3")
     if t_min == 0 and not isinstance(process, VE):
-        raise InputError(f"t_min=0 is where {type(process).__name__} has sigma = 0: give a small time such as 1e-3")
+        raise InputError(
+            f"t_min=0 is where {type(process).__name__} has sigma = 0: give a small time such as 1e-3"
+        )
     phi_max, phi_min = process.angle(jnp.ones((), dtype)), process.angle(jnp.full((), t_min, dtype))
     phi = phi_max + (phi_min - phi_max) * jnp.linspace(0, 1, num_steps + 1, dtype=dtype)
     t = process.time_at_angle(phi).at[0].set(1.0).at[-1].set(t_min)
-    # At alpha = 0 a score cannot tell v, for e = -alpha v / (kappa sigma) vanishes whatever v is; near it the rounding
-    # error of v is epsilon / alpha. Evaluations stay sqrt(epsilon) from pi/2, where that equals the error of moving.
-    t_score = jnp.minimum(t, process.time_at_angle(jnp.asarray(HALF_PI - math.sqrt(jnp.finfo(dtype).eps), dtype)))
+    # At alpha = 0 a score cannot tell v, for e = -alpha v / (kappa sigma) vanishes whatever v is;
+    # near it the rounding error of v is epsilon / alpha. Evaluations stay sqrt(epsilon) from pi/2,
+    # where that equals the error of moving.
+    t_score = jnp.minimum(
+        t, process.time_at_angle(jnp.asarray(HALF_PI - math.sqrt(jnp.finfo(dtype).eps), dtype))
+    )
     nodes = _Node(process.sigma(t) if isinstance(process, VE) else phi, t, t_score)
-    return jax.tree.map(lambda values: values[:-1], nodes), jax.tree.map(lambda values: values[1:], nodes)
+    return jax.tree.map(lambda values: values[:-1], nodes), jax.tree.map(
+        lambda values: values[1:], nodes
+    )

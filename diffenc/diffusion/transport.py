@@ -1,4 +1,5 @@
-"""Squared Wasserstein distance of samples, by exact optimal transport (POT, Flamary et al. 2021)."""
+"""Squared Wasserstein distance of samples, by exact optimal transport (POT, Flamary et al.
+2021)."""
 
 import numpy as np
 
@@ -6,11 +7,12 @@ from diffenc.errors import InputError
 
 
 def sample_w2_squared(x, y) -> float:
-    """W_2^2 of two empirical laws, x [n, D] and y [m, D]: the least mean squared distance of a coupling.
+    """W_2^2 of two empirical laws, x [n, D] and y [m, D]: the least mean squared distance of a
+    coupling.
 
-    Exact for the samples, whose laws differ from those they came from: the distance of two samples of one law is
-    positive, and falls with n slowly in high dimension. Raises InputError where the shapes do not fit, RuntimeError
-    where the solver gives up.
+    Exact for the samples, whose laws differ from those they came from: the distance of two samples
+    of one law is positive, and falls with n slowly in high dimension. Raises InputError where the
+    shapes do not fit, RuntimeError where the solver gives up.
     """
     import ot
 

@@ -1,4 +1,5 @@
-"""Regression of x on y, of the mean and of the length of what is left: all that is found without a network; float64.
+"""Regression of x on y, of the mean and of the length of what is left: all that is found without a
+network; float64.
 
     x = linear(y) + factor r,      r' = r |r'| / |r|,      |r'| = T(|r|; y)
 
@@ -6,11 +7,12 @@ For any such regression, with white x, r of unit covariance and T increasing for
 
     I(X;Y) = I_reg + E KL(p(r'|y) || N(0, I)) - KL(p(x) || N(0, I))      (exact)
 
-where I_reg is that of the linear Gaussian and what T gains in likelihood. A few thousand examples determine a few dozen
-coefficients far better than they teach a network the same: of a Student law in 5 x 5 dimensions, whose correlations
-vanish, all but 0.01 of 0.45 nats at 10,000 samples. T is a sinh-arcsinh map (Jones & Pewsey 2009) of the normal score
-of the length, its location, scale, skewness and tails functions of y, as in 'generalized additive models for location,
-scale and shape' (Rigby & Stasinopoulos 2005).
+where I_reg is that of the linear Gaussian and what T gains in likelihood. A few thousand examples
+determine a few dozen coefficients far better than they teach a network the same: of a Student law
+in 5 x 5 dimensions, whose correlations vanish, all but 0.01 of 0.45 nats at 10,000 samples. T is a
+sinh-arcsinh map (Jones & Pewsey 2009) of the normal score of the length, its location, scale,
+skewness and tails functions of y, as in 'generalized additive models for location, scale and shape'
+(Rigby & Stasinopoulos 2005).
 """
 
 from typing import NamedTuple
@@ -30,8 +32,8 @@ FARTHEST = 37.0  # score, beyond which probabilities are no numbers
 
 
 class Features(NamedTuple):
-    """Functions of y: mean [N, k], what the mean of x is regressed on, and shape [N, l], what T depends on; without
-    any, r' = r."""
+    """Functions of y: mean [N, k], what the mean of x is regressed on, and shape [N, l], what T
+    depends on; without any, r' = r."""
 
     mean: np.ndarray
     shape: np.ndarray
@@ -48,9 +50,9 @@ def of_labels(indicators: np.ndarray) -> Features:
 
 
 def polar(y: np.ndarray) -> Features:
-    """For the mean y [N, dim], the logarithm of its length when white, and their product, about as the networks see y
-    (`networks.residual`), y alone where examples are few; for T that logarithm, its square and cube, and y, which is
-    left out where half of the examples are few."""
+    """For the mean y [N, dim], the logarithm of its length when white, and their product, about as
+    the networks see y (`networks.residual`), y alone where examples are few; for T that logarithm,
+    its square and cube, and y, which is left out where half of the examples are few."""
     y = gaussian.whiten(y)
     n, dim = y.shape
     length = np.log(np.mean(np.square(y), axis=1, keepdims=True) + 0.1) * (dim / 2) ** 0.5
@@ -60,19 +62,22 @@ def polar(y: np.ndarray) -> Features:
 
 
 def polar_blocks(width: int):
-    """The function of (y, z) [N, dim], y its first width columns: `polar`, and for T the lengths of either as well."""
+    """The function of (y, z) [N, dim], y its first width columns: `polar`, and for T the lengths of
+    either as well."""
 
     def features(both):
         whole, *blocks = (polar(block) for block in (both, both[:, :width], both[:, width:]))
-        lengths = [block.shape[:, :3] for block in blocks]  # the first three of `polar` are of the length
+        lengths = [
+            block.shape[:, :3] for block in blocks
+        ]  # the first three of `polar` are of the length
         return Features(whole.mean, np.concatenate([whole.shape, *lengths], axis=1))
 
     return features
 
 
 def without_mean(features):
-    """The function of y without what the mean is regressed on: coefficients that tell nothing shorten the residual
-    where y is long, which no correction makes good."""
+    """The function of y without what the mean is regressed on: coefficients that tell nothing
+    shorten the residual where y is long, which no correction makes good."""
 
     def changed(y):
         of_y = features(y)
@@ -92,8 +97,9 @@ def numbers(count: int) -> int:
 
 
 class Regression(NamedTuple):
-    """x = linear + factor r, and r' = T(r): r' [N, dim], linear [N, dim], factor [dim, dim] lower triangular; gain [N]:
-    by how much the log likelihood of r' and of the map to it is above that of r."""
+    """x = linear + factor r, and r' = T(r): r' [N, dim], linear [N, dim], factor [dim, dim] lower
+    triangular; gain [N]: by how much the log likelihood of r' and of the map to it is above that of
+    r."""
 
     r: np.ndarray
     linear: np.ndarray
@@ -102,7 +108,8 @@ class Regression(NamedTuple):
 
 
 def fit(x: np.ndarray, features: Features) -> Regression:
-    """Of white x [N, dim], by the likelihood of its own examples: r has mean 0 and covariance I, r' about so."""
+    """Of white x [N, dim], by the likelihood of its own examples: r has mean 0 and covariance I, r'
+    about so."""
     n, dim = x.shape
     regressors = gaussian.whiten(features.mean) if features.mean.shape[1] else features.mean
     mean = regressors @ (regressors.T @ x / n)
@@ -118,14 +125,18 @@ def fit(x: np.ndarray, features: Features) -> Regression:
 
 
 def normal_score(square: np.ndarray, dim: int) -> np.ndarray:
-    """Of the squared length [N] of vectors of dim coordinates: N(0, 1) where these are N(0, I), exact in both tails."""
+    """Of the squared length [N] of vectors of dim coordinates: N(0, 1) where these are N(0, I),
+    exact in both tails."""
     below = chdtr(dim, square)
-    return np.clip(np.where(below < 0.5, ndtri(below), -ndtri(chdtrc(dim, square))), -FARTHEST, FARTHEST)
+    return np.clip(
+        np.where(below < 0.5, ndtri(below), -ndtri(chdtrc(dim, square))), -FARTHEST, FARTHEST
+    )
 
 
 def shaped(score: np.ndarray, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """T(score; shape) and log phi(T) + log dT/dscore - log phi(score), [N] each, T = sinh(d asinh((score - m) / s) - e)
-    by maximum likelihood, with m and e linear in the features shape [N, l], and log s and log d so up to a bound."""
+    """T(score; shape) and log phi(T) + log dT/dscore - log phi(score), [N] each, T = sinh(d
+    asinh((score - m) / s) - e) by maximum likelihood, with m and e linear in the features shape [N,
+    l], and log s and log d so up to a bound."""
     shape = (shape - shape.mean(axis=0)) / np.maximum(shape.std(axis=0), 1e-12)
     design = np.concatenate([np.ones((len(score), 1)), shape], axis=1)
 
@@ -133,13 +144,16 @@ def shaped(score: np.ndarray, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray
         cost, slopes, _ = _sinh_arcsinh(score, design @ coefficients.reshape(-1, 4))
         return cost.mean(), (design.T @ slopes / len(score)).ravel()
 
-    found = minimize(mean_cost, np.zeros(4 * design.shape[1]), jac=True, method="L-BFGS-B", tol=1e-7)
+    found = minimize(
+        mean_cost, np.zeros(4 * design.shape[1]), jac=True, method="L-BFGS-B", tol=1e-7
+    )
     cost, _, mapped = _sinh_arcsinh(score, design @ found.x.reshape(-1, 4))
     return np.clip(mapped, -FARTHEST, FARTHEST), -cost
 
 
 def _sinh_arcsinh(score, parameters):
-    """-(log phi(T) + log dT/dscore - log phi(score)) [N], its derivatives by the parameters [N, 4], and T."""
+    """-(log phi(T) + log dT/dscore - log phi(score)) [N], its derivatives by the parameters [N, 4],
+    and T."""
     m, log_s, e, log_d = parameters.T
     log_s, log_d = (3 * np.tanh(a / 3) for a in (log_s, log_d))  # within a factor of 20
     v, d = (score - m) / np.exp(log_s), np.exp(log_d)
@@ -155,14 +169,20 @@ def _sinh_arcsinh(score, parameters):
         -by_w,
         (by_w * d * bent - 1) * (1 - np.square(log_d / 3)),
     ]
-    return 0.5 * (np.square(mapped) - np.square(score)) - log_slope, np.stack(slopes, axis=1), mapped
+    return (
+        0.5 * (np.square(mapped) - np.square(score)) - log_slope,
+        np.stack(slopes, axis=1),
+        mapped,
+    )
 
 
 def information(x: np.ndarray, features: Features) -> GaussianPart:
-    """I_reg of x [N, dim]: that of the linear Gaussian without its bias, and the gain in likelihood by T, less 1 / 2N
-    for each number that was fitted to gain it (Akaike 1974), to first order."""
+    """I_reg of x [N, dim]: that of the linear Gaussian without its bias, and the gain in likelihood
+    by T, less 1 / 2N for each number that was fitted to gain it (Akaike 1974), to first order."""
     zeros, count = GaussianPart(0.0, np.zeros(len(x))), numbers(features.shape.shape[1])
-    linear_part = gaussian.gaussian_information(x, features.mean) if features.mean.shape[1] else zeros
+    linear_part = (
+        gaussian.gaussian_information(x, features.mean) if features.mean.shape[1] else zeros
+    )
     if not count:
         return linear_part
     gain = fit(gaussian.whiten(x), features).gain - count / (2 * len(x))
@@ -170,9 +190,9 @@ def information(x: np.ndarray, features: Features) -> GaussianPart:
 
 
 def density(x: np.ndarray, y: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """dI / d(lambda) of the linear Gaussian of x and y [N, dim], for white x diffused, its mean [k] over the strata of
-    lambda between edges [k + 1]. Up to lambda lie -1/2 sum_j log(1 - alpha^2 rho_j^2), rho_j the canonical
-    correlations: what the noisy x knows of y."""
+    """dI / d(lambda) of the linear Gaussian of x and y [N, dim], for white x diffused, its mean [k]
+    over the strata of lambda between edges [k + 1]. Up to lambda lie -1/2 sum_j log(1 - alpha^2
+    rho_j^2), rho_j the canonical correlations: what the noisy x knows of y."""
     if not y.shape[1]:
         return np.zeros(len(edges) - 1)
     rho = np.linalg.svd(gaussian.whiten(x).T @ gaussian.whiten(y) / len(x), compute_uv=False)

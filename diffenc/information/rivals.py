@@ -1,6 +1,8 @@
-"""Other estimators of mutual information, short and honest, for the same table: each returns an `Estimate` in nats.
+"""Other estimators of mutual information, short and honest, for the same table: each returns an
+`Estimate` in nats.
 
-The samples come as they are; what an estimator does to their scale is its own affair and said in its docstring.
+The samples come as they are; what an estimator does to their scale is its own affair and said in
+its docstring.
 """
 
 import jax
@@ -16,7 +18,8 @@ from diffenc.networks import MLP
 
 
 def cca(key: jax.Array, x: np.ndarray, y: np.ndarray) -> Estimate:
-    """-1/2 sum log(1 - rho_i^2) of the canonical correlations of the samples as they are, bias and all."""
+    """-1/2 sum log(1 - rho_i^2) of the canonical correlations of the samples as they are, bias and
+    all."""
     n = len(x)
     white_x, white_y = gaussian.whiten(x), gaussian.whiten(y)
     left, rho, right = np.linalg.svd(white_x.T @ white_y / n, full_matrices=False)
@@ -28,37 +31,45 @@ def cca(key: jax.Array, x: np.ndarray, y: np.ndarray) -> Estimate:
 
 
 def ksg(key: jax.Array, x: np.ndarray, y: np.ndarray, neighbours: int = 10) -> Estimate:
-    """The first estimator of Kraskov et al. (cond-mat/0305641) in any number of dimensions, by k-d trees in the maximum
-    norm; coordinates standardized.
+    """The first estimator of Kraskov et al. (cond-mat/0305641) in any number of dimensions, by k-d
+    trees in the maximum norm; coordinates standardized.
 
-    psi(k) + psi(N) - <psi(n_x + 1) + psi(n_y + 1)>; the error is that of the mean, as if its terms were independent.
+    psi(k) + psi(N) - <psi(n_x + 1) + psi(n_y + 1)>; the error is that of the mean, as if its terms
+    were independent.
     """
     x, y = ((block - block.mean(axis=0)) / block.std(axis=0) for block in (x, y))
     n = len(x)
     joint = np.concatenate([x, y], axis=1)
     radius = np.nextafter(cKDTree(joint).query(joint, k=neighbours + 1, p=np.inf)[0][:, -1], 0)
-    counts = [cKDTree(b).query_ball_point(b, radius, p=np.inf, return_length=True) for b in (x, y)]  # self included
+    counts = [
+        cKDTree(b).query_ball_point(b, radius, p=np.inf, return_length=True) for b in (x, y)
+    ]  # self included
     return Estimate.of(digamma(neighbours) + digamma(n) - digamma(counts[0]) - digamma(counts[1]))
 
 
 def infonce(key: jax.Array, x: np.ndarray, y: np.ndarray) -> Estimate:
-    """van den Oord et al. (1807.03748): a critic of pairs, batches of 128, log 128 at most, judged on held-out rows."""
+    """van den Oord et al. (1807.03748): a critic of pairs, batches of 128, log 128 at most, judged
+    on held-out rows."""
 
     def bound(critic, x, y):
         scores = _all_pairs(critic, x, y)
-        return jnp.mean(jnp.diagonal(scores) - jax.nn.logsumexp(scores, axis=1)) + jnp.log(float(len(x)))
+        return jnp.mean(jnp.diagonal(scores) - jax.nn.logsumexp(scores, axis=1)) + jnp.log(
+            float(len(x))
+        )
 
     return _train_critic(key, x, y, bound, batch=128)
 
 
 def mine(key: jax.Array, x: np.ndarray, y: np.ndarray) -> Estimate:
-    """Belghazi et al. (1801.04062): the Donsker-Varadhan bound of a critic, products from all pairs of a batch of 128
-    that do not belong together, judged on held-out rows."""
+    """Belghazi et al. (1801.04062): the Donsker-Varadhan bound of a critic, products from all pairs
+    of a batch of 128 that do not belong together, judged on held-out rows."""
 
     def bound(critic, x, y):
         scores, n = _all_pairs(critic, x, y), len(x)
         apart = jnp.where(jnp.eye(n, dtype=bool), -jnp.inf, scores)
-        return jnp.mean(jnp.diagonal(scores)) - jax.nn.logsumexp(apart) + jnp.log(float(n * (n - 1)))
+        return (
+            jnp.mean(jnp.diagonal(scores)) - jax.nn.logsumexp(apart) + jnp.log(float(n * (n - 1)))
+        )
 
     return _train_critic(key, x, y, bound, batch=128)
 
@@ -71,8 +82,8 @@ def _all_pairs(critic, x, y):
 
 
 def _train_critic(key, x, y, bound, batch, steps=1500, learning_rate=1e-3) -> Estimate:
-    """Ascend the bound on four fifths of the rows; of the last fifth, one half chooses the best of ten rounds, and the
-    mean over batches of the other half is the estimate."""
+    """Ascend the bound on four fifths of the rows; of the last fifth, one half chooses the best of
+    ten rounds, and the mean over batches of the other half is the estimate."""
     x, y = ((block - block.mean(axis=0)) / block.std(axis=0) for block in (x, y))
     n = len(x) // 5 * 4
     batch = min(batch, (len(x) - n) // 4)
@@ -90,13 +101,17 @@ def _train_critic(key, x, y, bound, batch, steps=1500, learning_rate=1e-3) -> Es
         def update(carry, key):
             params, opt_state = carry
             rows = jax.random.randint(key, (batch,), 0, n)
-            updates, opt_state = optimizer.update(jax.grad(lambda p: -value(p, rows))(params), opt_state)
+            updates, opt_state = optimizer.update(
+                jax.grad(lambda p: -value(p, rows))(params), opt_state
+            )
             return (optax.apply_updates(params, updates), opt_state), None
 
         return jax.lax.scan(update, (params, opt_state), jax.random.split(key, steps // 10))[0]
 
     blocks = np.arange(n, len(x))[: (len(x) - n) // batch * batch].reshape(-1, batch)
-    judge = jax.jit(lambda params: jax.lax.map(lambda rows: value(params, rows), jnp.asarray(blocks)))
+    judge = jax.jit(
+        lambda params: jax.lax.map(lambda rows: value(params, rows), jnp.asarray(blocks))
+    )
     judged = []
     for index in range(10):
         params, opt_state = rounds(params, opt_state, jax.random.fold_in(key_train, index))

@@ -1,8 +1,10 @@
-"""Pairs (X, Y) that know their mutual information: what an estimator of information is tested against.
+"""Pairs (X, Y) that know their mutual information: what an estimator of information is tested
+against.
 
-Four laws with a closed form, and maps of them. An invertible map of X alone, or of Y alone, leaves I(X;Y) as it is, so
-every image of a law knows its information too. The forty tasks of `benchmark` are those of Czyz et al., 'Beyond Normal'
-(2306.11078). Samples are float64, all information is in nats.
+Four laws with a closed form, and maps of them. An invertible map of X alone, or of Y alone, leaves
+I(X;Y) as it is, so every image of a law knows its information too. The forty tasks of `benchmark`
+are those of Czyz et al., 'Beyond Normal' (2306.11078). Samples are float64, all information is in
+nats.
 """
 
 import math
@@ -30,7 +32,9 @@ class GaussianPair:
     def __post_init__(self):
         shape = np.shape(self.cov)
         if len(shape) != 2 or shape[0] != shape[1] or not 0 < self.dim_x < shape[0]:
-            raise InputError(f"cov has shape {shape} with dim_x={self.dim_x}: give [D, D] and 0 < dim_x < D")
+            raise InputError(
+                f"cov has shape {shape} with dim_x={self.dim_x}: give [D, D] and 0 < dim_x < D"
+            )
         if not np.linalg.eigvalsh(self.cov)[0] > 0:
             raise InputError("cov is not positive definite: give one that is")
 
@@ -56,7 +60,8 @@ class GaussianPair:
 
 @dataclass(frozen=True)
 class StudentPair:
-    """(X, Y) ~ Student-t with identity dispersion: uncorrelated, yet dependent through their common scale.
+    """(X, Y) ~ Student-t with identity dispersion: uncorrelated, yet dependent through their common
+    scale.
 
     Raises InputError unless dimensions and degrees of freedom are positive.
     """
@@ -71,7 +76,8 @@ class StudentPair:
 
     @property
     def information(self) -> float:
-        """h(X) + h(Y) - h(X, Y), entropies of the multivariate t by Arellano-Valle et al. (2013), equation 7."""
+        """h(X) + h(Y) - h(X, Y), entropies of the multivariate t by Arellano-Valle et al. (2013),
+        equation 7."""
         dims = self.dim_x, self.dim_y, self.dim_x + self.dim_y
         h_x, h_y, h_xy = (_student_entropy(dim, self.dof) for dim in dims)
         return h_x + h_y - h_xy
@@ -103,8 +109,9 @@ class UniformNoise:
 
     @property
     def information(self) -> float:
-        """h(Y) - log(2 width); Y has the trapezoid density, whose slopes of length min(1, 2 width) cost half a nat per
-        unit: I = width - log(2 width) up to width 1/2, and 1 / (4 width) beyond."""
+        """h(Y) - log(2 width); Y has the trapezoid density, whose slopes of length min(1, 2 width)
+        cost half a nat per unit: I = width - log(2 width) up to width 1/2, and 1 / (4 width)
+        beyond."""
         return self.width - math.log(2 * self.width) if self.width <= 0.5 else 0.25 / self.width
 
     def sample(self, key: jax.Array, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -120,7 +127,8 @@ def unchanged(x: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Mapped:
-    """(map_x(X), map_y(Y)) of another pair, the maps [n, D] -> [n, D'] invertible: the information is the same."""
+    """(map_x(X), map_y(Y)) of another pair, the maps [n, D] -> [n, D'] invertible: the information
+    is the same."""
 
     base: "GaussianPair | StudentPair | UniformNoise | Mapped"
     map_x: Callable[[np.ndarray], np.ndarray] = unchanged
@@ -136,7 +144,7 @@ class Mapped:
         return self.map_x(x), self.map_y(y)
 
 
-# ----------------------------------------------------------------------------------------------------------- Gaussians
+# ---------------------------------------------------------------------------------------- Gaussians
 
 
 def bivariate(correlation: float) -> GaussianPair:
@@ -151,21 +159,28 @@ def dense(dim_x: int, dim_y: int, correlation: float = 0.5) -> GaussianPair:
 
 
 def sparse(dim_x: int, dim_y: int, correlation: float = 0.8, num_pairs: int = 2) -> GaussianPair:
-    """Unit variances; x_i and y_i correlated for i < num_pairs, all else independent: I = -num_pairs/2 log(1 - c^2)."""
+    """Unit variances; x_i and y_i correlated for i < num_pairs, all else independent: I =
+    -num_pairs/2 log(1 - c^2)."""
     if not 1 <= num_pairs <= min(dim_x, dim_y):
-        raise InputError(f"num_pairs={num_pairs} for {dim_x} x {dim_y}: give 1 to the smaller dimension")
+        raise InputError(
+            f"num_pairs={num_pairs} for {dim_x} x {dim_y}: give 1 to the smaller dimension"
+        )
     cov, pairs = np.eye(dim_x + dim_y), np.arange(num_pairs)
     cov[pairs, dim_x + pairs] = cov[dim_x + pairs, pairs] = correlation
     return GaussianPair(cov, dim_x)
 
 
 def high_information(dim: int, information: float) -> GaussianPair:
-    """dim x dim, all pairs (x_i, y_i) equally correlated, sharing the information (nats) between them."""
+    """dim x dim, all pairs (x_i, y_i) equally correlated, sharing the information (nats) between
+    them."""
     return sparse(dim, dim, math.sqrt(-math.expm1(-2 * information / dim)), num_pairs=dim)
 
 
-def linear_channel(key: jax.Array, dim_x: int = 25, dim_y: int = 15, noise_std: float = 1.0) -> GaussianPair:
-    """Y = A X + noise_std n, X ~ N(0, B B^T + 0.01 I), A_ij ~ N(0, 1), B_ij ~ N(0, 1) / sqrt(25) (2509.23937)."""
+def linear_channel(
+    key: jax.Array, dim_x: int = 25, dim_y: int = 15, noise_std: float = 1.0
+) -> GaussianPair:
+    """Y = A X + noise_std n, X ~ N(0, B B^T + 0.01 I), A_ij ~ N(0, 1), B_ij ~ N(0, 1) / sqrt(25)
+    (2509.23937)."""
     rng = generator(key)
     mixing = rng.standard_normal((dim_x, dim_x)) / 5.0
     weight = rng.standard_normal((dim_y, dim_x))
@@ -175,7 +190,7 @@ def linear_channel(key: jax.Array, dim_x: int = 25, dim_y: int = 15, noise_std: 
     return GaussianPair(np.block([[cov_x, cross], [cross.T, cov_y]]), dim_x)
 
 
-# ----------------------------------------------------------------------------------------------------------- maps
+# --------------------------------------------------------------------------------------------- maps
 
 
 def half_cube(x: np.ndarray) -> np.ndarray:
@@ -194,7 +209,8 @@ def wiggly_y(y: np.ndarray) -> np.ndarray:
 
 
 def bimodal(low: float, high: float, weight: float) -> Callable[[np.ndarray], np.ndarray]:
-    """N(0, 1) -> weight N(low, 1) + (1 - weight) N(high, 1), the increasing map: by bisection, to 1e-12."""
+    """N(0, 1) -> weight N(low, 1) + (1 - weight) N(high, 1), the increasing map: by bisection, to
+    1e-12."""
 
     def apply(x):
         target, left, right = ndtr(x), np.full_like(x, low - 12.0), np.full_like(x, high + 12.0)
@@ -214,7 +230,8 @@ def swiss_roll(x: np.ndarray) -> np.ndarray:
 
 
 def spiral(first: int, second: int, speed: float) -> Callable[[np.ndarray], np.ndarray]:
-    """Turn the plane of two coordinates by the angle speed |x|^2: keeps every length, so it can be turned back."""
+    """Turn the plane of two coordinates by the angle speed |x|^2: keeps every length, so it can be
+    turned back."""
 
     def apply(x):
         angle = speed * np.sum(np.square(x), axis=1)
@@ -232,11 +249,12 @@ def mapped(base, both: Callable[[np.ndarray], np.ndarray]) -> Mapped:
 
 
 def spiralled(base, dim_x: int, dim_y: int) -> Mapped:
-    """X turned in its plane (0, 1) with speed 1 / dim_x, Y in its plane (1, 2) with speed 1 / dim_y."""
+    """X turned in its plane (0, 1) with speed 1 / dim_x, Y in its plane (1, 2) with speed 1 /
+    dim_y."""
     return Mapped(base, spiral(0, 1, 1 / dim_x), spiral(1, 2, 1 / dim_y))
 
 
-# ----------------------------------------------------------------------------------------------------------- benchmark
+# ---------------------------------------------------------------------------------------- benchmark
 
 
 def benchmark() -> dict[str, GaussianPair | StudentPair | UniformNoise | Mapped]:

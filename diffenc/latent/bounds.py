@@ -4,8 +4,9 @@ For any encoder with an exact density, log w_k = log p(x, z_k) - log q(z_k|x), z
 
     ELBO = E log w          log p(x) >= E log (1/K) sum_k w_k >= ELBO       (Burda et al., 1509.00519)
 
-The density of a diffusion encoder is that of its discrete sampler (`DiffusionEncoder.sample_and_log_prob`), so both are
-bounds at any number of sampler steps that does not fold the space (`DiffusionEncoder.folds` tells).
+The density of a diffusion encoder is that of its discrete sampler
+(`DiffusionEncoder.sample_and_log_prob`), so both are bounds at any number of sampler steps that
+does not fold the space (`DiffusionEncoder.folds` tells).
 """
 
 from typing import NamedTuple
@@ -26,8 +27,11 @@ class Terms(NamedTuple):
     ess: jax.Array  # (sum w)^2 / sum w^2, between 1 and K
 
 
-def terms(key: jax.Array, encoder, decoder, params, x: jax.Array, num_samples: int, sampler_steps: int) -> Terms:
-    """All terms for x [batch, D] from num_samples draws of z per example, one at a time in memory."""
+def terms(
+    key: jax.Array, encoder, decoder, params, x: jax.Array, num_samples: int, sampler_steps: int
+) -> Terms:
+    """All terms for x [batch, D] from num_samples draws of z per example, one at a time in
+    memory."""
     context = encoder.infer(params, x)
 
     def draw(key):

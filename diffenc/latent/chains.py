@@ -1,7 +1,9 @@
-"""Markov chains towards a posterior, a batch at a time, in the coordinates of a Gaussian (kernels of blackjax).
+"""Markov chains towards a posterior, a batch at a time, in the coordinates of a Gaussian (kernels
+of blackjax).
 
-z = mean + factor y: in y the target is about a standard normal, so that one step size serves all dimensions and
-examples. `settings` is an `em.Settings`; read here are its kernel, leapfrog_steps and step_size.
+z = mean + factor y: in y the target is about a standard normal, so that one step size serves all
+dimensions and examples. `settings` is an `em.Settings`; read here are its kernel, leapfrog_steps
+and step_size.
 """
 
 from typing import NamedTuple
@@ -17,8 +19,8 @@ KERNELS = {"mala": 0.57, "hmc": 0.8, "ula": None}  # acceptance each kernel's st
 
 
 class ChainState(flax.struct.PyTreeNode):
-    """Carried by the train state: log of the chain's step, in whitened coordinates; for persistent chains the latent z
-    [n, d] of each of the n training examples."""
+    """Carried by the train state: log of the chain's step, in whitened coordinates; for persistent
+    chains the latent z [n, d] of each of the n training examples."""
 
     log_step: jax.Array
     z: jax.Array | None = None
@@ -29,8 +31,9 @@ class ChainState(flax.struct.PyTreeNode):
 
 
 class Chain(NamedTuple):
-    """End of a batch of chains: z [batch, d]; in the chain's coordinates z = mean + factor y, mean, y and
-    grad_y log q*(z|x) [batch, d]; mean acceptance; carried state; all the proposals, where it is one of several."""
+    """End of a batch of chains: z [batch, d]; in the chain's coordinates z = mean + factor y, mean,
+    y and grad_y log q*(z|x) [batch, d]; mean acceptance; carried state; all the proposals, where it
+    is one of several."""
 
     z: jax.Array
     mean: jax.Array
@@ -46,7 +49,9 @@ def make_kernel(settings):
 
     init(log_density, y) -> y_state; step(key, log_density, y_state, size) -> (y_state, acceptance).
     """
-    with jax.ensure_compile_time_eval():  # importing blackjax computes, and this may be called while jax traces
+    with (
+        jax.ensure_compile_time_eval()
+    ):  # importing blackjax computes, and this may be called while jax traces
         from blackjax.mcmc import diffusions, hmc, mala
     if settings.kernel == "mala":
         mala_step = mala.build_kernel()
@@ -61,14 +66,18 @@ def make_kernel(settings):
 
         def step(key, log_density, y_state, size):
             inverse_mass = jnp.ones_like(y_state.position)
-            y_state, info = hmc_step(key, y_state, log_density, size, inverse_mass, settings.leapfrog_steps)
+            y_state, info = hmc_step(
+                key, y_state, log_density, size, inverse_mass, settings.leapfrog_steps
+            )
             return y_state, info.acceptance_rate
 
         return lambda log_density, y: hmc.init(y, log_density), step
     if settings.kernel == "ula":
 
         def step(key, log_density, y_state, size):
-            return diffusions.overdamped_langevin(jax.value_and_grad(log_density))(key, y_state, size), jnp.ones(())
+            return diffusions.overdamped_langevin(jax.value_and_grad(log_density))(
+                key, y_state, size
+            ), jnp.ones(())
 
         def init(log_density, y):
             return diffusions.DiffusionState(y, *jax.value_and_grad(log_density)(y))
@@ -77,12 +86,15 @@ def make_kernel(settings):
     raise ValueError(f"em.kernel is {settings.kernel!r}; choose one of {sorted(KERNELS)}")
 
 
-def run_chains(key: jax.Array, log_density, x, y, gaussian, state: ChainState, settings, num_steps) -> Chain:
-    """num_steps Markov-chain steps from y [batch, d], one chain each, towards exp(log_density(x_i, z)).
+def run_chains(
+    key: jax.Array, log_density, x, y, gaussian, state: ChainState, settings, num_steps
+) -> Chain:
+    """num_steps Markov-chain steps from y [batch, d], one chain each, towards exp(log_density(x_i,
+    z)).
 
-    log_density maps (x [1, D], z [1, d]) to [1]. gaussian = (mean, factor): z = mean + factor y, so in y the target
-    is about a standard normal; `mala` and `hmc` adapt one step size to their best acceptance, `ula` (unadjusted) keeps
-    it.
+    log_density maps (x [1, D], z [1, d]) to [1]. gaussian = (mean, factor): z = mean + factor y, so
+    in y the target is about a standard normal; `mala` and `hmc` adapt one step size to their best
+    acceptance, `ula` (unadjusted) keeps it.
     """
     mean, factor = gaussian
     init, step = make_kernel(settings)
@@ -105,8 +117,12 @@ def run_chains(key: jax.Array, log_density, x, y, gaussian, state: ChainState, s
             log_step = jnp.clip(log_step + 0.1 * (acceptance - target), -12.0, 2.0)
         return (y_states, log_step), acceptance
 
-    y_states = jax.vmap(lambda x_i, mean_i, factor_i, y: init(of_chain(x_i, mean_i, factor_i), y))(x, mean, factor, y)
-    (y_states, log_step), acceptances = jax.lax.scan(body, (y_states, state.log_step), jax.random.split(key, num_steps))
+    y_states = jax.vmap(lambda x_i, mean_i, factor_i, y: init(of_chain(x_i, mean_i, factor_i), y))(
+        x, mean, factor, y
+    )
+    (y_states, log_step), acceptances = jax.lax.scan(
+        body, (y_states, state.log_step), jax.random.split(key, num_steps)
+    )
     return Chain(
         z=apply(mean, factor, y_states.position),
         mean=mean,
@@ -118,11 +134,12 @@ def run_chains(key: jax.Array, log_density, x, y, gaussian, state: ChainState, s
 
 
 def is_lost(log_density, x, mean, factor, y: jax.Array) -> jax.Array:
-    """Whether a start y is so improbable beside the Gaussian's mean that no posterior draw would be: [batch].
+    """Whether a start y is so improbable beside the Gaussian's mean that no posterior draw would
+    be: [batch].
 
-    log q* falls short of its maximum by chi^2_d / 2 at draws of a Gaussian posterior; beyond 2 d + 10 (of probability
-    1e-6 there, or less) a start is an error of the encoder, or a chain left behind. Short chains do not bring it
-    back, and an encoder that learns from it runs away.
+    log q* falls short of its maximum by chi^2_d / 2 at draws of a Gaussian posterior; beyond 2 d +
+    10 (of probability 1e-6 there, or less) a start is an error of the encoder, or a chain left
+    behind. Short chains do not bring it back, and an encoder that learns from it runs away.
     """
     shortfall = log_density(x, mean) - log_density(x, apply(mean, factor, y))
     return ~(shortfall < 2 * y.shape[-1] + 10)  # so that what is not a number is lost too

@@ -36,18 +36,24 @@ class Bernoulli:
 class Gaussian:
     """x = network(z) + tau noise, with one learned scale tau: log N(x; network(z), tau^2 I).
 
-    A network without hidden layers makes this factor analysis with isotropic noise (probabilistic PCA).
+    A network without hidden layers makes this factor analysis with isotropic noise (probabilistic
+    PCA).
     """
 
     network: MLP
 
     def init(self, key: jax.Array, latent_dim: int):
-        return {"network": self.network.init(key, jnp.zeros((1, latent_dim))), "log_tau": jnp.zeros(())}
+        return {
+            "network": self.network.init(key, jnp.zeros((1, latent_dim))),
+            "log_tau": jnp.zeros(()),
+        }
 
     def log_prob(self, params, x: jax.Array, z: jax.Array) -> jax.Array:
         error = (x - self.mean(params, z)) * jnp.exp(-params["log_tau"])
         dim = x.shape[-1]
-        return -0.5 * jnp.sum(error**2, axis=-1) - dim * (params["log_tau"] + 0.5 * np.log(2 * np.pi))
+        return -0.5 * jnp.sum(error**2, axis=-1) - dim * (
+            params["log_tau"] + 0.5 * np.log(2 * np.pi)
+        )
 
     def mean(self, params, z: jax.Array) -> jax.Array:
         return self.network.apply(params["network"], z)
@@ -57,7 +63,9 @@ class Gaussian:
         return mean + jnp.exp(params["log_tau"]) * jax.random.normal(key, mean.shape)
 
 
-def make(kind: str, data_dim: int, features: tuple[int, ...] = (), activation: str = "tanh") -> Bernoulli | Gaussian:
+def make(
+    kind: str, data_dim: int, features: tuple[int, ...] = (), activation: str = "tanh"
+) -> Bernoulli | Gaussian:
     """The decoder of that kind ('bernoulli' | 'gaussian') for data of dimension data_dim."""
     network = MLP(tuple(features), data_dim, getattr(jax.nn, activation))
     return {"bernoulli": Bernoulli, "gaussian": Gaussian}[kind](network)
@@ -69,5 +77,6 @@ def log_prior(z: jax.Array) -> jax.Array:
 
 
 def log_joint(decoder, params, x: jax.Array, z: jax.Array, gamma: float = 1.0) -> jax.Array:
-    """log p(z) + (1/gamma) log p(x|z) [batch]: the tempered posterior up to its constant (2605.13399)."""
+    """log p(z) + (1/gamma) log p(x|z) [batch]: the tempered posterior up to its constant
+    (2605.13399)."""
     return log_prior(z) + decoder.log_prob(params, x, z) / gamma

@@ -5,7 +5,8 @@
     E-step   z ~ q_theta(z|x) (warm start), then Markov-chain steps towards q*; theta by denoising on the pairs (x, z)
     M-step   phi by the gradient of log p_phi(x|z) on the same pairs
 
-No gradient flows through the sampler. Everything is a pure function; nothing here knows of devices or files.
+No gradient flows through the sampler. Everything is a pure function; nothing here knows of devices
+or files.
 """
 
 import dataclasses
@@ -63,16 +64,27 @@ class Settings:
         return (*of_proposals, *leapfrog, *sampler)
 
 
-def e_step(key, encoder: DiffusionEncoder, decoder, params, state: ChainState, x, settings: Settings, index=None):
-    """Posterior samples for x [batch, D] as a `Chain`, to which `encoder_loss` fits the encoder; by settings.e_step:
+def e_step(
+    key,
+    encoder: DiffusionEncoder,
+    decoder,
+    params,
+    state: ChainState,
+    x,
+    settings: Settings,
+    index=None,
+):
+    """Posterior samples for x [batch, D] as a `Chain`, to which `encoder_loss` fits the encoder; by
+    settings.e_step:
 
     langevin     drawn from the encoder, then Markov-chain steps
-    persistent   Markov-chain steps from where each example's chain was left; index [batch] of examples. Bits that are
-                 drawn anew at each visit move the posterior that a chain is to follow
-    importance   one of `proposals` draws, chosen by its weight (sampling importance resampling, Rubin 1987), in place
-                 of chains: by settings.proposal from the encoder's Gaussian fit, its factor times proposal_width; or
-                 from the prior, which sees every mode, also those that a chain cannot reach, and serves in few
-                 dimensions
+    persistent   Markov-chain steps from where each example's chain was left; index [batch] of
+                 examples. Bits that are drawn anew at each visit move the posterior that a chain is
+                 to follow
+    importance   one of `proposals` draws, chosen by its weight (sampling importance resampling,
+                 Rubin 1987), in place of chains: by settings.proposal from the encoder's Gaussian
+                 fit, its factor times proposal_width; or from the prior, which sees every mode,
+                 also those that a chain cannot reach, and serves in few dimensions
 
     Chains that would start lost (`is_lost`) start at the Gaussian's mean.
     """
@@ -87,24 +99,32 @@ def e_step(key, encoder: DiffusionEncoder, decoder, params, state: ChainState, x
         wide = settings.proposal_width * factor
         z, log_q = proposals.propose(key_start, mean, wide, settings.proposal, settings.proposals)
         found = proposals.weigh(log_density, x, z, log_q)
-        return resample(key_chain, log_density, x, (mean, factor), state, found, settings.smooth_targets)
+        return resample(
+            key_chain, log_density, x, (mean, factor), state, found, settings.smooth_targets
+        )
     if settings.e_step == "persistent":
         y = solve(factor, state.z[index] - mean)
     else:
         y = encoder.sample_whitened(key_start, params, context, settings.sampler_steps)
         y = y if encoder.reference == "posterior" else solve(factor, y - mean)
     y = jnp.where(is_lost(log_density, x, mean, factor, y)[:, None], 0.0, y)
-    chain = run_chains(key_chain, log_density, x, y, (mean, factor), state, settings, settings.langevin_steps)
+    chain = run_chains(
+        key_chain, log_density, x, y, (mean, factor), state, settings, settings.langevin_steps
+    )
     if settings.e_step == "persistent":
-        # A batch across two epochs may hold an example twice: its first chain is kept, whatever the hardware.
+        # A batch across two epochs may hold an example twice: its first chain is kept, whatever the
+        # hardware.
         first = jnp.argmax(index[:, None] == index[None, :], axis=1)
         chain = chain._replace(state=chain.state.replace(z=state.z.at[index].set(chain.z[first])))
     return chain
 
 
-def resample(key, log_density, x, gaussian, state: ChainState, found: Proposals, keep_gradients=False) -> Chain:
-    """For each x one of its proposals, chosen by weight, as a chain's end; `acceptance` is the effective share of
-    them. With keep_gradients the proposals have theirs too, at a gradient each."""
+def resample(
+    key, log_density, x, gaussian, state: ChainState, found: Proposals, keep_gradients=False
+) -> Chain:
+    """For each x one of its proposals, chosen by weight, as a chain's end; `acceptance` is the
+    effective share of them. With keep_gradients the proposals have theirs too, at a gradient
+    each."""
     mean, factor = gaussian
 
     def slope(z):
@@ -118,8 +138,9 @@ def resample(key, log_density, x, gaussian, state: ChainState, found: Proposals,
 
 
 def m_step_loss(decoder, params, x, chain: Chain) -> jax.Array:
-    """-E log p(x|z) of the E-step's sample; of all its weighted proposals where there are any, which is the expected
-    value of the former over the choice among them, and a gradient of less variance."""
+    """-E log p(x|z) of the E-step's sample; of all its weighted proposals where there are any,
+    which is the expected value of the former over the choice among them, and a gradient of less
+    variance."""
     if chain.proposals is None:
         return -decoder.log_prob(params, x, chain.z).mean()
     log_prob = jax.vmap(lambda z: decoder.log_prob(params, x, z))(chain.proposals.z)
@@ -127,35 +148,44 @@ def m_step_loss(decoder, params, x, chain: Chain) -> jax.Array:
 
 
 def dream_gradient(key: jax.Array, decoder, params, z: jax.Array, gamma: float) -> jax.Array:
-    """s = d/dz log p(x'|z) / sqrt(gamma) [batch, d] of a dream x' ~ p(x'|z): E[s s^T] is the Fisher information.
+    """s = d/dz log p(x'|z) / sqrt(gamma) [batch, d] of a dream x' ~ p(x'|z): E[s s^T] is the Fisher
+    information.
 
-    I + E[s s^T] is the precision of q* near z. Unlike the second moment of grad log q* at the chain's end (by Stein's
-    identity the precision too, but of finished chains only), it does not grow with the distance still to go, so a
-    lagging encoder is not told that its posterior is narrow.
+    I + E[s s^T] is the precision of q* near z. Unlike the second moment of grad log q* at the
+    chain's end (by Stein's identity the precision too, but of finished chains only), it does not
+    grow with the distance still to go, so a lagging encoder is not told that its posterior is
+    narrow.
     """
     dream = jax.lax.stop_gradient(decoder.sample(key, params, z))
     return jax.grad(lambda z: decoder.log_prob(params, dream, z).sum())(z) / jnp.sqrt(gamma)
 
 
 def gaussian_loss(context: Context, newton: jax.Array, dream: jax.Array) -> jax.Array:
-    """What fits the Gaussian N(m, C), C = W W^T, per example: least at C = (I + E[s s^T | x])^-1, m = E[z + C g | x].
+    """What fits the Gaussian N(m, C), C = W W^T, per example: least at C = (I + E[s s^T | x])^-1, m
+    = E[z + C g | x].
 
-    1/2 tr[C (I + s s^T)] - 1/2 log det C for W; for m, 1/2 |W^-1 (newton - m)|^2 with W held fixed, where newton =
-    z + C grad log q*(z) is one Newton step from the sample towards the mode. The denoiser never moves m or W: two parts
-    of a network that can carry the same offset would hand it back and forth.
+    1/2 tr[C (I + s s^T)] - 1/2 log det C for W; for m, 1/2 |W^-1 (newton - m)|^2 with W held fixed,
+    where newton = z + C grad log q*(z) is one Newton step from the sample towards the mode. The
+    denoiser never moves m or W: two parts of a network that can carry the same offset would hand it
+    back and forth.
     """
     log_det = jnp.log(jnp.diagonal(context.factor, axis1=-2, axis2=-1)).sum(axis=-1)
-    trace = jnp.sum(context.factor**2, axis=(-2, -1)) + jnp.sum(pull(context.factor, dream) ** 2, axis=-1)
+    trace = jnp.sum(context.factor**2, axis=(-2, -1)) + jnp.sum(
+        pull(context.factor, dream) ** 2, axis=-1
+    )
     factor = jax.lax.stop_gradient(context.factor)
     error = newton - context.mean
     return 0.5 * trace - log_det + 0.5 * jnp.sum(solve(factor, error) ** 2, axis=-1)
 
 
-def encoder_loss(encoder_params, decoder_params, key, encoder: DiffusionEncoder, x, chain: Chain, dream, settings):
-    """Likelihood-weighted denoising of the E-step's pairs (x, z), and the fit of the Gaussian: (loss, metrics).
+def encoder_loss(
+    encoder_params, decoder_params, key, encoder: DiffusionEncoder, x, chain: Chain, dream, settings
+):
+    """Likelihood-weighted denoising of the E-step's pairs (x, z), and the fit of the Gaussian:
+    (loss, metrics).
 
-    Each pair is used at `draws` stratified noise levels; a share `null_probability` of them trains the null branch, by
-    plain denoising.
+    Each pair is used at `draws` stratified noise levels; a share `null_probability` of them trains
+    the null branch, by plain denoising.
     """
     key_null, key_level, key_eps = jax.random.split(key, 3)
     is_null = jax.random.bernoulli(key_null, settings.null_probability, chain.z.shape[:1])
@@ -164,7 +194,9 @@ def encoder_loss(encoder_params, decoder_params, key, encoder: DiffusionEncoder,
     frozen = jax.lax.stop_gradient(context)
     gradient = trusted(chain.gradient, 2 * encoder.network.residual_bound)
     fit = gaussian_loss(context, apply(chain.z, frozen.factor, gradient), dream)
-    context = context.replace(mean=jnp.where(is_null[:, None], 0.0, chain.mean), factor=frozen.factor)
+    context = context.replace(
+        mean=jnp.where(is_null[:, None], 0.0, chain.mean), factor=frozen.factor
+    )
     if encoder.reference == "posterior":
         y, width = chain.y, jnp.ones_like(chain.y)
     else:
@@ -180,7 +212,9 @@ def encoder_loss(encoder_params, decoder_params, key, encoder: DiffusionEncoder,
         lambda a: jnp.repeat(a, settings.draws, axis=0), quantities
     )
     uniform = noise_levels.stratified_uniform(key_level, null.shape)
-    draw_levels = noise_levels.with_angles if settings.path_weight else noise_levels.truncated_logistic
+    draw_levels = (
+        noise_levels.with_angles if settings.path_weight else noise_levels.truncated_logistic
+    )
     log_snr, density = draw_levels(uniform, -2 * log_width)
     alpha, sigma = alpha_sigma(log_snr)
     alpha_, sigma_ = alpha[:, None], sigma[:, None]
@@ -188,7 +222,9 @@ def encoder_loss(encoder_params, decoder_params, key, encoder: DiffusionEncoder,
 
     y_t = alpha_ * y + sigma_ * eps
     if settings.smooth_targets and chain.proposals is not None:
-        y, eps, gradient = smooth_targets(encoder, frozen, chain, y_t, alpha, sigma, (y, eps, gradient), null)
+        y, eps, gradient = smooth_targets(
+            encoder, frozen, chain, y_t, alpha, sigma, (y, eps, gradient), null
+        )
 
     c = {
         "denoising": jnp.zeros_like(y),
@@ -196,7 +232,9 @@ def encoder_loss(encoder_params, decoder_params, key, encoder: DiffusionEncoder,
         "mixture": targets.mixture_weight(width, alpha_, sigma_),
     }[settings.target]
     c = jnp.where(null[:, None], 0.0, c)
-    target = c * targets.pressure_target(y, gradient, sigma_) + (1 - c) * targets.denoising_target(y, eps, alpha_, sigma_)
+    target = c * targets.pressure_target(y, gradient, sigma_) + (1 - c) * targets.denoising_target(
+        y, eps, alpha_, sigma_
+    )
     v = encoder.velocity(params, context, y_t, log_snr)
     error = targets.weighted_error(v, target, alpha, density)
     if settings.path_weight:
@@ -218,7 +256,8 @@ def encoder_loss(encoder_params, decoder_params, key, encoder: DiffusionEncoder,
 
 
 def smooth_targets(encoder, frozen: Context, chain: Chain, y_t, alpha, sigma, single, null):
-    """`smoothed` in the encoder's coordinates, for rows [batch * draws]; where null holds, `single` as it is."""
+    """`smoothed` in the encoder's coordinates, for rows [batch * draws]; where null holds, `single`
+    as it is."""
     z, log_weight, gradient = chain.proposals
     bound = 2 * encoder.network.residual_bound
     gradient = jax.vmap(lambda gradient: trusted(pull(frozen.factor, gradient), bound))(gradient)
@@ -229,13 +268,22 @@ def smooth_targets(encoder, frozen: Context, chain: Chain, y_t, alpha, sigma, si
         gradient = jax.vmap(lambda gradient: solve(transposed, gradient, lower=False))(gradient)
     rows = (z.shape[1], -1)
     found = proposals.smoothed(
-        Proposals(z, log_weight, gradient), y_t.reshape(*rows, z.shape[-1]), alpha.reshape(rows), sigma.reshape(rows)
+        Proposals(z, log_weight, gradient),
+        y_t.reshape(*rows, z.shape[-1]),
+        alpha.reshape(rows),
+        sigma.reshape(rows),
     )
-    return tuple(jnp.where(null[:, None], old, new.reshape(old.shape)) for old, new in zip(single, found, strict=True))
+    return tuple(
+        jnp.where(null[:, None], old, new.reshape(old.shape))
+        for old, new in zip(single, found, strict=True)
+    )
 
 
-def make_update(encoder: DiffusionEncoder, decoder, settings: Settings, optimizer: optax.GradientTransformation):
-    """One alternating update `(state, key, x) -> (state, metrics)`; params = {"encoder", "decoder"}.
+def make_update(
+    encoder: DiffusionEncoder, decoder, settings: Settings, optimizer: optax.GradientTransformation
+):
+    """One alternating update `(state, key, x) -> (state, metrics)`; params = {"encoder",
+    "decoder"}.
 
     For persistent chains the batch is (x, index of each example) in place of x.
     """
@@ -257,9 +305,13 @@ def make_update(encoder: DiffusionEncoder, decoder, settings: Settings, optimize
         )
         if not settings.smooth_decoder:
             chain = chain._replace(proposals=None)
-        decoder_loss, decoder_grads = jax.value_and_grad(lambda p: m_step_loss(decoder, p, x, chain))(params["decoder"])
+        decoder_loss, decoder_grads = jax.value_and_grad(
+            lambda p: m_step_loss(decoder, p, x, chain)
+        )(params["decoder"])
         grads = {"encoder": encoder_grads, "decoder": decoder_grads}
-        state = state.replace(chain=chain.state).apply_gradients(grads, optimizer, settings.average_decay)
+        state = state.replace(chain=chain.state).apply_gradients(
+            grads, optimizer, settings.average_decay
+        )
         metrics |= {
             "decoder_loss": decoder_loss,
             "acceptance": chain.acceptance,

@@ -1,11 +1,12 @@
-"""Many weighted proposals in place of one posterior sample: importance weights, a choice by weight, averages over it.
+"""Many weighted proposals in place of one posterior sample: importance weights, a choice by weight,
+averages over it.
 
     w_k ~ p(x, z_k) / q(z_k|x), sum_k w_k = 1:   E[f(z)|x] = E[sum_k w_k f(z_k)] + O(1/K)
 
 The sum itself errs by O(K^-1/2), which averages out over examples and updates; its bias does not.
 
-Choosing one by weight is sampling importance resampling (Rubin 1987); what is learned from the choice is learned with
-less variance from its expected value (Rao and Blackwell).
+Choosing one by weight is sampling importance resampling (Rubin 1987); what is learned from the
+choice is learned with less variance from its expected value (Rao and Blackwell).
 
 Shapes: x [batch, D], z [K, batch, d], log weights [K, batch].
 """
@@ -22,16 +23,19 @@ KINDS = ("gaussian", "prior")
 
 
 class Proposals(NamedTuple):
-    """z [K, batch, d]; log weights [K, batch], normalized; grad_z of the log posterior [K, batch, d] where needed."""
+    """z [K, batch, d]; log weights [K, batch], normalized; grad_z of the log posterior [K, batch,
+    d] where needed."""
 
     z: jax.Array
     log_weight: jax.Array
     gradient: jax.Array | None = None
 
 
-def propose(key: jax.Array, mean: jax.Array, factor: jax.Array, kind: str, count: int) -> tuple[jax.Array, jax.Array]:
-    """z [count, batch, d] from N(mean, factor factor^T), or from the prior N(0, I) (kind "prior"), and their log
-    density [count, batch] up to a constant of the row."""
+def propose(
+    key: jax.Array, mean: jax.Array, factor: jax.Array, kind: str, count: int
+) -> tuple[jax.Array, jax.Array]:
+    """z [count, batch, d] from N(mean, factor factor^T), or from the prior N(0, I) (kind "prior"),
+    and their log density [count, batch] up to a constant of the row."""
     y = jax.random.normal(key, (count, *mean.shape))
     z = y if kind == "prior" else jax.vmap(whitening.apply, (None, None, 0))(mean, factor, y)
     return z, log_prior(y)
@@ -57,11 +61,18 @@ def effective_share(log_weight: jax.Array) -> jax.Array:
 def smoothed(proposals: Proposals, y_t: jax.Array, alpha: jax.Array, sigma: jax.Array):
     """E[(y, eps, gradient) | y_t] over the choice among the proposals, each [batch, draws, d].
 
-    y_t = alpha y + sigma eps [batch, draws, d], y the proposal that was chosen; alpha, sigma [batch, draws]; proposals
-    and gradients in the coordinates of y. A denoiser has the same minimum with these as with the choice's own.
+    y_t = alpha y + sigma eps [batch, draws, d], y the proposal that was chosen; alpha, sigma
+    [batch, draws]; proposals and gradients in the coordinates of y. A denoiser has the same minimum
+    with these as with the choice's own.
     """
     alpha, sigma = alpha[None, ..., None], sigma[None, ..., None]
     y, gradient = proposals.z[:, :, None], proposals.gradient[:, :, None]
     eps = (y_t[None] - alpha * y) / sigma
-    share = jax.nn.softmax(proposals.log_weight[:, :, None] - 0.5 * jnp.sum(eps**2, axis=-1), axis=0)[..., None]
-    return jnp.sum(share * y, axis=0), jnp.sum(share * eps, axis=0), jnp.sum(share * gradient, axis=0)
+    share = jax.nn.softmax(
+        proposals.log_weight[:, :, None] - 0.5 * jnp.sum(eps**2, axis=-1), axis=0
+    )[..., None]
+    return (
+        jnp.sum(share * y, axis=0),
+        jnp.sum(share * eps, axis=0),
+        jnp.sum(share * gradient, axis=0),
+    )

@@ -1,6 +1,7 @@
 """The models that experiments train side by side: one decoder, many ways to infer its latent.
 
-langevin      diffusion encoder, alternating EM with Markov chains started at the encoder (arXiv 2605.13399)
+langevin      diffusion encoder, alternating EM with Markov chains started at the encoder (arXiv
+              2605.13399)
 persistent    the same with chains that go on where each example was left
 importance    the same with importance-resampled proposals in place of chains
 wake_sleep    diffusion encoder trained on dreams (arXiv 2401.02739)
@@ -24,10 +25,12 @@ METHODS = (*ALTERNATING, "wake_sleep", "vae", "iwae", "flow_vae")
 
 
 class System:
-    """A model to train: its encoder and decoder, the state it starts from, its update, and the sampler_steps at which
-    its encoder is measured."""
+    """A model to train: its encoder and decoder, the state it starts from, its update, and the
+    sampler_steps at which its encoder is measured."""
 
-    def __init__(self, encoder, decoder, params, optimizer, update, sampler_steps, settings=None, z=None):
+    def __init__(
+        self, encoder, decoder, params, optimizer, update, sampler_steps, settings=None, z=None
+    ):
         self.encoder, self.decoder, self.update, self.settings = encoder, decoder, update, settings
         self.sampler_steps = sampler_steps
         chain = chains.ChainState.create(settings, z) if settings else None
@@ -39,20 +42,31 @@ class System:
         return self.settings is not None and self.settings.e_step == "persistent"
 
 
-def make(method: str, config, decoder, data_dim: int, num_examples: int, seed: int, *names) -> System:
-    """The system of that method; those of one seed and of the same names start from the same decoder.
+def make(
+    method: str, config, decoder, data_dim: int, num_examples: int, seed: int, *names
+) -> System:
+    """The system of that method; those of one seed and of the same names start from the same
+    decoder.
 
     config: see configs/diffusion_encoder; wake_sleep, iwae and flow_vae read config.rivals too."""
     model = config.model
     diffuses = method in (*ALTERNATING, "wake_sleep")
-    learning_rate = config.learning_rate if diffuses else config.baseline_learning_rate or config.learning_rate
-    optimizer = training.make_optimizer(learning_rate, config.num_updates, config.warmup, config.clip_norm or None)
+    learning_rate = (
+        config.learning_rate if diffuses else config.baseline_learning_rate or config.learning_rate
+    )
+    optimizer = training.make_optimizer(
+        learning_rate, config.num_updates, config.warmup, config.clip_norm or None
+    )
     settings, z, decay = None, None, config.em.average_decay
     if diffuses:
         e_step = method if method in ALTERNATING else "langevin"
         settings = em.Settings(**(config.em.to_dict() | dict(e_step=e_step)))
         network = ConditionalDenoiser(
-            model.latent_dim, tuple(model.embed_features), tuple(model.features), model.residual_bound, model.octaves
+            model.latent_dim,
+            tuple(model.embed_features),
+            tuple(model.features),
+            model.residual_bound,
+            model.octaves,
         )
         encoder = DiffusionEncoder(
             network, model.reference, model.newton_steps, model.pressure, decoder, config.em.gamma
@@ -70,12 +84,16 @@ def make(method: str, config, decoder, data_dim: int, num_examples: int, seed: i
             update = baselines.make_vae_update(encoder, decoder, optimizer, config.em.gamma, decay)
         else:
             samples = config.rivals.iwae_samples
-            update = baselines.make_importance_weighted_update(encoder, decoder, optimizer, samples, decay)
+            update = baselines.make_importance_weighted_update(
+                encoder, decoder, optimizer, samples, decay
+            )
     params = {
         "encoder": encoder.init(key_of(seed, "encoder", *names), jnp.zeros((1, data_dim))),
         "decoder": decoder.init(key_of(seed, "decoder", *names), model.latent_dim),
     }
-    return System(encoder, decoder, params, optimizer, update, config.eval.sampler_steps, settings, z)
+    return System(
+        encoder, decoder, params, optimizer, update, config.eval.sampler_steps, settings, z
+    )
 
 
 def with_index(make_x, key, rows):
@@ -83,7 +101,7 @@ def with_index(make_x, key, rows):
     return make_x(key, rows[0]), rows[1]
 
 
-# ------------------------------------------------------------------------------------------------- held-out quantities
+# ------------------------------------------------------------------------------ held-out quantities
 
 
 @functools.partial(jax.jit, static_argnames=("encoder", "decoder", "num_samples", "sampler_steps"))
@@ -109,7 +127,9 @@ def own_samples(system: System, params, key, x):
     return _own(key, params, x, encoder=system.encoder, sampler_steps=system.sampler_steps)
 
 
-@functools.partial(jax.jit, static_argnames=("encoder", "decoder", "sampler_steps", "num_steps", "gamma"))
+@functools.partial(
+    jax.jit, static_argnames=("encoder", "decoder", "sampler_steps", "num_steps", "gamma")
+)
 def _corrected(key, params, x, *, encoder, decoder, sampler_steps, num_steps, gamma):
     key_sample, key_chain = jax.random.split(key)
     context = encoder.infer(params, x)
@@ -121,27 +141,38 @@ def _corrected(key, params, x, *, encoder, decoder, sampler_steps, num_steps, ga
         return decoders.log_joint(decoder, params["decoder"], x, z, gamma)
 
     state = chains.ChainState.create(settings)
-    return chains.run_chains(key_chain, log_density, x, y, (mean, factor), state, settings, num_steps).z
+    return chains.run_chains(
+        key_chain, log_density, x, y, (mean, factor), state, settings, num_steps
+    ).z
 
 
 def corrected_samples(system: System, params, config, key, x):
-    """The encoder's samples after config.eval.langevin_steps steps of MALA towards the posterior."""
-    sizes = dict(sampler_steps=system.sampler_steps, num_steps=config.eval.langevin_steps, gamma=config.em.gamma)
+    """The encoder's samples after config.eval.langevin_steps steps of MALA towards the
+    posterior."""
+    sizes = dict(
+        sampler_steps=system.sampler_steps,
+        num_steps=config.eval.langevin_steps,
+        gamma=config.em.gamma,
+    )
     return _corrected(key, params, x, encoder=system.encoder, decoder=system.decoder, **sizes)
 
 
 def reconstructions(system: System, params, config, key, x):
-    """(z of the encoder's own, z after Langevin correction), each [n, d], and -log p(x|z) [n] of both: the difference
-    is the amortization gap."""
+    """(z of the encoder's own, z after Langevin correction), each [n, d], and -log p(x|z) [n] of
+    both: the difference is the amortization gap."""
     key_own, key_chain = jax.random.split(key)
     own = functools.partial(own_samples, system, params)
     chain = functools.partial(corrected_samples, system, params, config)
-    samples = [map_examples(fn, key, x, config.eval.batch_size) for fn, key in ((own, key_own), (chain, key_chain))]
+    samples = [
+        map_examples(fn, key, x, config.eval.batch_size)
+        for fn, key in ((own, key_own), (chain, key_chain))
+    ]
     log_prob = jax.jit(lambda x, z: system.decoder.log_prob(params["decoder"], x, z))
     return samples, [-log_prob(x, z) for z in samples]
 
 
 def median(values) -> Estimate:
-    """The median and its standard error, from the quartiles: dispatches that another process delayed do not count."""
+    """The median and its standard error, from the quartiles: dispatches that another process
+    delayed do not count."""
     low, middle, high = jnp.percentile(jnp.asarray(values), jnp.array([25.0, 50.0, 75.0]))
     return Estimate(float(middle), float(1.25 * (high - low) / 1.35 / len(values) ** 0.5))

@@ -1,12 +1,15 @@
-"""Toy latent models z ~ N(0, I), x = g(z) + noise_std n, whose posteriors p(z|x) are curved or have several modes.
+"""Toy latent models z ~ N(0, I), x = g(z) + noise_std n, whose posteriors p(z|x) are curved or have
+several modes.
 
-The latent has one or two dimensions, so everything about the posterior is known by quadrature on a grid: log p(x), the
-density p(z|x), and its divergence from any density, be it the best Gaussian or an encoder's. A toy has the interface
-of the decoders, with no parameters. Moduli are rounded at the origin, |z| -> sqrt(|z|^2 + 0.1^2), so that every g is
-analytic: chains have a gradient everywhere, and the midpoint rule converges exponentially once a cell is smaller than
-the noise and the rounding. With the default grid log p(x) is within 1e-5 of its limit (a test doubles the points).
+The latent has one or two dimensions, so everything about the posterior is known by quadrature on a
+grid: log p(x), the density p(z|x), and its divergence from any density, be it the best Gaussian or
+an encoder's. A toy has the interface of the decoders, with no parameters. Moduli are rounded at the
+origin, |z| -> sqrt(|z|^2 + 0.1^2), so that every g is analytic: chains have a gradient everywhere,
+and the midpoint rule converges exponentially once a cell is smaller than the noise and the
+rounding. With the default grid log p(x) is within 1e-5 of its limit (a test doubles the points).
 
-Shapes: x [batch, D], z [batch, d], the n points of a grid [n, d], densities on it [batch, n], and memory as much; nats.
+Shapes: x [batch, D], z [batch, d], the n points of a grid [n, d], densities on it [batch, n], and
+memory as much; nats.
 """
 
 import dataclasses
@@ -29,13 +32,16 @@ def _modulus(z, rounding=ROUNDING):
 
 
 def _pinwheel(z, twist=1.0, rounding=0.4):
-    """(cos, sin) of 4 (angle - twist radius), shrunk to zero at the origin: arms at four angles, turning outwards."""
+    """(cos, sin) of 4 (angle - twist radius), shrunk to zero at the origin: arms at four angles,
+    turning outwards."""
     radius = _modulus(z, rounding)
     cos, sin = jnp.split(z / radius, 2, axis=-1)
     for _ in range(2):  # each turn doubles the angle
         cos, sin = cos**2 - sin**2, 2 * cos * sin
     turn_cos, turn_sin = jnp.cos(4 * twist * radius), jnp.sin(4 * twist * radius)
-    return jnp.concatenate([cos * turn_cos + sin * turn_sin, sin * turn_cos - cos * turn_sin], axis=-1)
+    return jnp.concatenate(
+        [cos * turn_cos + sin * turn_sin, sin * turn_cos - cos * turn_sin], axis=-1
+    )
 
 
 def _two_components(z):
@@ -55,11 +61,13 @@ _TOYS = {
 
 @dataclasses.dataclass(frozen=True)
 class Toy:
-    """p(x|z) = N(x; g(z), noise_std^2 I) with the fixed g of that name; the interface of a decoder, params = {}.
+    """p(x|z) = N(x; g(z), noise_std^2 I) with the fixed g of that name; the interface of a decoder,
+    params = {}.
 
-    absolute: x = |z|, d = 1: two equal modes. ring: x = |z|, d = 2: a ring. pinwheel: x = (cos, sin) of four times the
-    angle less the radius, d = 2: four twisted arms. two_components: x = (2 |z_1|, z_2 + tanh(4 z_1)), d = 2: whether
-    z_1 > 0 shifts the law of x_2, and the noise leaves it in doubt: two unequal modes.
+    absolute: x = |z|, d = 1: two equal modes. ring: x = |z|, d = 2: a ring. pinwheel: x = (cos,
+    sin) of four times the angle less the radius, d = 2: four twisted arms. two_components: x = (2
+    |z_1|, z_2 + tanh(4 z_1)), d = 2: whether z_1 > 0 shifts the law of x_2, and the noise leaves it
+    in doubt: two unequal modes.
     """
 
     name: str
@@ -68,12 +76,16 @@ class Toy:
 
     @property
     def data_dim(self) -> int:
-        return jax.eval_shape(_TOYS[self.name][2], jax.ShapeDtypeStruct((1, self.latent_dim), jnp.float32)).shape[1]
+        return jax.eval_shape(
+            _TOYS[self.name][2], jax.ShapeDtypeStruct((1, self.latent_dim), jnp.float32)
+        ).shape[1]
 
     def init(self, key: jax.Array, latent_dim: int) -> dict:
         """No parameters. Raises InputError where latent_dim is not the toy's."""
         if latent_dim != self.latent_dim:
-            raise InputError(f"latent_dim={latent_dim}: the toy {self.name!r} has {self.latent_dim}")
+            raise InputError(
+                f"latent_dim={latent_dim}: the toy {self.name!r} has {self.latent_dim}"
+            )
         return {}
 
     def mean(self, params, z: jax.Array) -> jax.Array:
@@ -83,7 +95,9 @@ class Toy:
     def log_prob(self, params, x: jax.Array, z: jax.Array) -> jax.Array:
         """log p(x|z) [batch]."""
         error = (x - self.mean(params, z)) / self.noise_std
-        return -0.5 * jnp.sum(error**2, axis=-1) - x.shape[-1] * (math.log(self.noise_std) + 0.5 * LOG_2PI)
+        return -0.5 * jnp.sum(error**2, axis=-1) - x.shape[-1] * (
+            math.log(self.noise_std) + 0.5 * LOG_2PI
+        )
 
     def sample(self, key: jax.Array, params, z: jax.Array) -> jax.Array:
         """x ~ p(x|z) [batch, D]."""
@@ -101,7 +115,8 @@ def make(name: str) -> Toy:
 
 @dataclasses.dataclass(frozen=True)
 class Grid:
-    """Equal cells that fill the box [-half_width, half_width]^latent_dim, num_points along each axis."""
+    """Equal cells that fill the box [-half_width, half_width]^latent_dim, num_points along each
+    axis."""
 
     latent_dim: int
     half_width: float = 5.0
@@ -120,33 +135,43 @@ class Grid:
     def points(self) -> jax.Array:
         """The centres of the cells [n, d], n = num_points^d; the last coordinate runs fastest."""
         axis = self.width * (jnp.arange(self.num_points) - 0.5 * (self.num_points - 1))
-        return jnp.stack(jnp.meshgrid(*[axis] * self.latent_dim, indexing="ij"), axis=-1).reshape(-1, self.latent_dim)
+        return jnp.stack(jnp.meshgrid(*[axis] * self.latent_dim, indexing="ij"), axis=-1).reshape(
+            -1, self.latent_dim
+        )
 
 
 def _grid_log_joint(toy, grid, x):
     """log p(x, z) at every point [batch, n]."""
     if grid.latent_dim != toy.latent_dim or x.shape[1:] != (toy.data_dim,):
         shapes = f"x has shape {x.shape} and the grid dimension {grid.latent_dim}"
-        raise InputError(f"{shapes}: the toy {toy.name!r} needs [batch, {toy.data_dim}] and {toy.latent_dim}")
+        raise InputError(
+            f"{shapes}: the toy {toy.name!r} needs [batch, {toy.data_dim}] and {toy.latent_dim}"
+        )
     z = grid.points()
-    return jax.vmap(lambda row: log_joint(toy, {}, jnp.broadcast_to(row[None], (len(z), row.size)), z))(x)
+    return jax.vmap(
+        lambda row: log_joint(toy, {}, jnp.broadcast_to(row[None], (len(z), row.size)), z)
+    )(x)
 
 
 def log_marginal(toy: Toy, grid: Grid, x: jax.Array) -> jax.Array:
-    """log int p(z) p(x|z) dz [batch], for x whose posterior lies in the box. Raises InputError where shapes misfit."""
+    """log int p(z) p(x|z) dz [batch], for x whose posterior lies in the box. Raises InputError
+    where shapes misfit."""
     return jax.nn.logsumexp(_grid_log_joint(toy, grid, x), axis=1) + math.log(grid.volume)
 
 
 def posterior(toy: Toy, grid: Grid, x: jax.Array) -> jax.Array:
-    """log p(z|x) at every point [batch, n], of total mass one. Raises InputError where shapes do not fit."""
+    """log p(z|x) at every point [batch, n], of total mass one. Raises InputError where shapes do
+    not fit."""
     return jax.nn.log_softmax(_grid_log_joint(toy, grid, x), axis=1) - math.log(grid.volume)
 
 
 def posterior_kl(log_posterior: jax.Array, log_q: jax.Array, volume: float) -> jax.Array:
-    """KL(p || q) = sum p (log p - log q) volume [batch], for log densities [batch, n] on cells of that volume.
+    """KL(p || q) = sum p (log p - log q) volume [batch], for log densities [batch, n] on cells of
+    that volume.
 
-    p is the exact posterior: what `posterior_kl` means on toys, where p can be drawn from and a missed mode must cost.
-    (For factor analysis `experiments.diffusion_encoder` reports the other one, KL(q || p), as a bound's gap is.)
+    p is the exact posterior: what `posterior_kl` means on toys, where p can be drawn from and a
+    missed mode must cost. (For factor analysis `experiments.diffusion_encoder` reports the other
+    one, KL(q || p), as a bound's gap is.)
     """
     p = jnp.exp(log_posterior)
     return volume * jnp.sum(jnp.where(p > 0, p * (log_posterior - log_q), 0.0), axis=1)
@@ -155,16 +180,20 @@ def posterior_kl(log_posterior: jax.Array, log_q: jax.Array, volume: float) -> j
 def posterior_kl_by_draws(
     key: jax.Array, toy: Toy, grid: Grid, x: jax.Array, log_prob_fn: Callable, num_draws: int
 ) -> jax.Array:
-    """An unbiased estimate of KL(p(z|x) || q) [batch] from num_draws exact posterior draws of each x.
+    """An unbiased estimate of KL(p(z|x) || q) [batch] from num_draws exact posterior draws of each
+    x.
 
-    For a q whose density is too dear for every cell; log_prob_fn(z [batch, d]) = log q(z|x) [batch], one z for each x.
-    Draws are those of `sample_posterior`, weighted by p(z|x) over the mean density of their cell, so that the size of
-    the cells does no harm; where q is close to p, log p - log q is small and so is the variance.
+    For a q whose density is too dear for every cell; log_prob_fn(z [batch, d]) = log q(z|x)
+    [batch], one z for each x. Draws are those of `sample_posterior`, weighted by p(z|x) over the
+    mean density of their cell, so that the size of the cells does no harm; where q is close to p,
+    log p - log q is small and so is the variance.
     """
     log_cells = posterior(toy, grid, x)
     log_p_x = log_marginal(toy, grid, x)
     z = sample_posterior(key, log_cells, grid, num_draws)
-    cell = jnp.clip(jnp.floor((z + grid.half_width) / grid.width).astype(int), 0, grid.num_points - 1)
+    cell = jnp.clip(
+        jnp.floor((z + grid.half_width) / grid.width).astype(int), 0, grid.num_points - 1
+    )
     index = cell @ (grid.num_points ** jnp.arange(grid.latent_dim - 1, -1, -1))
     log_cell = jnp.take_along_axis(log_cells, index, axis=1)
 
@@ -181,18 +210,22 @@ def encoder_log_prob(
 ) -> tuple[jax.Array, jax.Array]:
     """log q(z|x) of an encoder at every point [batch, n], and q's mass on the grid [batch].
 
-    A mass of one says that the encoder's density is normalized, inside the box, and resolved by the cells; too few
-    steps of a flow that folds the space show here. The encoder
-    has `infer` and `log_prob` as in `diffenc.latent.encoder`; it sees batch * chunk latents at a time.
+    A mass of one says that the encoder's density is normalized, inside the box, and resolved by the
+    cells; too few steps of a flow that folds the space show here. The encoder has `infer` and
+    `log_prob` as in `diffenc.latent.encoder`; it sees batch * chunk latents at a time.
     """
     z = grid.points()
     n = len(z)
     chunk = min(chunk, n)
-    rows = jnp.minimum(jnp.arange(-(-n // chunk) * chunk), n - 1)  # the last chunk is filled up with the last point
+    rows = jnp.minimum(
+        jnp.arange(-(-n // chunk) * chunk), n - 1
+    )  # the last chunk is filled up with the last point
     context = jax.tree.map(lambda leaf: jnp.repeat(leaf, chunk, axis=0), encoder.infer(params, x))
 
     def chunk_log_prob(z):
-        return encoder.log_prob(params, context, jnp.tile(z, (len(x), 1)), num_steps).reshape(len(x), chunk)
+        return encoder.log_prob(params, context, jnp.tile(z, (len(x), 1)), num_steps).reshape(
+            len(x), chunk
+        )
 
     parts = jax.lax.map(chunk_log_prob, z[rows].reshape(-1, chunk, grid.latent_dim))
     log_q = jnp.moveaxis(parts, 0, 1).reshape(len(x), -1)[:, :n]
@@ -210,14 +243,20 @@ def posterior_moments(log_posterior: jax.Array, grid: Grid) -> tuple[jax.Array, 
 def best_gaussian_kl(log_posterior: jax.Array, grid: Grid) -> jax.Array:
     """KL(p || N(m, C)) [batch] with p's own mean and covariance: the least over all Gaussians.
 
-    It is the entropy of that Gaussian less that of p, since log N(z; m, C) needs no more of p than its moments.
+    It is the entropy of that Gaussian less that of p, since log N(z; m, C) needs no more of p than
+    its moments.
     """
-    entropy = jax.vmap(lambda mean, cov: Gaussian(mean, cov).entropy())(*posterior_moments(log_posterior, grid))
+    entropy = jax.vmap(lambda mean, cov: Gaussian(mean, cov).entropy())(
+        *posterior_moments(log_posterior, grid)
+    )
     return entropy + posterior_kl(log_posterior, jnp.zeros_like(log_posterior), grid.volume)
 
 
-def sample_posterior(key: jax.Array, log_posterior: jax.Array, grid: Grid, num_samples: int) -> jax.Array:
-    """z [batch, num_samples, d]: a cell by its mass, then uniform in the cell, so variances gain width^2 / 12."""
+def sample_posterior(
+    key: jax.Array, log_posterior: jax.Array, grid: Grid, num_samples: int
+) -> jax.Array:
+    """z [batch, num_samples, d]: a cell by its mass, then uniform in the cell, so variances gain
+    width^2 / 12."""
     key_cell, key_jitter = jax.random.split(key)
     z = grid.points()
 

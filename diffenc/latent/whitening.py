@@ -1,6 +1,8 @@
-"""The coordinates y = W^-1 (z - m) of a Gaussian N(m, W W^T): vectors, gradients, and Newton steps of its mean.
+"""The coordinates y = W^-1 (z - m) of a Gaussian N(m, W W^T): vectors, gradients, and Newton steps
+of its mean.
 
-Shapes: mean m and points z, y [batch, d]; factor W [batch, d, d], lower triangular. Each row has its own Gaussian.
+Shapes: mean m and points z, y [batch, d]; factor W [batch, d, d], lower triangular. Each row has
+its own Gaussian.
 """
 
 from collections.abc import Callable
@@ -26,20 +28,24 @@ def pull(factor: jax.Array, gradient: jax.Array) -> jax.Array:
 
 
 def trusted(whitened_gradient: jax.Array, bound: float) -> jax.Array:
-    """The gradient shortened to length bound sqrt(d): a standard normal's is about sqrt(d), and a longer Newton step
-    would leave the place where its quadratic model holds."""
+    """The gradient shortened to length bound sqrt(d): a standard normal's is about sqrt(d), and a
+    longer Newton step would leave the place where its quadratic model holds."""
     norm = jnp.linalg.norm(whitened_gradient, axis=-1, keepdims=True)
     limit = bound * whitened_gradient.shape[-1] ** 0.5
     return whitened_gradient * jnp.minimum(1.0, limit / jnp.maximum(norm, limit))
 
 
-def newton(log_density: Callable, mean: jax.Array, factor: jax.Array, num_steps: int, bound: float = 2.0) -> jax.Array:
-    """The mean after num_steps steps m <- m + s W W^T grad log_density(m) towards the mode, none of them downhill.
+def newton(
+    log_density: Callable, mean: jax.Array, factor: jax.Array, num_steps: int, bound: float = 2.0
+) -> jax.Array:
+    """The mean after num_steps steps m <- m + s W W^T grad log_density(m) towards the mode, none of
+    them downhill.
 
-    log_density: [batch, d] -> [batch], row by row. s starts at 1, is quartered where a step went downhill (the row then
-    stays where it was) and doubled up to 1 where it did not. Costs num_steps + 1 gradients; exact in one step when
-    log_density is that of a Gaussian of covariance W W^T. Iterative refinement of an amortized mean is due to Marino et
-    al. (1807.09356) and Kim et al. (1802.02550).
+    log_density: [batch, d] -> [batch], row by row. s starts at 1, is quartered where a step went
+    downhill (the row then stays where it was) and doubled up to 1 where it did not. Costs num_steps
+    + 1 gradients; exact in one step when log_density is that of a Gaussian of covariance W W^T.
+    Iterative refinement of an amortized mean is due to Marino et al. (1807.09356) and Kim et al.
+    (1802.02550).
     """
 
     def look(z):
@@ -52,7 +58,8 @@ def newton(log_density: Callable, mean: jax.Array, factor: jax.Array, num_steps:
         new_value, new_gradient = look(candidate)
         uphill = new_value > value
         best, gradient = (
-            jnp.where(uphill[:, None], new, old) for new, old in ((candidate, best), (new_gradient, gradient))
+            jnp.where(uphill[:, None], new, old)
+            for new, old in ((candidate, best), (new_gradient, gradient))
         )
         size = jnp.where(uphill, jnp.minimum(2 * size, 1.0), size / 4)
         return (best, jnp.maximum(value, new_value), gradient, size), None

@@ -1,8 +1,9 @@
 """Networks: the only rooms that import `flax.linen`.
 
-Why linen: its modules are plain dataclasses whose parameters live outside them, in a pytree that the caller holds.
-`module.apply(params, ...)` is then a pure function, and the train state, the averages and the optimizer see nothing but
-pytrees. Modules here hold shapes only, never a key and never a counter.
+Why linen: its modules are plain dataclasses whose parameters live outside them, in a pytree that
+the caller holds. `module.apply(params, ...)` is then a pure function, and the train state, the
+averages and the optimizer see nothing but pytrees. Modules here hold shapes only, never a key and
+never a counter.
 """
 
 from diffenc.networks.coupling import Coupling
@@ -11,4 +12,12 @@ from diffenc.networks.residual import ResidualDenoiser
 from diffenc.networks.unet import UNet
 from diffenc.networks.velocity import Velocity
 
-__all__ = ["MLP", "ConditionalDenoiser", "Coupling", "LevelMLP", "ResidualDenoiser", "UNet", "Velocity"]
+__all__ = [
+    "MLP",
+    "ConditionalDenoiser",
+    "Coupling",
+    "LevelMLP",
+    "ResidualDenoiser",
+    "UNet",
+    "Velocity",
+]

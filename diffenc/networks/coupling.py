@@ -11,7 +11,8 @@ from diffenc.networks.mlp import bounded
 
 
 class CouplingContext(flax.struct.PyTreeNode):
-    """What a flow needs of its condition: mean and log width [batch, d], and modulations of each layer."""
+    """What a flow needs of its condition: mean and log width [batch, d], and modulations of each
+    layer."""
 
     mean: jax.Array
     log_width: jax.Array
@@ -19,8 +20,9 @@ class CouplingContext(flax.struct.PyTreeNode):
 
 
 class Coupling(nn.Module):
-    """z = mean(x) + width(x) f(y | x), f a chain of coupling layers: each moves every second coordinate by a scale and
-    a shift that depend on x and on the coordinates between. Starts as the identity. latent_dim >= 2."""
+    """z = mean(x) + width(x) f(y | x), f a chain of coupling layers: each moves every second
+    coordinate by a scale and a shift that depend on x and on the coordinates between. Starts as the
+    identity. latent_dim >= 2."""
 
     latent_dim: int
     embed_features: Sequence[int] = (512, 512)
@@ -33,7 +35,9 @@ class Coupling(nn.Module):
         self.gaussian_head = nn.Dense(2 * self.latent_dim)
         self.modulation = [nn.Dense(2 * self.width) for _ in range(self.num_layers)]
         self.hidden = [nn.Dense(self.width) for _ in range(self.num_layers)]
-        self.output = [nn.Dense(2 * self.latent_dim, kernel_init=zeros) for _ in range(self.num_layers)]
+        self.output = [
+            nn.Dense(2 * self.latent_dim, kernel_init=zeros) for _ in range(self.num_layers)
+        ]
 
     def embed(self, x: jax.Array) -> CouplingContext:
         """The context of x [batch, ...]."""
@@ -41,15 +45,21 @@ class Coupling(nn.Module):
         for layer in self.embed_layers:
             h = nn.silu(layer(h))
         mean, log_width = jnp.split(self.gaussian_head(h), 2, axis=-1)
-        return CouplingContext(mean, jnp.clip(log_width, -8.0, 2.0), tuple(layer(h) for layer in self.modulation))
+        return CouplingContext(
+            mean, jnp.clip(log_width, -8.0, 2.0), tuple(layer(h) for layer in self.modulation)
+        )
 
-    def _affine(self, context: CouplingContext, index: int, y: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def _affine(
+        self, context: CouplingContext, index: int, y: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
         """(log scale, shift) of a layer, zero for the coordinates that it leaves alone."""
         kept = jnp.arange(self.latent_dim) % 2 == index % 2
         scale, shift = jnp.split(context.modulations[index], 2, axis=-1)
         h = nn.silu(self.hidden[index](jnp.where(kept[None], y, 0.0)) * (1.0 + scale) + shift)
         log_scale, shift = jnp.split(self.output[index](h), 2, axis=-1)
-        return jnp.where(kept[None], 0.0, bounded(log_scale, 2.0)), jnp.where(kept[None], 0.0, shift)
+        return jnp.where(kept[None], 0.0, bounded(log_scale, 2.0)), jnp.where(
+            kept[None], 0.0, shift
+        )
 
     def __call__(self, context: CouplingContext, y: jax.Array) -> tuple[jax.Array, jax.Array]:
         """z [batch, d] and log |det dz/dy| [batch] of y [batch, d]."""
@@ -62,7 +72,10 @@ class Coupling(nn.Module):
 
     def inverse(self, context: CouplingContext, z: jax.Array) -> tuple[jax.Array, jax.Array]:
         """y [batch, d] and log |det dz/dy| [batch] of z [batch, d]."""
-        y, log_det = (z - context.mean) * jnp.exp(-context.log_width), context.log_width.sum(axis=-1)
+        y, log_det = (
+            (z - context.mean) * jnp.exp(-context.log_width),
+            context.log_width.sum(axis=-1),
+        )
         for index in reversed(range(self.num_layers)):
             log_scale, shift = self._affine(context, index, y)
             y = (y - shift) * jnp.exp(-log_scale)

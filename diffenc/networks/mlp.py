@@ -12,7 +12,8 @@ from diffenc.networks.embeddings import log_snr_features, waves
 
 
 class MLP(nn.Module):
-    """Dense layers of the given widths, the last one linear: [batch, ...] -> [batch, num_outputs]."""
+    """Dense layers of the given widths, the last one linear: [batch, ...] -> [batch,
+    num_outputs]."""
 
     features: Sequence[int]
     num_outputs: int
@@ -27,7 +28,8 @@ class MLP(nn.Module):
 
 
 class LevelMLP(nn.Module):
-    """Dense layers of (u, features of the noise level), the last one zero at first: [batch, ...], [batch] -> like u.
+    """Dense layers of (u, features of the noise level), the last one zero at first: [batch, ...],
+    [batch] -> like u.
 
     level [batch] is a log signal-to-noise ratio, zero where signal and noise are of one size.
     """
@@ -46,9 +48,9 @@ class LevelMLP(nn.Module):
 class Context(flax.struct.PyTreeNode):
     """What a denoiser needs of its condition, computed once and used at every noise level.
 
-    x [batch, D] itself, and whether it is known [batch] or the null token stands for it.
-    mean [batch, d], factor [batch, d, d] lower triangular: the Gaussian N(mean, factor factor^T) it starts from.
-    scales, shifts: one [batch, features_i] per hidden layer.
+    x [batch, D] itself, and whether it is known [batch] or the null token stands for it. mean
+    [batch, d], factor [batch, d, d] lower triangular: the Gaussian N(mean, factor factor^T) it
+    starts from. scales, shifts: one [batch, features_i] per hidden layer.
     """
 
     x: jax.Array
@@ -62,12 +64,14 @@ class Context(flax.struct.PyTreeNode):
 class ConditionalDenoiser(nn.Module):
     """Network of a conditional diffusion model in a latent of dimension d.
 
-    `embed` turns x into a `Context`; `__call__` gives the residual r [batch, d] and the gate [batch] of the decoder's
-    pressure (see diffenc.latent.encoder) at latent u [batch, d] and log signal-to-noise ratio [batch]. Everything that depends
-    on x alone happens in `embed`, so that a sampler of many steps pays for it once. The output layers start at zero:
-    mean 0, factor I, residual 0, gate 1. |r_i| < residual_bound, since a sampler feeds r its own results: an unbounded
-    one can run away before it has learned anything. `octaves` > 0 shows it Fourier features of the latent too, where a
-    posterior has more structure than a smooth network is quick to learn.
+    `embed` turns x into a `Context`; `__call__` gives the residual r [batch, d] and the gate
+    [batch] of the decoder's pressure (see diffenc.latent.encoder) at latent u [batch, d] and log
+    signal-to-noise ratio [batch]. Everything that depends on x alone happens in `embed`, so that a
+    sampler of many steps pays for it once. The output layers start at zero: mean 0, factor I,
+    residual 0, gate 1. |r_i| < residual_bound, since a sampler feeds r its own results: an
+    unbounded one can run away before it has learned anything. `octaves` > 0 shows it Fourier
+    features of the latent too, where a posterior has more structure than a smooth network is quick
+    to learn.
     """
 
     latent_dim: int
@@ -78,19 +82,24 @@ class ConditionalDenoiser(nn.Module):
 
     def setup(self):
         self.embed_layers = [nn.Dense(width) for width in self.embed_features]
-        self.null_token = self.param("null_token", nn.initializers.zeros, (self.embed_features[-1],))
+        self.null_token = self.param(
+            "null_token", nn.initializers.zeros, (self.embed_features[-1],)
+        )
         zeros = nn.initializers.zeros
         self.mean_head = nn.Dense(self.latent_dim, kernel_init=zeros)
         self.width_head = nn.Dense(self.latent_dim, kernel_init=zeros)
         if self.latent_dim > 1:
-            self.shear_head = nn.Dense(self.latent_dim * (self.latent_dim - 1) // 2, kernel_init=zeros)
+            self.shear_head = nn.Dense(
+                self.latent_dim * (self.latent_dim - 1) // 2, kernel_init=zeros
+            )
         self.modulation = [nn.Dense(2 * width) for width in self.features]
         self.layers = [nn.Dense(width) for width in self.features]
         self.output = nn.Dense(self.latent_dim, kernel_init=zeros)
         self.gate = nn.Dense(1, kernel_init=zeros)
 
     def embed(self, x: jax.Array, is_null: jax.Array) -> Context:
-        """The context of x [batch, ...]; where is_null [batch] holds, that of 'x unknown' (mean 0, factor I)."""
+        """The context of x [batch, ...]; where is_null [batch] holds, that of 'x unknown' (mean 0,
+        factor I)."""
         h = x = x.reshape(x.shape[0], -1)
         for layer in self.embed_layers:
             h = nn.silu(layer(h))
@@ -103,12 +112,17 @@ class ConditionalDenoiser(nn.Module):
             factor = factor.at[:, *np.tril_indices(dim, -1)].set(bounded(self.shear_head(h), 3.0))
         factor = width[:, :, None] * factor
         factor = jnp.where(is_null[:, None, None], jnp.eye(dim)[None], factor)
-        # The prior N(0, I) holds no mean beyond 6: the bound keeps an untrained encoder from leaving it for good.
+        # The prior N(0, I) holds no mean beyond 6: the bound keeps an untrained encoder from
+        # leaving it for good.
         mean = jnp.where(is_null[:, None], 0.0, bounded(self.mean_head(h), 6.0))
-        scales, shifts = zip(*(jnp.split(layer(h), 2, axis=-1) for layer in self.modulation), strict=True)
+        scales, shifts = zip(
+            *(jnp.split(layer(h), 2, axis=-1) for layer in self.modulation), strict=True
+        )
         return Context(x=x, known=~is_null, mean=mean, factor=factor, scales=scales, shifts=shifts)
 
-    def __call__(self, context: Context, u: jax.Array, log_snr: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def __call__(
+        self, context: Context, u: jax.Array, log_snr: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
         y = jnp.concatenate([u, waves(u, self.octaves), log_snr_features(log_snr)], axis=-1)
         for layer, scale, shift in zip(self.layers, context.scales, context.shifts, strict=True):
             y = nn.silu(layer(y) * (1.0 + scale) + shift)
@@ -120,5 +134,6 @@ class ConditionalDenoiser(nn.Module):
 
 
 def bounded(a: jax.Array, bound: float) -> jax.Array:
-    """a squeezed into (-bound, bound), the identity near 0; its slope falls slowly, lest anything get stuck."""
+    """a squeezed into (-bound, bound), the identity near 0; its slope falls slowly, lest anything
+    get stuck."""
     return a / jnp.sqrt(1.0 + (a / bound) ** 2)

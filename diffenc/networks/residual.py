@@ -1,4 +1,5 @@
-"""A denoiser that holds what a Gaussian reference does not: zero before training, hence exact for Gaussian data."""
+"""A denoiser that holds what a Gaussian reference does not: zero before training, hence exact for
+Gaussian data."""
 
 from collections.abc import Sequence
 
@@ -12,7 +13,8 @@ from diffenc.networks.mlp import bounded
 
 
 class Mixture(flax.struct.PyTreeNode):
-    """sum_k w_k N(mean_k, diag std_k^2) for each of n conditions: log_weight [n, K], mean and std [n, K, dim]."""
+    """sum_k w_k N(mean_k, diag std_k^2) for each of n conditions: log_weight [n, K], mean and std
+    [n, K, dim]."""
 
     log_weight: jax.Array
     mean: jax.Array
@@ -26,8 +28,8 @@ class Mixture(flax.struct.PyTreeNode):
 
 
 class Shape(flax.struct.PyTreeNode):
-    """What a `ResidualDenoiser` needs of its condition: the mixture, the linear prediction [n, dim] of what is
-    diffused, and a scale and a shift [n, width] per hidden layer."""
+    """What a `ResidualDenoiser` needs of its condition: the mixture, the linear prediction [n, dim]
+    of what is diffused, and a scale and a shift [n, width] per hidden layer."""
 
     mixture: Mixture
     linear: jax.Array
@@ -36,16 +38,19 @@ class Shape(flax.struct.PyTreeNode):
 
 
 class ResidualDenoiser(nn.Module):
-    """Predicts v = sigma r - alpha eps from r_l = alpha r + sigma eps, for a residual r [dim] that is about N(0, I).
+    """Predicts v = sigma r - alpha eps from r_l = alpha r + sigma eps, for a residual r [dim] that
+    is about N(0, I).
 
-    It is minus the v of `parameterization`. v of N(0, I) has conditional mean 0 and so has the untrained network.
-    `mixture` turns a condition y [n, dim_y] into a mixture of Gaussians N(m_k, diag s_k^2) for r, whose v is known,
+    It is minus the v of `parameterization`. v of N(0, I) has conditional mean 0 and so has the
+    untrained network. `mixture` turns a condition y [n, dim_y] into a mixture of Gaussians N(m_k,
+    diag s_k^2) for r, whose v is known,
 
         o = sigma (sum_k w_k (m_k + alpha (s_k^2 - 1) / tau_k^2 (r_l - alpha m_k)) + u / tau),
         tau_k^2 = alpha^2 s_k^2 + sigma^2,    1/tau = sum_k w_k/tau_k,    w_k the probability of k given r_l and y,
 
-    and u, the rest, is a network of y, the noise level, r_l and x_l = alpha linear + factor r_l, the noisy x of which r
-    is the residual: x = linear + factor r. All components are N(0, I) at first: move them apart before they are fitted.
+    and u, the rest, is a network of y, the noise level, r_l and x_l = alpha linear + factor r_l,
+    the noisy x of which r is the residual: x = linear + factor r. All components are N(0, I) at
+    first: move them apart before they are fitted.
     """
 
     dim: int
@@ -72,25 +77,37 @@ class ResidualDenoiser(nn.Module):
             h = nn.silu(layer(h))
         shape = (*h.shape[:-1], self.components, self.dim)
         std = jnp.exp(bounded(self.std_head(h), 4.0)).reshape(shape)
-        return Mixture(jax.nn.log_softmax(self.weight_head(h)), self.mean_head(h).reshape(shape), std)
+        return Mixture(
+            jax.nn.log_softmax(self.weight_head(h)), self.mean_head(h).reshape(shape), std
+        )
 
     def embed(self, y: jax.Array, linear: jax.Array) -> Shape:
-        """Everything that depends on the condition y [n, dim_y] alone, computed once for all noise levels."""
+        """Everything that depends on the condition y [n, dim_y] alone, computed once for all noise
+        levels."""
         h = polar(y)
         for layer in self.embed_layers:
             h = nn.silu(layer(h))
-        scales, shifts = zip(*(jnp.split(layer(h), 2, axis=-1) for layer in self.modulation), strict=True)
+        scales, shifts = zip(
+            *(jnp.split(layer(h), 2, axis=-1) for layer in self.modulation), strict=True
+        )
         return Shape(self.mixture(y), linear, scales, shifts)
 
-    def __call__(self, shape: Shape, factor: jax.Array, r: jax.Array, log_snr: jax.Array) -> jax.Array:
-        """o [n, k, dim] at k noisy residuals r [n, k, dim] of log signal-to-noise ratio [n, k] per condition."""
-        alpha, sigma = (jnp.sqrt(jax.nn.sigmoid(sign * log_snr))[:, :, None] for sign in (1.0, -1.0))
+    def __call__(
+        self, shape: Shape, factor: jax.Array, r: jax.Array, log_snr: jax.Array
+    ) -> jax.Array:
+        """o [n, k, dim] at k noisy residuals r [n, k, dim] of log signal-to-noise ratio [n, k] per
+        condition."""
+        alpha, sigma = (
+            jnp.sqrt(jax.nn.sigmoid(sign * log_snr))[:, :, None] for sign in (1.0, -1.0)
+        )
         mixture = shape.mixture
         mean, variance = mixture.mean[:, None], jnp.square(mixture.std)[:, None]  # [n, 1, K, dim]
         a, s = alpha[..., None], sigma[..., None]
         tau = jnp.sqrt(jnp.square(a) * variance + jnp.square(s))  # [n, k, K, dim]
         whites = (r[:, :, None] - a * mean) / tau
-        log_p = mixture.log_weight[:, None] - jnp.sum(0.5 * jnp.square(whites) + jnp.log(tau), axis=-1)
+        log_p = mixture.log_weight[:, None] - jnp.sum(
+            0.5 * jnp.square(whites) + jnp.log(tau), axis=-1
+        )
         share = jax.nn.softmax(log_p, axis=-1)[..., None]
         known = jnp.sum(share * (mean + a * (variance - 1.0) * whites / tau), axis=-2)
         white, tau = jnp.sum(share * whites, axis=-2), 1 / jnp.sum(share / tau, axis=-2)
@@ -100,21 +117,26 @@ class ResidualDenoiser(nn.Module):
         layers = zip(self.layers, self.noise_modulation, shape.scales, shape.shifts, strict=True)
         for layer, modulate, scale, shift in layers:  # details grow sharper as the noise falls
             noise_scale, noise_shift = jnp.split(modulate(noise), 2, axis=-1)
-            h = nn.silu(layer(h) * (1.0 + scale[:, None] + noise_scale) + shift[:, None] + noise_shift)
+            h = nn.silu(
+                layer(h) * (1.0 + scale[:, None] + noise_scale) + shift[:, None] + noise_shift
+            )
         return sigma * (known + self.output(h) / tau)
 
-    def initialize(self, y: jax.Array, linear: jax.Array, factor: jax.Array, r: jax.Array, log_snr: jax.Array):
+    def initialize(
+        self, y: jax.Array, linear: jax.Array, factor: jax.Array, r: jax.Array, log_snr: jax.Array
+    ):
         """Touch every layer once, so that `init(..., method='initialize')` makes all parameters."""
         return self(self.embed(y, linear), factor, r, log_snr)
 
 
 def log_length(x: jax.Array) -> jax.Array:
-    """log of the mean square over the last axis, kept, in units of its deviation for x ~ N(0, I)."""
+    """log of the mean square over the last axis, kept, in units of its deviation for x ~ N(0,
+    I)."""
     return jnp.log(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + 0.1) * (x.shape[-1] / 2) ** 0.5
 
 
 def polar(x: jax.Array, bound: float = 3.0) -> jax.Array:
-    """x, its length and the product of the two, each within the bound: a common scale is the dependence that
-    correlations do not see, and dense layers alone are slow to find it."""
+    """x, its length and the product of the two, each within the bound: a common scale is the
+    dependence that correlations do not see, and dense layers alone are slow to find it."""
     length = log_length(x)
     return jnp.concatenate([bounded(a, bound) for a in (x, length, x * length)], axis=-1)

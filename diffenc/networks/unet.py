@@ -1,4 +1,5 @@
-"""A small conditional U-Net for images (Ronneberger et al. 2015, as in denoising diffusion, arXiv 2006.11239)."""
+"""A small conditional U-Net for images (Ronneberger et al. 2015, as in denoising diffusion, arXiv
+2006.11239)."""
 
 from collections.abc import Callable
 
@@ -10,8 +11,9 @@ from diffenc.networks.embeddings import log_snr_features
 
 
 class Conv(nn.Module):
-    """A 3x3 convolution, zero outside the image. as_matmul computes it as a product with the nine shifted images:
-    the same numbers from the same parameters, many times faster on a CPU, at nine times the memory."""
+    """A 3x3 convolution, zero outside the image. as_matmul computes it as a product with the nine
+    shifted images: the same numbers from the same parameters, many times faster on a CPU, at nine
+    times the memory."""
 
     channels: int
     as_matmul: bool = False
@@ -20,21 +22,30 @@ class Conv(nn.Module):
 
     @nn.compact
     def __call__(self, h: jax.Array) -> jax.Array:
-        kernel = self.param("kernel", self.kernel_init, (3, 3, h.shape[-1], self.channels)).astype(self.dtype)
+        kernel = self.param("kernel", self.kernel_init, (3, 3, h.shape[-1], self.channels)).astype(
+            self.dtype
+        )
         bias = self.param("bias", nn.initializers.zeros, (self.channels,)).astype(self.dtype)
         h = h.astype(self.dtype)
         if self.as_matmul:
             height, width = h.shape[1:3]
             padded = jnp.pad(h, ((0, 0), (1, 1), (1, 1), (0, 0)))
             shifted = [padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)]
-            out = jnp.einsum("nhwi,io->nhwo", jnp.concatenate(shifted, axis=-1), kernel.reshape(-1, self.channels))
+            out = jnp.einsum(
+                "nhwi,io->nhwo",
+                jnp.concatenate(shifted, axis=-1),
+                kernel.reshape(-1, self.channels),
+            )
         else:
-            out = jax.lax.conv_general_dilated(h, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+            out = jax.lax.conv_general_dilated(
+                h, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+            )
         return out + bias[None, None, None]
 
 
 class Block(nn.Module):
-    """Two convolutions with group normalization; the embedding shifts and scales between them; plus its input."""
+    """Two convolutions with group normalization; the embedding shifts and scales between them; plus
+    its input."""
 
     channels: int
     as_matmul: bool = False
@@ -44,7 +55,9 @@ class Block(nn.Module):
     def __call__(self, h: jax.Array, embedding: jax.Array) -> jax.Array:
         given = h
         h = Conv(self.channels, self.as_matmul, self.dtype)(nn.silu(_norm(h, self.dtype)))
-        scale, shift = jnp.split(nn.Dense(2 * self.channels, dtype=self.dtype)(nn.silu(embedding)), 2, axis=-1)
+        scale, shift = jnp.split(
+            nn.Dense(2 * self.channels, dtype=self.dtype)(nn.silu(embedding)), 2, axis=-1
+        )
         h = _norm(h, self.dtype) * (1 + scale[:, None, None, :]) + shift[:, None, None, :]
         h = Conv(self.channels, self.as_matmul, self.dtype, nn.initializers.zeros)(nn.silu(h))
         if given.shape[-1] != self.channels:
@@ -68,12 +81,14 @@ class Attention(nn.Module):
 
 
 class UNet(nn.Module):
-    """(u [batch, h, w, c], level [batch], labels [batch] or None) -> like u, zero at first, float32.
+    """(u [batch, h, w, c], level [batch], labels [batch] or None) -> like u, zero at first,
+    float32.
 
-    channels: the width of each resolution, the first that of the image, each next one half as fine (its side must be
-    even). Attention acts at the coarsest. level is a log signal-to-noise ratio, zero where signal and noise are of one
-    size. With num_classes > 0 a label adds its own embedding; the label num_classes stands for 'not given', as does
-    labels=None. as_matmul: see `Conv`. dtype=bfloat16 computes in half the memory; parameters stay float32.
+    channels: the width of each resolution, the first that of the image, each next one half as fine
+    (its side must be even). Attention acts at the coarsest. level is a log signal-to-noise ratio,
+    zero where signal and noise are of one size. With num_classes > 0 a label adds its own
+    embedding; the label num_classes stands for 'not given', as does labels=None. as_matmul: see
+    `Conv`. dtype=bfloat16 computes in half the memory; parameters stay float32.
     """
 
     channels: tuple[int, ...] = (32, 64)
@@ -83,7 +98,9 @@ class UNet(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, u: jax.Array, level: jax.Array, labels: jax.Array | None = None) -> jax.Array:
+    def __call__(
+        self, u: jax.Array, level: jax.Array, labels: jax.Array | None = None
+    ) -> jax.Array:
         embedding = nn.silu(nn.Dense(4 * self.channels[0])(log_snr_features(level)))
         embedding = nn.Dense(4 * self.channels[0])(embedding)
         if self.num_classes:
@@ -101,7 +118,9 @@ class UNet(nn.Module):
         h = Attention(self.num_heads, self.dtype)(h)
         h = Block(self.channels[-1], self.as_matmul, self.dtype)(h, embedding)
         for depth, width in reversed(list(enumerate(self.channels))):
-            h = Block(width, self.as_matmul, self.dtype)(jnp.concatenate([h, seen[depth]], axis=-1), embedding)
+            h = Block(width, self.as_matmul, self.dtype)(
+                jnp.concatenate([h, seen[depth]], axis=-1), embedding
+            )
             if depth:
                 h = _double(nn.Dense(4 * self.channels[depth - 1], dtype=self.dtype)(h))
         h = nn.silu(_norm(h, self.dtype)).astype(jnp.float32)

@@ -10,7 +10,8 @@ from diffenc.networks.residual import polar
 
 
 class Velocity(nn.Module):
-    """v [n, dim] at points x [n, dim]: zero before training, of dense layers of x, its length and their product."""
+    """v [n, dim] at points x [n, dim]: zero before training, of dense layers of x, its length and
+    their product."""
 
     dim: int
     features: Sequence[int] = (64, 64)
@@ -26,8 +27,9 @@ class Velocity(nn.Module):
         return self.output(h)
 
     def coordinate_norms(self, params) -> jax.Array:
-        """Norms [2 dim] of the weights that read a coordinate, and of those that move it: the groups of a group lasso
-        (Yuan & Lin 2006). The weights that read the length, of all coordinates together, are in no group."""
+        """Norms [2 dim] of the weights that read a coordinate, and of those that move it: the
+        groups of a group lasso (Yuan & Lin 2006). The weights that read the length, of all
+        coordinates together, are in no group."""
         read = params["params"]["layers_0"]["kernel"]  # of x, its length, and x times it
         read = jnp.square(read[: self.dim]) + jnp.square(read[self.dim + 1 :])
         move = jnp.square(params["params"]["output"]["kernel"]).T

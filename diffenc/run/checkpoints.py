@@ -1,8 +1,9 @@
-"""Checkpoints over orbax: saved in the background, the newest few kept, the newest whole one restored.
+"""Checkpoints over orbax: saved in the background, the newest few kept, the newest whole one
+restored.
 
-A checkpoint appears under its final name only once complete, so a process killed at any moment leaves the ones before
-it untouched. Beside the state each holds the crc32 of its bits, since the stored arrays carry no checksum of their
-own: a damaged file is noticed, not loaded.
+A checkpoint appears under its final name only once complete, so a process killed at any moment
+leaves the ones before it untouched. Beside the state each holds the crc32 of its bits, since the
+stored arrays carry no checksum of their own: a damaged file is noticed, not loaded.
 """
 
 import contextlib
@@ -25,14 +26,14 @@ _LOG = logging.getLogger("diffenc")
 
 
 def open(directory, keep: int = 2, every: int | None = None) -> "Checkpoints":
-    """The checkpoints in `directory` (created if absent): the newest `keep` are kept; `maybe_save` saves each
-    multiple of `every`."""
+    """The checkpoints in `directory` (created if absent): the newest `keep` are kept; `maybe_save`
+    saves each multiple of `every`."""
     return Checkpoints(directory, keep=keep, every=every)
 
 
 class Checkpoints:
-    """A directory of checkpoints, `directory/<step>`; a context manager that waits for its last save. States are
-    trees of arrays."""
+    """A directory of checkpoints, `directory/<step>`; a context manager that waits for its last
+    save. States are trees of arrays."""
 
     def __init__(self, directory, keep: int = 2, every: int | None = None):
         for name, value in (("keep", keep), ("every", every)):
@@ -57,12 +58,13 @@ class Checkpoints:
             ) from error
 
     def save(self, step: int, state) -> None:
-        """Save `state` as checkpoint `step`, in the background; does nothing where that step is already saved."""
+        """Save `state` as checkpoint `step`, in the background; does nothing where that step is
+        already saved."""
         self._save(step, state, force=True)
 
     def maybe_save(self, step: int, state) -> bool:
-        """Save `state` when `step` is a multiple of `every`, or the host is about to be taken away; returns whether
-        it did."""
+        """Save `state` when `step` is a multiple of `every`, or the host is about to be taken away;
+        returns whether it did."""
         return self._checkpointer.should_save(step) and self._save(step, state, force=False)
 
     def _save(self, step, state, force) -> bool:
@@ -79,13 +81,16 @@ class Checkpoints:
     def restore(self, example):
         """`(step, state)` of the newest whole checkpoint, or None where none was ever saved.
 
-        `example`: a state, or its `jax.ShapeDtypeStruct`s with shardings: it gives structure, shapes, dtypes and
-        placement. A damaged checkpoint is passed over with one line of warning in the log, and set aside as
-        `damaged-<step>` once an older one has been read. Raises InputError when none can be read, or all hold another
-        structure than `example`.
+        `example`: a state, or its `jax.ShapeDtypeStruct`s with shardings: it gives structure,
+        shapes, dtypes and placement. A damaged checkpoint is passed over with one line of warning
+        in the log, and set aside as `damaged-<step>` once an older one has been read. Raises
+        InputError when none can be read, or all hold another structure than `example`.
         """
         self._checkpointer.wait()
-        steps = sorted((int(path.name) for path in self.directory.iterdir() if path.name.isdigit()), reverse=True)
+        steps = sorted(
+            (int(path.name) for path in self.directory.iterdir() if path.name.isdigit()),
+            reverse=True,
+        )
         damaged = {}
         for step in steps:
             with _quiet():
@@ -98,7 +103,9 @@ class Checkpoints:
             if damaged:
                 self._set_aside(damaged)
                 told = "; ".join(f"{bad} ({why})" for bad, why in damaged.items())
-                _LOG.warning("checkpoint %s in %s is damaged: continuing from %d", told, self.directory, step)
+                _LOG.warning(
+                    "checkpoint %s in %s is damaged: continuing from %d", told, self.directory, step
+                )
             return step, state
         if not damaged:
             return None
@@ -109,7 +116,8 @@ class Checkpoints:
         )
 
     def _load(self, step, example):
-        """`(state, None)`, or `(None, reason)` when the checkpoint is damaged or holds another structure."""
+        """`(state, None)`, or `(None, reason)` when the checkpoint is damaged or holds another
+        structure."""
         tree = {"crc32": np.zeros((), np.uint32), "state": jax.tree.map(_abstract, example)}
         try:  # a damaged file can fail in any of the layers below
             saved = _describe(self._checkpointer.metadata(step).metadata)
@@ -186,7 +194,9 @@ def _describe(tree) -> dict[str, str]:
 
 def _first_difference(saved, wanted) -> str | None:
     """The first leaf that two descriptions tell differently, in words."""
-    differing = [name for name in sorted(saved.keys() | wanted.keys()) if saved.get(name) != wanted.get(name)]
+    differing = [
+        name for name in sorted(saved.keys() | wanted.keys()) if saved.get(name) != wanted.get(name)
+    ]
     if not differing:
         return None
     more = f" (and {len(differing) - 1} more)" if len(differing) > 1 else ""
@@ -214,7 +224,8 @@ class _NoChatter(logging.Filter):
 
 @contextlib.contextmanager
 def _quiet():
-    """Hide what orbax and its event loop log of a damaged checkpoint: `restore` says it in one line."""
+    """Hide what orbax and its event loop log of a damaged checkpoint: `restore` says it in one
+    line."""
     loggers = [logging.getLogger(name) for name in ("absl", "asyncio", None)]
     for logger in loggers:
         logger.addFilter(_is_of_others)
@@ -233,11 +244,13 @@ DIGEST = "data.path_sha256"  # the field that tells a data file from another by 
 
 
 def check_config(workdir, config: dict, allowed=()) -> None:
-    """Keep `config` in `workdir/config.json` the first time; afterwards raise InputError where a field differs.
+    """Keep `config` in `workdir/config.json` the first time; afterwards raise InputError where a
+    field differs.
 
-    A workdir that holds that file alone has nothing made with it, and takes the new config. `config`: nested dicts of
-    plain values. `allowed`: dotted names of fields (or of whole sections) that may differ; the file then takes the new
-    values. `DIGEST` may be absent, in a workdir made without it, or where the file is no longer there.
+    A workdir that holds that file alone has nothing made with it, and takes the new config.
+    `config`: nested dicts of plain values. `allowed`: dotted names of fields (or of whole sections)
+    that may differ; the file then takes the new values. `DIGEST` may be absent, in a workdir made
+    without it, or where the file is no longer there.
     """
     path = Path(workdir) / "config.json"
     given = json.loads(json.dumps(config, default=str))
@@ -253,9 +266,13 @@ def check_config(workdir, config: dict, allowed=()) -> None:
             allowed = (*allowed, DIGEST)
         elif DIGEST not in new:
             old.pop(DIGEST)
-        differing = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
+        differing = [
+            name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)
+        ]
         forbidden = [
-            name for name in differing if not any(name == one or name.startswith(f"{one}.") for one in allowed)
+            name
+            for name in differing
+            if not any(name == one or name.startswith(f"{one}.") for one in allowed)
         ]
         if forbidden == [DIGEST]:
             raise InputError(
@@ -267,7 +284,9 @@ def check_config(workdir, config: dict, allowed=()) -> None:
                 f"{name}: {old.get(name, 'absent')} in the workdir, {new.get(name, 'absent')} given"
                 for name in forbidden
             )
-            raise InputError(f"{workdir} was made with another config ({told}): give another --workdir, or that config")
+            raise InputError(
+                f"{workdir} was made with another config ({told}): give another --workdir, or that config"
+            )
         if not differing:
             return
     parallel.wait_for_all("config compared")  # no process writes while another still reads
@@ -279,4 +298,8 @@ def _flatten(tree, prefix="") -> dict[str, str]:
     """Dotted names of a nested dict's leaves, each with its value as JSON."""
     if not isinstance(tree, dict) or not tree:
         return {prefix.removesuffix("."): json.dumps(tree)}
-    return {name: value for key, branch in tree.items() for name, value in _flatten(branch, f"{prefix}{key}.").items()}
+    return {
+        name: value
+        for key, branch in tree.items()
+        for name, value in _flatten(branch, f"{prefix}{key}.").items()
+    }

@@ -1,4 +1,5 @@
-"""Data sets as arrays held whole in memory, checked once, and the order in which training visits them.
+"""Data sets as arrays held whole in memory, checked once, and the order in which training visits
+them.
 
 The order is a pure function of (seed, step), so a resumed run has no iterator to restore.
 """
@@ -20,15 +21,25 @@ from diffenc.run import files
 MIN_EXAMPLES = 100
 READ_AT_ONCE = 1000
 _LOG = logging.getLogger("diffenc")
-UNREADABLE = (OSError, ValueError, TypeError, IndexError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
+UNREADABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    IndexError,
+    EOFError,
+    KeyError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Train and test examples, [n, h, w, c] images or [n, d] vectors, with labels [n] int32 where there are any.
+    """Train and test examples, [n, h, w, c] images or [n, d] vectors, with labels [n] int32 where
+    there are any.
 
-    `max_value`: the intensity that counts as one (16 for digits, 255 for bytes, 1 for numbers in [0, 1]), None for
-    real-valued vectors.
+    `max_value`: the intensity that counts as one (16 for digits, 255 for bytes, 1 for numbers in
+    [0, 1]), None for real-valued vectors.
     """
 
     name: str
@@ -44,12 +55,21 @@ class Dataset:
         return self.train.shape[1:]
 
 
-def load(name: str, data_dir=None, path=None, test_fraction: float = 0.1667, seed: int = 0, cache_dir=None) -> Dataset:
-    """The data set called `name`: 'digits' (8x8), 'file' (your arrays, at `path`), or an image data set of TFDS.
+def load(
+    name: str,
+    data_dir=None,
+    path=None,
+    test_fraction: float = 0.1667,
+    seed: int = 0,
+    cache_dir=None,
+) -> Dataset:
+    """The data set called `name`: 'digits' (8x8), 'file' (your arrays, at `path`), or an image data
+    set of TFDS.
 
-    'file' reads .npy, or .npz with x (and labels), or with train and test (and train_labels, test_labels). What has no
-    test part is split by `seed`, in the same proportions of labels. `data_dir`: where TFDS data sets lie prepared;
-    `cache_dir`: where their decoded arrays are kept. Raises InputError for anything missing, damaged or unfit.
+    'file' reads .npy, or .npz with x (and labels), or with train and test (and train_labels,
+    test_labels). What has no test part is split by `seed`, in the same proportions of labels.
+    `data_dir`: where TFDS data sets lie prepared; `cache_dir`: where their decoded arrays are kept.
+    Raises InputError for anything missing, damaged or unfit.
     """
     if not 0 < test_fraction < 1:
         raise InputError(f"test_fraction is {test_fraction}: give a number between 0 and 1")
@@ -65,8 +85,9 @@ def load(name: str, data_dir=None, path=None, test_fraction: float = 0.1667, see
 
 
 def hold_out(dataset: Dataset, count: int, seed: int = 0) -> Dataset:
-    """`dataset` with `count` random training examples taken out to stand in for its test set: settings are chosen on
-    them, and the test set stays unseen. Raises InputError when fewer than MIN_EXAMPLES would be left to train on."""
+    """`dataset` with `count` random training examples taken out to stand in for its test set:
+    settings are chosen on them, and the test set stays unseen. Raises InputError when fewer than
+    MIN_EXAMPLES would be left to train on."""
     if not 2 <= count <= len(dataset.train) - MIN_EXAMPLES:
         raise InputError(
             f"data.validation is {count} of {len(dataset.train)} training examples: "
@@ -76,7 +97,9 @@ def hold_out(dataset: Dataset, count: int, seed: int = 0) -> Dataset:
     held, kept = np.sort(order[:count]), np.sort(order[count:])
     labels = dataset.train_labels
     parts = (None, None) if labels is None else (labels[kept], labels[held])
-    return Dataset(dataset.name, dataset.train[kept], dataset.train[held], *parts, dataset.max_value)
+    return Dataset(
+        dataset.name, dataset.train[kept], dataset.train[held], *parts, dataset.max_value
+    )
 
 
 def flatten(rows):
@@ -85,7 +108,8 @@ def flatten(rows):
 
 
 def binarize(key: jax.Array, rows: jax.Array, max_value: float) -> jax.Array:
-    """Bits [n, D] in {0., 1.} with probability rows / max_value: one fresh draw per visit (dynamic binarization)."""
+    """Bits [n, D] in {0., 1.} with probability rows / max_value: one fresh draw per visit (dynamic
+    binarization)."""
     rows = flatten(rows)
     return (jax.random.uniform(key, rows.shape) * max_value < rows).astype(rows.dtype)
 
@@ -98,14 +122,19 @@ def batch_indices(
     num_examples: int,
     names: tuple[str | int, ...] = (),
 ) -> np.ndarray:
-    """Which examples the updates step, ..., step + num_steps - 1 use: [num_steps, batch_size] int32.
+    """Which examples the updates step, ..., step + num_steps - 1 use: [num_steps, batch_size]
+    int32.
 
-    Update s takes positions s * batch_size, ... of the endless sequence of epochs; epoch e is the permutation drawn
-    by the name ("order", *names, e) of the seed, so that several systems of a run have orders of their own. An update
-    may straddle two epochs: every example is used exactly once in each. Raises InputError unless all counts are
-    positive.
+    Update s takes positions s * batch_size, ... of the endless sequence of epochs; epoch e is the
+    permutation drawn by the name ("order", *names, e) of the seed, so that several systems of a run
+    have orders of their own. An update may straddle two epochs: every example is used exactly once
+    in each. Raises InputError unless all counts are positive.
     """
-    for label, value in (("num_steps", num_steps), ("batch_size", batch_size), ("num_examples", num_examples)):
+    for label, value in (
+        ("num_steps", num_steps),
+        ("batch_size", batch_size),
+        ("num_examples", num_examples),
+    ):
         if value < 1:
             raise InputError(f"{label} is {value}: give at least 1")
     for label, value in (("seed", seed), ("step", step)):
@@ -128,7 +157,8 @@ def _permutation(seed, names, epoch, num_examples):
 
 
 def _split(name, x, labels, max_value, test_fraction, seed) -> Dataset:
-    """A random part becomes the test set: one in 1/test_fraction of a random order, sorted by label if any."""
+    """A random part becomes the test set: one in 1/test_fraction of a random order, sorted by label
+    if any."""
     order = np.random.default_rng(seed).permutation(len(x))
     if labels is not None:
         order = order[np.argsort(labels[order], kind="stable")]
@@ -136,7 +166,9 @@ def _split(name, x, labels, max_value, test_fraction, seed) -> Dataset:
     test = np.zeros(len(x), bool)
     test[order[np.diff(counts) > 0]] = True
     if not test.any() or test.all():
-        raise InputError(f"test_fraction {test_fraction} leaves {test.sum()} of {len(x)} examples to test: try 0.2")
+        raise InputError(
+            f"test_fraction {test_fraction} leaves {test.sum()} of {len(x)} examples to test: try 0.2"
+        )
     parts = (None, None) if labels is None else (labels[~test], labels[test])
     return Dataset(name, x[~test], x[test], *parts, max_value)
 
@@ -151,7 +183,9 @@ def _load_file(path, test_fraction, seed) -> Dataset:
         raise InputError(f"{path} does not exist: give the path of a .npy or .npz file")
     arrays = _read_arrays(path)
     if "train" in arrays and "test" in arrays:
-        bits = all(_are_bits(arrays[part]) for part in ("train", "test"))  # an all-black test set of bytes is none
+        bits = all(
+            _are_bits(arrays[part]) for part in ("train", "test")
+        )  # an all-black test set of bytes is none
         train, max_value = _check_examples(f"{path}: train", arrays["train"], bits=bits)
         test, test_max = _check_examples(f"{path}: test", arrays["test"], fewest=1, bits=bits)
         if train.shape[1:] != test.shape[1:] or max_value != test_max or train.dtype != test.dtype:
@@ -164,7 +198,9 @@ def _load_file(path, test_fraction, seed) -> Dataset:
         return Dataset(path.stem, train, test, train_labels, test_labels, max_value)
     key = next((key for key in ("x", "train") if key in arrays), None)
     if key is None:
-        raise InputError(f"{path} holds {sorted(arrays)}: name its array x, or its two arrays train and test")
+        raise InputError(
+            f"{path} holds {sorted(arrays)}: name its array x, or its two arrays train and test"
+        )
     x, max_value = _check_examples(f"{path}: {key}", arrays[key])
     labels = _check_labels(path, "labels" if key == "x" else "train_labels", arrays, len(x))
     return _split(path.stem, x, labels, max_value, test_fraction, seed)
@@ -179,25 +215,38 @@ def _read_arrays(path) -> dict[str, np.ndarray]:
             return {key: loaded[key] for key in loaded.files}
     except UNREADABLE as error:
         if "Object arrays" in str(error):
-            raise InputError(f"{path} holds an object array: give numbers of one shape, as by numpy.stack") from error
-        raise InputError(f"{path} is damaged ({type(error).__name__}): save it again with numpy") from error
+            raise InputError(
+                f"{path} holds an object array: give numbers of one shape, as by numpy.stack"
+            ) from error
+        raise InputError(
+            f"{path} is damaged ({type(error).__name__}): save it again with numpy"
+        ) from error
 
 
 def _are_bits(x) -> bool:
     """Whether these are booleans, or integers that are all 0 or 1."""
-    return x.dtype == bool or bool(np.issubdtype(x.dtype, np.integer) and x.size and x.min() >= 0 and x.max() <= 1)
+    return x.dtype == bool or bool(
+        np.issubdtype(x.dtype, np.integer) and x.size and x.min() >= 0 and x.max() <= 1
+    )
 
 
 def _check_examples(what, x, fewest=MIN_EXAMPLES, bits=True):
-    """The examples as bytes or float32, images with a channel axis, and their `max_value`; InputError if unfit."""
-    if not (np.issubdtype(x.dtype, np.floating) or np.issubdtype(x.dtype, np.integer) or x.dtype == bool):
+    """The examples as bytes or float32, images with a channel axis, and their `max_value`;
+    InputError if unfit."""
+    if not (
+        np.issubdtype(x.dtype, np.floating) or np.issubdtype(x.dtype, np.integer) or x.dtype == bool
+    ):
         raise InputError(f"{what} has dtype {x.dtype}: give real numbers")
     if x.ndim not in (2, 3, 4):
-        raise InputError(f"{what} has shape {x.shape}: give [n, d] vectors, or [n, h, w] or [n, h, w, c] images")
+        raise InputError(
+            f"{what} has shape {x.shape}: give [n, d] vectors, or [n, h, w] or [n, h, w, c] images"
+        )
     if len(x) < fewest:
         raise InputError(f"{what} has {len(x)} examples: give at least {fewest}")
     if x.size == 0:
-        raise InputError(f"{what} has shape {x.shape}, no numbers at all: give examples of at least one dimension")
+        raise InputError(
+            f"{what} has shape {x.shape}, no numbers at all: give examples of at least one dimension"
+        )
     with np.errstate(over="ignore"):
         narrow = x.astype(np.float32) if np.issubdtype(x.dtype, np.floating) else x
     if narrow.dtype == np.float32 and not np.isfinite(narrow).all():
@@ -213,7 +262,9 @@ def _check_examples(what, x, fewest=MIN_EXAMPLES, bits=True):
         narrow = narrow[..., None]
     if x.dtype == bool or (bits and _are_bits(x)):
         return narrow.astype(np.uint8), 1.0
-    if x.dtype == np.uint8 or (np.issubdtype(x.dtype, np.integer) and x.ndim > 2 and low >= 0 and high <= 255):
+    if x.dtype == np.uint8 or (
+        np.issubdtype(x.dtype, np.integer) and x.ndim > 2 and low >= 0 and high <= 255
+    ):
         return narrow.astype(np.uint8), 255.0
     if np.issubdtype(x.dtype, np.floating) and low >= 0 and high <= 1:
         return narrow, 1.0
@@ -225,7 +276,9 @@ def _check_labels(path, key, arrays, count):
     if labels is None:
         return None
     if labels.shape != (count,):
-        raise InputError(f"{path}: {key} has shape {labels.shape} beside {count} examples: give one label for each")
+        raise InputError(
+            f"{path}: {key} has shape {labels.shape} beside {count} examples: give one label for each"
+        )
     if not (np.issubdtype(labels.dtype, np.integer) or labels.dtype == bool):
         raise InputError(f"{path}: {key} has dtype {labels.dtype}: give integers")
     return labels.astype(np.int32)
@@ -240,20 +293,35 @@ def _load_tfds(name, data_dir, cache_dir) -> Dataset:
     try:
         builder = tfds.builder(name, data_dir=data_dir)
     except (tfds.core.DatasetNotFoundError, tfds.core.registered.DatasetNotFoundError) as error:
-        raise InputError(f"no data set is called {name!r}: give 'digits', 'file' or a name of TFDS") from error
+        raise InputError(
+            f"no data set is called {name!r}: give 'digits', 'file' or a name of TFDS"
+        ) from error
     except (AssertionError, ValueError, OSError) as error:
         told = " ".join(str(error).split())[-120:]
-        raise InputError(f"data set {name!r} cannot be opened ({told}): {_how_to_prepare(name, data_dir)}") from error
+        raise InputError(
+            f"data set {name!r} cannot be opened ({told}): {_how_to_prepare(name, data_dir)}"
+        ) from error
     splits = list(builder.info.splits)
     if not splits:
         where = data_dir or builder.data_dir
-        raise InputError(f"data set {name!r} is not prepared in {where}: {_how_to_prepare(name, data_dir)}")
+        raise InputError(
+            f"data set {name!r} is not prepared in {where}: {_how_to_prepare(name, data_dir)}"
+        )
     test_split = next((split for split in ("test", "validation") if split in splits), None)
     if "train" not in splits or test_split is None:
-        raise InputError(f"data set {name!r} has splits {splits}: choose one with train and test (or validation)")
+        raise InputError(
+            f"data set {name!r} has splits {splits}: choose one with train and test (or validation)"
+        )
     feature = dict(builder.info.features).get("image")
-    if feature is None or feature.shape is None or None in feature.shape or feature.np_dtype != np.uint8:
-        raise InputError(f"data set {name!r} has no uint8 images of one shape: choose another, or give a 'file'")
+    if (
+        feature is None
+        or feature.shape is None
+        or None in feature.shape
+        or feature.np_dtype != np.uint8
+    ):
+        raise InputError(
+            f"data set {name!r} has no uint8 images of one shape: choose another, or give a 'file'"
+        )
     file_name = f"{builder.info.full_name.replace('/', '-')}.npz"
     cache = None if cache_dir is None else Path(cache_dir) / file_name
     arrays = _read_cache(cache, feature.shape, builder.info.splits, test_split)
@@ -294,7 +362,8 @@ def _read_split(builder, split, data_dir):
 
 
 def _no_advice(record) -> bool:
-    """Drops the reader's recommendation of a faster image library, which the cache makes needless."""
+    """Drops the reader's recommendation of a faster image library, which the cache makes
+    needless."""
     return "OpenCV" not in record.getMessage()
 
 
@@ -314,7 +383,10 @@ def _read_cache(path, shape, splits, test_split):
             loaded = np.load(file, allow_pickle=False)
             arrays = {key: loaded[key] for key in ("train", "test", "train_labels", "test_labels")}
         for key, split in (("train", "train"), ("test", test_split)):
-            if arrays[key].shape != (splits[split].num_examples, *shape) or arrays[key].dtype != np.uint8:
+            if (
+                arrays[key].shape != (splits[split].num_examples, *shape)
+                or arrays[key].dtype != np.uint8
+            ):
                 raise ValueError(f"{key} has another shape")
         return arrays
     except UNREADABLE as error:

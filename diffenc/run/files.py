@@ -10,8 +10,8 @@ from diffenc.run import parallel
 def write(path: Path, write_to: Callable[[Path], object]) -> None:
     """Make a file by write_to(temporary), which then takes the place of `path` in one step.
 
-    A process that is killed meanwhile leaves the old file as it was. The temporary name is random: a process id would
-    be the same in two containers that share a disk.
+    A process that is killed meanwhile leaves the old file as it was. The temporary name is random:
+    a process id would be the same in two containers that share a disk.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
@@ -23,6 +23,7 @@ def write(path: Path, write_to: Callable[[Path], object]) -> None:
 
 
 def write_once(path: Path, write_to: Callable[[Path], object]) -> None:
-    """`write` in the first process of a run; the others, which hold the same numbers, write nothing."""
+    """`write` in the first process of a run; the others, which hold the same numbers, write
+    nothing."""
     if parallel.is_main_process():
         write(path, write_to)

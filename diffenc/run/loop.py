@@ -1,7 +1,8 @@
 """The training loop that can be stopped anywhere: dispatch, log, save, resume.
 
-A run is a function of its config alone. State moves in dispatches of a fixed number of updates; checkpoints, metrics
-and signals act between dispatches, so a run that was killed repeats the arithmetic of one that was not, bit for bit.
+A run is a function of its config alone. State moves in dispatches of a fixed number of updates;
+checkpoints, metrics and signals act between dispatches, so a run that was killed repeats the
+arithmetic of one that was not, bit for bit.
 """
 
 import contextlib
@@ -19,7 +20,8 @@ Metrics = dict[str, np.ndarray]
 
 
 class Stopped(SystemExit):
-    """Raised after a stop signal, once the state is saved; the exit status is 128 + the signal's number."""
+    """Raised after a stop signal, once the state is saved; the exit status is 128 + the signal's
+    number."""
 
 
 class NonFiniteLoss(InputError):
@@ -41,42 +43,60 @@ def train(
 ) -> Any:
     """Bring `state` to num_updates and return it, continuing from the newest checkpoint in workdir.
 
-    advance(state, step, n) -> (state, metrics) makes n updates and returns each metric as an array [n]; it may donate
-    its argument. evaluate(state, step) gives scalars that are logged every evaluate_every updates, at the start and at
-    the end. headline(metrics) is the text beside the progress bar. Raises InputError for an impossible schedule,
-    NonFiniteLoss when a metric named *loss is not finite, Stopped after SIGTERM or an interrupt.
+    advance(state, step, n) -> (state, metrics) makes n updates and returns each metric as an array
+    [n]; it may donate its argument. evaluate(state, step) gives scalars that are logged every
+    evaluate_every updates, at the start and at the end. headline(metrics) is the text beside the
+    progress bar. Raises InputError for an impossible schedule, NonFiniteLoss when a metric named
+    *loss is not finite, Stopped after SIGTERM or an interrupt.
     """
-    for name, every in (("num_updates", num_updates), ("save_every", save_every), ("evaluate_every", evaluate_every)):
+    for name, every in (
+        ("num_updates", num_updates),
+        ("save_every", save_every),
+        ("evaluate_every", evaluate_every),
+    ):
         if every % updates_per_dispatch:
             near = max(1, round(every / updates_per_dispatch)) * updates_per_dispatch
             raise InputError(
                 f"{name} is {every}, not a multiple of updates_per_dispatch {updates_per_dispatch}: give {near}, say"
             )
-    with checkpoints.open(f"{workdir}/checkpoints", every=save_every) as saved, _StopSignals() as stop:
+    with (
+        checkpoints.open(f"{workdir}/checkpoints", every=save_every) as saved,
+        _StopSignals() as stop,
+    ):
         restored = saved.restore(state)
         step, state = (0, state) if restored is None else restored
         last_saved = step if restored is not None else None
         if 0 < step < num_updates:
             print(f"continuing from update {step} of {num_updates}", flush=True)
-        kept = -1 if restored is None else step  # a new run keeps no line of one that never reached a checkpoint
+        kept = (
+            -1 if restored is None else step
+        )  # a new run keeps no line of one that never reached a checkpoint
         writer = reporting.MetricsWriter(workdir, resume_step=kept, extras=extras)
         with writer, reporting.progress(num_updates, step, description) as show:
             if evaluate and evaluate_every and restored is None:
                 writer.write(step, **evaluate(state, step))
             while step < num_updates:
                 state, metrics = advance(state, step, updates_per_dispatch)
-                metrics = {name: np.asarray(jax.device_get(value)) for name, value in metrics.items()}
+                metrics = {
+                    name: np.asarray(jax.device_get(value)) for name, value in metrics.items()
+                }
                 _check_finite(metrics, step, last_saved, workdir)
                 step += updates_per_dispatch
                 means = {name: float(values.mean()) for name, values in metrics.items()}
-                if evaluate and evaluate_every and (step % evaluate_every == 0 or step >= num_updates):
+                if (
+                    evaluate
+                    and evaluate_every
+                    and (step % evaluate_every == 0 or step >= num_updates)
+                ):
                     means |= evaluate(state, step)
                 writer.write(step, **means)
                 show(step, headline(means))
                 if stop.received:
                     saved.save(step, state)
                     saved.wait()
-                    print(f"stopped by signal {stop.received} at update {step}, saved; the same command continues")
+                    print(
+                        f"stopped by signal {stop.received} at update {step}, saved; the same command continues"
+                    )
                     raise Stopped(128 + stop.received)
                 if saved.maybe_save(step, state):
                     last_saved = step
@@ -94,7 +114,9 @@ def _check_finite(metrics: Metrics, step: int, last_saved: int | None, workdir) 
     if bad:
         name, offset = min(bad.items(), key=lambda item: item[1])
         kept = (
-            f"the checkpoint of update {last_saved} is kept" if last_saved is not None else "no checkpoint exists yet"
+            f"the checkpoint of update {last_saved} is kept"
+            if last_saved is not None
+            else "no checkpoint exists yet"
         )
         raise NonFiniteLoss(
             f"{name} is {metrics[name].ravel()[offset]} at update {step + offset + 1} ({kept} in {workdir}): "
@@ -110,7 +132,9 @@ class _StopSignals:
 
     def __enter__(self):
         self._before = {}
-        with contextlib.suppress(ValueError):  # signals belong to the main thread; elsewhere there is nothing to catch
+        with contextlib.suppress(
+            ValueError
+        ):  # signals belong to the main thread; elsewhere there is nothing to catch
             for number in (signal.SIGTERM, signal.SIGINT):
                 self._before[number] = signal.signal(number, self._remember)
         return self

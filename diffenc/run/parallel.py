@@ -1,7 +1,9 @@
-"""Devices, in the only file that names one: start-up, the `data` mesh, replication and sharding of batches.
+"""Devices, in the only file that names one: start-up, the `data` mesh, replication and sharding of
+batches.
 
-Everything is one program over a one-dimensional mesh: states are replicated, batches are split along their batch axis,
-and `jax.jit` inserts the sums. The result is therefore that of a single device, up to the order of the additions.
+Everything is one program over a one-dimensional mesh: states are replicated, batches are split
+along their batch axis, and `jax.jit` inserts the sums. The result is therefore that of a single
+device, up to the order of the additions.
 """
 
 import os
@@ -17,16 +19,20 @@ AXIS = "data"
 
 
 def start() -> None:
-    """Join the other processes of a run over many hosts; does nothing on one host, or the second time.
+    """Join the other processes of a run over many hosts; does nothing on one host, or the second
+    time.
 
-    Many hosts are asked for by JAX_COORDINATOR_ADDRESS (with JAX_NUM_PROCESSES and JAX_PROCESS_ID), by a Slurm or Open
-    MPI job of more than one task, or by a list of more than one TPU worker.
+    Many hosts are asked for by JAX_COORDINATOR_ADDRESS (with JAX_NUM_PROCESSES and JAX_PROCESS_ID),
+    by a Slurm or Open MPI job of more than one task, or by a list of more than one TPU worker.
     """
     if not _wants_many_hosts(os.environ) or jax.distributed.is_initialized():
         return
     settings = {}
     if "JAX_COORDINATOR_ADDRESS" in os.environ:
-        for argument, variable in (("num_processes", "JAX_NUM_PROCESSES"), ("process_id", "JAX_PROCESS_ID")):
+        for argument, variable in (
+            ("num_processes", "JAX_NUM_PROCESSES"),
+            ("process_id", "JAX_PROCESS_ID"),
+        ):
             value = os.environ.get(variable, "")
             if not value.isdigit():
                 raise InputError(
@@ -38,13 +44,20 @@ def start() -> None:
 
 
 def _wants_many_hosts(environment) -> bool:
-    tasks = [environment.get(name, "1") for name in ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")]
+    tasks = [
+        environment.get(name, "1") for name in ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
+    ]
     many_tasks = any(value.isdigit() and int(value) > 1 for value in tasks)
-    return "JAX_COORDINATOR_ADDRESS" in environment or many_tasks or "," in environment.get("TPU_WORKER_HOSTNAMES", "")
+    return (
+        "JAX_COORDINATOR_ADDRESS" in environment
+        or many_tasks
+        or "," in environment.get("TPU_WORKER_HOSTNAMES", "")
+    )
 
 
 def data_mesh(num_devices: int | None = None) -> Mesh:
-    """The one-dimensional mesh `data` over the first `num_devices` devices of the run (all of them by default).
+    """The one-dimensional mesh `data` over the first `num_devices` devices of the run (all of them
+    by default).
 
     Raises InputError when there are fewer devices than asked for.
     """
@@ -58,9 +71,11 @@ def data_mesh(num_devices: int | None = None) -> Mesh:
 
 
 def replicate(mesh: Mesh, tree):
-    """The tree with every leaf copied whole to each device of the mesh; each process gives the same values.
+    """The tree with every leaf copied whole to each device of the mesh; each process gives the same
+    values.
 
-    Typed keys travel as the integers that they hold, because jax does not place them on devices of other processes.
+    Typed keys travel as the integers that they hold, because jax does not place them on devices of
+    other processes.
     """
     placed = jax.device_put(jax.tree.map(_plain, tree), NamedSharding(mesh, PartitionSpec()))
     return jax.tree.map(_like, tree, placed)
@@ -75,7 +90,11 @@ def _plain(leaf):
 
 
 def _like(leaf, placed):
-    return jax.random.wrap_key_data(placed, impl=jax.random.key_impl(leaf)) if _is_key(leaf) else placed
+    return (
+        jax.random.wrap_key_data(placed, impl=jax.random.key_impl(leaf))
+        if _is_key(leaf)
+        else placed
+    )
 
 
 def local(tree):
@@ -87,10 +106,11 @@ def local(tree):
 
 
 def shard_batch(mesh: Mesh, array, axis: int = 0) -> jax.Array:
-    """A global array split along its batch `axis`, from the rows that this process holds (`local_rows` says which).
+    """A global array split along its batch `axis`, from the rows that this process holds
+    (`local_rows` says which).
 
-    `array`: [..., local batch, ...]; the result is [..., batch, ...]. Raises InputError when the batch does not divide
-    over the devices.
+    `array`: [..., local batch, ...]; the result is [..., batch, ...]. Raises InputError when the
+    batch does not divide over the devices.
     """
     array = np.asarray(array)
     check_batch(array.shape[axis] * jax.process_count(), mesh)
@@ -105,7 +125,8 @@ def local_rows(batch_size: int) -> slice:
 
 
 def check_batch(batch_size: int, mesh: Mesh) -> None:
-    """Raises InputError unless the batch is positive and divides evenly over the devices of the mesh."""
+    """Raises InputError unless the batch is positive and divides evenly over the devices of the
+    mesh."""
     count = mesh.size
     if batch_size < 1 or batch_size % count:
         near = max(count, batch_size // count * count)
@@ -120,5 +141,6 @@ def is_main_process() -> bool:
 
 
 def wait_for_all(what: str) -> None:
-    """Return once every process of the run has come here; `what` names the place in the error if they differ."""
+    """Return once every process of the run has come here; `what` names the place in the error if
+    they differ."""
     multihost_utils.sync_global_devices(what)

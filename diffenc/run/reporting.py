@@ -1,4 +1,5 @@
-"""What a run writes for a person: metrics.jsonl, results.json with a table, progress, and figures of one style."""
+"""What a run writes for a person: metrics.jsonl, results.json with a table, progress, and figures
+of one style."""
 
 import contextlib
 import hashlib
@@ -15,7 +16,14 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from diffenc.errors import InputError
@@ -44,14 +52,16 @@ def _number(value) -> float | None:
 
 
 class MetricsWriter:
-    """Appends one JSON object per line to workdir/metrics.jsonl, flushed each time; a context manager.
+    """Appends one JSON object per line to workdir/metrics.jsonl, flushed each time; a context
+    manager.
 
-    Of several processes the first one writes, and all leave the context together: then each can read all lines.
+    Of several processes the first one writes, and all leave the context together: then each can
+    read all lines.
 
-    `resume_step`: the step that training continues from (0 for a new run); lines of later steps, which it will write
-    again, are dropped, and so is a line torn by a kill. Write a step's metrics before its checkpoint: then no line is
-    ever missing. `extras`: 'tensorboard' and 'wandb', which receive the same numbers; raises InputError where their
-    package is not installed.
+    `resume_step`: the step that training continues from (0 for a new run); lines of later steps,
+    which it will write again, are dropped, and so is a line torn by a kill. Write a step's metrics
+    before its checkpoint: then no line is ever missing. `extras`: 'tensorboard' and 'wandb', which
+    receive the same numbers; raises InputError where their package is not installed.
     """
 
     def __init__(self, workdir, resume_step: int = 0, extras=()):
@@ -117,13 +127,17 @@ def _open_extra(name, workdir, resume_step):
             import wandb
 
             identity = hashlib.sha256(str(workdir.resolve()).encode()).hexdigest()[:16]
-            run = wandb.init(project="diffenc", name=workdir.name, id=identity, resume="allow", dir=str(workdir))
+            run = wandb.init(
+                project="diffenc", name=workdir.name, id=identity, resume="allow", dir=str(workdir)
+            )
             return lambda step, numbers: run.log(numbers, step=step), run.finish
     except ImportError as error:
         raise InputError(
             f"metrics for {name} need a package that is absent: pip install -e '.[{name}]', or leave it out"
         ) from error
-    raise InputError(f"metrics can go to 'tensorboard' and 'wandb', not to {name!r}: leave it out or give one of these")
+    raise InputError(
+        f"metrics can go to 'tensorboard' and 'wandb', not to {name!r}: leave it out or give one of these"
+    )
 
 
 class Result(NamedTuple):
@@ -137,10 +151,15 @@ class Result(NamedTuple):
 
 
 def write_results(workdir, results) -> None:
-    """Write workdir/results.json: a list of {"name", "value", "stderr", "unit", "truth"}; what is not finite becomes
-    null."""
+    """Write workdir/results.json: a list of {"name", "value", "stderr", "unit", "truth"}; what is
+    not finite becomes null."""
     rows = [
-        {**r._asdict(), "value": _number(r.value), "stderr": _number(r.stderr), "truth": _number(r.truth)}
+        {
+            **r._asdict(),
+            "value": _number(r.value),
+            "stderr": _number(r.stderr),
+            "truth": _number(r.truth),
+        }
         for r in results
     ]
     text = json.dumps(rows, indent=2) + "\n"
@@ -148,15 +167,19 @@ def write_results(workdir, results) -> None:
 
 
 def read_results(workdir) -> list[Result]:
-    """The results in workdir/results.json; a null value is read as NaN. Raises InputError where there are none or
-    the file is damaged."""
+    """The results in workdir/results.json; a null value is read as NaN. Raises InputError where
+    there are none or the file is damaged."""
     path = Path(workdir) / "results.json"
     try:
         rows = [Result(**row) for row in json.loads(path.read_text())]
     except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist: let the run finish, or give another workdir") from error
+        raise InputError(
+            f"{path} does not exist: let the run finish, or give another workdir"
+        ) from error
     except (ValueError, TypeError) as error:
-        raise InputError(f"{path} is damaged ({type(error).__name__}): delete it and run again") from error
+        raise InputError(
+            f"{path} is damaged ({type(error).__name__}): delete it and run again"
+        ) from error
     return [row._replace(value=math.nan if row.value is None else row.value) for row in rows]
 
 
@@ -174,16 +197,21 @@ def format_value(value, stderr=None) -> str:
 
 
 def print_table(results, title: str = "", file=None) -> None:
-    """Print results as a table: name, value ± standard error, unit and, where any is known, the truth."""
+    """Print results as a table: name, value ± standard error, unit and, where any is known, the
+    truth."""
     results = list(results)
     with_truth = any(result.truth is not None for result in results)
     table = Table(title=title or None, title_justify="left")
-    for heading, side in (("result", "left"), ("value ± standard error", "right"), ("unit", "left")) + (
-        (("truth", "right"),) if with_truth else ()
-    ):
+    for heading, side in (
+        ("result", "left"),
+        ("value ± standard error", "right"),
+        ("unit", "left"),
+    ) + ((("truth", "right"),) if with_truth else ()):
         table.add_column(heading, justify=side, overflow="fold")
     for result in results:
-        truth = [] if not with_truth else ["" if result.truth is None else f"{float(result.truth):.5g}"]
+        truth = (
+            [] if not with_truth else ["" if result.truth is None else f"{float(result.truth):.5g}"]
+        )
         table.add_row(result.name, format_value(result.value, result.stderr), result.unit, *truth)
     console = Console(file=file)
     if not console.is_terminal:
@@ -206,11 +234,11 @@ def print_matrix(title: str, rows, columns, cells, file=None) -> None:
 
 @contextlib.contextmanager
 def progress(total: int, start: int = 0, description: str = "updates", at_most: bool = False):
-    """A function `update(completed, text="")` that shows how far a run is: a bar on a terminal, an occasional plain
-    line elsewhere.
+    """A function `update(completed, text="")` that shows how far a run is: a bar on a terminal, an
+    occasional plain line elsewhere.
 
-    `text` is shown as given, such as "loss 1.23 45/s". The remaining time is judged by the work done since `start`,
-    and not shown where the total is only the most that there can be to do.
+    `text` is shown as given, such as "loss 1.23 45/s". The remaining time is judged by the work
+    done since `start`, and not shown where the total is only the most that there can be to do.
     """
     console = Console()
     if not console.is_terminal:
@@ -226,7 +254,10 @@ def progress(total: int, start: int = 0, description: str = "updates", at_most: 
     )
     with Progress(*columns, console=console) as bar:
         task = bar.add_task(
-            f"{description} (at most)" if at_most else description, total=total, completed=start, text=""
+            f"{description} (at most)" if at_most else description,
+            total=total,
+            completed=start,
+            text="",
         )
         yield lambda completed, text="": bar.update(task, completed=int(completed), text=text)
 
@@ -256,7 +287,8 @@ def _clock(seconds) -> str:
 
 
 def figure(rows: int = 1, columns: int = 1, width: float = 3.4, height: float = 2.8, **subplots):
-    """`(figure, axes [rows, columns])` in the project's style; `width` and `height` are each panel's, in inches."""
+    """`(figure, axes [rows, columns])` in the project's style; `width` and `height` are each
+    panel's, in inches."""
     with matplotlib.rc_context(STYLE):
         fig = Figure(figsize=(width * columns, height * rows), layout="constrained")
         FigureCanvasAgg(fig)
@@ -292,8 +324,8 @@ def truth_line(ax, value: float, label: str = "truth") -> None:
 
 
 def image_grid(ax, images, columns: int, max_value: float | None = None) -> None:
-    """Show images, [n, h, w], [n, h, w, 1] or [n, h, w, 3], row by row in one panel, black at 0 and white at
-    `max_value` (the largest by default)."""
+    """Show images, [n, h, w], [n, h, w, 1] or [n, h, w, 3], row by row in one panel, black at 0 and
+    white at `max_value` (the largest by default)."""
     images = np.asarray(images, float)
     if images.ndim == 3:
         images = images[..., None]
@@ -309,5 +341,11 @@ def image_grid(ax, images, columns: int, max_value: float | None = None) -> None
         row, column = divmod(index, columns)
         top, left = row * (height + 1), column * (width + 1)
         canvas[top : top + height, left : left + width] = np.clip(image / (scale or 1.0), 0.0, 1.0)
-    ax.imshow(canvas[..., 0] if channels == 1 else canvas, cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest")
+    ax.imshow(
+        canvas[..., 0] if channels == 1 else canvas,
+        cmap="gray",
+        vmin=0.0,
+        vmax=1.0,
+        interpolation="nearest",
+    )
     ax.set_axis_off()

@@ -1,4 +1,5 @@
-"""Training a neural-entropy model here, against the plain epoch loop: same mixture, same network, one run.
+"""Training a neural-entropy model here, against the plain epoch loop: same mixture, same network,
+one run.
 
     python -m experiments.benchmarks.entropy_training --config=configs/benchmarks/entropy_training.py --workdir=DIR
 
@@ -8,9 +9,10 @@
               level an example, averages; the same output as `plain`, and no reference
     reference the same from the Gaussian reference: its gap at no seconds is that of the reference alone
 
-They take turns, so a busy machine slows both; only ratios mean something. Counted are training examples a second (a
-plain example is seen at ten times at once), network evaluations a second (which the two share), and the seconds until
-the held-out entropy-matching gap is a given share of S_tot. Evaluation is not timed.
+They take turns, so a busy machine slows both; only ratios mean something. Counted are training
+examples a second (a plain example is seen at ten times at once), network evaluations a second
+(which the two share), and the seconds until the held-out entropy-matching gap is a given share of
+S_tot. Evaluation is not timed.
 """
 
 import time
@@ -58,12 +60,16 @@ def run(config: ConfigDict, workdir: Path) -> None:
     settings += ["benchmark.plain_batch", "benchmark.plain_draws", "benchmark.plain_learning_rate"]
     command_line.check_positive(config, *settings)
     if config.max_epochs:
-        raise InputError(f"config field max_epochs is {config.max_epochs}: both systems train all along, give 0")
+        raise InputError(
+            f"config field max_epochs is {config.max_epochs}: both systems train all along, give 0"
+        )
     if command_line.is_complete(config, workdir):
         return
     cases = load_cases(config)
     if len(cases) != 1 or cases[0].density is None:
-        raise InputError(f"the benchmark takes one mixture, not {', '.join(case.name for case in cases)}")
+        raise InputError(
+            f"the benchmark takes one mixture, not {', '.join(case.name for case in cases)}"
+        )
     case = cases[0]
     if not isinstance(case.process, FixedWidth):
         raise InputError(
@@ -82,7 +88,9 @@ def run(config: ConfigDict, workdir: Path) -> None:
 
     def gap_of(params, reference):
         key = key_of(config.seed, "evaluation")
-        values = measure(key, params, reference, case.density_of(0), case.test[0], config.eval.monitor)
+        values = measure(
+            key, params, reference, case.density_of(0), case.test[0], config.eval.monitor
+        )
         return Estimate.of(values["em_gap"]), float(np.mean(values["s_tot"]))
 
     for name, (start, _) in systems.items():
@@ -94,18 +102,26 @@ def run(config: ConfigDict, workdir: Path) -> None:
                 took, *model = advance()
                 gaps[name].append(gap_of(*model)[0])
                 seconds[name].append(took)
-            show(turn + 1, ", ".join(f"{name} gap {values[-1].mean:.2f}" for name, values in gaps.items()))
-    results = summarize(config, s_tot, gaps, {name: np.array(values) for name, values in seconds.items()})
+            show(
+                turn + 1,
+                ", ".join(f"{name} gap {values[-1].mean:.2f}" for name, values in gaps.items()),
+            )
+    results = summarize(
+        config, s_tot, gaps, {name: np.array(values) for name, values in seconds.items()}
+    )
     draw(workdir, s_tot, gaps, seconds)
     reporting.write_results(workdir, results)
     reporting.print_table(results, title="training of a neural-entropy model")
 
 
 def plain(config: ConfigDict, case: Case):
-    """(params, reference) at the start of the plain loop, and advance() -> (seconds, params, reference): each time the
-    next benchmark.plain_updates steps."""
+    """(params, reference) at the start of the plain loop, and advance() -> (seconds, params,
+    reference): each time the next benchmark.plain_updates steps."""
     settings, reference = config.benchmark, Reference.equilibrium(case.process)
-    levels, optimizer = UniformTime(case.process, *case.times), optax.adam(settings.plain_learning_rate)
+    levels, optimizer = (
+        UniformTime(case.process, *case.times),
+        optax.adam(settings.plain_learning_rate),
+    )
     update = jax.jit(make_update(case.model, levels, optimizer, settings.plain_draws, 0.0))
     params = case.model.init(key_of(config.seed, "model"), jnp.asarray(case.train[0][:1]))
     state = training.TrainState.create(params, optimizer, chain=reference)
@@ -134,22 +150,30 @@ def plain(config: ConfigDict, case: Case):
 
 
 def scanned(config: ConfigDict, case: Case, reference: Reference):
-    """The same of experiments.neural_entropy: each time one dispatch of benchmark.scanned_updates updates."""
+    """The same of experiments.neural_entropy: each time one dispatch of benchmark.scanned_updates
+    updates."""
     settings = config.benchmark
     optimizer = training.make_optimizer(
-        config.learning_rate, settings.turns * settings.scanned_updates, config.warmup, config.clip_norm
+        config.learning_rate,
+        settings.turns * settings.scanned_updates,
+        config.warmup,
+        config.clip_norm,
     )
     levels = case.model.levels(reference, case.levels.low, case.levels.high)
     update = make_update(case.model, levels, optimizer, config.draws, config.average_decay)
     advance_state = training.scan_updates(update, lambda key, rows: rows)
     params = case.model.init(key_of(config.seed, "model"), jnp.asarray(case.train[0][:1]))
     chain, start = jax.tree.map(jnp.copy, reference), (jax.tree.map(jnp.copy, params), reference)
-    spare = training.TrainState.create(jax.tree.map(jnp.copy, params), optimizer, jax.tree.map(jnp.copy, chain))
+    spare = training.TrainState.create(
+        jax.tree.map(jnp.copy, params), optimizer, jax.tree.map(jnp.copy, chain)
+    )
     state, step = training.TrainState.create(params, optimizer, chain=chain), 0
     train = jnp.asarray(case.train[0])
 
     def rows_from(step):
-        return data.batch_indices(config.seed, step, settings.scanned_updates, config.batch_size, len(train))
+        return data.batch_indices(
+            config.seed, step, settings.scanned_updates, config.batch_size, len(train)
+        )
 
     key = key_of(config.seed, "compiling")
     jax.block_until_ready(advance_state(spare, key, train, jnp.asarray(rows_from(0))))
@@ -167,7 +191,8 @@ def scanned(config: ConfigDict, case: Case, reference: Reference):
 
 
 def summarize(config: ConfigDict, s_tot: float, gaps, seconds) -> list[Result]:
-    """Speeds, their ratios turn by turn, and the time to a gap of benchmark.shares of S_tot (NaN: not reached)."""
+    """Speeds, their ratios turn by turn, and the time to a gap of benchmark.shares of S_tot (NaN:
+    not reached)."""
     settings = config.benchmark
     scanned_examples = settings.scanned_updates * config.batch_size
     examples = dict(plain=settings.plain_updates * settings.plain_batch, scanned=scanned_examples)
@@ -175,8 +200,16 @@ def summarize(config: ConfigDict, s_tot: float, gaps, seconds) -> list[Result]:
     draws = dict(plain=settings.plain_draws, scanned=config.draws, reference=config.draws)
     results = []
     for name, times in seconds.items():
-        results.append(Result(f"{name}.examples_per_second", *median(examples[name] / times), "1/s"))
-        results.append(Result(f"{name}.evaluations_per_second", *median(draws[name] * examples[name] / times), "1/s"))
+        results.append(
+            Result(f"{name}.examples_per_second", *median(examples[name] / times), "1/s")
+        )
+        results.append(
+            Result(
+                f"{name}.evaluations_per_second",
+                *median(draws[name] * examples[name] / times),
+                "1/s",
+            )
+        )
         results.append(Result(f"{name}.em_gap", *gaps[name][-1], truth=0.0))
     slower = seconds["plain"] / seconds["scanned"]
     ratio = slower * examples["scanned"] / examples["plain"]
@@ -187,9 +220,18 @@ def summarize(config: ConfigDict, s_tot: float, gaps, seconds) -> list[Result]:
         label = f"seconds_to_{100 * share:g}_percent"
         for name, times in seconds.items():
             elapsed = np.concatenate([[0.0], np.cumsum(times)])
-            below = [since for since, gap in zip(elapsed, gaps[name], strict=True) if gap.mean < share * s_tot]
-            results.append(Result(f"{name}.{label}", below[0] if below else float("nan"), None, "s"))
-    results += [Result(f"{name}.seconds", float(times.sum()), None, "s in all") for name, times in seconds.items()]
+            below = [
+                since
+                for since, gap in zip(elapsed, gaps[name], strict=True)
+                if gap.mean < share * s_tot
+            ]
+            results.append(
+                Result(f"{name}.{label}", below[0] if below else float("nan"), None, "s")
+            )
+    results += [
+        Result(f"{name}.seconds", float(times.sum()), None, "s in all")
+        for name, times in seconds.items()
+    ]
     return results
 
 
@@ -201,7 +243,9 @@ def draw(workdir, s_tot: float, gaps, seconds) -> None:
         shares = np.array([[gap.mean, gap.stderr] for gap in values]) / s_tot
         reporting.band(axes[0, 0], elapsed, shares[:, 0], shares[:, 1], label=name)
     axes[0, 0].set(yscale="log")
-    reporting.label(axes[0, 0], "seconds of training", "held-out gap $L_{EM}$ / $S_{tot}$", legend=True)
+    reporting.label(
+        axes[0, 0], "seconds of training", "held-out gap $L_{EM}$ / $S_{tot}$", legend=True
+    )
     reporting.save(fig, workdir, "gap_over_time")
 
 

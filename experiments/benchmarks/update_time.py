@@ -1,8 +1,10 @@
-"""How long an update takes: the alternation against a VAE, and the share of the machine's matrix-product peak.
+"""How long an update takes: the alternation against a VAE, and the share of the machine's
+matrix-product peak.
 
     python -m experiments.benchmarks.update_time --config=configs/benchmarks/update_time.py --workdir=DIR
 
-Both systems are timed in turn within one run, so that a busy machine slows both; compare the ratio, not the times.
+Both systems are timed in turn within one run, so that a busy machine slows both; compare the ratio,
+not the times.
 """
 
 import time
@@ -44,7 +46,10 @@ def run(config: ConfigDict, workdir: Path) -> None:
             for name, advance in runs.items():
                 times[name].append(advance() / config.benchmark.updates)
             peaks.append(matmul_peak())
-            show(turn + 1, ", ".join(f"{name} {1e3 * values[-1]:.1f} ms" for name, values in times.items()))
+            show(
+                turn + 1,
+                ", ".join(f"{name} {1e3 * values[-1]:.1f} ms" for name, values in times.items()),
+            )
     results = summarize(times, flops, np.array(peaks))
     draw(workdir, times)
     reporting.write_results(workdir, results)
@@ -52,10 +57,13 @@ def run(config: ConfigDict, workdir: Path) -> None:
 
 
 def repeat(system, make_x, dataset, config):
-    """A function that makes config.benchmark.updates updates and returns their seconds; compiled on the way."""
+    """A function that makes config.benchmark.updates updates and returns their seconds; compiled on
+    the way."""
     update = training.scan_updates(system.update, make_x)
     rows = jnp.asarray(
-        data.batch_indices(config.seed, 0, config.benchmark.updates, config.batch_size, len(dataset.train))
+        data.batch_indices(
+            config.seed, 0, config.benchmark.updates, config.batch_size, len(dataset.train)
+        )
     )
     train, key = jnp.asarray(dataset.train), key_of(config.seed, "training")
     state = update(system.state, key, train, rows)[0]
@@ -70,7 +78,8 @@ def repeat(system, make_x, dataset, config):
 
 
 def matmul_flops(jaxpr) -> float:
-    """Floating-point operations of all matrix products of a jaxpr, loops counted as often as they turn."""
+    """Floating-point operations of all matrix products of a jaxpr, loops counted as often as they
+    turn."""
     total = 0.0
     for equation in jaxpr.eqns:
         if equation.primitive.name == "dot_general":
@@ -103,7 +112,9 @@ def summarize(times, flops, peaks) -> list[Result]:
         results.append(Result(f"{name}.update_time", *median(1e3 * np.array(values)), "ms"))
         results.append(Result(f"{name}.matrix_flops", flops[name] / 1e9, None, "GFLOP an update"))
         share = flops[name] / np.array(values) / peaks
-        results.append(Result(f"{name}.peak_share", *median(100 * share), "% of the matrix-product peak"))
+        results.append(
+            Result(f"{name}.peak_share", *median(100 * share), "% of the matrix-product peak")
+        )
     if "vae" in times:
         ratio = np.array(times["diffusion_encoder"]) / np.array(times["vae"])
         results.append(Result("diffusion_encoder.update_time_ratio", *median(ratio), "VAE updates"))
@@ -114,7 +125,9 @@ def summarize(times, flops, peaks) -> list[Result]:
 def draw(workdir, times) -> None:
     fig, axes = reporting.figure()
     for name, values in times.items():
-        axes[0, 0].plot(1 + np.arange(len(values)), 1e3 * np.array(values), "o-", label=name.replace("_", " "))
+        axes[0, 0].plot(
+            1 + np.arange(len(values)), 1e3 * np.array(values), "o-", label=name.replace("_", " ")
+        )
     axes[0, 0].set_ylim(bottom=0)
     reporting.label(axes[0, 0], "turn", "time per update [ms]", legend=True)
     reporting.save(fig, workdir, "update_time")

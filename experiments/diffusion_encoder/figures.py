@@ -1,4 +1,5 @@
-"""Figures of `experiments.diffusion_encoder`: what goes in and comes out, what the latent holds, how training went."""
+"""Figures of `experiments.diffusion_encoder`: what goes in and comes out, what the latent holds,
+how training went."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -34,7 +35,8 @@ def as_images(x, dataset):
 
 
 def reconstructions(workdir, dataset, held_out, arrays, count=16):
-    """Columns of examples; rows: input, own sample decoded, after Langevin correction (and the VAE's)."""
+    """Columns of examples; rows: input, own sample decoded, after Langevin correction (and the
+    VAE's)."""
     rows = [("input", held_out[:count])]
     for name, label in NAMES.items():
         if name in arrays:
@@ -49,7 +51,8 @@ def reconstructions(workdir, dataset, held_out, arrays, count=16):
 
 
 def samples(workdir, dataset, arrays, count=64):
-    """Decoded draws from the prior N(0, I) and from the learned prior (the encoder's null branch)."""
+    """Decoded draws from the prior N(0, I) and from the learned prior (the encoder's null
+    branch)."""
     panels = [("diffusion encoder: prior N(0, I)", arrays["diffusion_encoder"]["prior"])]
     panels.append(("diffusion encoder: learned prior q(z)", arrays["diffusion_encoder"]["learned"]))
     if "vae" in arrays:
@@ -66,11 +69,18 @@ def vectors(workdir, held_out, arrays):
     fig, axes = reporting.figure(1, 2)
     own = np.asarray(arrays["diffusion_encoder"]["own"])
     axes[0, 0].plot(held_out[:500].ravel(), own[:500].ravel(), ".", markersize=2, alpha=0.4)
-    axes[0, 0].axline((float(held_out.mean()),) * 2, slope=1.0, color="black", linestyle="--", linewidth=1)
+    axes[0, 0].axline(
+        (float(held_out.mean()),) * 2, slope=1.0, color="black", linestyle="--", linewidth=1
+    )
     reporting.label(axes[0, 0], "held-out x (all coordinates)", "reconstruction E[x|z]")
     pca = PCA(2).fit(held_out)
-    for x, label in ((held_out, "held-out x"), (arrays["diffusion_encoder"]["prior"], "E[x|z], z from the prior")):
-        axes[0, 1].plot(*pca.transform(np.asarray(x)[:400]).T, ".", markersize=3, alpha=0.6, label=label)
+    for x, label in (
+        (held_out, "held-out x"),
+        (arrays["diffusion_encoder"]["prior"], "E[x|z], z from the prior"),
+    ):
+        axes[0, 1].plot(
+            *pca.transform(np.asarray(x)[:400]).T, ".", markersize=3, alpha=0.6, label=label
+        )
     reporting.label(axes[0, 1], "principal axis 1", "principal axis 2", legend=True)
     reporting.save(fig, workdir, "reconstructions")
 
@@ -97,7 +107,8 @@ def latent_map(workdir, dataset, held_out, arrays):
 
 
 def training_curves(workdir, metrics, with_vae, e_step):
-    """Losses over training, the VAE's beside; then what the encoder learned and how the E-step did."""
+    """Losses over training, the VAE's beside; then what the encoder learned and how the E-step
+    did."""
     fig, axes = reporting.figure(2, 2, width=3.8, height=2.7)
     losses, bounds, encoder, sampler = axes.ravel()
     for index, (name, label) in enumerate(NAMES.items()):
@@ -105,11 +116,19 @@ def training_curves(workdir, metrics, with_vae, e_step):
             continue
         color = reporting.PALETTE[index]
         losses.plot(*series(metrics, f"{name}.decoder_loss"), color=color, label=label)
-        bounds.plot(*series(metrics, f"{name}.held_out_neg_elbo"), "o-", markersize=3, color=color, label=label)
+        bounds.plot(
+            *series(metrics, f"{name}.held_out_neg_elbo"),
+            "o-",
+            markersize=3,
+            color=color,
+            label=label,
+        )
     reporting.label(losses, "update", "training -log p(x|z) [nats]", legend=True)
     reporting.label(bounds, "update", "held-out -ELBO [nats]", legend=True)
     for ax in (losses, bounds):  # the first points would hide all others
-        values = np.concatenate([line.get_ydata()[len(line.get_ydata()) // 20 + 1 :] for line in ax.lines])
+        values = np.concatenate(
+            [line.get_ydata()[len(line.get_ydata()) // 20 + 1 :] for line in ax.lines]
+        )
         low, high = (values.min(), np.percentile(values, 95)) if values.size else (0, 0)
         if low < high and len(ax.lines[0].get_ydata()) >= 10:  # few points are all shown
             ax.set_ylim(low - 0.05 * (high - low), high + 0.1 * (high - low))
@@ -133,13 +152,16 @@ def training_curves(workdir, metrics, with_vae, e_step):
 
 
 def rate_distortion(workdir, metrics, arrays):
-    """The path of each model in the rate-distortion plane over training, held out; lines of equal -ELBO."""
+    """The path of each model in the rate-distortion plane over training, held out; lines of equal
+    -ELBO."""
     fig, axes = reporting.figure(width=4.2, height=3.4)
     ax = axes[0, 0]
     paths, title = {}, ""
     for name in NAMES:
         if name in arrays:
-            (_, rate), (_, distortion) = (series(metrics, f"{name}.held_out_{q}") for q in ("rate", "distortion"))
+            (_, rate), (_, distortion) = (
+                series(metrics, f"{name}.held_out_{q}") for q in ("rate", "distortion")
+            )
             paths[name] = rate[1:], distortion[1:]  # the first point is the untrained model
             ax.plot(*paths[name], "o-", markersize=3, label=NAMES[name])
     rate, distortion = (np.concatenate(values) for values in zip(*paths.values(), strict=True))
@@ -153,7 +175,9 @@ def rate_distortion(workdir, metrics, arrays):
             ax.plot(grid, best + offset - grid, color="black", linewidth=0.4, alpha=0.4, zorder=0)
         ax.set_xlim(grid[0], grid[1])
         title = f"Held out; lines: equal -ELBO, {step} nat{'s' if step > 1 else ''} apart"
-    reporting.label(ax, "rate KL(q(z|x) || p(z)) [nats]", "distortion -log p(x|z) [nats]", title, legend=True)
+    reporting.label(
+        ax, "rate KL(q(z|x) || p(z)) [nats]", "distortion -log p(x|z) [nats]", title, legend=True
+    )
     reporting.save(fig, workdir, "rate_distortion")
 
 

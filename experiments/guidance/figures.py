@@ -1,4 +1,5 @@
-"""Figures of experiments.guidance.__main__.images: nats and distances against the guidance weight, where they act, samples."""
+"""Figures of experiments.guidance.__main__.images: nats and distances against the guidance weight,
+where they act, samples."""
 
 import numpy as np
 
@@ -20,7 +21,10 @@ def draw(workdir, images, results, draws, levels, chains) -> None:
     axes[0, 0].set_yscale("log")
     reporting.label(axes[0, 0], "guidance weight w", "nats")
     axes[0, 0].legend(frameon=False, fontsize=7)
-    for name, text in (("growth_difference", "held-out growth"), ("score_difference", "difference of scores")):
+    for name, text in (
+        ("growth_difference", "held-out growth"),
+        ("score_difference", "difference of scores"),
+    ):
         curve = entropy.curve(draws._replace(values=draws.values[name]), levels)
         reporting.band(axes[0, 1], curve.log_snr, curve.height, curve.stderr, label=text)
     for weight in weights[:: max(1, len(weights) // 3)]:
@@ -28,20 +32,26 @@ def draw(workdir, images, results, draws, levels, chains) -> None:
         height = guided.nats.mean(axis=1) / (guided.log_snr[1] - guided.log_snr[0])
         axes[0, 1].plot(guided.log_snr, height, "--", linewidth=1, label=f"chains, w = {weight:g}")
     axes[0, 1].set_yscale("symlog", linthresh=1)
-    reporting.label(axes[0, 1], "$\\lambda$ (log signal-to-noise ratio)", "nats per unit of $\\lambda$")
+    reporting.label(
+        axes[0, 1], "$\\lambda$ (log signal-to-noise ratio)", "nats per unit of $\\lambda$"
+    )
     axes[0, 1].legend(frameon=False, fontsize=7)
     for quantity, text in (
         ("w2_squared", "$W_2^2$ to held-out images [pixel$^2$]"),
         ("diversity", "variance within a label, ratio"),
     ):
         against_weight(axes[0, 2], found, weights, quantity, text)
-    reporting.truth_line(axes[0, 2], found["training.w2_squared"].value, "$W_2^2$ of training images")
+    reporting.truth_line(
+        axes[0, 2], found["training.w2_squared"].value, "$W_2^2$ of training images"
+    )
     reporting.label(axes[0, 2], "guidance weight w", "distortion")
     axes[0, 2].legend(frameon=False, fontsize=7)
     reporting.save(fig, workdir, "guidance")
     shown = weights[:: max(1, len(weights) // 4)]
     fig, axes = reporting.figure(1, len(shown) + 1, width=2.2, height=2.4)
-    rows = [np.flatnonzero(images.test_labels == label)[:6] for label in np.unique(images.test_labels)]
+    rows = [
+        np.flatnonzero(images.test_labels == label)[:6] for label in np.unique(images.test_labels)
+    ]
     reporting.image_grid(axes[0, 0], images.test[np.concatenate(rows)], 6, images.max_value)
     axes[0, 0].set_title("held-out images")
     for ax, weight in zip(axes[0, 1:], shown, strict=True):
@@ -56,4 +66,6 @@ def against_weight(ax, found, weights, quantity: str, text: str) -> None:
     """A result of every weight with its two standard errors."""
     rows = [found[f"w={weight:g}.{quantity}"] for weight in weights]
     errors = [2 * row.stderr for row in rows]
-    ax.errorbar(weights, [row.value for row in rows], yerr=errors, fmt="o-", markersize=3, label=text)
+    ax.errorbar(
+        weights, [row.value for row in rows], yerr=errors, fmt="o-", markersize=3, label=text
+    )

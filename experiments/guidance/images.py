@@ -2,9 +2,10 @@
 
     python -m experiments.guidance --config=configs/guidance/digits.py --workdir=DIR
 
-One network learns s(x|y) and, where the label is withheld, s(x), and measures I(X;Y) in three forms: label_denoiser.
-Guided chains (`diffenc.diffusion.guidance`) are then asked how many nats were injected and where in the noise, how many of them a
-classifier finds again in the samples, and how far the samples moved away from images. Figures: guidance_images_figures.
+One network learns s(x|y) and, where the label is withheld, s(x), and measures I(X;Y) in three
+forms: label_denoiser. Guided chains (`diffenc.diffusion.guidance`) are then asked how many nats
+were injected and where in the noise, how many of them a classifier finds again in the samples, and
+how far the samples moved away from images. Figures: guidance_images_figures.
 """
 
 import functools
@@ -30,7 +31,8 @@ from experiments.labels import denoiser
 
 
 def run(config: ConfigDict, workdir: Path) -> None:
-    """The whole experiment; running it again continues it, or prints the results of the finished run."""
+    """The whole experiment; running it again continues it, or prints the results of the finished
+    run."""
     check(config)
     if command_line.is_complete(config, workdir):
         return
@@ -50,12 +52,18 @@ def check(config: ConfigDict) -> None:
     """Raises InputError for settings that no run could use."""
     denoiser.check(config)
     if config.num_steps < 4 or config.num_steps % 2:
-        raise InputError(f"config field num_steps is {config.num_steps}: give an even number, 4 or more")
+        raise InputError(
+            f"config field num_steps is {config.num_steps}: give an even number, 4 or more"
+        )
     if config.num_samples < 100:
         raise InputError(f"config field num_samples is {config.num_samples}: give 100 or more")
     names = {f"{weight:g}" for weight in config.weights}
-    if not all(0 <= weight < math.inf for weight in config.weights) or not 0 < len(names) == len(config.weights):
-        raise InputError(f"config field weights is {tuple(config.weights)}: give different numbers, none below 0")
+    if not all(0 <= weight < math.inf for weight in config.weights) or not 0 < len(names) == len(
+        config.weights
+    ):
+        raise InputError(
+            f"config field weights is {tuple(config.weights)}: give different numbers, none below 0"
+        )
 
 
 def check_images(config: ConfigDict, images, classes: int) -> None:
@@ -65,19 +73,23 @@ def check_images(config: ConfigDict, images, classes: int) -> None:
             f"config field eval.num_examples is {config.eval.num_examples} of {len(images.test)} held-out images"
         )
     if config.num_samples < 10 * classes:
-        raise InputError(f"config field num_samples is {config.num_samples} for {classes} labels: give ten of each")
+        raise InputError(
+            f"config field num_samples is {config.num_samples} for {classes} labels: give ten of each"
+        )
 
 
 class Chains(NamedTuple):
-    """Of one weight: the guided chains, their labels [n], and each chain's nats less the excess of its steps, 2 f(h) -
-    f(2h) with a chain of half as many [n]."""
+    """Of one weight: the guided chains, their labels [n], and each chain's nats less the excess of
+    its steps, 2 f(h) - f(2h) with a chain of half as many [n]."""
 
     guided: Guided
     labels: np.ndarray
     continuous: np.ndarray
 
 
-def sample(config: ConfigDict, trained: denoiser.Trained, shape, classes: int) -> dict[float, Chains]:
+def sample(
+    config: ConfigDict, trained: denoiser.Trained, shape, classes: int
+) -> dict[float, Chains]:
     """num_samples chains for every weight, from the same noise."""
     labels = jnp.arange(config.num_samples) % classes
     key_start, key_chain = jax.random.split(key_of(config.seed, "chains"))
@@ -86,32 +98,44 @@ def sample(config: ConfigDict, trained: denoiser.Trained, shape, classes: int) -
 
     @functools.partial(jax.jit, static_argnames="num_steps")
     def chain(params, key, weight, num_steps):
-        free, given = (model.score_fn(params, reference, condition=condition) for condition in (None, labels))
+        free, given = (
+            model.score_fn(params, reference, condition=condition) for condition in (None, labels)
+        )
         return guided_chain(key, free, given, weight, model.process, start, num_steps, config.t_min)
 
     chains = {}
     with reporting.progress(len(config.weights), description="weights") as show:
         for index, weight in enumerate(config.weights):
             fine, coarse = (
-                jax.tree.map(np.asarray, chain(trained.params, jax.random.clone(key_chain), jnp.float32(weight), steps))
+                jax.tree.map(
+                    np.asarray,
+                    chain(trained.params, jax.random.clone(key_chain), jnp.float32(weight), steps),
+                )
                 for steps in (config.num_steps, config.num_steps // 2)
             )
-            chains[weight] = Chains(fine, np.asarray(labels), 2 * fine.nats.sum(axis=0) - coarse.nats.sum(axis=0))
+            chains[weight] = Chains(
+                fine, np.asarray(labels), 2 * fine.nats.sum(axis=0) - coarse.nats.sum(axis=0)
+            )
             show(index + 1, f"w={weight:g}: {fine.nats.sum(axis=0).mean():.2f} nats injected")
     return chains
 
 
 def judge(seed: int, images, scale: float, chains: dict[float, Chains]) -> list[Result]:
-    """Nats injected by the chains' own steps and in continuous time; what a classifier of real images finds of the
-    label in the samples (H(Y) + E log q(y|x) <= I, a bound for whatever q); W_2^2 between the Gaussians of samples and
-    of held-out images, which finite samples keep from zero (as many training images: `training`); and the variance
-    within a label over that of held-out images."""
+    """Nats injected by the chains' own steps and in continuous time; what a classifier of real
+    images finds of the label in the samples (H(Y) + E log q(y|x) <= I, a bound for whatever q);
+    W_2^2 between the Gaussians of samples and of held-out images, which finite samples keep from
+    zero (as many training images: `training`); and the variance within a label over that of
+    held-out images."""
     train, test = (array.reshape(len(array), -1) / scale for array in (images.train, images.test))
     classify = classifier(train, images.train_labels, rng_of(seed, "classifier"))
-    results = [Result("held_out.label_information", *label_information(classify, test, images.test_labels))]
+    results = [
+        Result("held_out.label_information", *label_information(classify, test, images.test_labels))
+    ]
     rng = rng_of(seed, "judge")
     order = rng.permutation(len(train))[: len(next(iter(chains.values())).labels)]
-    results += distances("training", rng, (train[order], images.train_labels[order]), (test, images.test_labels))
+    results += distances(
+        "training", rng, (train[order], images.train_labels[order]), (test, images.test_labels)
+    )
     for weight, (guided, labels, continuous) in chains.items():
         x, name = guided.x.reshape(len(labels), -1), f"w={weight:g}"
         results += [
@@ -124,7 +148,8 @@ def judge(seed: int, images, scale: float, chains: dict[float, Chains]) -> list[
 
 
 def distances(name: str, rng, pair, others, resamples: int = 40) -> list[Result]:
-    """W_2^2 and the ratio of variances of the first (x, labels) to the second, with the bootstrap's errors."""
+    """W_2^2 and the ratio of variances of the first (x, labels) to the second, with the bootstrap's
+    errors."""
 
     def measured(pair, others):
         return between(pair[0], others[0]), within(*pair) / within(*others)
@@ -134,10 +159,15 @@ def distances(name: str, rng, pair, others, resamples: int = 40) -> list[Result]
         rows = np.concatenate([rng.choice(group, len(group)) for group in rows])
         return pair[0][rows], pair[1][rows]
 
-    errors = np.std([measured(drawn(pair), drawn(others)) for _ in range(resamples)], axis=0, ddof=1)
+    errors = np.std(
+        [measured(drawn(pair), drawn(others)) for _ in range(resamples)], axis=0, ddof=1
+    )
     values, units = measured(pair, others), ("pixel^2", "of held-out variance")
     rows = zip(("w2_squared", "diversity"), values, errors, units, strict=True)
-    return [Result(f"{name}.{quantity}", float(value), float(error), unit) for quantity, value, error, unit in rows]
+    return [
+        Result(f"{name}.{quantity}", float(value), float(error), unit)
+        for quantity, value, error, unit in rows
+    ]
 
 
 def classifier(x, labels, rng):
@@ -147,8 +177,14 @@ def classifier(x, labels, rng):
     from sklearn.pipeline import make_pipeline
 
     width = np.mean(np.var(x, axis=0)) * x.shape[1]
-    features = Nystroem(gamma=0.5 / width, n_components=min(400, len(x)), random_state=int(rng.integers(2**32)))
-    return make_pipeline(features, LogisticRegression(C=30.0, max_iter=2000)).fit(x, labels).predict_log_proba
+    features = Nystroem(
+        gamma=0.5 / width, n_components=min(400, len(x)), random_state=int(rng.integers(2**32))
+    )
+    return (
+        make_pipeline(features, LogisticRegression(C=30.0, max_iter=2000))
+        .fit(x, labels)
+        .predict_log_proba
+    )
 
 
 def label_information(classify, x, labels) -> Estimate:
@@ -160,7 +196,9 @@ def label_information(classify, x, labels) -> Estimate:
 
 def within(x, labels) -> float:
     """The variance within a label, summed over pixels, mean over labels."""
-    return float(np.mean([np.var(x[labels == label], axis=0, ddof=1).sum() for label in np.unique(labels)]))
+    return float(
+        np.mean([np.var(x[labels == label], axis=0, ddof=1).sum() for label in np.unique(labels)])
+    )
 
 
 def between(x, others) -> float:

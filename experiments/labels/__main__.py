@@ -1,14 +1,16 @@
-"""What an image says about its label, and at which noise: I(image; label) and its density over lambda.
+"""What an image says about its label, and at which noise: I(image; label) and its density over
+lambda.
 
     python -m experiments.mutual_information --config=configs/labels/digits.py --workdir=DIR
 
-(A config of mutual_information.py, which hands it over.) The information is that of a classifier of noised images,
-label_posterior: a lower bound of I(x_lambda; Y) at every lambda, the log signal-to-noise ratio, whose rise is a density
-of information (arXiv 2509.23937) and shows at which noise the label becomes visible: the position of its peak, and the
-share that is there at lambda = 0 already. Beside it, for comparison, the three forms of label_denoiser, integrals of
-densities over lambda, with peak and share of the scores, whose difference counts as information whatever the label
-changes without need. Errors are those of the held-out images alone: another training gives other networks, which these
-errors do not know.
+(A config of mutual_information.py, which hands it over.) The information is that of a classifier of
+noised images, label_posterior: a lower bound of I(x_lambda; Y) at every lambda, the log
+signal-to-noise ratio, whose rise is a density of information (arXiv 2509.23937) and shows at which
+noise the label becomes visible: the position of its peak, and the share that is there at lambda = 0
+already. Beside it, for comparison, the three forms of label_denoiser, integrals of densities over
+lambda, with peak and share of the scores, whose difference counts as information whatever the label
+changes without need. Errors are those of the held-out images alone: another training gives other
+networks, which these errors do not know.
 """
 
 from pathlib import Path
@@ -35,12 +37,15 @@ TEXTS = {
 
 
 def run(config: ConfigDict, workdir: Path) -> None:
-    """The whole experiment; running it again continues it, or prints the results of the finished run."""
+    """The whole experiment; running it again continues it, or prints the results of the finished
+    run."""
     denoiser.check(config)
     posterior.check(config)
     if command_line.is_complete(config, workdir):
         return
-    parallel.check_batch(config.posterior.batch_size, parallel.data_mesh(config.num_devices or None))
+    parallel.check_batch(
+        config.posterior.batch_size, parallel.data_mesh(config.num_devices or None)
+    )
     images, scale, classes = denoiser.load(config)
     trained = denoiser.train(config, workdir, images, scale, classes)
     curve = posterior.run(config, workdir, images, scale, classes)
@@ -68,13 +73,18 @@ def form(draws: entropy.Profile, which: str) -> entropy.Profile:
 
 
 def peak(rng, draws: entropy.Profile, levels, resamples: int = 500) -> Estimate:
-    """Where the density over lambda, smoothed by a Gaussian kernel, is highest: draws of one form [K, n], the error by
-    the bootstrap over the n images."""
+    """Where the density over lambda, smoothed by a Gaussian kernel, is highest: draws of one form
+    [K, n], the error by the bootstrap over the n images."""
     curve = entropy.curve(draws, levels)
     grid = np.linspace(curve.edges[0], curve.edges[-1], 1001)
     kernel = make_kernel(grid, curve.log_snr)
     width = np.diff(curve.edges)[:, None]
-    parts = np.asarray(draws.values, np.float64) / np.asarray(draws.density, np.float64) / len(width) / width
+    parts = (
+        np.asarray(draws.values, np.float64)
+        / np.asarray(draws.density, np.float64)
+        / len(width)
+        / width
+    )
 
     def highest(heights):  # [..., K] -> [...]
         return grid[np.argmax(heights @ kernel.T, axis=-1)]
@@ -91,17 +101,21 @@ def make_kernel(at, centres) -> np.ndarray:
 
 
 def high_noise_share(draws: entropy.Profile) -> Estimate:
-    """The share of the integral that lies below lambda = 0, noise above signal, of one form [K, n]; the error is that
-    of a ratio of means over the n images."""
+    """The share of the integral that lies below lambda = 0, noise above signal, of one form [K, n];
+    the error is that of a ratio of means over the n images."""
     values = np.asarray(draws.values, np.float64) / np.asarray(draws.density, np.float64)
-    below, total = (np.mean(part, axis=0) for part in (values * (np.asarray(draws.log_snr) < 0), values))
+    below, total = (
+        np.mean(part, axis=0) for part in (values * (np.asarray(draws.log_snr) < 0), values)
+    )
     share = below.mean() / total.mean()
     return Estimate(float(share), Estimate.of((below - share * total) / total.mean()).stderr)
 
 
-def draw(workdir, name: str, results, draws: entropy.Profile, levels, curve: posterior.Curve) -> None:
-    """Left: the density over lambda of every form, the classifier's smoothed as for the peak; right: its integral from
-    high noise, below the labels' entropy."""
+def draw(
+    workdir, name: str, results, draws: entropy.Profile, levels, curve: posterior.Curve
+) -> None:
+    """Left: the density over lambda of every form, the classifier's smoothed as for the peak;
+    right: its integral from high noise, below the labels' entropy."""
     found = {result.name: result for result in results}
     fig, axes = reporting.figure(1, 2, width=4.4, height=3.7)
     slope = curve.slope()
@@ -115,13 +129,22 @@ def draw(workdir, name: str, results, draws: entropy.Profile, levels, curve: pos
     for which in denoiser.FORMS:
         drawn = form(draws, which)
         cells = entropy.curve(drawn, levels)
-        values = np.asarray(drawn.values, np.float64) / np.asarray(drawn.density, np.float64) / len(cells.height)
+        values = (
+            np.asarray(drawn.values, np.float64)
+            / np.asarray(drawn.density, np.float64)
+            / len(cells.height)
+        )
         width = np.diff(cells.edges)[:, None]
         lines[which] = (cells.log_snr, values / width, cells.edges[1:], np.cumsum(values, axis=0))
     for which, (level, density, edge, sums) in lines.items():
-        row, style = found[f"{name}.{which}"], {"linewidth": 1.8 if which.startswith("label") else 0.9}
+        row, style = (
+            found[f"{name}.{which}"],
+            {"linewidth": 1.8 if which.startswith("label") else 0.9},
+        )
         text = f"{TEXTS[which]}: {reporting.format_value(row.value, row.stderr)} nats"
-        reporting.band(axes[0, 0], level, *zip(*map(Estimate.of, density), strict=True), label=text, **style)
+        reporting.band(
+            axes[0, 0], level, *zip(*map(Estimate.of, density), strict=True), label=text, **style
+        )
         reporting.band(axes[0, 1], edge, *zip(*map(Estimate.of, sums), strict=True), **style)
     highest, limit = found[f"{name}.peak_log_snr"], found[f"{name}.label_entropy"]
     text = f"peak of the first: {reporting.format_value(highest.value, highest.stderr)}"
@@ -129,7 +152,14 @@ def draw(workdir, name: str, results, draws: entropy.Profile, levels, curve: pos
     axes[0, 0].axhline(0.0, color="#000000", linewidth=0.5)
     reporting.truth_line(axes[0, 1], limit.value, f"entropy of the labels: {limit.value:.2f} nats")
     axis = "$\\lambda$ (log signal-to-noise ratio)"
-    reporting.label(axes[0, 0], axis, "density [nats per unit of $\\lambda$]", f"{name}: where the label is seen")
-    reporting.label(axes[0, 1], axis, "information up to $\\lambda$ [nats]", "what the noised image knows of it")
+    reporting.label(
+        axes[0, 0],
+        axis,
+        "density [nats per unit of $\\lambda$]",
+        f"{name}: where the label is seen",
+    )
+    reporting.label(
+        axes[0, 1], axis, "information up to $\\lambda$ [nats]", "what the noised image knows of it"
+    )
     fig.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=7)
     reporting.save(fig, workdir, "density")

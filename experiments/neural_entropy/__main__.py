@@ -1,16 +1,18 @@
-"""Neural entropy: how much of the entropy of a diffusion a network holds, at every noise level (arXiv 2409.03817).
+"""Neural entropy: how much of the entropy of a diffusion a network holds, at every noise level
+(arXiv 2409.03817).
 
     python -m experiments.neural_entropy --config=configs/neural_entropy/gaussian_mixture.py --workdir=DIR
 
-A case is a process and a data set: Gaussian mixtures of several dimensions, whose every number is known, or a data set
-at several sample sizes.
+A case is a process and a data set: Gaussian mixtures of several dimensions, whose every number is
+known, or a data set at several sample sizes.
 
-S_NN counts the whole model, and a model starts from a Gaussian reference (`diffenc.diffusion.denoiser`) which holds nearly all
-the entropy of a narrow process before any training: `s_reference` says how much. What the network learned is
-`learned_share`, the part of the reference's own gap that training closed. reference='equilibrium' starts from nothing.
+S_NN counts the whole model, and a model starts from a Gaussian reference
+(`diffenc.diffusion.denoiser`) which holds nearly all the entropy of a narrow process before any
+training: `s_reference` says how much. What the network learned is `learned_share`, the part of the
+reference's own gap that training closed. reference='equilibrium' starts from nothing.
 
-Cases are made in neural_entropy_cases, summaries in neural_entropy_results, figures in neural_entropy_figures; here are
-training and held-out numbers, to be read from top to bottom.
+Cases are made in neural_entropy_cases, summaries in neural_entropy_results, figures in
+neural_entropy_figures; here are training and held-out numbers, to be read from top to bottom.
 """
 
 import functools
@@ -34,7 +36,14 @@ from diffenc.run import data, loop, parallel, reporting
 from diffenc.run.reporting import Result
 from experiments import command_line
 from experiments.neural_entropy import figures
-from experiments.neural_entropy.cases import PROCESSES, REFERENCES, Case, check_mixture, load_cases, scaled
+from experiments.neural_entropy.cases import (
+    PROCESSES,
+    REFERENCES,
+    Case,
+    check_mixture,
+    load_cases,
+    scaled,
+)
 from experiments.neural_entropy.results import (
     EARLY,
     between_pixels,
@@ -48,7 +57,8 @@ from experiments.neural_entropy.results import (
 
 
 def run(config: ConfigDict, workdir: Path) -> None:
-    """The whole experiment; running it again continues it, or prints the results of the finished run."""
+    """The whole experiment; running it again continues it, or prints the results of the finished
+    run."""
     check(config)
     if command_line.is_complete(config, workdir):
         return
@@ -74,7 +84,9 @@ def run(config: ConfigDict, workdir: Path) -> None:
     results, truths = evaluate(config, cases, measures, state)
     curves, images = {}, {}
     for program, one in first.items():
-        systems = {name: state[f"{name}.0"] for name, case in cases.items() if case.program == program}
+        systems = {
+            name: state[f"{name}.0"] for name, case in cases.items() if case.program == program
+        }
         curves |= measure_curves(config, one, systems)
         images |= generate(config, one, systems) if one.test[0].ndim == 4 else {}
     figures.draw(workdir, config, cases, results, truths, curves, images, metrics)
@@ -85,9 +97,20 @@ def run(config: ConfigDict, workdir: Path) -> None:
 
 def check(config: ConfigDict) -> None:
     """Raises InputError for settings that no run could use."""
-    positive = ("batch_size", "draws", "num_updates", "updates_per_dispatch", "save_every", "learning_rate")
-    command_line.check_positive(config, *positive, "num_seeds", "eval.num_levels", "eval.batch_size", "t_min")
-    command_line.check_not_negative(config, "seed", "warmup", "evaluate_every", "num_devices", "max_epochs")
+    positive = (
+        "batch_size",
+        "draws",
+        "num_updates",
+        "updates_per_dispatch",
+        "save_every",
+        "learning_rate",
+    )
+    command_line.check_positive(
+        config, *positive, "num_seeds", "eval.num_levels", "eval.batch_size", "t_min"
+    )
+    command_line.check_not_negative(
+        config, "seed", "warmup", "evaluate_every", "num_devices", "max_epochs"
+    )
     command_line.check_positive(config, "clip_norm", "eval.images", "eval.sampler_steps")
     command_line.check_not_negative(config, "eval.repetitions")
     command_line.check_choice("sweep", config.sweep, ("dimension", "samples"))
@@ -95,42 +118,66 @@ def check(config: ConfigDict) -> None:
     command_line.check_choice("output", config.output, OUTPUTS)
     command_line.check_choice("model.dtype", config.model.dtype, ("float32", "bfloat16"))
     check_mixture(config)
-    several = len(config.processes) > 1 or ("mixture" in config.datasets and len(config.dimensions) > 1)
+    several = len(config.processes) > 1 or (
+        "mixture" in config.datasets and len(config.dimensions) > 1
+    )
     if config.sweep == "samples" and several:
-        raise InputError("sweep='samples' takes one of processes and one of dimensions: the others would be ignored")
+        raise InputError(
+            "sweep='samples' takes one of processes and one of dimensions: the others would be ignored"
+        )
     if config.sweep == "dimension" and len(config.samples) > 1:
         raise InputError("sweep='dimension' takes one of samples: the others would be ignored")
     if not config.model.features or min(config.model.features) < 1:
-        raise InputError(f"config field model.features is {config.model.features}: give one width or more")
+        raise InputError(
+            f"config field model.features is {config.model.features}: give one width or more"
+        )
     if not config.model.channels or any(width < 8 or width % 8 for width in config.model.channels):
-        raise InputError(f"config field model.channels is {config.model.channels}: give multiples of 8, one or more")
+        raise InputError(
+            f"config field model.channels is {config.model.channels}: give multiples of 8, one or more"
+        )
     if not 0 <= config.average_decay < 1:
-        raise InputError(f"config field average_decay is {config.average_decay}: give a number in [0, 1)")
+        raise InputError(
+            f"config field average_decay is {config.average_decay}: give a number in [0, 1)"
+        )
     for process in config.processes:
         command_line.check_choice("processes", process, PROCESSES)
         if config.reference == "equilibrium" and not isinstance(PROCESSES[process], FixedWidth):
-            raise InputError(f"{process} has no equilibrium that stays: give another config field reference")
+            raise InputError(
+                f"{process} has no equilibrium that stays: give another config field reference"
+            )
     if not (config.processes and config.samples and config.datasets and config.dimensions):
-        raise InputError("give at least one of each: config fields processes, samples, datasets, dimensions")
+        raise InputError(
+            "give at least one of each: config fields processes, samples, datasets, dimensions"
+        )
     if min(config.samples) < 0 or min(config.dimensions) < 1:
-        raise InputError(f"samples {config.samples} (0 for all), dimensions {config.dimensions}: give counts")
-    for field, count in (("num_examples", config.eval.num_examples), ("monitor", config.eval.monitor)):
+        raise InputError(
+            f"samples {config.samples} (0 for all), dimensions {config.dimensions}: give counts"
+        )
+    for field, count in (
+        ("num_examples", config.eval.num_examples),
+        ("monitor", config.eval.monitor),
+    ):
         if count < 2:
-            raise InputError(f"config field eval.{field} is {count}: a standard error needs 2 or more")
+            raise InputError(
+                f"config field eval.{field} is {count}: a standard error needs 2 or more"
+            )
 
 
-# ------------------------------------------------------------------------------------------------------------- training
+# ----------------------------------------------------------------------------------------- training
 
 
 def updates_of(config: ConfigDict, case: Case) -> int:
-    """The updates of a case: num_updates, or fewer where it has then seen its data max_epochs times."""
+    """The updates of a case: num_updates, or fewer where it has then seen its data max_epochs
+    times."""
     passes = -(-config.max_epochs * len(case.train[0]) // config.batch_size)
     return min(config.num_updates, passes) if config.max_epochs else config.num_updates
 
 
 def optimizer_of(config: ConfigDict, case: Case):
     """Each case's learning rate descends to zero over its own updates."""
-    return training.make_optimizer(config.learning_rate, updates_of(config, case), config.warmup, config.clip_norm)
+    return training.make_optimizer(
+        config.learning_rate, updates_of(config, case), config.warmup, config.clip_norm
+    )
 
 
 def make_states(config: ConfigDict, cases: dict[str, Case]) -> dict[str, training.TrainState]:
@@ -142,12 +189,15 @@ def make_states(config: ConfigDict, cases: dict[str, Case]) -> dict[str, trainin
             example = jnp.asarray(case.train[seed][:1], jnp.float32)
             params = case.model.init(key_of(config.seed, "model", case.program, seed), example)
             chain = jax.tree.map(jnp.copy, case.references[seed])
-            states[f"{case.name}.{seed}"] = training.TrainState.create(params, optimizer, chain=chain)
+            states[f"{case.name}.{seed}"] = training.TrainState.create(
+                params, optimizer, chain=chain
+            )
     return states
 
 
 def make_update(model: Denoiser, levels, optimizer, draws: int, average_decay: float):
-    """update(state, key, x): one step down the entropy-matching loss; state.chain is the reference."""
+    """update(state, key, x): one step down the entropy-matching loss; state.chain is the
+    reference."""
 
     def update(state, key, x):
         def loss_fn(params):
@@ -160,15 +210,20 @@ def make_update(model: Denoiser, levels, optimizer, draws: int, average_decay: f
 
 
 def make_advance(config: ConfigDict, mesh, cases: dict[str, Case]):
-    """advance(state, step, n): n updates of every case and seed, or those that are left of its own."""
+    """advance(state, step, n): n updates of every case and seed, or those that are left of its
+    own."""
     runs, train = {}, {}
     programs = {name: (case.program, updates_of(config, case)) for name, case in cases.items()}
     for case in cases.values():
         if programs[case.name] not in runs:
             optimizer = optimizer_of(config, case)
-            update = make_update(case.model, case.levels, optimizer, config.draws, config.average_decay)
+            update = make_update(
+                case.model, case.levels, optimizer, config.draws, config.average_decay
+            )
             prepare = functools.partial(scaled, case.scale)
-            runs[programs[case.name]] = training.scan_updates(update, lambda key, rows, prepare=prepare: prepare(rows))
+            runs[programs[case.name]] = training.scan_updates(
+                update, lambda key, rows, prepare=prepare: prepare(rows)
+            )
         for seed, x in enumerate(case.train):
             train[f"{case.name}.{seed}"] = parallel.replicate(mesh, jnp.asarray(x))
     local = parallel.local_rows(config.batch_size)
@@ -194,20 +249,26 @@ def make_advance(config: ConfigDict, mesh, cases: dict[str, Case]):
 
 
 def headline(cases: dict[str, Case], metrics: dict[str, float]) -> str:
-    """The text beside the progress bar: each case's growth once it is measured, else the first loss."""
-    grown = [(name, metrics[f"{name}.kelly_growth"]) for name in cases if f"{name}.kelly_growth" in metrics]
+    """The text beside the progress bar: each case's growth once it is measured, else the first
+    loss."""
+    grown = [
+        (name, metrics[f"{name}.kelly_growth"])
+        for name in cases
+        if f"{name}.kelly_growth" in metrics
+    ]
     if grown:
         return "growth " + ", ".join(f"{name} {value:.2f}" for name, value in grown[:6])
     losses = [(name, metrics[f"{name}.0.loss"]) for name in cases if f"{name}.0.loss" in metrics]
     return "".join(f"loss {name} {value:.3f}" for name, value in losses[:1])
 
 
-# ---------------------------------------------------------------------------------------------------- held-out numbers
+# --------------------------------------------------------------------------------- held-out numbers
 
 
 def integrands(case: Case, params, reference: Reference, density):
-    """The integrands of one model on one draw: s_nn, the same of its reference alone, growth added to the base score
-    and, where the exact score is known, s_tot, em_gap and what growth lacks; s_nn_early: s_nn produced at t < EARLY."""
+    """The integrands of one model on one draw: s_nn, the same of its reference alone, growth added
+    to the base score and, where the exact score is known, s_tot, em_gap and what growth lacks;
+    s_nn_early: s_nn produced at t < EARLY."""
     score, equilibrium = case.model.score_fn(params, reference), case.process.equilibrium_score
     reference_score = case.model.score_fn(params, reference, with_network=False)
     fields = {
@@ -224,22 +285,28 @@ def integrands(case: Case, params, reference: Reference, density):
         fields["s_tot"] = entropy.gap_integrand(exact, equilibrium, case.process)
         fields["em_gap"] = entropy.gap_integrand(exact, score, case.process)
         fields["reference_gap"] = entropy.gap_integrand(exact, reference_score, case.process)
-        # growth of the exact score less that of the network, on the same draws and against the denoising target
+        # growth of the exact score less that of the network, on the same draws and against the
+        # denoising target
         fields["growth_shortfall"] = entropy.growth_integrand(exact, score, case.process)
 
     def values(x_t, eps, t):
         found = {name: field(x_t, eps, t) for name, field in fields.items()}
-        early = {f"{name}_early": jnp.where(t < EARLY, found[name], 0.0) for name in ("s_nn", "s_tot") if name in found}
+        early = {
+            f"{name}_early": jnp.where(t < EARLY, found[name], 0.0)
+            for name in ("s_nn", "s_tot")
+            if name in found
+        }
         return found | early
 
     return values
 
 
 def make_measure(config: ConfigDict, case: Case):
-    """measure(key, params, reference, density, x, count): each quantity of the first count examples, {name: [count]}.
+    """measure(key, params, reference, density, x, count): each quantity of the first count
+    examples, {name: [count]}.
 
-    The noise levels of evaluation lie half where the training draws them, half where a pilot of the reference finds
-    entropy.
+    The noise levels of evaluation lie half where the training draws them, half where a pilot of the
+    reference finds entropy.
     """
     low, high = log_snr_range(case.process, *case.times)
     edges = np.linspace(low, high, 65)
@@ -258,7 +325,9 @@ def make_measure(config: ConfigDict, case: Case):
     def batch_of(params, reference, density, key, rows):
         x = scaled(case.scale, rows)
         field = integrands(case, params, reference, density)
-        values = entropy.profile(key, field, case.process, x, levels, config.eval.num_levels).total()
+        values = entropy.profile(
+            key, field, case.process, x, levels, config.eval.num_levels
+        ).total()
         if x.ndim == 2:
             gaussian = reference.gaussian(x.shape[1])
             values["kelly_growth"] += entropy.gaussian_growth(gaussian, case.process, x, low, high)
@@ -281,13 +350,16 @@ def monitor(config: ConfigDict, cases, measures, state, step: int) -> dict[str, 
         values = measures[name](key, *model, case.test[0], config.eval.monitor)
         for quantity, per_example in values.items():
             estimate = Estimate.of(per_example)
-            scalars |= {f"{name}.{quantity}": estimate.mean, f"{name}.{quantity}_stderr": estimate.stderr}
+            scalars |= {
+                f"{name}.{quantity}": estimate.mean,
+                f"{name}.{quantity}_stderr": estimate.stderr,
+            }
     return scalars
 
 
 def evaluate(config: ConfigDict, cases, measures, state) -> tuple[list[Result], dict[str, float]]:
-    """Results of every case, averaged over seeds (each with a mixture of its own), with the laws in log N; and S_tot of
-    each first seed where it is known."""
+    """Results of every case, averaged over seeds (each with a mixture of its own), with the laws in
+    log N; and S_tot of each first seed where it is known."""
     results, covered, known = [], [], {}
     with reporting.progress(len(cases) * config.num_seeds, description="measuring") as show:
         for index, (name, case) in enumerate(cases.items()):
@@ -310,7 +382,9 @@ def evaluate(config: ConfigDict, cases, measures, state) -> tuple[list[Result], 
                 known[name] = truths[0].mean
             if truths and config.eval.repetitions:
                 key = key_of(config.seed, "coverage", name)
-                covered += coverage(config, key, case, measures[name], state[f"{name}.0"], truths[0].mean)
+                covered += coverage(
+                    config, key, case, measures[name], state[f"{name}.0"], truths[0].mean
+                )
             own = with_spread(over_systems(trained), [one.mean for one in trained])
             results.append(Result(f"{name}.s_nn_train", *own))
         show(len(cases) * config.num_seeds)
@@ -320,8 +394,8 @@ def evaluate(config: ConfigDict, cases, measures, state) -> tuple[list[Result], 
 
 
 def measure_curves(config: ConfigDict, case: Case, systems) -> dict[str, dict[str, entropy.Curve]]:
-    """i(lambda) of the first seed of every system of a program, in 32 bins of equal width: learned and, where it is
-    known, exact."""
+    """i(lambda) of the first seed of every system of a program, in 32 bins of equal width: learned
+    and, where it is known, exact."""
     levels, density = Uniform(*log_snr_range(case.process, *case.times)), case.density_of(0)
 
     @jax.jit
@@ -337,13 +411,15 @@ def measure_curves(config: ConfigDict, case: Case, systems) -> dict[str, dict[st
         draws = map_examples(call, key, rows, config.eval.batch_size)
         draws = jax.tree.map(np.transpose, draws)
         curves[name] = {
-            quantity: entropy.curve(draws._replace(values=values), levels) for quantity, values in draws.values.items()
+            quantity: entropy.curve(draws._replace(values=values), levels)
+            for quantity, values in draws.values.items()
         }
     return curves
 
 
 def generate(config: ConfigDict, case: Case, systems) -> dict[str, np.ndarray]:
-    """Images of the first seed of every system of a program, by the probability flow, all from the same noise."""
+    """Images of the first seed of every system of a program, by the probability flow, all from the
+    same noise."""
     shape, steps = (config.eval.images, *case.test[0].shape[1:]), config.eval.sampler_steps
 
     @jax.jit

@@ -1,4 +1,5 @@
-"""The cases of experiments.neural_entropy: a process, data for every seed, and a model with its reference."""
+"""The cases of experiments.neural_entropy: a process, data for every seed, and a model with its
+reference."""
 
 from typing import NamedTuple
 
@@ -29,8 +30,9 @@ T_MAX = {"straight_line": 0.999, "cosine": 0.999}  # their alpha is zero at t = 
 
 
 class Case(NamedTuple):
-    """train and test have one entry for each seed, and so has density where the law of the data is known. Cases of one
-    `program` differ in their training data alone, and share what is compiled and their random numbers."""
+    """train and test have one entry for each seed, and so has density where the law of the data is
+    known. Cases of one `program` differ in their training data alone, and share what is compiled
+    and their random numbers."""
 
     name: str
     program: str
@@ -54,7 +56,13 @@ def load_cases(config: ConfigDict) -> list[Case]:
     if config.sweep == "dimension":
         pairs = [(process, dim) for process in config.processes for dim in config.dimensions]
         return [
-            make_case(config, f"{process}.D{dim}", dim, process, *draw_mixtures(config, dim, config.samples[0]))
+            make_case(
+                config,
+                f"{process}.D{dim}",
+                dim,
+                process,
+                *draw_mixtures(config, dim, config.samples[0]),
+            )
             for process, dim in pairs
         ]
     cases = []
@@ -74,8 +82,8 @@ def load_cases(config: ConfigDict) -> list[Case]:
 
 
 def draw_mixtures(config: ConfigDict, dim: int, count: int):
-    """A mixture for each seed, means uniform in a box and widths uniform in a range, with `count` samples to train on
-    and eval.num_examples held out: (train, test, scale, density)."""
+    """A mixture for each seed, means uniform in a box and widths uniform in a range, with `count`
+    samples to train on and eval.num_examples held out: (train, test, scale, density)."""
     train, test, densities = [], [], []
     for seed in range(config.num_seeds):
         key_train = key_of(config.seed, "mixture", dim, seed, "train")
@@ -92,29 +100,41 @@ def draw_mixture(config: ConfigDict, dim: int, seed: int = 0) -> GaussianMixture
     key_mean = key_of(config.seed, "mixture", dim, seed, "means")
     key_std = key_of(config.seed, "mixture", dim, seed, "widths")
     means = settings.side * (jax.random.uniform(key_mean, (settings.components, dim)) - 0.5)
-    stds = jax.random.uniform(key_std, (settings.components,), minval=settings.std_min, maxval=settings.std_max)
+    stds = jax.random.uniform(
+        key_std, (settings.components,), minval=settings.std_min, maxval=settings.std_max
+    )
     return GaussianMixture.isotropic(jnp.zeros(settings.components), means, stds)
 
 
 def check_mixture(config: ConfigDict) -> None:
     """Raises InputError for a mixture that cannot be drawn."""
     settings = config.mixture
-    if not (settings.components >= 1 and settings.side > 0 and 0 < settings.std_min <= settings.std_max):
+    if not (
+        settings.components >= 1 and settings.side > 0 and 0 < settings.std_min <= settings.std_max
+    ):
         raise InputError(
             f"config section mixture is {settings.to_dict()}: give components, side, std_min <= std_max > 0"
         )
     if not config.processes or not config.dimensions or min(config.dimensions) < 1:
-        raise InputError("config fields processes, dimensions: give one or more of each, dimensions of 1 or more")
+        raise InputError(
+            "config fields processes, dimensions: give one or more of each, dimensions of 1 or more"
+        )
 
 
 def load_images(config: ConfigDict, name: str, count: int):
-    """`count` training images (0: all) chosen by each seed, and held-out ones: (train, test, scale, None)."""
+    """`count` training images (0: all) chosen by each seed, and held-out ones: (train, test, scale,
+    None)."""
     settings = config.data
     dataset = data.load(
-        name, data_dir=settings.dir or None, test_fraction=settings.test_fraction, cache_dir=settings.cache_dir or None
+        name,
+        data_dir=settings.dir or None,
+        test_fraction=settings.test_fraction,
+        cache_dir=settings.cache_dir or None,
     )
     if count > len(dataset.train):
-        raise InputError(f"config field samples asks for {count} of the {len(dataset.train)} examples of {name}")
+        raise InputError(
+            f"config field samples asks for {count} of the {len(dataset.train)} examples of {name}"
+        )
     train = []
     for seed in range(config.num_seeds):
         order = rng_of(config.seed, "training images", name, seed).permutation(len(dataset.train))
@@ -123,7 +143,9 @@ def load_images(config: ConfigDict, name: str, count: int):
     return train, [test] * config.num_seeds, float(dataset.max_value or 1.0), None
 
 
-def make_case(config: ConfigDict, name: str, size: int, process_name: str, train, test, scale, density) -> Case:
+def make_case(
+    config: ConfigDict, name: str, size: int, process_name: str, train, test, scale, density
+) -> Case:
     """A case with its model: an MLP for vectors, a U-Net for images."""
     process, times = PROCESSES[process_name], (config.t_min, T_MAX.get(process_name, 1.0))
     if train[0].ndim == 4:
@@ -145,7 +167,9 @@ def make_case(config: ConfigDict, name: str, size: int, process_name: str, train
         make = Reference.moments if config.reference == "moments" else Reference.isotropic
         references = [make(np.asarray(x, np.float32) / scale) for x in train]
     levels = model.levels(references[0], *log_snr_range(process, *times))
-    return Case(name, name, size, process, times, model, references, levels, train, test, scale, density)
+    return Case(
+        name, name, size, process, times, model, references, levels, train, test, scale, density
+    )
 
 
 def scaled(scale: float, rows):

@@ -1,4 +1,5 @@
-"""Summaries of experiments.neural_entropy: means over seeds with their errors, ratios, coverage, the law in log N."""
+"""Summaries of experiments.neural_entropy: means over seeds with their errors, ratios, coverage,
+the law in log N."""
 
 import math
 
@@ -14,15 +15,20 @@ from diffenc.run.reporting import Result
 from experiments.neural_entropy.cases import Case
 
 EARLY = 0.1  # the entropy produced before this time is near the data
-TRAINED = ("em_gap", "growth_shortfall")  # what differs between seeds because of training, not of the mixture's S_tot
+TRAINED = (
+    "em_gap",
+    "growth_shortfall",
+)  # what differs between seeds because of training, not of the mixture's S_tot
 
 
-def summarize(name: str, seeds: list[dict], truths: list[Estimate], shared_examples: bool) -> list[Result]:
+def summarize(
+    name: str, seeds: list[dict], truths: list[Estimate], shared_examples: bool
+) -> list[Result]:
     """Means over seeds and held-out examples.
 
-    Errors are those of the examples; those of gaps, ratios and shares hold the spread over seeds too. S_tot differs
-    from mixture to mixture: the mean is that of these mixtures. shared_examples: every seed was measured on the same
-    ones.
+    Errors are those of the examples; those of gaps, ratios and shares hold the spread over seeds
+    too. S_tot differs from mixture to mixture: the mean is that of these mixtures. shared_examples:
+    every seed was measured on the same ones.
     """
     results = []
     for quantity in seeds[0]:
@@ -44,8 +50,12 @@ def summarize(name: str, seeds: list[dict], truths: list[Estimate], shared_examp
     shares = {
         "s_nn_ratio": [ratio_of_means(one["s_nn"], one["s_tot"]) for one in seeds],
         "s_reference_ratio": [ratio_of_means(one["s_reference"], one["s_tot"]) for one in seeds],
-        "kelly_growth_ratio": [rest(ratio_of_means(one["growth_shortfall"], one["s_tot"])) for one in seeds],
-        "learned_share": [rest(ratio_of_means(one["em_gap"], one["reference_gap"])) for one in seeds],
+        "kelly_growth_ratio": [
+            rest(ratio_of_means(one["growth_shortfall"], one["s_tot"])) for one in seeds
+        ],
+        "learned_share": [
+            rest(ratio_of_means(one["em_gap"], one["reference_gap"])) for one in seeds
+        ],
     }
     for quantity, ratios in shares.items():
         estimate = with_spread(over_systems(ratios), [ratio.mean for ratio in ratios])
@@ -55,7 +65,8 @@ def summarize(name: str, seeds: list[dict], truths: list[Estimate], shared_examp
 
 
 def early_share(name: str, seeds: list[dict], is_known: bool, shared_examples: bool) -> Result:
-    """The share of S_NN that is produced before EARLY, beside that of S_tot on the same draws where it is known."""
+    """The share of S_NN that is produced before EARLY, beside that of S_tot on the same draws where
+    it is known."""
     ratios = [ratio_of_means(one["s_nn_early"], one["s_nn"]) for one in seeds]
     estimate = over_systems(ratios)
     if shared_examples:  # the linear terms of the seeds' ratios, example by example
@@ -80,7 +91,10 @@ def with_spread(estimate: Estimate, means: list[float]) -> Estimate:
     """The estimate with the error of a mean over seeds added; alone, one seed has no spread."""
     if len(means) < 2:
         return estimate
-    return Estimate(estimate.mean, float(np.hypot(estimate.stderr, np.std(means, ddof=1) / math.sqrt(len(means)))))
+    return Estimate(
+        estimate.mean,
+        float(np.hypot(estimate.stderr, np.std(means, ddof=1) / math.sqrt(len(means)))),
+    )
 
 
 def ratio_of_means(values, others) -> Estimate:
@@ -97,8 +111,8 @@ def rest(estimate: Estimate) -> Estimate:
 
 
 def coverage(config: ConfigDict, key, case: Case, measure, system, truth: float) -> list[bool]:
-    """Whether the truth lies within two standard errors of S_tot, estimated anew from eval.monitor fresh samples each
-    time by the exact score."""
+    """Whether the truth lies within two standard errors of S_tot, estimated anew from eval.monitor
+    fresh samples each time by the exact score."""
     inside = []
     for key_repetition in jax.random.split(key, config.eval.repetitions):
         key_x, key_measure = jax.random.split(key_repetition)
@@ -113,18 +127,23 @@ def coverage_result(inside: list[bool]) -> Result:
     """The share that was covered, with its binomial error at the share expected of a normal law."""
     expected = math.erf(math.sqrt(2.0))
     error = math.sqrt(expected * (1 - expected) / len(inside))
-    return Result("coverage", float(np.mean(inside)), error, f"within 2 errors, of {len(inside)}", expected)
+    return Result(
+        "coverage", float(np.mean(inside)), error, f"within 2 errors, of {len(inside)}", expected
+    )
 
 
 def between_pixels(cases: dict[str, Case], results: list[Result]) -> list[Result]:
-    """How much of the entropy of images is between their pixels: the sum of S_tot of single pixels, by the shares of
-    gray levels in the largest training set, and what growth has beyond it, a lower bound of their total correlation.
+    """How much of the entropy of images is between their pixels: the sum of S_tot of single pixels,
+    by the shares of gray levels in the largest training set, and what growth has beyond it, a lower
+    bound of their total correlation.
 
-    The error of the sum is a jackknife's over ten blocks of images; shares of a sample make it too large on average, by
-    about 1/N, and so the bound too low.
+    The error of the sum is a jackknife's over ten blocks of images; shares of a sample make it too
+    large on average, by about 1/N, and so the bound too low.
     """
     found, pixels = {result.name: result for result in results}, []
-    for dataset in dict.fromkeys(case.program for case in cases.values() if case.train[0].ndim == 4):
+    for dataset in dict.fromkeys(
+        case.program for case in cases.values() if case.train[0].ndim == 4
+    ):
         mine = [case for case in cases.values() if case.program == dataset]
         largest = max(mine, key=lambda case: case.size)
         rows = largest.train[0].reshape(largest.size, -1)
@@ -133,7 +152,9 @@ def between_pixels(cases: dict[str, Case], results: list[Result]) -> list[Result
         for case in mine:
             growth = found[f"{case.name}.kelly_growth"]
             stderr = math.hypot(growth.stderr, alone.stderr)
-            pixels.append(Result(f"{case.name}.total_correlation_bound", growth.value - alone.mean, stderr))
+            pixels.append(
+                Result(f"{case.name}.total_correlation_bound", growth.value - alone.mean, stderr)
+            )
     return pixels
 
 
@@ -141,8 +162,14 @@ def pixel_entropy(case: Case, rows: np.ndarray, num_blocks: int = 10) -> Estimat
     """The sum of S_tot of the columns of rows [N, D], by themselves."""
     levels = np.unique(rows)
     counts = np.stack([level_counts(block, levels) for block in np.array_split(rows, num_blocks)])
-    counts = np.concatenate([counts.sum(axis=0, keepdims=True), counts.sum(axis=0) - counts])  # all, and without each
-    whole, *without = entropies(case, levels, counts.reshape(-1, len(levels))).reshape(num_blocks + 1, -1).sum(axis=1)
+    counts = np.concatenate(
+        [counts.sum(axis=0, keepdims=True), counts.sum(axis=0) - counts]
+    )  # all, and without each
+    whole, *without = (
+        entropies(case, levels, counts.reshape(-1, len(levels)))
+        .reshape(num_blocks + 1, -1)
+        .sum(axis=1)
+    )
     return Estimate(whole, float(np.sqrt((num_blocks - 1) * np.var(without))))
 
 
@@ -163,16 +190,23 @@ def entropies(case: Case, levels, counts) -> np.ndarray:
     shares = jnp.asarray(counts / counts.sum(axis=1, keepdims=True), jnp.float32)
     values, edges = levels / case.scale, log_snr_range(case.process, *case.times)
     return np.asarray(
-        jax.jit(lambda shares: entropy.coordinate_entropy(case.process, values, shares, *edges))(shares), np.float64
+        jax.jit(lambda shares: entropy.coordinate_entropy(case.process, values, shares, *edges))(
+            shares
+        ),
+        np.float64,
     )
 
 
 def log_laws(cases: dict[str, Case], results: list[Result]) -> list[Result]:
-    """S_NN = a + b log N by least squares (and the same law of held-out growth), for every data set with three sizes or
-    more; errors from the scatter."""
+    """S_NN = a + b log N by least squares (and the same law of held-out growth), for every data set
+    with three sizes or more; errors from the scatter."""
     found, laws = {result.name: result.value for result in results}, []
     for dataset in dict.fromkeys(case.program for case in cases.values()):
-        mine = [case for case in cases.values() if case.program == dataset and case.name.startswith(f"{dataset}.N")]
+        mine = [
+            case
+            for case in cases.values()
+            if case.program == dataset and case.name.startswith(f"{dataset}.N")
+        ]
         if len(mine) < 3:
             continue
         design = np.array([[1.0, math.log(case.size)] for case in mine])
@@ -181,6 +215,8 @@ def log_laws(cases: dict[str, Case], results: list[Result]) -> list[Result]:
             coefficients = np.linalg.lstsq(design, values, rcond=None)[0]
             scatter = np.sum((values - design @ coefficients) ** 2) / (len(mine) - 2)
             errors = np.sqrt(np.diag(np.linalg.inv(design.T @ design)) * scatter)
-            for label, value, error in zip(("intercept", "slope"), coefficients, errors, strict=True):
+            for label, value, error in zip(
+                ("intercept", "slope"), coefficients, errors, strict=True
+            ):
                 laws.append(Result(f"{dataset}.{law}.{label}", float(value), float(error)))
     return laws

@@ -1,11 +1,12 @@
-"""How good is the posterior? Encoders of every kind with the same decoder, data order and budget, in one table.
+"""How good is the posterior? Encoders of every kind with the same decoder, data order and budget,
+in one table.
 
     python -m experiments.posteriors --config=configs/posteriors/toys.py --workdir=DIR
 
-On toys the decoder is fixed and the posterior known on a grid: the divergence of each encoder from it is a number. On
-images the decoder learns, for as many updates with each, and the methods meet in held-out likelihood, checked by
-annealed importance sampling.
-Read it from top to bottom: cases, models, training, held-out numbers, table; measures and figures have files beside it.
+On toys the decoder is fixed and the posterior known on a grid: the divergence of each encoder from
+it is a number. On images the decoder learns, for as many updates with each, and the methods meet in
+held-out likelihood, checked by annealed importance sampling. Read it from top to bottom: cases,
+models, training, held-out numbers, table; measures and figures have files beside it.
 """
 
 import functools
@@ -29,13 +30,24 @@ from experiments import command_line
 from experiments.diffusion_encoder import __main__ as diffusion_encoder
 from experiments.posteriors import figures, measures
 
-VARIED = ("method", "model", "em", "rivals", "learning_rate", "baseline_learning_rate", "warmup", "clip_norm", "eval")
+VARIED = (
+    "method",
+    "model",
+    "em",
+    "rivals",
+    "learning_rate",
+    "baseline_learning_rate",
+    "warmup",
+    "clip_norm",
+    "eval",
+)
 QUANTITIES = ("nll", "neg_elbo", "rate", "distortion", "ess", "amortization_gap")
 
 
 class Case(NamedTuple):
-    """Data and a decoder: train [N, ...], make_x(key, rows) -> x [batch, D], held_out [n, D], the config of its models;
-    grid where the posterior is known on one; seen [n, D], examples to train on, where the decoder learns from them."""
+    """Data and a decoder: train [N, ...], make_x(key, rows) -> x [batch, D], held_out [n, D], the
+    config of its models; grid where the posterior is known on one; seen [n, D], examples to train
+    on, where the decoder learns from them."""
 
     name: str
     train: np.ndarray
@@ -48,7 +60,8 @@ class Case(NamedTuple):
 
 
 def run(config: ConfigDict, workdir: Path) -> None:
-    """The whole experiment; running it again continues it, or prints the results of the finished run."""
+    """The whole experiment; running it again continues it, or prints the results of the finished
+    run."""
     check(config)
     if command_line.is_complete(config, workdir):
         return
@@ -79,29 +92,39 @@ def run(config: ConfigDict, workdir: Path) -> None:
     print(f"figures: {workdir / 'figures'}")
 
 
-# ------------------------------------------------------------------------------------------------------------- cases
+# -------------------------------------------------------------------------------------------- cases
 
 
 def check(config: ConfigDict) -> None:
     """Raises InputError for settings that no run could use."""
-    command_line.check_positive(config, "num_seeds", "rivals.iwae_samples", "eval.ais_temperatures", "eval.ais_chains")
+    command_line.check_positive(
+        config, "num_seeds", "rivals.iwae_samples", "eval.ais_temperatures", "eval.ais_chains"
+    )
     command_line.check_positive(config, "eval.grid_sampler_steps", "eval.grid_draws")
     command_line.check_not_negative(config, "eval.ais_examples")
     if config.eval.ais_simulated < 2:
-        raise InputError(f"config field eval.ais_simulated is {config.eval.ais_simulated}: give 2 or more")
+        raise InputError(
+            f"config field eval.ais_simulated is {config.eval.ais_simulated}: give 2 or more"
+        )
     if config.em.gamma != 1:
-        raise InputError(f"config field em.gamma is {config.em.gamma}: the rivals' bounds are of likelihood, gamma = 1")
+        raise InputError(
+            f"config field em.gamma is {config.em.gamma}: the rivals' bounds are of likelihood, gamma = 1"
+        )
     if config.data.name == "toys" and not (config.toys and config.eval.grid_examples > 1):
         raise InputError("toys want one name or more in toys, and eval.grid_examples of 2 or more")
     if config.eval.ais_examples == 1:
-        raise InputError("config field eval.ais_examples is 1: a standard error needs 2 or more (0 for none)")
+        raise InputError(
+            "config field eval.ais_examples is 1: a standard error needs 2 or more (0 for none)"
+        )
     for name, changes in config.variants.items():
         varied(config, name)
         unread = [field for field in changes if field not in VARIED]
         unread += [f"eval.{field}" for field in changes.get("eval", {}) if field != "sampler_steps"]
         unread += [f"em.{field}" for field in changes.get("em", {}) if field == "gamma"]
         if unread:
-            raise InputError(f"variants.{name}.{unread[0]} would have no effect: give one of {', '.join(VARIED)}")
+            raise InputError(
+                f"variants.{name}.{unread[0]} would have no effect: give one of {', '.join(VARIED)}"
+            )
     for method in ("", *config.methods):
         if method:
             command_line.check_choice("methods", base_method(config, method), systems.METHODS)
@@ -109,8 +132,12 @@ def check(config: ConfigDict) -> None:
         diffusion_encoder.check(of_method)
     if len(set(config.methods)) < len(config.methods) or not config.methods:
         raise InputError(f"config field methods is {config.methods}: name each method once")
-    if config.data.name == "toys" and all(base_method(config, method) == "flow_vae" for method in config.methods):
-        raise InputError("methods hold flow_vae alone, which toys of one dimension do not allow: give one more")
+    if config.data.name == "toys" and all(
+        base_method(config, method) == "flow_vae" for method in config.methods
+    ):
+        raise InputError(
+            "methods hold flow_vae alone, which toys of one dimension do not allow: give one more"
+        )
 
 
 def base_method(config: ConfigDict, method: str) -> str:
@@ -119,7 +146,8 @@ def base_method(config: ConfigDict, method: str) -> str:
 
 
 def varied(config: ConfigDict, method: str) -> ConfigDict:
-    """The config with what the variant of that name changes. Raises InputError for a change of an unknown field."""
+    """The config with what the variant of that name changes. Raises InputError for a change of an
+    unknown field."""
     changes = config.variants.get(method, ConfigDict()).to_dict()
     changes.pop("method", None)
     config = ConfigDict(config.to_dict()).lock()
@@ -139,7 +167,17 @@ def load_cases(config: ConfigDict) -> list[Case]:
     make_x = diffusion_encoder.prepare(config, dataset)
     held_out = diffusion_encoder.observe(config, dataset, dataset.test)
     seen = diffusion_encoder.observe(config, dataset, dataset.train[:1000], name="train")
-    return [Case(dataset.name.replace(".", "_"), dataset.train, make_x, held_out, decoder, config, seen=seen)]
+    return [
+        Case(
+            dataset.name.replace(".", "_"),
+            dataset.train,
+            make_x,
+            held_out,
+            decoder,
+            config,
+            seen=seen,
+        )
+    ]
 
 
 def load_toy(config: ConfigDict, name: str) -> Case:
@@ -159,8 +197,8 @@ def load_toy(config: ConfigDict, name: str) -> Case:
 
 
 def make_models(config: ConfigDict, cases: dict[str, Case]) -> dict[str, systems.System]:
-    """{"case.method.seed": System}: every seed of every method on every case. The update of a method is one function
-    for all its seeds, so that it is compiled once."""
+    """{"case.method.seed": System}: every seed of every method on every case. The update of a
+    method is one function for all its seeds, so that it is compiled once."""
     models = {}
     for case in cases.values():
         for method in methods_of(config, case):
@@ -168,7 +206,9 @@ def make_models(config: ConfigDict, cases: dict[str, Case]) -> dict[str, systems
             for seed in range(config.num_seeds):
                 size = (case.held_out.shape[1], len(case.train))
                 start = (config.seed, case.name, seed)
-                system = systems.make(base_method(config, method), variant, case.decoder, *size, *start)
+                system = systems.make(
+                    base_method(config, method), variant, case.decoder, *size, *start
+                )
                 if seed:
                     system.update = models[f"{case.name}.{method}.0"].update
                 models[f"{case.name}.{method}.{seed}"] = system
@@ -178,10 +218,14 @@ def make_models(config: ConfigDict, cases: dict[str, Case]) -> dict[str, systems
 def methods_of(config: ConfigDict, case: Case) -> list[str]:
     """The methods that a case allows: a coupling flow needs two dimensions."""
     flat = case.config.model.latent_dim == 1
-    return [method for method in config.methods if not (flat and base_method(config, method) == "flow_vae")]
+    return [
+        method
+        for method in config.methods
+        if not (flat and base_method(config, method) == "flow_vae")
+    ]
 
 
-# ---------------------------------------------------------------------------------------------------------- training
+# ----------------------------------------------------------------------------------------- training
 
 
 def make_advance(config: ConfigDict, mesh, cases: dict[str, Case], models):
@@ -221,17 +265,20 @@ def make_advance(config: ConfigDict, mesh, cases: dict[str, Case], models):
 
 
 def headline(models, metrics: dict[str, float]) -> str:
-    """The text beside the progress bar: -log p(x|z) of each method's own samples on the first case."""
+    """The text beside the progress bar: -log p(x|z) of each method's own samples on the first
+    case."""
     case = next(iter(models)).split(".")[0]
     names = [name for name in models if name.startswith(f"{case}.") and name.endswith(".0")]
-    return f"{case}: " + ", ".join(f"{name.split('.')[1]} {metrics[f'{name}.decoder_loss']:.2f}" for name in names)
+    return f"{case}: " + ", ".join(
+        f"{name.split('.')[1]} {metrics[f'{name}.decoder_loss']:.2f}" for name in names
+    )
 
 
 def terms(config, system, params, key, x, num_samples: int):
     return systems.held_out_terms(system, params, key, x, num_samples, config.eval.batch_size)
 
 
-# -------------------------------------------------------------------------------------------------- held-out numbers
+# --------------------------------------------------------------------------------- held-out numbers
 
 
 def evaluate(config, cases, models, state):
@@ -241,11 +288,15 @@ def evaluate(config, cases, models, state):
         for index, (name, system) in enumerate(models.items()):
             case, params = cases[name.split(".")[0]], state[name].averages
             key = key_of(config.seed, "evaluation", name)
-            key_terms, key_own, key_exact, key_figure, key_seen, key_folds = jax.random.split(key, 6)
+            key_terms, key_own, key_exact, key_figure, key_seen, key_folds = jax.random.split(
+                key, 6
+            )
             found = terms(config, system, params, key_terms, case.held_out, config.eval.num_samples)
             values = {quantity: getattr(found, quantity) for quantity in QUANTITIES[:-1]}
             if case.seen is not None:  # below `nll` by what the decoder has learned by heart
-                values["train_nll"] = terms(config, system, params, key_seen, case.seen, config.eval.num_samples).nll
+                values["train_nll"] = terms(
+                    config, system, params, key_seen, case.seen, config.eval.num_samples
+                ).nll
             _, losses = systems.reconstructions(system, params, case.config, key_own, case.held_out)
             values["amortization_gap"] = losses[0] - losses[1]
             values |= measures.folds(config, system, params, key_folds, case.held_out)
@@ -267,14 +318,17 @@ def figure_samples(config, case: Case, system, params, key, count: int = 2000):
 
 
 def summarize(config, cases: dict[str, Case], held_out) -> list[Result]:
-    """Means over examples and seeds, and on the same examples the distance of the others from the first method."""
+    """Means over examples and seeds, and on the same examples the distance of the others from the
+    first method."""
     results = []
     for case in cases.values():
         truths = truths_of(case)
         stacked = {}
         for method in methods_of(config, case):
             seeds = [held_out[f"{case.name}.{method}.{seed}"] for seed in range(config.num_seeds)]
-            stacked[method] = {quantity: np.stack([values[quantity] for values in seeds]) for quantity in seeds[0]}
+            stacked[method] = {
+                quantity: np.stack([values[quantity] for values in seeds]) for quantity in seeds[0]
+            }
             for quantity, values in stacked[method].items():
                 unit = {"ess": "samples", "mass": "", "folds": ""}.get(quantity, "nats")
                 result = Result(f"{case.name}.{method}.{quantity}", *over_seeds(values), unit)
@@ -283,7 +337,9 @@ def summarize(config, cases: dict[str, Case], held_out) -> list[Result]:
         for rival in [method for method in stacked if method != first]:
             for quantity in [q for q in ("nll", "neg_elbo", "ais_nll") if q in stacked[rival]]:
                 difference = stacked[rival][quantity] - stacked[first][quantity]
-                results.append(Result(f"{case.name}.{rival}.{quantity}_above_{first}", *over_seeds(difference)))
+                results.append(
+                    Result(f"{case.name}.{rival}.{quantity}_above_{first}", *over_seeds(difference))
+                )
         if case.grid is not None:
             log_posterior = map_examples(
                 jax.jit(lambda key, x, case=case: toys.posterior(case.decoder, case.grid, x)),
@@ -297,7 +353,8 @@ def summarize(config, cases: dict[str, Case], held_out) -> list[Result]:
 
 
 def truths_of(case: Case) -> dict[str, float]:
-    """What is known of a toy: the held-out negative log-likelihood, and that no divergence is the goal."""
+    """What is known of a toy: the held-out negative log-likelihood, and that no divergence is the
+    goal."""
     if case.grid is None:
         return {}
     log_p = jax.jit(lambda key, x: toys.log_marginal(case.decoder, case.grid, x))
@@ -306,7 +363,8 @@ def truths_of(case: Case) -> dict[str, float]:
 
 
 def over_seeds(values: np.ndarray) -> Estimate:
-    """Mean of values [seeds, n] with its error: over examples of the mean of the seeds, and over seeds."""
+    """Mean of values [seeds, n] with its error: over examples of the mean of the seeds, and over
+    seeds."""
     mean, stderr = Estimate.of(values.mean(axis=0))
     if len(values) > 1:
         stderr = float(np.hypot(stderr, values.mean(axis=1).std(ddof=1) / np.sqrt(len(values))))
@@ -321,7 +379,9 @@ def update_times(config, cases, metrics: list[dict]) -> list[Result]:
             name = f"{case.name}.{method}.0.ms_per_update"
             values = [line[name] for line in metrics if name in line][1:]
             if len(values) >= 2:
-                results.append(Result(f"{case.name}.{method}.update_time", *systems.median(values), "ms"))
+                results.append(
+                    Result(f"{case.name}.{method}.update_time", *systems.median(values), "ms")
+                )
     return results
 
 
@@ -330,11 +390,23 @@ def print_methods(config, case: str, results: list[Result]) -> None:
     mine = {tuple(r.name.split(".")[1:]): r for r in results if r.name.startswith(f"{case}.")}
     columns = [
         q
-        for q in (*QUANTITIES, "train_nll", "posterior_kl", "mass", "folds", "ais_nll", "ais_gap", "update_time")
+        for q in (
+            *QUANTITIES,
+            "train_nll",
+            "posterior_kl",
+            "mass",
+            "folds",
+            "ais_nll",
+            "ais_gap",
+            "update_time",
+        )
         if any(q in k for k in mine)
     ]
     methods = list(dict.fromkeys(method for method, _ in mine))
-    cells = [[(mine[m, q].value, mine[m, q].stderr) if (m, q) in mine else None for q in columns] for m in methods]
+    cells = [
+        [(mine[m, q].value, mine[m, q].stderr) if (m, q) in mine else None for q in columns]
+        for m in methods
+    ]
     reporting.print_matrix(f"{case} (nats; update_time in ms)", methods, columns, cells)
 
 

@@ -1,5 +1,5 @@
-"""Figures of `experiments.posteriors`: exact posteriors beside each encoder's samples, likelihood over updates and
-seconds, and the methods side by side."""
+"""Figures of `experiments.posteriors`: exact posteriors beside each encoder's samples, likelihood
+over updates and seconds, and the methods side by side."""
 
 import jax
 import numpy as np
@@ -13,9 +13,15 @@ EDGE = 3.2
 def draw(workdir, config, cases, samples, results, metrics) -> None:
     """Every figure that the cases allow, into workdir/figures."""
     for case in cases.values():
-        methods = [name.split(".")[1] for name in samples if name.startswith(f"{case.name}.") and name.endswith(".0")]
+        methods = [
+            name.split(".")[1]
+            for name in samples
+            if name.startswith(f"{case.name}.") and name.endswith(".0")
+        ]
         if methods:
-            posteriors(workdir, case, {method: samples[f"{case.name}.{method}.0"] for method in methods})
+            posteriors(
+                workdir, case, {method: samples[f"{case.name}.{method}.0"] for method in methods}
+            )
         curves(workdir, case.name, metrics, config.methods)
         comparison(workdir, case.name, results)
 
@@ -27,12 +33,17 @@ def examples(case) -> np.ndarray:
 
 
 def posteriors(workdir, case, samples) -> None:
-    """Rows: three examples; columns: the posterior on the grid, then samples of each encoder (first seed)."""
+    """Rows: three examples; columns: the posterior on the grid, then samples of each encoder (first
+    seed)."""
     x, grid = examples(case), case.grid
     density = np.exp(np.asarray(jax.jit(lambda x: toys.posterior(case.decoder, grid, x))(x)))
-    fig, axes = reporting.figure(3, 1 + len(samples), width=1.9, height=1.8, sharex=True, sharey="row")
+    fig, axes = reporting.figure(
+        3, 1 + len(samples), width=1.9, height=1.8, sharex=True, sharey="row"
+    )
     for row in range(3):
-        for ax, (method, z) in zip(axes[row], {"exact posterior": None, **samples}.items(), strict=True):
+        for ax, (method, z) in zip(
+            axes[row], {"exact posterior": None, **samples}.items(), strict=True
+        ):
             if grid.latent_dim == 1:
                 ax.plot(np.asarray(grid.points())[:, 0], density[row], color="black", linewidth=1.0)
                 if z is not None:
@@ -41,7 +52,13 @@ def posteriors(workdir, case, samples) -> None:
             elif z is None:
                 image = density[row].reshape(grid.num_points, grid.num_points).T
                 edge = grid.half_width
-                ax.imshow(image, origin="lower", extent=(-edge, edge, -edge, edge), cmap="Greys", aspect="auto")
+                ax.imshow(
+                    image,
+                    origin="lower",
+                    extent=(-edge, edge, -edge, edge),
+                    cmap="Greys",
+                    aspect="auto",
+                )
             else:
                 ax.plot(*z[row].T, ".", markersize=1.0, alpha=0.4)
             if grid.latent_dim == 2:
@@ -51,25 +68,37 @@ def posteriors(workdir, case, samples) -> None:
             if row == 2:
                 ax.set_xlabel("$z_1$")
         value = ", ".join(f"{value:.2f}" for value in x[row])
-        axes[row, 0].set_ylabel(f"x = {value}\n" + ("density" if grid.latent_dim == 1 else "$z_2$"), fontsize=8)
+        axes[row, 0].set_ylabel(
+            f"x = {value}\n" + ("density" if grid.latent_dim == 1 else "$z_2$"), fontsize=8
+        )
     fig.suptitle(f"{case.name}: posterior p(z|x) and what each encoder samples", fontsize=9)
     reporting.save(fig, workdir, f"posteriors_{case.name}")
 
 
 def curves(workdir, case: str, metrics, methods) -> None:
-    """Held-out negative log-likelihood (importance bound, 10 samples, first seed) over updates and over seconds."""
+    """Held-out negative log-likelihood (importance bound, 10 samples, first seed) over updates and
+    over seconds."""
     suffix = ".0.held_out_nll"
-    names = [f"{case}.{method}" for method in methods if any(f"{case}.{method}{suffix}" in line for line in metrics)]
+    names = [
+        f"{case}.{method}"
+        for method in methods
+        if any(f"{case}.{method}{suffix}" in line for line in metrics)
+    ]
     if not names:
         return
     fig, axes = reporting.figure(1, 2, width=4.2, height=3.0, sharey=True)
     lowest = []
     for name in names:
         lines = [line for line in metrics if name + suffix in line and line["step"] > 0]
-        rows = [(line["step"], line[name + suffix], line.get(f"{name}{suffix}_stderr", 0.0)) for line in lines]
+        rows = [
+            (line["step"], line[name + suffix], line.get(f"{name}{suffix}_stderr", 0.0))
+            for line in lines
+        ]
         steps, nll, stderr = np.array(rows, float).reshape(-1, 3).T
         # The median leaves out compilation and what other processes held up.
-        times = [line[f"{name}.0.ms_per_update"] for line in metrics if f"{name}.0.ms_per_update" in line]
+        times = [
+            line[f"{name}.0.ms_per_update"] for line in metrics if f"{name}.0.ms_per_update" in line
+        ]
         label = name.split(".", 1)[1]
         reporting.band(axes[0, 0], steps, nll, stderr, label)
         reporting.band(axes[0, 1], 1e-3 * np.median(times) * steps, nll, stderr, label)
@@ -81,17 +110,29 @@ def curves(workdir, case: str, metrics, methods) -> None:
     reporting.label(axes[0, 0], "updates", "held-out NLL, 10 samples (nats)")
     axes[0, 0].locator_params(axis="x", nbins=5)
     reporting.label(axes[0, 1], "seconds of training", "")
-    fig.legend(*axes[0, 1].get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8)
+    fig.legend(
+        *axes[0, 1].get_legend_handles_labels(),
+        loc="outside right center",
+        frameon=False,
+        fontsize=8,
+    )
     title = f"{case}: negative log-likelihood; bands: standard error of the distance from {names[0].split('.', 1)[1]}"
     fig.suptitle(title, fontsize=9)
     reporting.save(fig, workdir, f"curves_{case}")
 
 
 def comparison(workdir, case: str, results) -> None:
-    """Each method's bounds (and its divergence where the posterior is known), with two standard errors."""
-    mine = {tuple(result.name.split(".")[1:]): result for result in results if result.name.startswith(f"{case}.")}
+    """Each method's bounds (and its divergence where the posterior is known), with two standard
+    errors."""
+    mine = {
+        tuple(result.name.split(".")[1:]): result
+        for result in results
+        if result.name.startswith(f"{case}.")
+    }
     quantities = [
-        q for q in ("nll", "neg_elbo", "posterior_kl", "amortization_gap") if any(q == key[1] for key in mine)
+        q
+        for q in ("nll", "neg_elbo", "posterior_kl", "amortization_gap")
+        if any(q == key[1] for key in mine)
     ]
     fig, axes = reporting.figure(1, len(quantities), width=2.5, height=2.6, sharey=True)
     for ax, quantity in zip(axes[0], quantities, strict=True):

@@ -1,4 +1,5 @@
-"""Analytic densities: scores by automatic differentiation, laws by sampling, the latent model by Bayes' rule."""
+"""Analytic densities: scores by automatic differentiation, laws by sampling, the latent model by
+Bayes' rule."""
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +22,9 @@ def make_gaussian():
 
 def make_mixture():
     means = jnp.array([[1.0, 0.0], [-1.0, 0.5], [0.0, -2.0]])
-    roots = jnp.array([[[0.5, 0.0], [0.2, 0.3]], [[1.0, 0.0], [-0.5, 0.7]], [[0.2, 0.0], [0.0, 0.2]]])
+    roots = jnp.array(
+        [[[0.5, 0.0], [0.2, 0.3]], [[1.0, 0.0], [-0.5, 0.7]], [[0.2, 0.0], [0.0, 0.2]]]
+    )
     return GaussianMixture(jnp.array([0.0, 1.0, -1.0]), means, roots @ jnp.swapaxes(roots, 1, 2))
 
 
@@ -50,7 +53,11 @@ def test_score_is_the_gradient_of_the_diffused_log_density(process, make):
 
         @jax.jit
         def scores(x, t):
-            return density.score(process, x, t), density.score(process, x, t[2]), jax.vmap(jax.grad(log_prob))(x, t)
+            return (
+                density.score(process, x, t),
+                density.score(process, x, t[2]),
+                jax.vmap(jax.grad(log_prob))(x, t),
+            )
 
         by_example, at_one_time, expected = scores(x, t)
         np.testing.assert_allclose(by_example, expected, rtol=1e-8, atol=1e-9)
@@ -60,22 +67,34 @@ def test_score_is_the_gradient_of_the_diffused_log_density(process, make):
 def test_log_probs_are_those_of_scipy():
     with jax.enable_x64(True):
         x = jax.random.normal(jax.random.key(0), (10, 2))
-        np.testing.assert_allclose(make_gaussian().log_prob(x), stats.multivariate_normal(MEAN, COV).logpdf(x))
+        np.testing.assert_allclose(
+            make_gaussian().log_prob(x), stats.multivariate_normal(MEAN, COV).logpdf(x)
+        )
         mixture = make_mixture()
         weights = np.exp(mixture.log_weights) / np.exp(mixture.log_weights).sum()
         parts = [
-            stats.multivariate_normal(mean, cov).pdf(x) for mean, cov in zip(mixture.means, mixture.covs, strict=True)
+            stats.multivariate_normal(mean, cov).pdf(x)
+            for mean, cov in zip(mixture.means, mixture.covs, strict=True)
         ]
         np.testing.assert_allclose(mixture.log_prob(x), np.log(weights @ np.array(parts)))
-        np.testing.assert_allclose(make_gaussian().entropy(), stats.multivariate_normal(MEAN, COV).entropy())
+        np.testing.assert_allclose(
+            make_gaussian().entropy(), stats.multivariate_normal(MEAN, COV).entropy()
+        )
 
 
 def test_samples_have_the_moments_of_the_density():
-    gaussian, mixture, model = make_gaussian(), make_mixture(), make_factor_analysis(jnp.array([0.1, 0.5, 1.0, 0.3]))
+    gaussian, mixture, model = (
+        make_gaussian(),
+        make_mixture(),
+        make_factor_analysis(jnp.array([0.1, 0.5, 1.0, 0.3])),
+    )
     key_gaussian, key_mixture, key_model = jax.random.split(jax.random.key(0), 3)
     weights = np.asarray(jax.nn.softmax(mixture.log_weights))
     mixture_mean = weights @ np.asarray(mixture.means)
-    second = np.asarray(mixture.covs) + np.asarray(mixture.means)[:, :, None] * np.asarray(mixture.means)[:, None, :]
+    second = (
+        np.asarray(mixture.covs)
+        + np.asarray(mixture.means)[:, :, None] * np.asarray(mixture.means)[:, None, :]
+    )
     mixture_cov = np.einsum("k,kij->ij", weights, second) - np.outer(mixture_mean, mixture_mean)
     x, z = model.sample(key_model, 4000)
     marginal = model.marginal()
@@ -95,20 +114,29 @@ def test_samples_have_the_moments_of_the_density():
 
 def test_entropy_is_the_mean_of_minus_log_prob():
     gaussian = make_gaussian()
-    assert_mean(-gaussian.log_prob(gaussian.sample(jax.random.key(0), 4000)), float(gaussian.entropy()))
+    assert_mean(
+        -gaussian.log_prob(gaussian.sample(jax.random.key(0), 4000)), float(gaussian.entropy())
+    )
 
 
 def test_gaussian_kl_is_the_mean_log_ratio_and_vanishes_for_equals():
-    first, second = make_gaussian(), Gaussian(jnp.array([0.0, 0.2]), jnp.array([[1.0, -0.3], [-0.3, 1.5]]))
+    first, second = (
+        make_gaussian(),
+        Gaussian(jnp.array([0.0, 0.2]), jnp.array([[1.0, -0.3], [-0.3, 1.5]])),
+    )
     x = first.sample(jax.random.key(0), 4000)
     kl = gaussian_kl(first.mean, first.cov, second.mean, second.cov)
     assert_mean(first.log_prob(x) - second.log_prob(x), float(kl))
     with jax.enable_x64(True):
         same = make_gaussian()
-        np.testing.assert_allclose(gaussian_kl(same.mean, same.cov, same.mean, same.cov), 0.0, atol=1e-12)
+        np.testing.assert_allclose(
+            gaussian_kl(same.mean, same.cov, same.mean, same.cov), 0.0, atol=1e-12
+        )
 
 
-@pytest.mark.parametrize("noise_std", [0.5, (0.2, 0.5, 1.0, 0.7)], ids=["one noise", "noise of each"])
+@pytest.mark.parametrize(
+    "noise_std", [0.5, (0.2, 0.5, 1.0, 0.7)], ids=["one noise", "noise of each"]
+)
 @pytest.mark.parametrize("gamma", [0.3, 1.0, 4.0])
 def test_posterior_obeys_bayes_rule(gamma, noise_std):
     with jax.enable_x64(True):
@@ -130,7 +158,8 @@ def test_posterior_obeys_bayes_rule(gamma, noise_std):
 @pytest.mark.parametrize("gamma", [0.3, 1.0])
 @pytest.mark.parametrize("process", [VPLinear(), VPCosine()], ids=str)
 def test_decoder_pressure(process, gamma):
-    """e_t(z_t|x) = alpha_t E[(1/gamma) grad log p(x|z_0) | z_t, x]; the gradient is affine: its mean is exact."""
+    """e_t(z_t|x) = alpha_t E[(1/gamma) grad log p(x|z_0) | z_t, x]; the gradient is affine: its
+    mean is exact."""
     with jax.enable_x64(True):
         model = make_factor_analysis((0.2, 0.5, 1.0, 0.7))
         t = jnp.array([0.05, 0.3, 0.5, 0.7, 0.95])
@@ -141,12 +170,15 @@ def test_decoder_pressure(process, gamma):
         def mean_of_start(z_t, mean, alpha, sigma):  # E[z_0 | z_t, x], by conditioning a Gaussian
             precision = jnp.linalg.inv(cov)
             return jnp.linalg.solve(
-                precision + (alpha / sigma) ** 2 * jnp.eye(2), precision @ mean + alpha / sigma**2 * z_t
+                precision + (alpha / sigma) ** 2 * jnp.eye(2),
+                precision @ mean + alpha / sigma**2 * z_t,
             )
 
         z_0 = jax.vmap(mean_of_start)(z_t, mean, alpha, sigma)
         pressure = jax.grad(lambda z: jnp.sum(model.log_likelihood(x, z)))(z_0) / gamma
-        entropy_field = model.posterior_score(process, z_t, t, x, gamma) - process.equilibrium_score(z_t, t)
+        entropy_field = model.posterior_score(
+            process, z_t, t, x, gamma
+        ) - process.equilibrium_score(z_t, t)
         np.testing.assert_allclose(entropy_field, alpha[:, None] * pressure, rtol=1e-8, atol=1e-9)
 
 
@@ -179,7 +211,9 @@ def test_maximum_likelihood_is_stationary_and_beats_its_neighbours():
 def test_densities_pass_through_transformations():
     mixture = make_mixture()
     x = jnp.ones((3, 2))
-    np.testing.assert_allclose(jax.jit(lambda density: density.log_prob(x))(mixture), mixture.log_prob(x), rtol=1e-5)
+    np.testing.assert_allclose(
+        jax.jit(lambda density: density.log_prob(x))(mixture), mixture.log_prob(x), rtol=1e-5
+    )
     stacked = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), make_factor_analysis())
     assert jax.vmap(lambda model: model.log_prob(jnp.ones((3, 4))))(stacked).shape == (2, 3)
 
@@ -189,21 +223,30 @@ def test_densities_pass_through_transformations():
     [
         (lambda: Gaussian(jnp.zeros(2), jnp.eye(3)).log_prob(jnp.zeros((1, 2))), "cov has shape"),
         (
-            lambda: GaussianMixture(jnp.zeros(2), jnp.zeros((3, 2)), jnp.ones((3, 2, 2))).log_prob(jnp.ones((1, 2))),
+            lambda: GaussianMixture(jnp.zeros(2), jnp.zeros((3, 2)), jnp.ones((3, 2, 2))).log_prob(
+                jnp.ones((1, 2))
+            ),
             "log_w",
         ),
         (
-            lambda: GaussianMixture(jnp.zeros(3), jnp.zeros((3, 2)), jnp.ones((3, 2))).sample(jax.random.key(0), 1),
+            lambda: GaussianMixture(jnp.zeros(3), jnp.zeros((3, 2)), jnp.ones((3, 2))).sample(
+                jax.random.key(0), 1
+            ),
             "covs",
         ),
         (
-            lambda: FactorAnalysis(jnp.ones((4, 2)), jnp.ones(3), jnp.ones(())).log_prob(jnp.ones((1, 4))),
+            lambda: FactorAnalysis(jnp.ones((4, 2)), jnp.ones(3), jnp.ones(())).log_prob(
+                jnp.ones((1, 4))
+            ),
             "weight, mean",
         ),
         (lambda: make_factor_analysis().posterior(jnp.ones((1, 4)), gamma=0.0), "gamma=0.0"),
         (lambda: FactorAnalysis.maximum_likelihood(np.ones((5, 3)), 3), "d=3"),
         (lambda: FactorAnalysis.maximum_likelihood(np.eye(3)[:2], 1), "no variance outside 1"),
-        (lambda: gaussian_kl(jnp.zeros(2), jnp.eye(2), jnp.zeros(3), jnp.eye(3)), "make them one shape"),
+        (
+            lambda: gaussian_kl(jnp.zeros(2), jnp.eye(2), jnp.zeros(3), jnp.eye(3)),
+            "make them one shape",
+        ),
         (lambda: gaussian_kl(jnp.zeros(2), jnp.eye(3), jnp.zeros(2), jnp.eye(2)), "cov0"),
     ],
 )

@@ -1,4 +1,5 @@
-"""denoiser: the reference is exact, the two forms agree with the score, the loss is the likelihood-weighted one."""
+"""denoiser: the reference is exact, the two forms agree with the score, the loss is the
+likelihood-weighted one."""
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +23,9 @@ PROCESSES = [
     (SubVP(), 1e-2, 1.0),
     (VE(), 0.0, 1.0),
 ]
-GAUSSIAN = Gaussian(jnp.array([1.0, -0.5, 0.2]), jnp.array([[1.0, 0.6, 0.1], [0.6, 0.8, 0.0], [0.1, 0.0, 0.3]]))
+GAUSSIAN = Gaussian(
+    jnp.array([1.0, -0.5, 0.2]), jnp.array([[1.0, 0.6, 0.1], [0.6, 0.8, 0.0], [0.1, 0.0, 0.3]])
+)
 
 
 def exact_reference(gaussian) -> Reference:
@@ -41,7 +44,9 @@ def test_an_untrained_network_is_the_gaussian_reference(process, output):
     exact = GAUSSIAN.score(process, x, t)
     found = model.score_fn(params, reference)(x, t)
     np.testing.assert_allclose(found, exact, rtol=2e-3, atol=1e-3 * float(jnp.abs(exact).max()))
-    np.testing.assert_allclose(found, model.score_fn(None, reference, with_network=False)(x, t), rtol=1e-5)
+    np.testing.assert_allclose(
+        found, model.score_fn(None, reference, with_network=False)(x, t), rtol=1e-5
+    )
     back = reference.gaussian(3)
     np.testing.assert_allclose(back.cov, GAUSSIAN.cov, atol=1e-5)
     np.testing.assert_allclose(back.mean, GAUSSIAN.mean, atol=1e-5)
@@ -49,7 +54,8 @@ def test_an_untrained_network_is_the_gaussian_reference(process, output):
 
 @pytest.mark.parametrize("output", ["v", "residual"])
 def test_the_loss_is_that_of_the_score(output):
-    """E loss = 1/2 int d(lambda) sigma^2 E|score_theta + eps/sigma|^2 for any network, by another density and route."""
+    """E loss = 1/2 int d(lambda) sigma^2 E|score_theta + eps/sigma|^2 for any network, by another
+    density and route."""
     process, t_min, t_max = PROCESSES[1]
     model, reference = Denoiser(LevelMLP((16,)), process, output), exact_reference(GAUSSIAN)
     key_x, key_init, key_noise, key_loss, key_profile = jax.random.split(jax.random.key(2), 5)
@@ -59,7 +65,8 @@ def test_the_loss_is_that_of_the_score(output):
     noise = jax.random.normal(key_noise, (sum(leaf.size for leaf in leaves),))
     parts = jnp.split(noise, np.cumsum([leaf.size for leaf in leaves])[:-1])
     params = jax.tree.unflatten(
-        tree, [leaf + 0.3 * part.reshape(leaf.shape) for leaf, part in zip(leaves, parts, strict=True)]
+        tree,
+        [leaf + 0.3 * part.reshape(leaf.shape) for leaf, part in zip(leaves, parts, strict=True)],
     )
     low, high = log_snr_range(process, t_min, t_max)
     levels, score = model.levels(reference, low, high), model.score_fn(params, reference)
@@ -71,7 +78,8 @@ def test_the_loss_is_that_of_the_score(output):
         return 0.5 * jnp.sum(jnp.square(error), axis=1)
 
     direct = np.asarray(entropy.profile(key_profile, integrand, process, x, levels, 4).total())
-    # the two draws of an example share its x: its mean counts; stratified lambda makes the error smaller, if anything
+    # the two draws of an example share its x: its mean counts; stratified lambda makes the error
+    # smaller, if anything
     by_example = losses.reshape(2, -1).mean(axis=0)
     errors = [values.std(ddof=1) / np.sqrt(len(values)) for values in (by_example, direct)]
     assert abs(losses.mean() - direct.mean()) < NUM_SIGMAS * np.hypot(*errors)
@@ -100,7 +108,9 @@ def test_the_equilibrium_is_a_reference_that_knows_nothing():
     x = jax.random.normal(jax.random.key(5), (16, 3))
     params = model.init(jax.random.key(6), x[:1])
     t = jnp.linspace(0.01, 1.0, 16)
-    np.testing.assert_allclose(model.score_fn(params, reference)(x, t), process.equilibrium_score(x, t), rtol=1e-4)
+    np.testing.assert_allclose(
+        model.score_fn(params, reference)(x, t), process.equilibrium_score(x, t), rtol=1e-4
+    )
 
 
 def test_references_from_data():
@@ -131,7 +141,10 @@ def test_the_unet_keeps_shapes_and_starts_at_zero():
     assert out.shape == u.shape and out.dtype == jnp.float32
     assert not np.any(np.asarray(out))
     moved = jax.tree.map(
-        lambda leaf: leaf + 0.05 * jnp.cos(jnp.arange(leaf.size, dtype=leaf.dtype)).reshape(leaf.shape), params
+        lambda leaf: (
+            leaf + 0.05 * jnp.cos(jnp.arange(leaf.size, dtype=leaf.dtype)).reshape(leaf.shape)
+        ),
+        params,
     )
     apply = jax.jit(lambda level, labels: net.apply(moved, u, level, labels))
     with_label = apply(level, jnp.array([0, 2]))
@@ -153,7 +166,10 @@ def test_the_bfloat16_unet_is_the_float32_one_rounded():
     nets = [UNet(channels=(8, 16), dtype=jnp.dtype(dtype)) for dtype in ("float32", "bfloat16")]
     params = jax.jit(nets[0].init)(jax.random.key(11), u, level)
     params = jax.tree.map(
-        lambda leaf: leaf + 0.05 * jnp.cos(jnp.arange(leaf.size, dtype=leaf.dtype)).reshape(leaf.shape), params
+        lambda leaf: (
+            leaf + 0.05 * jnp.cos(jnp.arange(leaf.size, dtype=leaf.dtype)).reshape(leaf.shape)
+        ),
+        params,
     )
     one, other = (np.asarray(jax.jit(net.apply)(params, u, level)) for net in nets)
     assert np.abs(one - other).max() < 0.05 * np.abs(one).max()

@@ -1,4 +1,5 @@
-"""diffusion.entropy against closed forms: Gaussians and mixtures, every process, within computed standard errors."""
+"""diffusion.entropy against closed forms: Gaussians and mixtures, every process, within computed
+standard errors."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +8,13 @@ import pytest
 from checks import NUM_SIGMAS, assert_mean
 
 from diffenc.diffusion import entropy
-from diffenc.diffusion.analytic import Gaussian, GaussianMixture, gaussian_kl, gaussian_w2_squared, total_entropy
+from diffenc.diffusion.analytic import (
+    Gaussian,
+    GaussianMixture,
+    gaussian_kl,
+    gaussian_w2_squared,
+    total_entropy,
+)
 from diffenc.diffusion.noise_levels import Logistic, Piecewise, Uniform, log_snr_range
 from diffenc.diffusion.processes import VE, StraightLine, SubVP, VPCosine, VPLinear, VPx
 from diffenc.errors import InputError
@@ -52,7 +59,8 @@ def agree(values, others):
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("name", PROCESSES)
 def test_total_entropy_by_densities_and_by_lambda(name, source):
-    """h(p_1) - h(p_0) and the heat, against the integral of the squared score: for fixed, moving and flat p_eq."""
+    """h(p_1) - h(p_0) and the heat, against the integral of the squared score: for fixed, moving
+    and flat p_eq."""
     process, t_min, t_max = PROCESSES[name]
     density, levels = SOURCES[source], levels_of(process, t_min, t_max)
     key_x, key_lambda, key_truth = jax.random.split(jax.random.key(1), 3)
@@ -65,7 +73,11 @@ def test_total_entropy_by_densities_and_by_lambda(name, source):
     def estimates(key, x):
         produced = entropy.neural_entropy(key, exact, process, x, levels, 8)
         growth = entropy.kelly_growth(clone(key), exact, process, x, levels, 8)
-        return produced, growth, entropy.kelly_growth(clone(key), exact, process, x, levels, 8, reference)
+        return (
+            produced,
+            growth,
+            entropy.kelly_growth(clone(key), exact, process, x, levels, 8, reference),
+        )
 
     for values in estimates(key_lambda, x):
         agree(values, truth)
@@ -77,12 +89,17 @@ def test_fixed_equilibrium_is_a_difference_of_divergences(name):
     density = SOURCES["gaussian"]
     first, last = (density.diffused(process, jnp.asarray(t)) for t in (t_min, t_max))
     zero, cov = jnp.zeros(2), process.scale**2 * jnp.eye(2)
-    truth = gaussian_kl(first.mean, first.cov, zero, cov) - gaussian_kl(last.mean, last.cov, zero, cov)
-    assert_mean(total_entropy(jax.random.key(2), density, process, 20_000, t_min, t_max), float(truth))
+    truth = gaussian_kl(first.mean, first.cov, zero, cov) - gaussian_kl(
+        last.mean, last.cov, zero, cov
+    )
+    assert_mean(
+        total_entropy(jax.random.key(2), density, process, 20_000, t_min, t_max), float(truth)
+    )
 
 
 def test_a_moving_equilibrium_takes_its_share():
-    """Sub-VP in one dimension by quadrature in t: S_tot = KL_0 - KL_1 - int E[d/dt log p_eq] dt, and not without."""
+    """Sub-VP in one dimension by quadrature in t: S_tot = KL_0 - KL_1 - int E[d/dt log p_eq] dt,
+    and not without."""
     process, t_min, t_max = PROCESSES["sub_vp"]
     density = Gaussian(jnp.array([0.7]), jnp.array([[0.3]]))
     t = np.geomspace(t_min, t_max, 20_001)
@@ -92,9 +109,13 @@ def test_a_moving_equilibrium_takes_its_share():
     beta = 0.1 + 15.9 * t
     g2 = beta * w2
     # score + x/w^2 has mean (1/w^2) alpha m and variance (1/w^2 - 1/variance)^2 variance
-    direct = np.trapezoid(0.5 * g2 * (alpha2 * 0.49 / w2**2 + (1 / w2 - 1 / variance) ** 2 * variance), t)
+    direct = np.trapezoid(
+        0.5 * g2 * (alpha2 * 0.49 / w2**2 + (1 / w2 - 1 / variance) ** 2 * variance), t
+    )
     kl = 0.5 * (moment / w2 - 1 + np.log(w2 / variance))
-    moved = np.trapezoid(beta * np.exp(-2 * decay) / w2 * (moment / w2 - 1), t)  # d log(w)/dt (m/w^2 - 1)
+    moved = np.trapezoid(
+        beta * np.exp(-2 * decay) / w2 * (moment / w2 - 1), t
+    )  # d log(w)/dt (m/w^2 - 1)
     assert direct == pytest.approx(kl[0] - kl[-1] - moved, rel=1e-5)
     assert abs(moved) > 0.1 * direct
     assert_mean(total_entropy(jax.random.key(3), density, process, 100_000, t_min, t_max), direct)
@@ -102,7 +123,8 @@ def test_a_moving_equilibrium_takes_its_share():
 
 @pytest.mark.parametrize("name", PROCESSES)
 def test_path_kl_is_what_the_divergence_loses(name):
-    """KL(a_0||b_0) - KL(a_1||b_1) of two Gaussians under one process, whatever its equilibrium does."""
+    """KL(a_0||b_0) - KL(a_1||b_1) of two Gaussians under one process, whatever its equilibrium
+    does."""
     process, t_min, t_max = PROCESSES[name]
     a = SOURCES["gaussian"]
     truth = 0.0
@@ -111,13 +133,16 @@ def test_path_kl_is_what_the_divergence_loses(name):
         truth += sign * float(gaussian_kl(one.mean, one.cov, other.mean, other.cov))
     key_x, key = jax.random.split(jax.random.key(4))
     x, levels = a.sample(key_x, 20_000), levels_of(process, t_min, t_max)
-    values = entropy.path_kl(key, score_of(a, process), score_of(OTHER, process), process, x, levels)
+    values = entropy.path_kl(
+        key, score_of(a, process), score_of(OTHER, process), process, x, levels
+    )
     assert_mean(values, truth)
 
 
 @pytest.mark.parametrize("name", PROCESSES)
 def test_growth_of_a_wrong_model_is_total_entropy_less_the_gap(name):
-    """G = S_tot - L_EM for a model that is not the truth: below S_tot by exactly the gap, here on the same draws."""
+    """G = S_tot - L_EM for a model that is not the truth: below S_tot by exactly the gap, here on
+    the same draws."""
     process, t_min, t_max = PROCESSES[name]
     density, levels = SOURCES["mixture"], levels_of(process, t_min, t_max)
     exact, model = score_of(density, process), score_of(OTHER, process)
@@ -139,7 +164,8 @@ def test_growth_of_a_wrong_model_is_total_entropy_less_the_gap(name):
 
 
 def test_a_reference_takes_variance_away():
-    """The noise of growth for fixed examples, by two sets of draws: of a narrow process nearly all of it goes."""
+    """The noise of growth for fixed examples, by two sets of draws: of a narrow process nearly all
+    of it goes."""
     process, t_min, t_max = PROCESSES["vpx"]
     density, levels = SOURCES["mixture"], levels_of(process, t_min, t_max)
     key_x, *keys = jax.random.split(jax.random.key(6), 3)
@@ -150,31 +176,39 @@ def test_a_reference_takes_variance_away():
         plain = entropy.kelly_growth(key, exact, process, x, levels, 8)
         return plain, entropy.kelly_growth(clone(key), exact, process, x, levels, 8, moments)
 
-    plain, helped = (np.var(np.asarray(one - other)) for one, other in zip(*map(growths, keys), strict=True))
+    plain, helped = (
+        np.var(np.asarray(one - other)) for one, other in zip(*map(growths, keys), strict=True)
+    )
     assert helped < 0.01 * plain
 
 
 def test_errors_cover_the_truth():
-    """Over 200 repetitions the error in units of the reported standard error has second moment one."""
+    """Over 200 repetitions the error in units of the reported standard error has second moment
+    one."""
     process, t_min, t_max = PROCESSES["vpx"]
     density, levels = SOURCES["gaussian"], levels_of(process, t_min, t_max)
     first, last = (density.diffused(process, jnp.asarray(t)) for t in (t_min, t_max))
     zero, cov = jnp.zeros(2), 0.01 * jnp.eye(2)
-    truth = float(gaussian_kl(first.mean, first.cov, zero, cov) - gaussian_kl(last.mean, last.cov, zero, cov))
+    truth = float(
+        gaussian_kl(first.mean, first.cov, zero, cov) - gaussian_kl(last.mean, last.cov, zero, cov)
+    )
 
     def repeat(key):
         key_x, key = jax.random.split(key)
         x = density.sample(key_x, 500)
         return entropy.kelly_growth(key, score_of(density, process), process, x, levels, 8)
 
-    values = jax.jit(lambda keys: jax.lax.map(repeat, keys))(jax.random.split(jax.random.key(7), 200))
+    values = jax.jit(lambda keys: jax.lax.map(repeat, keys))(
+        jax.random.split(jax.random.key(7), 200)
+    )
     z = np.array([(e.mean - truth) / e.stderr for e in map(Estimate.of, np.asarray(values))])
     assert_mean(z**2, 1.0)
     assert_mean(z, 0.0)
 
 
 def test_a_condition_is_closed_over_and_batched_with_its_examples():
-    """x | y ~ N(y, 0.3 I): the score takes each example's own y, in the order of x, through map_examples too."""
+    """x | y ~ N(y, 0.3 I): the score takes each example's own y, in the order of x, through
+    map_examples too."""
     process, t_min, t_max = PROCESSES["vp"]
     levels = levels_of(process, t_min, t_max)
     key_y, key_x, key = jax.random.split(jax.random.key(8), 3)
@@ -206,12 +240,16 @@ def test_the_curve_adds_up_to_the_integral():
     density = SOURCES["mixture"]
     key_x, key = jax.random.split(jax.random.key(9))
     x = density.sample(key_x, 2000)
-    integrand = entropy.gap_integrand(score_of(density, process), process.equilibrium_score, process)
+    integrand = entropy.gap_integrand(
+        score_of(density, process), process.equilibrium_score, process
+    )
     levels, spreads = Uniform(*log_snr_range(process, t_min, t_max)), []
     for _ in range(2):  # uniform, then the density fitted to it
         draws = entropy.profile(clone(key), integrand, process, x, levels, 24)
         found = entropy.curve(draws, levels)
-        assert np.sum(found.height * np.diff(found.edges)) == pytest.approx(Estimate.of(draws.total()).mean, rel=1e-4)
+        assert np.sum(found.height * np.diff(found.edges)) == pytest.approx(
+            Estimate.of(draws.total()).mean, rel=1e-4
+        )
         assert np.all(found.stderr > 0)
         assert found.edges[[0, -1]] == pytest.approx([levels.low, levels.high], rel=1e-5)
         means = np.asarray(draws.values / draws.density).mean(axis=1)
@@ -234,7 +272,8 @@ def test_rate_and_curve_are_one_quantity():
 
 
 @pytest.mark.parametrize(
-    ("variance", "distance", "limit"), [(0.01, 0.810, 1.607), (0.25, 0.250, 0.466), (4.0, 0.999, 1.651)]
+    ("variance", "distance", "limit"),
+    [(0.01, 0.810, 1.607), (0.25, 0.250, 0.466), (4.0, 0.999, 1.651)],
 )
 def test_speed_limit_of_gaussians(variance, distance, limit):
     """The three numbers of the theory: VP from t = 0 to 1, one dimension, to their three digits."""
@@ -275,25 +314,36 @@ def test_images_keep_their_shape():
     assert values.shape == (6,)
 
 
-@pytest.mark.parametrize("process", [VPLinear(), SubVP(), StraightLine(), VPx()], ids=lambda p: type(p).__name__)
+@pytest.mark.parametrize(
+    "process", [VPLinear(), SubVP(), StraightLine(), VPx()], ids=lambda p: type(p).__name__
+)
 def test_entropy_of_single_coordinates_is_that_of_their_law(process):
-    """Two coordinates of three values each, against the entropies of a mixture of very narrow Gaussians."""
+    """Two coordinates of three values each, against the entropies of a mixture of very narrow
+    Gaussians."""
     values, shares = np.array([-0.4, 0.1, 0.8]), jnp.array([[0.2, 0.5, 0.3], [0.0, 0.9, 0.1]])
     t_max = 0.999 if isinstance(process, StraightLine) else 1.0
-    found = entropy.coordinate_entropy(process, values, shares, *log_snr_range(process, 1e-2, t_max))
+    found = entropy.coordinate_entropy(
+        process, values, shares, *log_snr_range(process, 1e-2, t_max)
+    )
     for share, value in zip(shares, found, strict=True):
         narrow = jnp.full((3,), 1e-5)
-        density = GaussianMixture.isotropic(jnp.log(jnp.maximum(share, 1e-30)), jnp.asarray(values)[:, None], narrow)
+        density = GaussianMixture.isotropic(
+            jnp.log(jnp.maximum(share, 1e-30)), jnp.asarray(values)[:, None], narrow
+        )
         assert_mean(total_entropy(jax.random.key(0), density, process, 100_000, 1e-2, t_max), value)
 
 
 def test_entropy_of_a_constant_coordinate_is_closed():
-    """A coordinate that is always v has 1/2 sigma^2 E|e|^2 = 1/2 (alpha^4 + sigma^2 alpha^2 v^2) under VP; within the
-    bound of the trapezoidal rule, h^2 / 12 |f'(high) - f'(low)|, and the rounding of float32 sums."""
+    """A coordinate that is always v has 1/2 sigma^2 E|e|^2 = 1/2 (alpha^4 + sigma^2 alpha^2 v^2)
+    under VP; within the bound of the trapezoidal rule, h^2 / 12 |f'(high) - f'(low)|, and the
+    rounding of float32 sums."""
     value, (low, high) = 0.7, log_snr_range(VPLinear())
-    found = entropy.coordinate_entropy(VPLinear(), np.array([value, 0.0]), jnp.array([[1.0, 0.0]]), low, high, 400)
+    found = entropy.coordinate_entropy(
+        VPLinear(), np.array([value, 0.0]), jnp.array([[1.0, 0.0]]), low, high, 400
+    )
     alpha2, sigma2 = (1 / (1 + np.exp(-sign * np.array([low, high]))) for sign in (1, -1))
-    # with d alpha^2 / d lambda = alpha^2 sigma^2: the integral of alpha^4 is log(1 + e^lambda) - alpha^2
+    # with d alpha^2 / d lambda = alpha^2 sigma^2: the integral of alpha^4 is log(1 + e^lambda) -
+    # alpha^2
     whole = 0.5 * (-np.log(sigma2) - alpha2 + value**2 * alpha2)
     slope = alpha2**2 * sigma2 + 0.5 * value**2 * (sigma2 - alpha2) * alpha2 * sigma2
     bound = (high - low) ** 2 / 399**2 / 12 * abs(slope[1] - slope[0])

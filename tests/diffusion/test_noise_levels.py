@@ -43,7 +43,11 @@ def test_the_range_of_a_process():
         float(VPLinear().log_snr(1e-3))
     )
     assert log_snr_range(VE(), 0.0)[1] == pytest.approx(-2 * np.log(0.01), rel=1e-5)
-    for process, t_min, t_max in ((StraightLine(), 1e-3, 1.0), (SubVP(), 0.0, 1.0), (VPLinear(), 0.5, 0.5)):
+    for process, t_min, t_max in (
+        (StraightLine(), 1e-3, 1.0),
+        (SubVP(), 0.0, 1.0),
+        (VPLinear(), 0.5, 0.5),
+    ):
         with pytest.raises(InputError, match="t_min"):
             log_snr_range(process, t_min, t_max)
 

@@ -1,4 +1,5 @@
-"""Parameterizations: each kind against its definition, the identities of the v form, and all round trips."""
+"""Parameterizations: each kind against its definition, the identities of the v form, and all round
+trips."""
 
 import jax
 import jax.numpy as jnp
@@ -38,7 +39,9 @@ def test_kinds_of_one_example_have_one_score(process):
         }
         assert set(outputs) == set(KINDS)
         for kind, out in outputs.items():
-            np.testing.assert_allclose(to_score(process, kind, out, x_t, t), score, rtol=1e-8, atol=1e-8, err_msg=kind)
+            np.testing.assert_allclose(
+                to_score(process, kind, out, x_t, t), score, rtol=1e-8, atol=1e-8, err_msg=kind
+            )
             np.testing.assert_allclose(
                 from_score(process, kind, score, x_t, t), out, rtol=1e-8, atol=1e-8, err_msg=kind
             )
@@ -52,7 +55,11 @@ def test_round_trips_among_all_kinds(process, kind):
         for other in KINDS:
             there = convert(process, kind, other, out, x_t, t)
             np.testing.assert_allclose(
-                convert(process, other, kind, there, x_t, t), out, rtol=1e-7, atol=1e-7, err_msg=other
+                convert(process, other, kind, there, x_t, t),
+                out,
+                rtol=1e-7,
+                atol=1e-7,
+                err_msg=other,
             )
 
 
@@ -67,7 +74,9 @@ def test_v_is_the_velocity_of_the_normalized_variable_in_the_angle(process):
 
         phi = process.angle(t)
         _, velocity = jax.jvp(normalized, (phi,), (jnp.ones_like(phi),))
-        np.testing.assert_allclose(convert(process, "eps", "v", eps, x_t, t), velocity, rtol=1e-7, atol=1e-7)
+        np.testing.assert_allclose(
+            convert(process, "eps", "v", eps, x_t, t), velocity, rtol=1e-7, atol=1e-7
+        )
 
 
 @every_fixed_width
@@ -75,7 +84,9 @@ def test_entropy_is_v_times_minus_alpha_over_kappa_sigma(process):
     with jax.enable_x64(True):
         v, _, x_t, t = noised(process)
         factor = expand(-process.alpha(t) / (process.scale * process.sigma(t)), v)
-        np.testing.assert_allclose(convert(process, "v", "entropy", v, x_t, t), factor * v, rtol=1e-8, atol=1e-9)
+        np.testing.assert_allclose(
+            convert(process, "v", "entropy", v, x_t, t), factor * v, rtol=1e-8, atol=1e-9
+        )
 
 
 def test_width_one_gives_the_usual_v_prediction():
@@ -83,8 +94,12 @@ def test_width_one_gives_the_usual_v_prediction():
     x0, eps, x_t, t = noised(process)
     alpha, sigma = expand(process.alpha(t), x_t), expand(process.sigma(t), x_t)
     v = alpha * eps - sigma * x0
-    np.testing.assert_allclose(convert(process, "v", "x0", v, x_t, t), alpha * x_t - sigma * v, rtol=1e-3, atol=1e-4)
-    np.testing.assert_allclose(convert(process, "v", "eps", v, x_t, t), sigma * x_t + alpha * v, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(
+        convert(process, "v", "x0", v, x_t, t), alpha * x_t - sigma * v, rtol=1e-3, atol=1e-4
+    )
+    np.testing.assert_allclose(
+        convert(process, "v", "eps", v, x_t, t), sigma * x_t + alpha * v, rtol=1e-3, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -99,7 +114,9 @@ def test_score_fn_keeps_the_contract(kind):
 @pytest.mark.parametrize("name", ["to_score", "from_score"])
 def test_unknown_kind_and_unequal_shapes_are_refused(name):
     process, x, t = VPLinear(), jnp.ones((2, 3)), jnp.full((2,), 0.5)
-    with pytest.raises(InputError, match="unknown kind 'epsilon': use one of eps, x0, v, entropy, score"):
+    with pytest.raises(
+        InputError, match="unknown kind 'epsilon': use one of eps, x0, v, entropy, score"
+    ):
         getattr(parameterization, name)(process, "epsilon", x, x, t)
     with pytest.raises(InputError, match="make them one shape"):
         getattr(parameterization, name)(process, "eps", x[:, :2], x, t)

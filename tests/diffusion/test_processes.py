@@ -1,4 +1,5 @@
-"""Processes: every function of time against the others, by automatic differentiation, and the limits at both ends."""
+"""Processes: every function of time against the others, by automatic differentiation, and the
+limits at both ends."""
 
 import chex
 import jax
@@ -6,10 +7,28 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from diffenc.diffusion.processes import VE, FixedWidth, StraightLine, SubVP, VPCosine, VPLinear, VPx, expand
+from diffenc.diffusion.processes import (
+    VE,
+    FixedWidth,
+    StraightLine,
+    SubVP,
+    VPCosine,
+    VPLinear,
+    VPx,
+    expand,
+)
 from diffenc.errors import InputError
 
-PROCESSES = [VPLinear(), VPLinear(2.0, 2.0), VPx(), VPCosine(), VPCosine(0.1), StraightLine(), SubVP(), VE(0.01, 50.0)]
+PROCESSES = [
+    VPLinear(),
+    VPLinear(2.0, 2.0),
+    VPx(),
+    VPCosine(),
+    VPCosine(0.1),
+    StraightLine(),
+    SubVP(),
+    VE(0.01, 50.0),
+]
 FIXED_WIDTH = [process for process in PROCESSES if isinstance(process, FixedWidth)]
 INNER = np.linspace(0.02, 0.98, 25)
 every_process = pytest.mark.parametrize("process", PROCESSES, ids=str)
@@ -24,10 +43,17 @@ def derivative(fn, t):
 def test_drift_diffusion_and_log_snr_follow_from_alpha_and_sigma(process):
     with jax.enable_x64(True):
         t = jnp.asarray(INNER)
-        alpha, sigma, f, g = process.alpha(t), process.sigma(t), process.drift(t), process.diffusion(t)
+        alpha, sigma, f, g = (
+            process.alpha(t),
+            process.sigma(t),
+            process.drift(t),
+            process.diffusion(t),
+        )
         close = dict(rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(f, derivative(lambda t: jnp.log(process.alpha(t)), t), **close)
-        np.testing.assert_allclose(g**2, derivative(lambda t: process.sigma(t) ** 2, t) - 2 * f * sigma**2, **close)
+        np.testing.assert_allclose(
+            g**2, derivative(lambda t: process.sigma(t) ** 2, t) - 2 * f * sigma**2, **close
+        )
         np.testing.assert_allclose(g**2, -(sigma**2) * derivative(process.log_snr, t), **close)
         np.testing.assert_allclose(process.log_snr(t), jnp.log(alpha**2 / sigma**2), **close)
 
@@ -38,7 +64,9 @@ def test_time_inverts_log_snr_and_angle(process):
         t = jnp.asarray(INNER)
         np.testing.assert_allclose(process.time(process.log_snr(t)), t, rtol=1e-9)
         np.testing.assert_allclose(process.time_at_angle(process.angle(t)), t, rtol=1e-9)
-        np.testing.assert_allclose(process.angle(t), jnp.arctan2(process.sigma(t) / process.scale, process.alpha(t)))
+        np.testing.assert_allclose(
+            process.angle(t), jnp.arctan2(process.sigma(t) / process.scale, process.alpha(t))
+        )
 
 
 @every_process
@@ -54,28 +82,39 @@ def test_equilibrium_score_is_twice_drift_over_squared_diffusion(process):
 def test_fixed_width_variance_is_preserved(process):
     with jax.enable_x64(True):
         t = jnp.asarray(INNER)
-        np.testing.assert_allclose(process.alpha(t) ** 2 + (process.sigma(t) / process.scale) ** 2, 1.0, rtol=1e-12)
-        np.testing.assert_allclose(process.radius(t), jnp.hypot(process.alpha(t), process.sigma(t) / process.scale))
+        np.testing.assert_allclose(
+            process.alpha(t) ** 2 + (process.sigma(t) / process.scale) ** 2, 1.0, rtol=1e-12
+        )
+        np.testing.assert_allclose(
+            process.radius(t), jnp.hypot(process.alpha(t), process.sigma(t) / process.scale)
+        )
         np.testing.assert_allclose(process.equilibrium_std(t), process.scale)
 
 
 @every_process
 def test_single_precision_keeps_its_digits_at_both_ends(process):
     ends = np.array([1e-6, 1e-4, 1e-2, 0.5, 0.99, 0.9999], np.float32)
-    single = {name: getattr(process, name)(jnp.asarray(ends)) for name in ("alpha", "sigma", "diffusion", "log_snr")}
+    single = {
+        name: getattr(process, name)(jnp.asarray(ends))
+        for name in ("alpha", "sigma", "diffusion", "log_snr")
+    }
     with jax.enable_x64(True):
         double = {name: getattr(process, name)(jnp.asarray(ends, jnp.float64)) for name in single}
     for name, values in single.items():
         assert values.dtype == jnp.float32
         # log_snr may cross zero: there the error is absolute
-        np.testing.assert_allclose(values, double[name], rtol=1e-5, atol=1e-5 if name == "log_snr" else 0, err_msg=name)
+        np.testing.assert_allclose(
+            values, double[name], rtol=1e-5, atol=1e-5 if name == "log_snr" else 0, err_msg=name
+        )
 
 
 @every_process
 def test_ends_are_finite_where_the_process_is(process):
     ends = jnp.array([0.0, 1.0])
     alpha, sigma = process.alpha(ends), process.sigma(ends)
-    chex.assert_tree_all_finite((alpha, sigma, process.angle(ends), process.time_at_angle(jnp.array([0.0, np.pi / 2]))))
+    chex.assert_tree_all_finite(
+        (alpha, sigma, process.angle(ends), process.time_at_angle(jnp.array([0.0, np.pi / 2])))
+    )
     assert alpha[0] == 1 and alpha[1] >= 0
     assert sigma[0] == (process.sigma_min if isinstance(process, VE) else 0)
     assert not jnp.isnan(process.log_snr(ends)).any()

@@ -1,4 +1,5 @@
-"""Samplers: laws within standard errors of closed forms, invariance of the equilibrium, exact densities, order two."""
+"""Samplers: laws within standard errors of closed forms, invariance of the equilibrium, exact
+densities, order two."""
 
 import functools
 
@@ -30,7 +31,9 @@ STOP = 0.1
 
 def make_mixture():
     means = jnp.array([[0.6, 0.0], [-0.4, 0.5], [0.0, -0.7]])
-    return GaussianMixture.isotropic(jnp.log(jnp.array([0.5, 0.3, 0.2])), means, jnp.array([0.3, 0.4, 0.5]))
+    return GaussianMixture.isotropic(
+        jnp.log(jnp.array([0.5, 0.3, 0.2])), means, jnp.array([0.3, 0.4, 0.5])
+    )
 
 
 def make_v_fn(density, process):
@@ -44,8 +47,13 @@ def make_v_fn(density, process):
 
 
 def assert_law(x, mixture):
-    """Mean, second moments and characteristic function of the draws against those of the mixture."""
-    weights, means, covs = np.exp(np.asarray(mixture.log_weights)), np.asarray(mixture.means), np.asarray(mixture.covs)
+    """Mean, second moments and characteristic function of the draws against those of the
+    mixture."""
+    weights, means, covs = (
+        np.exp(np.asarray(mixture.log_weights)),
+        np.asarray(mixture.means),
+        np.asarray(mixture.covs),
+    )
     x = np.asarray(x, np.float64)
     assert_mean(x, weights @ means)
     second = covs + means[:, :, None] * means[:, None, :]
@@ -83,7 +91,10 @@ def test_ignorant_reverse_sde_leaves_the_equilibrium_invariant(process, num_step
 
     @jax.jit
     def draw(key, x):
-        return reverse_sde(key, process.equilibrium_score, process, process.scale * x, num_steps) / process.scale
+        return (
+            reverse_sde(key, process.equilibrium_score, process, process.scale * x, num_steps)
+            / process.scale
+        )
 
     samples = draw(key_sde, x)
     assert np.max(np.abs(samples - x)) > 0.1  # it does move the points
@@ -97,7 +108,8 @@ def test_ignorant_flow_is_the_identity_at_any_number_of_steps(process):
     x = jax.random.normal(jax.random.key(0), (7, 2, 3))
     for num_steps in (1, 5):
         moved = probability_flow(process.equilibrium_score, process, x, num_steps)
-        # bitwise, but for a compiler that contracts the two equal products differently: then one rounding a step
+        # bitwise, but for a compiler that contracts the two equal products differently: then one
+        # rounding a step
         np.testing.assert_allclose(moved, x, rtol=1e-6)
     np.testing.assert_array_equal(angle_flow(lambda x, phi: jnp.zeros_like(x), x, 3), x)
 
@@ -122,15 +134,23 @@ def test_probability_flow_is_of_second_order(process):
         gaussian = Gaussian(jnp.array([mean]), jnp.array([[std**2]]))
         white = jnp.linspace(-2.0, 2.0, 5)[:, None]
 
-        def at(t):  # the flow of a Gaussian carries each point at a fixed number of standard deviations
-            return process.alpha(t) * mean + jnp.hypot(process.alpha(t) * std, process.sigma(t)) * white
+        def at(
+            t,
+        ):  # the flow of a Gaussian carries each point at a fixed number of standard deviations
+            return (
+                process.alpha(t) * mean
+                + jnp.hypot(process.alpha(t) * std, process.sigma(t)) * white
+            )
 
         @functools.partial(jax.jit, static_argnums=0)
         def error(num_steps):
-            end = probability_flow(lambda x, t: gaussian.score(process, x, t), process, at(1.0), num_steps, t_min)
+            end = probability_flow(
+                lambda x, t: gaussian.score(process, x, t), process, at(1.0), num_steps, t_min
+            )
             return jnp.max(jnp.abs(end - at(t_min)))
 
-        # Order two divides the error by 4 when the step is halved; order one would give 2, order three 8.
+        # Order two divides the error by 4 when the step is halved; order one would give 2, order
+        # three 8.
         assert 2**1.5 < error(200) / error(400) < 2**2.5
 
 
@@ -161,7 +181,9 @@ def test_log_det_is_that_of_the_discrete_map():
             return angle_flow(v_fn, point[None], 3, START, STOP)[0]
 
         end, log_det = jax.jit(lambda x: angle_flow_with_log_det(v_fn, x, 3, START, STOP))(x)
-        expected_end, jacobian = jax.jit(jax.vmap(lambda point: (flow(point), jax.jacfwd(flow)(point))))(x)
+        expected_end, jacobian = jax.jit(
+            jax.vmap(lambda point: (flow(point), jax.jacfwd(flow)(point)))
+        )(x)
         np.testing.assert_allclose(end, expected_end, rtol=1e-12)
         np.testing.assert_allclose(log_det, np.linalg.slogdet(jacobian)[1], rtol=1e-10)
 
@@ -171,9 +193,14 @@ def test_density_of_an_affine_flow_is_the_gaussian_it_makes(num_steps):
     with jax.enable_x64(True):
         process = VPCosine()
         gaussian = Gaussian(jnp.array([0.5, -0.2]), jnp.array([[0.5, 0.2], [0.2, 0.3]]))
-        v_fn, base = make_v_fn(gaussian, process), gaussian.diffused(process, process.time_at_angle(START))
+        v_fn, base = (
+            make_v_fn(gaussian, process),
+            gaussian.diffused(process, process.time_at_angle(START)),
+        )
         x = base.sample(jax.random.key(0), 16)
-        end, log_det = jax.jit(lambda x: angle_flow_with_log_det(v_fn, x, num_steps, START, STOP))(x)
+        end, log_det = jax.jit(lambda x: angle_flow_with_log_det(v_fn, x, num_steps, START, STOP))(
+            x
+        )
         density = base.log_prob(x) - log_det
 
         def flow(point):
@@ -193,7 +220,9 @@ def test_density_converges_to_the_truth_with_second_order():
 
         @functools.partial(jax.jit, static_argnums=0)
         def error(num_steps):
-            end, log_det = angle_flow_with_log_det(make_v_fn(mixture, process), x, num_steps, START, STOP)
+            end, log_det = angle_flow_with_log_det(
+                make_v_fn(mixture, process), x, num_steps, START, STOP
+            )
             return jnp.max(jnp.abs(base.log_prob(x) - log_det - truth.log_prob(end)))
 
         assert 2**1.5 < error(80) / error(160) < 2**2.5
@@ -203,23 +232,29 @@ def test_hutchinson_has_the_log_determinant_as_mean_and_is_no_density():
     process, mixture, num_steps = VPCosine(), make_mixture(), 100
     v_fn, points = make_v_fn(mixture, process), jax.random.normal(jax.random.key(0), (8, 2))
     x = jnp.repeat(points, 500, axis=0)
-    end, log_det = jax.jit(lambda x: angle_flow_with_log_det(v_fn, x, num_steps, START, STOP))(points)
-    found_end, found = jax.jit(lambda key, x: angle_flow_with_hutchinson(key, v_fn, x, num_steps, START, STOP))(
-        jax.random.key(1), x
+    end, log_det = jax.jit(lambda x: angle_flow_with_log_det(v_fn, x, num_steps, START, STOP))(
+        points
     )
+    found_end, found = jax.jit(
+        lambda key, x: angle_flow_with_hutchinson(key, v_fn, x, num_steps, START, STOP)
+    )(jax.random.key(1), x)
     np.testing.assert_allclose(found_end[::500], end, rtol=1e-5, atol=1e-6)
     found = np.asarray(found, np.float64).reshape(8, 500)
     spread = found.std(axis=1, ddof=1)
     assert np.median(spread) > 0.2  # the test can tell
-    assert np.all(np.abs(found.mean(axis=1) - log_det) < 4 * spread / np.sqrt(500) + 2e-3)  # and the order-two error
-    # 1/q_hat = exp(found)/p_start is above 1/q in the mean (Jensen): weights p/q_hat would overstate the likelihood.
+    assert np.all(
+        np.abs(found.mean(axis=1) - log_det) < 4 * spread / np.sqrt(500) + 2e-3
+    )  # and the order-two error
+    # 1/q_hat = exp(found)/p_start is above 1/q in the mean (Jensen): weights p/q_hat would
+    # overstate the likelihood.
     excess = Estimate.of(np.exp(found - np.asarray(log_det)[:, None]).mean(axis=0))
     assert excess.mean > 1 + 4 * excess.stderr
 
 
 @pytest.mark.parametrize("num_steps", [3, 6])
 def test_density_is_normalized_at_few_steps(num_steps):
-    """E_q[p/q] = 1 for any density p that q covers, even where q is far from the continuum limit."""
+    """E_q[p/q] = 1 for any density p that q covers, even where q is far from the continuum
+    limit."""
     process, mixture = VPCosine(), make_mixture()
     x = jax.random.normal(jax.random.key(0), (4000, 2))
     end, log_det = angle_flow_with_log_det(make_v_fn(mixture, process), x, num_steps, START, STOP)
@@ -248,7 +283,8 @@ def test_bad_input_names_the_culprit(call, culprit):
 
 
 def test_a_flow_that_folds_the_space_says_where():
-    """One step of a steep field turns some intervals round: there, and only there, its derivative is negative."""
+    """One step of a steep field turns some intervals round: there, and only there, its derivative
+    is negative."""
     x = jnp.linspace(-2.0, 2.0, 101)[:, None]
 
     def v_fn(x, phi):

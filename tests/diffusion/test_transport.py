@@ -19,7 +19,8 @@ def test_gaussians_that_commute():
 
 
 def test_gaussians_that_do_not_commute():
-    """T = C0^-1/2 (C0^1/2 C1 C0^1/2)^1/2 C0^-1/2 carries the first to the second: E|Tx - x|^2 is the distance."""
+    """T = C0^-1/2 (C0^1/2 C1 C0^1/2)^1/2 C0^-1/2 carries the first to the second: E|Tx - x|^2 is
+    the distance."""
     rng = np.random.default_rng(0)
     a, b = (m @ m.T + 0.2 * np.eye(3) for m in rng.normal(size=(2, 3, 3)))
 
@@ -37,7 +38,9 @@ def test_gaussians_that_do_not_commute():
 
 def test_samples():
     x = np.asarray(jax.random.normal(jax.random.key(0), (200, 3)))
-    assert sample_w2_squared(x, x + np.array([1.0, 2.0, 0.5])) == pytest.approx(5.25, rel=1e-5)  # a translation
+    assert sample_w2_squared(x, x + np.array([1.0, 2.0, 0.5])) == pytest.approx(
+        5.25, rel=1e-5
+    )  # a translation
     y = np.asarray(1.5 * jax.random.normal(jax.random.key(1), (200, 3)))
     cost = cdist(x, y, "sqeuclidean")
     rows, columns = linear_sum_assignment(cost)

@@ -1,4 +1,5 @@
-"""The experiment from its command line: every config runs, kills leave no trace, bad input ends in one line."""
+"""The experiment from its command line: every config runs, kills leave no trace, bad input ends in
+one line."""
 
 import json
 import logging
@@ -46,7 +47,8 @@ TINY = {
 
 
 def arguments(name, workdir, **changes):
-    """The command line of a config with tiny settings and these changes (dots written as two underscores)."""
+    """The command line of a config with tiny settings and these changes (dots written as two
+    underscores)."""
     settings = TINY | {key.replace("__", "."): value for key, value in changes.items()}
     overrides = [f"--config.{key}={value}" for key, value in settings.items()]
     return [f"--config={CONFIGS / name}.py", f"--workdir={workdir}", *overrides]
@@ -54,17 +56,24 @@ def arguments(name, workdir, **changes):
 
 @pytest.fixture
 def command(monkeypatch, capsys):
-    """Runs the command line in this process: command(arguments) -> (exit status, stdout, stderr)."""
+    """Runs the command line in this process: command(arguments) -> (exit status, stdout,
+    stderr)."""
     root = logging.getLogger()
     handlers = list(root.handlers)
     monkeypatch.setattr(logging, "basicConfig", lambda **settings: None)
 
     def run(given):
         flag_values = flags.FLAGS
-        for name in [name for name in flag_values if name in ("config", "workdir") or name.startswith("config.")]:
+        for name in [
+            name
+            for name in flag_values
+            if name in ("config", "workdir") or name.startswith("config.")
+        ]:
             delattr(flag_values, name)
         flag_values.unparse_flags()
-        monkeypatch.delitem(sys.modules, "config_config", raising=False)  # the config of the command before
+        monkeypatch.delitem(
+            sys.modules, "config_config", raising=False
+        )  # the config of the command before
         monkeypatch.setattr(sys, "argv", ["diffusion_encoder", *given])
         monkeypatch.setattr(sys.modules["__main__"], "__doc__", "usage")
         capsys.readouterr()
@@ -102,8 +111,13 @@ def check_output(workdir, systems=("diffusion_encoder", "vae"), steps=(0, 2, 4),
             assert np.isfinite(row["value"]) and row["stderr"] > 0
     assert [line["step"] for line in reporting.read_metrics(workdir)] == list(steps)
     figures = sorted((workdir / "figures").iterdir())
-    assert {"latent_map.png", "rate_distortion.png", "reconstructions.png", "training.png"} <= {f.name for f in figures}
-    assert all(figure.read_bytes().startswith(b"\x89PNG") and figure.stat().st_size > 5000 for figure in figures)
+    assert {"latent_map.png", "rate_distortion.png", "reconstructions.png", "training.png"} <= {
+        f.name for f in figures
+    }
+    assert all(
+        figure.read_bytes().startswith(b"\x89PNG") and figure.stat().st_size > 5000
+        for figure in figures
+    )
     assert {path.name for path in workdir.iterdir()} == {
         "checkpoints",
         "config.json",
@@ -139,7 +153,9 @@ def test_digits_runs_and_running_it_again_prints_the_same(command, finished, mon
     assert [line for line in again.splitlines() if "nll" in line] == [
         line for line in stdout.splitlines() if "nll" in line
     ]
-    assert before == {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
+    assert before == {
+        path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()
+    }
 
 
 def test_another_config_in_the_same_workdir_is_refused_by_name(command, finished):
@@ -184,11 +200,16 @@ def test_a_users_file_of_real_vectors_runs_with_one_latent_on_given_devices(comm
 
 
 def test_factor_analysis_runs_and_a_killed_run_of_it_ends_as_one_that_was_not(command, tmp_path):
-    """kill -9 of a process in the middle, then the same command: state and results equal bit for bit."""
+    """kill -9 of a process in the middle, then the same command: state and results equal bit for
+    bit."""
     longer = dict(baseline=False, num_updates=300, save_every=20, evaluate_every=100, num_devices=1)
-    straight, killed = (arguments("factor_analysis", tmp_path / name, **longer) for name in ("straight", "killed"))
+    straight, killed = (
+        arguments("factor_analysis", tmp_path / name, **longer) for name in ("straight", "killed")
+    )
     process = subprocess.Popen(
-        [sys.executable, "-m", "experiments.diffusion_encoder", *killed], cwd=ROOT, stdout=subprocess.DEVNULL
+        [sys.executable, "-m", "experiments.diffusion_encoder", *killed],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
     )
     saved, patience = tmp_path / "killed" / "checkpoints", time.monotonic() + 120
     while process.poll() is None and time.monotonic() < patience:
@@ -209,30 +230,46 @@ def test_factor_analysis_runs_and_a_killed_run_of_it_ends_as_one_that_was_not(co
         config = command_line._load(str(CONFIGS / "factor_analysis.py"))
         config.update_from_flattened_dict(TINY | longer)
         systems = diffusion_encoder.make_systems(config, diffusion_encoder.load_data(config)[0])
-        example = parallel.replicate(parallel.data_mesh(1), {key: system.state for key, system in systems.items()})
+        example = parallel.replicate(
+            parallel.data_mesh(1), {key: system.state for key, system in systems.items()}
+        )
         with checkpoints.open(tmp_path / name / "checkpoints") as kept:
             step, state = kept.restore(example)
         assert step == 300
         ends.append(jax.device_get(state))
     jax.tree.map(np.testing.assert_array_equal, *ends)
-    results = [without_times(reporting.read_results(tmp_path / name)) for name in ("straight", "killed")]
+    results = [
+        without_times(reporting.read_results(tmp_path / name)) for name in ("straight", "killed")
+    ]
     assert results[0] == results[1]
     lines = [reporting.read_metrics(tmp_path / name) for name in ("straight", "killed")]
-    timeless = [[{key: line[key] for key in line if "ms_per" not in key} for line in log] for log in lines]
+    timeless = [
+        [{key: line[key] for key in line if "ms_per" not in key} for line in log] for log in lines
+    ]
     assert timeless[0] == timeless[1]
 
     check_output(tmp_path / "straight", ("diffusion_encoder",), range(0, 301, 2), ("280", "300"))
     named = {result.name: result for result in results[0]}
-    assert named["diffusion_encoder.ml_gap"].value > 0 and named["diffusion_encoder.ml_gap"].truth == 0
+    assert (
+        named["diffusion_encoder.ml_gap"].value > 0 and named["diffusion_encoder.ml_gap"].truth == 0
+    )
     assert named["diffusion_encoder.posterior_kl"].value > 0
     assert not any(name.startswith("vae") for name in named)
     assert (tmp_path / "straight" / "figures" / "ml_gap.png").exists()
 
 
-@pytest.mark.parametrize("config", [["--config=configs/diffusion_encoder/digits.py"], ["--config", "no/such.py"]])
-def test_a_section_is_no_field_and_the_file_may_follow_a_space(command, tmp_path, monkeypatch, config):
+@pytest.mark.parametrize(
+    "config", [["--config=configs/diffusion_encoder/digits.py"], ["--config", "no/such.py"]]
+)
+def test_a_section_is_no_field_and_the_file_may_follow_a_space(
+    command, tmp_path, monkeypatch, config
+):
     monkeypatch.chdir(ROOT)
-    words = ("'em' is a section", "--config.em.FIELD") if len(config) == 1 else ("no/such.py does not exist",)
+    words = (
+        ("'em' is a section", "--config.em.FIELD")
+        if len(config) == 1
+        else ("no/such.py does not exist",)
+    )
     assert_refused(command([*config, f"--workdir={tmp_path}", "--config.em=3"]), *words)
 
 
@@ -257,15 +294,21 @@ def test_a_column_far_from_unit_scale_is_named(caplog):
     diffusion_encoder.warn_of_scale(data.Dataset("mine", rows, rows, None, None, None))
     assert "'mine' has a column 1 of mean" in caplog.text and "about unit scale" in caplog.text
     caplog.clear()
-    diffusion_encoder.warn_of_scale(data.Dataset("mine", rows[:, :1], rows[:, :1], None, None, None))
+    diffusion_encoder.warn_of_scale(
+        data.Dataset("mine", rows[:, :1], rows[:, :1], None, None, None)
+    )
     assert not caplog.text
 
 
 def test_the_module_itself_says_what_is_wrong_in_one_line(tmp_path):
     command_words = [sys.executable, "-m", "experiments.diffusion_encoder"]
     given = arguments("digits", tmp_path / "run", em__kernel="mela")
-    done = subprocess.run([*command_words, *given], cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert_refused((done.returncode, done.stdout, done.stderr), "em.kernel is 'mela'", "(nearest: mala)")
+    done = subprocess.run(
+        [*command_words, *given], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert_refused(
+        (done.returncode, done.stdout, done.stderr), "em.kernel is 'mela'", "(nearest: mala)"
+    )
 
 
 def test_settings_want_their_prefix(command, tmp_path):
@@ -284,12 +327,18 @@ def test_settings_want_their_prefix(command, tmp_path):
         (dict(em__proposal="foo"), ("em.proposal is 'foo'", "gaussian, prior")),
         (dict(em__kernel="hmc"), ("em.kernel is 'hmc'", "importance does not read", "kernel=mala")),
         (dict(em__e_step="langevin", em__proposals=3), ("em.proposals is 3", "langevin does not")),
-        (dict(em__e_step="persistent", em__sampler_steps=3), ("sampler_steps is 3", "does not read")),
+        (
+            dict(em__e_step="persistent", em__sampler_steps=3),
+            ("sampler_steps is 3", "does not read"),
+        ),
         (dict(model__decoder="poisson"), ("model.decoder", "bernoulli, gaussian")),
         (dict(num_updates=5), ("num_updates is 5", "updates_per_dispatch 2", "give")),
         (dict(batch_size=6), ("batch size 6 does not divide over 4 devices", "multiple of 4")),
         (dict(num_devices=9), ("num_devices is 9", "from 1 to 4")),
-        (dict(data__name="mnist", data__dir="/nowhere/tfds"), ("/nowhere/tfds does not exist", "pip install")),
+        (
+            dict(data__name="mnist", data__dir="/nowhere/tfds"),
+            ("/nowhere/tfds does not exist", "pip install"),
+        ),
         (dict(data__name="no_such_data"), ("no data set is called 'no_such_data'",)),
         (dict(data__name="file"), ("needs a path",)),
         (dict(data__path="x.npy"), ("data.path is given", "data.name is 'digits'")),
@@ -300,7 +349,9 @@ def test_settings_want_their_prefix(command, tmp_path):
     ],
 )
 def test_bad_settings_end_in_one_line(command, tmp_path, changes, words):
-    assert_refused(command(arguments("digits", tmp_path / "run", baseline=False, **changes)), *words)
+    assert_refused(
+        command(arguments("digits", tmp_path / "run", baseline=False, **changes)), *words
+    )
 
 
 def with_value(value):
@@ -321,7 +372,9 @@ def with_value(value):
 )
 def test_bad_data_end_in_one_line(command, tmp_path, x, words):
     np.save(tmp_path / "mine.npy", x)
-    given = arguments("digits", tmp_path / "run", data__name="file", data__path=tmp_path / "mine.npy")
+    given = arguments(
+        "digits", tmp_path / "run", data__name="file", data__path=tmp_path / "mine.npy"
+    )
     assert_refused(command(given), *words)
 
 
@@ -331,19 +384,29 @@ def test_a_command_line_without_its_parts(command, tmp_path):
     assert_refused(command(given[:1]), "give both --config", "--workdir")
     assert_refused(command([*given, "em.gamma=1"]), "'em.gamma=1'", "--config.field=value")
     assert_refused(command([*given, "--wrokdir=x"]), "wrokdir")
-    assert_refused(command(["--config=configs/none.py", *given[1:2]]), "configs/none.py does not exist")
+    assert_refused(
+        command(["--config=configs/none.py", *given[1:2]]), "configs/none.py does not exist"
+    )
 
 
 def test_a_config_file_that_does_not_run_is_named(command, tmp_path):
     path = tmp_path / "mine.py"
-    for text, words in (("def get_config(:", "mine.py"), ("x = 1", "mine.py"), ("import nothing_such", "nothing_such")):
+    for text, words in (
+        ("def get_config(:", "mine.py"),
+        ("x = 1", "mine.py"),
+        ("import nothing_such", "nothing_such"),
+    ):
         path.write_text(text)
         assert_refused(command([f"--config={path}", f"--workdir={tmp_path / 'run'}"]), words)
 
 
 def test_a_workdir_that_cannot_be_made(command, tmp_path):
     (tmp_path / "file").write_text("")
-    assert_refused(command(arguments("digits", tmp_path / "file" / "run")), "cannot be made", "give another --workdir")
+    assert_refused(
+        command(arguments("digits", tmp_path / "file" / "run")),
+        "cannot be made",
+        "give another --workdir",
+    )
 
 
 @pytest.mark.parametrize("name", [path.stem for path in sorted(CONFIGS.glob("*.py"))])

@@ -1,4 +1,5 @@
-"""experiments.kelly: wealth grows by the information, the tower by its rates; the promised names; bad input."""
+"""experiments.kelly: wealth grows by the information, the tower by its rates; the promised names;
+bad input."""
 
 import json
 
@@ -39,7 +40,9 @@ def test_wealth_grows_faster_by_the_information(tmp_path, capsys):
 
 def test_bets_learned_from_few_races_grow_less():
     growth = [
-        np.mean(kelly.horses(np.random.default_rng(0), make_config("race", num_past_races=past))[0][1])
+        np.mean(
+            kelly.horses(np.random.default_rng(0), make_config("race", num_past_races=past))[0][1]
+        )
         for past in (30, 100_000)
     ]
     assert growth[0] < growth[1] - 0.05
@@ -49,8 +52,12 @@ def test_the_tower_converges_like_one_over_n(tmp_path):
     kelly.run(make_config("tower"), tmp_path)
     rows = values_of(tmp_path)
     assert rows["tower.limit"]["value"] == pytest.approx(rows["tower.limit"]["truth"], rel=1e-6)
-    sums = [rows[f"tower.{count}.sum"]["value"] for count in (4, 8, 16, 32, 64, 128, 256, 512, 1024)]
-    assert np.all(np.diff(sums) < 0) and sums[-1] > rows["tower.limit"]["value"]  # every tower is a bound
+    sums = [
+        rows[f"tower.{count}.sum"]["value"] for count in (4, 8, 16, 32, 64, 128, 256, 512, 1024)
+    ]
+    assert (
+        np.all(np.diff(sums) < 0) and sums[-1] > rows["tower.limit"]["value"]
+    )  # every tower is a bound
     assert abs(rows["tower.order"]["value"] - 1) < 0.02
 
 
@@ -77,7 +84,9 @@ def test_bad_settings_are_named(tmp_path, name, changes, words):
 
 def test_pixels_are_measured_by_neural_entropy(tmp_path, monkeypatch):
     handed = []
-    monkeypatch.setattr(kelly.neural_entropy, "run", lambda config, workdir: handed.append((config, workdir)))
+    monkeypatch.setattr(
+        kelly.neural_entropy, "run", lambda config, workdir: handed.append((config, workdir))
+    )
     config = make_config("pixels")
     kelly.run(config, tmp_path)
     assert handed == [(config, tmp_path)]
@@ -89,5 +98,7 @@ def test_pixels_and_what_is_between_them(tmp_path):
     config.model.channels = (8,)
     config.eval.update(num_examples=20, monitor=10, batch_size=10, images=2)
     kelly.run(config, tmp_path)
-    assert {"digits.pixel_entropy", "digits.N1498.total_correlation_bound"} <= set(values_of(tmp_path))
+    assert {"digits.pixel_entropy", "digits.N1498.total_correlation_bound"} <= set(
+        values_of(tmp_path)
+    )
     assert (tmp_path / "figures" / "pixels.png").exists()

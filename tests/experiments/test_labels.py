@@ -1,4 +1,5 @@
-"""label_denoiser, label_posterior, label_information: labelled clusters; names; resumption; bad input."""
+"""label_denoiser, label_posterior, label_information: labelled clusters; names; resumption; bad
+input."""
 
 import json
 import re
@@ -24,12 +25,26 @@ from experiments.mutual_information import __main__ as mutual_information
 
 def make_config(**changes):
     config = command_line._load("configs/labels/digits.py")
-    tiny = {"model.channels": (8,), "num_updates": 4, "updates_per_dispatch": 2, "save_every": 2, "evaluate_every": 2}
+    tiny = {
+        "model.channels": (8,),
+        "num_updates": 4,
+        "updates_per_dispatch": 2,
+        "save_every": 2,
+        "evaluate_every": 2,
+    }
     tiny |= {"batch_size": 8, "eval.num_levels": 4, "eval.num_examples": 100, "eval.monitor": 20}
-    small = {"features": (8,), "batch_size": 8, "num_updates": 4, "save_every": 2, "evaluate_every": 2}
+    small = {
+        "features": (8,),
+        "batch_size": 8,
+        "num_updates": 4,
+        "save_every": 2,
+        "evaluate_every": 2,
+    }
     small |= {"num_levels": 4, "num_draws": 1, "num_examples": 100}
     tiny |= {f"posterior.{field}": value for field, value in small.items()}
-    config.update_from_flattened_dict(tiny | {key.replace("__", "."): value for key, value in changes.items()})
+    config.update_from_flattened_dict(
+        tiny | {key.replace("__", "."): value for key, value in changes.items()}
+    )
     return config
 
 
@@ -72,7 +87,8 @@ def test_the_density_of_exact_scores_has_its_peak_and_its_share(clusters):
 
 
 def measured_posterior(clusters, certainty=1.0):
-    """The curve of the posterior of the clusters, exact for certainty 1: log p(y|x) = log sigmoid(+-4 alpha x)."""
+    """The curve of the posterior of the clusters, exact for certainty 1: log p(y|x) = log
+    sigmoid(+-4 alpha x)."""
     x, labels, _, levels, _ = clusters
 
     def log_q(params, x_t, t):
@@ -81,7 +97,9 @@ def measured_posterior(clusters, certainty=1.0):
 
     config = make_config(posterior__num_levels=64, eval__batch_size=5000)
     measure = posterior.make_measure(config, log_q, TwoClusters.process, levels)
-    return measure(None, types.SimpleNamespace(test=x, test_labels=labels, train_labels=labels), 1.0, len(x))
+    return measure(
+        None, types.SimpleNamespace(test=x, test_labels=labels, train_labels=labels), 1.0, len(x)
+    )
 
 
 def test_the_exact_posterior_gives_the_information_at_every_level(clusters):
@@ -94,8 +112,13 @@ def test_the_exact_posterior_gives_the_information_at_every_level(clusters):
     assert_mean(curve.up_to(0.0), information_up_to(0.0))
     rng, density = np.random.default_rng(0), np.diff(truth)
     found = label_information.peak(rng, curve.slope(), levels)
-    centres, grid = 0.5 * (curve.log_snr[1:] + curve.log_snr[:-1]), np.linspace(*curve.log_snr[[0, -1]], 2001)
-    highest = grid[np.argmax(label_information.make_kernel(grid, centres) @ density)]  # smoothed alike
+    centres, grid = (
+        0.5 * (curve.log_snr[1:] + curve.log_snr[:-1]),
+        np.linspace(*curve.log_snr[[0, -1]], 2001),
+    )
+    highest = grid[
+        np.argmax(label_information.make_kernel(grid, centres) @ density)
+    ]  # smoothed alike
     assert abs(found.mean - highest) < NUM_SIGMAS * found.stderr < 1.0
     found = posterior.high_noise_share(rng, curve)
     assert abs(found.mean - information_up_to(0.0) / truth[-1]) < NUM_SIGMAS * found.stderr < 0.1
@@ -113,9 +136,18 @@ def test_a_trained_classifier_finds_nearly_all(clusters, tmp_path):
     images = types.SimpleNamespace(
         train=x[:10000], train_labels=labels[:10000], test=x[10000:], test_labels=labels[10000:]
     )
-    changes = {"features": (16,), "num_updates": 400, "batch_size": 256, "learning_rate": 1e-2, "save_every": 400}
+    changes = {
+        "features": (16,),
+        "num_updates": 400,
+        "batch_size": 256,
+        "learning_rate": 1e-2,
+        "save_every": 400,
+    }
     changes |= {"evaluate_every": 0, "average_decay": 0.98, "num_examples": 10000}
-    config = make_config(updates_per_dispatch=100, **{f"posterior__{field}": value for field, value in changes.items()})
+    config = make_config(
+        updates_per_dispatch=100,
+        **{f"posterior__{field}": value for field, value in changes.items()},
+    )
     curve = posterior.run(config, tmp_path, images, 1.0, 2)
     found = Estimate.of(curve.information[-1])
     truth = information_up_to(curve.log_snr[-1])
@@ -129,7 +161,10 @@ def test_labels_have_their_names_and_are_resumed(tmp_path, capsys):
     rows = {row["name"]: row for row in json.loads(results)}
     assert all(set(row) == {"name", "value", "stderr", "unit", "truth"} for row in rows.values())
     digits = data.load("digits")
-    odds, shares = (np.bincount(labels) / len(labels) for labels in (digits.train_labels, digits.test_labels[:100]))
+    odds, shares = (
+        np.bincount(labels) / len(labels)
+        for labels in (digits.train_labels, digits.test_labels[:100])
+    )
     assert rows["digits.label_entropy"]["value"] == pytest.approx(-np.sum(shares * np.log(odds)))
     names = {
         *label_information.TEXTS,
@@ -140,13 +175,26 @@ def test_labels_have_their_names_and_are_resumed(tmp_path, capsys):
     }
     names |= {"peak_log_snr_by_scores", "high_noise_share_by_scores"}
     assert {f"digits.{name}" for name in names} < set(rows)
-    unsure = names - {"peak_log_snr_by_scores"}  # of an untrained network it can be the last cell for certain
+    unsure = names - {
+        "peak_log_snr_by_scores"
+    }  # of an untrained network it can be the last cell for certain
     assert all(rows[f"digits.{name}"]["stderr"] > 0 for name in unsure)
     assert rows["digits.label_information"]["value"] < rows["digits.label_entropy"]["value"]
     value = {name.removeprefix("digits."): row["value"] for name, row in rows.items()}
-    assert value["growth_difference"] == pytest.approx(value["growth_given_label"] - value["growth"], abs=1e-3)
-    assert value["entropy_difference"] == pytest.approx(value["s_nn_given_label"] - value["s_nn"], abs=1e-3)
-    promised = {"config.json", "metrics.jsonl", "results.json", "checkpoints", "figures", "posterior"}
+    assert value["growth_difference"] == pytest.approx(
+        value["growth_given_label"] - value["growth"], abs=1e-3
+    )
+    assert value["entropy_difference"] == pytest.approx(
+        value["s_nn_given_label"] - value["s_nn"], abs=1e-3
+    )
+    promised = {
+        "config.json",
+        "metrics.jsonl",
+        "results.json",
+        "checkpoints",
+        "figures",
+        "posterior",
+    }
     assert {path.name for path in tmp_path.iterdir()} == promised
     assert [path.name for path in (tmp_path / "figures").iterdir()] == ["density.png"]
     assert reporting.read_metrics(tmp_path)[-1]["score_difference_stderr"] > 0

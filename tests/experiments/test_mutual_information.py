@@ -1,4 +1,5 @@
-"""experiments.mutual_information: a user's files, tasks with truth, resumption, the promised names, and bad input."""
+"""experiments.mutual_information: a user's files, tasks with truth, resumption, the promised names,
+and bad input."""
 
 import json
 
@@ -31,7 +32,9 @@ TASK = tasks.dense(2, 1, 0.6)
 
 def make_config(name, **changes):
     config = command_line._load(f"{CONFIGS}/{name}.py")
-    config.update_from_flattened_dict(TINY | {key.replace("__", "."): value for key, value in changes.items()})
+    config.update_from_flattened_dict(
+        TINY | {key.replace("__", "."): value for key, value in changes.items()}
+    )
     return config
 
 
@@ -54,30 +57,48 @@ def test_samples_of_ones_own(tmp_path, capsys):
     config = make_config("data", data__path=save(tmp_path / "xy.npz", x=x, y=y))
     mutual_information.run(config, workdir)
     row = values_of(workdir)["data.mutual_information"]
-    assert abs(row["value"] - TASK.information) < NUM_SIGMAS * row["stderr"] and row["truth"] is None
-    assert {path.name for path in workdir.iterdir()} <= {"config.json", "metrics.jsonl", "results.json", "figures"}
+    assert (
+        abs(row["value"] - TASK.information) < NUM_SIGMAS * row["stderr"] and row["truth"] is None
+    )
+    assert {path.name for path in workdir.iterdir()} <= {
+        "config.json",
+        "metrics.jsonl",
+        "results.json",
+        "figures",
+    }
     names = {*mutual_information.FORMS[1:], "ksg", "seconds"}
     assert {f"data.{name}" for name in names} < set(values_of(workdir))
-    parts = {part: values_of(workdir).get(f"data.{part}", {"value": 0}) for part in ("conditional", "marginal")}
+    parts = {
+        part: values_of(workdir).get(f"data.{part}", {"value": 0})
+        for part in ("conditional", "marginal")
+    }
     made_of = values_of(workdir)["data.regression"]["value"] + parts["conditional"]["value"]
     assert row["value"] == pytest.approx(made_of - parts["marginal"]["value"])
     told = capsys.readouterr().out
-    forms = [values_of(workdir)[f"data.{form}_difference"]["value"] for form in ("entropy", "growth")]
+    forms = [
+        values_of(workdir)[f"data.{form}_difference"]["value"] for form in ("entropy", "growth")
+    ]
     nothing = forms[0] == forms[1]  # nothing was added to the regression
     assert nothing == ("denoisers found nothing" in told)
     mutual_information.run(config, workdir)
     assert "is complete" in capsys.readouterr().out
     save(tmp_path / "xy.npz", x=x, y=y[::-1])  # other samples by the same name
-    with pytest.raises(InputError, match="the data file is not the one that the run in .* began with"):
+    with pytest.raises(
+        InputError, match="the data file is not the one that the run in .* began with"
+    ):
         mutual_information.run(config, workdir)
     assert values_of(workdir)["data.mutual_information"] == row
 
     table = np.concatenate([x, y], axis=1)
     csv = tmp_path / "table.csv"
-    csv.write_text("a, b,c\n" + "\n".join(",".join(map(repr, map(float, row))) for row in table) + "\n")
+    csv.write_text(
+        "a, b,c\n" + "\n".join(",".join(map(repr, map(float, row))) for row in table) + "\n"
+    )
     columns = dict(data__path=str(csv), data__x_columns=("a", "b"), data__y_columns=("c",))
     mutual_information.run(make_config("data", **columns), tmp_path / "csv")
-    assert values_of(tmp_path / "csv")["data.mutual_information"]["value"] == pytest.approx(row["value"], abs=1e-6)
+    assert values_of(tmp_path / "csv")["data.mutual_information"]["value"] == pytest.approx(
+        row["value"], abs=1e-6
+    )
 
 
 def test_tasks_with_truth_are_resumed_one_by_one(tmp_path, monkeypatch):
@@ -103,9 +124,15 @@ def test_tasks_with_truth_are_resumed_one_by_one(tmp_path, monkeypatch):
                 row = rows[f"{name}.{estimator}"]
                 assert row["truth"] == pytest.approx(task.information) and row["stderr"] > 0
             assert abs(rows[f"{name}.diffusion"]["value"] - task.information) < 0.2
-    errors = [abs(rows[f"{name}.ksg"]["value"] - rows[f"{name}.ksg"]["truth"]) for name in config.tasks]
+    errors = [
+        abs(rows[f"{name}.ksg"]["value"] - rows[f"{name}.ksg"]["truth"]) for name in config.tasks
+    ]
     assert rows["benchmark.ksg.mean_absolute_error"]["value"] == pytest.approx(np.mean(errors))
-    assert {"benchmark.mean_absolute_error", "benchmark.within_0.1", "benchmark.coverage_2se"} < set(rows)
+    assert {
+        "benchmark.mean_absolute_error",
+        "benchmark.within_0.1",
+        "benchmark.coverage_2se",
+    } < set(rows)
     assert (tmp_path / "figures" / "truth_against_estimate.png").exists()
 
 
@@ -132,7 +159,9 @@ def test_critics_know_a_bivariate_normal(name):
     task = tasks.bivariate(0.75)
     x, y = task.sample(jax.random.key(1), 10_000)
     estimate = rivals.RIVALS[name](jax.random.key(2), x, y)
-    assert abs(estimate.mean - task.information) < NUM_SIGMAS * estimate.stderr + 0.02  # bounds from below
+    assert (
+        abs(estimate.mean - task.information) < NUM_SIGMAS * estimate.stderr + 0.02
+    )  # bounds from below
 
 
 X = np.random.default_rng(0).normal(size=(300, 2))
@@ -145,14 +174,26 @@ X = np.random.default_rng(0).normal(size=(300, 2))
         (dict(x=X, y=X[:200, 0]), {}, "rows differ in number"),
         (dict(x=X, y=np.ones(300)), {}, "y column 0 is constant"),
         (dict(x=X, y=np.array(["cat", "dog"] * 150)), {}, "names of labels as np.unique"),
-        (dict(x=X, y=np.where(np.arange(300) == 5, np.nan, X[:, 1])), {}, "y column 0 is not finite in row 5"),
+        (
+            dict(x=X, y=np.where(np.arange(300) == 5, np.nan, X[:, 1])),
+            {},
+            "y column 0 is not finite in row 5",
+        ),
         (dict(x=X[:50], y=X[:50, 0] ** 2), {}, "50 rows are too few"),
         (dict(x=X, y=np.float64(1.0)), {}, "y has shape ..: give"),
         (dict(x=X[:0], y=X[:0, 0]), {}, "x has shape .0, 2.: give"),
         (dict(x=X, y=X[::-1] * 1j), {}, "y has type complex128"),
         (dict(x=X, y=X[::-1] * 1e200), {}, "y column 0 has values too large"),
-        (dict(x=np.stack([*X.T, X.sum(axis=1)], axis=1), y=X[::-1, 0]), {}, "x column 2 repeats the columns before it"),
-        (dict(x=np.random.default_rng(1).normal(size=(100, 24)), y=X[:100, 0]), {}, "25 columns are too many for 100"),
+        (
+            dict(x=np.stack([*X.T, X.sum(axis=1)], axis=1), y=X[::-1, 0]),
+            {},
+            "x column 2 repeats the columns before it",
+        ),
+        (
+            dict(x=np.random.default_rng(1).normal(size=(100, 24)), y=X[:100, 0]),
+            {},
+            "25 columns are too many for 100",
+        ),
         (dict(x=X, y=np.arange(300) // 295), {}, "label 1 has 5 examples"),
         (dict(x=X, y=np.zeros(300, int)), {"data__labels": "yes"}, "all labels are 0"),
         (dict(x=X[:, 0], y=np.cos(3 * X[:, 0])), {}, "y column 0 is a function of x"),
@@ -185,7 +226,10 @@ def test_a_finished_run_needs_no_samples(tmp_path, capsys):
 
 
 def test_a_workdir_made_without_the_digest_of_its_data_is_taken(tmp_path):
-    config, workdir = make_config("data", data__path=save(tmp_path / "xy.npz", x=X, y=X[::-1])), tmp_path / "run"
+    config, workdir = (
+        make_config("data", data__path=save(tmp_path / "xy.npz", x=X, y=X[::-1])),
+        tmp_path / "run",
+    )
     checkpoints.check_config(workdir, config.to_dict())
     (workdir / "metrics.jsonl").write_text("")
     assert not command_line.is_complete(config, workdir)
@@ -195,7 +239,8 @@ def test_a_workdir_made_without_the_digest_of_its_data_is_taken(tmp_path):
 
 
 def test_every_use_has_a_key_of_its_own(monkeypatch):
-    """Over seeds, tasks (also with names of the same letters) and rivals: samples, estimator, rivals."""
+    """Over seeds, tasks (also with names of the same letters) and rivals: samples, estimator,
+    rivals."""
     seen = []
 
     def rival(key, x, y):
@@ -204,7 +249,9 @@ def test_every_use_has_a_key_of_its_own(monkeypatch):
 
     def estimator(key, x, y, settings, tell):
         rival(key, x, y)
-        part = mutual_information.information.Information(*[mutual_information.Estimate(0.0, 1.0)] * 7, *[None] * 6)
+        part = mutual_information.information.Information(
+            *[mutual_information.Estimate(0.0, 1.0)] * 7, *[None] * 6
+        )
         return part._replace(shape=0.0, unbounded=False, regression_density=np.zeros(0))
 
     monkeypatch.setattr(mutual_information.information, "mutual_information", estimator)
@@ -212,7 +259,9 @@ def test_every_use_has_a_key_of_its_own(monkeypatch):
     for seed in range(3):
         config = make_config("benchmark", seed=seed, rivals=("cca", "ksg"))
         for name in ("sparse_2x3", "sparse_3x2"):
-            seen.append(tuple(np.asarray(jax.random.key_data(key_of(seed, "samples", name))).tolist()))
+            seen.append(
+                tuple(np.asarray(jax.random.key_data(key_of(seed, "samples", name))).tolist())
+            )
             task = mutual_information.Task(X, X[::-1], False, None)
             mutual_information.measure(config, name, task, lambda *arguments: None)
     assert len(seen) == 3 * 2 * 4 and len(set(seen)) == len(seen)
@@ -244,7 +293,9 @@ def test_bad_files_are_named(tmp_path):
         "nan": b"a,b\n1,2\n3,nan\n",
     }.items():
         (tmp_path / f"{name}.csv").write_bytes(content)
-        sheets[name] = dict(data__path=str(tmp_path / f"{name}.csv"), data__x_columns=("a",), data__y_columns=("b",))
+        sheets[name] = dict(
+            data__path=str(tmp_path / f"{name}.csv"), data__x_columns=("a",), data__y_columns=("b",)
+        )
     for changes, words in (
         (dict(data__path=str(empty)), "cannot be read"),
         (dict(data__path=str(array)), "cannot be read"),
@@ -263,8 +314,14 @@ def test_bad_files_are_named(tmp_path):
         (dict(data__path=str(text)), "is .txt"),
         (dict(data__path=str(broken)), "cannot be read"),
         (dict(data__path=str(csv)), "x_columns is empty"),
-        (dict(data__path=str(csv), data__x_columns=("hight",), data__y_columns=("weight",)), "nearest: height"),
-        (dict(data__path=str(csv), data__x_columns=("height",), data__y_columns=("weight",)), "line 3 holds 'x'"),
+        (
+            dict(data__path=str(csv), data__x_columns=("hight",), data__y_columns=("weight",)),
+            "nearest: height",
+        ),
+        (
+            dict(data__path=str(csv), data__x_columns=("height",), data__y_columns=("weight",)),
+            "line 3 holds 'x'",
+        ),
         (dict(), "data.path is empty"),
         (dict(tasks=("normal_1x2",)), "nearest: normal_1x1"),
     ):

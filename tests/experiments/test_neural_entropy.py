@@ -1,4 +1,5 @@
-"""experiments.neural_entropy, speed_limit and entropy_benchmark: every config with tiny settings, names, bad input."""
+"""experiments.neural_entropy, speed_limit and entropy_benchmark: every config with tiny settings,
+names, bad input."""
 
 import json
 import shutil
@@ -59,7 +60,8 @@ def values_of(workdir):
 
 @pytest.mark.parametrize("process", ["vp", "cosine", "sub_vp", "straight_line"])
 def test_what_is_produced_early_is_what_entropies_say(process):
-    """S_tot before EARLY, by exact scores at the times there, against the entropies of exact samples."""
+    """S_tot before EARLY, by exact scores at the times there, against the entropies of exact
+    samples."""
     config = make_config(
         "neural_entropy/gaussian_mixture",
         processes=(process,),
@@ -73,9 +75,13 @@ def test_what_is_produced_early_is_what_entropies_say(process):
     (case,) = neural_entropy.load_cases(config)
     params = case.model.init(jax.random.key(0), jnp.asarray(case.train[0][:1]))
     measure = neural_entropy.make_measure(config, case)
-    values = measure(jax.random.key(1), params, case.references[0], case.density_of(0), case.test[0])
+    values = measure(
+        jax.random.key(1), params, case.references[0], case.density_of(0), case.test[0]
+    )
     for name, t_max in (("s_tot_early", neural_entropy_results.EARLY), ("s_tot", case.times[1])):
-        exact = total_entropy(jax.random.key(2), case.density_of(0), case.process, 100_000, config.t_min, t_max)
+        exact = total_entropy(
+            jax.random.key(2), case.density_of(0), case.process, 100_000, config.t_min, t_max
+        )
         found, exact = Estimate.of(values[name]), Estimate.of(exact)
         assert abs(found.mean - exact.mean) < NUM_SIGMAS * np.hypot(found.stderr, exact.stderr)
 
@@ -86,7 +92,9 @@ def test_the_early_share_of_shared_examples_has_their_error_once():
     seed = {"s_nn": 2 + x[:, 0], "s_nn_early": 1 + 0.3 * x[:, 0] + 0.2 * x[:, 1]}
     one, three = (neural_entropy_results.early_share("a", [seed] * n, False, True) for n in (1, 3))
     assert three[1:3] == pytest.approx(one[1:3])
-    assert one.stderr == pytest.approx(np.sqrt(0.2**2 + 0.2**2) / 2 / 500**0.5, rel=0.1)  # (early - 1/2 s_nn) / 2
+    assert one.stderr == pytest.approx(
+        np.sqrt(0.2**2 + 0.2**2) / 2 / 500**0.5, rel=0.1
+    )  # (early - 1/2 s_nn) / 2
 
 
 def test_mixtures_of_two_dimensions_and_seeds(tmp_path, capsys, monkeypatch):
@@ -115,15 +123,23 @@ def test_mixtures_of_two_dimensions_and_seeds(tmp_path, capsys, monkeypatch):
             row = rows[f"{process}.D2.{quantity}"]
             assert np.isfinite(row["value"]) and row["stderr"] > 0
         gap, shortfall = rows[f"{process}.D2.em_gap"], rows[f"{process}.D2.growth_shortfall"]
-        assert abs(gap["value"] - shortfall["value"]) < 5 * np.hypot(gap["stderr"], shortfall["stderr"])
+        assert abs(gap["value"] - shortfall["value"]) < 5 * np.hypot(
+            gap["stderr"], shortfall["stderr"]
+        )
         total = rows[f"{process}.D2.s_tot"]
         assert abs(total["value"] - total["truth"]) < 5 * total["stderr"]
         # hardly trained, so the model is the Gaussian reference still
-        ratios = [rows[f"{process}.D2.{quantity}_ratio"]["value"] for quantity in ("s_nn", "s_reference")]
+        ratios = [
+            rows[f"{process}.D2.{quantity}_ratio"]["value"] for quantity in ("s_nn", "s_reference")
+        ]
         assert ratios[0] == pytest.approx(ratios[1], abs=1e-3)
         assert abs(rows[f"{process}.D2.learned_share"]["value"]) < 0.3
     assert rows["coverage"]["unit"].endswith("of 2")
-    assert {path.name for path in (tmp_path / "figures").iterdir()} == {"training.png", "rates.png", "ratios.png"}
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == {
+        "training.png",
+        "rates.png",
+        "ratios.png",
+    }
     assert {path.name for path in tmp_path.iterdir()} == {
         "config.json",
         "metrics.jsonl",
@@ -139,7 +155,14 @@ def test_mixtures_of_two_dimensions_and_seeds(tmp_path, capsys, monkeypatch):
 
 
 def test_a_resumed_run_is_an_uninterrupted_one_bit_for_bit(tmp_path):
-    changes = dict(processes=("vp",), dimensions=(2,), samples=(50,), num_seeds=1, save_every=2, eval__repetitions=0)
+    changes = dict(
+        processes=("vp",),
+        dimensions=(2,),
+        samples=(50,),
+        num_seeds=1,
+        save_every=2,
+        eval__repetitions=0,
+    )
     config = make_config("neural_entropy/gaussian_mixture", **changes)
     neural_entropy.run(config, tmp_path)
     results, metrics = ((tmp_path / name).read_text() for name in ("results.json", "metrics.jsonl"))
@@ -151,27 +174,40 @@ def test_a_resumed_run_is_an_uninterrupted_one_bit_for_bit(tmp_path):
 
 
 def test_a_case_rests_once_it_has_seen_its_samples_max_epochs_times():
-    config = make_config("neural_entropy/samples", dimensions=(2,), samples=(8, 12, 80), num_seeds=1, max_epochs=2)
+    config = make_config(
+        "neural_entropy/samples", dimensions=(2,), samples=(8, 12, 80), num_seeds=1, max_epochs=2
+    )
     cases = {case.name: case for case in neural_entropy.load_cases(config)}
     state = neural_entropy.make_states(config, cases)
     advance = neural_entropy.make_advance(config, parallel.data_mesh(1), cases)
     for step in (0, 2):
         state, metrics = advance(state, step, 2)
-    assert [int(state[f"mixture.N{n}.0"].step) for n in (8, 12, 80)] == [2, 3, 4]  # N = 12 ends within a dispatch
+    assert [int(state[f"mixture.N{n}.0"].step) for n in (8, 12, 80)] == [
+        2,
+        3,
+        4,
+    ]  # N = 12 ends within a dispatch
     assert set(metrics) == {"mixture.N12.0.loss", "mixture.N80.0.loss"}
     assert neural_entropy.headline(cases, {name: values.mean() for name, values in metrics.items()})
 
 
 def test_passes_are_over_samples_not_dimensions():
-    config = make_config("neural_entropy/gaussian_mixture", dimensions=(2, 3), samples=(200,), max_epochs=3)
+    config = make_config(
+        "neural_entropy/gaussian_mixture", dimensions=(2, 3), samples=(200,), max_epochs=3
+    )
     config.num_updates = 1000
-    assert {neural_entropy.updates_of(config, case) for case in neural_entropy.load_cases(config)} == {75}
+    assert {
+        neural_entropy.updates_of(config, case) for case in neural_entropy.load_cases(config)
+    } == {75}
 
 
 def test_coverage_counts_what_lies_within_two_errors():
-    """With a measure whose law is known: 95.4 % of the intervals hold its mean, and none a number far away."""
+    """With a measure whose law is known: 95.4 % of the intervals hold its mean, and none a number
+    far away."""
     config = make_config("neural_entropy/gaussian_mixture", eval__repetitions=300)
-    case = neural_entropy.Case("d", "d", 2, *(None,) * 8, density=[Gaussian(jnp.zeros(2), jnp.eye(2))])
+    case = neural_entropy.Case(
+        "d", "d", 2, *(None,) * 8, density=[Gaussian(jnp.zeros(2), jnp.eye(2))]
+    )
     system = types.SimpleNamespace(averages=None, chain=None)
 
     def measure(key, params, reference, density, x):
@@ -185,7 +221,9 @@ def test_coverage_counts_what_lies_within_two_errors():
 
 @pytest.mark.slow
 def test_sample_sizes_of_a_mixture(tmp_path):
-    config = make_config("neural_entropy/samples", dimensions=(2,), samples=(20, 40, 80), num_seeds=1)
+    config = make_config(
+        "neural_entropy/samples", dimensions=(2,), samples=(20, 40, 80), num_seeds=1
+    )
     neural_entropy.run(config, tmp_path)
     rows = values_of(tmp_path)
     assert {"mixture.N20.s_nn", "mixture.N80.kelly_growth", "mixture.log_law.slope"} <= set(rows)
@@ -194,51 +232,78 @@ def test_sample_sizes_of_a_mixture(tmp_path):
 
 @pytest.mark.slow
 def test_digits_with_a_unet(tmp_path):
-    config = make_config("neural_entropy/digits", samples=(100, 200, 0), batch_size=4, num_updates=2, save_every=2)
+    config = make_config(
+        "neural_entropy/digits", samples=(100, 200, 0), batch_size=4, num_updates=2, save_every=2
+    )
     neural_entropy.run(config, tmp_path)
     rows = values_of(tmp_path)
     sizes = sorted(int(name.split(".")[1][1:]) for name in rows if name.endswith(".s_nn"))
     assert sizes[:2] == [100, 200] and sizes[2] > 1400  # 0 stands for all
     assert {"digits.N100.total_correlation_bound", "digits.pixel_entropy"} <= set(rows)
     assert "digits.log_law.slope" in rows and "digits.N100.s_tot" not in rows
-    assert {"generated.png", "pixels.png"} <= {path.name for path in (tmp_path / "figures").iterdir()}
+    assert {"generated.png", "pixels.png"} <= {
+        path.name for path in (tmp_path / "figures").iterdir()
+    }
 
 
 @pytest.mark.slow
 def test_mnist_with_a_unet(tmp_path, mnist_dir):
-    config = make_config("neural_entropy/mnist", samples=(50,), batch_size=4, data__dir=str(mnist_dir), eval__images=2)
+    config = make_config(
+        "neural_entropy/mnist",
+        samples=(50,),
+        batch_size=4,
+        data__dir=str(mnist_dir),
+        eval__images=2,
+    )
     config.eval.update(num_examples=8, monitor=4, batch_size=4)
     neural_entropy.run(config, tmp_path)
     assert np.isfinite(values_of(tmp_path)["mnist.N50.kelly_growth"]["value"])
 
 
 def test_what_two_equal_pixels_have_between_them():
-    """Images of two pixels, equal, 0 or 255 with shares 3/4 and 1/4: each by itself is a bit of that law."""
+    """Images of two pixels, equal, 0 or 255 with shares 3/4 and 1/4: each by itself is a bit of
+    that law."""
     process, times = VPLinear(), (1e-3, 1.0)
     bits = np.random.default_rng(0).permutation(np.repeat([0, 255], [3000, 1000])).astype(np.uint8)
     train = np.stack([bits, bits], axis=1).reshape(-1, 1, 2, 1)
-    case = neural_entropy.Case("d.N4000", "d", 4000, process, times, *(None,) * 3, [train], [train], 255.0)
+    case = neural_entropy.Case(
+        "d.N4000", "d", 4000, process, times, *(None,) * 3, [train], [train], 255.0
+    )
     growth = Result("d.N4000.kelly_growth", 10.0, 0.3)
     alone, bound = neural_entropy_results.between_pixels({"d.N4000": case}, [growth])
     levels = log_snr_range(process, *times)
     less, one, more = (
-        float(entropy.coordinate_entropy(process, np.array([0.0, 1.0]), jnp.array([[1 - p, p]]), *levels)[0])
+        float(
+            entropy.coordinate_entropy(
+                process, np.array([0.0, 1.0]), jnp.array([[1 - p, p]]), *levels
+            )[0]
+        )
         for p in (0.24, 0.25, 0.26)
     )
     assert alone.value == pytest.approx(2 * one, rel=1e-5)
-    shares_error = np.std([block.mean() / 255 for block in np.array_split(bits, 10)], ddof=1) / 10**0.5
-    assert alone.stderr == pytest.approx(abs(more - less) / 0.01 * shares_error, rel=0.02)  # the delta method
+    shares_error = (
+        np.std([block.mean() / 255 for block in np.array_split(bits, 10)], ddof=1) / 10**0.5
+    )
+    assert alone.stderr == pytest.approx(
+        abs(more - less) / 0.01 * shares_error, rel=0.02
+    )  # the delta method
     assert bound.value == pytest.approx(10 - 2 * one, rel=1e-5)
     assert bound.stderr == pytest.approx(np.hypot(0.3, alone.stderr))
-    np.testing.assert_allclose(neural_entropy_results.pixel_map(case), np.full((1, 2, 1), one), rtol=1e-5)
+    np.testing.assert_allclose(
+        neural_entropy_results.pixel_map(case), np.full((1, 2, 1), one), rtol=1e-5
+    )
 
 
 def test_the_law_in_log_n_is_found():
-    cases = {f"d.N{n}": neural_entropy.Case(f"d.N{n}", "d", n, *(None,) * 7) for n in (100, 1000, 10_000)}
+    cases = {
+        f"d.N{n}": neural_entropy.Case(f"d.N{n}", "d", n, *(None,) * 7) for n in (100, 1000, 10_000)
+    }
     results = [reporting.Result(f"d.N{n}.s_nn", 3.0 + 2.0 * np.log(n)) for n in (100, 1000, 10_000)]
     results += [reporting.Result(f"d.N{n}.kelly_growth", n) for n in (100, 1000, 10_000)]
     law = {result.name: result for result in neural_entropy.log_laws(cases, results)}
-    assert law["d.log_law.slope"].value == pytest.approx(2.0) and law["d.log_law.intercept"].value == pytest.approx(3.0)
+    assert law["d.log_law.slope"].value == pytest.approx(2.0) and law[
+        "d.log_law.intercept"
+    ].value == pytest.approx(3.0)
     assert law["d.log_law.slope"].stderr == pytest.approx(0.0, abs=1e-6)
 
 
@@ -249,7 +314,11 @@ def test_speed_limit(tmp_path):
     speed_limit.run(config, tmp_path)
     rows = values_of(tmp_path)
     limit, exact = rows["vp.D1.speed_limit"], rows["vp.D1.gaussian.speed_limit"]["value"]
-    assert 0 < rows["vp.D1.w2_squared_corrected"]["value"] < limit["value"] + NUM_SIGMAS * limit["stderr"]
+    assert (
+        0
+        < rows["vp.D1.w2_squared_corrected"]["value"]
+        < limit["value"] + NUM_SIGMAS * limit["stderr"]
+    )
     assert 0 < rows["vp.D1.gaussian.w2_squared"]["value"] < exact
     assert 0.5 < rows["vp.D1.gaussian.largest_share"]["value"] < 1
     assert (tmp_path / "figures" / "speed_limit.png").exists()
@@ -257,13 +326,17 @@ def test_speed_limit(tmp_path):
 
 @pytest.mark.slow
 def test_benchmark(tmp_path):
-    config = make_config("benchmark/entropy_training", dimensions=(2,), samples=(100,), processes=("vp",))
+    config = make_config(
+        "benchmark/entropy_training", dimensions=(2,), samples=(100,), processes=("vp",)
+    )
     config.benchmark.update(turns=2, plain_updates=3, scanned_updates=2, shares=(0.99, 1e-9))
     entropy_training.run(config, tmp_path)
     rows = values_of(tmp_path)
     ratios = [rows[f"scanned.{counted}_ratio"]["value"] for counted in ("examples", "evaluations")]
     assert ratios[0] == pytest.approx(config.benchmark.plain_draws * ratios[1])
-    assert rows["reference.seconds_to_99_percent"]["value"] == 0  # the reference alone has less than that
+    assert (
+        rows["reference.seconds_to_99_percent"]["value"] == 0
+    )  # the reference alone has less than that
     assert rows["scanned.seconds_to_1e-07_percent"]["value"] is None  # not reached
 
 
@@ -312,7 +385,9 @@ def test_bad_benchmarks_are_one_line(tmp_path, changes, message):
 
 def test_a_benchmark_takes_one_case(tmp_path):
     with pytest.raises(InputError, match="one mixture"):
-        entropy_training.run(make_config("benchmark/entropy_training", dimensions=(2, 3), samples=(100,)), tmp_path)
+        entropy_training.run(
+            make_config("benchmark/entropy_training", dimensions=(2, 3), samples=(100,)), tmp_path
+        )
 
 
 def test_bad_speed_limits_are_one_line(tmp_path):
@@ -329,4 +404,6 @@ def test_images_must_be_halved(tmp_path):
 
 def test_a_size_may_be_named_once(tmp_path):
     with pytest.raises(InputError, match="twice"):
-        neural_entropy.run(make_config("neural_entropy/samples", dimensions=(2,), samples=(50, 50)), tmp_path)
+        neural_entropy.run(
+            make_config("neural_entropy/samples", dimensions=(2,), samples=(50, 50)), tmp_path
+        )

@@ -1,4 +1,5 @@
-"""experiments.posteriors: every method on a toy and on digits, the promised names, seeds, and bad input."""
+"""experiments.posteriors: every method on a toy and on digits, the promised names, seeds, and bad
+input."""
 
 import json
 
@@ -67,14 +68,29 @@ def test_a_toy_with_two_seeds(tmp_path, capsys, monkeypatch):
     assert_distinct_keys(asked)
     rows = values_of(tmp_path)
     for method in config.methods:
-        for quantity in ("nll", "neg_elbo", "rate", "distortion", "ess", "amortization_gap", "posterior_kl"):
+        for quantity in (
+            "nll",
+            "neg_elbo",
+            "rate",
+            "distortion",
+            "ess",
+            "amortization_gap",
+            "posterior_kl",
+        ):
             row = rows[f"ring.{method}.{quantity}"]
             assert np.isfinite(row["value"]) and row["stderr"] > 0
-        assert rows[f"ring.{method}.nll"]["value"] > rows[f"ring.{method}.nll"]["truth"] - 1.0  # a bound, three sigma
+        assert (
+            rows[f"ring.{method}.nll"]["value"] > rows[f"ring.{method}.nll"]["truth"] - 1.0
+        )  # a bound, three sigma
         assert rows[f"ring.{method}.posterior_kl"]["truth"] == 0
-        assert abs(rows[f"ring.{method}.mass"]["value"] - 1) < 0.05  # hardly trained: close to N(0, I), inside the box
+        assert (
+            abs(rows[f"ring.{method}.mass"]["value"] - 1) < 0.05
+        )  # hardly trained: close to N(0, I), inside the box
     assert rows["ring.best_gaussian.posterior_kl"]["value"] > 0.5
-    assert "ring.flow_vae.nll_above_importance" in rows and "ring.flow_vae.nll_above_langevin" not in rows
+    assert (
+        "ring.flow_vae.nll_above_importance" in rows
+        and "ring.flow_vae.nll_above_langevin" not in rows
+    )
     names = {path.name for path in (tmp_path / "figures").iterdir()}
     assert names == {"posteriors_ring.png", "curves_ring.png", "methods_ring.png"}
     assert {p.name for p in tmp_path.iterdir()} == {
@@ -118,7 +134,9 @@ def test_every_method_on_digits(tmp_path, capsys):
 def test_a_flow_is_left_out_where_the_latent_has_one_dimension():
     config = make_config("toys", toys=("absolute",))
     (case,) = posteriors.load_cases(config)
-    assert "flow_vae" not in posteriors.methods_of(config, case) and "vae" in posteriors.methods_of(config, case)
+    assert "flow_vae" not in posteriors.methods_of(config, case) and "vae" in posteriors.methods_of(
+        config, case
+    )
 
 
 def test_errors_are_over_examples_and_seeds():
@@ -127,7 +145,9 @@ def test_errors_are_over_examples_and_seeds():
     mean, stderr = posteriors.over_seeds(values)
     examples = values.mean(axis=0).std(ddof=1) / 20
     seeds = values.mean(axis=1).std(ddof=1) / np.sqrt(3)
-    assert mean == pytest.approx(values.mean()) and stderr == pytest.approx(np.hypot(examples, seeds))
+    assert mean == pytest.approx(values.mean()) and stderr == pytest.approx(
+        np.hypot(examples, seeds)
+    )
     assert posteriors.over_seeds(values[:1]).stderr == pytest.approx(values[0].std(ddof=1) / 20)
 
 
@@ -146,12 +166,27 @@ def test_errors_are_over_examples_and_seeds():
         (dict(eval__ais_examples=1), "eval.ais_examples is 1"),
         (dict(eval__ais_simulated=1), "eval.ais_simulated is 1"),
         (dict(methods=("flow_vae",)), "flow_vae alone"),
-        (dict(variants=dict(vae=dict(batch_size=3))), "variants.vae.batch_size would have no effect"),
-        (dict(variants=dict(vae=dict(eval=dict(num_samples=3)))), "variants.vae.eval.num_samples would have no effect"),
-        (dict(methods=("vae",), variants=dict(vae=dict(model=dict(latent=3)))), "variants.vae: Key"),
+        (
+            dict(variants=dict(vae=dict(batch_size=3))),
+            "variants.vae.batch_size would have no effect",
+        ),
+        (
+            dict(variants=dict(vae=dict(eval=dict(num_samples=3)))),
+            "variants.vae.eval.num_samples would have no effect",
+        ),
+        (
+            dict(methods=("vae",), variants=dict(vae=dict(model=dict(latent=3)))),
+            "variants.vae: Key",
+        ),
         (dict(variants=dict(vae=dict(em=3))), "variants.vae: "),
-        (dict(methods=("vae",), variants=dict(vae=dict(model=dict(latent_dim="a")))), "variants.vae: "),
-        (dict(methods=("a",), variants=dict(a=dict(method="vae", em=dict(draws=0)))), "em.draws is 0"),
+        (
+            dict(methods=("vae",), variants=dict(vae=dict(model=dict(latent_dim="a")))),
+            "variants.vae: ",
+        ),
+        (
+            dict(methods=("a",), variants=dict(a=dict(method="vae", em=dict(draws=0)))),
+            "em.draws is 0",
+        ),
     ],
 )
 def test_bad_settings_name_the_field(tmp_path, changes, words):
@@ -163,17 +198,23 @@ def test_bad_settings_name_the_field(tmp_path, changes, words):
 
 def test_annealing_starts_near_the_mode_whatever_the_encoder_says():
     model = FactorAnalysis(
-        jnp.array([[1.0, 0.2], [-0.5, 0.8], [0.3, -0.6]]), jnp.array([0.1, 0.0, -0.2]), jnp.array(0.6)
+        jnp.array([[1.0, 0.2], [-0.5, 0.8], [0.3, -0.6]]),
+        jnp.array([0.1, 0.0, -0.2]),
+        jnp.array(0.6),
     )
     dense = {"kernel": model.weight.T, "bias": model.mean}
     params = {"network": {"params": {"Dense_0": dense}}, "log_tau": jnp.log(model.noise_std)}
     x, dreams = jnp.tile(jnp.array([[0.9, -1.4, 0.8]]), (200, 1)), 128
     far = jnp.full((200, 2), 20.0), jnp.tile(3 * jnp.eye(2), (200, 1, 1))
-    start = jax.jit(lambda key: measures.near_mode(key, decoders.make("gaussian", 3), params, x, far, 3))
+    start = jax.jit(
+        lambda key: measures.near_mode(key, decoders.make("gaussian", 3), params, x, far, 3)
+    )
     mean, factor = start(jax.random.key(0))
     exact_mean, cov = model.posterior(x[:1])
     np.testing.assert_allclose(mean, jnp.tile(exact_mean, (200, 1)), atol=1e-3)
     precision = jnp.linalg.inv(factor @ factor.mT)
     fisher = jnp.linalg.inv(cov) - jnp.eye(2)
-    variance = (fisher**2 + jnp.outer(jnp.diagonal(fisher), jnp.diagonal(fisher))) / dreams / 200  # of Wishart's mean
+    variance = (
+        (fisher**2 + jnp.outer(jnp.diagonal(fisher), jnp.diagonal(fisher))) / dreams / 200
+    )  # of Wishart's mean
     assert np.all(np.abs(precision.mean(axis=0) - jnp.linalg.inv(cov)) < 4 * np.sqrt(variance))

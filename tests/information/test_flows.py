@@ -1,5 +1,5 @@
-"""Flows: the identity at first, exact where the velocity is linear, honest between halves, and of use where a map hides
-a relation from regressions."""
+"""Flows: the identity at first, exact where the velocity is linear, honest between halves, and of
+use where a map hides a relation from regressions."""
 
 import dataclasses
 import functools
@@ -27,7 +27,9 @@ def test_an_untrained_flow_is_the_identity():
     network = flows.make_network(3, TINY)
     x = jax.random.normal(jax.random.key(0), (7, 3))
     params = network.init(jax.random.key(1), x)
-    image, log_det, roughness = flows.flow(lambda x: network.apply(params, x), x, jnp.ones_like(x), 4)
+    image, log_det, roughness = flows.flow(
+        lambda x: network.apply(params, x), x, jnp.ones_like(x), 4
+    )
     assert np.array_equal(image, x) and not log_det.any() and not roughness.any()
     read, move = np.split(np.asarray(network.coordinate_norms(params)), 2)
     assert np.all(read > 0.1) and np.all(move < 1e-3)
@@ -50,8 +52,8 @@ def test_a_linear_velocity_has_a_closed_form():
 
 
 def test_information_of_halves():
-    """Of both together where they share coordinates, else the mean; linear maps of a half change nothing then; half of
-    the optimism is added."""
+    """Of both together where they share coordinates, else the mean; linear maps of a half change
+    nothing then; half of the optimism is added."""
     pair = halves_of(tasks.dense(2, 3, 0.5), 1, 400)
     together = gaussian.gaussian_information(pair.x.reshape(800, -1), pair.y.reshape(800, -1))
     assert flows.information(pair, regression.linear).mean == pytest.approx(together.mean)
@@ -61,13 +63,16 @@ def test_information_of_halves():
     found = flows.information(mapped._replace(optimism=0.2), regression.linear)
     assert found.mean == pytest.approx(np.mean([part.mean for part in single]) + 0.1)
     assert found.pointwise.shape == (800,) and found.pointwise.mean() == pytest.approx(found.mean)
-    assert flows.information(mapped.turned(), regression.linear).mean == pytest.approx(found.mean - 0.1)
+    assert flows.information(mapped.turned(), regression.linear).mean == pytest.approx(
+        found.mean - 0.1
+    )
     assert flows.regressors(mapped, flows.MEAN).mean.shape == (2, 400, 7)
 
 
 def test_a_half_is_mapped_by_the_flows_of_the_other():
-    """Other flows of the first half change its image by itself, and of the second half's samples: linear maps apart,
-    which regression takes out, not the first half's in the coordinates of the second."""
+    """Other flows of the first half change its image by itself, and of the second half's samples:
+    linear maps apart, which regression takes out, not the first half's in the coordinates of the
+    second."""
     rng = np.random.default_rng(2)
     blocks = tuple(jnp.asarray(rng.normal(size=(2, 50, dim)), jnp.float32) for dim in (2, 1))
 
@@ -87,7 +92,9 @@ def test_pairs_without_need_stay_as_they_are():
     scalars = halves_of(tasks.bivariate(0.75), 3, 100)
     assert flows.learned(jax.random.key(4), scalars, TINY).own is None
     linear_part, told = halves_of(tasks.dense(2, 2, 0.5), 4, 500), []
-    learned = flows.learned(jax.random.key(5), linear_part, TINY, lambda updates, value: told.append(updates))
+    learned = flows.learned(
+        jax.random.key(5), linear_part, TINY, lambda updates, value: told.append(updates)
+    )
     assert learned.own is None and told[:3] == [5, 10, 15]
 
 
@@ -98,7 +105,10 @@ def test_another_pair_is_better_only_by_several_errors():
     noisy, noisier = (pair._replace(y=pair.y + size * noise) for size in (0.5, 1.0))
     assert flows.better(noisy, pair, 3.0) is pair and flows.better(pair, noisy, 3.0) is pair
     assert flows.better(noisy, pair, 1e3) is noisy
-    assert flows.better(pair, pair._replace(y=pair.y @ np.array([[0.3, 2.0], [-1.0, 0.5]])), 3.0) is pair  # the same
+    assert (
+        flows.better(pair, pair._replace(y=pair.y @ np.array([[0.3, 2.0], [-1.0, 0.5]])), 3.0)
+        is pair
+    )  # the same
     assert flows.better(noisy, noisier._replace(optimism=9.0), 3.0) is noisy
 
 
@@ -108,22 +118,32 @@ def moving_params(settings, *seeds):
     each = [network.init(jax.random.key(seed), jnp.zeros((1, 2))) for seed in seeds]
     for seed, one in zip(seeds, each, strict=True):
         kernel = one["params"]["output"]["kernel"]
-        one["params"]["output"]["kernel"] = 0.3 * jax.random.normal(jax.random.key(seed), kernel.shape)
+        one["params"]["output"]["kernel"] = 0.3 * jax.random.normal(
+            jax.random.key(seed), kernel.shape
+        )
     return each
 
 
 def test_likelihood_counts_the_volume():
-    """-log N of the images less log|det| of the map, against its Jacobian by differentiation; and the prices."""
+    """-log N of the images less log|det| of the map, against its Jacobian by differentiation; and
+    the prices."""
     settings = growth.Settings(flow_width=8, flow_sparsity=0.0, flow_price=0.0, flow_steps=16)
-    blocks = [jnp.asarray(block, jnp.float32) for block in tasks.dense(2, 2, 0.5).sample(jax.random.key(6), 2000)]
+    blocks = [
+        jnp.asarray(block, jnp.float32)
+        for block in tasks.dense(2, 2, 0.5).sample(jax.random.key(6), 2000)
+    ]
     params = moving_params(settings, 8, 10)
 
     def image(params, x):
         return flows._run(params, x[None], jnp.zeros((1, 2)), settings)[0][0]
 
-    images = [jax.vmap(functools.partial(image, one))(block) for one, block in zip(params, blocks, strict=True)]
+    images = [
+        jax.vmap(functools.partial(image, one))(block)
+        for one, block in zip(params, blocks, strict=True)
+    ]
     slopes = [
-        jax.vmap(jax.jacfwd(functools.partial(image, one)))(block) for one, block in zip(params, blocks, strict=True)
+        jax.vmap(jax.jacfwd(functools.partial(image, one)))(block)
+        for one, block in zip(params, blocks, strict=True)
     ]
     volume = sum(float(jnp.mean(jnp.linalg.slogdet(slope)[1])) for slope in slopes)
     covariance = np.cov(np.concatenate(images, axis=1).T, bias=True)
@@ -131,11 +151,15 @@ def test_likelihood_counts_the_volume():
         float(flows.negative_log_likelihood(params, key, blocks, settings))
         for key in jax.random.split(jax.random.key(8), 20)
     ]
-    error = NUM_SIGMAS * np.std(found, ddof=1) / 20**0.5 + 2e-3  # of the directions, and of the steps
+    error = (
+        NUM_SIGMAS * np.std(found, ddof=1) / 20**0.5 + 2e-3
+    )  # of the directions, and of the steps
     assert abs(volume) > 5 * error
     assert abs(np.mean(found) - (0.5 * np.linalg.slogdet(covariance)[1] - volume)) < error
     priced = dataclasses.replace(settings, flow_sparsity=1e-3)
-    norms = sum(float(jnp.sum(flows.make_network(2, settings).coordinate_norms(one))) for one in params)
+    norms = sum(
+        float(jnp.sum(flows.make_network(2, settings).coordinate_norms(one))) for one in params
+    )
     more = float(flows.negative_log_likelihood(params, jax.random.key(9), blocks, priced))
     less = float(flows.negative_log_likelihood(params, jax.random.key(9), blocks, settings))
     assert more - less == pytest.approx(2e-3 * norms, rel=1e-2)
@@ -150,4 +174,6 @@ def test_a_spiral_is_unrolled():
     after = flows.information(learned, flows.MEAN)
     error = after.pointwise.std() / 6000**0.5
     assert learned.own and learned.optimism > 0
-    assert truth - before.mean > 0.2 and abs(after.mean - truth) < NUM_SIGMAS * np.hypot(error, learned.optimism / 2)
+    assert truth - before.mean > 0.2 and abs(after.mean - truth) < NUM_SIGMAS * np.hypot(
+        error, learned.optimism / 2
+    )

@@ -38,23 +38,32 @@ def test_uniform_coordinates_do_not_pass_for_normal():
 
 def test_a_few_values_have_normal_scores_that_keep_their_order():
     rng = np.random.default_rng(11)
-    x = np.stack([rng.integers(0, 2, size=1000), rng.integers(0, 5, size=1000)], axis=1).astype(float)
+    x = np.stack([rng.integers(0, 2, size=1000), rng.integers(0, 5, size=1000)], axis=1).astype(
+        float
+    )
     z = gaussian.normal_scores(ties(), x)
-    np.testing.assert_allclose(np.sort(z, axis=0), np.sort(gaussian.by_rank(rng.normal(size=(1000, 2))), axis=0))
+    np.testing.assert_allclose(
+        np.sort(z, axis=0), np.sort(gaussian.by_rank(rng.normal(size=(1000, 2))), axis=0)
+    )
     for column in range(2):
         order = np.argsort(z[:, column])
         assert np.all(np.diff(x[order, column]) >= 0)
     same = x[:, 0] == 0  # within a value, by chance
-    assert abs(np.corrcoef(z[same, 0], np.arange(1000)[same])[0, 1]) < NUM_SIGMAS / same.sum() ** 0.5
+    assert (
+        abs(np.corrcoef(z[same, 0], np.arange(1000)[same])[0, 1]) < NUM_SIGMAS / same.sum() ** 0.5
+    )
 
 
 @pytest.mark.parametrize("n", [100, 1000, 4000])
 def test_gaussian_information_does_not_change_under_exp(n):
-    """Less than half a standard error: scores by rank and standardized ones see the same samples."""
+    """Less than half a standard error: scores by rank and standardized ones see the same
+    samples."""
     for index, (dim_x, dim_y) in enumerate(((1, 1), (2, 3), (1, 1), (2, 3))):
         x, y = tasks.dense(dim_x, dim_y, 0.5).sample(jax.random.key(20 + index), n)
         first, second = (
-            gaussian.gaussian_information(gaussian.normal_scores(ties(), a), gaussian.normal_scores(ties(), b))
+            gaussian.gaussian_information(
+                gaussian.normal_scores(ties(), a), gaussian.normal_scores(ties(), b)
+            )
             for a, b in ((x, y), (np.exp(x), np.exp(y)))
         )
         assert abs(first.mean - second.mean) < 0.5 * second.pointwise.std() / n**0.5
@@ -70,13 +79,19 @@ def test_elliptical_blocks_are_made_normal_in_any_coordinates(dof):
         gaussian._misfit(gaussian.block_scores(ties(), x)),
     )
     assert marginal > 2.0 and block < 0.8
-    np.testing.assert_array_equal(gaussian.block_scores(ties(), x), gaussian.block_scores(ties(), np.sinh(x) ** 3))
+    np.testing.assert_array_equal(
+        gaussian.block_scores(ties(), x), gaussian.block_scores(ties(), np.sinh(x) ** 3)
+    )
 
 
 def test_a_gaussian_copula_keeps_its_normal_scores():
-    x = np.random.default_rng(8).multivariate_normal(np.zeros(3), np.full((3, 3), 0.5) + 0.5 * np.eye(3), size=3000)
+    x = np.random.default_rng(8).multivariate_normal(
+        np.zeros(3), np.full((3, 3), 0.5) + 0.5 * np.eye(3), size=3000
+    )
     for block in (x, np.exp(x), x[:, :1]):
-        np.testing.assert_array_equal(gaussian.block_scores(ties(), block), gaussian.normal_scores(ties(), block))
+        np.testing.assert_array_equal(
+            gaussian.block_scores(ties(), block), gaussian.normal_scores(ties(), block)
+        )
 
 
 def test_radial_scores_keep_directions_and_have_the_right_lengths():
@@ -84,20 +99,29 @@ def test_radial_scores_keep_directions_and_have_the_right_lengths():
     z = gaussian.radial_scores(x)
     order = np.argsort(np.linalg.norm(z, axis=1))
     middle = np.linalg.norm(z[order[1000]])
-    assert middle == pytest.approx(np.sqrt(2 * np.log(2)), rel=1e-6)  # the median length in the plane
+    assert middle == pytest.approx(
+        np.sqrt(2 * np.log(2)), rel=1e-6
+    )  # the median length in the plane
     white = gaussian.whiten(z)
     assert np.abs(white - z).max() < 0.5 and np.abs(white - z).mean() < 0.05
 
 
 def test_sources_are_told_apart_where_examples_are_enough():
-    """Of a rotated square of uniform sources, up to sign and order; one coordinate and few examples stay mixed."""
+    """Of a rotated square of uniform sources, up to sign and order; one coordinate and few examples
+    stay mixed."""
     rng = np.random.default_rng(12)
     sources = rng.uniform(-1, 1, size=(4000, 2))
     scores = gaussian.independent_scores(ties(), sources @ np.array([[2.0, 1.0], [-1.0, 2.0]]))
-    found = np.abs(np.corrcoef(np.concatenate([scores, gaussian.by_rank(sources)], axis=1).T)[:2, 2:])
+    found = np.abs(
+        np.corrcoef(np.concatenate([scores, gaussian.by_rank(sources)], axis=1).T)[:2, 2:]
+    )
     for axis in (0, 1):
-        np.testing.assert_allclose(np.sort(found, axis=axis), np.sort(np.eye(2), axis=axis), atol=0.05)
-    tied = np.stack([rng.integers(0, 2, size=4000), sources[:, 0]], axis=1)  # their order would be that of the other
+        np.testing.assert_allclose(
+            np.sort(found, axis=axis), np.sort(np.eye(2), axis=axis), atol=0.05
+        )
+    tied = np.stack(
+        [rng.integers(0, 2, size=4000), sources[:, 0]], axis=1
+    )  # their order would be that of the other
     assert gaussian.independent_scores(ties(), tied) is None
     assert gaussian.independent_scores(ties(), sources[:, :1]) is None
     assert gaussian.independent_scores(ties(), sources[:19]) is None
@@ -120,10 +144,13 @@ def test_anderson_darling_agrees_with_scipy():
 def test_gaussian_information_is_unbiased_where_samples_are_few():
     task = tasks.dense(4, 3, 0.5)
     values = [
-        gaussian.gaussian_information(*task.sample(key, 40)).mean for key in jax.random.split(jax.random.key(4), 600)
+        gaussian.gaussian_information(*task.sample(key, 40)).mean
+        for key in jax.random.split(jax.random.key(4), 600)
     ]
     assert_mean(values, task.information)
-    biased = np.array(values).mean() + 4 * 3 / (2 * 40)  # what the plug-in would say, to first order
+    biased = np.array(values).mean() + 4 * 3 / (
+        2 * 40
+    )  # what the plug-in would say, to first order
     assert abs(biased - task.information) > NUM_SIGMAS * np.std(values) / len(values) ** 0.5
 
 

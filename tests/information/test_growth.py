@@ -1,4 +1,5 @@
-"""Growth on unseen data: products whose expectation is known, nothing found in Gaussians, and what stops a training."""
+"""Growth on unseen data: products whose expectation is known, nothing found in Gaussians, and what
+stops a training."""
 
 import dataclasses
 
@@ -49,12 +50,16 @@ def halves_of(r, dim_y=2):
     _, n, dim = r.shape
     y = jax.random.normal(jax.random.key(9), (2, n, dim_y))
     return growth.Halves(
-        jnp.asarray(r, jnp.float32), y, jnp.zeros_like(y, shape=r.shape), jnp.stack([jnp.eye(dim)] * 2)
+        jnp.asarray(r, jnp.float32),
+        y,
+        jnp.zeros_like(y, shape=r.shape),
+        jnp.stack([jnp.eye(dim)] * 2),
     )
 
 
 def state_with(mean, log_std, dim):
-    """Two networks that predict N(mean, exp(log_std)^2) for every condition, through the biases of their heads."""
+    """Two networks that predict N(mean, exp(log_std)^2) for every condition, through the biases of
+    their heads."""
     state = growth.initialize(jax.random.key(0), TINY, dim, 2)
     inner = jax.tree.map(jnp.copy, state.averages)
     inner["params"]["mean_head"]["bias"] += mean  # all components alike
@@ -102,8 +107,12 @@ def test_mixtures_find_a_gaussian_that_depends_on_y():
     r = np.square(halves.y) - 1 + 0.3 * rng.normal(size=(2, N, 2))
     halves = halves._replace(r=jnp.asarray(r / r.std(), jnp.float32))
     state = growth.initialize(jax.random.key(4), TINY, 2, 2)
-    state = growth.advance_mixture(state, jax.random.key(5), halves, N, dataclasses.replace(TINY, mixture_updates=1200))
-    held = np.asarray(growth.judge(state.averages, jax.random.key(6), halves, TINY, 3).held).sum(axis=-1)
+    state = growth.advance_mixture(
+        state, jax.random.key(5), halves, N, dataclasses.replace(TINY, mixture_updates=1200)
+    )
+    held = np.asarray(growth.judge(state.averages, jax.random.key(6), halves, TINY, 3).held).sum(
+        axis=-1
+    )
     truth = np.log(1 + 2 / 0.09)  # two coordinates, each -1/2 log of its variance given y
     assert 0.5 * truth < held.mean() < truth  # most of it, by a small network in 1,200 updates
 
@@ -126,22 +135,40 @@ def test_at_the_largest_stake_nothing_is_taken_off(x):
 
 
 def test_half_of_the_data_is_fitted_without_a_test():
-    """With nothing to find the one fit stops where it finds nothing, the other trains as many rounds as it is told."""
+    """With nothing to find the one fit stops where it finds nothing, the other trains as many
+    rounds as it is told."""
     rng = np.random.default_rng(8)
     halves = make_halves(*rng.normal(size=(2, 2, N, 2)))
     told = []
     for rounds in (None, (1, 0), (2, 1)):
         told.append([])
-        fitted = fit(jax.random.key(9), halves, N, TINY, lambda updates, value: told[-1].append(updates), rounds)
+        fitted = fit(
+            jax.random.key(9),
+            halves,
+            N,
+            TINY,
+            lambda updates, value: told[-1].append(updates),
+            rounds,
+        )
         assert fitted.found == (rounds is not None)
-    assert [len(updates) for updates in told] == [1 + TINY.mixture_patience + TINY.null_rounds, 1, 3]
+    assert [len(updates) for updates in told] == [
+        1 + TINY.mixture_patience + TINY.null_rounds,
+        1,
+        3,
+    ]
 
 
 def test_columns_that_half_of_the_rows_cannot_tell_are_named():
     rng = np.random.default_rng(16)
     x, y, rows = rng.normal(size=(200, 2)), rng.normal(size=(200, 3)), split(jax.random.key(7), 200)
-    for bad in (np.where(np.arange(200) == 5, 3.0, -1.0), np.where(np.arange(200) == 5, 3.0, y[:, 0])):
-        with pytest.raises(InputError, match="y column 1 differs from a constant or the columns before it in so few"):
+    for bad in (
+        np.where(np.arange(200) == 5, 3.0, -1.0),
+        np.where(np.arange(200) == 5, 3.0, y[:, 0]),
+    ):
+        with pytest.raises(
+            InputError,
+            match="y column 1 differs from a constant or the columns before it in so few",
+        ):
             check_halves({"x": x[rows], "y": np.stack([y[:, 0], bad, y[:, 2]], axis=1)[rows]})
     with pytest.raises(InputError, match="label column 0"):
         check_halves({"label": np.where(np.arange(200)[:, None] == 5, 3.0, -1.0)[rows]})
@@ -162,7 +189,12 @@ def test_nothing_is_found_in_a_gaussian():
     rng = np.random.default_rng(8)
     halves = make_halves(*rng.normal(size=(2, 2, N, 2)))
     result = divergence(jax.random.key(9), halves, TINY)
-    assert result.mean == 0 and result.updates == 0 and not result.pointwise.any() and 0 < result.systematic < 0.1
+    assert (
+        result.mean == 0
+        and result.updates == 0
+        and not result.pointwise.any()
+        and 0 < result.systematic < 0.1
+    )
 
 
 def test_a_training_stops_where_it_gains_nothing():
@@ -186,7 +218,9 @@ def test_a_training_stops_where_it_gains_nothing():
 def test_the_rounds_of_a_fit_are_those_that_led_to_the_chosen_networks(
     monkeypatch, script, chosen, rounds, updates, drift
 ):
-    settings = dataclasses.replace(TINY, least_gain=0.1, patience=2, mixture_patience=2, mixture_rounds=4, max_rounds=4)
+    settings = dataclasses.replace(
+        TINY, least_gain=0.1, patience=2, mixture_patience=2, mixture_rounds=4, max_rounds=4
+    )
     noise = np.random.default_rng(18).normal(size=(2, N, 1)) * 1e-3
     noise[..., 0] -= noise.mean()
     values = iter(script)
@@ -198,28 +232,36 @@ def test_the_rounds_of_a_fit_are_those_that_led_to_the_chosen_networks(
     monkeypatch.setattr(growth, "judge", judge)
     halves = halves_of(np.random.default_rng(19).normal(size=(2, N, 2)))
     fitted = fit(jax.random.key(20), halves, N, settings, lambda updates, value: None)
-    assert fitted.chosen == (chosen, chosen) and fitted.rounds == rounds and fitted.updates == updates
+    assert (
+        fitted.chosen == (chosen, chosen) and fitted.rounds == rounds and fitted.updates == updates
+    )
     assert fitted.drift == pytest.approx(drift, abs=1e-6)
 
 
-@pytest.mark.parametrize(("value", "earlier", "mean"), [(0.30, 0.25, 0.325), (0.30, 0.40, 0.30), (0.0, 0.1, 0.0)])
+@pytest.mark.parametrize(
+    ("value", "earlier", "mean"), [(0.30, 0.25, 0.325), (0.30, 0.40, 0.30), (0.0, 0.1, 0.0)]
+)
 def test_extrapolation_goes_up_or_nowhere(monkeypatch, value, earlier, mean):
     found = Fit({}, (0, 0), (1, 0), 150, True, 0.0, 0.0)
     monkeypatch.setattr("diffenc.information.divergence.fit", lambda *arguments, **keywords: found)
     products = Products(*(np.full((2, N, 4), value / 4 + 1e-3) for _ in range(4)))
     judged = iter([(products, value, np.ones((1, N, 1))), (products, earlier, np.ones((1, N, 1)))])
     monkeypatch.setattr("diffenc.information.divergence.judge", lambda *arguments: next(judged))
-    result = divergence(jax.random.key(0), halves_of(np.random.default_rng(19).normal(size=(2, N, 2))), TINY)
+    result = divergence(
+        jax.random.key(0), halves_of(np.random.default_rng(19).normal(size=(2, N, 2))), TINY
+    )
     assert result.mean == pytest.approx(mean) and result.pointwise.mean() == pytest.approx(mean)
     assert result.systematic == pytest.approx(TINY.step_error * abs(value - earlier), abs=1e-9)
 
 
 def test_mixtures_find_more_than_one_mode():
-    """r = +-0.9 + s eps, white, of which one Gaussian knows nothing and which y does not tell apart: two components
-    find it, and their growth is that of their likelihood."""
+    """r = +-0.9 + s eps, white, of which one Gaussian knows nothing and which y does not tell
+    apart: two components find it, and their growth is that of their likelihood."""
     rng = np.random.default_rng(16)
     sign = rng.choice([-0.9, 0.9], size=(2, N, 1))
-    halves = halves_of(sign + 0.19**0.5 * rng.normal(size=(2, N, 1)))._replace(y=jnp.zeros((2, N, 1)))
+    halves = halves_of(sign + 0.19**0.5 * rng.normal(size=(2, N, 1)))._replace(
+        y=jnp.zeros((2, N, 1))
+    )
     state = growth.initialize(jax.random.key(17), TINY, 1, 1)
     state = growth.restarted(growth.spread(state.params, jax.random.key(21), 1), TINY)
     for round_index in range(40):
@@ -228,8 +270,12 @@ def test_mixtures_find_more_than_one_mode():
     grown = (2 * products.held - products.own).sum(axis=-1).ravel()
     network = growth.make_network(1, TINY)
     mixtures = jax.jit(jax.vmap(lambda params, y: network.apply(params, y, method="mixture")))
-    found = mixtures(jax.tree.map(lambda a: a[::-1], state.averages), halves.y)  # of the network that has not seen them
-    wealth = jax.vmap(lambda mixture, r: mixture.log_prob(r))(found, halves.r) + 0.5 * jnp.square(halves.r[..., 0])
+    found = mixtures(
+        jax.tree.map(lambda a: a[::-1], state.averages), halves.y
+    )  # of the network that has not seen them
+    wealth = jax.vmap(lambda mixture, r: mixture.log_prob(r))(found, halves.r) + 0.5 * jnp.square(
+        halves.r[..., 0]
+    )
     difference = np.asarray(grown - wealth.ravel(), np.float64)
     assert abs(difference.mean()) < NUM_SIGMAS * difference.std() / difference.size**0.5
     assert grown.mean() > NUM_SIGMAS * grown.std() / grown.size**0.5
@@ -255,8 +301,11 @@ def test_a_mixture_is_found_with_its_error():
 
 
 def test_what_the_noisy_x_says_about_itself():
-    """Gaussians: the residual has nothing to predict, so I(X;Y) = 1/2 int alpha^2 E|g|^2, and E<v, g> = 0."""
-    cov = np.array([[1.0, 0.0, 0.7, 0.1], [0.0, 1.0, -0.2, 0.5], [0.7, -0.2, 1.0, 0.0], [0.1, 0.5, 0.0, 1.0]])
+    """Gaussians: the residual has nothing to predict, so I(X;Y) = 1/2 int alpha^2 E|g|^2, and E<v,
+    g> = 0."""
+    cov = np.array(
+        [[1.0, 0.0, 0.7, 0.1], [0.0, 1.0, -0.2, 0.5], [0.7, -0.2, 1.0, 0.0], [0.1, 0.5, 0.0, 1.0]]
+    )
     factor = np.linalg.cholesky(np.eye(2) - cov[:2, 2:] @ cov[2:, :2])
     key_y, key_r, key_log_snr, key_eps = jax.random.split(jax.random.key(20), 4)
     linear = jax.random.normal(key_y, (20_000, 2)) @ cov[2:, :2]
@@ -264,12 +313,15 @@ def test_what_the_noisy_x_says_about_itself():
     eps = jax.random.normal(key_eps, (*log_snr.shape, 2))
     r_noised, v = growth.noised(jax.random.normal(key_r, linear.shape), eps, log_snr)
     g = growth.unconditional(linear, jnp.asarray(factor), r_noised, log_snr)
-    assert_mean(0.5 * np.mean(weight * jnp.sum(g**2, axis=-1), axis=1), -0.5 * np.linalg.slogdet(cov)[1])
+    assert_mean(
+        0.5 * np.mean(weight * jnp.sum(g**2, axis=-1), axis=1), -0.5 * np.linalg.slogdet(cov)[1]
+    )
     assert_mean(np.mean(weight * jnp.sum(v * g, axis=-1), axis=1), 0.0)
 
 
 def test_the_gap_of_scores_is_that_of_the_two_predictions():
-    """X + 2 <v - o, g> of networks that are wrong, against 1/2 int alpha^2 (|o - g|^2 - |g|^2) on draws of its own."""
+    """X + 2 <v - o, g> of networks that are wrong, against 1/2 int alpha^2 (|o - g|^2 - |g|^2) on
+    draws of its own."""
     mean, std, dim, n = 0.5, 0.8, 2, 6000
     cov = np.array([[0.5, 0.1], [0.1, 0.7]])
     factor = np.linalg.cholesky(np.eye(dim) - cov @ cov.T)
@@ -284,19 +336,28 @@ def test_the_gap_of_scores_is_that_of_the_two_predictions():
     )
     halves = growth.Halves(r, y, y @ cov.T, jnp.stack([jnp.asarray(factor, jnp.float32)] * 2))
     bias = np.log(std) / np.sqrt(1 - (np.log(std) / 4) ** 2)
-    products = growth.judge(state_with(mean, bias, dim), jax.random.key(32), halves, TINY, 3, tilted=True)
+    products = growth.judge(
+        state_with(mean, bias, dim), jax.random.key(32), halves, TINY, 3, tilted=True
+    )
     gap = np.asarray(products.cross + 2 * products.tilt).sum(axis=-1).ravel()
 
     log_snr, weight = growth.log_snr_draws(jax.random.key(33), n, 8)
-    r_noised, _ = growth.noised(r[0], jax.random.normal(jax.random.key(34), (*log_snr.shape, dim)), log_snr)
+    r_noised, _ = growth.noised(
+        r[0], jax.random.normal(jax.random.key(34), (*log_snr.shape, dim)), log_snr
+    )
     alpha, sigma = (jnp.sqrt(jax.nn.sigmoid(sign * log_snr))[..., None] for sign in (1.0, -1.0))
     tau2 = jnp.square(alpha) * std**2 + jnp.square(sigma)
     o = sigma * (mean + alpha * (std**2 - 1) / tau2 * (r_noised - alpha * mean))
     g = growth.unconditional(halves.linear[0], halves.factor[0], r_noised, log_snr)
-    direct = np.asarray(jnp.mean(weight * jnp.sum(jnp.square(o - g) - jnp.square(g), axis=-1), axis=1)) / 2
+    direct = (
+        np.asarray(jnp.mean(weight * jnp.sum(jnp.square(o - g) - jnp.square(g), axis=-1), axis=1))
+        / 2
+    )
     errors = np.hypot(gap.std() / gap.size**0.5, direct.std() / direct.size**0.5)
     assert abs(gap.mean() - direct.mean()) < NUM_SIGMAS * errors
-    assert abs(np.mean(products.tilt.sum(axis=-1))) > NUM_SIGMAS * errors  # seen, with its factor of two
+    assert (
+        abs(np.mean(products.tilt.sum(axis=-1))) > NUM_SIGMAS * errors
+    )  # seen, with its factor of two
 
 
 def residual_of(r, y):
@@ -317,19 +378,27 @@ def test_a_regression_on_features_leaves_what_they_do_not_tell():
 
 
 def test_the_forms_of_a_divergence_are_made_of_the_products(monkeypatch):
-    """P = 0.5, X = 0.4, O = 0.7 and a tilt of 0.1, at the stake 1.1: D = 2 c P - c^2 X, growth 2P - O, X + 2 tilt."""
+    """P = 0.5, X = 0.4, O = 0.7 and a tilt of 0.1, at the stake 1.1: D = 2 c P - c^2 X, growth 2P -
+    O, X + 2 tilt."""
     found = Fit({}, (0, 0), (1, 0), 150, True, 0.0, 0.0)
     products = Products(*(np.full((2, N, 4), total / 4) for total in (0.5, 0.4, 0.7, 0.1)))
     monkeypatch.setattr("diffenc.information.divergence.fit", lambda *arguments, **keywords: found)
     monkeypatch.setattr(
-        "diffenc.information.divergence.judge", lambda *arguments: (products, 0.6, np.full((1, N, 1), 1.1))
+        "diffenc.information.divergence.judge",
+        lambda *arguments: (products, 0.6, np.full((1, N, 1), 1.1)),
     )
-    result = divergence(jax.random.key(0), halves_of(np.random.default_rng(19).normal(size=(2, N, 2))), TINY)
-    assert result.mean == pytest.approx(0.6) and result.pointwise == pytest.approx(np.full(2 * N, 0.6))
+    result = divergence(
+        jax.random.key(0), halves_of(np.random.default_rng(19).normal(size=(2, N, 2))), TINY
+    )
+    assert result.mean == pytest.approx(0.6) and result.pointwise == pytest.approx(
+        np.full(2 * N, 0.6)
+    )
     assert result.kelly_growth == pytest.approx(np.full(2 * N, 2 * 0.5 - 0.7))
     assert result.s_nn == pytest.approx(np.full(2 * N, 0.7))
     assert result.score_gap == pytest.approx(np.full(2 * N, 0.4 + 2 * 0.1))
-    assert np.sum(result.density * np.diff(result.edges)) == pytest.approx(2 * 1.1 * 0.5 - 1.1**2 * 0.4)
+    assert np.sum(result.density * np.diff(result.edges)) == pytest.approx(
+        2 * 1.1 * 0.5 - 1.1**2 * 0.4
+    )
     assert result.density_stderr == pytest.approx(np.zeros(4), abs=1e-12)  # all examples are alike
 
 
@@ -341,10 +410,21 @@ def test_noise_lowers_the_score_of_a_round():
 
 def test_few_examples_get_short_rounds():
     settings = growth.Settings()
-    assert settings.for_examples(2500) == settings and settings.for_examples(5000).updates == settings.updates
+    assert (
+        settings.for_examples(2500) == settings
+        and settings.for_examples(5000).updates == settings.updates
+    )
     few = settings.for_examples(500)
     for n in (500, 5000):  # what chance gains by a coordinate goes like 1 / n
-        assert settings.for_examples(n).flow_sparsity == pytest.approx(settings.flow_sparsity * 2500 / n)
+        assert settings.for_examples(n).flow_sparsity == pytest.approx(
+            settings.flow_sparsity * 2500 / n
+        )
         assert settings.for_examples(n).flow_updates == settings.flow_updates
-    assert few.updates == settings.updates // 5 and few.mixture_updates == settings.mixture_updates // 5
-    assert settings.for_examples(20).mixture_updates == 10 and TINY.for_examples(20).mixture_updates == 10
+    assert (
+        few.updates == settings.updates // 5
+        and few.mixture_updates == settings.mixture_updates // 5
+    )
+    assert (
+        settings.for_examples(20).mixture_updates == 10
+        and TINY.for_examples(20).mixture_updates == 10
+    )

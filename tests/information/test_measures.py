@@ -1,4 +1,5 @@
-"""Information of samples: closed forms in, closed forms out; symmetric, invariant, additive; bad samples refused."""
+"""Information of samples: closed forms in, closed forms out; symmetric, invariant, additive; bad
+samples refused."""
 
 import jax
 import numpy as np
@@ -33,7 +34,9 @@ def test_gaussian_data_need_no_network():
     result = measures.mutual_information(jax.random.key(1), x, y, TINY)
     assert_estimate(result.estimate, task.information)
     assert result.conditional.updates == 0 and result.shape == 0
-    assert abs(result.estimate.mean - result.gaussian.mean) < result.estimate.stderr  # a regression on more
+    assert (
+        abs(result.estimate.mean - result.gaussian.mean) < result.estimate.stderr
+    )  # a regression on more
     assert result.score_difference == result.entropy_difference == result.growth_difference
     assert result.pointwise.shape == result.rows.shape == (N,)
     assert result.pointwise.mean() == pytest.approx(result.estimate.mean)
@@ -42,8 +45,12 @@ def test_gaussian_data_need_no_network():
     exact[1:, 1:] -= np.linalg.inv(task.cov_y)
     z = np.concatenate([x, y], axis=1)[result.rows]
     ratio = task.information - 0.5 * np.einsum("ni,ij,nj->n", z, exact, z)
-    # estimated coefficients of a regression on five features give an example's share an error of variance 5 / N
-    assert np.corrcoef(result.pointwise, ratio)[0, 1] > 1 - 5 / N / np.var(ratio) and not result.unbounded
+    # estimated coefficients of a regression on five features give an example's share an error of
+    # variance 5 / N
+    assert (
+        np.corrcoef(result.pointwise, ratio)[0, 1] > 1 - 5 / N / np.var(ratio)
+        and not result.unbounded
+    )
 
 
 def test_what_lengths_tell_is_found_without_a_network():
@@ -54,7 +61,9 @@ def test_what_lengths_tell_is_found_without_a_network():
     assert_estimate(result.estimate, task.information)
     assert result.shape > 0.7 * task.information and result.shape > result.regression.mean - 0.03
     assert result.score_difference is None
-    correction = regression.numbers(5) / (2 * N)  # y has two coordinates beside the powers of its length
+    correction = regression.numbers(5) / (
+        2 * N
+    )  # y has two coordinates beside the powers of its length
     spread = np.std(result.pointwise, ddof=1) / N**0.5
     assert result.regression.stderr == pytest.approx(np.hypot(spread, correction), rel=0.05)
 
@@ -63,18 +72,24 @@ def test_the_correction_is_that_of_either_half_in_coordinates_of_its_own():
     rng = np.random.default_rng(21)
     pair = flows.Pair(rng.normal(size=(2, 500, 2)), rng.normal(size=(2, 500, 2)))
     corrections = [
-        measures._correction(one, regression.polar) for one in (pair, pair._replace(own=(pair.x, pair.y)))
+        measures._correction(one, regression.polar)
+        for one in (pair, pair._replace(own=(pair.x, pair.y)))
     ]
-    np.testing.assert_allclose(corrections, [regression.numbers(5) / 2000, regression.numbers(3) / 1000])
+    np.testing.assert_allclose(
+        corrections, [regression.numbers(5) / 2000, regression.numbers(3) / 1000]
+    )
     assert measures._correction(pair, flows.MEAN) == 0
 
 
 def test_labels_that_differ_in_scale_are_told_apart():
-    """N(0, I) or N(0, 9 I) of 4 coordinates: I by simulation; the Gaussian of the same moments sees nothing."""
+    """N(0, I) or N(0, 9 I) of 4 coordinates: I by simulation; the Gaussian of the same moments sees
+    nothing."""
     rng = np.random.default_rng(22)
     labels = rng.integers(0, 2, size=N)
     x = np.where(labels, 3.0, 1.0)[:, None] * rng.normal(size=(N, 4))
-    draws = np.where(rng.integers(0, 2, size=100_000), 3.0, 1.0)[:, None] * rng.normal(size=(100_000, 4))
+    draws = np.where(rng.integers(0, 2, size=100_000), 3.0, 1.0)[:, None] * rng.normal(
+        size=(100_000, 4)
+    )
     square = np.sum(draws**2, axis=1)
     log_p = np.logaddexp(-square / 2, -square / 18 - 4 * np.log(3)) - np.log(2)
     truth = -log_p.mean() - 2 * np.log(np.e) - 2 * np.log(3.0)
@@ -86,7 +101,8 @@ def test_labels_that_differ_in_scale_are_told_apart():
 
 
 def test_mixed_sources_are_unmixed():
-    """x and y are linear maps of cubes of normals, which are related one to one: a Gaussian copula, unmixed."""
+    """x and y are linear maps of cubes of normals, which are related one to one: a Gaussian copula,
+    unmixed."""
     task = tasks.mapped(tasks.sparse(2, 2, 0.8), lambda z: z**3)
     x, y = task.sample(jax.random.key(16), N)
     mix = np.array([[1.0, 0.7], [-0.6, 1.0]])
@@ -96,8 +112,8 @@ def test_mixed_sources_are_unmixed():
 
 
 def test_learned_coordinates_are_used_and_doubted(monkeypatch):
-    """Linear maps in place of learned ones, another for either half: of a Gaussian all is in the mean regression, half
-    of the optimism is added, and both it and the drift are in the error."""
+    """Linear maps in place of learned ones, another for either half: of a Gaussian all is in the
+    mean regression, half of the optimism is added, and both it and the drift are in the error."""
     task = tasks.dense(2, 3, 0.5)
     x, y = task.sample(jax.random.key(0), N)
     turns = np.stack([np.diag([1.0, 3.0]), [[0.5, 1.0], [-1.0, 0.5]]])
@@ -111,18 +127,23 @@ def test_learned_coordinates_are_used_and_doubted(monkeypatch):
     result = measures.mutual_information(jax.random.key(1), x, y, TINY)
     mean = flows.information(seen[0], flows.MEAN)
     spread = mean.pointwise.std(ddof=1) / N**0.5
-    assert result.conditional.updates == 0 and result.regression.mean == pytest.approx(mean.mean + 0.1)
+    assert result.conditional.updates == 0 and result.regression.mean == pytest.approx(
+        mean.mean + 0.1
+    )
     assert result.regression.stderr == pytest.approx(np.sqrt(spread**2 + 0.1**2 + 0.03**2))
     assert result.estimate.mean == pytest.approx(result.regression.mean - result.marginal.mean)
     assert result.pointwise.mean() == pytest.approx(result.estimate.mean) and not result.unbounded
     assert result.gaussian.mean == pytest.approx(
-        flows.information(seen[0]._replace(own=None, x=seen[0].x @ np.linalg.inv(turns)), regression.linear).mean
+        flows.information(
+            seen[0]._replace(own=None, x=seen[0].x @ np.linalg.inv(turns)), regression.linear
+        ).mean
     )
 
 
 @pytest.mark.parametrize("doubt", [0.01, 0.5])
 def test_the_other_block_is_diffused_where_only_its_own_divergence_is_found(monkeypatch, doubt):
-    """D[X] = 0.3 and nothing else is found, whatever is asked first; then nothing, with this doubt."""
+    """D[X] = 0.3 and nothing else is found, whatever is asked first; then nothing, with this
+    doubt."""
     task = tasks.dense(2, 2, 0.5)
     x, y = task.sample(jax.random.key(18), N)
     calls = iter([(0.0, 0.01, 0), (0.3, 0.01, 40), (0.0, doubt, 0), (0.0, doubt, 0)])
@@ -130,21 +151,39 @@ def test_the_other_block_is_diffused_where_only_its_own_divergence_is_found(monk
 
     def divergence(key, halves, *_):
         asked.append(np.asarray(halves.r))
-        keys.update(tuple(np.asarray(jax.random.key_data(one)).tolist()) for one in (key, *jax.random.split(key, 3)))
+        keys.update(
+            tuple(np.asarray(jax.random.key_data(one)).tolist())
+            for one in (key, *jax.random.split(key, 3))
+        )
         mean, systematic, updates = next(calls)
         zeros = np.zeros(N)
         return Divergence(
-            mean, systematic, zeros + mean, *[zeros] * 3, *[np.zeros(2)] * 2, np.arange(3.0), mean, mean, updates
+            mean,
+            systematic,
+            zeros + mean,
+            *[zeros] * 3,
+            *[np.zeros(2)] * 2,
+            np.arange(3.0),
+            mean,
+            mean,
+            updates,
         )
 
     monkeypatch.setattr(measures, "divergence", divergence)
     result = measures.mutual_information(jax.random.key(19), x, y, TINY)
-    assert len(asked) == 4 and len(keys) == 4 * 4 and abs(asked[1] - asked[3]).max() > 0.1  # another block
+    assert (
+        len(asked) == 4 and len(keys) == 4 * 4 and abs(asked[1] - asked[3]).max() > 0.1
+    )  # another block
     if doubt < 0.3:
-        assert result.estimate.mean == result.regression.mean and result.marginal.systematic == doubt
+        assert (
+            result.estimate.mean == result.regression.mean and result.marginal.systematic == doubt
+        )
         assert_estimate(result.estimate, task.information)
     else:
-        assert result.estimate.mean == pytest.approx(result.regression.mean - 0.3) and result.estimate.stderr > 0.3
+        assert (
+            result.estimate.mean == pytest.approx(result.regression.mean - 0.3)
+            and result.estimate.stderr > 0.3
+        )
 
 
 @pytest.mark.parametrize("dim_y", [1, 2])
@@ -172,7 +211,9 @@ def test_conditional_information_of_gaussians():
     result = measures.conditional_information(jax.random.key(4), x, y, x + y + z, TINY)
     cov = np.array([[2.0, 1, 4], [1, 2, 4], [4, 4, 11]])  # of x, y and their sum with z
     given = cov[:2, :2] - np.outer(cov[:2, 2], cov[:2, 2]) / cov[2, 2]
-    assert_estimate(result.estimate, -0.5 * np.log(1 - given[0, 1] ** 2 / given[0, 0] / given[1, 1]))
+    assert_estimate(
+        result.estimate, -0.5 * np.log(1 - given[0, 1] ** 2 / given[0, 0] / given[1, 1])
+    )
 
 
 def test_conditional_information_that_lengths_tell():
@@ -201,7 +242,8 @@ def test_entropy_of_gaussians():
 
 @pytest.mark.slow
 def test_labels_of_a_mixture():
-    """Two Gaussians two standard deviations apart, and their label: I by quadrature, symmetric forms agree."""
+    """Two Gaussians two standard deviations apart, and their label: I by quadrature, symmetric
+    forms agree."""
     from scipy.integrate import quad
     from scipy.stats import norm
 
@@ -214,13 +256,17 @@ def test_labels_of_a_mixture():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", [tasks.StudentPair(2, 2, 1.5), tasks.UniformNoise(0.4)], ids=["student", "uniform"])
+@pytest.mark.parametrize(
+    "task", [tasks.StudentPair(2, 2, 1.5), tasks.UniformNoise(0.4)], ids=["student", "uniform"]
+)
 def test_what_correlations_do_not_see(task):
     x, y = task.sample(jax.random.key(7), 6000)
     result = measures.mutual_information(jax.random.key(8), x, y)
     assert_estimate(result.estimate, task.information)
     assert result.estimate.stderr < 0.05 and abs(result.gaussian.mean - task.information) > 0.05
-    scores = [result.score_difference] if result.score_difference else []  # none where x was not found Gaussian
+    scores = (
+        [result.score_difference] if result.score_difference else []
+    )  # none where x was not found Gaussian
     for form in (result.entropy_difference, result.growth_difference, *scores):
         assert abs(form.mean - task.information) < 0.15
 
@@ -244,15 +290,31 @@ def changed(row, column, value):
         (X, np.ones(200), "y column 0 is constant"),
         (np.stack([X[:, 0], X[:, 0]], axis=1), X[:, 1], "x column 1 repeats x column 0"),
         (np.stack([X[:, 0], np.exp(X[:, 0])], axis=1), X[:, 1], "x column 1 repeats x column 0"),
-        (np.stack([*X.T, X.sum(axis=1)], axis=1), X[::-1, 0], "x column 2 repeats the columns before it"),
+        (
+            np.stack([*X.T, X.sum(axis=1)], axis=1),
+            X[::-1, 0],
+            "x column 2 repeats the columns before it",
+        ),
         (X, X[:, 1] ** 3, "y column 0 is a function of x column 1: their information is infinite"),
-        (X, X.sum(axis=1), "y column 0 is a function of the columns before it: their information is infinite"),
+        (
+            X,
+            X.sum(axis=1),
+            "y column 0 is a function of the columns before it: their information is infinite",
+        ),
         (X, np.array(["a"] * 200), "give numbers"),
         (X, X[:, 0] * 1j, "y has type complex128"),
         (X, np.float64(1.0), "y has type float64 and shape ..: give numbers"),
         (X, 1e200 * X[:, 0], "y column 0 has values too large"),
-        (X[:, 0], np.stack([*X.T, X.sum(axis=1)], axis=1)[::-1], "y column 2 repeats the columns before it"),
-        (np.random.default_rng(5).normal(size=(200, 49)), X[:, 0], "50 columns are too many for 200 rows"),
+        (
+            X[:, 0],
+            np.stack([*X.T, X.sum(axis=1)], axis=1)[::-1],
+            "y column 2 repeats the columns before it",
+        ),
+        (
+            np.random.default_rng(5).normal(size=(200, 49)),
+            X[:, 0],
+            "50 columns are too many for 200 rows",
+        ),
     ],
 )
 def test_bad_samples_are_named(x, y, words):
@@ -287,11 +349,15 @@ FINITE = {
     "sign": lambda rng, n: (lambda x: (x, np.sign(x)))(rng.normal(size=n)),
     "waves": waves,
     "narrow": narrow,
-    "wave": lambda rng, n: (lambda x: (x, np.sin(3 * x) + 0.03 * rng.normal(size=n)))(rng.normal(size=n)),
+    "wave": lambda rng, n: (lambda x: (x, np.sin(3 * x) + 0.03 * rng.normal(size=n)))(
+        rng.normal(size=n)
+    ),
 }
 FUNCTIONS = {
     "linear": lambda rng, n: (lambda x: (x, 3 * x + 1))(rng.normal(size=n)),
-    "linear in 2": lambda rng, n: (lambda x: (x, x @ np.array([1.0, 2.0])))(rng.normal(size=(n, 2))),
+    "linear in 2": lambda rng, n: (lambda x: (x, x @ np.array([1.0, 2.0])))(
+        rng.normal(size=(n, 2))
+    ),
     "sine": lambda rng, n: (lambda x: (x, np.sin(3 * x)))(rng.normal(size=n)),
     "integers": lambda rng, n: (lambda x: (x, 3 * x**2 + x))(rng.permutation(n) - n // 2),
     "corner": lambda rng, n: (lambda x: (x, np.abs(x)))(rng.normal(size=n)),
@@ -308,19 +374,29 @@ def test_finite_information_is_not_refused(name, n):
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_functions_are_refused(name, n):
     assert refusals(FUNCTIONS[name], n, 30) >= 0.7
-    assert refusals(lambda rng, n: FUNCTIONS[name](rng, n)[::-1], n, 30) >= 0.7  # whichever is given first
+    assert (
+        refusals(lambda rng, n: FUNCTIONS[name](rng, n)[::-1], n, 30) >= 0.7
+    )  # whichever is given first
 
 
 def test_functions_of_two_columns_are_refused():
-    assert refusals(lambda rng, n: (lambda x: (x, x[:, 0] * x[:, 1]))(rng.normal(size=(n, 2))), 1000, 10) >= 0.9
+    assert (
+        refusals(
+            lambda rng, n: (lambda x: (x, x[:, 0] * x[:, 1]))(rng.normal(size=(n, 2))), 1000, 10
+        )
+        >= 0.9
+    )
 
 
 def test_growth_at_the_finest_noise_is_told_from_that_of_x_itself(monkeypatch):
-    """By the density beyond lambda = 3.5, of x given y less that of x, for each coordinate; of labels never."""
+    """By the density beyond lambda = 3.5, of x given y less that of x, for each coordinate; of
+    labels never."""
     edges, zeros = np.array([-7.0, 0.0, 3.5, 6.0, 10.0]), np.zeros(N)
 
     def part(*density):
-        return Divergence(0.0, 0.1, *[zeros] * 4, np.array(density), np.zeros(4), edges, 0.0, 0.0, 0)
+        return Divergence(
+            0.0, 0.1, *[zeros] * 4, np.array(density), np.zeros(4), edges, 0.0, 0.0, 0
+        )
 
     for conditional, marginal, dim, expected in (
         (part(0, 0, 0.5, 0.5), None, 1, True),
@@ -340,14 +416,23 @@ def test_growth_at_the_finest_noise_is_told_from_that_of_x_itself(monkeypatch):
 
 
 def test_the_parts_are_added_up_with_their_signs():
-    """I = I_reg + D[X|Y] - D[X], and so for every form: 2 + 3 - 1, 2 + 5 - 4, 2 + 7 - 8, example by example."""
+    """I = I_reg + D[X|Y] - D[X], and so for every form: 2 + 3 - 1, 2 + 5 - 4, 2 + 7 - 8, example by
+    example."""
 
     def part(mean, growth, s_nn, gap, updates, systematic):
         rng = np.random.default_rng(updates)
         values = [rng.normal(size=N) for _ in range(4)]
         shares = [v - v.mean() + m for v, m in zip(values, (mean, growth, s_nn, gap), strict=True)]
         return Divergence(
-            mean, systematic, *shares, np.zeros(2), np.zeros(2), np.array([-7.0, 0.0, 10.0]), mean, mean, updates
+            mean,
+            systematic,
+            *shares,
+            np.zeros(2),
+            np.zeros(2),
+            np.array([-7.0, 0.0, 10.0]),
+            mean,
+            mean,
+            updates,
         )
 
     told = np.random.default_rng(0).normal(size=N)
@@ -355,14 +440,23 @@ def test_the_parts_are_added_up_with_their_signs():
     conditional, marginal = part(3, 5, 7, 6, 10, 0.3), part(1, 4, 8, 0, 20, 0.4)
     rows = np.arange(N).reshape(2, -1)
     result = measures._assemble(told, rows, 2, conditional, marginal, True, doubt=1.2)
-    for form, mean in (("estimate", 4), ("growth_difference", 3), ("entropy_difference", 1), ("regression", 2)):
+    for form, mean in (
+        ("estimate", 4),
+        ("growth_difference", 3),
+        ("entropy_difference", 1),
+        ("regression", 2),
+    ):
         assert getattr(result, form).mean == pytest.approx(mean)
     assert result.score_difference is None  # something was found in x by itself
-    np.testing.assert_allclose(result.pointwise, told.pointwise + conditional.pointwise - marginal.pointwise)
+    np.testing.assert_allclose(
+        result.pointwise, told.pointwise + conditional.pointwise - marginal.pointwise
+    )
     spread = np.std(result.pointwise, ddof=1) / N**0.5
     assert result.estimate.stderr == pytest.approx(np.sqrt(spread**2 + 0.3**2 + 0.4**2 + 1.2**2))
     alone = measures._assemble(told, rows, 1, conditional, None, True)
-    assert alone.estimate.mean == pytest.approx(5) and alone.score_difference.mean == pytest.approx(8)
+    assert alone.estimate.mean == pytest.approx(5) and alone.score_difference.mean == pytest.approx(
+        8
+    )
     one_sided = measures._assemble(told, rows, 2, conditional._replace(updates=0), marginal)
     assert one_sided.estimate.stderr > 1.0  # D[X] as a whole
 

@@ -1,4 +1,5 @@
-"""Regression of mean and shape: whitens, exact for its own law, nothing gained where nothing is, Student laws found."""
+"""Regression of mean and shape: whitens, exact for its own law, nothing gained where nothing is,
+Student laws found."""
 
 import itertools
 
@@ -29,8 +30,8 @@ def test_the_residual_is_white_and_puts_x_together():
 
 
 def test_the_density_is_that_of_a_gaussian_channel():
-    """1/2 sum_j alpha^2 (1 - c_j / (alpha^2 c_j + sigma^2)), c_j the variances of white x left given y, by quadrature;
-    over all lambda the information."""
+    """1/2 sum_j alpha^2 (1 - c_j / (alpha^2 c_j + sigma^2)), c_j the variances of white x left
+    given y, by quadrature; over all lambda the information."""
     rng = np.random.default_rng(4)
     y = rng.normal(size=(500, 3))
     x = y[:, :2] @ [[1.0, 0.3], [0.0, 0.5]] + rng.normal(size=(500, 2))
@@ -42,14 +43,19 @@ def test_the_density_is_that_of_a_gaussian_channel():
         return 0.5 * np.sum(alpha2 * (1 - left / (alpha2 * left + 1 - alpha2)))
 
     found = regression.density(x, y, edges) * np.diff(edges)
-    np.testing.assert_allclose(found, [quad(pointwise, *pair)[0] for pair in itertools.pairwise(edges)], rtol=1e-6)
+    np.testing.assert_allclose(
+        found, [quad(pointwise, *pair)[0] for pair in itertools.pairwise(edges)], rtol=1e-6
+    )
     assert found.sum() == pytest.approx(-0.5 * np.sum(np.log(left)), rel=1e-6)
     assert not regression.density(x, y[:, :0], edges).any()
 
 
 def test_features_are_as_many_as_the_examples_determine():
     y = np.random.default_rng(22).normal(size=(400, 2))
-    assert regression.polar(y).mean.shape == (400, 5) and regression.polar(y[:99]).mean.shape == (99, 2)
+    assert regression.polar(y).mean.shape == (400, 5) and regression.polar(y[:99]).mean.shape == (
+        99,
+        2,
+    )
     assert regression.polar(y).shape.shape == (400, 3)
     assert regression.polar(np.tile(y, (3, 1))).shape.shape == (1200, 5)
     assert MEAN(y).shape.shape == regression.linear(y).shape.shape[:1] + (0,) == (400, 0)
@@ -60,7 +66,9 @@ def test_lengths_of_normal_vectors_have_normal_scores():
     q = np.array([1e-12, 0.01, 0.1, 0.5, 0.9, 0.99, 1 - 1e-12])
     for dim in (1, 2, 25):
         score = regression.normal_score(np.square(chi.ppf(q, dim)), dim)
-        np.testing.assert_allclose(score, [-7.034484, -2.326348, -1.281552, 0, 1.281552, 2.326348, 7.034484], atol=2e-4)
+        np.testing.assert_allclose(
+            score, [-7.034484, -2.326348, -1.281552, 0, 1.281552, 2.326348, 7.034484], atol=2e-4
+        )
 
 
 def test_slopes_of_the_sinh_arcsinh_map():
@@ -71,7 +79,9 @@ def test_slopes_of_the_sinh_arcsinh_map():
         return regression._sinh_arcsinh(score, design @ coefficients.reshape(-1, 4))[0].sum()
 
     def slope(coefficients):
-        return (design.T @ regression._sinh_arcsinh(score, design @ coefficients.reshape(-1, 4))[1]).ravel()
+        return (
+            design.T @ regression._sinh_arcsinh(score, design @ coefficients.reshape(-1, 4))[1]
+        ).ravel()
 
     coefficients = 0.5 * rng.normal(size=12)
     assert check_grad(cost, slope, coefficients) < 1e-5 * np.linalg.norm(slope(coefficients))
@@ -101,7 +111,8 @@ def _unbounded(parameters):
 
 
 def test_a_law_of_its_own_is_made_normal_without_bias():
-    """In samples of 300, the fitted map gains what the true one does and, on average, half a nat for each number."""
+    """In samples of 300, the fitted map gains what the true one does and, on average, half a nat
+    for each number."""
     rng, differences = np.random.default_rng(5), []
     for _ in range(150):
         lever, score, true_gain = draw_shaped(rng, 300)
@@ -112,8 +123,8 @@ def test_a_law_of_its_own_is_made_normal_without_bias():
 
 @pytest.mark.parametrize("dim", [2, 25])
 def test_the_gain_is_the_divergence_that_the_map_takes_away(dim):
-    """r with the lengths of such a law: r' is normal whatever the lever, r is not; the gain is that of the true map,
-    less what whitening gains by itself."""
+    """r with the lengths of such a law: r' is normal whatever the lever, r is not; the gain is that
+    of the true map, less what whitening gains by itself."""
     rng = np.random.default_rng(6)
     n = 20_000
     lever, score, true_gain = draw_shaped(rng, n)
@@ -125,14 +136,19 @@ def test_the_gain_is_the_divergence_that_the_map_takes_away(dim):
     for values, normal in ((before, False), (after, True)):
         parts = values * lever[:, 0], values**2 - 1, values**3, (values**2 - 1) * lever[:, 0]
         assert normal == all(abs(part.mean()) < NUM_SIGMAS * part.std() / n**0.5 for part in parts)
-    whitening = 0.5 * (np.mean(np.sum(x**2, axis=1)) - dim - np.linalg.slogdet(np.cov(x.T, bias=True))[1])
-    by_chance = (dim * (dim + 1) / 2 + 8) / (2 * n)  # half a nat for each number of the covariance and of the map
+    whitening = 0.5 * (
+        np.mean(np.sum(x**2, axis=1)) - dim - np.linalg.slogdet(np.cov(x.T, bias=True))[1]
+    )
+    by_chance = (dim * (dim + 1) / 2 + 8) / (
+        2 * n
+    )  # half a nat for each number of the covariance and of the map
     assert fitted.gain.mean() == pytest.approx(true_gain.mean() - whitening + by_chance, rel=0.02)
     assert true_gain.mean() > 0.1
 
 
 def test_scales_far_apart_are_found_in_many_dimensions():
-    """N(0, s^2 I) of 25 coordinates with s = 1 or 3 by a label: half of log|cov| less E log s^25."""
+    """N(0, s^2 I) of 25 coordinates with s = 1 or 3 by a label: half of log|cov| less E log
+    s^25."""
     rng = np.random.default_rng(7)
     n, dim = 4000, 25
     wide = (rng.uniform(size=(n, 1)) < 0.3).astype(float)
@@ -146,11 +162,16 @@ def test_scales_far_apart_are_found_in_many_dimensions():
 @pytest.mark.parametrize(("dim", "dof"), [(1, 1), (2, 2), (5, 3)])
 def test_most_of_a_student_law_is_found(dim, dof):
     task = tasks.StudentPair(dim, dim, dof)
-    x, y = (gaussian.block_scores(np.random.default_rng(0), a) for a in task.sample(jax.random.key(dim), 8000))
+    x, y = (
+        gaussian.block_scores(np.random.default_rng(0), a)
+        for a in task.sample(jax.random.key(dim), 8000)
+    )
     without, found = (regression.information(x, f(y)) for f in (MEAN, regression.polar))
     error = NUM_SIGMAS * found.pointwise.std() / 8000**0.5
     assert without.mean < 0.02 < found.mean - task.information + 0.07 * task.information + error
-    assert found.mean < task.information + error and found.pointwise.mean() == pytest.approx(found.mean)
+    assert found.mean < task.information + error and found.pointwise.mean() == pytest.approx(
+        found.mean
+    )
 
 
 def test_nothing_is_gained_of_gaussians():

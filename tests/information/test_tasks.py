@@ -1,4 +1,5 @@
-"""Tasks know their information: closed forms against independent numerics, and maps that can be undone."""
+"""Tasks know their information: closed forms against independent numerics, and maps that can be
+undone."""
 
 import jax
 import numpy as np
@@ -45,8 +46,13 @@ def test_student_information_is_the_mean_log_density_ratio(dims):
     dim_x, dim_y, dof = dims
     task = tasks.StudentPair(*dims)
     x, y = task.sample(jax.random.key(2), 40_000)
-    log_p = [stats.multivariate_t(np.zeros(d), np.eye(d), df=dof).logpdf for d in (dim_x, dim_y, dim_x + dim_y)]
-    assert_mean(log_p[2](np.concatenate([x, y], axis=1)) - log_p[0](x) - log_p[1](y), task.information)
+    log_p = [
+        stats.multivariate_t(np.zeros(d), np.eye(d), df=dof).logpdf
+        for d in (dim_x, dim_y, dim_x + dim_y)
+    ]
+    assert_mean(
+        log_p[2](np.concatenate([x, y], axis=1)) - log_p[0](x) - log_p[1](y), task.information
+    )
 
 
 @pytest.mark.parametrize("width", [0.1, 0.4, 0.5, 0.75, 2.0])
@@ -60,14 +66,26 @@ def test_uniform_noise_by_quadrature(width):
     kinks = sorted({-width, width, 1 - width, 1 + width})
     pieces = zip(kinks[:-1], kinks[1:], strict=True)
     entropy = sum(integrate.quad(integrand, a, b)[0] for a, b in pieces)
-    assert tasks.UniformNoise(width).information == pytest.approx(entropy - np.log(2 * width), abs=1e-7)
+    assert tasks.UniformNoise(width).information == pytest.approx(
+        entropy - np.log(2 * width), abs=1e-7
+    )
     x, y = tasks.UniformNoise(width).sample(jax.random.key(0), 5000)
-    assert np.abs(y - x).max() <= width and stats.kstest((y - x)[:, 0], "uniform", (-width, 2 * width)).pvalue > 1e-4
+    assert (
+        np.abs(y - x).max() <= width
+        and stats.kstest((y - x)[:, 0], "uniform", (-width, 2 * width)).pvalue > 1e-4
+    )
 
 
 def test_maps_of_a_coordinate_increase():
     grid = np.linspace(-5, 5, 4001)[:, None]
-    for apply in (tasks.half_cube, tasks.wiggly_x, tasks.wiggly_y, ndtr, np.arcsinh, tasks.bimodal(0.0, 5.0, 0.3)):
+    for apply in (
+        tasks.half_cube,
+        tasks.wiggly_x,
+        tasks.wiggly_y,
+        ndtr,
+        np.arcsinh,
+        tasks.bimodal(0.0, 5.0, 0.3),
+    ):
         assert np.all(np.diff(apply(grid)[:, 0]) > 0)
 
 
@@ -75,7 +93,9 @@ def test_bimodal_has_the_mixture_as_its_law():
     low, high, weight = -1.0, 3.0, 0.5
     grid = np.linspace(-4, 4, 101)[:, None]
     mapped = tasks.bimodal(low, high, weight)(grid)
-    np.testing.assert_allclose(weight * ndtr(mapped - low) + (1 - weight) * ndtr(mapped - high), ndtr(grid), atol=1e-12)
+    np.testing.assert_allclose(
+        weight * ndtr(mapped - low) + (1 - weight) * ndtr(mapped - high), ndtr(grid), atol=1e-12
+    )
 
 
 def test_spiral_can_be_turned_back():
@@ -100,7 +120,9 @@ def test_the_benchmark_has_forty_tasks_with_their_information():
         again = task.sample(jax.random.key(0), 20)
         assert x.dtype == y.dtype == np.float64 and len(x) == len(y) == 20 and task.information > 0
         assert np.array_equal(x, again[0]) and np.array_equal(y, again[1])
-        dims = next((part for part in name.split("_") if "x" in part and part[0].isdigit()), "1x1").split("x")
+        dims = next(
+            (part for part in name.split("_") if "x" in part and part[0].isdigit()), "1x1"
+        ).split("x")
         assert [x.shape[1], y.shape[1]] == [int(dim) for dim in dims]
 
 

@@ -1,4 +1,5 @@
-"""Annealed bounds: exact where the Gaussian is the posterior, unbiased weights elsewhere, a sandwich of the truth."""
+"""Annealed bounds: exact where the Gaussian is the posterior, unbiased weights elsewhere, a
+sandwich of the truth."""
 
 import functools
 
@@ -14,12 +15,17 @@ from diffenc.estimate import Estimate, map_examples
 from diffenc.latent import annealing, decoders
 from diffenc.latent.annealing import Settings
 
-MODEL = FactorAnalysis(jnp.array([[1.0, 0.2], [-0.5, 0.8], [0.3, -0.6]]), jnp.array([0.1, 0.0, -0.2]), jnp.array(0.6))
+MODEL = FactorAnalysis(
+    jnp.array([[1.0, 0.2], [-0.5, 0.8], [0.3, -0.6]]), jnp.array([0.1, 0.0, -0.2]), jnp.array(0.6)
+)
 DECODER = decoders.make("gaussian", 3)
 DENSE = {"kernel": MODEL.weight.T, "bias": MODEL.mean}
 PARAMS = {"network": {"params": {"Dense_0": DENSE}}, "log_tau": jnp.log(MODEL.noise_std)}
 FEW, MANY = Settings(3, num_chains=8), Settings(100, num_chains=8)
-WIDE, NARROW = (1.0, 2.0), (1.0, 0.5)  # widths of the posterior by which the mean is off, and the factor's stretch
+WIDE, NARROW = (
+    (1.0, 2.0),
+    (1.0, 0.5),
+)  # widths of the posterior by which the mean is off, and the factor's stretch
 
 
 def log_joint(x, z):
@@ -27,10 +33,13 @@ def log_joint(x, z):
 
 
 def fit(x, shift=0.0, stretch=1.0):
-    """The posterior's Gaussian, its mean moved by (shift, -shift) of its own widths and its widths stretched."""
+    """The posterior's Gaussian, its mean moved by (shift, -shift) of its own widths and its widths
+    stretched."""
     mean, cov = MODEL.posterior(x)
     factor = jnp.linalg.cholesky(cov)
-    return mean + (factor @ jnp.array([shift, -shift]))[None], jnp.tile(stretch * factor, (len(x), 1, 1))
+    return mean + (factor @ jnp.array([shift, -shift]))[None], jnp.tile(
+        stretch * factor, (len(x), 1, 1)
+    )
 
 
 TRACES = []
@@ -43,13 +52,20 @@ def anneal(key, x, z, gaussian, settings, log_joint_fn=log_joint):
     key_tune, key_forward, key_reverse = jax.random.split(key, 3)
     log_steps = annealing.tune(key_tune, log_joint_fn, x, gaussian, settings)
     log_weights, up = annealing.forward(key_forward, log_joint_fn, x, gaussian, log_steps, settings)
-    reverse_log_weights, down = annealing.reverse(key_reverse, log_joint_fn, x, z, gaussian, log_steps, settings)
+    reverse_log_weights, down = annealing.reverse(
+        key_reverse, log_joint_fn, x, z, gaussian, log_steps, settings
+    )
     return (log_weights, reverse_log_weights), (up, down)
 
 
 def errors(weights, truth):
-    """`Estimate` of lower - truth, of upper - truth with and without forward weights, and of upper - lower."""
-    low, high, alone = annealing.lower(weights[0]), annealing.upper(*weights[::-1]), annealing.upper(weights[1])
+    """`Estimate` of lower - truth, of upper - truth with and without forward weights, and of upper
+    - lower."""
+    low, high, alone = (
+        annealing.lower(weights[0]),
+        annealing.upper(*weights[::-1]),
+        annealing.upper(weights[1]),
+    )
     return [Estimate.of(gap) for gap in (low - truth, high - truth, alone - truth, high - low)]
 
 
@@ -68,21 +84,28 @@ def test_every_weight_is_the_likelihood_where_the_gaussian_is_the_posterior():
     exact = np.tile(MODEL.log_prob(x), (8, 1))
     for log_weights in weights:
         np.testing.assert_allclose(log_weights, exact, rtol=2e-5)
-    for bound in (annealing.lower(weights[0]), annealing.upper(weights[1]), annealing.upper(*weights[::-1])):
+    for bound in (
+        annealing.lower(weights[0]),
+        annealing.upper(weights[1]),
+        annealing.upper(*weights[::-1]),
+    ):
         np.testing.assert_allclose(bound, exact[0], rtol=2e-5)
     np.testing.assert_allclose(annealing.effective_sample_size(weights[0]), 8, rtol=1e-4)
 
 
 @pytest.mark.parametrize("offset", [WIDE, NARROW])
 def test_three_temperatures_give_unbiased_weights_and_bounds_off_in_the_right_direction(offset):
-    """E[w] = p(x) and E[1/w] = 1/p(x): each where its variance is finite, at a wide and at a narrow Gaussian."""
+    """E[w] = p(x) and E[1/w] = 1/p(x): each where its variance is finite, at a wide and at a narrow
+    Gaussian."""
     x, z = MODEL.sample(jax.random.key(0), 4000)
     weights, _ = anneal(jax.random.key(1), x, z, fit(x, *offset), FEW)
     truth = np.asarray(MODEL.log_prob(x))
     if offset == WIDE:
         assert_mean(np.exp(weights[0] - truth[None]).ravel(), 1.0)
     else:
-        assert_mean(np.exp(truth[None] - weights[1]).mean(axis=0), 1.0)  # chains of one start are not independent
+        assert_mean(
+            np.exp(truth[None] - weights[1]).mean(axis=0), 1.0
+        )  # chains of one start are not independent
     low, high, alone, _ = errors(weights, truth)
     assert low.mean < -NUM_SIGMAS * low.stderr
     assert high.mean > NUM_SIGMAS * high.stderr
@@ -97,11 +120,14 @@ def test_many_temperatures_close_the_sandwich_and_keep_the_acceptance(offset):
     assert annealing.effective_sample_size(weights[0]).mean() > 6
     for acceptance in acceptances:
         assert abs(acceptance.mean() - annealing.ACCEPTANCE) < 0.03
-        assert np.all(np.abs(acceptance - annealing.ACCEPTANCE) < 0.15)  # the pilot run lags at the first temperatures
+        assert np.all(
+            np.abs(acceptance - annealing.ACCEPTANCE) < 0.15
+        )  # the pilot run lags at the first temperatures
 
 
 def log_joint_of_two_bananas(x, z):
-    """x = (z_1^2 + z_2 / 2, z_2) + n / 2: the posterior has two bent modes, at z_1 = +- sqrt(x_1 - x_2 / 2)."""
+    """x = (z_1^2 + z_2 / 2, z_2) + n / 2: the posterior has two bent modes, at z_1 = +- sqrt(x_1 -
+    x_2 / 2)."""
     mean = jnp.stack([z[:, 0] ** 2 + 0.5 * z[:, 1], z[:, 1]], axis=1)
     return decoders.log_prior(z) + decoders.log_prior((x - mean) / 0.5) - 2 * np.log(0.5)
 
@@ -109,9 +135,16 @@ def log_joint_of_two_bananas(x, z):
 def test_the_truth_of_a_bimodal_posterior_lies_between_the_bounds():
     key_z, key_noise = jax.random.split(jax.random.key(0))
     z = jax.random.normal(key_z, (300, 2))
-    x = jnp.stack([z[:, 0] ** 2 + 0.5 * z[:, 1], z[:, 1]], axis=1) + 0.5 * jax.random.normal(key_noise, (300, 2))
-    gaussian = (jnp.tile(jnp.array([0.3, 0.0]), (300, 1)), jnp.tile(jnp.array([[1.0, 0.0], [0.2, 0.8]]), (300, 1, 1)))
-    weights, _ = anneal(jax.random.key(1), x, z, gaussian, Settings(150, num_chains=8), log_joint_of_two_bananas)
+    x = jnp.stack([z[:, 0] ** 2 + 0.5 * z[:, 1], z[:, 1]], axis=1) + 0.5 * jax.random.normal(
+        key_noise, (300, 2)
+    )
+    gaussian = (
+        jnp.tile(jnp.array([0.3, 0.0]), (300, 1)),
+        jnp.tile(jnp.array([[1.0, 0.0], [0.2, 0.8]]), (300, 1, 1)),
+    )
+    weights, _ = anneal(
+        jax.random.key(1), x, z, gaussian, Settings(150, num_chains=8), log_joint_of_two_bananas
+    )
 
     line = jnp.linspace(-6.0, 6.0, 241)
     grid = jnp.stack(jnp.meshgrid(line, line), axis=-1).reshape(-1, 2)
@@ -122,11 +155,18 @@ def test_the_truth_of_a_bimodal_posterior_lies_between_the_bounds():
 
 
 def test_bounds_of_given_weights():
-    log_weights, reverse_log_weights = np.log([[1.0, 4.0], [3.0, 4.0]]), np.log([[2.0, 1.0], [5.0, 7.0]])
+    log_weights, reverse_log_weights = (
+        np.log([[1.0, 4.0], [3.0, 4.0]]),
+        np.log([[2.0, 1.0], [5.0, 7.0]]),
+    )
     np.testing.assert_allclose(annealing.lower(log_weights), np.log([2, 4]), rtol=1e-6)
-    np.testing.assert_allclose(annealing.upper(reverse_log_weights), np.log([20 / 7, 7 / 4]), rtol=1e-6)
+    np.testing.assert_allclose(
+        annealing.upper(reverse_log_weights), np.log([20 / 7, 7 / 4]), rtol=1e-6
+    )
     with_forward = np.log([6 * 9, 9 * 15]) / 2 - np.log(3)
-    np.testing.assert_allclose(annealing.upper(reverse_log_weights, log_weights), with_forward, rtol=1e-6)
+    np.testing.assert_allclose(
+        annealing.upper(reverse_log_weights, log_weights), with_forward, rtol=1e-6
+    )
     np.testing.assert_allclose(annealing.effective_sample_size(log_weights), [1.6, 2.0], rtol=1e-6)
 
 
@@ -149,7 +189,9 @@ def test_one_trace_and_new_draws_for_each_key_chain_and_example():
     np.testing.assert_array_equal(first[0], again[0])
     for log_weights, acceptance, others in zip(*first, other[0], strict=True):
         assert log_weights.shape == (8, 400) and acceptance.shape == (100,)
-        assert len(np.unique(np.concatenate([log_weights, others]))) > 0.99 * 16 * 400  # float32 allows a few ties
+        assert (
+            len(np.unique(np.concatenate([log_weights, others]))) > 0.99 * 16 * 400
+        )  # float32 allows a few ties
     low = map_examples(
         lambda key, x: annealing.lower(anneal(key, x, z, fit(x, *WIDE), MANY)[0][0]),
         jax.random.key(2),

@@ -1,4 +1,5 @@
-"""The rivals: densities and rates in closed form, updates that descend their bounds, wake-sleep on exact dreams."""
+"""The rivals: densities and rates in closed form, updates that descend their bounds, wake-sleep on
+exact dreams."""
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +34,10 @@ def test_the_latent_has_half_the_outputs():
 
 def test_the_rate_is_the_divergence_from_the_prior():
     _, context = make_context()
-    exact = [gaussian_kl(m, jnp.diag(jnp.exp(2 * s)), jnp.zeros(2), jnp.eye(2)) for m, s in zip(*context, strict=True)]
+    exact = [
+        gaussian_kl(m, jnp.diag(jnp.exp(2 * s)), jnp.zeros(2), jnp.eye(2))
+        for m, s in zip(*context, strict=True)
+    ]
     np.testing.assert_allclose(gaussian_rate(context), exact, rtol=1e-4, atol=1e-6)
     np.testing.assert_array_equal(gaussian_rate((jnp.zeros((3, 2)), jnp.zeros((3, 2)))), 0.0)
 
@@ -60,7 +64,10 @@ def test_the_width_is_clipped_where_a_density_would_overflow():
 def test_an_update_descends_the_bound():
     decoder, gamma = decoders.make("bernoulli", 3), 0.5
     optimizer = optax.sgd(1.0)
-    params = {"encoder": ENCODER.init(jax.random.key(1), X), "decoder": decoder.init(jax.random.key(2), 2)}
+    params = {
+        "encoder": ENCODER.init(jax.random.key(1), X),
+        "decoder": decoder.init(jax.random.key(2), 2),
+    }
     state, x = training.TrainState.create(params, optimizer), (X > 0).astype(jnp.float32)
     update = jax.jit(baselines.make_vae_update(ENCODER, decoder, optimizer, gamma, 0.999))
     new, metrics = update(state, jax.random.key(3), x)
@@ -72,7 +79,9 @@ def test_an_update_descends_the_bound():
         return distortion + gamma * gaussian_rate((mean, log_width)).mean(), distortion
 
     (value, distortion), grads = jax.jit(jax.value_and_grad(bound, has_aux=True))(params)
-    jax.tree.map(lambda a, p, g: np.testing.assert_allclose(a, p - g, atol=1e-5), new.params, params, grads)
+    jax.tree.map(
+        lambda a, p, g: np.testing.assert_allclose(a, p - g, atol=1e-5), new.params, params, grads
+    )
     np.testing.assert_allclose(metrics["decoder_loss"], distortion, rtol=1e-5)
     np.testing.assert_allclose(metrics["decoder_loss"] + gamma * metrics["rate"], value, rtol=1e-5)
     assert new.step == 1
@@ -119,14 +128,16 @@ def test_the_flow_has_an_inverse_and_the_jacobian_it_says():
 
 @pytest.mark.parametrize("encoder", [ENCODER, FLOW])
 def test_the_importance_weighted_update_descends_its_bound(encoder):
-    """At plain descent of rate one the parameters move by the gradient of -log (1/K) sum_k w_k, and one sample is the
-    ELBO of the estimator in diffenc.latent.bounds."""
+    """At plain descent of rate one the parameters move by the gradient of -log (1/K) sum_k w_k, and
+    one sample is the ELBO of the estimator in diffenc.latent.bounds."""
     decoder, optimizer = decoders.make("bernoulli", 3), optax.sgd(1.0)
     x = (X > 0).astype(jnp.float32)
     decoder_params = decoder.init(jax.random.key(1), encoder.latent_dim)
     params = {"encoder": encoder.init(jax.random.key(0), X), "decoder": decoder_params}
     state = training.TrainState.create(params, optimizer)
-    update = jax.jit(baselines.make_importance_weighted_update(encoder, decoder, optimizer, 5, 0.999))
+    update = jax.jit(
+        baselines.make_importance_weighted_update(encoder, decoder, optimizer, 5, 0.999)
+    )
     new, metrics = update(state, jax.random.key(2), x)
 
     @jax.jit
@@ -139,20 +150,28 @@ def test_the_importance_weighted_update_descends_its_bound(encoder):
         return -jnp.log(jnp.exp(jnp.stack(log_w)).mean(axis=0)).mean()
 
     expected = jax.tree.map(lambda p, g: p - g, params, gradient(params))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5), new.params, expected)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5), new.params, expected
+    )
     assert metrics["rate"].shape == metrics["decoder_loss"].shape == ()
 
 
 def test_wake_sleep_learns_the_posterior_of_dreams_and_the_decoder_of_data():
-    """Factor analysis: the encoder's Gaussian converges to the posterior under a decoder that stands still."""
-    model = FactorAnalysis(jnp.array([[1.0, 0.2], [-0.5, 0.8], [0.3, -0.6]]), jnp.array([0.1, 0.0, -0.2]), 0.6)
+    """Factor analysis: the encoder's Gaussian converges to the posterior under a decoder that
+    stands still."""
+    model = FactorAnalysis(
+        jnp.array([[1.0, 0.2], [-0.5, 0.8], [0.3, -0.6]]), jnp.array([0.1, 0.0, -0.2]), 0.6
+    )
     decoder, settings = decoders.make("gaussian", 3), em.Settings(draws=1, sampler_steps=1)
     dense = {"kernel": model.weight.T, "bias": model.mean}
-    encoder = DiffusionEncoder(ConditionalDenoiser(latent_dim=2, embed_features=(32,), features=(8,)))
+    encoder = DiffusionEncoder(
+        ConditionalDenoiser(latent_dim=2, embed_features=(32,), features=(8,))
+    )
     decoder_params = {"network": {"params": {"Dense_0": dense}}, "log_tau": jnp.log(0.6)}
     params = {"encoder": encoder.init(jax.random.key(0), X), "decoder": decoder_params}
     still = optax.multi_transform(
-        {"encoder": optax.adam(3e-3), "decoder": optax.set_to_zero()}, {"encoder": "encoder", "decoder": "decoder"}
+        {"encoder": optax.adam(3e-3), "decoder": optax.set_to_zero()},
+        {"encoder": "encoder", "decoder": "decoder"},
     )
     state = training.TrainState.create(params, still, chains.ChainState.create(settings))
     run = training.scan_updates(
@@ -170,5 +189,7 @@ def test_wake_sleep_learns_the_posterior_of_dreams_and_the_decoder_of_data():
     assert divergence < 0.05 * prior
     moving = optax.sgd(1.0)
     state = training.TrainState.create(state.params, moving, chains.ChainState.create(settings))
-    new, _ = jax.jit(baselines.make_wake_sleep_update(encoder, decoder, settings, moving))(state, jax.random.key(3), x)
+    new, _ = jax.jit(baselines.make_wake_sleep_update(encoder, decoder, settings, moving))(
+        state, jax.random.key(3), x
+    )
     assert np.abs(new.params["decoder"]["log_tau"] - state.params["decoder"]["log_tau"]) > 0

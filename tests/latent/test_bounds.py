@@ -1,4 +1,5 @@
-"""Held-out likelihood: exact with the exact posterior, a bound with any other encoder, and each example once."""
+"""Held-out likelihood: exact with the exact posterior, a bound with any other encoder, and each
+example once."""
 
 import jax
 import jax.numpy as jnp
@@ -12,14 +13,20 @@ from diffenc.latent import bounds, decoders
 from diffenc.latent.encoder import DiffusionEncoder
 from diffenc.networks import ConditionalDenoiser
 
-MODEL = FactorAnalysis(jnp.array([[1.0, 0.2], [-0.5, 0.8], [0.3, -0.6]]), jnp.array([0.1, 0.0, -0.2]), jnp.array(0.6))
+MODEL = FactorAnalysis(
+    jnp.array([[1.0, 0.2], [-0.5, 0.8], [0.3, -0.6]]), jnp.array([0.1, 0.0, -0.2]), jnp.array(0.6)
+)
 DECODER = decoders.make("gaussian", 3)
 DENSE = {"kernel": MODEL.weight.T, "bias": MODEL.mean}
-PARAMS = {"encoder": None, "decoder": {"network": {"params": {"Dense_0": DENSE}}, "log_tau": jnp.log(MODEL.noise_std)}}
+PARAMS = {
+    "encoder": None,
+    "decoder": {"network": {"params": {"Dense_0": DENSE}}, "log_tau": jnp.log(MODEL.noise_std)},
+}
 
 
 class FullGaussian:
-    """N(posterior mean + offset, stretch^2 posterior covariance): at offset 0 and stretch 1 the exact posterior."""
+    """N(posterior mean + offset, stretch^2 posterior covariance): at offset 0 and stretch 1 the
+    exact posterior."""
 
     def __init__(self, offset=0.0, stretch=1.0):
         self.offset, self.stretch = offset, stretch
@@ -59,7 +66,9 @@ def test_another_encoder_pays_its_divergence(offset, stretch):
     divergence = gaussian_kl(jnp.full(2, offset), stretch**2 * cov, jnp.zeros(2), cov)
     assert_mean(found.neg_elbo - exact, divergence)
     nll_gap = Estimate.of(found.nll - exact)
-    assert -3 * nll_gap.stderr < nll_gap.mean < 0.2 * divergence  # between the truth and the one-sample bound
+    assert (
+        -3 * nll_gap.stderr < nll_gap.mean < 0.2 * divergence
+    )  # between the truth and the one-sample bound
     assert np.all(found.nll <= found.neg_elbo + 1e-4)  # Jensen, for each example
     assert np.all((found.ess > 1) & (found.ess < 16))
 
@@ -104,5 +113,7 @@ def test_each_example_is_counted_once_and_in_order(n, batch_size):
 
 
 def test_each_batch_has_a_key_of_its_own():
-    noise = map_examples(lambda key, rows: jax.random.normal(key, (len(rows),)), jax.random.key(0), np.zeros(10), 4)
+    noise = map_examples(
+        lambda key, rows: jax.random.normal(key, (len(rows),)), jax.random.key(0), np.zeros(10), 4
+    )
     assert len(np.unique(noise)) == 10

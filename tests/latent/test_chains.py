@@ -11,12 +11,20 @@ from checks import assert_mean, assert_moments
 from diffenc.diffusion.analytic import FactorAnalysis
 from diffenc.latent import chains, decoders, em
 
-MODEL = FactorAnalysis(jnp.array([[1.0, 0.2], [-0.5, 0.8], [0.3, -0.6]]), jnp.array([0.1, 0.0, -0.2]), jnp.array(0.6))
+MODEL = FactorAnalysis(
+    jnp.array([[1.0, 0.2], [-0.5, 0.8], [0.3, -0.6]]), jnp.array([0.1, 0.0, -0.2]), jnp.array(0.6)
+)
 X = jnp.array([[0.9, -1.4, 0.8]])
 DECODER = decoders.make("gaussian", 3)
 DENSE = {"kernel": MODEL.weight.T, "bias": MODEL.mean}
-PARAMS = {"network": {"params": {"Dense_0": DENSE}}, "log_tau": jnp.log(MODEL.noise_std)}  # DECODER is MODEL with them
-MEAN, FACTOR = jnp.array([0.3, -0.2]), jnp.array([[0.6, 0.0], [0.2, 0.4]])  # the coordinates that chains run in
+PARAMS = {
+    "network": {"params": {"Dense_0": DENSE}},
+    "log_tau": jnp.log(MODEL.noise_std),
+}  # DECODER is MODEL with them
+MEAN, FACTOR = (
+    jnp.array([0.3, -0.2]),
+    jnp.array([[0.6, 0.0], [0.2, 0.4]]),
+)  # the coordinates that chains run in
 NUM_CHAINS = 3000
 
 
@@ -26,10 +34,16 @@ def log_density(gamma):
 
 @functools.partial(jax.jit, static_argnames=("settings", "num_steps"))
 def run_chains(key, z, state, settings, num_steps):
-    """Chains of independent starts z, all for X, in coordinates that are somewhat off the posterior's."""
-    x, gaussian = jnp.tile(X, (len(z), 1)), (jnp.tile(MEAN, (len(z), 1)), jnp.tile(FACTOR, (len(z), 1, 1)))
+    """Chains of independent starts z, all for X, in coordinates that are somewhat off the
+    posterior's."""
+    x, gaussian = (
+        jnp.tile(X, (len(z), 1)),
+        (jnp.tile(MEAN, (len(z), 1)), jnp.tile(FACTOR, (len(z), 1, 1))),
+    )
     y = jnp.linalg.solve(FACTOR, (z - MEAN[None]).T).T
-    return chains.run_chains(key, log_density(settings.gamma), x, y, gaussian, state, settings, num_steps)
+    return chains.run_chains(
+        key, log_density(settings.gamma), x, y, gaussian, state, settings, num_steps
+    )
 
 
 @pytest.mark.parametrize("gamma", [1.0, 0.5])
@@ -38,7 +52,11 @@ def test_chains_reach_the_posterior_and_their_best_acceptance(kernel, gamma):
     settings = em.Settings(kernel=kernel, gamma=gamma, step_size=1.0)
     key_start, key_burn, key_run = jax.random.split(jax.random.key(0), 3)
     burnt = run_chains(
-        key_burn, jax.random.normal(key_start, (NUM_CHAINS, 2)), chains.ChainState.create(settings), settings, 80
+        key_burn,
+        jax.random.normal(key_start, (NUM_CHAINS, 2)),
+        chains.ChainState.create(settings),
+        settings,
+        80,
     )
     chain = run_chains(key_run, burnt.z, burnt.state, settings, 80)
     mean, cov = MODEL.posterior(X, gamma)
@@ -52,7 +70,8 @@ def test_chains_reach_the_posterior_and_their_best_acceptance(kernel, gamma):
 
 
 def test_unadjusted_chains_have_the_law_of_their_recursion():
-    """y <- (1 - h P)(y - m) + m + sqrt(2 h) xi in their coordinates: mean and covariance after n steps, exactly."""
+    """y <- (1 - h P)(y - m) + m + sqrt(2 h) xi in their coordinates: mean and covariance after n
+    steps, exactly."""
     settings = em.Settings(kernel="ula", step_size=0.2)
     key_start, key_run = jax.random.split(jax.random.key(0))
     start = chains.ChainState.create(settings)
@@ -63,13 +82,18 @@ def test_unadjusted_chains_have_the_law_of_their_recursion():
     offset = np.linalg.solve(scale, -mean[0])
     spread = np.linalg.inv(scale) @ np.linalg.inv(scale).T
     for _ in range(12):
-        offset, spread = contraction @ offset, contraction @ spread @ contraction.T + 2 * 0.2 * np.eye(2)
+        offset, spread = (
+            contraction @ offset,
+            contraction @ spread @ contraction.T + 2 * 0.2 * np.eye(2),
+        )
     assert_moments(chain.z, mean + scale @ offset, scale @ spread @ scale.T)
     assert chain.state.log_step == start.log_step
 
 
 def test_an_unknown_kernel_names_the_known_ones():
-    with pytest.raises(ValueError, match=r"em.kernel is 'nuts'; choose one of \['hmc', 'mala', 'ula'\]"):
+    with pytest.raises(
+        ValueError, match=r"em.kernel is 'nuts'; choose one of \['hmc', 'mala', 'ula'\]"
+    ):
         chains.make_kernel(em.Settings(kernel="nuts"))
 
 
@@ -80,6 +104,8 @@ def test_a_start_that_no_posterior_would_draw_is_lost():
     lost = jax.jit(functools.partial(chains.is_lost, log_density(1.0)))
     assert not lost(x, mean, factor, y).any()
     radius = jnp.linalg.norm(y, axis=1, keepdims=True)
-    assert not lost(x, mean, factor, 5.2 * y / radius).any()  # 13.5 nats below the mode, 14 are allowed
+    assert not lost(
+        x, mean, factor, 5.2 * y / radius
+    ).any()  # 13.5 nats below the mode, 14 are allowed
     assert lost(x, mean, factor, 5.4 * y / radius).all()
     assert lost(x, mean, factor, y * jnp.nan).all()

@@ -22,7 +22,9 @@ def make(kind, data_dim=3, features=(8,)):
 def test_bernoulli_probabilities_sum_to_one_and_have_the_mean():
     decoder, params = make("bernoulli")
     bits = jnp.array(list(itertools.product([0.0, 1.0], repeat=3)))
-    probabilities = jnp.stack([jnp.exp(decoder.log_prob(params, bits, jnp.tile(z[None], (8, 1)))) for z in Z])
+    probabilities = jnp.stack(
+        [jnp.exp(decoder.log_prob(params, bits, jnp.tile(z[None], (8, 1)))) for z in Z]
+    )
     np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, rtol=1e-5)
     np.testing.assert_allclose(probabilities @ bits, decoder.mean(params, Z), rtol=1e-4)
 
@@ -40,7 +42,11 @@ def test_samples_have_the_law_of_the_log_prob(kind):
     z = jnp.tile(Z[:1], (6000, 1))
     x, mean = decoder.sample(jax.random.key(2), params, z), decoder.mean(params, Z[:1])
     assert x.shape == (6000, 3) and x.dtype == z.dtype
-    variance = mean[0] * (1 - mean[0]) if kind == "bernoulli" else jnp.exp(2 * params["log_tau"]) * jnp.ones(3)
+    variance = (
+        mean[0] * (1 - mean[0])
+        if kind == "bernoulli"
+        else jnp.exp(2 * params["log_tau"]) * jnp.ones(3)
+    )
     assert_moments(x, mean, jnp.diag(variance))
 
     def total(params):  # E[d log p(x|z) / d params] = 0 at the law of x itself
@@ -65,14 +71,18 @@ def test_the_linear_gaussian_decoder_is_factor_analysis(gamma):
     dense = params["network"]["params"]["Dense_0"]
     model = FactorAnalysis(dense["kernel"].T, dense["bias"], jnp.array(0.6))
     x = jax.random.normal(jax.random.key(3), (5, 3))
-    np.testing.assert_allclose(decoder.log_prob(params, x, Z), model.log_likelihood(x, Z), rtol=1e-5)
+    np.testing.assert_allclose(
+        decoder.log_prob(params, x, Z), model.log_likelihood(x, Z), rtol=1e-5
+    )
     score = jax.grad(lambda z: decoders.log_joint(decoder, params, x, z, gamma).sum())(Z)
     mean, cov = model.posterior(x, gamma)
     np.testing.assert_allclose(score, -(Z - mean) @ jnp.linalg.inv(cov), rtol=1e-4, atol=1e-5)
 
 
 def test_the_prior_is_the_standard_normal():
-    np.testing.assert_allclose(decoders.log_prior(Z), Gaussian(jnp.zeros(2), jnp.eye(2)).log_prob(Z), rtol=1e-6)
+    np.testing.assert_allclose(
+        decoders.log_prior(Z), Gaussian(jnp.zeros(2), jnp.eye(2)).log_prob(Z), rtol=1e-6
+    )
 
 
 def test_make_takes_the_activation_by_name():

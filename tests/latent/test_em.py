@@ -1,4 +1,5 @@
-"""Alternating EM: the precision of dreams, what the losses are least at, and what one update changes."""
+"""Alternating EM: the precision of dreams, what the losses are least at, and what one update
+changes."""
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +16,9 @@ from diffenc.latent.proposals import Proposals
 from diffenc.networks import ConditionalDenoiser
 from diffenc.networks.mlp import Context
 
-MODEL = FactorAnalysis(jnp.array([[1.0, 0.2], [-0.5, 0.8], [0.3, -0.6]]), jnp.array([0.1, 0.0, -0.2]), jnp.array(0.6))
+MODEL = FactorAnalysis(
+    jnp.array([[1.0, 0.2], [-0.5, 0.8], [0.3, -0.6]]), jnp.array([0.1, 0.0, -0.2]), jnp.array(0.6)
+)
 X = jnp.array([[0.9, -1.4, 0.8]])
 DECODER = decoders.make("gaussian", 3)
 ENCODER = DiffusionEncoder(ConditionalDenoiser(latent_dim=2, embed_features=(16,), features=(16,)))
@@ -48,7 +51,8 @@ def test_dreams_measure_the_precision_of_the_posterior(gamma):
 
 
 def test_the_gaussian_loss_is_least_at_the_covariance_and_the_mean_of_newton_steps():
-    """Over lower-triangular factors, with E[s s^T] known exactly: the gradient vanishes at C = (I + E s s^T)^-1."""
+    """Over lower-triangular factors, with E[s s^T] known exactly: the gradient vanishes at C = (I +
+    E s s^T)^-1."""
     with jax.enable_x64(True):
         s = jnp.array([[1.5, 0.3], [-1.5, -0.3], [0.4, -2.0], [-0.4, 2.0]])
         newton = jnp.array([[1.0, 0.0], [2.0, -1.0], [0.5, 0.3], [0.5, -0.1]])
@@ -56,7 +60,14 @@ def test_the_gaussian_loss_is_least_at_the_covariance_and_the_mean_of_newton_ste
 
         def loss(mean, entries):
             factor = jnp.zeros((2, 2)).at[jnp.tril_indices(2)].set(entries)
-            context = Context(s, s[:, 0] > 0, jnp.tile(mean[None], (4, 1)), jnp.tile(factor[None], (4, 1, 1)), (), ())
+            context = Context(
+                s,
+                s[:, 0] > 0,
+                jnp.tile(mean[None], (4, 1)),
+                jnp.tile(factor[None], (4, 1, 1)),
+                (),
+                (),
+            )
             return em.gaussian_loss(context, newton, s).mean()
 
         best = newton.mean(axis=0), jnp.linalg.cholesky(cov)[jnp.tril_indices(2)]
@@ -68,15 +79,21 @@ def test_the_gaussian_loss_is_least_at_the_covariance_and_the_mean_of_newton_ste
 
 def make_state(optimizer, settings, decoder=DECODER):
     key_encoder, key_decoder = jax.random.split(jax.random.key(0))
-    params = {"encoder": jax.jit(ENCODER.init)(key_encoder, X), "decoder": decoder.init(key_decoder, 2)}
+    params = {
+        "encoder": jax.jit(ENCODER.init)(key_encoder, X),
+        "decoder": decoder.init(key_decoder, 2),
+    }
     return training.TrainState.create(params, optimizer, chains.ChainState.create(settings))
 
 
 def test_an_update_descends_the_gradients_at_its_own_pairs():
-    """With plain descent of rate one the parameters change by the gradient at fixed z: none passes the chain."""
+    """With plain descent of rate one the parameters change by the gradient at fixed z: none passes
+    the chain."""
     settings, optimizer = em.Settings(draws=2), optax.sgd(1.0)
     state, x = make_state(optimizer, settings), MODEL.sample(jax.random.key(1), 12)[0]
-    new, metrics = jax.jit(em.make_update(ENCODER, DECODER, settings, optimizer))(state, jax.random.key(2), x)
+    new, metrics = jax.jit(em.make_update(ENCODER, DECODER, settings, optimizer))(
+        state, jax.random.key(2), x
+    )
 
     @jax.jit
     def by_hand(state):
@@ -89,7 +106,14 @@ def test_an_update_descends_the_gradients_at_its_own_pairs():
 
         def loss(params):
             encoder_loss, _ = em.encoder_loss(
-                params["encoder"], state.params["decoder"], key_loss, ENCODER, x, chain, dream, settings
+                params["encoder"],
+                state.params["decoder"],
+                key_loss,
+                ENCODER,
+                x,
+                chain,
+                dream,
+                settings,
             )
             return encoder_loss - DECODER.log_prob(params["decoder"], x, chain.z).mean()
 
@@ -97,16 +121,27 @@ def test_an_update_descends_the_gradients_at_its_own_pairs():
 
     chain, grads = by_hand(state)
     expected = jax.tree.map(lambda p, g: p - g, state.params, grads)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), new.params, expected)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), new.params, expected
+    )
     kernel = grads["encoder"]["params"]["output"]["kernel"]
     assert np.abs(kernel).max() > 1e-4
 
     assert new.step == 1
     assert new.chain.log_step == chain.state.log_step != state.chain.log_step
     mix = jax.tree.map(lambda old, p: 0.1 * old + 0.9 * p, state.averages, new.params)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), new.averages, mix)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), new.averages, mix
+    )
     np.testing.assert_allclose(metrics["acceptance"], chain.acceptance, rtol=1e-5)
-    assert {"encoder_loss", "rate", "neural_entropy", "precision", "decoder_loss", "step_size"} <= metrics.keys()
+    assert {
+        "encoder_loss",
+        "rate",
+        "neural_entropy",
+        "precision",
+        "decoder_loss",
+        "step_size",
+    } <= metrics.keys()
     assert all(np.isfinite(value) and value.shape == () for value in metrics.values())
 
 
@@ -124,52 +159,89 @@ def test_null_rows_train_the_null_branch_alone(share):
     for name in ("mean_head", "width_head", "shear_head"):
         assert (np.abs(grads[name]["bias"]).max() == 0) == (share == 1)
     assert np.abs(grads["output"]["bias"]).max() > 0
-    assert np.abs(grads["embed_layers_0"]["kernel"]).max() == 0  # output layers are zero: nothing reaches x yet
+    assert (
+        np.abs(grads["embed_layers_0"]["kernel"]).max() == 0
+    )  # output layers are zero: nothing reaches x yet
     assert (metrics["precision"] == 0) == (share == 1)
 
 
 @pytest.mark.parametrize(
     "reference, target",
-    [("posterior", "mixture"), ("posterior", "pressure"), ("posterior", "denoising"), ("prior", "mixture")],
+    [
+        ("posterior", "mixture"),
+        ("posterior", "pressure"),
+        ("posterior", "denoising"),
+        ("prior", "mixture"),
+    ],
 )
-def test_the_exact_gaussian_has_its_rate_and_no_loss_where_the_network_holds_none(reference, target):
-    """Pairs from a Gaussian posterior: the encoder that holds it as reference has nothing left to regress."""
+def test_the_exact_gaussian_has_its_rate_and_no_loss_where_the_network_holds_none(
+    reference, target
+):
+    """Pairs from a Gaussian posterior: the encoder that holds it as reference has nothing left to
+    regress."""
     encoder = DiffusionEncoder(ENCODER.network, reference)
     params = jax.jit(encoder.init)(jax.random.key(0), X)
-    for name, bias in {"mean_head": [0.7, -1.2], "width_head": [-0.6, -0.2], "shear_head": [0.8]}.items():
+    for name, bias in {
+        "mean_head": [0.7, -1.2],
+        "width_head": [-0.6, -0.2],
+        "shear_head": [0.8],
+    }.items():
         params["params"][name]["bias"] = jnp.array(bias)
     context = jax.jit(encoder.embed)({"encoder": params}, X)
     mean, factor = context.mean, context.factor[0]
     y = jax.random.normal(jax.random.key(1), (4000, 2))
     z, cov = mean + y @ factor.T, factor @ factor.T
-    chain = chains.Chain(z, jnp.tile(mean, (len(z), 1)), y, -y, jnp.ones(()), chains.ChainState.create(em.Settings()))
+    chain = chains.Chain(
+        z, jnp.tile(mean, (len(z), 1)), y, -y, jnp.ones(()), chains.ChainState.create(em.Settings())
+    )
     loss = jax.jit(em.encoder_loss, static_argnums=(3, 7))
     settings = em.Settings(target=target, null_probability=0.0)
-    _, metrics = loss(params, None, jax.random.key(2), encoder, jnp.tile(X, (len(z), 1)), chain, z, settings)
+    _, metrics = loss(
+        params, None, jax.random.key(2), encoder, jnp.tile(X, (len(z), 1)), chain, z, settings
+    )
     assert (metrics["encoder_loss"] < 1e-8) == (reference == "posterior" and target != "denoising")
     if reference == "posterior":
         assert metrics["neural_entropy"] == 0.0
         log_ratio = Gaussian(mean[0], cov).log_prob(z) - decoders.log_prior(z)
-        np.testing.assert_allclose(metrics["rate"], log_ratio.mean(), rtol=1e-4)  # the rate of these very draws
+        np.testing.assert_allclose(
+            metrics["rate"], log_ratio.mean(), rtol=1e-4
+        )  # the rate of these very draws
 
 
 def test_smoothed_targets_are_in_the_coordinates_of_the_reference():
-    """Proposals from the reference itself, of equal weight: y + grad log posterior is zero for each, and in mean."""
+    """Proposals from the reference itself, of equal weight: y + grad log posterior is zero for
+    each, and in mean."""
     params = jax.jit(ENCODER.init)(jax.random.key(0), X)
-    for name, bias in {"mean_head": [0.7, -1.2], "width_head": [-0.6, -0.2], "shear_head": [0.8]}.items():
+    for name, bias in {
+        "mean_head": [0.7, -1.2],
+        "width_head": [-0.6, -0.2],
+        "shear_head": [0.8],
+    }.items():
         params["params"][name]["bias"] = jnp.array(bias)
     n = 200
     context = jax.jit(ENCODER.embed)({"encoder": params}, jnp.tile(X, (n, 1)))
     y = jax.random.normal(jax.random.key(1), (3, n, 2))
     z = jax.vmap(whitening.apply, (None, None, 0))(context.mean, context.factor, y)
-    slope = jax.vmap(lambda y: whitening.solve(jnp.swapaxes(context.factor, 1, 2), -y, lower=False))(y)
+    slope = jax.vmap(
+        lambda y: whitening.solve(jnp.swapaxes(context.factor, 1, 2), -y, lower=False)
+    )(y)
     found = Proposals(z, jnp.full((3, n), -jnp.log(3.0)), slope)
-    chain = chains.Chain(z[0], context.mean, y[0], -y[0], jnp.ones(()), chains.ChainState.create(em.Settings()), found)
+    chain = chains.Chain(
+        z[0],
+        context.mean,
+        y[0],
+        -y[0],
+        jnp.ones(()),
+        chains.ChainState.create(em.Settings()),
+        found,
+    )
     loss = jax.jit(em.encoder_loss, static_argnums=(3, 7))
     values = {}
     for target in ("mixture", "denoising"):
         settings = em.Settings(target=target, null_probability=0.0, draws=2, smooth_targets=True)
-        _, metrics = loss(params, None, jax.random.key(2), ENCODER, jnp.tile(X, (n, 1)), chain, z[0], settings)
+        _, metrics = loss(
+            params, None, jax.random.key(2), ENCODER, jnp.tile(X, (n, 1)), chain, z[0], settings
+        )
         values[target] = metrics["encoder_loss"]
     assert values["mixture"] < 1e-6 < 1e-2 < values["denoising"]
 
@@ -177,7 +249,9 @@ def test_smoothed_targets_are_in_the_coordinates_of_the_reference():
 def test_the_alternation_raises_the_closed_form_likelihood():
     settings, optimizer = em.Settings(draws=2), optax.adam(1e-2)
     x = MODEL.sample(jax.random.key(1), 400)[0]
-    run = training.scan_updates(em.make_update(ENCODER, DECODER, settings, optimizer), lambda key, rows: rows)
+    run = training.scan_updates(
+        em.make_update(ENCODER, DECODER, settings, optimizer), lambda key, rows: rows
+    )
     best = FactorAnalysis.maximum_likelihood(np.asarray(x), 2).log_prob(x).mean()
     gap = jax.jit(lambda params: best - learned_model(params["decoder"]).log_prob(x).mean())
     state, rows = make_state(optimizer, settings), np.random.default_rng(0)
@@ -191,7 +265,8 @@ def test_the_alternation_raises_the_closed_form_likelihood():
 
 @pytest.mark.parametrize("proposal, count", [("gaussian", 300), ("prior", 1000)])
 def test_importance_resampling_draws_from_the_posterior(proposal, count):
-    """Many proposals from a Gaussian that is somewhat off: the bias is O(1/proposals), below the standard error."""
+    """Many proposals from a Gaussian that is somewhat off: the bias is O(1/proposals), below the
+    standard error."""
     x, (mean, cov) = jnp.tile(X, (3000, 1)), MODEL.posterior(X)
     factor = 1.3 * jnp.tile(jnp.linalg.cholesky(cov), (3000, 1, 1))
     wide = jnp.tile(mean + 0.1, (3000, 1)), factor
@@ -207,15 +282,23 @@ def test_importance_resampling_draws_from_the_posterior(proposal, count):
     assert_moments(chain.z, mean, cov)
     gradient = jnp.einsum("bij,bi->bj", wide[1], -(chain.z - mean) @ jnp.linalg.inv(cov))
     np.testing.assert_allclose(chain.gradient, gradient, rtol=1e-3, atol=1e-3)
-    np.testing.assert_allclose(chain.z, chain.mean + jnp.einsum("bij,bj->bi", wide[1], chain.y), rtol=1e-4, atol=1e-5)
-    assert (0.5 if proposal == "gaussian" else 0.02) < chain.acceptance < 1  # the effective share of the proposals
+    np.testing.assert_allclose(
+        chain.z, chain.mean + jnp.einsum("bij,bj->bi", wide[1], chain.y), rtol=1e-4, atol=1e-5
+    )
+    assert (
+        (0.5 if proposal == "gaussian" else 0.02) < chain.acceptance < 1
+    )  # the effective share of the proposals
 
 
 @pytest.mark.parametrize("width", [1.0, 2.0])
 def test_the_width_of_the_proposals_does_not_move_what_is_chosen(width):
-    """The encoder's Gaussian made the exact posterior: of proposals as wide as this all weights are equal."""
+    """The encoder's Gaussian made the exact posterior: of proposals as wide as this all weights are
+    equal."""
     x, (mean, cov) = jnp.tile(X, (3000, 1)), MODEL.posterior(X)
-    params = {"encoder": jax.jit(ENCODER.init)(jax.random.key(0), X), "decoder": decoder_params(MODEL)}
+    params = {
+        "encoder": jax.jit(ENCODER.init)(jax.random.key(0), X),
+        "decoder": decoder_params(MODEL),
+    }
 
     class Exact(DiffusionEncoder):
         def gaussian(self, context):
@@ -224,19 +307,25 @@ def test_the_width_of_the_proposals_does_not_move_what_is_chosen(width):
     def draw():
         settings = em.Settings(e_step="importance", proposals=100, proposal_width=width)
         state = chains.ChainState.create(settings)
-        return em.e_step(jax.random.key(1), Exact(ENCODER.network), DECODER, params, state, x, settings)
+        return em.e_step(
+            jax.random.key(1), Exact(ENCODER.network), DECODER, params, state, x, settings
+        )
 
     chain = jax.jit(draw)()
     assert_moments(chain.z, mean, cov)
     spread = chain.proposals.z.std(axis=(0, 1)) / jnp.sqrt(jnp.diagonal(cov))
-    np.testing.assert_allclose(spread, width, rtol=4 * 0.0013)  # of 300,000 draws: four standard errors
+    np.testing.assert_allclose(
+        spread, width, rtol=4 * 0.0013
+    )  # of 300,000 draws: four standard errors
     assert (chain.acceptance > 0.999) == (width == 1.0)  # the effective share of the proposals
 
 
 def weighted_proposals(num_examples, num_proposals=5):
     keys = jax.random.split(jax.random.key(0), 3)
     z, gradient = (jax.random.normal(key, (num_proposals, num_examples, 2)) for key in keys[:2])
-    log_weight = jax.nn.log_softmax(jax.random.normal(keys[2], (num_proposals, num_examples)), axis=0)
+    log_weight = jax.nn.log_softmax(
+        jax.random.normal(keys[2], (num_proposals, num_examples)), axis=0
+    )
     return Proposals(z, log_weight, gradient)
 
 
@@ -246,7 +335,9 @@ def test_smoothed_targets_are_those_of_the_choice_with_less_variance(log_snr):
     found = jax.tree.map(lambda a: jnp.repeat(a, n, axis=1), weighted_proposals(1))
     alpha, sigma = (jnp.full((n, 1), a) for a in alpha_sigma(jnp.float32(log_snr)))
     choice = jax.random.categorical(jax.random.key(1), found.log_weight, axis=0)
-    y, gradient = (jnp.take_along_axis(a, choice[None, :, None], axis=0)[0] for a in (found.z, found.gradient))
+    y, gradient = (
+        jnp.take_along_axis(a, choice[None, :, None], axis=0)[0] for a in (found.z, found.gradient)
+    )
     eps = jax.random.normal(jax.random.key(2), y.shape)
     y_t = alpha * y + sigma * eps
     smooth_targets = jax.jit(proposals.smoothed)(found, y_t[:, None], alpha, sigma)
@@ -266,17 +357,22 @@ def test_the_m_step_averages_over_the_choice_among_the_proposals():
 
     def of_choice(k):  # every example takes its k-th proposal, as often as its weight says
         chosen = chains.Chain(found.z[k], *[None] * 5)
-        return jax.vmap(lambda x, z, w: w * em.m_step_loss(DECODER, params, x[None], chosen._replace(z=z[None])))(
-            x, found.z[k], jnp.exp(found.log_weight[k])
-        ).mean()
+        return jax.vmap(
+            lambda x, z, w: w * em.m_step_loss(DECODER, params, x[None], chosen._replace(z=z[None]))
+        )(x, found.z[k], jnp.exp(found.log_weight[k])).mean()
 
     chain = chains.Chain(found.z[0], *[None] * 5, found)
     averaged = jax.jit(loss)(params, chain)
-    np.testing.assert_allclose(averaged, sum(jax.jit(of_choice, static_argnums=0)(k) for k in range(5)), rtol=1e-5)
+    np.testing.assert_allclose(
+        averaged, sum(jax.jit(of_choice, static_argnums=0)(k) for k in range(5)), rtol=1e-5
+    )
 
 
 def test_persistent_chains_go_on_where_each_example_was_left():
-    settings, optimizer = em.Settings(e_step="persistent", draws=2, step_size=0.01, langevin_steps=2), optax.sgd(0.0)
+    settings, optimizer = (
+        em.Settings(e_step="persistent", draws=2, step_size=0.01, langevin_steps=2),
+        optax.sgd(0.0),
+    )
     x = MODEL.sample(jax.random.key(1), 6)[0]
     left = 1.0 + 0.3 * jax.random.normal(jax.random.key(3), (6, 2))
     left = left.at[1].set(50.0)  # where no posterior is: this chain starts anew
@@ -287,7 +383,9 @@ def test_persistent_chains_go_on_where_each_example_was_left():
     )
     moved = np.linalg.norm(new.chain.z - left, axis=1) > 0
     np.testing.assert_array_equal(moved, [False, True, False, False, True, False])
-    assert np.linalg.norm(new.chain.z[4] - left[4]) < 1.0  # two steps of variance .02 in units of the width, 1 at most
+    assert (
+        np.linalg.norm(new.chain.z[4] - left[4]) < 1.0
+    )  # two steps of variance .02 in units of the width, 1 at most
     assert np.linalg.norm(new.chain.z[1]) < 10
     chain = jax.jit(em.e_step, static_argnums=(1, 2, 6))(
         jax.random.split(jax.random.key(2), 3)[0],
@@ -333,7 +431,9 @@ E_STEPS = (
 @pytest.mark.parametrize("choice", E_STEPS)
 def test_an_update_is_the_same_program_whatever_the_fields_that_go_unread(choice):
     """And another one for any of the rest, so that no field of an E-step is without effect."""
-    encoder = DiffusionEncoder(ENCODER.network)  # without the decoder's answers, which take long to trace
+    encoder = DiffusionEncoder(
+        ENCODER.network
+    )  # without the decoder's answers, which take long to trace
     x, index = jnp.tile(X, (4, 1)), jnp.arange(4)
     batch = (x, index) if choice["e_step"] == "persistent" else x
 

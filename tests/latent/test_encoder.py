@@ -1,4 +1,5 @@
-"""The diffusion encoder: what it knows at the start, exactness for Gaussians, its density and its coordinates."""
+"""The diffusion encoder: what it knows at the start, exactness for Gaussians, its density and its
+coordinates."""
 
 import dataclasses
 import functools
@@ -26,7 +27,9 @@ DATA_DIM, PROCESS = 3, VPCosine()
 MEAN, FACTOR = np.array([0.7, -1.2]), np.array([[0.5, 0.0], [-0.9, 1.4]])
 embed, residual = jax.jit(ENCODER.embed), jax.jit(ENCODER.residual)
 velocity, score = jax.jit(ENCODER.velocity), jax.jit(ENCODER.score)
-sample, log_prob = (jax.jit(method, static_argnums=3) for method in (ENCODER.sample, ENCODER.log_prob))
+sample, log_prob = (
+    jax.jit(method, static_argnums=3) for method in (ENCODER.sample, ENCODER.log_prob)
+)
 sample_and_log_prob = jax.jit(ENCODER.sample_and_log_prob, static_argnums=3)
 
 
@@ -45,7 +48,9 @@ def with_layers(params, **layers):
 def gaussian_params():
     """r = 0 and a mean and factor away from the prior's, the same for every x."""
     biases = {"mean_head": [0.7, -1.2], "width_head": [-0.7, 0.3], "shear_head": [-0.6]}
-    return with_layers(initial_params(), **{name: {"bias": jnp.array(bias)} for name, bias in biases.items()})
+    return with_layers(
+        initial_params(), **{name: {"bias": jnp.array(bias)} for name, bias in biases.items()}
+    )
 
 
 def random_params(scale=0.3):
@@ -54,9 +59,19 @@ def random_params(scale=0.3):
     names = ("mean_head", "width_head", "shear_head", "output")
     *keys, key_token = jax.random.split(jax.random.key(7), 5)
     for name, key in zip(names, keys, strict=True):
-        kernels[name] = {"kernel": scale * jax.random.normal(key, params["encoder"]["params"][name]["kernel"].shape)}
+        kernels[name] = {
+            "kernel": scale
+            * jax.random.normal(key, params["encoder"]["params"][name]["kernel"].shape)
+        }
     params = with_layers(params, **kernels)
-    return {"encoder": {"params": {**params["encoder"]["params"], "null_token": jax.random.normal(key_token, (16,))}}}
+    return {
+        "encoder": {
+            "params": {
+                **params["encoder"]["params"],
+                "null_token": jax.random.normal(key_token, (16,)),
+            }
+        }
+    }
 
 
 def in_double(tree):
@@ -111,9 +126,11 @@ def test_a_gaussian_is_exact_at_any_number_of_steps(num_steps):
 
 
 class ExactNetwork:
-    """The residual r = -v / sigma of a Gaussian mixture in the reference's coordinates, in place of a network.
+    """The residual r = -v / sigma of a Gaussian mixture in the reference's coordinates, in place of
+    a network.
 
-    square_width: w^2 of the unit 1 / sqrt(sigma^2 + alpha^2 w^2) of the output; 1 where it is given as it is."""
+    square_width: w^2 of the unit 1 / sqrt(sigma^2 + alpha^2 w^2) of the output; 1 where it is given
+    as it is."""
 
     latent_dim = 2
 
@@ -130,16 +147,25 @@ class ExactNetwork:
 
 @pytest.mark.parametrize("reference", REFERENCES)
 def test_an_encoder_with_the_exact_velocity_has_the_exact_law(reference):
-    """A mixture in y, seen in z = m + W y (the plain diffusion encoder: z = y): its density to second order."""
+    """A mixture in y, seen in z = m + W y (the plain diffusion encoder: z = y): its density to
+    second order."""
     with jax.enable_x64(True):
         mixture = GaussianMixture.isotropic(
-            jnp.log(jnp.array([0.3, 0.7])), jnp.array([[1.0, 0.5], [-0.6, -0.2]]), jnp.array([0.5, 0.7])
+            jnp.log(jnp.array([0.3, 0.7])),
+            jnp.array([[1.0, 0.5], [-0.6, -0.2]]),
+            jnp.array([0.5, 0.7]),
         )
-        square_width = np.exp(np.log(np.sum(np.square(FACTOR), axis=1)).mean()) if reference == "prior" else 1.0
+        square_width = (
+            np.exp(np.log(np.sum(np.square(FACTOR), axis=1)).mean())
+            if reference == "prior"
+            else 1.0
+        )
         encoder = DiffusionEncoder(ExactNetwork(mixture, square_width), reference)
         mean, factor = (np.zeros(2), np.eye(2)) if reference == "prior" else (MEAN, FACTOR)
         x = jnp.zeros((3000, DATA_DIM))
-        context = Context(x, x[:, 0] == 0, jnp.tile(MEAN, (3000, 1)), jnp.tile(FACTOR, (3000, 1, 1)), (), ())
+        context = Context(
+            x, x[:, 0] == 0, jnp.tile(MEAN, (3000, 1)), jnp.tile(FACTOR, (3000, 1, 1)), (), ()
+        )
         truth = mixture.replace(
             means=jnp.asarray(mean + np.asarray(mixture.means) @ factor.T),
             covs=jnp.asarray(factor @ np.asarray(mixture.covs) @ factor.T),
@@ -150,13 +176,21 @@ def test_an_encoder_with_the_exact_velocity_has_the_exact_law(reference):
             z, log_q = draw(jax.random.key(3), {"encoder": None}, context, num_steps)
             errors.append(np.abs(log_q - truth.log_prob(z)).mean())
         assert errors[1] < 2e-3 and 2**1.5 < errors[0] / errors[1] < 2**2.5
-        given = encoder.log_prob({"encoder": None}, jax.tree.map(lambda a: a[:50], context), z[:50], 100)
+        given = encoder.log_prob(
+            {"encoder": None}, jax.tree.map(lambda a: a[:50], context), z[:50], 100
+        )
         np.testing.assert_allclose(given, truth.log_prob(z[:50]), atol=2e-2)
-        weights, means, covs = (np.asarray(a) for a in (jnp.exp(truth.log_weights), truth.means, truth.covs))
+        weights, means, covs = (
+            np.asarray(a) for a in (jnp.exp(truth.log_weights), truth.means, truth.covs)
+        )
         centre = weights @ means
-        spread = np.einsum("k,kij->ij", weights, covs + (means - centre)[:, :, None] * (means - centre)[:, None, :])
+        spread = np.einsum(
+            "k,kij->ij", weights, covs + (means - centre)[:, :, None] * (means - centre)[:, None, :]
+        )
         assert_moments(z, centre, spread)
-        np.testing.assert_allclose(encoder.colour(context, encoder.whiten(context, z)), z, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(
+            encoder.colour(context, encoder.whiten(context, z)), z, rtol=1e-9, atol=1e-12
+        )
 
 
 def test_the_density_converges_with_second_order():
@@ -167,7 +201,9 @@ def test_the_density_converges_with_second_order():
         def errors(num_steps):
             z, log_q = sample_and_log_prob(jax.random.key(3), params, context, num_steps)
             truth = log_prob(params, context, z, 800)
-            return np.linalg.norm(log_q - truth), np.linalg.norm(log_prob(params, context, z, num_steps) - truth)
+            return np.linalg.norm(log_q - truth), np.linalg.norm(
+                log_prob(params, context, z, num_steps) - truth
+            )
 
         for coarse, fine in zip(errors(50), errors(100), strict=True):
             assert fine < 0.02
@@ -177,7 +213,9 @@ def test_the_density_converges_with_second_order():
 def test_hutchinson_has_the_log_density_as_its_mean():
     params, n = random_params(), 1000
     context = jax.jit(ENCODER.embed)(params, jnp.tile(data(1), (n, 1)))
-    z = jnp.tile(sample(jax.random.key(3), params, jax.tree.map(lambda a: a[:1], context), 50), (n, 1))
+    z = jnp.tile(
+        sample(jax.random.key(3), params, jax.tree.map(lambda a: a[:1], context), 50), (n, 1)
+    )
     estimate = jax.jit(ENCODER.log_prob_hutchinson, static_argnums=4)
     found = estimate(jax.random.key(4), params, context, z, 200)
     assert np.std(found) > 0.01  # the test can tell
@@ -193,8 +231,8 @@ def test_waves_are_harmonics_of_the_latent():
 
 @pytest.mark.parametrize("width", [0.05, 0.7])
 def test_the_output_of_a_plain_encoder_is_in_the_unit_of_its_posterior(width):
-    """r of a posterior N(m, w^2) is linear in y_t of slope (1 - w^2) / (sigma^2 + alpha^2 w^2): in the network's unit a
-    draw of y_t - alpha m gives a number of order one at every level."""
+    """r of a posterior N(m, w^2) is linear in y_t of slope (1 - w^2) / (sigma^2 + alpha^2 w^2): in
+    the network's unit a draw of y_t - alpha m gives a number of order one at every level."""
     encoder = DiffusionEncoder(NETWORK, "prior")
     bias = {"bias": jnp.full(2, jnp.log(width))}
     straight = {"shear_head": {"bias": jnp.zeros(1)}, "output": {"bias": jnp.array([1.0, -2.0])}}
@@ -205,20 +243,27 @@ def test_the_output_of_a_plain_encoder_is_in_the_unit_of_its_posterior(width):
     found = jax.jit(encoder.residual)(params, context, jnp.zeros((10, 2)), log_snr)
     alpha, sigma = alpha_sigma(log_snr)
     plain, _ = NETWORK.apply(params["encoder"], context, jnp.zeros((10, 2)), log_snr)
-    np.testing.assert_allclose(found, plain / jnp.sqrt(sigma**2 + alpha**2 * fitted**2)[:, None], rtol=1e-5)
+    np.testing.assert_allclose(
+        found, plain / jnp.sqrt(sigma**2 + alpha**2 * fitted**2)[:, None], rtol=1e-5
+    )
     assert np.all(np.abs(plain) > 0.5)
 
 
 @pytest.mark.parametrize("num_steps", [2, 4])
 def test_the_density_is_normalized_at_few_steps(num_steps):
-    """E_q[p/q] = 1 for any density p that q covers, even where q is far from the continuum limit."""
+    """E_q[p/q] = 1 for any density p that q covers, even where q is far from the continuum
+    limit."""
     params = random_params(0.1)
     context = embed(params, jnp.tile(data(1), (5000, 1)))
     z, log_q = sample_and_log_prob(jax.random.key(3), params, context, num_steps)
     centre, spread = np.asarray(z).mean(axis=0), np.cov(z, rowvar=False)
-    assert np.std(log_q - Gaussian(jnp.asarray(centre), jnp.asarray(spread)).log_prob(z)) > 0.05  # q is not Gaussian
+    assert (
+        np.std(log_q - Gaussian(jnp.asarray(centre), jnp.asarray(spread)).log_prob(z)) > 0.05
+    )  # q is not Gaussian
     for shift, shrink in ((0.0, 0.5), (0.3, 0.4)):
-        narrow = Gaussian(jnp.asarray(centre + shift * np.sqrt(np.diag(spread))), jnp.asarray(shrink**2 * spread))
+        narrow = Gaussian(
+            jnp.asarray(centre + shift * np.sqrt(np.diag(spread))), jnp.asarray(shrink**2 * spread)
+        )
         assert_mean(jnp.exp(narrow.log_prob(z) - log_q), 1.0)
 
 
@@ -226,14 +271,18 @@ def test_null_rows_do_not_depend_on_x_and_have_the_prior_as_reference():
     params, is_null = random_params(), jnp.array([True, False, True, False])
     one, other = (embed(params, data(4, seed), is_null) for seed in (1, 2))
     np.testing.assert_array_equal(one.known, ~is_null)
-    for a, b in zip(*(jax.tree.leaves(c.replace(x=None, known=None)) for c in (one, other)), strict=True):
+    for a, b in zip(
+        *(jax.tree.leaves(c.replace(x=None, known=None)) for c in (one, other)), strict=True
+    ):
         np.testing.assert_array_equal(a[::2], b[::2])
         assert not np.array_equal(a[1], b[1])
     np.testing.assert_array_equal(one.mean[::2], 0.0)
     np.testing.assert_array_equal(one.factor[::2], np.tile(np.eye(2), (2, 1, 1)))
     null = ENCODER.embed_null(params, 2, DATA_DIM)
     one = one.replace(x=jnp.zeros_like(one.x))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b[::2], rtol=1e-5, atol=1e-6), null, one)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b[::2], rtol=1e-5, atol=1e-6), null, one
+    )
 
 
 def test_the_weighted_velocity_error_is_the_squared_error_of_the_residual():
@@ -246,14 +295,20 @@ def test_the_weighted_velocity_error_is_the_squared_error_of_the_residual():
 
         @jax.jit
         def differences(log_snr):
-            dv = velocity(params[1], context, y_t, log_snr) - velocity(params[0], context, y_t, log_snr)
-            dr = residual(params[1], context, y_t, log_snr) - residual(params[0], context, y_t, log_snr)
+            dv = velocity(params[1], context, y_t, log_snr) - velocity(
+                params[0], context, y_t, log_snr
+            )
+            dr = residual(params[1], context, y_t, log_snr) - residual(
+                params[0], context, y_t, log_snr
+            )
             return dv, jnp.sum(dr**2, axis=-1), alpha_sigma(log_snr)[0]
 
         log_snr = jnp.linspace(-40.0, 40.0, count)
         dv, _, alpha = differences(log_snr)
         integral = jax.scipy.integrate.trapezoid(0.5 * alpha**2 * jnp.sum(dv**2, axis=-1), log_snr)
-        log_snr, density = noise_levels.truncated_logistic((jnp.arange(count) + 0.5) / count, 0.0, half_range=30.0)
+        log_snr, density = noise_levels.truncated_logistic(
+            (jnp.arange(count) + 0.5) / count, 0.0, half_range=30.0
+        )
         dv, squared, alpha = differences(log_snr)
         assert 0.5 * squared.mean() > 0.01
         np.testing.assert_allclose(integral, 0.5 * squared.mean(), rtol=1e-4)
@@ -261,17 +316,27 @@ def test_the_weighted_velocity_error_is_the_squared_error_of_the_residual():
         np.testing.assert_allclose(errors, 0.5 * squared, rtol=1e-6)
 
 
-WEIGHT, NOISE_MEAN, TAU = jnp.array([[1.0, 0.2], [-0.5, 0.8], [0.3, -0.6]]), jnp.array([0.1, 0.0, -0.2]), 0.6
+WEIGHT, NOISE_MEAN, TAU = (
+    jnp.array([[1.0, 0.2], [-0.5, 0.8], [0.3, -0.6]]),
+    jnp.array([0.1, 0.0, -0.2]),
+    0.6,
+)
 MODEL = FactorAnalysis(WEIGHT, NOISE_MEAN, jnp.array(TAU))
-DECODER_PARAMS = {"network": {"params": {"Dense_0": {"kernel": WEIGHT.T, "bias": NOISE_MEAN}}}, "log_tau": np.log(TAU)}
+DECODER_PARAMS = {
+    "network": {"params": {"Dense_0": {"kernel": WEIGHT.T, "bias": NOISE_MEAN}}},
+    "log_tau": np.log(TAU),
+}
 
 
 @pytest.mark.parametrize("gamma", [1.0, 0.5])
 @pytest.mark.parametrize("reference", REFERENCES)
 def test_the_decoders_pressure_is_the_exact_score_of_a_gaussian_posterior(reference, gamma):
-    """Untrained, with the prior or a Gaussian that is not the posterior as reference: rho is linear, r = E[rho(y_0) |
-    y_t] differs from rho(alpha y_t) only as E[y_0 | y_t] from alpha y_t, and not at all at t = 0."""
-    encoder = DiffusionEncoder(NETWORK, reference, pressure=True, decoder=make("gaussian", DATA_DIM), gamma=gamma)
+    """Untrained, with the prior or a Gaussian that is not the posterior as reference: rho is
+    linear, r = E[rho(y_0) | y_t] differs from rho(alpha y_t) only as E[y_0 | y_t] from alpha y_t,
+    and not at all at t = 0."""
+    encoder = DiffusionEncoder(
+        NETWORK, reference, pressure=True, decoder=make("gaussian", DATA_DIM), gamma=gamma
+    )
     bounds_off = dataclasses.replace(encoder, network=NETWORK.clone(residual_bound=1e6))
     params = {**gaussian_params(), "decoder": DECODER_PARAMS}
     x, y = MODEL.sample(jax.random.key(0), 50)[0], jax.random.normal(jax.random.key(1), (50, 2))
@@ -290,11 +355,17 @@ def test_the_decoders_pressure_is_the_exact_score_of_a_gaussian_posterior(refere
 
 def test_newton_steps_of_the_mean_find_the_posterior_and_leave_the_density_exact():
     encoder = DiffusionEncoder(NETWORK, newton_steps=400, decoder=make("gaussian", DATA_DIM))
-    params, x = {**gaussian_params(), "decoder": DECODER_PARAMS}, MODEL.sample(jax.random.key(0), 50)[0]
+    params, x = (
+        {**gaussian_params(), "decoder": DECODER_PARAMS},
+        MODEL.sample(jax.random.key(0), 50)[0],
+    )
     context = jax.jit(encoder.infer)(params, x)
-    # Single precision: a log posterior of about 5 is known to 5e-7, and its mode to sqrt(2 * 5e-7) widths.
+    # Single precision: a log posterior of about 5 is known to 5e-7, and its mode to sqrt(2 * 5e-7)
+    # widths.
     np.testing.assert_allclose(context.mean, MODEL.posterior(x)[0], atol=3e-3)
-    z, log_q = jax.jit(encoder.sample_and_log_prob, static_argnums=3)(jax.random.key(3), params, context, 2)
+    z, log_q = jax.jit(encoder.sample_and_log_prob, static_argnums=3)(
+        jax.random.key(3), params, context, 2
+    )
     factor = context.factor[0]
     exact = Gaussian(jnp.zeros(2), factor @ factor.T).log_prob(z - context.mean)
     np.testing.assert_allclose(log_q, exact, rtol=1e-4, atol=1e-4)

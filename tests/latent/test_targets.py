@@ -1,4 +1,5 @@
-"""Losses: the noise levels, the three targets of one conditional mean, and entropies in closed form."""
+"""Losses: the noise levels, the three targets of one conditional mean, and entropies in closed
+form."""
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,9 @@ from diffenc.latent import targets
 from diffenc.latent.encoder import alpha_sigma
 
 PROCESS = VPCosine()
-MODEL = FactorAnalysis(jnp.array([[1.0, 0.2], [-0.5, 0.8], [0.3, -0.6]]), jnp.array([0.1, 0.0, -0.2]), jnp.array(0.6))
+MODEL = FactorAnalysis(
+    jnp.array([[1.0, 0.2], [-0.5, 0.8], [0.3, -0.6]]), jnp.array([0.1, 0.0, -0.2]), jnp.array(0.6)
+)
 X = jnp.array([[0.9, -1.4, 0.8]])
 
 
@@ -41,7 +44,9 @@ def test_stratified_uniforms_fall_one_into_each_cell(shape):
 
 
 def test_stratified_uniforms_are_each_uniform():
-    u = jax.vmap(lambda key: noise_levels.stratified_uniform(key, (4,)))(jax.random.split(jax.random.key(0), 4000))
+    u = jax.vmap(lambda key: noise_levels.stratified_uniform(key, (4,)))(
+        jax.random.split(jax.random.key(0), 4000)
+    )
     assert_mean(u, 0.5)
     assert_mean(u**2, 1 / 3)
 
@@ -51,7 +56,9 @@ def test_the_truncated_logistic_is_a_density_and_its_quantiles(location, half_ra
     with jax.enable_x64(True):
         u = jnp.linspace(0.0, 1.0, 20_001)
         log_snr, density = noise_levels.truncated_logistic(u, location, half_range)
-        np.testing.assert_allclose(log_snr[jnp.array([0, -1])], location + half_range * np.array([-1, 1]), atol=1e-12)
+        np.testing.assert_allclose(
+            log_snr[jnp.array([0, -1])], location + half_range * np.array([-1, 1]), atol=1e-12
+        )
         mass = jnp.cumsum(0.5 * (density[1:] + density[:-1]) * jnp.diff(log_snr))
         np.testing.assert_allclose(mass, u[1:], atol=1e-5)
         shape = jax.nn.sigmoid(log_snr - location) * jax.nn.sigmoid(location - log_snr)
@@ -67,7 +74,8 @@ def test_half_of_the_levels_are_uniform_in_the_angle(location):
     np.testing.assert_allclose(phi, 0.5 * np.pi * (np.arange(n // 2) + 0.5) / (n // 2), atol=1e-3)
     logistic, _ = noise_levels.truncated_logistic((jnp.arange(n // 2) + 0.5) / (n // 2), location)
     np.testing.assert_allclose(log_snr[n // 2 :], logistic, rtol=1e-3, atol=1e-3)
-    # E[f/density] = int f dlambda, for f of known integrals: the logistic density, and dphi = alpha sigma / 2 dlambda
+    # E[f/density] = int f dlambda, for f of known integrals: the logistic density, and dphi = alpha
+    # sigma / 2 dlambda
     alpha, sigma = alpha_sigma(log_snr)
     np.testing.assert_allclose(np.mean(alpha**2 * sigma**2 / density), 1.0, rtol=1e-3)
     np.testing.assert_allclose(np.mean(0.5 * alpha * sigma / density), 0.5 * np.pi, rtol=1e-3)
@@ -84,7 +92,8 @@ def test_the_path_error_is_an_integral_over_the_angle():
 
 @pytest.mark.parametrize("gamma", [1.0, 0.3])
 def test_the_targets_have_one_conditional_mean(gamma):
-    """target - v is uncorrelated with any function of z_t, where v is exact: so E[target | z_t] = v."""
+    """target - v is uncorrelated with any function of z_t, where v is exact: so E[target | z_t] =
+    v."""
     key_z, key_eps = jax.random.split(jax.random.key(0))
     z, grad, _, _ = draw_posterior(key_z, gamma, 20_000)
     eps = jax.random.normal(key_eps, z.shape)
@@ -92,7 +101,10 @@ def test_the_targets_have_one_conditional_mean(gamma):
         alpha, sigma = alpha_sigma(jnp.array(log_snr))
         z_t = alpha * z + sigma * eps
         v, width = exact_v(z_t, jnp.array(log_snr), gamma), jnp.array([[0.4, 0.9]])
-        denoising, pressure = targets.denoising_target(z, eps, alpha, sigma), targets.pressure_target(z, grad, sigma)
+        denoising, pressure = (
+            targets.denoising_target(z, eps, alpha, sigma),
+            targets.pressure_target(z, grad, sigma),
+        )
         c = targets.mixture_weight(width, alpha, sigma)
         for target in (denoising, pressure, c * pressure + (1 - c) * denoising):
             error = np.asarray(target - v)
@@ -111,12 +123,16 @@ def test_the_mixture_has_no_variance_for_a_gaussian_posterior_of_that_width():
         pressure = targets.pressure_target(z, -(z - mean) / width**2, sigma)
         target = c * pressure + (1 - c) * targets.denoising_target(z, eps, alpha, sigma)
         z_t, variance = alpha * z + sigma * eps, (alpha * width) ** 2 + sigma**2
-        np.testing.assert_allclose(target, sigma / variance * (alpha * (1 - width**2) * z_t - mean), atol=1e-12)
+        np.testing.assert_allclose(
+            target, sigma / variance * (alpha * (1 - width**2) * z_t - mean), atol=1e-12
+        )
 
 
 def draw_levels(key, n, location):
     """Noise levels over a range so wide that what lies outside is nothing, and their density."""
-    return noise_levels.truncated_logistic(noise_levels.stratified_uniform(key, (n,)), location, half_range=16.0)
+    return noise_levels.truncated_logistic(
+        noise_levels.stratified_uniform(key, (n,)), location, half_range=16.0
+    )
 
 
 @pytest.mark.parametrize("gamma", [1.0, 0.3])
@@ -133,7 +149,8 @@ def test_the_neural_entropy_of_the_exact_velocity_is_the_rate(gamma):
 
 
 def test_the_excess_of_the_loss_is_the_divergence():
-    """E |v_q - target|^2 - E |v - target|^2, weighted, is KL(posterior || q) for a Gaussian q and each target."""
+    """E |v_q - target|^2 - E |v - target|^2, weighted, is KL(posterior || q) for a Gaussian q and
+    each target."""
     key_z, key_eps, key_level = jax.random.split(jax.random.key(2), 3)
     z, grad, mean, cov = draw_posterior(key_z, 1.0, 20_000)
     eps = jax.random.normal(key_eps, z.shape)
@@ -145,8 +162,14 @@ def test_the_excess_of_the_loss_is_the_divergence():
     variance = (alpha_ * wrong_width) ** 2 + sigma_**2
     wrong_v = sigma_ / variance * (alpha_ * (1 - wrong_width**2) * z_t - wrong_mean)
     divergence = gaussian_kl(mean, cov, wrong_mean[0], jnp.diag(wrong_width[0] ** 2))
-    denoising, pressure = targets.denoising_target(z, eps, alpha_, sigma_), targets.pressure_target(z, grad, sigma_)
+    denoising, pressure = (
+        targets.denoising_target(z, eps, alpha_, sigma_),
+        targets.pressure_target(z, grad, sigma_),
+    )
     c = targets.mixture_weight(wrong_width, alpha_, sigma_)
     for target in (denoising, pressure, c * pressure + (1 - c) * denoising):
-        errors = [targets.weighted_error(v, target, alpha, density) for v in (wrong_v, exact_v(z_t, log_snr))]
+        errors = [
+            targets.weighted_error(v, target, alpha, density)
+            for v in (wrong_v, exact_v(z_t, log_snr))
+        ]
         assert_mean(errors[0] - errors[1], divergence)

@@ -1,4 +1,5 @@
-"""Toys with known posteriors: exact on the grid, of the shape they are named after, and measured against Gaussians."""
+"""Toys with known posteriors: exact on the grid, of the shape they are named after, and measured
+against Gaussians."""
 
 import functools
 
@@ -27,13 +28,19 @@ posterior_moments = jax.jit(toys.posterior_moments, static_argnums=1)
 posterior_kl = jax.jit(toys.posterior_kl, static_argnums=2)
 sample_posterior = jax.jit(toys.sample_posterior, static_argnums=(2, 3))
 encoder_log_prob = jax.jit(toys.encoder_log_prob, static_argnums=(0, 2, 4, 5))
-likelihood = jax.jit(lambda toy, x, z: jax.vmap(lambda row: toy.log_prob({}, row[None], z))(x), static_argnums=0)
+likelihood = jax.jit(
+    lambda toy, x, z: jax.vmap(lambda row: toy.log_prob({}, row[None], z))(x), static_argnums=0
+)
 joint_score = jax.jit(
-    lambda toy, x, z: jax.vmap(lambda row: jax.grad(lambda z: log_joint(toy, {}, row[None], z).sum())(z))(x),
+    lambda toy, x, z: jax.vmap(
+        lambda row: jax.grad(lambda z: log_joint(toy, {}, row[None], z).sum())(z)
+    )(x),
     static_argnums=0,
 )
 gaussian_divergence = jax.jit(jax.vmap(gaussian_kl))
-gaussian_log_prob = jax.jit(jax.vmap(lambda mean, cov, z: Gaussian(mean, cov).log_prob(z), in_axes=(0, 0, None)))
+gaussian_log_prob = jax.jit(
+    jax.vmap(lambda mean, cov, z: Gaussian(mean, cov).log_prob(z), in_axes=(0, 0, None))
+)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
@@ -62,9 +69,13 @@ def linear(monkeypatch):
 def test_neither_a_finer_and_wider_grid_nor_double_precision_changes_the_marginal(name):
     toy, grid, x, _ = case(name)
     with jax.enable_x64(True):
-        doubles = np.concatenate([x, np.zeros_like(x[:1])]).astype(np.float64)  # g is sharpest at the origin
+        doubles = np.concatenate([x, np.zeros_like(x[:1])]).astype(
+            np.float64
+        )  # g is sharpest at the origin
         log_p = np.asarray(log_marginal(toy, grid, doubles))
-        finer_and_wider = Grid(toy.latent_dim, 1.5 * grid.half_width, 3 * grid.num_points)  # cells half as wide
+        finer_and_wider = Grid(
+            toy.latent_dim, 1.5 * grid.half_width, 3 * grid.num_points
+        )  # cells half as wide
         np.testing.assert_allclose(log_p, log_marginal(toy, finer_and_wider, doubles), atol=1e-5)
     np.testing.assert_allclose(log_marginal(toy, grid, x), log_p[:-1], atol=1e-5)
 
@@ -75,11 +86,15 @@ def test_the_marginal_integrates_to_one(name):
     mean = np.asarray(toy.mean({}, grid.points()))
     step = 0.9 * toy.noise_std  # the rectangle rule's error is 2 exp(-2 pi^2 / 0.9^2), below 1e-10
     bounds = zip(mean.min(axis=0), mean.max(axis=0), strict=True)
-    axes = [np.arange(low - 6 * toy.noise_std, high + 6 * toy.noise_std, step) for low, high in bounds]
+    axes = [
+        np.arange(low - 6 * toy.noise_std, high + 6 * toy.noise_std, step) for low, high in bounds
+    ]
     x = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, toy.data_dim)
     batch = 32
     rows = np.minimum(np.arange(-(-len(x) // batch) * batch), len(x) - 1).reshape(-1, batch)
-    log_p = np.concatenate([log_marginal(toy, grid, x[row].astype(np.float32)) for row in rows])[: len(x)]
+    log_p = np.concatenate([log_marginal(toy, grid, x[row].astype(np.float32)) for row in rows])[
+        : len(x)
+    ]
     outside = 2 * toy.latent_dim * stats.norm.sf(grid.half_width)
     np.testing.assert_allclose(np.exp(log_p).sum() * step**toy.data_dim, 1.0, atol=outside + 1e-5)
 
@@ -91,10 +106,14 @@ def test_the_marginal_is_the_mean_likelihood_under_the_prior(name):
     assert_mean(np.exp(likelihood(toy, x, z)).T, np.exp(log_marginal(toy, grid, x)))
 
 
-@pytest.mark.parametrize("name, radius", [("absolute", stats.halfnorm()), ("ring", stats.rayleigh())])
+@pytest.mark.parametrize(
+    "name, radius", [("absolute", stats.halfnorm()), ("ring", stats.rayleigh())]
+)
 def test_the_marginal_is_an_integral_over_the_radius(name, radius):
     toy, grid, x, _ = case(name)
-    for row, log_p in zip(np.asarray(x[:4, 0], np.float64), log_marginal(toy, grid, x)[:4], strict=True):
+    for row, log_p in zip(
+        np.asarray(x[:4, 0], np.float64), log_marginal(toy, grid, x)[:4], strict=True
+    ):
 
         def density(r, row=row):
             return radius.pdf(r) * stats.norm(np.hypot(r, toys.ROUNDING), toy.noise_std).pdf(row)
@@ -124,8 +143,13 @@ def test_the_gradient_of_the_joint_is_the_slope_of_the_posterior(name):
         axes = range(1, 1 + grid.latent_dim)
         shape = (grid.num_points,) * grid.latent_dim
         log_p = np.asarray(posterior(toy, grid, x)).reshape(-1, *shape)
-        near = [np.stack([np.roll(log_p, -i, axis) for axis in axes], axis=-1) for i in (-3, -2, -1, 1, 2, 3)]
-        weights = np.array([-1, 9, -45, 45, -9, 1]) / (60 * grid.width)  # central difference of order six
+        near = [
+            np.stack([np.roll(log_p, -i, axis) for axis in axes], axis=-1)
+            for i in (-3, -2, -1, 1, 2, 3)
+        ]
+        weights = np.array([-1, 9, -45, 45, -9, 1]) / (
+            60 * grid.width
+        )  # central difference of order six
         slope = sum(w * n for w, n in zip(weights, near, strict=True))
         inside = (slice(3, -3, 5),) * grid.latent_dim
         z = np.asarray(grid.points()).reshape(*shape, -1)[inside].reshape(-1, grid.latent_dim)
@@ -137,10 +161,15 @@ def test_the_gradient_of_the_joint_is_the_slope_of_the_posterior(name):
 
 def test_a_linear_toy_is_factor_analysis(linear):
     toy, model = linear
-    x, grid = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32), Grid(2, num_points=100)
+    x, grid = (
+        np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32),
+        Grid(2, num_points=100),
+    )
     log_p = posterior(toy, grid, x)
     mean, cov = jax.jit(model.posterior)(x)
-    np.testing.assert_allclose(log_marginal(toy, grid, x), jax.jit(model.log_prob)(x), rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(
+        log_marginal(toy, grid, x), jax.jit(model.log_prob)(x), rtol=1e-5, atol=1e-4
+    )
     exact = gaussian_log_prob(mean, np.tile(cov[None], (6, 1, 1)), grid.points())
     np.testing.assert_allclose(log_p, exact, rtol=1e-4, atol=1e-4)
     found_mean, found_cov = posterior_moments(log_p, grid)
@@ -154,11 +183,17 @@ def test_a_gaussian_encoder_has_its_closed_form_divergence(linear):
     x = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
     encoder, grid = GaussianEncoder(MLP((), num_outputs=4)), Grid(2, num_points=100)
     kernel = 0.2 * jax.random.normal(jax.random.key(1), (3, 4))
-    params = {"encoder": {"params": {"Dense_0": {"kernel": kernel, "bias": jnp.array([0.1, -0.2, -0.7, -0.4])}}}}
+    params = {
+        "encoder": {
+            "params": {"Dense_0": {"kernel": kernel, "bias": jnp.array([0.1, -0.2, -0.7, -0.4])}}
+        }
+    }
     log_q, mass = encoder_log_prob(encoder, params, grid, x, 0, 777)  # 777 does not divide 10000
     mean, log_width = encoder.infer(params, x)
     widths = jax.vmap(jnp.diag)(jnp.exp(2 * log_width))
-    np.testing.assert_allclose(log_q, gaussian_log_prob(mean, widths, grid.points()), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        log_q, gaussian_log_prob(mean, widths, grid.points()), rtol=1e-4, atol=1e-4
+    )
     np.testing.assert_allclose(mass, 1.0, rtol=1e-5)
     posterior_mean, cov = jax.jit(model.posterior)(x)
     kl = gaussian_divergence(posterior_mean, np.tile(cov[None], (6, 1, 1)), mean, widths)
@@ -166,13 +201,17 @@ def test_a_gaussian_encoder_has_its_closed_form_divergence(linear):
     np.testing.assert_allclose(found, kl, rtol=1e-4)
 
 
-@pytest.mark.parametrize("num_points", [40, 100])  # cells as wide as a third of the posterior, and finer ones
+@pytest.mark.parametrize(
+    "num_points", [40, 100]
+)  # cells as wide as a third of the posterior, and finer ones
 def test_the_divergence_from_draws_is_that_of_quadrature(linear, num_points):
     toy, model = linear
     x = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
     mean, cov = jax.jit(model.posterior)(x)
     mean, cov = mean + 0.3, 1.5 * cov
-    exact = gaussian_divergence(mean - 0.3, jnp.tile(cov / 1.5, (6, 1, 1)), mean, jnp.tile(cov, (6, 1, 1)))
+    exact = gaussian_divergence(
+        mean - 0.3, jnp.tile(cov / 1.5, (6, 1, 1)), mean, jnp.tile(cov, (6, 1, 1))
+    )
     draws = functools.partial(toys.posterior_kl_by_draws, num_draws=200)
 
     @jax.jit
@@ -185,25 +224,36 @@ def test_the_divergence_from_draws_is_that_of_quadrature(linear, num_points):
 
 def test_a_density_that_the_cells_miss_shows_in_its_mass():
     encoder, grid = GaussianEncoder(MLP((), num_outputs=2)), Grid(1, num_points=20)
-    layer = {"kernel": jnp.zeros((1, 2)), "bias": jnp.array([0.25, -4.0])}  # at the centre of a cell, width 0.018
+    layer = {
+        "kernel": jnp.zeros((1, 2)),
+        "bias": jnp.array([0.25, -4.0]),
+    }  # at the centre of a cell, width 0.018
     x = jnp.zeros((1, 1))
-    _, mass = encoder_log_prob(encoder, {"encoder": {"params": {"Dense_0": layer}}}, grid, x, 0, 1024)
+    _, mass = encoder_log_prob(
+        encoder, {"encoder": {"params": {"Dense_0": layer}}}, grid, x, 0, 1024
+    )
     np.testing.assert_allclose(mass, grid.width * np.exp(4.0) / np.sqrt(2 * np.pi), rtol=1e-5)
 
 
 def test_a_diffusion_encoder_has_mass_one_and_a_divergence_that_is_not_negative():
     toy, grid, x, log_p = case("absolute")
-    encoder = DiffusionEncoder(ConditionalDenoiser(latent_dim=1, embed_features=(8,), features=(8,)))
+    encoder = DiffusionEncoder(
+        ConditionalDenoiser(latent_dim=1, embed_features=(8,), features=(8,))
+    )
     params = {"encoder": jax.jit(encoder.init)(jax.random.key(0), x)}
     log_q, mass = encoder_log_prob(encoder, params, grid, x, 6, 64)
     prior = log_prior(grid.points())[None]
     np.testing.assert_allclose(log_q, np.tile(prior, (len(x), 1)), atol=1e-4)  # r = 0: the prior
     np.testing.assert_allclose(mass, 1.0, atol=1e-4)
     mean_likelihood = (np.exp(log_p) * likelihood(toy, x, grid.points())).sum(axis=1) * grid.volume
-    gap = mean_likelihood - log_marginal(toy, grid, x)  # KL(p(z|x) || p(z)) = E log p(x|z) - log p(x)
+    gap = mean_likelihood - log_marginal(
+        toy, grid, x
+    )  # KL(p(z|x) || p(z)) = E log p(x|z) - log p(x)
     np.testing.assert_allclose(posterior_kl(log_p, log_q, grid.volume), gap, rtol=1e-4, atol=1e-4)
     kernel = params["encoder"]["params"]["output"]["kernel"]
-    params["encoder"]["params"]["output"]["kernel"] = jax.random.normal(jax.random.key(1), kernel.shape)
+    params["encoder"]["params"]["output"]["kernel"] = jax.random.normal(
+        jax.random.key(1), kernel.shape
+    )
     log_q, mass = encoder_log_prob(encoder, params, grid, x, 6, 64)
     assert np.abs(log_q - prior).max() > 0.1
     np.testing.assert_allclose(mass, 1.0, atol=1e-4)
@@ -213,17 +263,23 @@ def test_a_diffusion_encoder_has_mass_one_and_a_divergence_that_is_not_negative(
 def test_no_gaussian_is_nearer_than_the_best():
     toy = toys.make("pinwheel")
     with jax.enable_x64(True):
-        grid = Grid(toy.latent_dim, num_points=60)  # the moments are the grid's own: the equation holds on any grid
+        grid = Grid(
+            toy.latent_dim, num_points=60
+        )  # the moments are the grid's own: the equation holds on any grid
         log_p = posterior(toy, grid, draw_x(toy, 4))
         mean, cov = posterior_moments(log_p, grid)
         shear = 0.3 * jnp.ones_like(cov) * cov[:, :1, :1]
         for other in [(mean, cov), (mean + 0.1, cov), (mean, 1.3 * cov), (mean - 0.1, cov + shear)]:
             log_q = gaussian_log_prob(*other, grid.points())
             excess = posterior_kl(log_p, log_q, grid.volume) - best_gaussian_kl(log_p, grid)
-            np.testing.assert_allclose(excess, gaussian_divergence(mean, cov, *other), rtol=1e-9, atol=1e-12)
+            np.testing.assert_allclose(
+                excess, gaussian_divergence(mean, cov, *other), rtol=1e-9, atol=1e-12
+            )
 
 
-@pytest.mark.parametrize("name, least", [("absolute", 0.5), ("ring", 0.5), ("pinwheel", 0.5), ("two_components", 0.25)])
+@pytest.mark.parametrize(
+    "name, least", [("absolute", 0.5), ("ring", 0.5), ("pinwheel", 0.5), ("two_components", 0.25)]
+)
 def test_the_best_gaussian_is_far_from_the_posterior(name, least):
     toy, grid, _, _ = case(name)
     batches = np.asarray(draw_x(toy, 128)).reshape(8, 16, -1)
@@ -241,11 +297,20 @@ def test_the_posteriors_have_the_symmetries_and_modes_of_their_names():
     x = jnp.array([[2.0, 0.3], [2.0, -0.3]])
     peaks = []
     for log_p in np.asarray(posterior(toys.make("two_components"), grid, x)).reshape(square):
-        around = [np.roll(log_p, (i, j), (0, 1)) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0)]
+        around = [
+            np.roll(log_p, (i, j), (0, 1))
+            for i in (-1, 0, 1)
+            for j in (-1, 0, 1)
+            if (i, j) != (0, 0)
+        ]
         peaks.append(np.sort(log_p[(log_p > np.max(around, axis=0)) & (log_p > log_p.max() - 4)]))
     assert [len(peak) for peak in peaks] == [2, 2]
-    np.testing.assert_allclose(peaks[0], peaks[1], rtol=1e-4)  # x_2 -> -x_2 exchanges the components
-    np.testing.assert_allclose(np.ptp(peaks, axis=1), 2 * 0.3 / (1 + 0.5**2), atol=0.01)  # N(x_2; +-1, 1 + noise^2)
+    np.testing.assert_allclose(
+        peaks[0], peaks[1], rtol=1e-4
+    )  # x_2 -> -x_2 exchanges the components
+    np.testing.assert_allclose(
+        np.ptp(peaks, axis=1), 2 * 0.3 / (1 + 0.5**2), atol=0.01
+    )  # N(x_2; +-1, 1 + noise^2)
 
 
 def test_the_ring_looks_the_same_from_every_side():
@@ -289,10 +354,18 @@ def test_the_means_are_those_of_the_docstring():
         radius, latent = np.hypot(*z.T), z @ [1, 1j]
         smooth = np.hypot(radius, 0.4)
         arms = (latent / smooth * np.exp(-1j * smooth)) ** 4
-        two = np.stack([2 * np.hypot(z[:, 0], toys.ROUNDING), z[:, 1] + np.tanh(4 * z[:, 0])], axis=1)
-        np.testing.assert_allclose(toys.make("absolute").mean({}, z[:, :1]), np.hypot(z[:, :1], toys.ROUNDING))
-        np.testing.assert_allclose(toys.make("ring").mean({}, z)[:, 0], np.hypot(radius, toys.ROUNDING))
-        np.testing.assert_allclose(toys.make("pinwheel").mean({}, z) @ np.array([1, 1j]), arms, atol=1e-12)
+        two = np.stack(
+            [2 * np.hypot(z[:, 0], toys.ROUNDING), z[:, 1] + np.tanh(4 * z[:, 0])], axis=1
+        )
+        np.testing.assert_allclose(
+            toys.make("absolute").mean({}, z[:, :1]), np.hypot(z[:, :1], toys.ROUNDING)
+        )
+        np.testing.assert_allclose(
+            toys.make("ring").mean({}, z)[:, 0], np.hypot(radius, toys.ROUNDING)
+        )
+        np.testing.assert_allclose(
+            toys.make("pinwheel").mean({}, z) @ np.array([1, 1j]), arms, atol=1e-12
+        )
         np.testing.assert_allclose(toys.make("two_components").mean({}, z), two)
 
 

@@ -1,7 +1,8 @@
-"""Runs over two real processes that find each other on the loopback, as hosts do: the numbers and files of one process.
+"""Runs over two real processes that find each other on the loopback, as hosts do: the numbers and
+files of one process.
 
-Each process has two virtual devices and they add up over Gloo; the run that they are compared with has four devices in
-one process.
+Each process has two virtual devices and they add up over Gloo; the run that they are compared with
+has four devices in one process.
 """
 
 import json
@@ -89,10 +90,14 @@ def run(experiment: str, workdir: Path, num_processes: int) -> list[str]:
         for index, log in enumerate(logs):
             own = environment | ({"JAX_PROCESS_ID": str(index)} if num_processes > 1 else {})
             with log.open("w") as output, log.with_suffix(".err").open("w") as errors:
-                processes.append(subprocess.Popen(command, cwd=ROOT, env=own, stdout=output, stderr=errors))
+                processes.append(
+                    subprocess.Popen(command, cwd=ROOT, env=own, stdout=output, stderr=errors)
+                )
         for index, process in enumerate(processes):
             status = process.wait(TIME_LIMIT)
-            assert status == 0, f"process {index}: {logs[index].with_suffix('.err').read_text()[-3000:]}"
+            assert status == 0, (
+                f"process {index}: {logs[index].with_suffix('.err').read_text()[-3000:]}"
+            )
     finally:
         for process in processes:
             process.kill()
@@ -101,7 +106,10 @@ def run(experiment: str, workdir: Path, num_processes: int) -> list[str]:
 
 
 def metrics_of(workdir: Path) -> list[dict[str, float]]:
-    return [{name: value for name, value in line.items() if "ms_per" not in name} for line in lines_of(workdir)]
+    return [
+        {name: value for name, value in line.items() if "ms_per" not in name}
+        for line in lines_of(workdir)
+    ]
 
 
 def lines_of(workdir: Path) -> list[dict]:
@@ -110,7 +118,9 @@ def lines_of(workdir: Path) -> list[dict]:
 
 def results_of(workdir: Path) -> dict[str, list[float]]:
     """[value, standard error] of each result that is not a time."""
-    results = [result for result in reporting.read_results(workdir) if "update_time" not in result.name]
+    results = [
+        result for result in reporting.read_results(workdir) if "update_time" not in result.name
+    ]
     return {result.name: [result.value, result.stderr or 0.0] for result in results}
 
 
@@ -139,9 +149,15 @@ def test_two_processes_give_the_numbers_of_one(runs):
 def test_the_first_process_alone_writes_and_prints(runs):
     one, two, printed = runs
     files_of_one, files_of_two = [
-        sorted(str(path.relative_to(workdir)) for path in workdir.rglob("*") if "checkpoints" not in path.parts)
+        sorted(
+            str(path.relative_to(workdir))
+            for path in workdir.rglob("*")
+            if "checkpoints" not in path.parts
+        )
         for workdir in (one, two)
     ]
     assert files_of_one == files_of_two
     assert "standard error" in printed[0] and "figures: " in printed[0]
-    assert [line for line in printed[1].splitlines() if not line.startswith("[Gloo]")] == []  # that is of C++
+    assert [
+        line for line in printed[1].splitlines() if not line.startswith("[Gloo]")
+    ] == []  # that is of C++

@@ -1,5 +1,5 @@
-"""Contracts of checkpoints: bitwise round trips, retention, every kind of damage, kills at any moment, and the
-config beside the state."""
+"""Contracts of checkpoints: bitwise round trips, retention, every kind of damage, kills at any
+moment, and the config beside the state."""
 
 import json
 import logging
@@ -34,7 +34,12 @@ class State(flax.struct.PyTreeNode):
 
 
 def make_state(value, num_devices=4):
-    params = {"dense": {"kernel": jnp.full((30, 40), value) + jnp.arange(40.0)[None], "bias": jnp.zeros(3)}}
+    params = {
+        "dense": {
+            "kernel": jnp.full((30, 40), value) + jnp.arange(40.0)[None],
+            "bias": jnp.zeros(3),
+        }
+    }
     opt_state = optax.chain(optax.clip(1.0), optax.adamw(1e-3)).init(params)
     state = State(
         params,
@@ -44,9 +49,13 @@ def make_state(value, num_devices=4):
         jnp.arange(3, dtype=jnp.bfloat16),
         jnp.int32(value),
     )
-    mesh = jax.make_mesh((num_devices,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:num_devices])
+    mesh = jax.make_mesh(
+        (num_devices,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:num_devices]
+    )
     state = jax.device_put(state, NamedSharding(mesh, PartitionSpec()))
-    return state.replace(chains=jax.device_put(state.chains, NamedSharding(mesh, PartitionSpec("data"))))
+    return state.replace(
+        chains=jax.device_put(state.chains, NamedSharding(mesh, PartitionSpec("data")))
+    )
 
 
 @pytest.fixture(scope="module")
@@ -81,12 +90,15 @@ def test_a_state_comes_back_bit_for_bit_on_any_number_of_devices(saved, num_devi
     assert step == 30
     chex.assert_trees_all_equal(state, make_state(30))
     chex.assert_trees_all_equal_dtypes(state, make_state(30))
-    assert jax.tree.map(lambda leaf: leaf.sharding, state) == jax.tree.map(lambda leaf: leaf.sharding, example)
+    assert jax.tree.map(lambda leaf: leaf.sharding, state) == jax.tree.map(
+        lambda leaf: leaf.sharding, example
+    )
 
 
 def test_an_abstract_example_will_do(saved):
     abstract = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding), make_state(0)
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding),
+        make_state(0),
     )
     chex.assert_trees_all_equal(restore(saved, abstract)[1], make_state(30))
 
@@ -104,22 +116,35 @@ def test_the_newest_are_kept_and_a_step_is_saved_once(tmp_path):
 @pytest.mark.parametrize("num_devices", [1, 4])
 def test_a_donated_state_is_saved_as_it_was(tmp_path, num_devices):
     erase = jax.jit(lambda tree: jax.tree.map(lambda leaf: leaf * 0 - 1, tree), donate_argnums=0)
-    mesh = jax.make_mesh((num_devices,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:num_devices])
-    values = jax.jit(lambda: {"w": jnp.arange(500_000.0)}, out_shardings=NamedSharding(mesh, PartitionSpec()))
+    mesh = jax.make_mesh(
+        (num_devices,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:num_devices]
+    )
+    values = jax.jit(
+        lambda: {"w": jnp.arange(500_000.0)}, out_shardings=NamedSharding(mesh, PartitionSpec())
+    )
     with checkpoints.open(tmp_path, keep=5) as kept:
         for step in range(3):
             state = values()
             kept.save(step, state)
             jax.block_until_ready(erase(erase(state)))
-            chex.assert_trees_all_equal(kept.restore(values())[1], {"w": np.arange(500_000, dtype=np.float32)})
+            chex.assert_trees_all_equal(
+                kept.restore(values())[1], {"w": np.arange(500_000, dtype=np.float32)}
+            )
 
 
 def largest_file(checkpoint):
-    return max((path for path in checkpoint.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    return max(
+        (path for path in checkpoint.rglob("*") if path.is_file()),
+        key=lambda path: path.stat().st_size,
+    )
 
 
 def files(checkpoint, name):
-    return [path for path in checkpoint.rglob("*") if path.is_file() and name in str(path.relative_to(checkpoint))]
+    return [
+        path
+        for path in checkpoint.rglob("*")
+        if path.is_file() and name in str(path.relative_to(checkpoint))
+    ]
 
 
 def truncate(path):
@@ -165,7 +190,10 @@ def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(directory, dama
         assert step == 20
         chex.assert_trees_all_equal(state, make_state(20))
         assert len(caplog.records) == 1 and caplog.records[0].levelno == logging.WARNING
-        assert "checkpoint 30 (" in caplog.text and f"in {directory} is damaged: continuing from 20" in caplog.text
+        assert (
+            "checkpoint 30 (" in caplog.text
+            and f"in {directory} is damaged: continuing from 20" in caplog.text
+        )
         kept.save(30, make_state(31))
     assert (directory / "damaged-30").exists()
     chex.assert_trees_all_equal(restore(directory)[1], make_state(31))
@@ -190,7 +218,12 @@ def test_values_that_differ_from_those_saved_are_noticed(directory, caplog):
         def load_with_an_error(step, abstract):
             tree = load(step, abstract)
             chains = tree["state"].chains
-            return {**tree, "state": tree["state"].replace(chains=chains.at[7, 1].add(1e-5 if step == 30 else 0.0))}
+            return {
+                **tree,
+                "state": tree["state"].replace(
+                    chains=chains.at[7, 1].add(1e-5 if step == 30 else 0.0)
+                ),
+            }
 
         kept._checkpointer.load = load_with_an_error
         assert kept.restore(make_state(0))[0] == 20
@@ -201,7 +234,11 @@ def test_two_damaged_checkpoints(directory, caplog):
     DAMAGES["data garbage"](directory / "30")
     DAMAGES["everything deleted"](directory / "20")
     assert restore(directory)[0] == 10
-    assert "checkpoint 30 (" in caplog.text and "; 20 (" in caplog.text and "continuing from 10" in caplog.text
+    assert (
+        "checkpoint 30 (" in caplog.text
+        and "; 20 (" in caplog.text
+        and "continuing from 10" in caplog.text
+    )
 
 
 def test_all_checkpoints_damaged(directory):
@@ -221,7 +258,10 @@ def test_all_checkpoints_damaged(directory):
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"chains": jnp.ones((9, 2))}, r"state.chains is float32\[8, 2\] there, float32\[9, 2\] here"),
+        (
+            {"chains": jnp.ones((9, 2))},
+            r"state.chains is float32\[8, 2\] there, float32\[9, 2\] here",
+        ),
         ({"step": jnp.float32(0)}, r"state.step is int32\[\] there, float32\[\] here"),
         (
             {"params": {"dense": {"kernel": jnp.ones((30, 40))}}},
@@ -235,7 +275,8 @@ def test_all_checkpoints_damaged(directory):
 )
 def test_a_state_of_another_form_is_no_damage(saved, changes, message):
     with pytest.raises(
-        InputError, match=f"no checkpoint in .*: 30 .it holds another state: {message}.; 20 .*: give another --workdir"
+        InputError,
+        match=f"no checkpoint in .*: 30 .it holds another state: {message}.; 20 .*: give another --workdir",
     ):
         restore(saved, make_state(0).replace(**changes))
 
@@ -293,9 +334,14 @@ def test_a_run_killed_while_it_saves_continues(tmp_path):
     reached = 0
     for delay in (0.02, 0.11, 0.2):
         process = subprocess.Popen(
-            [sys.executable, "-c", WRITER, tmp_path], stdout=subprocess.PIPE, text=True, env=environment
+            [sys.executable, "-c", WRITER, tmp_path],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
         )
-        assert int(process.stdout.readline().split()[1]) >= max(0, reached - 1), "at most the save under way is lost"
+        assert int(process.stdout.readline().split()[1]) >= max(0, reached - 1), (
+            "at most the save under way is lost"
+        )
         for _ in range(3):
             process.stdout.readline()
         time.sleep(delay)
@@ -305,7 +351,9 @@ def test_a_run_killed_while_it_saves_continues(tmp_path):
     with checkpoints.open(tmp_path, keep=2) as kept:
         step, state = kept.restore({"w": jnp.zeros(20_000), "step": jnp.int32(0)})
     assert step >= reached - 1 and bool((state["w"] == step).all())
-    assert all(path.name.isdigit() for path in tmp_path.iterdir()), "what the kill left half-written is cleaned away"
+    assert all(path.name.isdigit() for path in tmp_path.iterdir()), (
+        "what the kill left half-written is cleaned away"
+    )
 
 
 def test_orbax_is_silent_at_info_level(tmp_path, caplog):
@@ -315,15 +363,19 @@ def test_orbax_is_silent_at_info_level(tmp_path, caplog):
     assert not caplog.records
 
 
-CONFIG = {"seed": 0, "em": {"langevin_steps": 4, "rates": (0.1, 0.2)}, "data": {"name": "digits", "path": None}}
+CONFIG = {
+    "seed": 0,
+    "em": {"langevin_steps": 4, "rates": (0.1, 0.2)},
+    "data": {"name": "digits", "path": None},
+}
 
 
 def test_a_config_is_kept_the_first_time_and_compared_afterwards(tmp_path):
     checkpoints.check_config(tmp_path / "run", CONFIG)
     kept = (tmp_path / "run" / "config.json").read_text()
-    assert json.loads(kept)["em"]["rates"] == [0.1, 0.2] and kept.index('"data"') < kept.index('"em"') < kept.index(
-        '"seed"'
-    )
+    assert json.loads(kept)["em"]["rates"] == [0.1, 0.2] and kept.index('"data"') < kept.index(
+        '"em"'
+    ) < kept.index('"seed"')
     checkpoints.check_config(tmp_path / "run", CONFIG)
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["config.json"]
 
@@ -331,7 +383,10 @@ def test_a_config_is_kept_the_first_time_and_compared_afterwards(tmp_path):
 @pytest.mark.parametrize(
     "config, message",
     [
-        ({**CONFIG, "em": {**CONFIG["em"], "langevin_steps": 8}}, r"\(em.langevin_steps: 4 in the workdir, 8 given\)"),
+        (
+            {**CONFIG, "em": {**CONFIG["em"], "langevin_steps": 8}},
+            r"\(em.langevin_steps: 4 in the workdir, 8 given\)",
+        ),
         (
             {**CONFIG, "seed": 1, "new": True},
             r"\(new: absent in the workdir, true given; seed: 0 in the workdir, 1 given\)",
@@ -345,7 +400,9 @@ def test_a_config_is_kept_the_first_time_and_compared_afterwards(tmp_path):
 def test_another_config_names_each_differing_field(tmp_path, config, message):
     checkpoints.check_config(tmp_path, CONFIG)
     (tmp_path / "metrics.jsonl").touch()
-    with pytest.raises(InputError, match=f"was made with another config {message}: give another --workdir"):
+    with pytest.raises(
+        InputError, match=f"was made with another config {message}: give another --workdir"
+    ):
         checkpoints.check_config(tmp_path, config)
 
 

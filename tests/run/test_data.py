@@ -24,10 +24,18 @@ def save(tmp_path, array=None, /, **arrays):
 
 def test_digits():
     digits = data.load("digits")
-    assert digits.train.dtype == np.uint8 and digits.example_shape == (8, 8, 1) and digits.max_value == 16
+    assert (
+        digits.train.dtype == np.uint8
+        and digits.example_shape == (8, 8, 1)
+        and digits.max_value == 16
+    )
     assert len(digits.train) + len(digits.test) == 1797 and 290 <= len(digits.test) <= 305
-    assert len(digits.train_labels) == len(digits.train) and len(digits.test_labels) == len(digits.test)
-    counts = np.bincount(digits.test_labels) / np.bincount(np.concatenate([digits.train_labels, digits.test_labels]))
+    assert len(digits.train_labels) == len(digits.train) and len(digits.test_labels) == len(
+        digits.test
+    )
+    counts = np.bincount(digits.test_labels) / np.bincount(
+        np.concatenate([digits.train_labels, digits.test_labels])
+    )
     assert np.all(np.abs(counts - 0.1667) < 0.005), "each class gives the same share"
 
 
@@ -45,9 +53,15 @@ def test_a_bad_test_fraction(fraction, tmp_path):
 def test_vectors_of_a_user(tmp_path):
     loaded = data.load("file", path=save(tmp_path, VECTORS))
     assert loaded.name == "x" and loaded.max_value is None and loaded.train.dtype == np.float32
-    assert loaded.train.shape == (167, 3) and loaded.test.shape == (33, 3) and loaded.train_labels is None
+    assert (
+        loaded.train.shape == (167, 3)
+        and loaded.test.shape == (33, 3)
+        and loaded.train_labels is None
+    )
     both = np.concatenate([loaded.train, loaded.test])
-    np.testing.assert_array_equal(np.sort(both, axis=0), np.sort(VECTORS.astype(np.float32), axis=0))
+    np.testing.assert_array_equal(
+        np.sort(both, axis=0), np.sort(VECTORS.astype(np.float32), axis=0)
+    )
 
 
 def test_a_black_test_set_has_the_scale_of_its_training_images(tmp_path):
@@ -83,13 +97,22 @@ def test_the_scale_of_a_users_arrays(tmp_path, images, dtype, max_value):
 def test_labels_and_a_given_split(tmp_path):
     labels = np.arange(200) % 4
     loaded = data.load("file", path=save(tmp_path, x=VECTORS, labels=labels))
-    assert sorted(np.bincount(loaded.test_labels)) == [8, 8, 8, 9] and loaded.test_labels.dtype == np.int32
+    assert (
+        sorted(np.bincount(loaded.test_labels)) == [8, 8, 8, 9]
+        and loaded.test_labels.dtype == np.int32
+    )
     given = data.load(
-        "file", path=save(tmp_path, train=VECTORS, test=VECTORS[:7], train_labels=labels, test_labels=labels[:7])
+        "file",
+        path=save(
+            tmp_path, train=VECTORS, test=VECTORS[:7], train_labels=labels, test_labels=labels[:7]
+        ),
     )
     assert given.train.shape == (200, 3) and given.test.shape == (7, 3)
     assert given.test_labels.tolist() == labels[:7].tolist()
-    assert data.load("file", path=save(tmp_path, train=VECTORS, train_labels=labels)).train_labels is not None
+    assert (
+        data.load("file", path=save(tmp_path, train=VECTORS, train_labels=labels)).train_labels
+        is not None
+    )
 
 
 def with_value(value, index=(3, 1)):
@@ -104,7 +127,10 @@ def with_value(value, index=(3, 1)):
         (np.array(["a"] * 200)[:, None], "dtype <U1: give real numbers"),
         (VECTORS + 1j, "dtype complex128: give real numbers"),
         (np.array([[1], [1, 2]] * 100, dtype=object), "object array: give numbers of one shape"),
-        (with_value(np.nan), r"has 1 values that are NaN, infinite or beyond float32, the first at \(3, 1\)"),
+        (
+            with_value(np.nan),
+            r"has 1 values that are NaN, infinite or beyond float32, the first at \(3, 1\)",
+        ),
         (
             with_value(np.inf, slice(5, 7)),
             r"has 6 values that are NaN, infinite or beyond float32, the first at \(5, 0\)",
@@ -127,16 +153,28 @@ def test_arrays_that_cannot_be_used(tmp_path, x, message):
 @pytest.mark.parametrize(
     "arrays, message",
     [
-        ({"images": VECTORS}, r"holds \['images'\]: name its array x, or its two arrays train and test"),
+        (
+            {"images": VECTORS},
+            r"holds \['images'\]: name its array x, or its two arrays train and test",
+        ),
         ({}, r"holds \[\]: name its array x"),
-        ({"x": VECTORS, "labels": np.zeros(199, int)}, r"labels has shape \(199,\) beside 200 examples"),
-        ({"x": VECTORS, "labels": np.zeros((200, 1), int)}, r"labels has shape \(200, 1\) beside 200 examples"),
+        (
+            {"x": VECTORS, "labels": np.zeros(199, int)},
+            r"labels has shape \(199,\) beside 200 examples",
+        ),
+        (
+            {"x": VECTORS, "labels": np.zeros((200, 1), int)},
+            r"labels has shape \(200, 1\) beside 200 examples",
+        ),
         ({"x": VECTORS, "labels": np.zeros(200)}, "labels has dtype float64: give integers"),
         (
             {"train": VECTORS, "test": VECTORS, "test_labels": np.zeros(3, int)},
             r"test_labels has shape \(3,\) beside 200",
         ),
-        ({"train": VECTORS, "test": VECTORS[:, :2]}, r"train holds float32\[3\] examples .* test float32\[2\]"),
+        (
+            {"train": VECTORS, "test": VECTORS[:, :2]},
+            r"train holds float32\[3\] examples .* test float32\[2\]",
+        ),
         ({"train": VECTORS, "test": VECTORS[:0]}, "test has 0 examples"),
     ],
 )
@@ -162,7 +200,11 @@ def test_files_that_cannot_be_read(tmp_path):
 def test_damaged_files(tmp_path, suffix, damage):
     path = save(tmp_path, VECTORS) if suffix == ".npy" else save(tmp_path, x=VECTORS)
     whole = path.read_bytes()
-    path.write_bytes({"truncated": whole[: len(whole) // 2], "garbage": b"\x00garbage" * 50, "empty": b""}[damage])
+    path.write_bytes(
+        {"truncated": whole[: len(whole) // 2], "garbage": b"\x00garbage" * 50, "empty": b""}[
+            damage
+        ]
+    )
     with pytest.raises(InputError, match=r"is damaged \(.*\): save it again"):
         data.load("file", path=path)
 
@@ -189,14 +231,19 @@ def test_batch_indices_visit_every_example_once_an_epoch():
 @pytest.mark.parametrize("step, batch_size", [(0, 4), (9, 4), (123_456_789_012, 128), (2, 250)])
 def test_batch_indices_are_a_function_of_the_step(step, batch_size):
     whole = data.batch_indices(0, step, 6, batch_size, 100)
-    pieces = [data.batch_indices(0, step + start, count, batch_size, 100) for start, count in ((0, 1), (1, 3), (4, 2))]
+    pieces = [
+        data.batch_indices(0, step + start, count, batch_size, 100)
+        for start, count in ((0, 1), (1, 3), (4, 2))
+    ]
     np.testing.assert_array_equal(whole, np.concatenate(pieces))
     assert not np.array_equal(whole, data.batch_indices(1, step, 6, batch_size, 100))
 
 
 @pytest.mark.parametrize("bad", ["num_steps", "batch_size", "num_examples", "seed", "step"])
 def test_batch_indices_of_nothing(bad):
-    settings = {"seed": 0, "step": 0, "num_steps": 1, "batch_size": 1, "num_examples": 1} | {bad: -1}
+    settings = {"seed": 0, "step": 0, "num_steps": 1, "batch_size": 1, "num_examples": 1} | {
+        bad: -1
+    }
     with pytest.raises(InputError, match=f"{bad} is -1"):
         data.batch_indices(**settings)
 
@@ -224,7 +271,9 @@ def small_mnist(mnist_dir, tmp_path, monkeypatch):
     from diffenc.run import data as module
 
     def read(builder, split, data_dir, original=module._read_split):
-        images, labels = original(builder, {"train": "train[:300]", "test": "test[:100]"}[split], data_dir)
+        images, labels = original(
+            builder, {"train": "train[:300]", "test": "test[:100]"}[split], data_dir
+        )
         calls.append(split)
         return images, labels
 
@@ -233,7 +282,9 @@ def small_mnist(mnist_dir, tmp_path, monkeypatch):
     monkeypatch.setattr(
         module,
         "_read_cache",
-        lambda path, shape, splits, test, original=module._read_cache: original(path, shape, SIZES, test),
+        lambda path, shape, splits, test, original=module._read_cache: original(
+            path, shape, SIZES, test
+        ),
     )
     return (
         lambda: data.load("mnist", data_dir=mnist_dir, cache_dir=tmp_path / "cache"),
@@ -253,9 +304,15 @@ SIZES = {"train": Size(300), "test": Size(100)}
 def test_mnist_without_tensorflow_and_its_cache(small_mnist, caplog):
     load, calls, cache = small_mnist
     first = load()
-    assert first.train.shape == (300, 28, 28, 1) and first.train.dtype == np.uint8 and first.max_value == 255
+    assert (
+        first.train.shape == (300, 28, 28, 1)
+        and first.train.dtype == np.uint8
+        and first.max_value == 255
+    )
     assert first.train_labels[:5].tolist() == [4, 1, 0, 7, 8] and len(first.test) == 100
-    assert calls == ["train", "test"] and [path.name for path in cache.parent.iterdir()] == [cache.name]
+    assert calls == ["train", "test"] and [path.name for path in cache.parent.iterdir()] == [
+        cache.name
+    ]
     again = load()
     assert (
         calls == ["train", "test"]
@@ -272,16 +329,26 @@ def test_mnist_without_tensorflow_and_its_cache(small_mnist, caplog):
         calls.clear()
         caplog.clear()
         assert np.array_equal(load().train, first.train) and calls == ["train", "test"]
-        assert len(caplog.records) == 1 and "is damaged" in caplog.text and zipfile.is_zipfile(cache)
+        assert (
+            len(caplog.records) == 1 and "is damaged" in caplog.text and zipfile.is_zipfile(cache)
+        )
 
 
 def other_arrays(cache):
-    np.savez(cache, train=np.zeros((3, 2)), test=np.zeros((3, 2)), train_labels=np.zeros(3), test_labels=np.zeros(3))
+    np.savez(
+        cache,
+        train=np.zeros((3, 2)),
+        test=np.zeros((3, 2)),
+        train_labels=np.zeros(3),
+        test_labels=np.zeros(3),
+    )
 
 
 def test_damaged_records(mnist_dir, tmp_path):
     shutil.copytree(mnist_dir / "mnist", tmp_path / "mnist", copy_function=shutil.copyfile)
     for path in (tmp_path / "mnist").rglob("*train*"):
         path.write_bytes(b"garbage" * 1000)
-    with pytest.raises(InputError, match="'mnist' in .* is damaged .*delete that directory, then pip install"):
+    with pytest.raises(
+        InputError, match="'mnist' in .* is damaged .*delete that directory, then pip install"
+    ):
         data.load("mnist", data_dir=tmp_path)

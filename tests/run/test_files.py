@@ -20,7 +20,8 @@ def test_a_file_takes_the_place_of_the_old_one_only_when_it_is_whole(tmp_path):
 
 
 def test_two_writers_of_one_file_with_the_same_process_id(tmp_path):
-    """As in two containers that share a disk: each has its own temporary file, and the last to end is kept."""
+    """As in two containers that share a disk: each has its own temporary file, and the last to end
+    is kept."""
     path = tmp_path / "numbers.txt"
 
     def write_and_be_overtaken(temporary):

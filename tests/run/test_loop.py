@@ -1,4 +1,5 @@
-"""The loop: bitwise resume from anywhere, signals, losses that blow up, and schedules that cannot be."""
+"""The loop: bitwise resume from anywhere, signals, losses that blow up, and schedules that cannot
+be."""
 
 import os
 import signal
@@ -21,7 +22,9 @@ def make_state():
 @jax.jit
 def one_update(state):
     noise = jax.random.normal(jax.random.fold_in(jax.random.key(0), state["step"]), (4,))
-    w = 3.9 * state["w"] * (1 - state["w"]) + 1e-3 * jnp.tanh(noise)  # chaotic: a lost bit would show
+    w = 3.9 * state["w"] * (1 - state["w"]) + 1e-3 * jnp.tanh(
+        noise
+    )  # chaotic: a lost bit would show
     return {"w": jnp.clip(w, 0.01, 0.99), "step": state["step"] + 1}, jnp.sum(w)
 
 
@@ -45,7 +48,9 @@ def interrupted(at, act):
 
 
 def train(workdir, advance_fn=advance, num_updates=60, save_every=10, **settings):
-    return loop.train(workdir, make_state(), advance_fn, num_updates, PER_DISPATCH, save_every, **settings)
+    return loop.train(
+        workdir, make_state(), advance_fn, num_updates, PER_DISPATCH, save_every, **settings
+    )
 
 
 def send(number):
@@ -57,7 +62,11 @@ def crash(state, metrics):
 
 
 def logged(workdir):
-    return [(line["step"], line["toy.loss"]) for line in reporting.read_metrics(workdir) if "toy.loss" in line]
+    return [
+        (line["step"], line["toy.loss"])
+        for line in reporting.read_metrics(workdir)
+        if "toy.loss" in line
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +83,9 @@ def assert_continues(workdir, straight):
 
 
 @pytest.mark.parametrize("at", [0, 25, 30, 55])
-def test_a_crash_and_then_the_same_call_repeat_an_uninterrupted_run_bit_for_bit(tmp_path, straight, at):
+def test_a_crash_and_then_the_same_call_repeat_an_uninterrupted_run_bit_for_bit(
+    tmp_path, straight, at
+):
     with pytest.raises(RuntimeError, match="power cut"):
         train(tmp_path, interrupted(at, crash))
     assert_continues(tmp_path, straight)
@@ -86,7 +97,10 @@ def test_a_stop_signal_saves_and_exits_with_its_number(tmp_path, straight, capsy
     with pytest.raises(loop.Stopped) as stopped:
         train(tmp_path, interrupted(25, send(number)))
     assert stopped.value.code == 128 + number
-    assert f"stopped by signal {int(number)} at update 30, saved; the same command continues" in capsys.readouterr().out
+    assert (
+        f"stopped by signal {int(number)} at update 30, saved; the same command continues"
+        in capsys.readouterr().out
+    )
     assert signal.getsignal(number) is handler
     assert max(int(path.name) for path in (tmp_path / "checkpoints").iterdir()) == 30
     assert_continues(tmp_path, straight)
@@ -98,7 +112,9 @@ def test_a_stop_between_saves_is_saved_too(tmp_path, straight):
         train(tmp_path, interrupted(20, send(signal.SIGTERM)), save_every=20)
     with checkpoints.open(tmp_path / "checkpoints") as kept:
         assert kept.restore(make_state())[0] == 25
-    jax.tree.map(np.testing.assert_array_equal, jax.device_get(train(tmp_path, save_every=20)), straight[0])
+    jax.tree.map(
+        np.testing.assert_array_equal, jax.device_get(train(tmp_path, save_every=20)), straight[0]
+    )
 
 
 def test_a_finished_run_returns_its_state_without_an_update(tmp_path, straight):
@@ -110,13 +126,19 @@ def test_a_finished_run_returns_its_state_without_an_update(tmp_path, straight):
     jax.tree.map(np.testing.assert_array_equal, jax.device_get(train(tmp_path, never)), straight[0])
 
 
-@pytest.mark.parametrize("at, kept", [(0, "no checkpoint exists yet"), (25, "the checkpoint of update 20 is kept")])
+@pytest.mark.parametrize(
+    "at, kept", [(0, "no checkpoint exists yet"), (25, "the checkpoint of update 20 is kept")]
+)
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(tmp_path, at, kept, value):
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(
+    tmp_path, at, kept, value
+):
     def spoil(state, metrics):
         return state, {"toy.loss": metrics["toy.loss"].at[2].set(value)}
 
-    with pytest.raises(loop.NonFiniteLoss, match=f"toy.loss is {value} at update {at + 3} .{kept} in") as error:
+    with pytest.raises(
+        loop.NonFiniteLoss, match=f"toy.loss is {value} at update {at + 3} .{kept} in"
+    ) as error:
         train(tmp_path, interrupted(at, spoil), save_every=20)
     assert isinstance(error.value, InputError) and "\n" not in str(error.value)
     with checkpoints.open(tmp_path / "checkpoints") as saved:
@@ -136,10 +158,22 @@ def test_other_metrics_may_be_anything(tmp_path):
 @pytest.mark.parametrize(
     "settings, message",
     [
-        (dict(num_updates=62), "num_updates is 62, not a multiple of updates_per_dispatch 5: give 60, say"),
-        (dict(num_updates=2), "num_updates is 2, not a multiple of updates_per_dispatch 5: give 5, say"),
-        (dict(save_every=7), "save_every is 7, not a multiple of updates_per_dispatch 5: give 5, say"),
-        (dict(evaluate_every=8), "evaluate_every is 8, not a multiple of updates_per_dispatch 5: give 10, say"),
+        (
+            dict(num_updates=62),
+            "num_updates is 62, not a multiple of updates_per_dispatch 5: give 60, say",
+        ),
+        (
+            dict(num_updates=2),
+            "num_updates is 2, not a multiple of updates_per_dispatch 5: give 5, say",
+        ),
+        (
+            dict(save_every=7),
+            "save_every is 7, not a multiple of updates_per_dispatch 5: give 5, say",
+        ),
+        (
+            dict(evaluate_every=8),
+            "evaluate_every is 8, not a multiple of updates_per_dispatch 5: give 10, say",
+        ),
         (dict(save_every=0), "every is 0: give at least 1"),
     ],
 )
@@ -148,13 +182,19 @@ def test_an_impossible_schedule_names_a_possible_one(tmp_path, settings, message
         train(tmp_path, **settings)
 
 
-@pytest.mark.parametrize("every, steps", [(20, [0, 20, 40, 60]), (25, [0, 25, 50, 60]), (100, [0, 60])])
+@pytest.mark.parametrize(
+    "every, steps", [(20, [0, 20, 40, 60]), (25, [0, 25, 50, 60]), (100, [0, 60])]
+)
 def test_evaluations_are_logged_at_the_start_every_so_often_and_at_the_end(tmp_path, every, steps):
     def evaluate(state, step):
         assert state["step"] == step
         return {"held_out": float(step)}
 
-    settings = dict(evaluate=evaluate, evaluate_every=every, headline=lambda metrics: f"{metrics['toy.loss']:.1f}")
+    settings = dict(
+        evaluate=evaluate,
+        evaluate_every=every,
+        headline=lambda metrics: f"{metrics['toy.loss']:.1f}",
+    )
     with pytest.raises(RuntimeError):
         train(tmp_path, interrupted(5, crash), **settings)  # before the first checkpoint
     train(tmp_path, **settings)

@@ -1,4 +1,5 @@
-"""Contracts of the mesh: placement, divisibility, and results that do not depend on the number of devices."""
+"""Contracts of the mesh: placement, divisibility, and results that do not depend on the number of
+devices."""
 
 import chex
 import jax
@@ -19,20 +20,32 @@ def test_the_mesh_is_one_dimensional_and_over_all_devices_by_default():
 
 @pytest.mark.parametrize("count", [0, -1, 5])
 def test_too_many_or_too_few_devices(count):
-    with pytest.raises(InputError, match=f"num_devices is {count}, and this run has 4: give a number from 1 to 4"):
+    with pytest.raises(
+        InputError, match=f"num_devices is {count}, and this run has 4: give a number from 1 to 4"
+    ):
         parallel.data_mesh(count)
 
 
 def test_replicate_puts_the_whole_tree_on_each_device():
-    tree = parallel.replicate(parallel.data_mesh(), {"w": jnp.arange(6.0).reshape(2, 3), "step": jnp.int32(7)})
-    assert all(leaf.sharding.is_fully_replicated and len(leaf.devices()) == 4 for leaf in jax.tree.leaves(tree))
-    chex.assert_trees_all_equal(tree, {"w": np.arange(6.0, dtype=np.float32).reshape(2, 3), "step": np.int32(7)})
+    tree = parallel.replicate(
+        parallel.data_mesh(), {"w": jnp.arange(6.0).reshape(2, 3), "step": jnp.int32(7)}
+    )
+    assert all(
+        leaf.sharding.is_fully_replicated and len(leaf.devices()) == 4
+        for leaf in jax.tree.leaves(tree)
+    )
+    chex.assert_trees_all_equal(
+        tree, {"w": np.arange(6.0, dtype=np.float32).reshape(2, 3), "step": np.int32(7)}
+    )
 
 
 def test_typed_keys_are_replicated_and_seen_by_one_device():
     keys = {"one": jax.random.key(3), "several": jax.random.split(jax.random.key(4, impl="rbg"), 3)}
     tree = parallel.replicate(parallel.data_mesh(), keys)
-    assert all(leaf.sharding.is_fully_replicated and len(leaf.devices()) == 4 for leaf in jax.tree.leaves(tree))
+    assert all(
+        leaf.sharding.is_fully_replicated and len(leaf.devices()) == 4
+        for leaf in jax.tree.leaves(tree)
+    )
     local = parallel.local(tree)
     assert all(len(leaf.devices()) == 1 for leaf in jax.tree.leaves(local))
     for name, key in keys.items():
@@ -45,7 +58,9 @@ def test_shard_batch_splits_the_batch_axis(axis):
     batch = np.arange(8 * 8 * 3, dtype=np.float32).reshape(8, 8, 3)
     sharded = parallel.shard_batch(parallel.data_mesh(), batch, axis=axis)
     assert sharded.sharding.spec == PartitionSpec(*[None] * axis, "data")
-    assert {shard.data.shape for shard in sharded.addressable_shards} == {(2, 8, 3) if axis == 0 else (8, 2, 3)}
+    assert {shard.data.shape for shard in sharded.addressable_shards} == {
+        (2, 8, 3) if axis == 0 else (8, 2, 3)
+    }
     np.testing.assert_array_equal(sharded, batch)
 
 
@@ -54,7 +69,8 @@ def test_a_batch_that_does_not_divide_names_both_numbers():
     parallel.check_batch(8, mesh)
     for batch_size in (0, 6, -4):
         with pytest.raises(
-            InputError, match=f"batch size {batch_size} does not divide over 4 devices: give a multiple of 4"
+            InputError,
+            match=f"batch size {batch_size} does not divide over 4 devices: give a multiple of 4",
         ):
             parallel.check_batch(batch_size, mesh)
     with pytest.raises(InputError, match="batch size 6"):
@@ -75,13 +91,20 @@ def test_the_gradient_does_not_depend_on_the_number_of_devices():
         def loss(w, x):
             return jnp.mean(jnp.sum(jnp.tanh(x * w[None]) ** 2, axis=-1))
 
-        return jax.jit(jax.grad(loss))(parallel.replicate(mesh, jnp.ones(5)), parallel.shard_batch(mesh, x))
+        return jax.jit(jax.grad(loss))(
+            parallel.replicate(mesh, jnp.ones(5)), parallel.shard_batch(mesh, x)
+        )
 
     np.testing.assert_allclose(gradient(1), gradient(4), rtol=1e-5)
 
 
 def test_start_does_nothing_on_one_host(monkeypatch):
-    for name in ("JAX_COORDINATOR_ADDRESS", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE", "TPU_WORKER_HOSTNAMES"):
+    for name in (
+        "JAX_COORDINATOR_ADDRESS",
+        "SLURM_STEP_NUM_TASKS",
+        "OMPI_COMM_WORLD_SIZE",
+        "TPU_WORKER_HOSTNAMES",
+    ):
         monkeypatch.delenv(name, raising=False)
     parallel.start()
     assert not jax.distributed.is_initialized()

@@ -1,4 +1,5 @@
-"""Contracts of what a run writes: metrics that survive kills, results that are valid JSON, plain logs, and figures."""
+"""Contracts of what a run writes: metrics that survive kills, results that are valid JSON, plain
+logs, and figures."""
 
 import builtins
 import io
@@ -20,7 +21,9 @@ from diffenc.run.reporting import Result
 def test_metrics_are_lines_of_json(tmp_path):
     with reporting.MetricsWriter(tmp_path) as writer:
         writer.write(1, loss=jnp.float32(1.5), rate=np.float64(2))
-        assert reporting.read_metrics(tmp_path) == [{"step": 1, "loss": 1.5, "rate": 2.0}], "each line is flushed"
+        assert reporting.read_metrics(tmp_path) == [{"step": 1, "loss": 1.5, "rate": 2.0}], (
+            "each line is flushed"
+        )
         writer.write(np.int64(2), loss=math.nan, rate=-math.inf)
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
     assert json.loads(lines[1]) == {"step": 2, "loss": None, "rate": None}
@@ -37,7 +40,9 @@ def test_a_resumed_run_drops_what_it_will_write_again(tmp_path, torn, resume_ste
     with reporting.MetricsWriter(tmp_path, resume_step) as writer:
         for step in range(resume_step + 1, 6):
             writer.write(step, loss=step / 2)
-    assert reporting.read_metrics(tmp_path) == [{"step": step, "loss": step / 2} for step in range(1, 6)]
+    assert reporting.read_metrics(tmp_path) == [
+        {"step": step, "loss": step / 2} for step in range(1, 6)
+    ]
     assert [path.name for path in tmp_path.iterdir()] == ["metrics.jsonl"]
 
 
@@ -66,7 +71,9 @@ def test_an_extra_that_is_not_installed(tmp_path, monkeypatch, name, package):
         return original(module, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", no_package)
-    with pytest.raises(InputError, match=rf"metrics for {name} need .*: pip install -e '.\[{name}\]'"):
+    with pytest.raises(
+        InputError, match=rf"metrics for {name} need .*: pip install -e '.\[{name}\]'"
+    ):
         reporting.MetricsWriter(tmp_path, extras=(name,))
 
 
@@ -78,10 +85,12 @@ def test_an_unknown_extra(tmp_path):
 def test_the_extras_receive_the_same_numbers(tmp_path, monkeypatch):
     seen = []
     board = types.SimpleNamespace(
-        add_scalar=lambda key, value, step: seen.append((key, value, step)), close=lambda: seen.append("closed")
+        add_scalar=lambda key, value, step: seen.append((key, value, step)),
+        close=lambda: seen.append("closed"),
     )
     run = types.SimpleNamespace(
-        log=lambda numbers, step: seen.append((numbers, step)), finish=lambda: seen.append("finished")
+        log=lambda numbers, step: seen.append((numbers, step)),
+        finish=lambda: seen.append("finished"),
     )
     made = []
     fake_board = types.SimpleNamespace(
@@ -89,13 +98,17 @@ def test_the_extras_receive_the_same_numbers(tmp_path, monkeypatch):
     )
     monkeypatch.setitem(sys.modules, "tensorboardX", fake_board)
     monkeypatch.setitem(
-        sys.modules, "wandb", types.SimpleNamespace(init=lambda **settings: made.append(settings["id"]) or run)
+        sys.modules,
+        "wandb",
+        types.SimpleNamespace(init=lambda **settings: made.append(settings["id"]) or run),
     )
     for _ in range(2):
         with reporting.MetricsWriter(tmp_path, 4, extras=("tensorboard", "wandb")) as writer:
             writer.write(5, loss=1.0, bad=math.nan)
     assert seen[:4] == [("loss", 1.0, 5), ({"loss": 1.0}, 5), "closed", "finished"]
-    assert made[0] == (str(tmp_path / "tensorboard"), 5) and made[1] == made[3], "a resumed run keeps its identity"
+    assert made[0] == (str(tmp_path / "tensorboard"), 5) and made[1] == made[3], (
+        "a resumed run keeps its identity"
+    )
 
 
 def test_tensorboard_for_real(tmp_path):
@@ -154,7 +167,17 @@ def test_the_table_is_plain_text_in_a_log():
     out = io.StringIO()
     reporting.print_table(RESULTS, title="demo", file=out)
     text = out.getvalue()
-    for part in ("demo", "test NLL", "99.50 ± 0.25", "99", "nats", "accuracy [kNN]", "fraction", "not finite", "truth"):
+    for part in (
+        "demo",
+        "test NLL",
+        "99.50 ± 0.25",
+        "99",
+        "nats",
+        "accuracy [kNN]",
+        "fraction",
+        "not finite",
+        "truth",
+    ):
         assert part in text
     assert "\x1b" not in text and "\r" not in text
     out = io.StringIO()
@@ -171,7 +194,10 @@ def test_progress_in_a_log_is_a_few_plain_lines(capsys, monkeypatch):
             update(completed, f"loss {completed / 100:.1f}")
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "updates 200/1000  loss 2.0  elapsed 0:00:04  remaining 0:00:32"
-    assert lines[-1] == "updates 1000/1000  loss 10.0  elapsed 0:00:36  remaining 0:00:00" and len(lines) == 4
+    assert (
+        lines[-1] == "updates 1000/1000  loss 10.0  elapsed 0:00:36  remaining 0:00:00"
+        and len(lines) == 4
+    )
     assert all(line.isprintable() for line in lines)
     with reporting.progress(1000, at_most=True) as update:
         update(30)
@@ -185,7 +211,11 @@ def test_progress_on_a_terminal_is_a_bar(monkeypatch):
     monkeypatch.setattr(sys, "stdout", screen)
     with reporting.progress(10, start=4) as update:
         update(10, "loss [1.5]")
-    assert "10/10" in screen.getvalue() and "loss [1.5]" in screen.getvalue() and "\x1b" in screen.getvalue()
+    assert (
+        "10/10" in screen.getvalue()
+        and "loss [1.5]" in screen.getvalue()
+        and "\x1b" in screen.getvalue()
+    )
 
 
 def test_a_figure_of_every_kind(tmp_path):
@@ -195,10 +225,14 @@ def test_a_figure_of_every_kind(tmp_path):
     line = reporting.band(axes[0, 0], x, x**2, 0.1 * x, label="estimate")
     reporting.truth_line(axes[0, 0], 4.0)
     reporting.label(axes[0, 0], "time", "entropy (nats)", title="growth", legend=True)
-    reporting.image_grid(axes[0, 1], np.random.default_rng(0).integers(0, 17, (7, 8, 8, 1)), columns=3, max_value=16)
+    reporting.image_grid(
+        axes[0, 1], np.random.default_rng(0).integers(0, 17, (7, 8, 8, 1)), columns=3, max_value=16
+    )
     assert line.get_color() == reporting.PALETTE[0]
     path = reporting.save(fig, tmp_path, "all")
-    assert path == tmp_path / "figures" / "all.png" and [one.name for one in path.parent.iterdir()] == ["all.png"]
+    assert path == tmp_path / "figures" / "all.png" and [
+        one.name for one in path.parent.iterdir()
+    ] == ["all.png"]
     assert matplotlib.image.imread(path).shape[:2] == (420, 1020)
 
 
