@@ -1,0 +1,76 @@
+"""The one `advance` of every experiment that trains: the next updates of each of its systems."""
+
+import time
+from collections.abc import Callable, Hashable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from diffenc.run import data, parallel
+
+
+class Trainee(NamedTuple):
+    """What the updates of one system need, apart from its state.
+
+    Attributes:
+        run_updates: `training.scan_updates(update, prepare)`; systems of one program share it.
+        examples: tree of arrays [n, ...], the training examples, replicated over the mesh.
+        key: of the system's noise, one for the whole run.
+        seed: of the order of its batches; systems of one seed and size see the same batches.
+        num_updates: the update after which it stands still; None: the run's end.
+    """
+
+    run_updates: Callable
+    examples: Any
+    key: jax.Array
+    seed: int
+    num_updates: int | None = None
+
+
+def make_advance(trainees: dict[Hashable, Trainee], mesh, batch_size: int) -> Callable:
+    """The function that `loop.train` calls: `advance(states, step, n) -> (states, metrics)`.
+
+    It makes the updates step, ..., step + n - 1 of every system, one dispatch each. The metrics of
+    the system (a, b) are named "a.b.<metric>", those of the system "a" "a.<metric>"; beside the
+    update's own there is `ms_per_update`, the dispatch's milliseconds for each update.
+
+    Args:
+        trainees: the systems by name; `states` has the same keys.
+        mesh: over which the batches are split.
+        batch_size: over all devices.
+    """
+    parallel.check_batch(batch_size, mesh)
+    keys = {name: parallel.replicate(mesh, trainee.key) for name, trainee in trainees.items()}
+    local = parallel.local_rows(batch_size)
+
+    def advance(states, step, n):
+        new_states = {}
+        metrics = {}
+        batches = {}
+        for name, trainee in trainees.items():
+            updates = n if trainee.num_updates is None else min(n, trainee.num_updates - step)
+            if updates <= 0:
+                new_states[name] = states[name]
+                continue
+            num_examples = len(jax.tree.leaves(trainee.examples)[0])
+            order = (trainee.seed, num_examples, updates)
+            if order not in batches:
+                rows = data.batch_indices(trainee.seed, step, updates, batch_size, num_examples)
+                batches[order] = parallel.shard_batch(mesh, rows[:, local], axis=1)
+            began = time.perf_counter()
+            new_states[name], values = trainee.run_updates(
+                states[name], keys[name], trainee.examples, batches[order]
+            )
+            jax.block_until_ready(values)
+            milliseconds = 1e3 * (time.perf_counter() - began) / updates
+            values["ms_per_update"] = np.full(updates, milliseconds)
+            metrics |= {f"{dotted(name)}.{metric}": value for metric, value in values.items()}
+        return new_states, metrics
+
+    return advance
+
+
+def dotted(name: Hashable) -> str:
+    """A system's name as it stands in metrics and results: the parts of a tuple joined by dots."""
+    return ".".join(map(str, name)) if isinstance(name, tuple) else str(name)
