@@ -1,8 +1,8 @@
 """Neural entropy against the number of training images at equal passes over them, scikit-learn's
 8x8 digits.
 
-python -m experiments.neural_entropy --config=configs/neural_entropy/passes.py
---workdir=runs/entropy_passes
+    python -m experiments.neural_entropy --config=configs/neural_entropy/passes.py \
+        --workdir=runs/entropy_passes
 
 Thirty passes whatever N (47 to 1,405 updates, each size with a cosine schedule of its own), nothing
 known beforehand, VP from t = 1e-3, 298 held-out images; 17 minutes on a third of a CPU core; nats,

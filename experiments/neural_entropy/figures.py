@@ -18,11 +18,11 @@ LABELS = {
 PUBLISHED = {3: 0.97, 6: 0.92, 9: 0.85}  # S_NN / S_tot at kappa = 0.1, read off arXiv 2409.03817
 
 
-def draw(workdir, config, cases, results, truths, curves, images, metrics) -> None:
+def draw(workdir, sweep, cases, results, truths, curves, images, metrics) -> None:
     """Every figure the cases allow; truths: S_tot of the first seed, where it is known."""
     training(workdir, cases, truths, metrics)
     rates(workdir, cases, curves)
-    if config.sweep == "dimension":
+    if sweep == "dimension":
         ratios(workdir, cases, results)
     else:
         sample_sizes(workdir, cases, results)
