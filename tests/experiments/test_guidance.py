@@ -82,7 +82,7 @@ def test_guidance_injects_more_and_distorts():
 def test_chains_do_what_the_recursion_says():
     config = make_config()
     exact = guidance.recursion(PAIR, 2.0, config.num_steps)
-    measured = guidance.simulate(jax.random.key(2), PAIR, 2.0, config)
+    measured = guidance.simulate(jax.random.key(2), PAIR, 2.0, config.num_steps, config.num_samples)
     assert abs(measured.injected.mean - exact.injected) < NUM_SIGMAS * measured.injected.stderr
     assert (
         abs(measured.information.mean - exact.information)
@@ -125,7 +125,7 @@ def test_bad_settings_are_named(tmp_path, changes, words):
         guidance.run(make_config(**changes), tmp_path)
 
 
-# ---------------------------------------------------- the ancestral chain against its closed recursion
+# -------------------------------------------------- the ancestral chain against its closed recursion
 
 
 def recursion_of_a_pair(weight, levels):
