@@ -202,10 +202,12 @@ def check_not_negative(config: ConfigDict, *fields: str) -> None:
     """Raises InputError where a named field is below zero."""
     for field in fields:
         if read_field(config, field) < 0:
-            raise InputError(f"config field {field} is {read_field(config, field)}: give 0 or more")
+            value = read_field(config, field)
+            raise InputError(f"config field {field} is {value}: give 0 or more")
 
 
-def read_field(config, field):
+def read_field(config: ConfigDict, field: str):
+    """Read a field such as "eval.batch_size"; raise an InputError where the config has none."""
     for name in field.split("."):
         if not isinstance(config, ConfigDict) or name not in config:
             raise InputError(

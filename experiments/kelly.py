@@ -1,5 +1,4 @@
-"""Gamblers and autoencoders: information as the growth of wealth, and as the limit of a tower of
-small codes.
+"""Gamblers and autoencoders: information as growth of wealth, and as the limit of small codes.
 
     python -m experiments.kelly --config=configs/kelly/race.py --workdir=DIR
     python -m experiments.kelly --config=configs/kelly/tower.py --workdir=DIR
@@ -124,8 +123,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
 
 
 def race(settings: Race, workdir: Path) -> list[Result]:
-    """Run both races: held-out growth with and without side information, and wealth curves of the
-    bets."""
+    """Run both races: held-out growth with and without side information, and wealth curves."""
     growths = {
         "horses": horses(rng_of(settings.seed, "horses"), settings),
         "channel": channel(key_of(settings.seed, "channel"), settings),
@@ -239,8 +237,7 @@ def channel(key, settings: Race) -> Growth:
 
 
 def tower(settings: Tower, workdir: Path) -> list[Result]:
-    """Compute the terms of N levels, their rates beside the limit, and the error of their sum
-    against N."""
+    """Compute the terms of N levels, their rates, and the error of their sum against N."""
     process = processes.VPLinear()
     variances = np.array(settings.variances, np.float64)
     start = settings.start

@@ -1,5 +1,4 @@
-"""The speed limit of a diffusion: how far the data can have moved, against the entropy that moving
-them produced.
+"""The speed limit of a diffusion: how far data can have moved, by the entropy they produced.
 
     python -m experiments.speed_limit --config=configs/speed_limit/gaussian_mixture.py --workdir=DIR
 
@@ -131,8 +130,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
 
 
 def measure(settings: Settings) -> dict[str, Motion]:
-    """Compute both sides for every process and dimension, of a mixture and of the Gaussian of its
-    moments."""
+    """Compute both sides for every process and dimension: a mixture, and its moments' Gaussian."""
     motions = {}
     num_cases = len(settings.processes) * len(settings.dimensions)
     with reporting.progress(num_cases, description="speed limit") as show:
@@ -207,8 +205,7 @@ def of_gaussian(density: Gaussian, process, times, settings: Settings) -> Motion
 
 
 def of_mixture(key, density, process, times, settings: Settings) -> Motion:
-    """Estimate the limit from the exact score on samples, the distance by optimal transport of
-    others.
+    """Estimate the limit from the exact score, and the distance by optimal transport.
 
     Args:
         key: of all samples and noise.

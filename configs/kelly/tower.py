@@ -1,5 +1,4 @@
-"""A tower of N autoencoders on Gaussian data: the terms of its ELBO, their rates, and the limit of
-their sum.
+"""A tower of N autoencoders on Gaussian data: the terms of its ELBO and the limit of their sum.
 
     python -m experiments.kelly --config=configs/kelly/tower.py --workdir=runs/tower
 

@@ -1,5 +1,4 @@
-"""Neural entropy of a small U-Net on scikit-learn's 8x8 digits, against the number of training
-images.
+"""Neural entropy of a small U-Net on scikit-learn's 8x8 digits, by number of training images.
 
     python -m experiments.neural_entropy \
         --config=configs/neural_entropy/digits.py --workdir=runs/entropy_digits

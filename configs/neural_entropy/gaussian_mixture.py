@@ -1,5 +1,4 @@
-"""Gaussian mixtures of 3, 6 and 9 dimensions under three processes, three seeds: every number has
-its truth.
+"""Gaussian mixtures of 3, 6 and 9 dimensions under three processes: every number has its truth.
 
     python -m experiments.neural_entropy \
         --config=configs/neural_entropy/gaussian_mixture.py --workdir=runs/entropy

@@ -1,5 +1,4 @@
-"""Neural entropy of a small U-Net on MNIST, pixels in [0, 1], against the number of training
-images.
+"""Neural entropy of a small U-Net on MNIST, pixels in [0, 1], by number of training images.
 
     python -m experiments.neural_entropy --config=configs/neural_entropy/mnist.py \
         --workdir=runs/entropy_mnist --config.data.dir=DIRECTORY_OF_PREPARED_TFDS_DATA

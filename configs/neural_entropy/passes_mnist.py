@@ -1,5 +1,4 @@
-"""Neural entropy against the number of training images at ten passes over them, MNIST, a small
-U-Net.
+"""Neural entropy by number of training images, at ten passes over them: MNIST, a small U-Net.
 
     python -m experiments.neural_entropy --config=configs/neural_entropy/passes_mnist.py \
         --workdir=runs/entropy_passes_mnist --config.data.dir=DIRECTORY_OF_PREPARED_TFDS_DATA

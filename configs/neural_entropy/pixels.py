@@ -1,5 +1,4 @@
-"""Total correlation of scikit-learn's 8x8 digits: how much of their total entropy is between
-pixels.
+"""Total correlation of scikit-learn's 8x8 digits: what of their entropy is between pixels.
 
     python -m experiments.neural_entropy --config=configs/neural_entropy/pixels.py \
         --workdir=runs/pixels

@@ -1,5 +1,4 @@
-"""Neural entropy against the number of samples: a Gaussian mixture of nine dimensions under VP, two
-seeds.
+"""Neural entropy by number of samples: a Gaussian mixture of nine dimensions, VP, two seeds.
 
     python -m experiments.neural_entropy --config=configs/neural_entropy/samples.py \
         --workdir=runs/entropy_samples

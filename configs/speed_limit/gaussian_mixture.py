@@ -1,5 +1,4 @@
-"""How far a mixture moves under three processes, against the limit that its entropy production
-sets.
+"""How far a mixture moves under three processes, against the limit set by its entropy.
 
     python -m experiments.speed_limit --config=configs/speed_limit/gaussian_mixture.py \
         --workdir=runs/speed_limit

@@ -1,5 +1,4 @@
-"""Training a neural-entropy model here, against the plain epoch loop: same mixture, same network,
-one run.
+"""Training a neural-entropy model here, against the plain epoch loop, on one mixture.
 
     python -m experiments.benchmarks.entropy_training \
         --config=configs/benchmarks/entropy_training.py --workdir=DIR

@@ -75,8 +75,7 @@ class Chains(NamedTuple):
 
 
 def run(config: ConfigDict, workdir: Path) -> None:
-    """Run the whole experiment; running it again continues it, or prints the results of the
-    finished run."""
+    """Run the whole experiment; again, it continues, or prints the results of the finished run."""
     training = read_training(config)
     evaluation = command_line.read(Evaluation, config, "eval")
     settings = command_line.read(Guidance, config)

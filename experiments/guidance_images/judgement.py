@@ -1,5 +1,4 @@
-"""What guided samples of images are worth: what they say of their label, and how far from images
-they are."""
+"""What guided samples of images say of their label, and how far from images they are."""
 
 from collections.abc import Callable
 

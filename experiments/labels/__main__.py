@@ -1,5 +1,4 @@
-"""What an image says about its label, and at which noise: I(image; label) and its density over
-lambda.
+"""What an image says about its label, and at which noise: I(image; label) over lambda.
 
     python -m experiments.labels --config=configs/labels/digits.py --workdir=DIR
 
@@ -30,8 +29,7 @@ from experiments.labels.smoothing import make_kernel
 
 
 def run(config: ConfigDict, workdir: Path) -> None:
-    """Run the whole experiment; running it again continues it, or prints the results of the
-    finished run."""
+    """Run the whole experiment; again, it continues, or prints the results of the finished run."""
     training = read_training(config)
     evaluation = command_line.read(Evaluation, config, "eval")
     classifier = read_classifier(config)
@@ -112,8 +110,10 @@ def peak(rng, draws: entropy.Profile, levels) -> Estimate:
 
 
 def high_noise_share(draws: entropy.Profile) -> Estimate:
-    """Estimate the share of the integral of one form [K, n] that lies below lambda = 0, noise above
-    signal; the error is that of a ratio of means over the n images."""
+    """Estimate the share of the integral of one form [K, n] that lies below lambda = 0.
+
+    There noise is above signal. The error is that of a ratio of means over the n images.
+    """
     values = np.asarray(draws.values, np.float64) / np.asarray(draws.density, np.float64)
     is_below = np.asarray(draws.log_snr) < 0
     below = np.mean(values * is_below, axis=0)

@@ -1,5 +1,4 @@
-"""One denoiser for images with their labels and without: s(x|y), s(x), and what the label tells,
-on held-out images.
+"""One denoiser for images with their labels and without, and what the label tells of them.
 
 One network learns both, where the label is withheld the second (arXiv 2207.12598). With exact
 scores I(X;Y), which cannot exceed the entropy of the labels, has three forms: what S_NN gains by
@@ -229,8 +228,9 @@ def make_integrand(process, free: Callable, bound: Callable) -> Callable:
 def make_measure(
     key, model: Denoiser, reference: Reference, scale: float, levels: Uniform, settings: Evaluation
 ) -> Callable:
-    """Make measure(params, images, count) -> draws [levels, count] of `make_integrand`, of the
-    first count held-out images, or of all where there are fewer.
+    """Make measure(params, images, count) -> draws [levels, count] of `make_integrand`.
+
+    They are of the first count held-out images, or of all where there are fewer.
 
     Args:
         key: of the noise, which is the same with and without the label.
@@ -301,8 +301,9 @@ def information(name: str, images, values: dict) -> list[Result]:
 
 
 def surprise(images, count: int) -> np.ndarray:
-    """Compute -log of the share that the label of each of the first count held-out images has among
-    the training images, [count].
+    """Compute -log of the share that an image's label has among the training images, [count].
+
+    This is done for the first count held-out images.
 
     Its mean is the entropy of the labels, and it is the odds against which knowing more wins.
     """

@@ -68,8 +68,7 @@ def line_of_denoiser(draws: entropy.Profile, levels) -> Line:
 
 
 def draw(workdir, name: str, results, draws, levels, curve: posterior.Curve) -> None:
-    """Draw the density over lambda of every form, and its integral from high noise, below the
-    labels' entropy.
+    """Draw the density over lambda of every form, and its integral from high noise.
 
     Args:
         workdir: of the run.

@@ -1,5 +1,4 @@
-"""What a noised image x_lambda says about its label Y, by a classifier q(y | x_lambda, lambda) of
-all noise levels.
+"""What a noised image x_lambda says about its label Y, by a classifier of all noise levels.
 
 A label is discrete, so nothing needs a denoiser here: the score that a label adds is s(x|y) - s(x)
 = grad log p(y|x) (classifier guidance, arXiv 2105.05233), and the information is bounded by what a
@@ -223,8 +222,7 @@ def bet(log_q: Callable, process, params, x, labels, eps, t):
 def make_measure(
     key, log_q: Callable, process, levels: Uniform, settings: Classifier, batch_size: int
 ) -> Callable:
-    """Make measure(params, images, scale, count): the `Curve` of the first count held-out images,
-    or of all if fewer.
+    """Make measure(params, images, scale, count): the `Curve` of the first count held-out images.
 
     Args:
         key: of the noise, which an image keeps along the grid.
@@ -261,8 +259,7 @@ def make_measure(
 
 
 def information(name: str, curve: Curve) -> list[Result]:
-    """Report (a) at the end of the curve, the best bound, and on its way there; and the integral of
-    (b)."""
+    """Report (a) at the end of the curve, the best bound, on its way, and the integral of (b)."""
     results = [
         Result(f"{name}.label_information", *Estimate.of(curve.information[-1])),
         Result(f"{name}.label_information_by_gradients", *Estimate.of(curve.integral()[-1])),
@@ -275,8 +272,10 @@ def information(name: str, curve: Curve) -> list[Result]:
 
 
 def high_noise_share(rng, curve: Curve) -> Estimate:
-    """Estimate I(x_lambda; Y) at lambda = 0, noise as strong as signal, as a share of the end's,
-    both by (a); the error is that of the bootstrap over images."""
+    """Estimate I(x_lambda; Y) at lambda = 0 as a share of the end's, both by (a).
+
+    There noise is as strong as signal. The error is that of the bootstrap over images.
+    """
     both = np.stack([curve.up_to(0.0), curve.information[-1]], axis=1)
 
     def share(means):

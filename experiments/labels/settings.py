@@ -1,5 +1,4 @@
-"""What a config tells experiments that learn from labelled images, in frozen dataclasses that check
-themselves."""
+"""What a config tells experiments that learn from labelled images: settings check themselves."""
 
 from dataclasses import dataclass
 

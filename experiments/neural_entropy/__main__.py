@@ -1,5 +1,4 @@
-"""Neural entropy: how much of the entropy of a diffusion a network holds, at every noise level
-(arXiv 2409.03817).
+"""Neural entropy: how much of the entropy of a diffusion a network holds (arXiv 2409.03817).
 
     python -m experiments.neural_entropy \
         --config=configs/neural_entropy/gaussian_mixture.py --workdir=DIR
@@ -46,8 +45,7 @@ from experiments.neural_entropy.settings import Evaluation, Training, read_sweep
 
 
 def run(config: ConfigDict, workdir: Path) -> None:
-    """Run the whole experiment; running it again continues it, or prints the results of the
-    finished run."""
+    """Run the whole experiment; again, it continues, or prints the results of the finished run."""
     training = command_line.read(Training, config)
     sweep = read_sweep(config)
     evaluation = command_line.read(Evaluation, config, "eval")

@@ -1,5 +1,4 @@
-"""The cases of experiments.neural_entropy: a process, data for every seed, and a model with its
-reference."""
+"""The cases of experiments.neural_entropy: a process, data for every seed, and a model."""
 
 from typing import NamedTuple
 
@@ -99,8 +98,10 @@ def cases_of_samples(sweep: Sweep) -> list[Case]:
 
 
 def draw_examples(sweep: Sweep, dim: int, count: int) -> Examples:
-    """Draw a mixture for each seed, with `count` samples to train on (0: mixture.all) and
-    num_examples held out."""
+    """Draw a mixture for each seed, `count` samples of it to train on, and held-out ones.
+
+    A count of 0 stands for mixture.all.
+    """
     train = []
     test = []
     densities = []

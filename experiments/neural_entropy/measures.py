@@ -1,5 +1,4 @@
-"""What experiments.neural_entropy measures of a system: entropies on held-out examples, their
-density over noise levels, and generated images."""
+"""What experiments.neural_entropy measures of a system: entropies, their curves, images."""
 
 import functools
 from collections.abc import Callable

@@ -1,5 +1,4 @@
-"""Summaries of experiments.neural_entropy: means over seeds with their errors, ratios, coverage,
-the law in log N."""
+"""Summaries of experiments.neural_entropy: means over seeds, ratios, coverage, laws in log N."""
 
 import math
 
@@ -68,8 +67,7 @@ def summarize(
 
 
 def early_share(name: str, seeds: list[dict], is_known: bool, shared_examples: bool) -> Result:
-    """Estimate the share of S_NN that is produced before EARLY, beside that of S_tot on the same
-    draws where it is known.
+    """Estimate the share of S_NN that is produced before EARLY, beside that of S_tot if known.
 
     Args:
         name: of the case.
@@ -216,8 +214,10 @@ def entropies(case: Case, levels, counts) -> np.ndarray:
 
 
 def log_laws(cases: dict[str, Case], results: list[Result]) -> list[Result]:
-    """Fit S_NN = a + b log N by least squares, and the same law of held-out growth, for every data
-    set with three sizes or more; the errors come from the scatter."""
+    """Fit S_NN = a + b log N by least squares, and the same law of held-out growth.
+
+    This is done for every data set with three sizes or more; errors come from the scatter.
+    """
     value_of = {result.name: result.value for result in results}
     laws = []
     for dataset in dict.fromkeys(case.program for case in cases.values()):

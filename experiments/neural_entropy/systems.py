@@ -17,8 +17,7 @@ Name = tuple[str, int]  # of a system: its case and its seed
 
 
 def updates_of(settings: Training, case: Case) -> int:
-    """Count the updates of a case: num_updates, or fewer where it has then seen its data
-    max_epochs times."""
+    """Count the updates of a case: num_updates, or fewer once max_epochs are reached."""
     passes = -(-settings.max_epochs * len(case.train[0]) // settings.batch_size)
     return min(settings.num_updates, passes) if settings.max_epochs else settings.num_updates
 
@@ -112,8 +111,7 @@ def make_run_updates(settings: Training, case: Case):
 
 
 def headline(cases: dict[str, Case], metrics: dict[str, float]) -> str:
-    """Write the text beside the progress bar: each case's growth once it is measured, else the
-    first loss."""
+    """Write the text beside the progress bar: growths once they are measured, else a loss."""
     growths = []
     losses = []
     for name in cases:
