@@ -17,6 +17,20 @@ from ml_collections import ConfigDict, config_flags
 from diffenc.errors import InputError
 from diffenc.run import checkpoints, parallel, reporting
 
+MAY_DIFFER = (  # fields that change no result of a run that goes on, or only the order in which numbers are added
+    "num_devices",
+    "save_every",
+    "evaluate_every",
+    "metrics_extras",
+    "eval.batch_size",
+    "data.dir",
+    "data.cache_dir",
+    "posterior.save_every",
+    "posterior.evaluate_every",
+)
+_SCHEDULE = "the learning rate falls to zero at the last update, so a run of another length differs from its first update on"
+REASONS = {"num_updates": _SCHEDULE, "posterior.num_updates": _SCHEDULE}
+
 
 def main(experiment: Callable[[ConfigDict, Path], None]) -> None:
     """Parse the command line, join the other processes of the run and call experiment(config,
@@ -72,15 +86,15 @@ def _only_the_first_prints():
 
 
 def is_complete(config: ConfigDict, workdir: Path) -> bool:
-    """Refuse a workdir of another config or of another data file by the same name, and print the
-    results of a finished run."""
+    """Refuse a workdir of another config (`MAY_DIFFER` aside) or of another data file by the same
+    name, and print the results of a finished run."""
     given = config.to_dict()
     finished, path = (workdir / "results.json").exists(), given.get("data", {}).get("path")
     if path and (
         Path(path).exists() or not finished
     ):  # the results of a finished run can be told without
         given["data"]["path_sha256"] = digest(path)
-    checkpoints.check_config(workdir, given)
+    checkpoints.check_config(workdir, given, MAY_DIFFER, REASONS)
     if not finished:
         return False
     print(f"the run in {workdir} is complete; its results:")
@@ -202,6 +216,17 @@ def check_not_negative(config: ConfigDict, *fields: str) -> None:
     for field in fields:
         if _value(config, field) < 0:
             raise InputError(f"config field {field} is {_value(config, field)}: give 0 or more")
+
+
+def check_widths(config: ConfigDict, field: str, multiple: int = 1) -> None:
+    """Raises InputError unless the field holds the widths of one layer or more, multiples of that
+    number."""
+    widths = _value(config, field)
+    if not widths or any(width < multiple or width % multiple for width in widths):
+        wanted = f"multiples of {multiple}" if multiple > 1 else "widths of 1 or more"
+        raise InputError(
+            f"config field {field} is {tuple(widths)}: give {wanted}, one of them or more"
+        )
 
 
 def _value(config, field):

@@ -48,9 +48,9 @@ def run(config: ConfigDict, workdir: Path) -> None:
 
 def check(config: ConfigDict) -> None:
     """Raises InputError for settings that no run could use."""
-    command_line.check_not_negative(config, "seed")
     command_line.check_choice("case", config.get("case"), ("race", "tower"))
     if config.case == "race":
+        command_line.check_not_negative(config, "seed")
         command_line.check_positive(config, "num_races", "num_past_races", "noise_std", "draws")
         if config.num_horses < 2 or not 0 <= config.error < 1 - 1 / config.num_horses:
             raise InputError(

@@ -15,7 +15,6 @@ def get_config():
     return ConfigDict(
         dict(
             case="tower",
-            seed=0,
             levels=(4, 8, 16, 32, 64, 128, 256, 512, 1024),
             variances=(0.02, 0.1, 0.5, 1.0, 2.0),  # of the data, along its axes
             start=0.05,  # time of the finest level

@@ -23,15 +23,19 @@ from configs.neural_entropy import gaussian_mixture
 
 
 def get_config():
-    config = gaussian_mixture.get_config()
+    config = gaussian_mixture.common()
     config.sweep = "samples"
     config.num_seeds = 1
-    config.processes = ("vp",)
-    config.datasets = ("digits",)
+    config.update(
+        processes=("vp",),
+        datasets=("digits",),  # or 'mnist', or another image data set of TFDS
+        data=dict(dir="", cache_dir="", test_fraction=0.1667),
+        model=dict(channels=(16, 32), dtype="float32"),
+        eval=dict(images=20, sampler_steps=50),  # images to be generated
+    )
     config.samples = (100, 300, 900, 0)
     config.reference = "isotropic"
     config.output = "v"
-    config.model.channels = (16, 32)
     config.batch_size = 32
     config.draws = 1
     config.num_updates = 1000

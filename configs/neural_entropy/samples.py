@@ -28,6 +28,7 @@ from configs.neural_entropy import gaussian_mixture
 def get_config():
     config = gaussian_mixture.get_config()
     config.sweep = "samples"
+    config.datasets = ("mixture",)
     config.num_seeds = 2
     config.processes = ("vp",)
     config.dimensions = (9,)

@@ -138,8 +138,8 @@ class Piecewise:
 def log_snr_range(process, t_min: float = 1e-3, t_max: float = 1.0) -> tuple[float, float]:
     """(lambda(t_max), lambda(t_min)), the range of lambda that a process covers between two times.
 
-    Raises InputError where that is infinite: at t_min = 0 except for VE, at t_max = 1 where alpha
-    vanishes.
+    Raises InputError where that is infinite: at t_min = 0 where sigma(0) = 0, at t_max = 1 where
+    alpha vanishes.
     """
     if not 0 <= t_min < t_max <= 1:
         raise InputError(f"t_min={t_min}, t_max={t_max}: give 0 <= t_min < t_max <= 1")

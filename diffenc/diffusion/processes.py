@@ -36,8 +36,11 @@ def expand(t: jax.Array, x: jax.Array) -> jax.Array:
 
 
 class Process(ABC):
-    """A linear process. A subclass gives alpha, sigma, drift, diffusion, log_snr, time and
-    equilibrium_std."""
+    """A linear process.
+
+    A subclass gives alpha, which must not grow, sigma, drift, diffusion, log_snr, time and
+    equilibrium_std. The rest follows from these seven, the steps of the samplers included.
+    """
 
     @property
     def scale(self) -> float:
@@ -72,8 +75,10 @@ class Process(ABC):
 
     @abstractmethod
     def equilibrium_std(self, t):
-        """Standard deviation of the quasi-invariant density p_eq = N(0, std^2 I), std^2 = -g^2 / (2
-        f)."""
+        """Standard deviation of the quasi-invariant density p_eq = N(0, std^2 I).
+
+        std^2 = -g^2 / (2 f), infinite where f = 0: there the density is flat.
+        """
 
     def equilibrium_score(self, x, t):
         """grad log p_eq = 2 f x / g^2 = -x / std^2. x: [batch, ...], t: scalar or [batch]; returns
@@ -96,6 +101,59 @@ class Process(ABC):
         return jnp.clip(
             self.time(jnp.clip(log_snr, self.log_snr(1.0), self.log_snr(0.0))), 0.0, 1.0
         )
+
+    def clock_steps(self, t, phi):
+        """Steps of the clock in which `samplers` integrate the flow, between neighbours of a grid.
+
+        The clock is the arc length of the curve (kappa alpha_t, sigma_t): in it the points
+        alpha_t x_0 + sigma_t eps, and with them the flow, move at a bounded rate. A step is the
+        chord; its relative error is of second order in the step.
+
+        Args:
+            t: times [n + 1], falling towards the data.
+            phi: the angles at these times [n + 1].
+
+        Returns:
+            Steps [n], negative.
+        """
+        return -jnp.hypot(self.scale * jnp.diff(self.alpha(t)), jnp.diff(self.sigma(t)))
+
+    def flow_weight(self, t):
+        """(g^2/2) dt/d(clock): the flow's velocity is -weight (score - equilibrium score).
+
+        In units of sigma/alpha, d(sigma)/d(log(sigma/alpha)) = sigma (1 - q) and
+        d(alpha)/d(log(sigma/alpha)) = -alpha q, with q = sigma^2/std^2. As g^2 dt =
+        -sigma^2 d(log_snr), the weight is sigma^2 over the length of these two.
+        """
+        sigma = self.sigma(t)
+        q = jnp.square(sigma / self.equilibrium_std(t))
+        return sigma / jnp.hypot(1 - q, q * self.scale * self.alpha(t) / sigma)
+
+    def langevin_step(self, t, t_next, eta):
+        """Width m and length -log(rho) of the Langevin step by which `reverse_sde` adds noise.
+
+        Every m and rho leave p at t_next invariant. m is the width of the equilibrium, which then
+        is invariant too, and rho = (alpha/alpha_next)^(eta^2), as in the process itself. Where the
+        equilibrium is flat, or so wide that alpha in float32 does not change enough to tell rho,
+        m is sigma and -log(rho) is half the growth of (sigma/alpha)^2, in units of its value at
+        t_next.
+
+        Args:
+            t: time at which the step begins, a scalar.
+            t_next: time at which it ends, nearer to the data.
+            eta: strength of the noise, 1 for that of the process.
+
+        Returns:
+            m and -log(rho): x <- rho x + m sqrt(1 - rho^2) xi is the exact part of the step.
+        """
+        alpha, alpha_next = self.alpha(t), self.alpha(t_next)
+        sigma, sigma_next = self.sigma(t), self.sigma(t_next)
+        std = self.equilibrium_std(t_next)
+        is_flat = std > sigma_next / math.sqrt(jnp.finfo(jnp.float32).eps)
+        growth = 0.5 * eta**2 * (jnp.square(sigma / alpha / (sigma_next / alpha_next)) - 1)
+        decay = eta**2 * (jnp.log(alpha_next) - jnp.log(alpha))
+        length = jnp.maximum(jnp.where(is_flat, growth, decay), 0.0)
+        return jnp.where(is_flat, sigma_next, std), length
 
     def perturb(self, x0, eps, t):
         """x_t = alpha_t x_0 + sigma_t eps. x0, eps: [batch, ...]; t: scalar or [batch]."""
@@ -139,6 +197,12 @@ class FixedWidth(Process):
 
     def radius(self, t):
         return jnp.ones(jnp.shape(t), _float_type(t))
+
+    def clock_steps(self, t, phi):
+        return jnp.diff(phi)  # the arc is one of a circle
+
+    def flow_weight(self, t):
+        return self.scale * self.sigma(t) / self.alpha(t)
 
 
 @dataclass(frozen=True)

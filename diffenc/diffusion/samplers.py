@@ -14,7 +14,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from diffenc.diffusion.processes import VE, Process
+from diffenc.diffusion.processes import Process
 from diffenc.errors import InputError
 
 HALF_PI = math.pi / 2
@@ -163,10 +163,8 @@ def _check_num_steps(num_steps):
 
 
 class _Node(NamedTuple):
-    """A point of the grid: the variable of integration, the time, and the time at which the score
-    is evaluated."""
+    """A point of the grid: the time, and the time at which the score is evaluated."""
 
-    clock: jax.Array
     t: jax.Array
     t_score: jax.Array
 
@@ -178,11 +176,11 @@ def probability_flow(
     entropy-matching form.
 
     dx = -(g^2/2) (score - equilibrium score) dt (arXiv 2011.13456, 2409.03817), integrated in the
-    angle phi, where the velocity stays bounded: for a fixed width dx/dphi = -kappa^2 tan(phi)
-    (score - equilibrium score) = v. VE is integrated in sigma, with velocity eps (arXiv
-    2010.02502), since its signal never turns. The identity for a score equal to the equilibrium
-    score. Second order; the result is a draw from p at t_min, which still holds noise of standard
-    deviation sigma(t_min).
+    clock of the process (`Process.clock_steps`), in which the velocity stays bounded. For a fixed
+    width the clock is the angle phi, with dx/dphi = -kappa^2 tan(phi) (score - equilibrium score)
+    = v; for VE it is sigma, with velocity eps (arXiv 2010.02502). The identity for a score equal
+    to the equilibrium score. Second order; the result is a draw from p at t_min, which still holds
+    noise of standard deviation sigma(t_min).
 
     x: [batch, ...], distributed as p at t = 1; score_fn(x, t: [batch]) -> [batch, ...], evaluated
     with t_min <= t < 1 where alpha(1) = 0; two evaluations a step. Returns [batch, ...]. Raises
@@ -191,8 +189,8 @@ def probability_flow(
     _check_num_steps(num_steps)
     gap = _equilibrium_gap(score_fn, process)
 
-    def step(x, ends):
-        return _flow_step(gap, process, x, *ends)[0], None
+    def step(x, interval):
+        return _flow_step(gap, process, x, *interval)[0], None
 
     return jax.lax.scan(step, x, _intervals(process, num_steps, t_min, x.dtype))[0]
 
@@ -215,13 +213,13 @@ def reverse_sde(
     A step is the flow from a to b (as `probability_flow`), then Langevin dynamics that preserve p_b
     for the time eta^2 int g^2 dt,
 
-        x <- rho x + (1 - rho) m^2 (score + x/m^2) + m sqrt(1 - rho^2) xi,      rho = (alpha_a/alpha_b)^(eta^2),  m =
-        equilibrium std,
+        x <- rho x + (1 - rho) m^2 (score + x/m^2) + m sqrt(1 - rho^2) xi,
 
-    the Ornstein-Uhlenbeck part exact and the rest by Heun. Both halves carry the marginal p_b, so
-    splitting them costs nothing; and N(0, m^2 I) of a fixed width stays exactly invariant under its
-    own score, at any number of steps. VE has no equilibrium: there m = sigma_b and rho = exp(-eta^2
-    (sigma_a^2/sigma_b^2 - 1)/2). Second order in law; three evaluations a step (eta = 0: two).
+    the Ornstein-Uhlenbeck part exact and the rest by Heun. `Process.langevin_step` gives m and rho:
+    m = equilibrium std and rho = (alpha_a/alpha_b)^(eta^2), but where the equilibrium is flat (VE)
+    m = sigma_b and rho = exp(-eta^2 (sigma_a^2/sigma_b^2 - 1)/2). Both halves carry the marginal
+    p_b, so splitting them costs nothing; and N(0, m^2 I) of a fixed width stays invariant under its
+    own score, at any number of steps. Second order in law; three evaluations a step (eta = 0: two).
 
     x: [batch, ...], distributed as p at t = 1; score_fn as in `probability_flow`. Returns [batch,
     ...]. Raises InputError for a bad num_steps or t_min, or eta < 0.
@@ -237,16 +235,16 @@ def reverse_sde(
     gap = _equilibrium_gap(score_fn, process)
 
     def step(x, inputs):
-        step_key, (a, b) = inputs
-        x, gap_ahead = _flow_step(gap, process, x, a, b)
-        width, decay = _langevin_width_and_decay(process, a, b, eta)
+        step_key, (a, b, step_size) = inputs
+        x, gap_ahead = _flow_step(gap, process, x, a, b, step_size)
+        width, decay = process.langevin_step(a.t, b.t, eta)
         forget, noise = -jnp.expm1(-decay), jax.random.normal(step_key, x.shape, x.dtype)
         centre = jnp.exp(-decay) * x + width * jnp.sqrt(-jnp.expm1(-2 * decay)) * noise
+        # `gap` is that to the equilibrium; the step needs the gap to N(0, m^2 I), often the same.
+        excess = 1 - jnp.square(width / process.equilibrium_std(b.t))
 
         def pull(x, gap_value):
-            if isinstance(process, VE):  # the gap to N(0, m^2 I) instead of to the flat equilibrium
-                return forget * (jnp.square(width) * gap_value + x)
-            return forget * jnp.square(width) * gap_value
+            return forget * (jnp.square(width) * gap_value + excess * x)
 
         # The gap at the flow's predictor differs from that at its end by the square of the step:
         # good enough here.
@@ -269,42 +267,25 @@ def _equilibrium_gap(score_fn, process):
     return gap
 
 
-def _flow_step(gap, process, x, a, b):
+def _flow_step(gap, process, x, a, b, step_size):
     """One Heun step of the probability flow from node a to node b; also the gap at the
     predictor."""
-    step_size = b.clock - a.clock
-    slope = -_flow_weight(process, a.t_score) * gap(x, a.t_score)
+    slope = -process.flow_weight(a.t_score) * gap(x, a.t_score)
     gap_ahead = gap(x + step_size * slope, b.t_score)
-    return x + (0.5 * step_size) * (slope - _flow_weight(process, b.t_score) * gap_ahead), gap_ahead
-
-
-def _flow_weight(process, t):
-    """(g^2/2) dt/d(clock), from g^2 dt = -sigma^2 d(log_snr): kappa sigma r^2/alpha in the angle,
-    sigma in sigma."""
-    if isinstance(process, VE):
-        return process.sigma(t)
-    return process.scale * process.sigma(t) * jnp.square(process.radius(t)) / process.alpha(t)
-
-
-def _langevin_width_and_decay(process, a, b, eta):
-    """m and -log(rho) of the Langevin half of a reverse step."""
-    if isinstance(process, VE):
-        return process.sigma(b.t), 0.5 * eta**2 * (
-            jnp.square(process.sigma(a.t) / process.sigma(b.t)) - 1
-        )
-    return process.equilibrium_std(b.t), eta**2 * (
-        jnp.log(process.alpha(b.t)) - jnp.log(process.alpha(a.t))
-    )
+    ahead = -process.flow_weight(b.t_score) * gap_ahead
+    return x + (0.5 * step_size) * (slope + ahead), gap_ahead
 
 
 def _intervals(process, num_steps, t_min, dtype):
-    """The pairs of neighbouring nodes, from t = 1 down to t_min, uniform in the angle."""
+    """Pairs of neighbouring nodes from t = 1 to t_min, uniform in the angle, and steps between."""
     if not 0 <= t_min < 1:
         raise InputError(f"t_min={t_min} is outside [0, 1): give a small time such as 1e-3")
-    if t_min == 0 and not isinstance(process, VE):
-        raise InputError(
-            f"t_min=0 is where {type(process).__name__} has sigma = 0: give a small time such as 1e-3"
-        )
+    if t_min == 0:
+        with jax.ensure_compile_time_eval():
+            is_noisy = float(process.sigma(jnp.zeros((), dtype))) > 0
+        if not is_noisy:
+            name = type(process).__name__
+            raise InputError(f"t_min=0 is where {name} has sigma = 0: give a small time, say 1e-3")
     phi_max, phi_min = process.angle(jnp.ones((), dtype)), process.angle(jnp.full((), t_min, dtype))
     phi = phi_max + (phi_min - phi_max) * jnp.linspace(0, 1, num_steps + 1, dtype=dtype)
     t = process.time_at_angle(phi).at[0].set(1.0).at[-1].set(t_min)
@@ -314,7 +295,7 @@ def _intervals(process, num_steps, t_min, dtype):
     t_score = jnp.minimum(
         t, process.time_at_angle(jnp.asarray(HALF_PI - math.sqrt(jnp.finfo(dtype).eps), dtype))
     )
-    nodes = _Node(process.sigma(t) if isinstance(process, VE) else phi, t, t_score)
-    return jax.tree.map(lambda values: values[:-1], nodes), jax.tree.map(
-        lambda values: values[1:], nodes
-    )
+    nodes = _Node(t, t_score)
+    starts = jax.tree.map(lambda values: values[:-1], nodes)
+    ends = jax.tree.map(lambda values: values[1:], nodes)
+    return starts, ends, process.clock_steps(t, phi)

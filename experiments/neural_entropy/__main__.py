@@ -11,8 +11,9 @@ S_NN counts the whole model, and a model starts from a Gaussian reference
 training: `s_reference` says how much. What the network learned is `learned_share`, the part of the
 reference's own gap that training closed. reference='equilibrium' starts from nothing.
 
-Cases are made in neural_entropy_cases, summaries in neural_entropy_results, figures in
-neural_entropy_figures; here are training and held-out numbers, to be read from top to bottom.
+Cases are made in neural_entropy_cases, summaries in neural_entropy_results, the coverage of errors
+in neural_entropy_coverage, figures in neural_entropy_figures; here are training and held-out
+numbers, to be read from top to bottom.
 """
 
 import functools
@@ -27,7 +28,7 @@ from diffenc import training
 from diffenc.diffusion import entropy, samplers
 from diffenc.diffusion.analytic import total_entropy
 from diffenc.diffusion.denoiser import OUTPUTS, Denoiser, Reference
-from diffenc.diffusion.noise_levels import Piecewise, Uniform, log_snr_range
+from diffenc.diffusion.noise_levels import Levels, Piecewise, Uniform, log_snr_range
 from diffenc.diffusion.processes import FixedWidth
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate, map_examples
@@ -40,15 +41,14 @@ from experiments.neural_entropy.cases import (
     PROCESSES,
     REFERENCES,
     Case,
-    check_mixture,
+    check_data,
     load_cases,
     scaled,
 )
+from experiments.neural_entropy.coverage import COVERED, coverage, coverage_result
 from experiments.neural_entropy.results import (
     EARLY,
     between_pixels,
-    coverage,
-    coverage_result,
     log_laws,
     over_systems,
     summarize,
@@ -111,30 +111,11 @@ def check(config: ConfigDict) -> None:
     command_line.check_not_negative(
         config, "seed", "warmup", "evaluate_every", "num_devices", "max_epochs"
     )
-    command_line.check_positive(config, "clip_norm", "eval.images", "eval.sampler_steps")
-    command_line.check_not_negative(config, "eval.repetitions")
+    command_line.check_positive(config, "clip_norm")
     command_line.check_choice("sweep", config.sweep, ("dimension", "samples"))
+    check_data(config)
     command_line.check_choice("reference", config.reference, REFERENCES)
     command_line.check_choice("output", config.output, OUTPUTS)
-    command_line.check_choice("model.dtype", config.model.dtype, ("float32", "bfloat16"))
-    check_mixture(config)
-    several = len(config.processes) > 1 or (
-        "mixture" in config.datasets and len(config.dimensions) > 1
-    )
-    if config.sweep == "samples" and several:
-        raise InputError(
-            "sweep='samples' takes one of processes and one of dimensions: the others would be ignored"
-        )
-    if config.sweep == "dimension" and len(config.samples) > 1:
-        raise InputError("sweep='dimension' takes one of samples: the others would be ignored")
-    if not config.model.features or min(config.model.features) < 1:
-        raise InputError(
-            f"config field model.features is {config.model.features}: give one width or more"
-        )
-    if not config.model.channels or any(width < 8 or width % 8 for width in config.model.channels):
-        raise InputError(
-            f"config field model.channels is {config.model.channels}: give multiples of 8, one or more"
-        )
     if not 0 <= config.average_decay < 1:
         raise InputError(
             f"config field average_decay is {config.average_decay}: give a number in [0, 1)"
@@ -145,14 +126,6 @@ def check(config: ConfigDict) -> None:
             raise InputError(
                 f"{process} has no equilibrium that stays: give another config field reference"
             )
-    if not (config.processes and config.samples and config.datasets and config.dimensions):
-        raise InputError(
-            "give at least one of each: config fields processes, samples, datasets, dimensions"
-        )
-    if min(config.samples) < 0 or min(config.dimensions) < 1:
-        raise InputError(
-            f"samples {config.samples} (0 for all), dimensions {config.dimensions}: give counts"
-        )
     for field, count in (
         ("num_examples", config.eval.num_examples),
         ("monitor", config.eval.monitor),
@@ -301,12 +274,11 @@ def integrands(case: Case, params, reference: Reference, density):
     return values
 
 
-def make_measure(config: ConfigDict, case: Case):
-    """measure(key, params, reference, density, x, count): each quantity of the first count
-    examples, {name: [count]}.
+def evaluation_levels(config: ConfigDict, case: Case) -> Piecewise:
+    """The noise levels of evaluation.
 
-    The noise levels of evaluation lie half where the training draws them, half where a pilot of the
-    reference finds entropy.
+    Half of them lie where the training draws them, half where a pilot of the reference finds
+    entropy.
     """
     low, high = log_snr_range(case.process, *case.times)
     edges = np.linspace(low, high, 65)
@@ -319,7 +291,23 @@ def make_measure(config: ConfigDict, case: Case):
     heights = np.maximum(entropy.curve(draws, uniform).height, 0)
     trained = case.levels.heights(edges)
     shape = trained / trained.sum() + (heights / heights.sum() if heights.sum() > 0 else 0)
-    levels = Piecewise.fit(edges, shape, floor=0.1)
+    return Piecewise.fit(edges, shape, floor=0.1)
+
+
+def make_measure(config: ConfigDict, case: Case, levels: Levels | None = None):
+    """Make the function that measures every quantity of `integrands`.
+
+    Args:
+        config: the experiment's.
+        case: one of a program, to which all of them then can be given.
+        levels: density of the noise levels; None for that of `evaluation_levels`.
+
+    Returns:
+        measure(key, params, reference, density, x, count): each quantity of the first count
+        examples, {name: [count]}.
+    """
+    low, high = log_snr_range(case.process, *case.times)
+    levels = evaluation_levels(config, case) if levels is None else levels
 
     @jax.jit
     def batch_of(params, reference, density, key, rows):
@@ -360,7 +348,8 @@ def monitor(config: ConfigDict, cases, measures, state, step: int) -> dict[str, 
 def evaluate(config: ConfigDict, cases, measures, state) -> tuple[list[Result], dict[str, float]]:
     """Results of every case, averaged over seeds (each with a mixture of its own), with the laws in
     log N; and S_tot of each first seed where it is known."""
-    results, covered, known = [], [], {}
+    results, known = [], {}
+    covered = {result: [] for result in COVERED}
     with reporting.progress(len(cases) * config.num_seeds, description="measuring") as show:
         for index, (name, case) in enumerate(cases.items()):
             seeds, truths, trained = [], [], []
@@ -382,14 +371,20 @@ def evaluate(config: ConfigDict, cases, measures, state) -> tuple[list[Result], 
                 known[name] = truths[0].mean
             if truths and config.eval.repetitions:
                 key = key_of(config.seed, "coverage", name)
-                covered += coverage(
-                    config, key, case, measures[name], state[f"{name}.0"], truths[0].mean
-                )
+                uniform = Uniform(*log_snr_range(case.process, *case.times))
+                measure_truth = make_measure(config, case, uniform)
+                for seed, total in enumerate(truths):
+                    system = state[f"{name}.{seed}"]
+                    model = (system.averages, system.chain, case.density_of(seed))
+                    key_seed = jax.random.fold_in(key, seed)
+                    both = (measures[name], measure_truth)
+                    inside = coverage(key_seed, model, total, *both, config.eval)
+                    for result, hits in inside.items():
+                        covered[result] += hits
             own = with_spread(over_systems(trained), [one.mean for one in trained])
             results.append(Result(f"{name}.s_nn_train", *own))
         show(len(cases) * config.num_seeds)
-    if covered:
-        results.append(coverage_result(covered))
+    results += [coverage_result(result, hits) for result, hits in covered.items() if hits]
     return results + between_pixels(cases, results) + log_laws(cases, results), known
 
 

@@ -16,6 +16,7 @@ from diffenc.diffusion.processes import VE, Process, StraightLine, SubVP, VPCosi
 from diffenc.errors import InputError
 from diffenc.keys import key_of, rng_of
 from diffenc.run import data
+from experiments import command_line
 
 PROCESSES = {
     "vp": VPLinear(),
@@ -106,8 +107,37 @@ def draw_mixture(config: ConfigDict, dim: int, seed: int = 0) -> GaussianMixture
     return GaussianMixture.isotropic(jnp.zeros(settings.components), means, stds)
 
 
+def check_data(config: ConfigDict) -> None:
+    """Raises InputError for data that cannot be made; mixtures and images have fields of their own
+    in a config."""
+    datasets = ("mixture",) if config.sweep == "dimension" else config.get("datasets", ())
+    if "mixture" in datasets:
+        check_mixture(config)
+        command_line.check_positive(config, "mixture.all")
+        command_line.check_not_negative(config, "eval.repetitions")
+        command_line.check_widths(config, "model.features")
+    if set(datasets) - {"mixture"}:
+        command_line.check_positive(
+            config, "eval.images", "eval.sampler_steps", "data.test_fraction"
+        )
+        command_line.check_widths(config, "model.channels", multiple=8)
+        command_line.check_choice("model.dtype", config.model.dtype, ("float32", "bfloat16"))
+    if not (config.processes and config.samples and datasets):
+        raise InputError("give at least one of each: config fields processes, samples, datasets")
+    if min(config.samples) < 0:
+        raise InputError(f"config field samples is {config.samples}: give counts (0 for all)")
+    several = len(config.processes) > 1 or ("mixture" in datasets and len(config.dimensions) > 1)
+    if config.sweep == "samples" and several:
+        raise InputError(
+            "sweep='samples' takes one of processes and one of dimensions: the others would be ignored"
+        )
+    if config.sweep == "dimension" and len(config.samples) > 1:
+        raise InputError("sweep='dimension' takes one of samples: the others would be ignored")
+
+
 def check_mixture(config: ConfigDict) -> None:
     """Raises InputError for a mixture that cannot be drawn."""
+    command_line.check_positive(config, "mixture.components")
     settings = config.mixture
     if not (
         settings.components >= 1 and settings.side > 0 and 0 < settings.std_min <= settings.std_max
@@ -115,7 +145,7 @@ def check_mixture(config: ConfigDict) -> None:
         raise InputError(
             f"config section mixture is {settings.to_dict()}: give components, side, std_min <= std_max > 0"
         )
-    if not config.processes or not config.dimensions or min(config.dimensions) < 1:
+    if not config.processes or not config.get("dimensions") or min(config.dimensions) < 1:
         raise InputError(
             "config fields processes, dimensions: give one or more of each, dimensions of 1 or more"
         )

@@ -1,12 +1,11 @@
-"""Summaries of experiments.neural_entropy: means over seeds with their errors, ratios, coverage,
-the law in log N."""
+"""Summaries of experiments.neural_entropy: means over seeds with errors, ratios, the law in log
+N."""
 
 import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from ml_collections import ConfigDict
 
 from diffenc.diffusion import entropy
 from diffenc.diffusion.noise_levels import log_snr_range
@@ -108,28 +107,6 @@ def ratio_of_means(values, others) -> Estimate:
 def rest(estimate: Estimate) -> Estimate:
     """One less the estimate."""
     return Estimate(1 - estimate.mean, estimate.stderr)
-
-
-def coverage(config: ConfigDict, key, case: Case, measure, system, truth: float) -> list[bool]:
-    """Whether the truth lies within two standard errors of S_tot, estimated anew from eval.monitor
-    fresh samples each time by the exact score."""
-    inside = []
-    for key_repetition in jax.random.split(key, config.eval.repetitions):
-        key_x, key_measure = jax.random.split(key_repetition)
-        x = np.asarray(case.density[0].sample(key_x, config.eval.monitor))
-        values = measure(key_measure, system.averages, system.chain, case.density[0], x)
-        estimate = Estimate.of(values["s_tot"])
-        inside.append(abs(estimate.mean - truth) < 2 * estimate.stderr)
-    return inside
-
-
-def coverage_result(inside: list[bool]) -> Result:
-    """The share that was covered, with its binomial error at the share expected of a normal law."""
-    expected = math.erf(math.sqrt(2.0))
-    error = math.sqrt(expected * (1 - expected) / len(inside))
-    return Result(
-        "coverage", float(np.mean(inside)), error, f"within 2 errors, of {len(inside)}", expected
-    )
 
 
 def between_pixels(cases: dict[str, Case], results: list[Result]) -> list[Result]:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from checks import NUM_SIGMAS, assert_mean, assert_moments
+from checks import NUM_SIGMAS, assert_every_field_is_read, assert_mean, assert_moments, record_reads
 from clusters import sample_clusters
 
 from diffenc.diffusion.guidance import guided_chain
@@ -99,9 +99,12 @@ def test_chains_do_what_the_recursion_says():
     assert np.all(np.abs(rest.std(axis=0) / spread - 1) < NUM_SIGMAS / (2 * len(rest)) ** 0.5)
 
 
-def test_a_run_has_its_names_and_figures(tmp_path, capsys):
+@pytest.mark.smoke
+def test_a_run_has_its_names_and_figures(tmp_path, capsys, monkeypatch):
     config = make_config(num_steps=100, num_samples=200)
+    reads = record_reads(monkeypatch, config)
     guidance.run(config, tmp_path)
+    assert_every_field_is_read(config, reads)
     rows = {row["name"]: row for row in json.loads((tmp_path / "results.json").read_text())}
     for weight in ("w=0", "w=2"):
         assert rows[f"{weight}.injected"]["stderr"] > 0 and rows[f"{weight}.injected"]["truth"] > 0
@@ -193,13 +196,8 @@ def test_many_steps_are_continuous_time(weight):
 
 def make_image_config(**changes):
     config = command_line._load("configs/guidance/digits.py")
-    tiny = {
-        "model.channels": (8, 8),
-        "num_updates": 4,
-        "updates_per_dispatch": 2,
-        "save_every": 4,
-        "evaluate_every": 2,
-    }
+    tiny = {"num_devices": 1, "model.channels": (8, 8), "num_updates": 4}
+    tiny |= {"updates_per_dispatch": 2, "save_every": 4, "evaluate_every": 2}
     tiny |= {
         "batch_size": 8,
         "weights": (0.0, 2.0),
@@ -214,9 +212,12 @@ def make_image_config(**changes):
     return config
 
 
-def test_images_have_their_names_and_figures(tmp_path, capsys):
-    config = make_image_config(save_every=2)
+@pytest.mark.smoke
+def test_images_have_their_names_and_figures(tmp_path, capsys, monkeypatch):
+    config = make_image_config()
+    reads = record_reads(monkeypatch, config)
     guidance.run(config, tmp_path)
+    assert_every_field_is_read(config, reads)
     rows = {row["name"]: row for row in json.loads((tmp_path / "results.json").read_text())}
     digits = data.load("digits")
     odds, shares = (
@@ -246,6 +247,13 @@ def test_images_have_their_names_and_figures(tmp_path, capsys):
     capsys.readouterr()
     guidance.run(config, tmp_path)
     assert "is complete" in capsys.readouterr().out
+
+
+@pytest.mark.smoke
+@pytest.mark.slow
+def test_images_are_resumed(tmp_path):
+    config = make_image_config(save_every=2)
+    guidance.run(config, tmp_path)
     results = (tmp_path / "results.json").read_text()
     (tmp_path / "results.json").unlink()
     shutil.rmtree(tmp_path / "checkpoints" / "4")  # as if killed after the save of update 2
