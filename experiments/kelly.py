@@ -22,6 +22,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from diffenc.diffusion import processes
+from diffenc.diffusion.parameterization import alpha_sigma
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate
 from diffenc.keys import key_of, rng_of
@@ -144,7 +145,7 @@ def channel(key, config):
     noise levels a race.
 
     Growth of a race: 1/2 int alpha^2 (2 <v, o> - o^2) d(lambda) over its noise, o the exact
-    prediction of v = sigma x - alpha eps, without Y and given Y (2409.03817); truth: KL(N(0, v) ||
+    prediction of v = alpha eps - sigma x, without Y and given Y (2409.03817); truth: KL(N(0, v) ||
     N(0, 1)), and 1/2 log(1 + v / noise^2) more.
     """
     key_x, key_y, key_u, key_eps = jax.random.split(key, 4)
@@ -153,13 +154,13 @@ def channel(key, config):
     y = x + config.noise_std * jax.random.normal(key_y, (n, 1))
     u = (jnp.arange(draws)[None] + jax.random.uniform(key_u, (n, draws))) / draws
     log_snr = -12.0 + 24.0 * u
-    alpha, sigma = jnp.sqrt(jax.nn.sigmoid(log_snr)), jnp.sqrt(jax.nn.sigmoid(-log_snr))
+    alpha, sigma = alpha_sigma(log_snr)
     eps = jax.random.normal(key_eps, (n, draws))
 
     def growth(mean, spread, eps):
-        x_noised, v = alpha * x + sigma * eps, sigma * x - alpha * eps
+        x_noised, v = alpha * x + sigma * eps, alpha * eps - sigma * x
         tau = jnp.square(alpha) * spread + jnp.square(sigma)
-        o = sigma * mean + alpha * sigma * (spread - 1) / tau * (x_noised - alpha * mean)
+        o = -sigma * mean - alpha * sigma * (spread - 1) / tau * (x_noised - alpha * mean)
         return 24.0 * jnp.mean(0.5 * jnp.square(alpha) * (2 * v * o - jnp.square(o)), axis=1)
 
     posterior = variance * noise / (variance + noise)

@@ -17,7 +17,7 @@ LAW = {
     "keys": set(),
     "estimate": {"errors"},
     "training": {"errors"},
-    "networks": {"errors"},
+    "networks": {"errors", "diffusion.parameterization"},
     "diffusion": BASE,
     "information": BASE | {"networks", "diffusion.noise_levels", "diffusion.parameterization"},
     "latent": BASE | {"training", "networks", "diffusion"},

@@ -31,6 +31,20 @@ from diffenc.errors import InputError
 KINDS = ("eps", "x0", "v", "entropy", "score")
 
 
+def alpha_sigma(log_snr: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Give alpha and sigma of the variance-preserving process of width one at a log_snr.
+
+    alpha^2 = sigmoid(lambda) and sigma^2 = sigmoid(-lambda), so that alpha^2 + sigma^2 = 1.
+
+    Args:
+        log_snr: lambda = log(alpha^2 / sigma^2), of any shape; infinite values are allowed.
+
+    Returns:
+        (alpha, sigma), each of the shape of log_snr.
+    """
+    return jnp.sqrt(jax.nn.sigmoid(log_snr)), jnp.sqrt(jax.nn.sigmoid(-log_snr))
+
+
 def to_score(
     process: Process, kind: str, out: jax.Array, x_t: jax.Array, t: jax.Array
 ) -> jax.Array:

@@ -4,9 +4,9 @@ have not seen.
 For r with mean 0 and covariance I, in the logarithm lambda of the signal-to-noise ratio
 (2409.03817),
 
-    D = E KL(p(r|y) || N(0, I)) = 1/2 int d(lambda) alpha^2 E|E[v | r_l, y]|^2,      v = sigma r - alpha eps,
+    D = E KL(p(r|y) || N(0, I)) = 1/2 int d(lambda) alpha^2 E|E[v | r_l, y]|^2,      v = alpha eps - sigma r,
 
-v being minus that of `parameterization`. Two networks learn v from one half of the data each, o_a =
+v being that of `parameterization`. Two networks learn v from one half of the data each, o_a =
 f + noise of its own, and are judged on the other half:
 
     P = 1/2 int alpha^2 E<v, o>     X = 1/2 int alpha^2 E<o_a, o_b>     O = 1/2 int alpha^2 E|o|^2
@@ -32,6 +32,7 @@ import numpy as np
 import optax
 from jax.scipy.linalg import solve_triangular
 
+from diffenc.diffusion.parameterization import alpha_sigma
 from diffenc.networks import ResidualDenoiser
 
 LOG_SNR = (
@@ -149,9 +150,9 @@ def edges(draws: int) -> np.ndarray:
 
 def noised(r: jax.Array, eps: jax.Array, log_snr: jax.Array) -> tuple[jax.Array, jax.Array]:
     """r_l and v, [n, k, dim], of r [n, dim]."""
-    alpha, sigma = (jnp.sqrt(jax.nn.sigmoid(sign * log_snr))[:, :, None] for sign in (1.0, -1.0))
+    alpha, sigma = alpha_sigma(log_snr[:, :, None])
     r = r[:, None]
-    return alpha * r + sigma * eps, sigma * r - alpha * eps
+    return alpha * r + sigma * eps, alpha * eps - sigma * r
 
 
 def make_network(dim: int, settings: Settings) -> ResidualDenoiser:
@@ -273,7 +274,7 @@ def unconditional(
     """E[v | r_l] [n, k, dim] of one who knows r_l but neither y nor the residual's origin, for
     white Gaussian x = linear + factor r: what the noisy x, in the coordinates of r, says about
     itself."""
-    alpha, sigma = (jnp.sqrt(jax.nn.sigmoid(sign * log_snr))[:, :, None] for sign in (1.0, -1.0))
+    alpha, sigma = alpha_sigma(log_snr[:, :, None])
     linear = solve_triangular(factor, linear.T, lower=True).T[
         :, None
     ]  # x = factor (linear + r) from here on
@@ -281,7 +282,7 @@ def unconditional(
     variance, axes = jnp.linalg.eigh(jnp.matmul(inverse, inverse.T, precision="highest"))
     variance = jnp.maximum(variance, 1.0)[None, None]  # x varies more than its residual
     shrunk = alpha * sigma * (variance - 1) / (jnp.square(alpha) * variance + jnp.square(sigma))
-    return (shrunk * ((r_noised + alpha * linear) @ axes)) @ axes.T - sigma * linear
+    return sigma * linear - (shrunk * ((r_noised + alpha * linear) @ axes)) @ axes.T
 
 
 def judge(

@@ -46,18 +46,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffenc.diffusion import samplers
+from diffenc.diffusion.parameterization import alpha_sigma
 from diffenc.latent import whitening
 from diffenc.latent.decoders import log_joint, log_prior
 from diffenc.networks import ConditionalDenoiser
 from diffenc.networks.mlp import Context
 
 REFERENCES = ("posterior", "prior")
-
-
-def alpha_sigma(log_snr: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """alpha and sigma of a variance-preserving process: alpha^2 = sigmoid(lambda), sigma^2 =
-    sigmoid(-lambda)."""
-    return jnp.sqrt(jax.nn.sigmoid(log_snr)), jnp.sqrt(jax.nn.sigmoid(-log_snr))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,7 +134,7 @@ class DiffusionEncoder:
             r = r / jnp.sqrt(1 - alpha2 + alpha2 * self._square_width(context))[:, None]
         if not self.pressure:
             return r
-        y = jnp.sqrt(jax.nn.sigmoid(log_snr))[:, None] * y_t
+        y = alpha_sigma(log_snr)[0][:, None] * y_t
 
         def log_density(y):
             return self.log_posterior(params, context.x, self.colour(context, y)).sum()
@@ -157,9 +152,8 @@ class DiffusionEncoder:
     def velocity(self, params, context: Context, y_t: jax.Array, log_snr: jax.Array) -> jax.Array:
         """v_theta(y_t, lambda | x) [batch, d], the v of `diffenc.diffusion.parameterization` in the
         reference's coordinates."""
-        return -jnp.sqrt(jax.nn.sigmoid(-log_snr))[:, None] * self.residual(
-            params, context, y_t, log_snr
-        )
+        _, sigma = alpha_sigma(log_snr)
+        return -sigma[:, None] * self.residual(params, context, y_t, log_snr)
 
     def score(self, params, context: Context, y_t: jax.Array, log_snr: jax.Array) -> jax.Array:
         """grad log q_t(y_t|x) = -y_t + e, with the entropy-matching output e = -(alpha/sigma) v =

@@ -8,6 +8,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
+from diffenc.diffusion.parameterization import alpha_sigma
 from diffenc.networks.embeddings import log_snr_features
 from diffenc.networks.mlp import bounded
 
@@ -38,14 +39,14 @@ class Shape(flax.struct.PyTreeNode):
 
 
 class ResidualDenoiser(nn.Module):
-    """Predicts v = sigma r - alpha eps from r_l = alpha r + sigma eps, for a residual r [dim] that
+    """Predicts v = alpha eps - sigma r from r_l = alpha r + sigma eps, for a residual r [dim] that
     is about N(0, I).
 
-    It is minus the v of `parameterization`. v of N(0, I) has conditional mean 0 and so has the
+    This is the v of `parameterization`. v of N(0, I) has conditional mean 0 and so has the
     untrained network. `mixture` turns a condition y [n, dim_y] into a mixture of Gaussians N(m_k,
     diag s_k^2) for r, whose v is known,
 
-        o = sigma (sum_k w_k (m_k + alpha (s_k^2 - 1) / tau_k^2 (r_l - alpha m_k)) + u / tau),
+        o = -sigma (sum_k w_k (m_k + alpha (s_k^2 - 1) / tau_k^2 (r_l - alpha m_k)) + u / tau),
         tau_k^2 = alpha^2 s_k^2 + sigma^2,    1/tau = sum_k w_k/tau_k,    w_k the probability of k given r_l and y,
 
     and u, the rest, is a network of y, the noise level, r_l and x_l = alpha linear + factor r_l,
@@ -97,9 +98,7 @@ class ResidualDenoiser(nn.Module):
     ) -> jax.Array:
         """o [n, k, dim] at k noisy residuals r [n, k, dim] of log signal-to-noise ratio [n, k] per
         condition."""
-        alpha, sigma = (
-            jnp.sqrt(jax.nn.sigmoid(sign * log_snr))[:, :, None] for sign in (1.0, -1.0)
-        )
+        alpha, sigma = alpha_sigma(log_snr[:, :, None])
         mixture = shape.mixture
         mean, variance = mixture.mean[:, None], jnp.square(mixture.std)[:, None]  # [n, 1, K, dim]
         a, s = alpha[..., None], sigma[..., None]
@@ -120,7 +119,7 @@ class ResidualDenoiser(nn.Module):
             h = nn.silu(
                 layer(h) * (1.0 + scale[:, None] + noise_scale) + shift[:, None] + noise_shift
             )
-        return sigma * (known + self.output(h) / tau)
+        return -sigma * (known + self.output(h) / tau)
 
     def initialize(
         self, y: jax.Array, linear: jax.Array, factor: jax.Array, r: jax.Array, log_snr: jax.Array

@@ -10,6 +10,7 @@ import pytest
 from checks import NUM_SIGMAS, assert_mean
 from scipy.special import expit
 
+from diffenc.diffusion.parameterization import alpha_sigma
 from diffenc.errors import InputError
 from diffenc.information import gaussian, growth, regression
 from diffenc.information.divergence import (
@@ -345,9 +346,9 @@ def test_the_gap_of_scores_is_that_of_the_two_predictions():
     r_noised, _ = growth.noised(
         r[0], jax.random.normal(jax.random.key(34), (*log_snr.shape, dim)), log_snr
     )
-    alpha, sigma = (jnp.sqrt(jax.nn.sigmoid(sign * log_snr))[..., None] for sign in (1.0, -1.0))
+    alpha, sigma = alpha_sigma(log_snr[..., None])
     tau2 = jnp.square(alpha) * std**2 + jnp.square(sigma)
-    o = sigma * (mean + alpha * (std**2 - 1) / tau2 * (r_noised - alpha * mean))
+    o = -sigma * (mean + alpha * (std**2 - 1) / tau2 * (r_noised - alpha * mean))
     g = growth.unconditional(halves.linear[0], halves.factor[0], r_noised, log_snr)
     direct = (
         np.asarray(jnp.mean(weight * jnp.sum(jnp.square(o - g) - jnp.square(g), axis=-1), axis=1))

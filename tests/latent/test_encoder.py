@@ -12,11 +12,11 @@ from checks import assert_mean, assert_moments
 
 from diffenc.diffusion import noise_levels
 from diffenc.diffusion.analytic import FactorAnalysis, Gaussian, GaussianMixture
-from diffenc.diffusion.parameterization import from_score, to_score
+from diffenc.diffusion.parameterization import alpha_sigma, from_score, to_score
 from diffenc.diffusion.processes import VPCosine
 from diffenc.latent import targets
 from diffenc.latent.decoders import log_prior, make
-from diffenc.latent.encoder import REFERENCES, DiffusionEncoder, alpha_sigma
+from diffenc.latent.encoder import REFERENCES, DiffusionEncoder
 from diffenc.networks import ConditionalDenoiser
 from diffenc.networks.embeddings import waves
 from diffenc.networks.mlp import Context

@@ -9,10 +9,9 @@ from checks import assert_mean
 
 from diffenc.diffusion import noise_levels
 from diffenc.diffusion.analytic import FactorAnalysis, gaussian_kl
-from diffenc.diffusion.parameterization import from_score
+from diffenc.diffusion.parameterization import alpha_sigma, from_score
 from diffenc.diffusion.processes import VPCosine
 from diffenc.latent import targets
-from diffenc.latent.encoder import alpha_sigma
 
 PROCESS = VPCosine()
 MODEL = FactorAnalysis(
