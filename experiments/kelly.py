@@ -22,6 +22,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from diffenc.diffusion import processes
+from diffenc.diffusion.noise_levels import Uniform
 from diffenc.diffusion.parameterization import alpha_sigma
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate
@@ -153,7 +154,7 @@ def channel(key, config):
     x = jnp.sqrt(variance) * jax.random.normal(key_x, (n, 1))
     y = x + config.noise_std * jax.random.normal(key_y, (n, 1))
     u = (jnp.arange(draws)[None] + jax.random.uniform(key_u, (n, draws))) / draws
-    log_snr = -12.0 + 24.0 * u
+    log_snr, density = Uniform(-12.0, 12.0).draw(u)
     alpha, sigma = alpha_sigma(log_snr)
     eps = jax.random.normal(key_eps, (n, draws))
 
@@ -161,7 +162,8 @@ def channel(key, config):
         x_noised, v = alpha * x + sigma * eps, alpha * eps - sigma * x
         tau = jnp.square(alpha) * spread + jnp.square(sigma)
         o = -sigma * mean - alpha * sigma * (spread - 1) / tau * (x_noised - alpha * mean)
-        return 24.0 * jnp.mean(0.5 * jnp.square(alpha) * (2 * v * o - jnp.square(o)), axis=1)
+        integrand = 0.5 * jnp.square(alpha) * (2 * v * o - jnp.square(o))
+        return jnp.mean(integrand / density, axis=1)
 
     posterior = variance * noise / (variance + noise)
     cases = ((jnp.zeros_like(y), variance), (variance / (variance + noise) * y, posterior))

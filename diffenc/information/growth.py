@@ -32,14 +32,14 @@ import numpy as np
 import optax
 from jax.scipy.linalg import solve_triangular
 
+from diffenc.diffusion.noise_levels import Logistic
 from diffenc.diffusion.parameterization import alpha_sigma
 from diffenc.networks import ResidualDenoiser
 
-LOG_SNR = (
-    -7.0,
-    10.0,
-)  # outside lie less than 0.1% of a shift's growth, and details finer than 0.7% of a deviation
-CENTRE, SCALE = 1.3, 1.4  # of the logistic proposal of lambda
+# Outside of this range lie less than 0.1% of a shift's growth, and details finer than 0.7% of a
+# deviation.
+LOG_SNR = (-7.0, 10.0)
+LEVELS = Logistic(*LOG_SNR, location=1.3, scale=1.4)
 
 
 @dataclass(frozen=True)
@@ -127,25 +127,20 @@ class State(NamedTuple):
 def log_snr_draws(
     key: jax.Array, n: int, draws: int, part=0, parts=1
 ) -> tuple[jax.Array, jax.Array]:
-    """lambda [n, draws], draw k from the k-th quantile of a logistic law cut to LOG_SNR, and
-    alpha^2 / density.
+    """lambda [n, draws], draw k from the k-th of as many equal parts of LEVELS, and alpha^2 /
+    density.
 
     With parts > 1, from the part-th of as many equal parts of that quantile: together they are
     finer strata.
     """
-    low, high = (jax.nn.sigmoid((bound - CENTRE) / SCALE) for bound in LOG_SNR)
     within = (part + jax.random.uniform(key, (n, draws))) / parts
-    u = (jnp.arange(draws)[None] + within) / draws
-    u = low + (high - low) * u
-    log_snr = CENTRE + SCALE * (jnp.log(u) - jnp.log1p(-u))
-    return log_snr, jax.nn.sigmoid(log_snr) * SCALE * (high - low) / (u * (1 - u))
+    log_snr, density = LEVELS.draw((jnp.arange(draws)[None] + within) / draws)
+    return log_snr, jax.nn.sigmoid(log_snr) / density
 
 
 def edges(draws: int) -> np.ndarray:
     """The bounds [draws + 1] of as many strata of `log_snr_draws`."""
-    low, high = (1 / (1 + np.exp((CENTRE - bound) / SCALE)) for bound in LOG_SNR)
-    u = np.linspace(low, high, draws + 1)
-    return CENTRE + SCALE * (np.log(u) - np.log1p(-u))
+    return np.asarray(LEVELS.draw(jnp.linspace(0.0, 1.0, draws + 1))[0], np.float64)
 
 
 def noised(r: jax.Array, eps: jax.Array, log_snr: jax.Array) -> tuple[jax.Array, jax.Array]:

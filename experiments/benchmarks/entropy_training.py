@@ -16,7 +16,6 @@ S_tot. Evaluation is not timed.
 """
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import jax
@@ -27,7 +26,8 @@ from ml_collections import ConfigDict
 
 from diffenc import training
 from diffenc.diffusion.denoiser import Reference
-from diffenc.diffusion.processes import FixedWidth, Process
+from diffenc.diffusion.noise_levels import UniformTime
+from diffenc.diffusion.processes import FixedWidth
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate
 from diffenc.keys import key_of, rng_of
@@ -37,20 +37,6 @@ from diffenc.run.reporting import Result
 from experiments import command_line
 from experiments.neural_entropy.__main__ import check, make_measure, make_update
 from experiments.neural_entropy.cases import Case, load_cases
-
-
-@dataclass(frozen=True)
-class UniformTime:
-    """lambda(t) for t uniform on [t_min, t_max]: the density over lambda of the plain loop."""
-
-    process: Process
-    t_min: float
-    t_max: float
-
-    def draw(self, uniform):
-        t = self.t_min + (self.t_max - self.t_min) * uniform
-        speed = jnp.square(self.process.diffusion(t) / self.process.sigma(t))  # |d(lambda)/dt|
-        return self.process.log_snr(t), 1 / (speed * (self.t_max - self.t_min))
 
 
 def run(config: ConfigDict, workdir: Path) -> None:
