@@ -45,7 +45,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from diffenc.diffusion import samplers
+from diffenc.diffusion import angle_flow
 from diffenc.diffusion.parameterization import alpha_sigma
 from diffenc.latent import whitening
 from diffenc.latent.decoders import log_joint, log_prior
@@ -177,7 +177,7 @@ class DiffusionEncoder:
         """y [batch, d] with m + W y = z ~ q_theta(z|x), by the probability flow: Heun, two
         evaluations a step."""
         y = jax.random.normal(key, context.mean.shape)
-        return samplers.angle_flow(self._flow(params, context), y, num_steps)
+        return angle_flow.angle_flow(self._flow(params, context), y, num_steps)
 
     def sample(self, key: jax.Array, params, context: Context, num_steps: int) -> jax.Array:
         """z ~ q_theta(z|x) [batch, d]."""
@@ -191,19 +191,19 @@ class DiffusionEncoder:
         bounds built from it need no limit.
         """
         y1 = jax.random.normal(key, context.mean.shape)
-        y, log_det = samplers.angle_flow_with_log_det(self._flow(params, context), y1, num_steps)
+        y, log_det = angle_flow.angle_flow_with_log_det(self._flow(params, context), y1, num_steps)
         return self.colour(context, y), log_prior(y1) - log_det - self.log_volume(context)
 
     def folds(self, key: jax.Array, params, context: Context, num_steps: int) -> jax.Array:
         """Whether the sampler folded the space on the way to each draw [batch]: a share above a per
         cent says that num_steps is too small for `sample_and_log_prob` to be a density."""
         y1 = jax.random.normal(key, context.mean.shape)
-        return samplers.angle_flow_folds(self._flow(params, context), y1, num_steps)
+        return angle_flow.angle_flow_folds(self._flow(params, context), y1, num_steps)
 
     def log_prob(self, params, context: Context, z: jax.Array, num_steps: int) -> jax.Array:
         """log q(z|x) [batch] of given z by the flow from data to noise (second order in the
         step)."""
-        y1, log_det = samplers.angle_flow_with_log_det(
+        y1, log_det = angle_flow.angle_flow_with_log_det(
             self._flow(params, context),
             self.whiten(context, z),
             num_steps,
@@ -216,9 +216,9 @@ class DiffusionEncoder:
         self, key: jax.Array, params, context: Context, z: jax.Array, num_steps: int
     ) -> jax.Array:
         """A random estimate of log q(z|x) [batch], one tangent in place of d. It gives NO BOUND of
-        the likelihood (see `samplers.angle_flow_with_hutchinson`); for large d, where only its mean
+        the likelihood (see `angle_flow.angle_flow_with_hutchinson`); for large d, where only its mean
         over many z is asked for."""
-        y1, log_det = samplers.angle_flow_with_hutchinson(
+        y1, log_det = angle_flow.angle_flow_with_hutchinson(
             key,
             self._flow(params, context),
             self.whiten(context, z),
