@@ -48,7 +48,7 @@ class LevelMLP(nn.Module):
 class Context(flax.struct.PyTreeNode):
     """What a denoiser needs of its condition, computed once and used at every noise level.
 
-    x [batch, D] itself, and whether it is known [batch] or the null token stands for it. mean
+    x [batch, ...] itself, and whether it is known [batch] or the null token stands for it. mean
     [batch, d], factor [batch, d, d] lower triangular: the Gaussian N(mean, factor factor^T) it
     starts from. scales, shifts: one [batch, features_i] per hidden layer.
     """
@@ -100,7 +100,7 @@ class ConditionalDenoiser(nn.Module):
     def embed(self, x: jax.Array, is_null: jax.Array) -> Context:
         """The context of x [batch, ...]; where is_null [batch] holds, that of 'x unknown' (mean 0,
         factor I)."""
-        h = x = x.reshape(x.shape[0], -1)
+        h = x.reshape(x.shape[0], -1)
         for layer in self.embed_layers:
             h = nn.silu(layer(h))
         h = jnp.where(is_null[:, None], self.null_token[None, :], h)
