@@ -157,14 +157,14 @@ def test_the_path_kl_of_two_encoders_is_that_of_their_laws():
         y = first.sample(jax.random.key(0), n)
 
         @jax.jit
-        def path_kls(key):
-            to_second = entropy.path_kl(key, *scores, PROCESS, y, LEVELS)
+        def path_kls(key_second, key_itself):
+            to_second = entropy.path_kl(key_second, *scores, PROCESS, y, LEVELS)
             to_itself = entropy.path_kl(
                 jax.random.clone(key), scores[0], scores[0], PROCESS, y, LEVELS
             )
             return to_second, to_itself
 
-        values, zeros = path_kls(jax.random.key(1))
+        values, zeros = path_kls(jax.random.key(1), jax.random.key(2))
         np.testing.assert_array_equal(zeros, 0.0)
         truth = gaussian_kl(first.mean, first.cov, second.mean, second.cov)
         estimate = Estimate.of(values)
