@@ -227,11 +227,14 @@ class FactorAnalysis:
     noise_std: jax.Array
 
     def _check(self):
-        shape, mean, noise = jnp.shape(self.weight), jnp.shape(self.mean), jnp.shape(self.noise_std)
+        shape = jnp.shape(self.weight)
+        mean = jnp.shape(self.mean)
+        noise = jnp.shape(self.noise_std)
         if len(shape) != 2 or mean != shape[:1] or noise not in ((), shape[:1]):
             shapes = f"{shape}, {mean}, {noise}"
             raise InputError(
-                f"weight, mean, noise_std have shapes {shapes}: give [D, d], [D] and a scalar or [D]"
+                f"weight, mean, noise_std have shapes {shapes}: "
+                "give [D, d], [D] and a scalar or [D]"
             )
 
     def _noise_stds(self):
@@ -408,10 +411,10 @@ def total_entropy(
         S_tot = 1/2 int g^2 E|grad log p_t/p_eq|^2 dt
               = h(p_tmax) - h(p_tmin) - int (dm/dt) / (2 w^2) dt,   m = E|x_t|^2,
 
-    between t_min and t_max: the growth of entropy plus the heat taken by the bath N(0, w^2 I) = p_eq (arXiv 2409.03817).
-    Where p_eq does not move this is KL(p_tmin||p_eq) - KL(p_tmax||p_eq); where it does (sub-VP),
-    that less int E[d/dt log p_eq(x_t)] dt; where it is flat (VE), the growth of entropy alone.
-    Entropies are means of log p over n exact samples, m is known.
+    between t_min and t_max: the growth of entropy plus the heat taken by the bath N(0, w^2 I) =
+    p_eq (arXiv 2409.03817). Where p_eq does not move this is KL(p_tmin||p_eq) - KL(p_tmax||p_eq);
+    where it does (sub-VP), that less int E[d/dt log p_eq(x_t)] dt; where it is flat (VE), the
+    growth of entropy alone. Entropies are means of log p over n exact samples, m is known.
 
     Args:
         key: the key of samples and noise.
