@@ -227,8 +227,8 @@ def log_snr_range(process: Process, t_min: float = 1e-3, t_max: float = 1.0) -> 
 def stratified_uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     """Draw uniform numbers on (0, 1), one in each of as many equal cells, in random order.
 
-    They come as an array of this shape. Each number by itself is uniform; an average over all of them varies less than one over
-    independent draws.
+    They come as an array of this shape. Each number by itself is uniform; an average over all of
+    them varies less than one over independent draws.
     """
     size = math.prod(shape)
     key_cell, key_order = jax.random.split(key)

@@ -138,9 +138,9 @@ class ConditionalDenoiser(nn.Module):
         # The prior N(0, I) holds no mean beyond 6: the bound keeps an untrained encoder from
         # leaving it for good.
         mean = jnp.where(is_null[:, None], 0.0, bounded(self.mean_head(h), 6.0))
-        scales, shifts = zip(
-            *(jnp.split(layer(h), 2, axis=-1) for layer in self.modulation), strict=True
-        )
+        pairs = [jnp.split(layer(h), 2, axis=-1) for layer in self.modulation]
+        scales = tuple(scale for scale, _ in pairs)
+        shifts = tuple(shift for _, shift in pairs)
         return Context(x=x, known=~is_null, mean=mean, factor=factor, scales=scales, shifts=shifts)
 
     def __call__(

@@ -107,9 +107,9 @@ class ResidualDenoiser(nn.Module):
         h = polar(y)
         for layer in self.embed_layers:
             h = nn.silu(layer(h))
-        scales, shifts = zip(
-            *(jnp.split(layer(h), 2, axis=-1) for layer in self.modulation), strict=True
-        )
+        pairs = [jnp.split(layer(h), 2, axis=-1) for layer in self.modulation]
+        scales = tuple(scale for scale, _ in pairs)
+        shifts = tuple(shift for _, shift in pairs)
         return Shape(self.mixture(y), linear, scales, shifts)
 
     def __call__(
