@@ -70,7 +70,8 @@ class Gaussian:
     def diffused(self, process: Process, t: jax.Array) -> "Gaussian":
         """Give the density of x_t, N(alpha mean, alpha^2 cov + sigma^2 I), at a scalar t."""
         self._check()
-        alpha, sigma = process.alpha(t), process.sigma(t)
+        alpha = process.alpha(t)
+        sigma = process.sigma(t)
         noise = jnp.square(sigma) * jnp.eye(self.mean.size, dtype=self.cov.dtype)
         return Gaussian(alpha * self.mean, jnp.square(alpha) * self.cov + noise)
 
@@ -87,7 +88,8 @@ class Gaussian:
             [batch, D].
         """
         self._check()
-        alpha, sigma = expand(process.alpha(t), x), expand(process.sigma(t), x)
+        alpha = expand(process.alpha(t), x)
+        sigma = expand(process.sigma(t), x)
         variances, axes = jnp.linalg.eigh(self.cov)
         along = (x - alpha * self.mean[None]) @ axes
         return -(along / (jnp.square(alpha) * variances[None] + jnp.square(sigma))) @ axes.T
@@ -192,7 +194,8 @@ class GaussianMixture:
             [batch, D].
         """
         self._check()
-        alpha, sigma = expand(process.alpha(t), x), expand(process.sigma(t), x)
+        alpha = expand(process.alpha(t), x)
+        sigma = expand(process.sigma(t), x)
 
         def component_terms(mean, cov):
             variances, axes = jnp.linalg.eigh(cov)
@@ -442,7 +445,8 @@ def total_entropy(
     # dm/dt = g^2 (D - m / w^2) and g^2 dt = -sigma^2 d(lambda)
     log_snr = jnp.linspace(low, high, 8001, dtype=x.dtype)
     t = process.time(log_snr)
-    sigma2, inverse_eq = jnp.square(process.sigma(t)), 1 / jnp.square(process.equilibrium_std(t))
+    sigma2 = jnp.square(process.sigma(t))
+    inverse_eq = 1 / jnp.square(process.equilibrium_std(t))
     moment = jnp.square(process.alpha(t)) * density.second_moment() + x.shape[1] * sigma2
     heat = jnp.trapezoid(0.5 * sigma2 * inverse_eq * (moment * inverse_eq - x.shape[1]), log_snr)
     return log_probs[0] - log_probs[1] + heat
@@ -480,7 +484,8 @@ def gaussian_w2_squared(
 
 def _check_square(name, cov, mean):
     """cov: [..., D, D] for mean: [..., D]."""
-    cov_shape, mean_shape = jnp.shape(cov), jnp.shape(mean)
+    cov_shape = jnp.shape(cov)
+    mean_shape = jnp.shape(mean)
     if not mean_shape or cov_shape != (*mean_shape, mean_shape[-1]):
         raise InputError(
             f"{name} has shape {cov_shape} but the mean has {mean_shape}: give [D, D] per mean [D]"

@@ -157,7 +157,8 @@ def growth_integrand(score_fn: Callable, base: Callable, process: Process) -> Ca
     """
 
     def integrand(x_t, eps, t):
-        sigma, below = expand(process.sigma(t), x_t), base(x_t, t)
+        sigma = expand(process.sigma(t), x_t)
+        below = base(x_t, t)
         step = sigma * (score_fn(x_t, t) - below)
         return 0.5 * _sum(step * (2 * (-eps - sigma * below) - step))
 
@@ -280,10 +281,12 @@ def gaussian_growth(
         [batch], in nats.
     """
     variances, axes = jnp.linalg.eigh(reference.cov)
-    centre, along = reference.mean @ axes, x @ axes
+    centre = reference.mean @ axes
+    along = x @ axes
     log_snr = jnp.linspace(low, high, 4001, dtype=x.dtype)
     t = process.time(log_snr)
-    alpha, sigma = process.alpha(t)[:, None], process.sigma(t)[:, None]
+    alpha = process.alpha(t)[:, None]
+    sigma = process.sigma(t)[:, None]
     inverse_eq = 1 / jnp.square(process.equilibrium_std(t))[:, None]
     spread = jnp.square(alpha) * variances[None] + jnp.square(sigma)
     # sigma e = slope x + shift + noise eps and sigma e_hat = target_slope x + target_noise eps
@@ -339,7 +342,8 @@ def coordinate_entropy(
 
     def at_level(log_snr):
         t = process.time(log_snr)
-        alpha, sigma = process.alpha(t), process.sigma(t)
+        alpha = process.alpha(t)
+        sigma = process.sigma(t)
         x = alpha * middle + nodes * (alpha * half_span + 8 * sigma)
         white = (x[:, None] - alpha * jnp.asarray(values)[None]) / sigma
         weight = jnp.exp(-0.5 * jnp.square(white)) / (sigma * math.sqrt(2 * math.pi))

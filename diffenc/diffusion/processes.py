@@ -151,8 +151,10 @@ class Process(ABC):
         Returns:
             m and -log(rho): x <- rho x + m sqrt(1 - rho^2) xi is the exact part of the step.
         """
-        alpha, alpha_next = self.alpha(t), self.alpha(t_next)
-        sigma, sigma_next = self.sigma(t), self.sigma(t_next)
+        alpha = self.alpha(t)
+        sigma = self.sigma(t)
+        alpha_next = self.alpha(t_next)
+        sigma_next = self.sigma(t_next)
         std = self.equilibrium_std(t_next)
         is_flat = std > sigma_next / math.sqrt(jnp.finfo(jnp.float32).eps)
         growth = 0.5 * eta**2 * (jnp.square(sigma / alpha / (sigma_next / alpha_next)) - 1)

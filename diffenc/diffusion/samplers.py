@@ -114,7 +114,8 @@ def reverse_sde(
         step_key, (a, b, step_size) = inputs
         x, gap_ahead = _flow_step(gap, process, x, a, b, step_size)
         width, decay = process.langevin_step(a.t, b.t, eta)
-        forget, noise = -jnp.expm1(-decay), jax.random.normal(step_key, x.shape, x.dtype)
+        forget = -jnp.expm1(-decay)
+        noise = jax.random.normal(step_key, x.shape, x.dtype)
         centre = jnp.exp(-decay) * x + width * jnp.sqrt(-jnp.expm1(-2 * decay)) * noise
         # `gap` is that to the equilibrium; the step needs the gap to N(0, m^2 I), often the same.
         excess = 1 - jnp.square(width / process.equilibrium_std(b.t))
@@ -160,7 +161,8 @@ def _intervals(process, num_steps, t_min, dtype):
         if not is_noisy:
             name = type(process).__name__
             raise InputError(f"t_min=0 is where {name} has sigma = 0: give a small time, say 1e-3")
-    phi_max, phi_min = process.angle(jnp.ones((), dtype)), process.angle(jnp.full((), t_min, dtype))
+    phi_max = process.angle(jnp.ones((), dtype))
+    phi_min = process.angle(jnp.full((), t_min, dtype))
     phi = phi_max + (phi_min - phi_max) * jnp.linspace(0, 1, num_steps + 1, dtype=dtype)
     t = process.time_at_angle(phi).at[0].set(1.0).at[-1].set(t_min)
     # At alpha = 0 a score cannot tell v, for e = -alpha v / (kappa sigma) vanishes whatever v is;

@@ -128,8 +128,10 @@ class ResidualDenoiser(nn.Module):
         """
         alpha, sigma = alpha_sigma(log_snr[:, :, None])
         mixture = shape.mixture
-        mean, variance = mixture.mean[:, None], jnp.square(mixture.std)[:, None]  # [n, 1, K, dim]
-        a, s = alpha[..., None], sigma[..., None]
+        mean = mixture.mean[:, None]  # [n, 1, K, dim]
+        variance = jnp.square(mixture.std)[:, None]
+        a = alpha[..., None]
+        s = sigma[..., None]
         tau = jnp.sqrt(jnp.square(a) * variance + jnp.square(s))  # [n, k, K, dim]
         whites = (r[:, :, None] - a * mean) / tau
         log_p = mixture.log_weight[:, None] - jnp.sum(
