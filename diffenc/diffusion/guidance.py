@@ -40,7 +40,7 @@ class Guided(NamedTuple):
 def guided_chain(
     key: jax.Array,
     score_fn: Callable,
-    score_given: Callable,
+    conditional_score: Callable,
     weight: jax.Array | float,
     process: Process,
     x: jax.Array,
@@ -52,7 +52,7 @@ def guided_chain(
     Args:
         key: the key of the noise.
         score_fn: the score without a condition, (x_t [batch, ...], t [batch]) -> [batch, ...].
-        score_given: the score with each example's condition closed over.
+        conditional_score: the score with each example's condition closed over.
         weight: w; 0 gives the conditional score.
         process: the forward process.
         x: points distributed as p at t = 1, [batch, ...].
@@ -80,7 +80,7 @@ def guided_chain(
         alpha_s = expand(process.alpha(s), x)
         sigma_s = expand(process.sigma(s), x)
         free = score_fn(x, t)
-        pull = (1 + weight) * (score_given(x, t) - free)
+        pull = (1 + weight) * (conditional_score(x, t) - free)
         guess = (x + jnp.square(sigma) * (free + pull)) / alpha
         ratio = jnp.exp(start - end)  # SNR_t / SNR_s
         mean = alpha_s * (ratio * x / alpha + (1 - ratio) * guess)
