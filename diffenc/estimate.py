@@ -1,6 +1,7 @@
 """Estimators: one value per example inside, `Estimate(mean, stderr)` at the door."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -64,3 +65,25 @@ def map_examples(fn, key, x, batch_size: int):
             part = fn(None, batch) if key is None else jax.vmap(of_example)(rows, batch)
         parts.append(jax.tree.map(np.asarray, part))
     return jax.tree.map(lambda *a: np.concatenate(a)[:n], *parts)
+
+
+def bootstrap(
+    statistic: Callable[[Any], Any], resample: Callable[[], Any], num_resamples: int = 500
+):
+    """Estimate standard errors of a statistic by the bootstrap (Efron 1979).
+
+    Args:
+        statistic: of a sample; a number, or several as a sequence.
+        resample: draws a sample anew, of the size of the original, with replacement.
+        num_resamples: how often it does; the error itself is known to 1 / sqrt(2 num_resamples).
+
+    Returns:
+        Standard deviations of the statistic over the samples, in the statistic's shape.
+    """
+    return np.std([statistic(resample()) for _ in range(num_resamples)], axis=0, ddof=1)
+
+
+def resampled_mean(rng: np.random.Generator, values: np.ndarray) -> np.ndarray:
+    """Draw the mean of values [n, k] over n examples chosen with replacement, [k]."""
+    n = len(values)
+    return rng.multinomial(n, np.full(n, 1 / n)) @ values / n

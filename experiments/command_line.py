@@ -2,6 +2,7 @@
 goes wrong."""
 
 import contextlib
+import dataclasses
 import difflib
 import hashlib
 import logging
@@ -237,3 +238,64 @@ def _value(config, field):
             )
         config = config[name]
     return config
+
+
+def read(kind: type, config: ConfigDict, section: str = "", **values):
+    """Read settings: make a frozen dataclass of the config's fields of the same names.
+
+    Args:
+        kind: the dataclass; a field that has a default may be absent from the config.
+        config: the whole config.
+        section: of the config, such as "eval", that holds the fields; "": its top level.
+        values: fields that do not come from there.
+
+    Raises:
+        InputError: a field is absent, or the dataclass refuses its value.
+    """
+    for field in dataclasses.fields(kind):
+        path = f"{section}.{field.name}" if section else field.name
+        holder = config.get(section, {}) if section else config
+        is_optional = field.default is not dataclasses.MISSING
+        if field.name in values or (is_optional and field.name not in holder):
+            continue
+        value = _value(config, path)
+        values[field.name] = tuple(value) if isinstance(value, list) else value
+    return kind(**values)
+
+
+def require(holds: bool, field: str, value, remedy: str) -> None:
+    """Raise an InputError that names the config field, its value and the remedy, unless it holds.
+
+    Args:
+        holds: whether the value is one that can be used.
+        field: its name in the config, with its section.
+        value: what the config says.
+        remedy: what to give instead, as in "give 1 or more".
+    """
+    if not holds:
+        raise InputError(f"config field {field} is {value}: {remedy}")
+
+
+def require_positive(settings, *names: str, section: str = "") -> None:
+    """Raise an InputError unless every named field of the settings is above zero."""
+    for name in names:
+        value = getattr(settings, name)
+        require(value > 0, f"{section}.{name}".lstrip("."), value, "give a number above 0")
+
+
+def require_not_negative(settings, *names: str, section: str = "") -> None:
+    """Raise an InputError where a named field of the settings is below zero."""
+    for name in names:
+        value = getattr(settings, name)
+        require(value >= 0, f"{section}.{name}".lstrip("."), value, "give 0 or more")
+
+
+def require_decay(value: float, field: str) -> None:
+    """Raise an InputError unless a moving average can forget at that rate."""
+    require(0 <= value < 1, field, value, "give a number in [0, 1)")
+
+
+def require_widths(widths, field: str) -> None:
+    """Raise an InputError unless these are the widths of one layer or more."""
+    holds = bool(widths) and min(widths) >= 1
+    require(holds, field, widths, "give widths of 1 or more, one of them or more")

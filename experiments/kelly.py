@@ -2,13 +2,11 @@
 small codes.
 
     python -m experiments.kelly --config=configs/kelly/race.py --workdir=DIR
-    python -m experiments.kelly --config=configs/neural_entropy/pixels.py --workdir=DIR
     python -m experiments.kelly --config=configs/kelly/tower.py --workdir=DIR
 
 `race`: a gambler's log-wealth grows faster with side information, by exactly I(X;Y) (Kelly 1956);
 on discrete horses with bets learned from past races, and on a Gaussian channel where bets are
-placed at every noise level of a diffusion. `pixels`: how much of the entropy of images is between
-their pixels (a config of neural_entropy.py, which it is handed to). `tower`: N levels of a
+placed at every noise level of a diffusion. `tower`: N levels of a
 hierarchical autoencoder on Gaussian data; each term of its ELBO divided by its step tends to the
 rate 1/2 g^2 E|s - s_theta|^2 of the diffusion, and their sum to the integral, with an error like
 1/N (2509.23937).
@@ -30,13 +28,10 @@ from diffenc.keys import key_of, rng_of
 from diffenc.run import reporting
 from diffenc.run.reporting import Result
 from experiments import command_line
-from experiments.neural_entropy import __main__ as neural_entropy
 
 
 def run(config: ConfigDict, workdir: Path) -> None:
     """The case of the config; running it again prints the results of the finished run."""
-    if "datasets" in config:
-        return neural_entropy.run(config, workdir)
     check(config)
     if command_line.is_complete(config, workdir):
         return

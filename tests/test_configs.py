@@ -37,12 +37,15 @@ def fields_of(config, prefix="") -> list[str]:
 
 
 def module_of(path) -> str:
-    """The experiment in the command that a config's docstring gives."""
+    """The experiment of the folder in which a config stands, as its docstring's command names it."""
     text = ast.get_docstring(ast.parse(path.read_text()))
-    commands = re.findall(r"python -m (experiments\.\w+) --config=(\S+)", text)
+    commands = re.findall(r"python -m (experiments\.[\w.]+)\s+(?:\\\s+)?--config=(\S+)", text)
     assert commands, f"{path} does not tell its command"
-    assert commands[0][1] == str(path.relative_to(ROOT)), "the command is that of another config"
-    return commands[0][0]
+    module, config = commands[0]
+    assert config == str(path.relative_to(ROOT)), "the command is that of another config"
+    assert module.split(".")[1] == path.parent.name, "a config runs the experiment of its folder"
+    folder = ROOT / module.replace(".", "/")
+    return f"{module}.__main__" if folder.is_dir() else module
 
 
 @functools.cache
@@ -98,7 +101,8 @@ def is_read(field: str, modules) -> bool:
 
 @pytest.mark.parametrize("path", PATHS, ids=NAMES)
 def test_a_config_is_taken_by_its_experiment_and_each_field_is_read(path, tmp_path, monkeypatch):
-    module, config = module_of(path), command_line._load(str(path))
+    module = module_of(path)
+    config = command_line._load(str(path))
     config.lock()
     taken = []
     monkeypatch.setattr(

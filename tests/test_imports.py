@@ -28,10 +28,8 @@ LAW = {
 # experiments.command_line.
 BETWEEN_EXPERIMENTS = {
     "posteriors": {"diffusion_encoder"},
-    "guidance": {"labels"},
+    "guidance_images": {"labels"},
     "speed_limit": {"neural_entropy"},
-    "kelly": {"neural_entropy"},
-    "mutual_information": {"labels"},
     "benchmarks": {"diffusion_encoder", "neural_entropy"},
 }
 FILES = sorted((ROOT / "diffenc").rglob("*.py"))

@@ -1,7 +1,7 @@
 """I(image; label) of scikit-learn's 8x8 digits, or of MNIST, and where in the noise it lives.
 
-python -m experiments.mutual_information --config=configs/labels/digits.py --workdir=runs/labels
-python -m experiments.mutual_information --config=configs/labels/digits.py --config.data.name=mnist
+python -m experiments.labels --config=configs/labels/digits.py --workdir=runs/labels
+python -m experiments.labels --config=configs/labels/digits.py --config.data.name=mnist
 \
     --config.data.dir=DIRECTORY_OF_PREPARED_DATA --config.model.channels="(8,16,32)" \
     --config.null_probability=0.5 --config.num_updates=3500 --config.save_every=500
@@ -34,7 +34,7 @@ posterior they give the slope of its bound (tests), but log q is learned, not it
 share are those of the bound: a better q can move them. The differences of entropies exceed growth
 by what the last row has more with the label (digits: learned by heart; MNIST: far from trained).
 MNIST's growth and scores still rose at the end (growth on 100 images 1.53, 1.79, 1.83 +- .14 at
-updates 2,000, 3,000, 3,500): forms of an unfinished network, too small. labels_mnist.py has one
+updates 2,000, 3,000, 3,500): forms of an unfinished network, too small. mnist.py has one
 trained to the end on an accelerator.
 
 Time: denoiser three minutes (digits) and 19 (MNIST, stopped at update 3,100 and continued). The
@@ -76,7 +76,7 @@ noise, which equal weights neglect. The run of MNIST above was first stopped at 
 with equal weights, .8 and 2,500 updates; its scores came to 4.10 +- .11 and its growth to 1.37 +-
 .22 on 100 of the held-out images, so the first was continued and equal weights were given up.
 Settings move the numbers by more than their errors: that digits agree with
-configs/guidance/digits.py (2.17 +- .06) proves little.
+configs/guidance_images/digits.py (2.17 +- .06) proves little.
 """
 
 from ml_collections import ConfigDict

@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from diffenc.errors import InputError
 from diffenc.networks.embeddings import log_snr_features
 
 
@@ -96,20 +97,23 @@ class Attention(nn.Module):
 class UNet(nn.Module):
     """A U-Net over images and noise levels, with labels or without; zero at first, float32.
 
+    Raises InputError for widths that are not multiples of 8 and for images whose sides cannot be
+    halved often enough.
+
     Attributes:
-        channels: the width of each resolution, the first that of the image, each next one half as
-            fine (its side must be even). Attention acts at the coarsest.
+        channels: the width of each resolution, multiples of 8, the first that of the image, each
+            next one half as fine. Attention acts at the coarsest.
         num_classes: with more than 0 a label adds its own embedding; the label num_classes stands
             for 'not given', as does labels=None.
         num_heads: heads of the attention.
-        as_matmul: see `Conv`.
+        as_matmul: see `Conv`; None for on a CPU only.
         dtype: bfloat16 computes in half the memory; parameters stay float32.
     """
 
     channels: tuple[int, ...] = (32, 64)
     num_classes: int = 0
     num_heads: int = 1
-    as_matmul: bool = False
+    as_matmul: bool | None = None
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
@@ -126,6 +130,9 @@ class UNet(nn.Module):
         Returns:
             An array of the shape of u.
         """
+        self._check(u.shape[1:3])
+        is_on_cpu = jax.default_backend() == "cpu"
+        as_matmul = is_on_cpu if self.as_matmul is None else self.as_matmul
         embedding = nn.silu(nn.Dense(4 * self.channels[0])(log_snr_features(level)))
         embedding = nn.Dense(4 * self.channels[0])(embedding)
         if self.num_classes:
@@ -133,23 +140,35 @@ class UNet(nn.Module):
             embedding += nn.Embed(self.num_classes + 1, 4 * self.channels[0])(labels)
         embedding = embedding.astype(self.dtype)
 
-        h = Conv(self.channels[0], self.as_matmul, self.dtype)(u)
+        h = Conv(self.channels[0], as_matmul, self.dtype)(u)
         skips = []
         for depth, width in enumerate(self.channels):
             if depth:
                 h = nn.Dense(width, dtype=self.dtype)(_halve(h))
-            h = Block(width, self.as_matmul, self.dtype)(h, embedding)
+            h = Block(width, as_matmul, self.dtype)(h, embedding)
             skips.append(h)
         h = Attention(self.num_heads, self.dtype)(h)
-        h = Block(self.channels[-1], self.as_matmul, self.dtype)(h, embedding)
+        h = Block(self.channels[-1], as_matmul, self.dtype)(h, embedding)
         for depth, width in reversed(list(enumerate(self.channels))):
-            h = Block(width, self.as_matmul, self.dtype)(
+            h = Block(width, as_matmul, self.dtype)(
                 jnp.concatenate([h, skips[depth]], axis=-1), embedding
             )
             if depth:
                 h = _double(nn.Dense(4 * self.channels[depth - 1], dtype=self.dtype)(h))
         h = nn.silu(_norm(h, self.dtype)).astype(jnp.float32)
-        return Conv(u.shape[-1], self.as_matmul, kernel_init=nn.initializers.zeros)(h)
+        return Conv(u.shape[-1], as_matmul, kernel_init=nn.initializers.zeros)(h)
+
+    def _check(self, sides: tuple[int, int]) -> None:
+        if not self.channels or any(width < 8 or width % 8 for width in self.channels):
+            raise InputError(
+                f"UNet: channels is {tuple(self.channels)}: give multiples of 8, one or more"
+            )
+        halvings = len(self.channels) - 1
+        if any(side % 2**halvings for side in sides):
+            raise InputError(
+                f"UNet: channels has {halvings + 1} levels, but images of {tuple(sides)} "
+                f"cannot be halved {halvings} times: give fewer"
+            )
 
 
 def _halve(h):

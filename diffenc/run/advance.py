@@ -17,8 +17,10 @@ class Trainee(NamedTuple):
         run_updates: `training.scan_updates(update, prepare)`; systems of one program share it.
         examples: tree of arrays [n, ...], the training examples, replicated over the mesh.
         key: of the system's noise, one for the whole run.
-        seed: of the order of its batches; systems of one seed and size see the same batches.
+        seed: of the order of its batches.
         num_updates: the update after which it stands still; None: the run's end.
+        order: names of the order of its batches, see `data.batch_indices`; systems of one seed,
+            size and order see the same batches.
     """
 
     run_updates: Callable
@@ -26,6 +28,7 @@ class Trainee(NamedTuple):
     key: jax.Array
     seed: int
     num_updates: int | None = None
+    order: tuple[str | int, ...] = ()
 
 
 def make_advance(trainees: dict[Hashable, Trainee], mesh, batch_size: int) -> Callable:
@@ -54,9 +57,11 @@ def make_advance(trainees: dict[Hashable, Trainee], mesh, batch_size: int) -> Ca
                 new_states[name] = states[name]
                 continue
             num_examples = len(jax.tree.leaves(trainee.examples)[0])
-            order = (trainee.seed, num_examples, updates)
+            order = (trainee.seed, num_examples, updates, trainee.order)
             if order not in batches:
-                rows = data.batch_indices(trainee.seed, step, updates, batch_size, num_examples)
+                rows = data.batch_indices(
+                    trainee.seed, step, updates, batch_size, num_examples, trainee.order
+                )
                 batches[order] = parallel.shard_batch(mesh, rows[:, local], axis=1)
             began = time.perf_counter()
             new_states[name], values = trainee.run_updates(

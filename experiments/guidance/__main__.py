@@ -3,7 +3,7 @@ known.
 
     python -m experiments.guidance --config=configs/guidance/joint_gaussian.py --workdir=DIR
 
-(Images: guidance_images.py, which a config with a data set is handed to.) Classifier-free guidance
+Classifier-free guidance
 samples with the score s_w = s(x|y) + w (s(x|y) - s(x)). What it adds to a sampler that knows no y
 is the relative entropy of the paths, int 1/2 g^2 E_w|s_w - s|^2 dt (2509.23937): I(X;Y) at w = 0,
 and more with w. For Gaussians guided samples are Gaussian again, x = M y + noise, and every
@@ -28,15 +28,12 @@ from diffenc.keys import key_of
 from diffenc.run import reporting
 from diffenc.run.reporting import Result
 from experiments import command_line
-from experiments.guidance import images
 
 LOG_SNR = (-10.0, 10.0)
 
 
 def run(config: ConfigDict, workdir: Path) -> None:
     """The whole experiment; running it again prints the results of the finished run."""
-    if "data" in config:
-        return images.run(config, workdir)
     check(config)
     if command_line.is_complete(config, workdir):
         return

@@ -1,9 +1,9 @@
 """What an image says about its label, and at which noise: I(image; label) and its density over
 lambda.
 
-    python -m experiments.mutual_information --config=configs/labels/digits.py --workdir=DIR
+    python -m experiments.labels --config=configs/labels/digits.py --workdir=DIR
 
-(A config of mutual_information.py, which hands it over.) The information is that of a classifier of
+The information is that of a classifier of
 noised images, label_posterior: a lower bound of I(x_lambda; Y) at every lambda, the log
 signal-to-noise ratio, whose rise is a density of information (arXiv 2509.23937) and shows at which
 noise the label becomes visible: the position of its peak, and the share that is there at lambda = 0
@@ -163,3 +163,7 @@ def draw(
     )
     fig.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=7)
     reporting.save(fig, workdir, "density")
+
+
+if __name__ == "__main__":
+    command_line.main(run)

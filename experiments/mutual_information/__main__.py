@@ -5,8 +5,7 @@ is known.
         --config.data.path=xy.npz --workdir=DIR
     python -m experiments.mutual_information --config=configs/mutual_information/benchmark.py --workdir=DIR
 
-(Images and their labels: label_information.py, which a config with a denoiser for both is handed
-to.) Task by task: a run that was stopped goes on with the task it was at. One set of settings
+Images and their labels: experiments.labels. Task by task: a run that was stopped goes on with the task it was at. One set of settings
 serves every task.
 """
 
@@ -31,7 +30,6 @@ from diffenc.keys import key_of
 from diffenc.run import reporting
 from diffenc.run.reporting import Result
 from experiments import command_line
-from experiments.labels import __main__ as label_information
 from experiments.mutual_information import figures
 
 FORMS = ("diffusion", "entropy_difference", "growth_difference", "score_difference", "gaussian")
@@ -50,8 +48,6 @@ class Task(NamedTuple):
 def run(config: ConfigDict, workdir: Path) -> None:
     """The whole experiment; running it again continues it, or prints the results of the finished
     run."""
-    if "null_probability" in config:
-        return label_information.run(config, workdir)
     check(config)
     if (workdir / "results.json").exists() and command_line.is_complete(config, workdir):
         return

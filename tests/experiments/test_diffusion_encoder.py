@@ -314,8 +314,8 @@ def test_a_section_is_no_field_and_the_file_may_follow_a_space(
     [
         (diffusion_encoder, "kelly/race", "batch_size"),
         (posteriors, "diffusion_encoder/digits", "num_seeds"),
-        (neural_entropy, "neural_entropy/speed_limit", "batch_size"),
-        (mutual_information, "kelly/race", "estimator.width"),
+        (neural_entropy, "speed_limit/gaussian_mixture", "batch_size"),
+        (mutual_information, "kelly/tower", "estimator.width"),
         (kelly, "guidance/joint_gaussian", "case"),
         (guidance, "kelly/race", "dim_x"),
     ],

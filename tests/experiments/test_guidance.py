@@ -3,26 +3,21 @@ recursion; names."""
 
 import itertools
 import json
-import re
-import shutil
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from checks import NUM_SIGMAS, assert_every_field_is_read, assert_mean, assert_moments, record_reads
-from clusters import sample_clusters
 
 from diffenc.diffusion.guidance import guided_chain
 from diffenc.diffusion.noise_levels import log_snr_range
 from diffenc.diffusion.processes import VPLinear
 from diffenc.errors import InputError
 from diffenc.information import tasks
-from diffenc.run import data, reporting
+from diffenc.run import reporting
 from experiments import command_line
 from experiments.guidance import __main__ as guidance
-from experiments.guidance import images
-from experiments.labels import denoiser
 
 PAIR = tasks.linear_channel(jax.random.key(1), 3, 2)
 
@@ -133,7 +128,7 @@ def test_bad_settings_are_named(tmp_path, changes, words):
         guidance.run(make_config(**changes), tmp_path)
 
 
-# ------------------------------------------------------------------- chains, and guidance of images
+# ---------------------------------------------------- the ancestral chain against its closed recursion
 
 
 def recursion_of_a_pair(weight, levels):
@@ -192,118 +187,3 @@ def test_many_steps_are_continuous_time(weight):
     assert 2 * fine - coarse == pytest.approx(
         exact, rel=3e-4
     )  # what lies beyond the process's levels is left out
-
-
-def make_image_config(**changes):
-    config = command_line._load("configs/guidance/digits.py")
-    tiny = {"num_devices": 1, "model.channels": (8, 8), "num_updates": 4}
-    tiny |= {"updates_per_dispatch": 2, "save_every": 4, "evaluate_every": 2}
-    tiny |= {
-        "batch_size": 8,
-        "weights": (0.0, 2.0),
-        "num_steps": 4,
-        "num_samples": 100,
-        "eval.num_levels": 4,
-    }
-    tiny |= {"eval.num_examples": 100} | {
-        key.replace("__", "."): value for key, value in changes.items()
-    }
-    config.update_from_flattened_dict(tiny)
-    return config
-
-
-@pytest.mark.smoke
-def test_images_have_their_names_and_figures(tmp_path, capsys, monkeypatch):
-    config = make_image_config()
-    reads = record_reads(monkeypatch, config)
-    guidance.run(config, tmp_path)
-    assert_every_field_is_read(config, reads)
-    rows = {row["name"]: row for row in json.loads((tmp_path / "results.json").read_text())}
-    digits = data.load("digits")
-    odds, shares = (
-        np.bincount(labels) / len(labels)
-        for labels in (digits.train_labels, digits.test_labels[:100])
-    )
-    assert rows["images.label_entropy"]["value"] == pytest.approx(-np.sum(shares * np.log(odds)))
-    assert rows["images.entropy_difference"]["value"] == pytest.approx(
-        rows["images.s_nn_given_label"]["value"] - rows["images.s_nn"]["value"], abs=1e-3
-    )
-    for form in denoiser.FORMS:
-        assert rows[f"images.{form}"]["stderr"] > 0
-    for quantity in (
-        "injected",
-        "injected_in_continuous_time",
-        "label_information",
-        "w2_squared",
-        "diversity",
-    ):
-        assert (
-            np.isfinite(rows[f"w=2.{quantity}"]["value"]) and rows[f"w=2.{quantity}"]["stderr"] >= 0
-        )
-    assert {path.name for path in (tmp_path / "figures").iterdir()} == {
-        "guidance.png",
-        "samples.png",
-    }
-    capsys.readouterr()
-    guidance.run(config, tmp_path)
-    assert "is complete" in capsys.readouterr().out
-
-
-@pytest.mark.smoke
-@pytest.mark.slow
-def test_images_are_resumed(tmp_path):
-    config = make_image_config(save_every=2)
-    guidance.run(config, tmp_path)
-    results = (tmp_path / "results.json").read_text()
-    (tmp_path / "results.json").unlink()
-    shutil.rmtree(tmp_path / "checkpoints" / "4")  # as if killed after the save of update 2
-    guidance.run(config, tmp_path)
-    assert (tmp_path / "results.json").read_text() == results
-
-
-def test_a_classifier_bounds_what_labels_say():
-    """From below: close to it with true labels, nothing once they are shuffled, for training
-    too."""
-    x, labels, truth = sample_clusters()
-    x, rng = x.reshape(len(x), 1), np.random.default_rng(1)
-    found = images.label_information(
-        images.classifier(x[:2000], labels[:2000], rng), x[2000:], labels[2000:]
-    )
-    assert found.mean < truth + NUM_SIGMAS * found.stderr
-    assert found.mean > 0.95 * truth
-    shuffled = rng.permutation(labels)
-    classify = images.classifier(x[:2000], shuffled[:2000], rng)
-    chance = images.label_information(classify, x[2000:], shuffled[2000:])
-    assert chance.mean < NUM_SIGMAS * chance.stderr
-
-
-def test_equal_laws_lie_at_no_distance_but_that_of_their_samples():
-    rng, labels = np.random.default_rng(0), np.arange(4000) % 2
-    x, others = (rng.normal(size=(4000, 3)) + 5 * labels[:, None] for _ in range(2))
-    near = {row.name: row for row in images.distances("a", rng, (x, labels), (others, labels))}
-    assert near["a.w2_squared"].value < NUM_SIGMAS * near["a.w2_squared"].stderr
-    assert abs(near["a.diversity"].value - 1) < NUM_SIGMAS * near["a.diversity"].stderr
-    wide = {row.name: row for row in images.distances("b", rng, (2 * x, labels), (others, labels))}
-    assert abs(wide["b.diversity"].value - 4) < NUM_SIGMAS * wide["b.diversity"].stderr
-    row = wide["b.w2_squared"]  # from x to 2 x: E|x|^2
-    assert abs(row.value - np.square(x).sum(axis=1).mean()) < NUM_SIGMAS * row.stderr
-
-
-@pytest.mark.parametrize(
-    "changes, message",
-    [
-        ({"null_probability": 1.0}, "null_probability is 1.0"),
-        ({"weights": (-1.0,)}, "weights is (-1.0,)"),
-        ({"num_samples": 10}, "num_samples"),
-        ({"model__channels": (8, 8, 8, 8, 8)}, "cannot be halved"),
-        ({"model__channels": (9,)}, "multiples of 8"),
-        ({"num_steps": 3}, "num_steps is 3"),
-        ({"weights": (1.0, 1.0)}, "weights is (1.0, 1.0)"),
-        ({"average_decay": 1.0}, "average_decay is 1.0"),
-        ({"eval__num_examples": 5000}, "num_examples is 5000 of 299"),
-    ],
-)
-def test_bad_settings_of_images_are_one_line(tmp_path, changes, message):
-    with pytest.raises(InputError, match=re.escape(message)):
-        guidance.run(make_image_config(**changes), tmp_path)
-    assert not list(tmp_path.glob("*.jsonl"))

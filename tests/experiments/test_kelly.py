@@ -85,26 +85,3 @@ def test_bad_settings_are_named(tmp_path, name, changes, words):
     with pytest.raises(InputError, match=words):
         kelly.run(make_config(name, **changes), tmp_path)
     assert not (tmp_path / "results.json").exists()
-
-
-def test_pixels_are_measured_by_neural_entropy(tmp_path, monkeypatch):
-    handed = []
-    monkeypatch.setattr(
-        kelly.neural_entropy, "run", lambda config, workdir: handed.append((config, workdir))
-    )
-    config = make_config("pixels")
-    kelly.run(config, tmp_path)
-    assert handed == [(config, tmp_path)]
-
-
-@pytest.mark.smoke
-@pytest.mark.slow
-def test_pixels_and_what_is_between_them(tmp_path):
-    config = make_config("pixels", num_updates=100, evaluate_every=0, save_every=100, batch_size=8)
-    config.model.channels = (8,)
-    config.eval.update(num_examples=20, monitor=10, batch_size=10, images=2)
-    kelly.run(config, tmp_path)
-    assert {"digits.pixel_entropy", "digits.N1498.total_correlation_bound"} <= set(
-        values_of(tmp_path)
-    )
-    assert (tmp_path / "figures" / "pixels.png").exists()

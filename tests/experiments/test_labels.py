@@ -20,7 +20,6 @@ from diffenc.run import data, reporting
 from experiments import command_line
 from experiments.labels import __main__ as label_information
 from experiments.labels import denoiser, posterior
-from experiments.mutual_information import __main__ as mutual_information
 
 
 def make_config(**changes):
@@ -164,7 +163,7 @@ def test_a_trained_classifier_finds_nearly_all(clusters, tmp_path):
 def test_labels_have_their_names(tmp_path, capsys, monkeypatch):
     config = make_config()
     reads = record_reads(monkeypatch, config)
-    mutual_information.run(config, tmp_path)
+    label_information.run(config, tmp_path)
     assert_every_field_is_read(config, reads)
     rows = {row["name"]: row for row in json.loads((tmp_path / "results.json").read_text())}
     assert all(set(row) == {"name", "value", "stderr", "unit", "truth"} for row in rows.values())
@@ -207,7 +206,7 @@ def test_labels_have_their_names(tmp_path, capsys, monkeypatch):
     assert [path.name for path in (tmp_path / "figures").iterdir()] == ["density.png"]
     assert reporting.read_metrics(tmp_path)[-1]["score_difference_stderr"] > 0
     capsys.readouterr()
-    mutual_information.run(config, tmp_path)
+    label_information.run(config, tmp_path)
     assert "is complete" in capsys.readouterr().out
 
 
@@ -215,12 +214,12 @@ def test_labels_have_their_names(tmp_path, capsys, monkeypatch):
 @pytest.mark.slow
 def test_both_networks_of_labels_are_resumed(tmp_path, capsys):
     config = make_config()
-    mutual_information.run(config, tmp_path)
+    label_information.run(config, tmp_path)
     results = (tmp_path / "results.json").read_text()
     (tmp_path / "results.json").unlink()
     for part in (tmp_path, tmp_path / "posterior"):
         shutil.rmtree(part / "checkpoints" / "4")  # as if killed after the save of update 2
-    mutual_information.run(config, tmp_path)
+    label_information.run(config, tmp_path)
     assert capsys.readouterr().out.count("continuing from update 2") == 2
     assert (tmp_path / "results.json").read_text() == results
 
@@ -262,5 +261,5 @@ def test_settings_can_be_chosen_without_the_test_images():
 )
 def test_bad_settings_are_one_line(tmp_path, changes, message):
     with pytest.raises(InputError, match=re.escape(message)) as raised:
-        mutual_information.run(make_config(**changes), tmp_path)
+        label_information.run(make_config(**changes), tmp_path)
     assert "\n" not in str(raised.value) and not list(tmp_path.glob("*.jsonl"))

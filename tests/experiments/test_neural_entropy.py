@@ -402,7 +402,7 @@ def test_speed_limit(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_benchmark(tmp_path):
     config = make_config(
-        "benchmark/entropy_training", dimensions=(2,), samples=(100,), processes=("vp",)
+        "benchmarks/entropy_training", dimensions=(2,), samples=(100,), processes=("vp",)
     )
     config.benchmark.update(turns=2, plain_updates=3, scanned_updates=2, shares=(0.99, 1e-9))
     entropy_training.run(config, tmp_path)
@@ -466,7 +466,7 @@ def test_bad_settings_of_images_are_one_line(tmp_path, changes, message):
     ],
 )
 def test_bad_benchmarks_are_one_line(tmp_path, changes, message):
-    config = make_config("benchmark/entropy_training", dimensions=(2,), samples=(100,))
+    config = make_config("benchmarks/entropy_training", dimensions=(2,), samples=(100,))
     config.update_from_flattened_dict(changes)
     with pytest.raises(InputError, match=message):
         entropy_training.run(config, tmp_path)
@@ -475,7 +475,7 @@ def test_bad_benchmarks_are_one_line(tmp_path, changes, message):
 def test_a_benchmark_takes_one_case(tmp_path):
     with pytest.raises(InputError, match="one mixture"):
         entropy_training.run(
-            make_config("benchmark/entropy_training", dimensions=(2, 3), samples=(100,)), tmp_path
+            make_config("benchmarks/entropy_training", dimensions=(2, 3), samples=(100,)), tmp_path
         )
 
 
@@ -496,3 +496,13 @@ def test_a_size_may_be_named_once(tmp_path):
         neural_entropy.run(
             make_config("neural_entropy/samples", dimensions=(2,), samples=(50, 50)), tmp_path
         )
+
+
+@pytest.mark.slow
+def test_pixels_and_what_is_between_them(tmp_path):
+    config = make_config("neural_entropy/pixels", model__channels=(8,), evaluate_every=0)
+    neural_entropy.run(config, tmp_path)
+    assert {"digits.pixel_entropy", "digits.N1498.total_correlation_bound"} <= set(
+        values_of(tmp_path)
+    )
+    assert (tmp_path / "figures" / "pixels.png").exists()

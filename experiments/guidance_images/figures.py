@@ -1,4 +1,4 @@
-"""Figures of experiments.guidance.__main__.images: nats and distances against the guidance weight,
+"""Figures of experiments.guidance_images: nats and distances against the guidance weight,
 where they act, samples."""
 
 import numpy as np

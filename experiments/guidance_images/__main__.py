@@ -1,6 +1,6 @@
 """What a label tells a diffusion model of images, and what pushing it does to the samples.
 
-    python -m experiments.guidance --config=configs/guidance/digits.py --workdir=DIR
+    python -m experiments.guidance_images --config=configs/guidance_images/digits.py --workdir=DIR
 
 One network learns s(x|y) and, where the label is withheld, s(x), and measures I(X;Y) in three
 forms: label_denoiser. Guided chains (`diffenc.diffusion.guidance`) are then asked how many nats
@@ -26,7 +26,7 @@ from diffenc.keys import key_of, rng_of
 from diffenc.run import reporting
 from diffenc.run.reporting import Result
 from experiments import command_line
-from experiments.guidance import figures
+from experiments.guidance_images import figures
 from experiments.labels import denoiser
 
 
@@ -205,3 +205,7 @@ def between(x, others) -> float:
     """W_2^2 between the Gaussians of the two sets' moments."""
     moments = ((jnp.asarray(a.mean(axis=0)), jnp.asarray(np.cov(a.T))) for a in (x, others))
     return float(gaussian_w2_squared(*(part for pair in moments for part in pair)))
+
+
+if __name__ == "__main__":
+    command_line.main(run)
