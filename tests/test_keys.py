@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SEEDED = ("key", "PRNGKey", "default_rng", "RandomState")
 FIXED = {  # what the seed of a run is not to move
     "diffenc/run/data.py": 1,  # which examples are held out
-    "experiments/mutual_information/__main__.py": 1,  # the task joint_gaussian_25x15 is one channel
+    "experiments/mutual_information/samples.py": 1,  # the task joint_gaussian_25x15 is one channel
     "diffenc/information/gaussian.py": 1,  # the directions along which normality is tested
 }
 
