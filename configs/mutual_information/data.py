@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 
 
 def get_config():
+    """Make the config."""
     return ConfigDict(
         dict(
             seed=0,
