@@ -28,9 +28,15 @@ from diffenc.keys import key_of
 from diffenc.run import reporting
 from diffenc.run.advance import dotted
 from experiments import command_line
-from experiments.mutual_information import figures, samples
+from experiments.mutual_information import figures
 from experiments.mutual_information.results import FORMS, OWN, PARTS, Record, notes, summarize
-from experiments.mutual_information.samples import DataSettings, Samples
+from experiments.mutual_information.samples import (
+    DataSettings,
+    Samples,
+    draw_samples,
+    known_tasks,
+    load_samples,
+)
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,7 @@ class Experiment:
                 "give an .npz file with arrays x and y, or a .csv file"
             )
         for name in self.tasks:
-            command_line.check_choice("tasks", name, samples.known_tasks())
+            command_line.check_choice("tasks", name, known_tasks())
         are_different = len(set(self.tasks)) == len(self.tasks)
         command_line.require(are_different, "tasks", self.tasks, "give every task once")
 
@@ -109,7 +115,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     if (workdir / "results.json").exists() and command_line.is_complete(config, workdir):
         return
     # Bad samples are refused before anything is written.
-    own = samples.load(experiment.data) if experiment.data.path else None
+    own = load_samples(experiment.data) if experiment.data.path else None
     if command_line.is_complete(config, workdir):
         return
     estimate_all(experiment, own, workdir)
@@ -146,12 +152,12 @@ def estimate_all(experiment: Experiment, own: Samples | None, workdir: Path) -> 
         reporting.progress(len(names) * most, done * most, "updates", at_most=True) as show,
     ):
         for index, name in enumerate(names[done:], start=done):
-            drawn = own
-            if drawn is None:
-                drawn = samples.draw(experiment.seed, name, experiment.num_samples)
+            samples = own
+            if samples is None:
+                samples = draw_samples(experiment.seed, name, experiment.num_samples)
             tell = _add_up(show, index * most, (index + 1) * most - 1, name)
             numbers = measure(
-                experiment.seed, name, drawn, experiment.estimator, experiment.rivals, tell
+                experiment.seed, name, samples, experiment.estimator, experiment.rivals, tell
             )
             writer.write(index + 1, **numbers)
         show(len(names) * most)
@@ -175,7 +181,7 @@ def _add_up(show, start: int, last: int, name: str) -> Callable[[str, int, float
 def measure(
     seed: int,
     name: str,
-    drawn: Samples,
+    samples: Samples,
     estimator: Settings,
     rivals: tuple[str, ...],
     tell: Callable[[str, int, float], None],
@@ -185,7 +191,7 @@ def measure(
     Args:
         seed: the seed of the run.
         name: of the task.
-        drawn: its samples.
+        samples: its samples.
         estimator: settings of the estimate.
         rivals: names of the other estimators.
         tell: progress callback, called with (stage, updates, value in nats).
@@ -194,17 +200,17 @@ def measure(
         Numbers by name: `<task>.<estimator>`, with its error at `<task>.<estimator>.stderr`, the
         parts of the estimate, and their densities over lambda.
     """
-    estimate = measures.label_information if drawn.are_labels else measures.mutual_information
+    estimate = measures.label_information if samples.are_labels else measures.mutual_information
     began = time.perf_counter()
-    result = estimate(key_of(seed, "estimate", name), drawn.x, drawn.y, estimator, tell)
-    numbers = {("seconds",): time.perf_counter() - began, ("truth",): drawn.truth}
+    result = estimate(key_of(seed, "estimate", name), samples.x, samples.y, estimator, tell)
+    numbers = {("seconds",): time.perf_counter() - began, ("truth",): samples.truth}
     numbers |= numbers_of(result)
-    if drawn.are_labels:
-        share = np.unique(drawn.y, return_counts=True)[1] / len(drawn.y)
+    if samples.are_labels:
+        share = np.unique(samples.y, return_counts=True)[1] / len(samples.y)
         numbers[("label_entropy",)] = -np.sum(share * np.log(share))
-    for rival in () if drawn.are_labels else rivals:
-        x = drawn.x.reshape(len(drawn.x), -1)
-        y = drawn.y.astype(float).reshape(len(drawn.y), -1)
+    for rival in () if samples.are_labels else rivals:
+        x = samples.x.reshape(len(samples.x), -1)
+        y = samples.y.astype(float).reshape(len(samples.y), -1)
         began = time.perf_counter()
         value = RIVALS[rival](key_of(seed, "rival", rival, name), x, y)
         numbers |= _with_error((rival,), value)

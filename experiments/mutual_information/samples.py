@@ -68,7 +68,7 @@ def known_tasks() -> dict:
     }
 
 
-def draw(seed: int, name: str, num_samples: int) -> Samples:
+def draw_samples(seed: int, name: str, num_samples: int) -> Samples:
     """Draw the samples of a task, a function of the seed and of the task's name.
 
     Args:
@@ -84,7 +84,7 @@ def draw(seed: int, name: str, num_samples: int) -> Samples:
     return Samples(x, y, False, task.information)
 
 
-def load(settings: DataSettings) -> Samples:
+def load_samples(settings: DataSettings) -> Samples:
     """Read and check x and y of the user's file.
 
     Raises InputError for a file that cannot be read, and for samples that `checks` refuses.
