@@ -315,7 +315,7 @@ def test_a_section_is_no_field_and_the_file_may_follow_a_space(
         (diffusion_encoder, "kelly/race", "batch_size"),
         (posteriors, "diffusion_encoder/digits", "num_seeds"),
         (neural_entropy, "speed_limit/gaussian_mixture", "batch_size"),
-        (mutual_information, "kelly/tower", "estimator.width"),
+        (mutual_information, "kelly/tower", "data.path"),
         (kelly, "guidance/joint_gaussian", "case"),
         (guidance, "kelly/race", "dim_x"),
     ],
