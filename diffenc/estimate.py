@@ -14,30 +14,55 @@ class Estimate(NamedTuple):
 
     @classmethod
     def of(cls, values) -> "Estimate":
-        """From one independent value per example [n]; n >= 2."""
-        values = np.asarray(values, np.float64).ravel()
+        """From one independent value per example [n]; n >= 2.
+
+        Raises ValueError for any other shape: values [seeds, n] are not seeds * n independent ones.
+        """
+        values = np.asarray(values, np.float64)
+        if values.ndim != 1:
+            raise ValueError(
+                f"a standard error needs independent values [n], not an array {list(values.shape)}"
+            )
         if values.size < 2:
             raise ValueError(f"a standard error needs two values or more, got {values.size}")
         return cls(float(values.mean()), float(values.std(ddof=1) / np.sqrt(values.size)))
 
 
 def map_examples(fn, key, x, batch_size: int):
-    """Apply fn(key, x_batch) -> pytree of [batch, ...] to all of x [n, ...] in bounded memory, each
-    example once.
+    """Apply fn to every example of x [n, ...], each once and in order, in bounded memory.
 
-    x may be a tree of arrays, such as (x, condition). The last batch is filled up with its last
-    example (one compilation) and cut back. key is None for an fn that draws nothing. Returns numpy
-    arrays [n, ...].
+    Every example has a key of its own, a function of its index, and fn is mapped over batches of
+    size one. The batch size therefore bounds the memory and changes no result, except for the order
+    in which numbers are added.
+
+    Args:
+        fn: fn(key, x [1, ...]) -> pytree of [1, ...]; it may not draw one number for several
+        examples. For key=None
+            it is fn(None, x [batch, ...]) -> pytree of [batch, ...], a function of each example
+            that draws nothing.
+        key: is folded with the index of every example, or None. x: an array or a tree of them, such
+        as (x, condition). batch_size: examples at a time. The last batch is filled up with its last
+        example (one compilation) and cut
+            back.
+
+    Returns:
+        numpy arrays [n, ...].
     """
     import jax
+
+    def of_example(index, row):
+        one = fn(jax.random.fold_in(key, index), jax.tree.map(lambda a: a[None], row))
+        return jax.tree.map(lambda a: a[0], one)
 
     n = len(jax.tree.leaves(x)[0])
     batch_size = min(batch_size, n)
     parts = []
-    for index, start in enumerate(range(0, n, batch_size)):
+    for start in range(0, n, batch_size):
         rows = np.minimum(np.arange(start, start + batch_size), n - 1)
-        own = None if key is None else jax.random.fold_in(key, index)
-        part = fn(own, jax.tree.map(lambda a, rows=rows: a[rows], x))
+        batch = jax.tree.map(lambda a, rows=rows: a[rows], x)
+        # The checker of key reuse takes the transposed keys of a loop under vmap for used ones.
+        with jax.debug_key_reuse(False):
+            part = fn(None, batch) if key is None else jax.vmap(of_example)(rows, batch)
         parts.append(jax.tree.map(np.asarray, part))
     return jax.tree.map(lambda *a: np.concatenate(a)[:n], *parts)
 

@@ -18,6 +18,20 @@ from ml_collections import ConfigDict, config_flags
 from diffenc.errors import InputError
 from diffenc.run import checkpoints, parallel, reporting
 
+MAY_DIFFER = (  # fields that change no result of a run that goes on, or only the order in which numbers are added
+    "num_devices",
+    "save_every",
+    "evaluate_every",
+    "metrics_extras",
+    "eval.batch_size",
+    "data.dir",
+    "data.cache_dir",
+    "posterior.save_every",
+    "posterior.evaluate_every",
+)
+_SCHEDULE = "the learning rate falls to zero at the last update, so a run of another length differs from its first update on"
+REASONS = {"num_updates": _SCHEDULE, "posterior.num_updates": _SCHEDULE}
+
 
 def main(experiment: Callable[[ConfigDict, Path], None]) -> None:
     """Parse the command line, join the other processes of the run and call experiment(config,
@@ -73,15 +87,15 @@ def _only_the_first_prints():
 
 
 def is_complete(config: ConfigDict, workdir: Path) -> bool:
-    """Refuse a workdir of another config or of another data file by the same name, and print the
-    results of a finished run."""
+    """Refuse a workdir of another config (`MAY_DIFFER` aside) or of another data file by the same
+    name, and print the results of a finished run."""
     given = config.to_dict()
     finished, path = (workdir / "results.json").exists(), given.get("data", {}).get("path")
     if path and (
         Path(path).exists() or not finished
     ):  # the results of a finished run can be told without
         given["data"]["path_sha256"] = digest(path)
-    checkpoints.check_config(workdir, given)
+    checkpoints.check_config(workdir, given, MAY_DIFFER, REASONS)
     if not finished:
         return False
     print(f"the run in {workdir} is complete; its results:")

@@ -20,6 +20,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from diffenc.diffusion import processes
+from diffenc.diffusion.noise_levels import Uniform
+from diffenc.diffusion.parameterization import alpha_sigma
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate
 from diffenc.keys import key_of, rng_of
@@ -195,7 +197,7 @@ def channel(key, settings: Race) -> Growth:
     """Bet on X ~ N(0, v) at `draws` noise levels a race, at the odds of N(0, 1), Y = X + noise.
 
     Growth of a race: 1/2 int alpha^2 (2 <v, o> - o^2) d(lambda) over its noise, o the exact
-    prediction of v = sigma x - alpha eps, without Y and given Y (2409.03817); truth: KL(N(0, v) ||
+    prediction of v = alpha eps - sigma x, without Y and given Y (2409.03817); truth: KL(N(0, v) ||
     N(0, 1)), and 1/2 log(1 + v / noise^2) more.
     """
     key_x, key_y, key_u, key_eps = jax.random.split(key, 4)
@@ -206,17 +208,17 @@ def channel(key, settings: Race) -> Growth:
     x = jnp.sqrt(variance) * jax.random.normal(key_x, (n, 1))
     y = x + settings.noise_std * jax.random.normal(key_y, (n, 1))
     u = (jnp.arange(draws)[None] + jax.random.uniform(key_u, (n, draws))) / draws
-    log_snr = -12.0 + 24.0 * u
-    alpha = jnp.sqrt(jax.nn.sigmoid(log_snr))
-    sigma = jnp.sqrt(jax.nn.sigmoid(-log_snr))
+    log_snr, density = Uniform(-12.0, 12.0).draw(u)
+    alpha, sigma = alpha_sigma(log_snr)
     eps = jax.random.normal(key_eps, (n, draws))
 
     def growth(mean, spread, eps):
         x_noised = alpha * x + sigma * eps
-        v = sigma * x - alpha * eps
+        v = alpha * eps - sigma * x
         tau = jnp.square(alpha) * spread + jnp.square(sigma)
-        o = sigma * mean + alpha * sigma * (spread - 1) / tau * (x_noised - alpha * mean)
-        return 24.0 * jnp.mean(0.5 * jnp.square(alpha) * (2 * v * o - jnp.square(o)), axis=1)
+        o = -sigma * mean - alpha * sigma * (spread - 1) / tau * (x_noised - alpha * mean)
+        integrand = 0.5 * jnp.square(alpha) * (2 * v * o - jnp.square(o))
+        return jnp.mean(integrand / density, axis=1)
 
     def of_both_signs(mean, spread):
         both = growth(mean, spread, eps) + growth(mean, spread, -eps)

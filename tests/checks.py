@@ -4,8 +4,10 @@ import sys
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from diffenc import keys
+from experiments import command_line
 
 NUM_SIGMAS = 4  # every statistical tolerance is this many computed standard errors
 
@@ -37,6 +39,33 @@ def record_keys(monkeypatch) -> set:
         if ours and getattr(module, "key_of", None) is key_of:
             monkeypatch.setattr(module, "key_of", recorded)
     return asked
+
+
+def record_reads(monkeypatch, config) -> set:
+    """Dotted names of the fields of this config that are read from now on, other than by a check of
+    their values."""
+    reads, prefixes = set(), {id(config): ""}
+    read = ConfigDict.__getitem__
+
+    def recorded(section, name):
+        value, frame = read(section, name), sys._getframe(1)
+        prefix = prefixes.get(id(section))
+        while frame and not frame.f_code.co_name.startswith(("check", "_value")):
+            frame = frame.f_back
+        if prefix is not None and isinstance(value, ConfigDict):
+            prefixes[id(value)] = f"{prefix}{name}."
+        elif prefix is not None and frame is None:
+            reads.add(f"{prefix}{name}")
+        return value
+
+    monkeypatch.setattr(ConfigDict, "__getitem__", recorded)
+    return reads
+
+
+def assert_every_field_is_read(config, reads: set) -> None:
+    """A field that nothing reads does nothing, whatever is given for it."""
+    unread = set(command_line._fields(config)) - reads
+    assert not unread, f"nothing reads {sorted(unread)}"
 
 
 def assert_distinct_keys(asked: set) -> None:

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SEEDED = ("key", "PRNGKey", "default_rng", "RandomState")
 FIXED = {  # what the seed of a run is not to move
     "diffenc/run/data.py": 1,  # which examples are held out
-    "experiments/mutual_information/__main__.py": 1,  # the task joint_gaussian_25x15 is one channel
+    "experiments/mutual_information/samples.py": 1,  # the task joint_gaussian_25x15 is one channel
     "diffenc/information/gaussian.py": 1,  # the directions along which normality is tested
 }
 
@@ -102,15 +102,15 @@ def test_the_flows_of_x_and_y_start_apart(monkeypatch):
     class Stop(Exception):
         pass
 
-    def capture(params, settings):
+    def capture(params, learning_rate):
         kernels = [
             jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(one)]) for one in params
         ]
         raise Stop(np.asarray(kernels))
 
-    monkeypatch.setattr(flows.growth, "restarted", capture)
+    monkeypatch.setattr(flows.fitting, "restart", capture)
     x = np.random.default_rng(0).standard_normal((2, 2, 100, 2))
     with pytest.raises(Stop) as stop:
-        flows.learned(jax.random.key(0), flows.Pair(*x), flows.Settings())
+        flows.learn(jax.random.key(0), flows.Pair(*x), flows.Settings())
     of_x, of_y = stop.value.args[0]
     assert not np.array_equal(of_x, of_y)

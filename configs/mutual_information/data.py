@@ -1,41 +1,63 @@
-"""Mutual information of your own samples: an .npz file with arrays x and y, or a .csv file with a
-line of names.
+"""Mutual information of your own samples.
+
+The samples are an .npz file with arrays x and y, or a .csv file with a line of names.
 
 python -m experiments.mutual_information --config=configs/mutual_information/data.py \
     --config.data.path=xy.npz --workdir=runs/information
 python -m experiments.mutual_information --config=configs/mutual_information/data.py \
-    --config.data.path=table.csv --config.data.x_columns="('height',)"
-    --config.data.y_columns="('weight','age')" \ --workdir=runs/information
+    --config.data.path=table.csv --config.data.x_columns="('height',)" \
+    --config.data.y_columns="('weight','age')" --workdir=runs/information
 """
 
 from ml_collections import ConfigDict
 
 
 def get_config():
+    """Make the config."""
     return ConfigDict(
         dict(
             seed=0,
-            data=dict(
-                path="", x_columns=(), y_columns=(), labels="auto"
-            ),  # labels: auto, yes or no
+            data=dict(path="", x_columns=(), y_columns=(), labels="auto"),  # or yes, or no
             tasks=(),
             num_samples=10_000,  # of tasks; of a file all rows are used
             rivals=("ksg",),
-            estimator=dict(
-                width=128,
-                components=8,  # of mixtures
-                mixture_batch=256,
-                batch_size=128,  # of denoising
-                draws=2,  # noise levels for each example, with both signs of the noise
-                learning_rate=3e-3,
-                mixture_updates=125,  # a round of training of mixtures
-                mixture_rounds=24,  # at most
-                updates=150,  # a round of denoising
-                max_rounds=16,
-                flow_width=64,  # of the velocity of invertible maps
-                flow_updates=50,  # a round of their training
-                flow_rounds=16,  # at most; 0: blocks stay as they are
-                judge_parts=4,  # of the two strata of lambda, for the last judgement
+            estimator=dict(  # see diffenc.information.settings
+                denoiser=dict(
+                    width=128,
+                    depth=2,
+                    batch_size=128,
+                    draws=2,
+                    learning_rate=3e-3,
+                    average=8.0,
+                    updates=150,
+                    rounds=16,
+                    patience=4,
+                ),
+                mixture=dict(components=8, batch_size=256, updates=125, rounds=24, patience=4),
+                flow=dict(
+                    width=64,
+                    steps=8,
+                    batch_size=256,
+                    learning_rate=6e-3,
+                    average=8.0,
+                    updates=50,
+                    rounds=16,  # 0: blocks are not mapped by flows
+                    patience=3,
+                    roughness_price=1.0,
+                    sparsity_price=1.5e-3,
+                ),
+                null=dict(rounds=2, errors=2.5),
+                judge=dict(
+                    strata=2,
+                    parts=4,
+                    rows=512,
+                    noise_price=0.03,
+                    extrapolation=0.5,
+                    step_error=1.0,
+                ),
+                least_gain=1e-3,
+                map_errors=3.0,
+                full_rounds=2500,
             ),
             metrics_extras=(),
         )

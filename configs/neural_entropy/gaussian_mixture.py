@@ -47,7 +47,7 @@ def get_config():
             all=100_000,  # the size that N = 0 stands for
         ),
         model=dict(features=(512, 256)),
-        eval=dict(repetitions=20),  # of an estimate of S_tot: how often its error covers
+        eval=dict(repetitions=20),  # of growth and S_NN of each network: do their errors cover?
     )
     return config
 

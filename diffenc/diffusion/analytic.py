@@ -1,10 +1,12 @@
-"""Densities that know their score, entropy and samples at every diffusion time: the truth to test
-estimators against.
+"""Densities that know their score, entropy and samples at every diffusion time.
+
+They are the truth to test estimators against.
 
 Under x_t = alpha x_0 + sigma eps a Gaussian N(m, C) becomes N(alpha m, alpha^2 C + sigma^2 I), and
 a mixture of Gaussians, or a linear Gaussian latent model, goes with it component by component. All
 densities are in nats, summed over dimensions. The objects are pytrees of arrays; shapes are checked
-where they are used, since transformations also build such trees around other leaves.
+where they are used, since transformations also build such trees around other leaves. Products of
+matrices are exact to float32, which accelerators give only when asked for it.
 """
 
 import math
@@ -19,12 +21,19 @@ from diffenc.diffusion.processes import Process, expand
 from diffenc.errors import InputError
 
 LOG_2PI = math.log(2 * math.pi)
+exact = jax.default_matmul_precision("highest")  # decorates what multiplies matrices
 
 
 @struct.dataclass
 class Gaussian:
-    """N(mean, cov). mean: [D]; cov: [D, D], positive definite. Its methods raise InputError where
-    shapes do not fit."""
+    """N(mean, cov).
+
+    Its methods raise InputError where shapes do not fit.
+
+    Attributes:
+        mean: [D].
+        cov: [D, D], positive definite.
+    """
 
     mean: jax.Array
     cov: jax.Array
@@ -32,14 +41,16 @@ class Gaussian:
     def _check(self):
         _check_square("cov", self.cov, self.mean)
 
+    @exact
     def sample(self, key: jax.Array, n: int) -> jax.Array:
-        """n independent draws, [n, D]."""
+        """Draw n independent x, [n, D]."""
         self._check()
         noise = jax.random.normal(key, (n, *self.mean.shape), self.mean.dtype)
         return noise @ jnp.linalg.cholesky(self.cov).T + self.mean[None]
 
+    @exact
     def log_prob(self, x: jax.Array) -> jax.Array:
-        """log N(x; mean, cov) in nats. x: [batch, D]; returns [batch]."""
+        """Evaluate log N(x; mean, cov) in nats at x [batch, D]: [batch]."""
         self._check()
         factor = jnp.linalg.cholesky(self.cov)
         white = jax.scipy.linalg.solve_triangular(factor, (x - self.mean[None]).T, lower=True)
@@ -47,27 +58,38 @@ class Gaussian:
         return -0.5 * jnp.sum(jnp.square(white), axis=0) - log_det - 0.5 * self.mean.size * LOG_2PI
 
     def second_moment(self) -> jax.Array:
-        """E|x|^2."""
+        """Compute E|x|^2."""
         self._check()
         return jnp.trace(self.cov) + jnp.sum(jnp.square(self.mean))
 
     def entropy(self) -> jax.Array:
-        """Differential entropy 1/2 log det(2 pi e cov), in nats."""
+        """Compute the differential entropy 1/2 log det(2 pi e cov), in nats."""
         self._check()
         return 0.5 * (self.mean.size * (1 + LOG_2PI) + jnp.linalg.slogdet(self.cov)[1])
 
     def diffused(self, process: Process, t: jax.Array) -> "Gaussian":
-        """The density of x_t: N(alpha mean, alpha^2 cov + sigma^2 I). t: scalar."""
+        """Give the density of x_t, N(alpha mean, alpha^2 cov + sigma^2 I), at a scalar t."""
         self._check()
-        alpha, sigma = process.alpha(t), process.sigma(t)
+        alpha = process.alpha(t)
+        sigma = process.sigma(t)
         noise = jnp.square(sigma) * jnp.eye(self.mean.size, dtype=self.cov.dtype)
         return Gaussian(alpha * self.mean, jnp.square(alpha) * self.cov + noise)
 
+    @exact
     def score(self, process: Process, x: jax.Array, t: jax.Array) -> jax.Array:
-        """grad log p_t(x) = -(alpha^2 cov + sigma^2 I)^-1 (x - alpha mean). x: [batch, D], t:
-        scalar or [batch]."""
+        """Compute grad log p_t(x) = -(alpha^2 cov + sigma^2 I)^-1 (x - alpha mean).
+
+        Args:
+            process: the forward process.
+            x: points [batch, D].
+            t: a scalar or [batch].
+
+        Returns:
+            [batch, D].
+        """
         self._check()
-        alpha, sigma = expand(process.alpha(t), x), expand(process.sigma(t), x)
+        alpha = expand(process.alpha(t), x)
+        sigma = expand(process.sigma(t), x)
         variances, axes = jnp.linalg.eigh(self.cov)
         along = (x - alpha * self.mean[None]) @ axes
         return -(along / (jnp.square(alpha) * variances[None] + jnp.square(sigma))) @ axes.T
@@ -75,10 +97,14 @@ class Gaussian:
 
 @struct.dataclass
 class GaussianMixture:
-    """sum_k w_k N(means_k, covs_k). log_weights: [K], normalized here; means: [K, D]; covs: [K, D,
-    D].
+    """The mixture sum_k w_k N(means_k, covs_k).
 
     Its methods raise InputError where shapes do not fit.
+
+    Attributes:
+        log_weights: [K], normalized here.
+        means: [K, D].
+        covs: [K, D, D].
     """
 
     log_weights: jax.Array
@@ -95,18 +121,27 @@ class GaussianMixture:
     def isotropic(
         cls, log_weights: jax.Array, means: jax.Array, stds: jax.Array
     ) -> "GaussianMixture":
-        """The mixture with covariances stds_k^2 I. stds: [K]."""
+        """Make the mixture with covariances stds_k^2 I.
+
+        Args:
+            log_weights: [K].
+            means: [K, D].
+            stds: [K].
+
+        Returns:
+            The mixture.
+        """
         eye = jnp.eye(means.shape[1], dtype=means.dtype)
         return cls(log_weights, means, jnp.square(stds)[:, None, None] * eye[None])
 
     def components(self) -> Gaussian:
-        """The components as one `Gaussian` with a leading axis [K] on every array: to be used under
-        `jax.vmap`."""
+        """Give the components as one `Gaussian` for `jax.vmap`, with a leading axis [K]."""
         self._check()
         return Gaussian(self.means, self.covs)
 
+    @exact
     def sample(self, key: jax.Array, n: int) -> jax.Array:
-        """n independent draws, [n, D]."""
+        """Draw n independent x, [n, D]."""
         self._check()
         key_component, key_noise = jax.random.split(key)
         chosen = jax.random.categorical(key_component, self.log_weights, shape=(n,))
@@ -116,17 +151,19 @@ class GaussianMixture:
         )
 
     def log_prob(self, x: jax.Array) -> jax.Array:
-        """log density in nats. x: [batch, D]; returns [batch]."""
+        """Evaluate the log density in nats at x [batch, D]: [batch]."""
         return jax.nn.logsumexp(self._joint_log_prob(x), axis=0)
 
+    @exact
     def second_moment(self) -> jax.Array:
-        """E|x|^2."""
+        """Compute E|x|^2."""
         return jax.nn.softmax(self.log_weights) @ jax.vmap(Gaussian.second_moment)(
             self.components()
         )
 
+    @exact
     def moments(self) -> Gaussian:
-        """The Gaussian of the mixture's mean and covariance."""
+        """Give the Gaussian of the mixture's mean and covariance."""
         weights = jax.nn.softmax(self.log_weights)
         mean = weights @ self.means
         outer = self.covs + self.means[:, :, None] * self.means[:, None, :]
@@ -135,20 +172,30 @@ class GaussianMixture:
         )
 
     def _joint_log_prob(self, x):
-        """log w_k + log N_k(x), [K, batch]."""
+        """Evaluate log w_k + log N_k(x), [K, batch]."""
         component_log_prob = jax.vmap(lambda component: component.log_prob(x))(self.components())
         return jax.nn.log_softmax(self.log_weights)[:, None] + component_log_prob
 
     def diffused(self, process: Process, t: jax.Array) -> "GaussianMixture":
-        """The density of x_t, each component diffused. t: scalar."""
+        """Give the density of x_t at a scalar t: each component diffused."""
         moved = jax.vmap(lambda component: component.diffused(process, t))(self.components())
         return GaussianMixture(self.log_weights, moved.mean, moved.cov)
 
+    @exact
     def score(self, process: Process, x: jax.Array, t: jax.Array) -> jax.Array:
-        """grad log p_t(x): the components' scores averaged by responsibility. x: [batch, D], t:
-        scalar or [batch]."""
+        """Compute grad log p_t(x): the components' scores averaged by responsibility.
+
+        Args:
+            process: the forward process.
+            x: points [batch, D].
+            t: a scalar or [batch].
+
+        Returns:
+            [batch, D].
+        """
         self._check()
-        alpha, sigma = expand(process.alpha(t), x), expand(process.sigma(t), x)
+        alpha = expand(process.alpha(t), x)
+        sigma = expand(process.sigma(t), x)
 
         def component_terms(mean, cov):
             variances, axes = jnp.linalg.eigh(cov)
@@ -166,11 +213,16 @@ class GaussianMixture:
 
 @struct.dataclass
 class FactorAnalysis:
-    """x = W z + mean + tau n, z ~ N(0, I_d), n ~ N(0, I_D): a latent model whose every arrow is
-    Gaussian.
+    """A latent model whose every arrow is Gaussian.
 
-    weight W: [D, d]; mean: [D]; noise_std tau: a scalar (probabilistic PCA, Tipping & Bishop 1999)
-    or [D] (factor analysis). Its methods raise InputError where shapes do not fit.
+    x = W z + mean + tau n,  z ~ N(0, I_d),  n ~ N(0, I_D). Its methods raise InputError where
+    shapes do not fit.
+
+    Attributes:
+        weight: W [D, d].
+        mean: [D].
+        noise_std: tau, a scalar (probabilistic PCA, Tipping & Bishop 1999) or [D] (factor
+            analysis).
     """
 
     weight: jax.Array
@@ -178,33 +230,46 @@ class FactorAnalysis:
     noise_std: jax.Array
 
     def _check(self):
-        shape, mean, noise = jnp.shape(self.weight), jnp.shape(self.mean), jnp.shape(self.noise_std)
+        shape = jnp.shape(self.weight)
+        mean = jnp.shape(self.mean)
+        noise = jnp.shape(self.noise_std)
         if len(shape) != 2 or mean != shape[:1] or noise not in ((), shape[:1]):
             shapes = f"{shape}, {mean}, {noise}"
             raise InputError(
-                f"weight, mean, noise_std have shapes {shapes}: give [D, d], [D] and a scalar or [D]"
+                f"weight, mean, noise_std have shapes {shapes}: "
+                "give [D, d], [D] and a scalar or [D]"
             )
 
     def _noise_stds(self):
         return jnp.broadcast_to(jnp.asarray(self.noise_std, self.mean.dtype), self.mean.shape)
 
     def _precision(self, gamma):
-        """W^T Psi^-1 W / gamma + I, and W^T Psi^-1 / gamma, with Psi = diag(tau^2)."""
+        """Compute W^T Psi^-1 W / gamma + I, and W^T Psi^-1 / gamma, with Psi = diag(tau^2)."""
         self._check()
         if isinstance(gamma, int | float) and not gamma > 0:
             raise InputError(f"gamma={gamma}: give a positive number, 1 for the posterior itself")
         pull = (self.weight / jnp.square(self._noise_stds())[:, None]).T / gamma
         return jnp.eye(self.weight.shape[1], dtype=self.weight.dtype) + pull @ self.weight, pull
 
+    @exact
     def marginal(self) -> Gaussian:
-        """p(x) = N(mean, W W^T + diag(tau^2))."""
+        """Give p(x) = N(mean, W W^T + diag(tau^2))."""
         self._check()
         return Gaussian(
             self.mean, self.weight @ self.weight.T + jnp.diag(jnp.square(self._noise_stds()))
         )
 
+    @exact
     def sample(self, key: jax.Array, n: int) -> tuple[jax.Array, jax.Array]:
-        """n independent pairs (x: [n, D], z: [n, d])."""
+        """Draw n independent pairs.
+
+        Args:
+            key: the key of z and of the noise.
+            n: number of pairs.
+
+        Returns:
+            x [n, D] and z [n, d].
+        """
         self._check()
         key_z, key_noise = jax.random.split(key)
         z = jax.random.normal(key_z, (n, self.weight.shape[1]), self.weight.dtype)
@@ -212,23 +277,33 @@ class FactorAnalysis:
         return z @ self.weight.T + self.mean[None] + self._noise_stds()[None] * noise, z
 
     def log_prob(self, x: jax.Array) -> jax.Array:
-        """log p(x) in nats. x: [batch, D]; returns [batch]."""
+        """Evaluate log p(x) in nats at x [batch, D]: [batch]."""
         return self.marginal().log_prob(x)
 
+    @exact
     def log_likelihood(self, x: jax.Array, z: jax.Array) -> jax.Array:
-        """log p(x|z) in nats. x: [batch, D], z: [batch, d]; returns [batch]."""
+        """Evaluate log p(x|z) in nats at x [batch, D] and z [batch, d]: [batch]."""
         self._check()
         stds = self._noise_stds()[None]
         residual = (x - z @ self.weight.T - self.mean[None]) / stds
         return -jnp.sum(0.5 * jnp.square(residual) + jnp.log(stds) + 0.5 * LOG_2PI, axis=1)
 
+    @exact
     def posterior(self, x: jax.Array, gamma: float = 1.0) -> tuple[jax.Array, jax.Array]:
-        """Mean [batch, d] and covariance [d, d] of the tempered posterior, proportional to p(z)
-        p(x|z)^(1/gamma).
+        """Compute the tempered posterior, proportional to p(z) p(x|z)^(1/gamma).
 
         cov = (I + W^T Psi^-1 W / gamma)^-1, mean = cov W^T Psi^-1 (x - mean) / gamma (Bishop 2006,
-        2.113-2.117, with noise of variance gamma Psi); gamma = 1 is the posterior. x: [batch, D].
-        Raises InputError where gamma <= 0.
+        2.113-2.117, with noise of variance gamma Psi); gamma = 1 is the posterior.
+
+        Args:
+            x: data [batch, D].
+            gamma: the temperature.
+
+        Returns:
+            The mean [batch, d] and the covariance [d, d], which is the same for every x.
+
+        Raises:
+            InputError: if gamma <= 0.
         """
         precision, pull = self._precision(gamma)
         cov = jnp.linalg.inv(precision)
@@ -237,10 +312,20 @@ class FactorAnalysis:
     def posterior_score(
         self, process: Process, z_t: jax.Array, t: jax.Array, x: jax.Array, gamma: float = 1.0
     ) -> jax.Array:
-        """grad log q_t(z_t|x) of the diffused (tempered) posterior.
+        """Compute grad log q_t(z_t|x) of the diffused (tempered) posterior.
 
-        z_t: [batch, d], t: scalar or [batch], x: [batch, D]. Returns [batch, d]. Raises InputError
-        where gamma <= 0.
+        Args:
+            process: the forward process of z.
+            z_t: noised latents [batch, d].
+            t: a scalar or [batch].
+            x: data [batch, D].
+            gamma: the temperature.
+
+        Returns:
+            [batch, d].
+
+        Raises:
+            InputError: if gamma <= 0.
         """
         mean, cov = self.posterior(x, gamma)
         centred = z_t - expand(process.alpha(t), z_t) * mean
@@ -248,12 +333,21 @@ class FactorAnalysis:
 
     @classmethod
     def maximum_likelihood(cls, x: np.ndarray, d: int) -> "FactorAnalysis":
-        """The model of highest likelihood with d latents and one noise level, in closed form
-        (Tipping & Bishop 1999).
+        """Fit the model of highest likelihood with one noise level, in closed form.
 
         W = U_d (L_d - tau^2 I)^(1/2) from the leading eigenvectors of the sample covariance
-        (divisor N), tau^2 the mean of the other eigenvalues; computed in float64. x: [N, D]. Raises
-        InputError unless 1 <= d < D and x has variance outside d dimensions.
+        (divisor N), tau^2 the mean of the other eigenvalues (Tipping & Bishop 1999); computed in
+        float64.
+
+        Args:
+            x: data [N, D].
+            d: number of latents.
+
+        Returns:
+            The model.
+
+        Raises:
+            InputError: unless 1 <= d < D and x has variance outside d dimensions.
         """
         x = np.asarray(x, np.float64)
         if x.ndim != 2 or not 1 <= d < x.shape[1]:
@@ -263,7 +357,8 @@ class FactorAnalysis:
         noise_variance = variances[:-d].mean()
         if not noise_variance > 1e-12 * variances[-1]:
             raise InputError(
-                f"x has no variance outside {d} dimensions: use a smaller d or more than {len(x)} rows"
+                f"x has no variance outside {d} dimensions: "
+                f"use a smaller d or more than {len(x)} rows"
             )
         weight = axes[:, -d:] * np.sqrt(variances[-d:] - noise_variance)
         return cls(
@@ -271,12 +366,25 @@ class FactorAnalysis:
         )
 
 
+@exact
 def gaussian_kl(mean0: jax.Array, cov0: jax.Array, mean1: jax.Array, cov1: jax.Array) -> jax.Array:
-    """KL(N(m0, C0) || N(m1, C1)) = 1/2 [tr(C1^-1 C0) + (m1-m0)^T C1^-1 (m1-m0) - D + log det C1 -
-    log det C0], nats.
+    """Compute the relative entropy of two Gaussians in nats.
 
-    means: [D], covs: [D, D]; `jax.vmap` for a batch. Returns a scalar. Raises InputError where the
-    shapes do not fit.
+    KL(N(m0, C0) || N(m1, C1))
+        = 1/2 [tr(C1^-1 C0) + (m1-m0)^T C1^-1 (m1-m0) - D + log det C1 - log det C0].
+    Use `jax.vmap` for a batch.
+
+    Args:
+        mean0: m0 [D].
+        cov0: C0 [D, D].
+        mean1: m1 [D].
+        cov1: C1 [D, D].
+
+    Returns:
+        A scalar.
+
+    Raises:
+        InputError: if the shapes do not fit.
     """
     _check_square("cov0", cov0, mean0)
     _check_square("cov1", cov1, mean1)
@@ -301,16 +409,29 @@ def total_entropy(
     t_min: float = 1e-3,
     t_max: float = 1.0,
 ) -> jax.Array:
-    """Values [n] whose mean is S_tot, the entropy that the diffusion of `density` produces between
-    t_min and t_max.
+    """Draw values whose mean is S_tot, the entropy that the diffusion of `density` produces.
 
-        S_tot = 1/2 int g^2 E|grad log p_t/p_eq|^2 dt = h(p_tmax) - h(p_tmin) - int (dm/dt) / (2 w^2) dt,   m = E|x_t|^2
+        S_tot = 1/2 int g^2 E|grad log p_t/p_eq|^2 dt
+              = h(p_tmax) - h(p_tmin) - int (dm/dt) / (2 w^2) dt,   m = E|x_t|^2,
 
-    the growth of entropy plus the heat taken by the bath N(0, w^2 I) = p_eq (arXiv 2409.03817).
-    Where p_eq does not move this is KL(p_tmin||p_eq) - KL(p_tmax||p_eq); where it does (sub-VP),
-    that less int E[d/dt log p_eq(x_t)] dt; where it is flat (VE), the growth of entropy alone.
-    Entropies are means of log p over n exact samples, m is known. Independent values in nats, for
-    `Estimate.of`; [n, D] must fit in memory. Raises InputError for impossible times.
+    between t_min and t_max: the growth of entropy plus the heat taken by the bath N(0, w^2 I) =
+    p_eq (arXiv 2409.03817). Where p_eq does not move this is KL(p_tmin||p_eq) - KL(p_tmax||p_eq);
+    where it does (sub-VP), that less int E[d/dt log p_eq(x_t)] dt; where it is flat (VE), the
+    growth of entropy alone. Entropies are means of log p over n exact samples, m is known.
+
+    Args:
+        key: the key of samples and noise.
+        density: the law of the data.
+        process: the forward process.
+        n: number of samples; [n, D] must fit in memory.
+        t_min: the first time.
+        t_max: the last time.
+
+    Returns:
+        Independent values [n] in nats, for `Estimate.of`.
+
+    Raises:
+        InputError: for impossible times.
     """
     low, high = log_snr_range(process, t_min, t_max)
     key_x, key_first, key_last = jax.random.split(key, 3)
@@ -324,19 +445,33 @@ def total_entropy(
     # dm/dt = g^2 (D - m / w^2) and g^2 dt = -sigma^2 d(lambda)
     log_snr = jnp.linspace(low, high, 8001, dtype=x.dtype)
     t = process.time(log_snr)
-    sigma2, inverse_eq = jnp.square(process.sigma(t)), 1 / jnp.square(process.equilibrium_std(t))
+    sigma2 = jnp.square(process.sigma(t))
+    inverse_eq = 1 / jnp.square(process.equilibrium_std(t))
     moment = jnp.square(process.alpha(t)) * density.second_moment() + x.shape[1] * sigma2
     heat = jnp.trapezoid(0.5 * sigma2 * inverse_eq * (moment * inverse_eq - x.shape[1]), log_snr)
     return log_probs[0] - log_probs[1] + heat
 
 
+@exact
 def gaussian_w2_squared(
     mean0: jax.Array, cov0: jax.Array, mean1: jax.Array, cov1: jax.Array
 ) -> jax.Array:
-    """W_2^2 of two Gaussians, |m0 - m1|^2 + tr(C0 + C1 - 2 (C0^(1/2) C1 C0^(1/2))^(1/2)) (Bures;
-    Dowson & Landau 1982).
+    """Compute the squared Wasserstein distance of two Gaussians.
 
-    means: [D], covs: [D, D]. Returns a scalar. Raises InputError where the shapes do not fit.
+    W_2^2 = |m0 - m1|^2 + tr(C0 + C1 - 2 (C0^(1/2) C1 C0^(1/2))^(1/2)) (Bures; Dowson & Landau
+    1982).
+
+    Args:
+        mean0: m0 [D].
+        cov0: C0 [D, D].
+        mean1: m1 [D].
+        cov1: C1 [D, D].
+
+    Returns:
+        A scalar.
+
+    Raises:
+        InputError: if the shapes do not fit.
     """
     _check_square("cov0", cov0, mean0)
     _check_square("cov1", cov1, mean1)
@@ -349,7 +484,8 @@ def gaussian_w2_squared(
 
 def _check_square(name, cov, mean):
     """cov: [..., D, D] for mean: [..., D]."""
-    cov_shape, mean_shape = jnp.shape(cov), jnp.shape(mean)
+    cov_shape = jnp.shape(cov)
+    mean_shape = jnp.shape(mean)
     if not mean_shape or cov_shape != (*mean_shape, mean_shape[-1]):
         raise InputError(
             f"{name} has shape {cov_shape} but the mean has {mean_shape}: give [D, D] per mean [D]"

@@ -24,8 +24,13 @@ from diffenc.errors import InputError
 
 
 class Guided(NamedTuple):
-    """Samples x [batch, ...] at t_min, and the nats [num_steps, batch] injected by each step, which
-    ends at log_snr [num_steps]."""
+    """Samples of a guided chain and what guidance put into them.
+
+    Attributes:
+        x: the samples at t_min, [batch, ...].
+        nats: what each step injected, [num_steps, batch].
+        log_snr: lambda at the end of each step, [num_steps].
+    """
 
     x: jax.Array
     nats: jax.Array
@@ -35,17 +40,31 @@ class Guided(NamedTuple):
 def guided_chain(
     key: jax.Array,
     score_fn: Callable,
-    score_given: Callable,
+    conditional_score: Callable,
     weight: jax.Array | float,
     process: Process,
     x: jax.Array,
     num_steps: int,
     t_min: float = 1e-3,
 ) -> Guided:
-    """Ancestral sampling with the guided score from x [batch, ...], distributed as p at t = 1, to
-    t_min, in equal steps of lambda. score_fn, score_given: (x_t [batch, ...], t [batch]) -> score,
-    the latter with each example's condition closed over. Raises InputError for fewer than one
-    step."""
+    """Sample with the guided score by an ancestral chain, in equal steps of lambda.
+
+    Args:
+        key: the key of the noise.
+        score_fn: the score without a condition, (x_t [batch, ...], t [batch]) -> [batch, ...].
+        conditional_score: the score with each example's condition closed over.
+        weight: w; 0 gives the conditional score.
+        process: the forward process.
+        x: points distributed as p at t = 1, [batch, ...].
+        num_steps: number of steps.
+        t_min: the time at which the chain ends.
+
+    Returns:
+        The samples and the nats of each step.
+
+    Raises:
+        InputError: for fewer than one step.
+    """
     if num_steps < 1:
         raise InputError(f"num_steps is {num_steps}: give 1 or more")
     with jax.ensure_compile_time_eval():
@@ -54,20 +73,22 @@ def guided_chain(
 
     def step(x, inputs):
         key, start, end = inputs
-        t, s = (jnp.full(x.shape[:1], process.time(level), x.dtype) for level in (start, end))
-        alpha, sigma, alpha_s, sigma_s = (
-            expand(coefficient(time), x)
-            for time in (t, s)
-            for coefficient in (process.alpha, process.sigma)
-        )
-        free, given = score_fn(x, t), score_given(x, t)
-        pull = (1 + weight) * (given - free)
+        t = jnp.full(x.shape[:1], process.time(start), x.dtype)
+        s = jnp.full(x.shape[:1], process.time(end), x.dtype)
+        alpha = expand(process.alpha(t), x)
+        sigma = expand(process.sigma(t), x)
+        alpha_s = expand(process.alpha(s), x)
+        sigma_s = expand(process.sigma(s), x)
+        free = score_fn(x, t)
+        pull = (1 + weight) * (conditional_score(x, t) - free)
         guess = (x + jnp.square(sigma) * (free + pull)) / alpha
-        kept = jnp.exp(start - end)  # SNR_t / SNR_s
-        mean = alpha_s * (kept * x / alpha + (1 - kept) * guess)
-        moved = jnp.sum(jnp.square(jnp.square(sigma) * pull / alpha).reshape(len(x), -1), axis=1)
-        nats = 0.5 * (jnp.exp(end) - jnp.exp(start)) * moved
-        return mean + sigma_s * jnp.sqrt(1 - kept) * jax.random.normal(key, x.shape, x.dtype), nats
+        ratio = jnp.exp(start - end)  # SNR_t / SNR_s
+        mean = alpha_s * (ratio * x / alpha + (1 - ratio) * guess)
+        shift = jnp.square(sigma) * pull / alpha  # of the guess, by guidance
+        distance = jnp.sum(jnp.square(shift).reshape(len(x), -1), axis=1)
+        nats = 0.5 * (jnp.exp(end) - jnp.exp(start)) * distance
+        noise = jax.random.normal(key, x.shape, x.dtype)
+        return mean + sigma_s * jnp.sqrt(1 - ratio) * noise, nats
 
     keys = jax.random.split(key, num_steps)
     x, nats = jax.lax.scan(step, x, (keys, log_snr[:-1], log_snr[1:]))

@@ -1,11 +1,13 @@
-"""Densities over the log signal-to-noise ratio lambda, from which integrals over a diffusion are
-sampled.
+"""Draw noise levels: densities over the log signal-to-noise ratio lambda.
 
-    int f(lambda) d(lambda) over [low, high] = E[ f(lambda) / q(lambda) ],   lambda ~ q
+Integrals over a diffusion are sampled from them,
+
+    int f(lambda) d(lambda) over [low, high] = E[ f(lambda) / q(lambda) ],   lambda ~ q.
 
 Every linear process covers a range of lambda (g^2 dt = -sigma^2 d(lambda), arXiv 2107.00630), so a
-density over lambda serves them all. Each class gives `draw(uniform) -> (log_snr, density)`, the
-inverse of its distribution function.
+density over lambda serves them all. Each class of `Levels` gives `draw(uniform) -> (log_snr,
+density)`, where log_snr is the inverse of its distribution function at `uniform`. The two functions
+`truncated_logistic` and `with_angles` do the same for a location of each example's own.
 """
 
 import math
@@ -16,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from diffenc.diffusion.processes import Process
 from diffenc.errors import InputError
 
 
@@ -26,13 +29,23 @@ class Levels(Protocol):
     high: float
 
     def draw(self, uniform: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """lambda = Q(uniform), Q the quantile function, and the density there; both of the shape of
-        uniform."""
+        """Map uniform numbers to noise levels.
+
+        Args:
+            uniform: numbers in [0, 1], of any shape.
+
+        Returns:
+            (log_snr, density): the quantiles at `uniform` and the density there, each of the shape
+            of `uniform`.
+        """
 
 
 @dataclass(frozen=True)
 class Uniform:
-    """Constant on [low, high]. Raises InputError unless low < high, both finite."""
+    """The constant density on [low, high].
+
+    Raises InputError unless low < high, both finite.
+    """
 
     low: float
     high: float
@@ -41,17 +54,18 @@ class Uniform:
         _check_range(self.low, self.high)
 
     def draw(self, uniform):
+        """Map uniform numbers to noise levels, as `Levels.draw`."""
         width = self.high - self.low
         return self.low + width * uniform, jnp.full_like(uniform, 1 / width)
 
 
 @dataclass(frozen=True)
 class Logistic:
-    """Logistic of this location and scale, cut to [low, high]: where the work of smooth data of one
-    size lies.
+    """The logistic density of this location and scale, cut to [low, high].
 
     sigmoid(l) sigmoid(-l) = alpha^2 sigma^2 is the likelihood integrand of a regression target of
-    unit size. Raises InputError unless low < high and scale > 0.
+    unit size: most of the integral over smooth data of one size lies where this density is high.
+    Raises InputError unless low < high and scale > 0.
     """
 
     low: float
@@ -65,22 +79,24 @@ class Logistic:
             raise InputError(f"scale={self.scale}: give a positive width of the logistic density")
 
     def draw(self, uniform):
-        first, last = (
-            1 / (1 + math.exp((self.location - edge) / self.scale))
-            for edge in (self.low, self.high)
-        )
+        """Map uniform numbers to noise levels, as `Levels.draw`."""
+        first = jax.nn.sigmoid((self.low - self.location) / self.scale)
+        last = jax.nn.sigmoid((self.high - self.location) / self.scale)
         probability = first + (last - first) * uniform
-        log_snr = self.location + self.scale * jax.scipy.special.logit(probability)
+        log_snr = self.location + self.scale * (jnp.log(probability) - jnp.log1p(-probability))
         density = probability * (1 - probability) / (self.scale * (last - first))
         return jnp.clip(log_snr, self.low, self.high), density
 
 
 @dataclass(frozen=True)
 class Piecewise:
-    """Constant between edges (K + 1 of them, rising), with the given masses (K, positive,
-    normalized here).
+    """A density that is constant between edges.
 
     Raises InputError where the numbers do not fit.
+
+    Attributes:
+        edges: K + 1 rising numbers.
+        masses: K positive numbers, the mass between neighbouring edges; normalized here.
     """
 
     edges: tuple[float, ...]
@@ -89,26 +105,36 @@ class Piecewise:
     def __post_init__(self):
         if len(self.edges) != len(self.masses) + 1 or min(self.masses, default=0) <= 0:
             raise InputError(
-                f"{len(self.edges)} edges, masses {self.masses}: give K + 1 edges and K positive masses"
+                f"{len(self.edges)} edges, masses {self.masses}: "
+                "give K + 1 edges and K positive masses"
             )
         for low, high in zip(self.edges, self.edges[1:], strict=False):
             _check_range(low, high)
 
     @property
     def low(self) -> float:
+        """The first edge."""
         return self.edges[0]
 
     @property
     def high(self) -> float:
+        """The last edge."""
         return self.edges[-1]
 
     @classmethod
     def fit(cls, edges, heights, floor: float = 0.1) -> "Piecewise":
-        """The density with these heights (>= 0) between the edges, and `floor` of its mass spread
-        evenly.
+        """Make the density with these heights between the edges, mixed with the uniform density.
 
-        The floor bounds the weights of a pilot curve that missed something: at most 1/floor times
-        those of `Uniform`.
+        The uniform part bounds the weights 1 / q: if a pilot curve missed something, they are at
+        most 1/floor times those of `Uniform`.
+
+        Args:
+            edges: K + 1 rising numbers.
+            heights: K numbers; negative ones count as 0.
+            floor: the share of the mass that is spread evenly.
+
+        Returns:
+            The density; it is uniform if no height is positive.
         """
         edges = np.asarray(edges, np.float64)
         share = np.diff(edges) / (edges[-1] - edges[0])
@@ -118,50 +144,93 @@ class Piecewise:
         return cls(tuple(edges.tolist()), tuple(masses.tolist()))
 
     def heights(self, edges) -> np.ndarray:
-        """The mean density between other edges."""
+        """Average the density between other edges [K + 1]: [K]."""
         before = np.concatenate([[0.0], np.cumsum(self.masses) / sum(self.masses)])
         return np.diff(np.interp(edges, self.edges, before)) / np.diff(edges)
 
     def draw(self, uniform):
-        edges, masses = np.asarray(self.edges), np.asarray(self.masses) / sum(self.masses)
+        """Map uniform numbers to noise levels, as `Levels.draw`."""
+        edges = np.asarray(self.edges)
+        masses = np.asarray(self.masses) / sum(self.masses)
         before = np.concatenate([[0.0], np.cumsum(masses)])
         index = jnp.clip(
             jnp.searchsorted(jnp.asarray(before[1:-1], uniform.dtype), uniform, side="right"), 0
         )
-        low, width, start, mass = (
-            jnp.asarray(values, uniform.dtype)[index]
-            for values in (edges[:-1], np.diff(edges), before[:-1], masses)
-        )
-        return low + width * jnp.clip((uniform - start) / mass, 0.0, 1.0), mass / width
+
+        def of_the_cell(values):
+            return jnp.asarray(values, uniform.dtype)[index]
+
+        width = of_the_cell(np.diff(edges))
+        mass = of_the_cell(masses)
+        within = jnp.clip((uniform - of_the_cell(before[:-1])) / mass, 0.0, 1.0)
+        return of_the_cell(edges[:-1]) + width * within, mass / width
 
 
-def log_snr_range(process, t_min: float = 1e-3, t_max: float = 1.0) -> tuple[float, float]:
-    """(lambda(t_max), lambda(t_min)), the range of lambda that a process covers between two times.
+@dataclass(frozen=True)
+class UniformTime:
+    """The density of lambda(t) for t uniform on [t_min, t_max]: what a plain training loop draws.
 
-    Raises InputError where that is infinite: at t_min = 0 except for VE, at t_max = 1 where alpha
-    vanishes.
+    Raises InputError unless lambda is finite at both times.
+    """
+
+    process: Process
+    t_min: float
+    t_max: float
+
+    def __post_init__(self):
+        log_snr_range(self.process, self.t_min, self.t_max)
+
+    @property
+    def low(self) -> float:
+        """The lambda of t_max."""
+        return log_snr_range(self.process, self.t_min, self.t_max)[0]
+
+    @property
+    def high(self) -> float:
+        """The lambda of t_min."""
+        return log_snr_range(self.process, self.t_min, self.t_max)[1]
+
+    def draw(self, uniform):
+        """Map uniform numbers to noise levels, as `Levels.draw`; here log_snr falls with them."""
+        t = self.t_min + (self.t_max - self.t_min) * uniform
+        speed = jnp.square(self.process.diffusion(t) / self.process.sigma(t))  # |d(lambda)/dt|
+        return self.process.log_snr(t), 1 / (speed * (self.t_max - self.t_min))
+
+
+def log_snr_range(process: Process, t_min: float = 1e-3, t_max: float = 1.0) -> tuple[float, float]:
+    """Find the range of lambda that a process covers between two times.
+
+    Args:
+        process: a forward process.
+        t_min: the earlier time, 0 or more.
+        t_max: the later time, at most 1.
+
+    Returns:
+        (lambda(t_max), lambda(t_min)), in rising order.
+
+    Raises:
+        InputError: if an end is infinite, as at t_min = 0 where sigma(0) = 0, and at t_max = 1
+            where alpha vanishes.
     """
     if not 0 <= t_min < t_max <= 1:
         raise InputError(f"t_min={t_min}, t_max={t_max}: give 0 <= t_min < t_max <= 1")
-    low, high = (float(process.log_snr(jnp.asarray(t))) for t in (t_max, t_min))
+    low = float(process.log_snr(jnp.asarray(t_max)))
+    high = float(process.log_snr(jnp.asarray(t_min)))
     if not math.isfinite(low) or not math.isfinite(high):
         raise InputError(
-            f"{type(process).__name__} has an infinite log_snr between t_min={t_min} and t_max={t_max}: "
-            "give t_min=1e-3, t_max=0.999, say"
+            f"{type(process).__name__} has an infinite log_snr between t_min={t_min} and "
+            f"t_max={t_max}: give t_min=1e-3, t_max=0.999, say"
         )
     return low, high
 
 
-def _check_range(low, high):
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise InputError(f"log_snr from {low} to {high}: give two finite numbers in rising order")
-
-
 def stratified_uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """Uniform numbers on (0, 1), one in each of `size` equal cells, in random order: [shape]."""
-    size = 1
-    for length in shape:
-        size *= length
+    """Draw uniform numbers on (0, 1), one in each of as many equal cells, in random order.
+
+    They come as an array of this shape. Each number by itself is uniform; an average over all of
+    them varies less than one over independent draws.
+    """
+    size = math.prod(shape)
     key_cell, key_order = jax.random.split(key)
     cells = jax.random.permutation(key_order, size)
     return ((cells + jax.random.uniform(key_cell, (size,))) / size).reshape(shape)
@@ -170,12 +239,18 @@ def stratified_uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
 def truncated_logistic(
     uniform: jax.Array, location: jax.Array, half_range: float = 7.0
 ) -> tuple[jax.Array, jax.Array]:
-    """Map uniforms to log_snr ~ logistic(location, 1) on location +- half_range; also returns its
-    density.
+    """Map uniform numbers to lambda ~ logistic(location, 1), cut to location +- half_range.
 
-    The logistic density sigmoid(l) sigmoid(-l) is the shape of the likelihood integrand of a
-    posterior of precision exp(location), so no level dominates the loss (see
-    diffenc.latent.encoder).
+    sigmoid(l) sigmoid(-l) has the shape of the likelihood integrand of a posterior of precision
+    exp(location). No noise level then dominates the loss (see diffenc.latent.encoder).
+
+    Args:
+        uniform: numbers in [0, 1].
+        location: the centre of the density, a number or of the shape of `uniform`.
+        half_range: half the length of the interval.
+
+    Returns:
+        (log_snr, density), each of the shape of `uniform`.
     """
     edge = jax.nn.sigmoid(-half_range)
     probability = edge + (1 - 2 * edge) * uniform
@@ -186,23 +261,38 @@ def truncated_logistic(
 def with_angles(
     uniform: jax.Array, location: jax.Array, share: float = 0.5, half_range: float = 7.0
 ) -> tuple[jax.Array, jax.Array]:
-    """As `truncated_logistic`, but a share of the levels is uniform in the angle phi = atan2(sigma,
-    alpha).
+    """Map uniform numbers to lambda, a share of which is uniform in the angle phi.
 
-    The logistic of a narrow posterior (location >> 0) never visits high noise, where the likelihood
-    has next to no weight; yet the probability flow, uniform in phi, passes through it, and
-    everything after depends on it.
+    phi = atan2(sigma, alpha); the rest is as in `truncated_logistic`. The logistic density of a
+    narrow posterior (location >> 0) never visits high noise, where the likelihood has next to no
+    weight. But the probability flow, uniform in phi, passes through it, and everything after
+    depends on it.
+
+    Args:
+        uniform: numbers in [0, 1]; those below `share` are mapped to angles.
+        location: the centre of the logistic part, a number or of the shape of `uniform`.
+        share: the share of levels that is uniform in the angle.
+        half_range: half the length of the interval of the logistic part.
+
+    Returns:
+        (log_snr, density), each of the shape of `uniform`.
     """
     logistic, _ = truncated_logistic(
         jnp.clip((uniform - share) / (1 - share), 0, 1), location, half_range
     )
     phi = (0.5 * jnp.pi) * jnp.clip(uniform / share, 1e-4, 1 - 1e-4)
     log_snr = jnp.where(uniform < share, -2 * jnp.log(jnp.tan(phi)), logistic)
-    alpha_sigma = jnp.sqrt(jax.nn.sigmoid(log_snr) * jax.nn.sigmoid(-log_snr))
+    # d(phi) = alpha sigma / 2 d(lambda), and phi has the density 2 / pi
+    angle_density = jnp.sqrt(jax.nn.sigmoid(log_snr) * jax.nn.sigmoid(-log_snr)) / jnp.pi
     centred = log_snr - location
     edge = jax.nn.sigmoid(-half_range)
     inside = jnp.abs(centred) <= half_range
     logistic_density = jnp.where(
         inside, jax.nn.sigmoid(centred) * jax.nn.sigmoid(-centred) / (1 - 2 * edge), 0.0
     )
-    return log_snr, (1 - share) * logistic_density + share * alpha_sigma / jnp.pi
+    return log_snr, (1 - share) * logistic_density + share * angle_density
+
+
+def _check_range(low, high):
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise InputError(f"log_snr from {low} to {high}: give two finite numbers in rising order")

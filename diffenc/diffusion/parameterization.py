@@ -1,5 +1,4 @@
-"""What a network's output may mean (eps, x0, v, entropy or score), and how each is turned into the
-score and back.
+"""What a network's output may mean, and how each meaning is turned into the score and back.
 
 With x_t = alpha x0 + sigma eps, kappa = process.scale, r = sqrt(alpha^2 + (sigma/kappa)^2),
 phi = atan2(sigma/kappa, alpha):
@@ -8,7 +7,7 @@ phi = atan2(sigma/kappa, alpha):
               score = -eps / sigma
     x0        the data
               score = -(x_t - alpha x0) / sigma^2
-    v         kappa cos(phi) eps - sin(phi) x0                                   (arXiv 2202.00512 for kappa = 1)
+    v         kappa cos(phi) eps - sin(phi) x0            (arXiv 2202.00512 for kappa = 1)
               score = -x_t / (kappa r)^2 - (alpha / (kappa r sigma)) v
     entropy   score - equilibrium score                                          (arXiv 2409.03817)
     score     grad log p_t
@@ -31,16 +30,41 @@ from diffenc.errors import InputError
 KINDS = ("eps", "x0", "v", "entropy", "score")
 
 
+def alpha_sigma(log_snr: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Give alpha and sigma of the variance-preserving process of width one at a log_snr.
+
+    alpha^2 = sigmoid(lambda) and sigma^2 = sigmoid(-lambda), so that alpha^2 + sigma^2 = 1.
+
+    Args:
+        log_snr: lambda = log(alpha^2 / sigma^2), of any shape; infinite values are allowed.
+
+    Returns:
+        (alpha, sigma), each of the shape of log_snr.
+    """
+    return jnp.sqrt(jax.nn.sigmoid(log_snr)), jnp.sqrt(jax.nn.sigmoid(-log_snr))
+
+
 def to_score(
     process: Process, kind: str, out: jax.Array, x_t: jax.Array, t: jax.Array
 ) -> jax.Array:
-    """The score that the output `out` of this kind stands for; the equations are the module's.
+    """Compute the score that an output of this kind stands for; the equations are the module's.
 
-    out, x_t: [batch, ...]; t: scalar or [batch]. Returns [batch, ...]. Raises InputError for an
-    unknown kind or unequal shapes.
+    Args:
+        process: the forward process.
+        kind: one of KINDS.
+        out: the output [batch, ...].
+        x_t: where, [batch, ...].
+        t: when, a scalar or [batch].
+
+    Returns:
+        [batch, ...].
+
+    Raises:
+        InputError: for an unknown kind or unequal shapes.
     """
     _check(kind, out, x_t)
-    alpha, sigma = expand(process.alpha(t), x_t), expand(process.sigma(t), x_t)
+    alpha = expand(process.alpha(t), x_t)
+    sigma = expand(process.sigma(t), x_t)
     if kind == "eps":
         return -out / sigma
     if kind == "x0":
@@ -56,13 +80,24 @@ def to_score(
 def from_score(
     process: Process, kind: str, score: jax.Array, x_t: jax.Array, t: jax.Array
 ) -> jax.Array:
-    """The output of this kind that stands for `score`: the inverse of `to_score`.
+    """Compute the output of this kind that stands for a score: the inverse of `to_score`.
 
-    score, x_t: [batch, ...]; t: scalar or [batch]. Returns [batch, ...]. Raises InputError for an
-    unknown kind or unequal shapes.
+    Args:
+        process: the forward process.
+        kind: one of KINDS.
+        score: the score [batch, ...].
+        x_t: where, [batch, ...].
+        t: when, a scalar or [batch].
+
+    Returns:
+        [batch, ...].
+
+    Raises:
+        InputError: for an unknown kind or unequal shapes.
     """
     _check(kind, score, x_t)
-    alpha, sigma = expand(process.alpha(t), x_t), expand(process.sigma(t), x_t)
+    alpha = expand(process.alpha(t), x_t)
+    sigma = expand(process.sigma(t), x_t)
     if kind == "eps":
         return -sigma * score
     if kind == "x0":
@@ -78,10 +113,21 @@ def from_score(
 def convert(
     process: Process, kind: str, new_kind: str, out: jax.Array, x_t: jax.Array, t: jax.Array
 ) -> jax.Array:
-    """The output of kind `new_kind` that stands for the same score as `out` of kind `kind`.
+    """Convert an output of one kind to that of another that stands for the same score.
 
-    out, x_t: [batch, ...]; t: scalar or [batch]. Returns [batch, ...]. Raises InputError for an
-    unknown kind or unequal shapes.
+    Args:
+        process: the forward process.
+        kind: one of KINDS.
+        new_kind: another one.
+        out: the output [batch, ...].
+        x_t: where, [batch, ...].
+        t: when, a scalar or [batch].
+
+    Returns:
+        [batch, ...].
+
+    Raises:
+        InputError: for an unknown kind or unequal shapes.
     """
     score = to_score(process, kind, out, x_t, t)
     new_out = from_score(process, new_kind, score, x_t, t)
@@ -89,11 +135,18 @@ def convert(
 
 
 def score_fn(process: Process, kind: str, network_fn: Callable) -> Callable:
-    """The function score(x, t) of a network whose output has this kind; a condition is closed over
-    in `network_fn`.
+    """Make the function score(x, t) of a network whose output is of this kind.
 
-    network_fn(x: [batch, ...], t: [batch]) -> [batch, ...]. Returns a function of the same
-    signature. Raises InputError for an unknown kind.
+    Args:
+        process: the forward process.
+        kind: one of KINDS.
+        network_fn: (x [batch, ...], t [batch]) -> [batch, ...]; a condition is closed over in it.
+
+    Returns:
+        A function of the same signature.
+
+    Raises:
+        InputError: for an unknown kind.
     """
     _check_kind(kind)
 

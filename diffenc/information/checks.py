@@ -1,5 +1,4 @@
-"""What an estimate of information asks of its samples, each demand with a line that names the
-culprit."""
+"""What an estimate of information requires of its samples, each with an error of one line."""
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -7,68 +6,85 @@ from scipy.spatial import cKDTree
 from diffenc.errors import InputError
 from diffenc.information import gaussian
 
+LEAST_ROWS = 100
+
 
 def check(*blocks: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The blocks as float64 [N, dim]; raises InputError, naming the culprit, for what has no finite
-    information or no error bar: different lengths, fewer than 100 rows or four a column, values
-    that are not finite or too large to be squared, and columns that are constant, repeated, or a
-    linear function of the others."""
-    names, arrays = ("x", "y", "z"), []
-    for name, block in zip(names, blocks, strict=False):
-        block = np.asarray(block)
-        real = np.issubdtype(block.dtype, np.integer) or np.issubdtype(block.dtype, np.floating)
-        if not (real or block.dtype == bool) or block.ndim not in (1, 2) or not block.size:
-            names_of_labels = name == "y" and block.size and block.dtype.kind in "USO"
-            text = (
-                ", names of labels as np.unique(names, return_inverse=True)[1]"
-                if names_of_labels
-                else ""
-            )
-            given = f"{name} has type {block.dtype} and shape {block.shape}"
-            raise InputError(f"{given}: give numbers [N] or [N, dim]{text}")
-        arrays.append(block.reshape(len(block), -1).astype(np.float64))
+    """Return the blocks x, y and z, as many as there are, as float64 [N, dim].
+
+    Raises:
+        InputError: for samples that have no finite information or no error bar: different numbers
+            of rows, fewer than 100 or than four for each column, values that are not finite or too
+            large to be squared, and columns that are constant, repeated, or a linear function of
+            the others.
+    """
+    names = ("x", "y", "z")[: len(blocks)]
+    arrays = [_as_block(name, block) for name, block in zip(names, blocks, strict=True)]
     lengths = {len(block) for block in arrays}
     if len(lengths) > 1:
         counts = ", ".join(
-            f"{name} has {len(block)}" for name, block in zip(names, arrays, strict=False)
+            f"{name} has {len(block)}" for name, block in zip(names, arrays, strict=True)
         )
         raise InputError(f"rows differ in number ({counts}): give one y for each x")
-    if min(lengths) < 100:
+    rows = min(lengths)
+    if rows < LEAST_ROWS:
         raise InputError(
-            f"{min(lengths)} rows are too few: an estimate with an error wants 100 or more"
+            f"{rows} rows are too few: an estimate with an error needs {LEAST_ROWS} or more"
         )
     columns = sum(block.shape[1] for block in arrays)
-    if columns >= min(lengths) / 4:
+    if columns >= rows / 4:
         raise InputError(
-            f"{columns} columns are too many for {min(lengths)} rows: give fewer, or four rows a column"
+            f"{columns} columns are too many for {rows} rows: give fewer, or four rows a column"
         )
-    for name, block in zip(names, arrays, strict=False):
-        bad = np.flatnonzero(~np.isfinite(block).all(axis=0))
-        if bad.size:
-            row = np.flatnonzero(~np.isfinite(block[:, bad[0]]))[0]
-            raise InputError(
-                f"{name} column {bad[0]} is not finite in row {row}: drop or repair such rows"
-            )
-        constant = np.flatnonzero(block.max(axis=0) == block.min(axis=0))
-        if constant.size:
-            raise InputError(
-                f"{name} column {constant[0]} is constant: leave it out, it tells nothing"
-            )
-        with np.errstate(over="ignore", invalid="ignore"):
-            size = block.std(axis=0)
-        extreme = np.flatnonzero(~((size > 1e-100) & (size < 1e100)))
-        if extreme.size:
-            raise InputError(
-                f"{name} column {extreme[0]} has values too large or too small to square: rescale it"
-            )
-    _check_columns(arrays, names)
+    for name, block in zip(names, arrays, strict=True):
+        _check_values(name, block)
+    _check_repeats(arrays, names)
     return tuple(arrays)
 
 
-def _check_columns(arrays, names) -> None:
-    """No column of a block a linear function of those before it, nor an increasing function of one;
-    and none of one block so of the others, unless it has ties: what a few values tell is finite."""
-    names = [name for name, _ in zip(names, arrays, strict=False)]
+def _as_block(name, block):
+    """Return numbers [N] or [N, dim] as float64 [N, dim]."""
+    block = np.asarray(block)
+    is_real = np.issubdtype(block.dtype, np.integer) or np.issubdtype(block.dtype, np.floating)
+    if not (is_real or block.dtype == bool) or block.ndim not in (1, 2) or not block.size:
+        hint = ""
+        if name == "y" and block.size and block.dtype.kind in "USO":
+            hint = ", names of labels as np.unique(names, return_inverse=True)[1]"
+        raise InputError(
+            f"{name} has type {block.dtype} and shape {block.shape}: "
+            f"give numbers [N] or [N, dim]{hint}"
+        )
+    return block.reshape(len(block), -1).astype(np.float64)
+
+
+def _check_values(name, block) -> None:
+    """Raise InputError for columns that are not finite, constant, or not to be squared."""
+    bad = np.flatnonzero(~np.isfinite(block).all(axis=0))
+    if bad.size:
+        row = np.flatnonzero(~np.isfinite(block[:, bad[0]]))[0]
+        raise InputError(
+            f"{name} column {bad[0]} is not finite in row {row}: drop or repair such rows"
+        )
+    constant = np.flatnonzero(block.max(axis=0) == block.min(axis=0))
+    if constant.size:
+        raise InputError(
+            f"{name} column {constant[0]} is constant: leave it out, it has no information"
+        )
+    with np.errstate(over="ignore", invalid="ignore"):
+        size = block.std(axis=0)
+    extreme = np.flatnonzero(~((size > 1e-100) & (size < 1e100)))
+    if extreme.size:
+        raise InputError(
+            f"{name} column {extreme[0]} has values too large or too small to square: rescale it"
+        )
+
+
+def _check_repeats(arrays, names) -> None:
+    """Raise InputError for a column that is a linear or an increasing function of others.
+
+    Columns with ties are compared within their block alone, because the information of a few
+    values is finite.
+    """
     for name, block in zip(names, arrays, strict=True):
         for column, before in _repeats(block):
             twin = "the columns before it" if before is None else f"{name} column {before}"
@@ -79,36 +95,41 @@ def _check_columns(arrays, names) -> None:
         for column in range(block.shape[1])
     ]
     together = np.concatenate(arrays, axis=1)
-    free = np.flatnonzero(~gaussian.has_ties(together))
-    for index, before in _repeats(together[:, free]):
-        name, column = owners[free[index]]
-        twin = (
-            "the columns before it"
-            if before is None
-            else "{} column {}".format(*owners[free[before]])
-        )
+    untied = np.flatnonzero(~gaussian.has_ties(together))
+    for index, before in _repeats(together[:, untied]):
+        name, column = owners[untied[index]]
+        twin = "the columns before it"
+        if before is not None:
+            twin = "{} column {}".format(*owners[untied[before]])
         raise InputError(
-            f"{name} column {column} is a function of {twin}: their information is infinite; leave one of them out"
+            f"{name} column {column} is a function of {twin}: "
+            "their information is infinite; leave one of them out"
         )
 
 
 def _repeats(columns):
-    """(index, twin) of columns [N, D] that are a linear function of those before, the twin being
-    the one where it is one, or None; of the values, then of their ranks."""
+    """Yield (index, twin) of columns [N, D] that are a linear function of the columns before.
+
+    twin is the single column of which it is one, or None. First the values are compared, then their
+    ranks.
+    """
     for scores in (columns, gaussian.by_rank(columns)):
         scores = (scores - scores.mean(axis=0)) / scores.std(axis=0)
         rest = np.abs(np.diagonal(np.linalg.qr(scores, mode="r"))) / len(scores) ** 0.5
         for index in np.flatnonzero(rest < 1e-6):
-            twins = np.flatnonzero(
-                np.abs(scores[:, :index].T @ scores[:, index]) / len(scores) > 1 - 1e-9
-            )
+            correlation = np.abs(scores[:, :index].T @ scores[:, index]) / len(scores)
+            twins = np.flatnonzero(correlation > 1 - 1e-9)
             yield index, (twins[0] if twins.size else None)
 
 
 def check_labels(x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """x as float64 [N, dim] and the number [N] of every example's label among the different ones.
+    """Check samples x [N, dim] and integer labels [N].
 
-    Raises InputError for labels that are not integers, or of which one has fewer than ten examples.
+    Returns:
+        x as float64 [N, dim], and the index [N] of every example's label among the different ones.
+
+    Raises:
+        InputError: for labels that are not integers, or of which one has fewer than ten examples.
     """
     labels = np.asarray(labels)
     if not np.issubdtype(labels.dtype, np.integer) or labels.shape != np.shape(x)[:1]:
@@ -119,70 +140,82 @@ def check_labels(x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndar
     if len(values) < 2:
         raise InputError(f"all labels are {values[0]}: give two or more different ones")
     if counts.min() < 10:
-        value = values[counts.argmin()]
         raise InputError(
-            f"label {value} has {counts.min()} examples: ten or more of each are wanted, drop rarer ones"
+            f"label {values[counts.argmin()]} has {counts.min()} examples: "
+            "ten or more of each are needed, drop rarer ones"
         )
     (x,) = check(x)
     return x, index
 
 
 def check_no_function(x: np.ndarray, y: np.ndarray) -> None:
-    """Raises InputError where a column of one block is a function of the other block, of one or two
-    columns, as far as the samples can tell: then the information is infinite, or more than they
-    show.
+    """Check that no column is a function of the other block, if that has one or two columns.
 
-    What nearest neighbours miss of an example, by a plane through them, shrinks like N^(-2/dim)
-    where there is a smooth function, and stays where there is noise. Refused is only what
-    extrapolates to nothing: from a quarter of the rows to half and to all it shrinks at half of
-    that rate or more, to less than 2% of the interquartile range; or it is nothing already. Columns
-    with ties are left out: what a few values tell is finite.
+    As far as the samples can tell, the information is then infinite or larger than they show. A
+    column is predicted from the nearest neighbours of every example by a plane through them. For a
+    smooth function the error of the prediction shrinks like N^(-2/dim); with noise it stays. A
+    column is rejected if its prediction error shrinks with the number of rows at least half as fast
+    as for a noiseless function and is below 2 % of the interquartile range, or is already zero.
+    Columns with ties are not tested, because the information of a few values is finite.
+
+    Raises:
+        InputError: for a column that is a function.
     """
     every = max(1, len(x) // 20_000)
-    x, y = x[::every], y[::every]
-    for (name, block), (other, values) in ((("x", x), ("y", y)), (("y", y), ("x", x))):
-        dim = block.shape[1]
-        columns = np.flatnonzero(~gaussian.has_ties(values))
-        if dim > 2 or not columns.size or gaussian.has_ties(block).any():
-            continue
-        block, scaled = (a / _spread(a) for a in (block, values[:, columns]))
-        quarter, half, all_rows = (
-            np.mean(
-                [_missed(block[start::parts], scaled[start::parts]) for start in range(parts)],
-                axis=0,
-            )
-            for parts in (4, 2, 1)
+    x = x[::every]
+    y = y[::every]
+    _check_one_way("x", x, "y", y)
+    _check_one_way("y", y, "x", x)
+
+
+def _check_one_way(name, block, other, values) -> None:
+    """Raise InputError if a column of values is a function of the block."""
+    dim = block.shape[1]
+    columns = np.flatnonzero(~gaussian.has_ties(values))
+    if dim > 2 or not columns.size or gaussian.has_ties(block).any():
+        return
+    block = block / _spread(block)
+    values = values[:, columns] / _spread(values[:, columns])
+
+    def error(parts):
+        """The prediction error with a number of rows that is smaller by this factor."""
+        starts = range(parts)
+        errors = [_prediction_error(block[k::parts], values[k::parts]) for k in starts]
+        return np.mean(errors, axis=0)
+
+    by_all = error(1)
+    from_half = np.log(np.maximum(error(2), 1e-12) / np.maximum(by_all, 1e-12))
+    from_quarter = np.log(np.maximum(error(4), 1e-12) / np.maximum(by_all, 1e-12))
+    rate = 2 / dim * np.log(2)
+    shrinks = (from_half > 0.5 * rate) & (from_quarter > 0.7 * 2 * rate)
+    is_function = (by_all < 1e-9) | ((by_all < 0.02) & shrinks)
+    if is_function.any():
+        column = columns[np.argmax(is_function)]
+        raise InputError(
+            f"{other} column {column} is a function of {name}, or nearly: their information is "
+            "infinite, or the relation sharper than the samples show; leave the column out, or "
+            "give it its noise"
         )
-        last, whole = (
-            np.log(np.maximum(a, 1e-12) / np.maximum(all_rows, 1e-12)) for a in (half, quarter)
-        )
-        rate = 2 / dim * np.log(2)
-        sharp = (all_rows < 1e-9) | (
-            (all_rows < 0.02) & (last > 0.5 * rate) & (whole > 0.7 * 2 * rate)
-        )
-        if sharp.any():
-            column = columns[np.argmax(sharp)]
-            raise InputError(
-                f"{other} column {column} is a function of {name}, or nearly: their information is infinite, or the "
-                "relation sharper than the samples show; leave the column out, or give it its noise"
-            )
 
 
 def _spread(values):
-    """The interquartile range of every column, or its deviation where half of it is one value."""
+    """Return the interquartile range of every column, or its deviation if that is 0."""
     quartiles = np.subtract(*np.percentile(values, (75, 25), axis=0))
     return np.where(quartiles > 0, quartiles, values.std(axis=0))
 
 
-def _missed(block, values):
-    """The median of |value - its prediction by a plane through 3 dim + 1 neighbours|, in every
-    column of values, as it would be of noise of one deviation."""
+def _prediction_error(block, values):
+    """Return the median error of a prediction of every column of values from its neighbours.
+
+    The prediction is a plane through 3 dim + 1 neighbours in the block. The error is divided by
+    that which noise of unit deviation would have.
+    """
     n, dim = block.shape
     count = 3 * dim + 1
-    found = cKDTree(block).query(block, k=count + 1)[1]
-    others = found != np.arange(n)[:, None]
+    nearest = cKDTree(block).query(block, k=count + 1)[1]
+    others = nearest != np.arange(n)[:, None]
     others[others.all(axis=1), -1] = False  # twins in the block hid the example itself
-    near = found[others].reshape(n, count)
+    near = nearest[others].reshape(n, count)
     offset = block[near] - block[:, None]
     reach = np.abs(offset).max(axis=(1, 2), keepdims=True)
     plane = np.concatenate([np.ones((n, count, 1)), offset / np.where(reach > 0, reach, 1)], axis=2)

@@ -1,40 +1,47 @@
-"""Invertible maps of x and of y by themselves, learned so that the pair (x, y) becomes as Gaussian
-as it can be.
+"""Learned invertible maps of x and of y by themselves, which make the pair as Gaussian as they can.
 
     I(X;Y) = I(T_x(X); T_y(Y))          for invertible T_x, T_y
 
-A relation that curved coordinates hide from a regression is linear in others; flows find them by
-the likelihood of a joint Gaussian of the images (as in 2403.02187), free of the noise that a
-denoiser is trained with. What all flows miss is left to `divergence`; what those of one half got
-wrong by chance no other network can know.
+A relation that curved coordinates hide from a regression is linear in others. Flows find these
+coordinates by the likelihood of a joint Gaussian of the images (as in arXiv 2403.02187), which is
+free of the noise of a denoiser's training. What all flows miss is left to `divergence`. Chance
+errors of a flow fitted on one half cannot be corrected by a network fitted on the other.
 
-Each half of the data is judged in the coordinates of flows that have seen the other half alone, and
-so is the network that learned there, from the other half in these same coordinates.
+Cross-fitting: each half is evaluated in the coordinates of flows trained on the other half. Its
+network is trained on that other half, mapped by the same flows.
 """
 
-import dataclasses
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from diffenc.information import gaussian, growth, regression
-from diffenc.information.growth import Settings
+from diffenc.information import fitting, gaussian, regression
+from diffenc.information.divergence import ignore
+from diffenc.information.regression import Features
+from diffenc.information.settings import FlowSettings, Settings
 from diffenc.networks import Velocity
 
-ROUNDING = 1e-6  # nats, by which linear maps of a Gaussian seem to gain
-MEAN = regression.without_shape(regression.polar)  # what flows are judged by
+# Nats by which the Gaussian information of linear images may differ through rounding.
+ROUNDING = 1e-6
+# The regression by which flows are evaluated.
+MEAN = regression.without_shape(regression.polar)
 
 
 class Pair(NamedTuple):
-    """Two halves of the samples: x [2, n, dim_x], y [2, n, dim_y].
+    """Two halves of the samples, in the coordinates in which each is evaluated.
 
-    own: None, or, where each half has coordinates of its own, both halves in those in which the
-    other is judged. Of the pair's Gaussian information (nats), optimism: by how much it is higher
-    in flows that have learned from this very half; drift: what the second half of the training
-    added. swapped: whether x is the second of the blocks given.
+    Attributes:
+        x: [2, n, dim_x].
+        y: [2, n, dim_y].
+        own: None, or x and y in other coordinates: each half is mapped by the flows that were
+            trained on it, in which the other half is evaluated.
+        optimism: by how much the Gaussian information (nats) is higher in `own`.
+        drift: by how much the second half of the training changed the Gaussian information.
+        is_exchanged: whether x is the second block that the caller gave.
     """
 
     x: np.ndarray
@@ -42,125 +49,173 @@ class Pair(NamedTuple):
     own: tuple[np.ndarray, np.ndarray] | None = None
     optimism: float = 0.0
     drift: float = 0.0
-    swapped: bool = False
+    is_exchanged: bool = False
 
-    def turned(self) -> "Pair":
-        """x and y exchanged; optimism and drift stay those of the way they were measured."""
-        return self._replace(
-            x=self.y, y=self.x, own=self.own and self.own[::-1], swapped=not self.swapped
-        )
+    def exchange(self) -> "Pair":
+        """Exchange x and y; optimism and drift stay as they were measured."""
+        own = self.own and self.own[::-1]
+        return self._replace(x=self.y, y=self.x, own=own, is_exchanged=not self.is_exchanged)
 
 
-def information(pair: Pair, features) -> gaussian.GaussianPart:
-    """What a regression of x on features(y) tells; pointwise [2n] in the order of the halves' rows.
+def information(pair: Pair, features: Callable) -> gaussian.GaussianPart:
+    """Compute the information by a regression of x on features(y).
 
-    Of both halves together, or the mean of either by itself where each has coordinates of its own.
-    Half of the optimism is added, a correction beyond the identity: what a fit by likelihood gains
-    on the samples it has learned from, it loses on others (Akaike 1974), to first order and at its
-    maximum.
+    Both halves are taken together. If each has coordinates of its own, it is the mean of both, and
+    half of the optimism is added: what a fit by maximum likelihood gains on its own samples it
+    loses on others, to first order (Akaike 1974).
+
+    Args:
+        pair: the samples.
+        features: a function of y, such as `regression.polar`.
+
+    Returns:
+        The information, pointwise [2n] in the order of the rows of both halves.
     """
     parts = [regression.information(x, features(y)) for x, y in zip(*_groups(pair), strict=True)]
-    mean, pointwise = (
-        np.mean([part.mean for part in parts]),
-        np.concatenate([part.pointwise for part in parts]),
-    )
+    mean = np.mean([part.mean for part in parts])
+    pointwise = np.concatenate([part.pointwise for part in parts])
     return gaussian.GaussianPart(float(mean) + pair.optimism / 2, pointwise + pair.optimism / 2)
 
 
-def regressors(pair: Pair, features) -> regression.Features:
-    """features(y) as `information` takes them, [2, n, ...]."""
-    _, groups = _groups(pair)
-    both = zip(*(features(y) for y in groups), strict=True)
-    n = pair.y.shape[:2]
-    return regression.Features(
-        *(np.concatenate(of_y).reshape(*n, of_y[0].shape[1]) for of_y in both)
+def regressors(pair: Pair, features: Callable) -> Features:
+    """Compute features(y) as `information` uses them, [2, n, ...]."""
+    by_group = [features(y) for y in _groups(pair)[1]]
+    halves, n, _ = pair.y.shape
+
+    def join(arrays):
+        return np.concatenate(arrays).reshape(halves, n, arrays[0].shape[1])
+
+    return Features(
+        mean=join([one.mean for one in by_group]), shape=join([one.shape for one in by_group])
     )
 
 
 def _groups(pair: Pair):
+    """Return x and y by groups of rows that share coordinates: both halves, or all rows in one."""
     blocks = pair.x, pair.y
     return blocks if pair.own else tuple(block.reshape(1, -1, block.shape[-1]) for block in blocks)
 
 
-def learned(
-    key: jax.Array, pair: Pair, settings: Settings, show=lambda updates, value: None
+def learn(
+    key: jax.Array,
+    pair: Pair,
+    settings: Settings,
+    show: Callable[[int, float], None] = ignore,
 ) -> Pair:
-    """The pair in the coordinates of learned flows, or as it is where these tell nothing more.
+    """Map the pair by learned flows if that increases its Gaussian information.
 
-    Rounds of training go on until what a regression tells of the mapped halves stops growing; the
-    best round counts, if it is above that of the pair as it is by flow_errors standard errors of
-    the difference. x is what will be diffused: the smaller block, of equal ones that of which
-    regression tells more. A block of one coordinate, whose scores are normal, stays as it is.
-    show(updates, information) is told of every round.
+    Rounds of training go on until the information by regression of the mapped halves stops growing.
+    The best round is used if its gain exceeds `settings.map_errors` standard errors. A block of
+    one coordinate, whose scores are normal, is not mapped.
+
+    Args:
+        key: a key.
+        pair: the samples.
+        settings: of the flows and of the gain that counts.
+        show: progress callback, called after every round with (updates, information).
+
+    Returns:
+        The mapped pair, or the pair as it is. x is what will be diffused, see `orient`.
     """
-    pair = directed(pair)
+    pair = orient(pair)
     dims = pair.x.shape[-1], pair.y.shape[-1]
-    if max(dims) == 1 or not settings.flow_rounds or pair.x.shape[1] < 4 * sum(dims):
+    flow_settings = settings.flow
+    if max(dims) == 1 or not flow_settings.rounds or pair.x.shape[1] < 4 * sum(dims):
         return pair
     blocks = tuple(
-        jnp.asarray([gaussian.whiten(half) for half in block], jnp.float32) for block in pair[:2]
+        jnp.asarray([gaussian.whiten(half) for half in block], jnp.float32)
+        for block in (pair.x, pair.y)
     )
     key_init, key_train = jax.random.split(key)
-    params = [
-        make_network(dim, settings).init(key, jnp.zeros((1, dim))) if dim > 1 else {}
-        for key, dim in zip(jax.random.split(key_init), dims, strict=True)
-    ]
-    params = jax.tree.map(
-        lambda a: jnp.stack([a, a]), params
-    )  # alike at first, so that halves learn alike
-    settings = dataclasses.replace(settings, learning_rate=settings.flow_rate)
-    state, plain = growth.restarted(params, settings), information(pair, MEAN)
-    best, kept, path, last = plain, pair, [plain.mean], -1
-    for index in range(settings.flow_rounds):
-        state = advance(state, jax.random.fold_in(key_train, index), blocks, settings)
-        mapped = directed(_images(state.averages, blocks, settings)._replace(swapped=pair.swapped))
-        found = information(mapped, MEAN)
-        show((index + 1) * settings.flow_updates, found.mean)
-        path.append(found.mean)
-        if found.mean > best.mean + settings.least_gain:
-            own = information(Pair(*mapped.own, own=mapped.own), MEAN)
-            optimism, drift = (
-                max(0.0, own.mean - found.mean),
-                found.mean - path[(len(path) - 1) // 2],
+    state = _initialize(key_init, dims, flow_settings)
+    before = information(pair, MEAN)
+    path = [before.mean]
+    best = before
+    best_pair = pair
+    best_index = -1
+    for index in range(flow_settings.rounds):
+        state = advance(state, jax.random.fold_in(key_train, index), blocks, flow_settings)
+        images = _images(state.averages, blocks, flow_settings)
+        images = orient(images._replace(is_exchanged=pair.is_exchanged))
+        gaussian_part = information(images, MEAN)
+        show((index + 1) * flow_settings.updates, gaussian_part.mean)
+        path.append(gaussian_part.mean)
+        if gaussian_part.mean > best.mean + settings.least_gain:
+            own = information(Pair(*images.own, own=images.own), MEAN)
+            best = gaussian_part
+            best_pair = images._replace(
+                optimism=max(0.0, own.mean - gaussian_part.mean),
+                drift=gaussian_part.mean - path[(len(path) - 1) // 2],
             )
-            best, kept, last = found, mapped._replace(optimism=optimism, drift=drift), index
-        if index - last >= settings.flow_patience or not np.isfinite(found.mean):
+            best_index = index
+        is_over = index - best_index >= flow_settings.patience
+        if is_over or not np.isfinite(gaussian_part.mean):
             break
-    return better(pair, kept, settings.flow_errors)
+    return better(pair, best_pair, settings.map_errors)
+
+
+def _initialize(key, dims, settings: FlowSettings) -> fitting.State:
+    """Initialize the flows of x and of y, those of both halves alike, so that they learn alike."""
+    params = []
+    for block_key, dim in zip(jax.random.split(key), dims, strict=True):
+        network = make_network(dim, settings)
+        params.append(network.init(block_key, jnp.zeros((1, dim))) if dim > 1 else {})
+    params = jax.tree.map(lambda a: jnp.stack([a, a]), params)
+    return fitting.restart(params, settings.learning_rate)
 
 
 def better(pair: Pair, other: Pair, errors: float) -> Pair:
-    """The other pair where a regression tells more of it by so many standard errors and more than
-    rounding, optimism aside, else the pair."""
-    both = (one._replace(optimism=0.0) for one in (other, pair))
-    gain = np.subtract(*(information(one, MEAN).pointwise for one in both))
+    """Return the other pair if its Gaussian information is larger by so many standard errors.
+
+    Optimism does not count, and the gain must be more than rounding.
+
+    Args:
+        pair: the pair that is returned if the gain is less.
+        other: the same rows in other coordinates.
+        errors: standard errors of the gain.
+
+    Returns:
+        One of the two.
+    """
+    gain = (
+        information(other._replace(optimism=0.0), MEAN).pointwise
+        - information(pair._replace(optimism=0.0), MEAN).pointwise
+    )
     return other if gain.mean() > errors * gain.std(ddof=1) / gain.size**0.5 + ROUNDING else pair
 
 
-def directed(pair: Pair) -> Pair:
-    """The pair or `turned`: x is the smaller block, of equal ones that of which a regression tells
-    more."""
+def orient(pair: Pair) -> Pair:
+    """Make x the smaller block, or of equal blocks the one with the larger Gaussian information."""
     if pair.x.shape[-1] != pair.y.shape[-1]:
-        return min(pair, pair.turned(), key=lambda one: one.x.shape[-1])
-    return max(pair, pair.turned(), key=lambda one: information(one, MEAN).mean)
+        return min(pair, pair.exchange(), key=lambda one: one.x.shape[-1])
+    return max(pair, pair.exchange(), key=lambda one: information(one, MEAN).mean)
 
 
-def make_network(dim: int, settings: Settings) -> Velocity:
-    return Velocity(dim, (settings.flow_width,) * 2)
+def make_network(dim: int, settings: FlowSettings) -> Velocity:
+    """Make the network of the velocity of a block of dim coordinates."""
+    return Velocity(dim, (settings.width,) * 2)
 
 
 def flow(
-    velocity, x: jax.Array, probe: jax.Array, steps: int
+    velocity: Callable, x: jax.Array, probe: jax.Array, steps: int
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Where dx/ds = v(x) carries x [n, dim] from s = 0 to 1, by the midpoint rule; log|det| of the
-    map [n]; roughness.
+    """Carry x along dx/ds = v(x) from s = 0 to 1, by the midpoint rule.
 
     An equation with a smooth right-hand side can be run backwards; a map that cannot only loses
-    information. d log|det| / ds = div v (1806.07366), estimated by probe' (dv/dx) probe with
-    independent signs probe [n, dim] (1810.01367). The rule is near the equation only where v bends
-    little within a step: roughness [n] is the sum over steps of the square of what their bend, the
-    root mean square of (dv/dx) probe / steps, has above 1/2. It is to be priced in training (a
-    hinge on that of 2002.02798).
+    information. d log|det| / ds = div v (arXiv 1806.07366), which is estimated by
+    probe' (dv/dx) probe (arXiv 1810.01367). The rule is near the equation only where v changes
+    little within a step. With bend = rms((dv/dx) probe) / steps, the roughness is the sum over
+    steps of max(0, bend - 1/2)^2: a hinge on the penalty of arXiv 2002.02798, to be priced in
+    training.
+
+    Args:
+        velocity: v, a function of points [n, dim].
+        x: points [n, dim].
+        probe: independent signs [n, dim].
+        steps: steps of the rule.
+
+    Returns:
+        The images [n, dim], log|det| of the map [n] and the roughness [n].
     """
 
     def step(carry, _):
@@ -176,33 +231,62 @@ def flow(
 
 
 @functools.partial(jax.jit, static_argnames="settings", donate_argnums=0)
-def advance(state: growth.State, key: jax.Array, blocks, settings: Settings) -> growth.State:
-    """settings.flow_updates updates of the flows of either half of the blocks [2, n, dim], each on
-    its half alone."""
+def advance(
+    state: fitting.State, key: jax.Array, blocks: tuple, settings: FlowSettings
+) -> fitting.State:
+    """Train the flows of either half, each on its half alone, for one round.
+
+    Args:
+        state: of the flows of both halves; its memory is given away.
+        key: a key.
+        blocks: white x and y [2, n, dim].
+        settings: of the flows.
+
+    Returns:
+        The state after `settings.updates` updates.
+    """
 
     def half_loss(params, key, half):
         key_rows, key_probe = jax.random.split(key)
-        batch = max(settings.flow_batch, 4 * sum(block.shape[-1] for block in half))
+        batch = max(settings.batch_size, 4 * sum(block.shape[-1] for block in half))
         rows = jax.random.randint(key_rows, (min(batch, len(half[0])),), 0, len(half[0]))
         batch = tuple(block[rows] for block in half)
         return negative_log_likelihood(params, key_probe, batch, settings)
 
-    return growth.descend(state, key, half_loss, blocks, settings.flow_updates, settings)
+    return fitting.descend(
+        state, key, half_loss, blocks, settings.updates, settings.learning_rate, settings.average
+    )
 
 
-def negative_log_likelihood(params, key: jax.Array, blocks, settings: Settings) -> jax.Array:
-    """Of the Gaussian of the images' own covariance, per example, up to a constant, and the prices
-    of roughness and of coordinates: the more there are, the more of them have nothing to tell."""
-    images, loss = [], 0.0
-    for params_of, key_of, block in zip(params, jax.random.split(key), blocks, strict=True):
-        if params_of:
+def negative_log_likelihood(params, key: jax.Array, blocks, settings: FlowSettings) -> jax.Array:
+    """Compute the loss of the flows of one half.
+
+    It is minus the log likelihood of the Gaussian with the covariance of the images, per example
+    and up to a constant, plus the prices of roughness and of coordinates. The price of a coordinate
+    grows with their number, because so does the number of those that are independent of the other
+    block.
+
+    Args:
+        params: of the flows of x and of y, {} for a block that is not mapped.
+        key: a key.
+        blocks: x and y [n, dim].
+        settings: of the flows.
+
+    Returns:
+        The loss, a scalar.
+    """
+    images = []
+    loss = 0.0
+    for block_params, block_key, block in zip(params, jax.random.split(key), blocks, strict=True):
+        image = block
+        if block_params:
             dim = block.shape[-1]
-            probe = jax.random.rademacher(key_of, block.shape, block.dtype)
-            block, log_det, rough = _run(params_of, block, probe, settings)
-            norms = make_network(dim, settings).coordinate_norms(params_of)
-            loss += settings.flow_price * jnp.mean(rough) - jnp.mean(log_det)
-            loss += settings.flow_sparsity * dim * jnp.sum(norms)
-        images.append(block - block.mean(axis=0, keepdims=True))
+            probe = jax.random.rademacher(block_key, block.shape, block.dtype)
+            image, log_det, roughness = _run(block_params, block, probe, settings)
+            norms = make_network(dim, settings).coordinate_norms(block_params)
+            loss += settings.roughness_price * jnp.mean(roughness) - jnp.mean(log_det)
+            loss += settings.sparsity_price * dim * jnp.sum(norms)
+        images.append(image - image.mean(axis=0, keepdims=True))
     together = jnp.concatenate(images, axis=-1)
     covariance = jnp.matmul(together.T, together, precision="highest") / len(together)
     return loss + 0.5 * jnp.linalg.slogdet(covariance)[1]
@@ -210,32 +294,35 @@ def negative_log_likelihood(params, key: jax.Array, blocks, settings: Settings) 
 
 def _run(params, x, probe, settings):
     network = make_network(x.shape[-1], settings)
-    return flow(functools.partial(network.apply, params), x, probe, settings.flow_steps)
+    return flow(functools.partial(network.apply, params), x, probe, settings.steps)
 
 
 @functools.partial(jax.jit, static_argnames="settings")
 def _image(params, block, settings):
-    """The block [2, n, dim] by the flows of the first half and by those of the second: [2, 2, n,
-    dim]."""
+    """Map the block [2, n, dim] by the flows of either half: [2 (of the flows), 2, n, dim]."""
     flat = block.reshape(-1, block.shape[-1])
     images = jax.vmap(lambda params: _run(params, flat, jnp.zeros_like(flat), settings)[0])(params)
     return images.reshape(2, *block.shape)
 
 
-def _images(params, blocks, settings: Settings) -> Pair:
-    """Each half of the blocks by the flows of the other half, and by its own, in float64. The
-    likelihood does not tell linear maps of an image apart, so the flows of one half are turned to
-    agree with those of the other first."""
-    own, crossed = [], []
-    for params_of, block in zip(params, blocks, strict=True):
-        images = np.asarray(
-            _image(params_of, block, settings) if params_of else [block, block], np.float64
-        )
-        images = images - images.mean(axis=(1, 2), keepdims=True)
-        first, second = (image.reshape(-1, image.shape[-1]) for image in images)
-        if np.isfinite(images).all():
+def _images(params, blocks, settings: FlowSettings) -> Pair:
+    """Map each half of the blocks by the flows of the other half, and by its own, in float64.
+
+    The likelihood is the same for all linear maps of an image. The images by the flows of the first
+    half are therefore mapped linearly to those by the flows of the second first.
+    """
+    own = []
+    crossed = []
+    for block_params, block in zip(params, blocks, strict=True):
+        by_half = _image(block_params, block, settings) if block_params else [block, block]
+        by_half = np.asarray(by_half, np.float64)
+        by_half = by_half - by_half.mean(axis=(1, 2), keepdims=True)
+        first = by_half[0].reshape(-1, block.shape[-1])
+        second = by_half[1].reshape(-1, block.shape[-1])
+        if np.isfinite(by_half).all():
             first = first @ np.linalg.lstsq(first, second)[0]
-        first, second = first.reshape(block.shape), second.reshape(block.shape)
+        first = first.reshape(block.shape)
+        second = second.reshape(block.shape)
         own.append(np.stack([first[0], second[1]]))
         crossed.append(np.stack([second[0], first[1]]))
     return Pair(*crossed, own=tuple(own))

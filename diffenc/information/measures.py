@@ -1,20 +1,19 @@
-"""Mutual information, conditional information, total correlation and entropy of samples, in nats,
-with standard errors.
+"""Information and entropy of samples, in nats, with standard errors.
 
-    I(X;Y) = I_Gauss + D[X|Y] - D[X]
+    I(X;Y) = I_reg + D[X|Y] - D[X]
 
-The Gaussian part needs no network, nor does a regression of mean and length on more than y itself
-(regression.py), and blocks may be mapped to where it is largest, for I(X;Y) is the same under
-invertible maps of X and of Y: unmixed into independent components, then bent (flows.py), each only
-where that tells more. What is left are two neural entropies relative to the Gaussian of the same
-moments (divergence.py): D[X|Y] = E KL(p(r|y) || N(0, I)) of the white residual r of x given y, and
-D[X] of white x itself, 0 without a network where X has one coordinate, since its scores are normal.
-Theory: 2409.03817, 2509.23937.
+I_reg is the information by a regression of mean and length (regression.py) and needs no network.
+Since I(X;Y) is the same under invertible maps of X and of Y, the blocks are first mapped to where
+I_reg is largest: unmixed into independent components (gaussian.py), then mapped by flows
+(flows.py). Either map is used only if it increases the estimate significantly. What is left are two
+neural entropies relative to the Gaussian of the same moments (divergence.py):
+D[X|Y] = E KL(p(r|y) || N(0, I)) of the white residual r of x given y, and D[X] of white x itself,
+which is 0 without a network if X has one coordinate, since its scores are normal.
+Theory: arXiv 2409.03817, 2509.23937.
 """
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -22,10 +21,13 @@ import numpy as np
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate
 from diffenc.information import flows, gaussian, regression
+from diffenc.information.assembly import Information, assemble, is_one_sided, still_grows
 from diffenc.information.checks import check, check_labels, check_no_function
-from diffenc.information.divergence import Divergence, check_halves, divergence, make_halves, split
+from diffenc.information.divergence import Divergence, divergence
 from diffenc.information.flows import Pair
-from diffenc.information.growth import Settings
+from diffenc.information.gaussian import GaussianPart
+from diffenc.information.halves import check_halves, make_halves, split
+from diffenc.information.settings import Settings
 from diffenc.keys import generator
 
 DEFAULTS = Settings()
@@ -33,99 +35,81 @@ Show = Callable[[str, int, float], None]
 
 
 def silent(stage: str, updates: int, value: float) -> None:
-    """Nobody watches."""
-
-
-class Information(NamedTuple):
-    """An information in its several forms, with its parts; all in nats.
-
-    estimate: the best one, its error holding sampling and systematic parts in quadrature; gaussian:
-    of the Gaussian of the same moments; regression: of a regression on more (`regression.polar`),
-    in the coordinates of `flows`, shape of which (nats) by the length of the residual, 0 where it
-    does not pay. entropy_difference: with the networks' neural entropies in place of D;
-    growth_difference: with their growth on held-out data; score_difference: 1/2 int sigma^2
-    E|s(x|y) - s(x)|^2, both scores at the same noisy x, None where x itself was not found Gaussian
-    or the shape pays (its score is not known in these coordinates then), and of conditional
-    information and total correlation. pointwise [n]: shares of the examples `rows` [n] of the
-    estimate, from networks that have not seen them: log p(x, y) / (p(x) p(y)) of an example on
-    average only, for the few draws of noise leave the single one noisy, and all are moved alike so
-    that their mean is the estimate's. conditional, marginal: the divergences, None where no network
-    was needed; regression_density: that of the mean's regression over lambda, in the divergences'
-    strata. diffused: which of the blocks given is X. unbounded: in the strata of lambda from 3.5 on
-    what networks found, flows among them, still grows by more than 0.2 a unit and coordinate, half
-    a unit being what coordinates fixed by the other block would give: it is infinite, or the
-    relation sharper than the samples show.
-    """
-
-    estimate: Estimate
-    gaussian: Estimate
-    regression: Estimate
-    shape: float
-    entropy_difference: Estimate
-    growth_difference: Estimate
-    score_difference: Estimate | None
-    pointwise: np.ndarray
-    rows: np.ndarray
-    conditional: Divergence
-    marginal: Divergence | None
-    regression_density: np.ndarray | None
-    unbounded: bool
-    diffused: str = "x"
+    """Do nothing: the default progress callback."""
 
 
 def mutual_information(
     key: jax.Array, x: np.ndarray, y: np.ndarray, settings: Settings = DEFAULTS, show: Show = silent
 ) -> Information:
-    """I(X;Y) of samples x [N, dim_x], y [N, dim_y]; [N] is one coordinate. The smaller block is
-    diffused, of equal ones the one of which regression tells more. Where D[X] is found and D[X|Y]
-    is not, they change places if the error is smaller then.
+    """Estimate I(X;Y) of samples.
 
-    Increasing maps of single coordinates change nothing but which linear mixtures are unmixed.
-    show(stage, updates, value) is told of the training. Raises InputError for samples that `check`
-    refuses.
+    The smaller block is diffused, of equal ones the one with the larger Gaussian information. If
+    D[X] is detected and D[X|Y] is not, the blocks are exchanged and the estimate with the smaller
+    error is returned. Increasing maps of single coordinates change nothing but which linear
+    mixtures are unmixed.
+
+    Args:
+        key: a key.
+        x: [N, dim_x], or [N] for one coordinate.
+        y: [N, dim_y], or [N] for one coordinate.
+        settings: of all parts of the estimate.
+        show: progress callback, called with (stage, updates, value in nats).
+
+    Returns:
+        The information with its other forms and parts.
+
+    Raises:
+        InputError: for samples that `checks` refuses.
     """
     x, y = check(x, y)
     check_no_function(x, y)
-    key_ties, key_split, key_flow, key_fit, key_turned = jax.random.split(key, 5)
-    rng = generator(key_ties)
+    key_ties, key_split, key_flow, key_fit, key_exchanged = jax.random.split(key, 5)
     rows = split(key_split, len(x))
-    scores = [gaussian.block_scores(rng, block)[rows] for block in (x, y)]
-    check_halves(dict(zip(("x", "y"), scores, strict=True)))
-    unmixed = [gaussian.independent_scores(rng, block) for block in (x, y)]
-    unmixed = [
-        scored if found is None else found[rows]
-        for scored, found in zip(scores, unmixed, strict=True)
-    ]
-    pair = plain = flows.directed(Pair(*scores))
-    for other in (Pair(unmixed[0], scores[1]), Pair(scores[0], unmixed[1]), Pair(*unmixed)):
-        pair = flows.better(pair, flows.directed(other), settings.flow_errors)
-    pair = flows.learned(
-        key_flow, pair, settings.for_examples(rows.shape[1]), functools.partial(show, "maps")
-    )
+    plain, candidates = _pairs(generator(key_ties), x, y, rows)
+    pair = plain
+    for candidate in candidates:
+        pair = flows.better(pair, flows.orient(candidate), settings.map_errors)
+    in_half = settings.for_examples(rows.shape[1])
+    pair = flows.learn(key_flow, pair, in_half, functools.partial(show, "maps"))
     result = _information(key_fit, pair, rows, settings, show, regression.polar)
-    if _one_sided(result.marginal, result.conditional):
-        tell = functools.partial(_turned, show)
-        other = _information(key_turned, pair.turned(), rows, settings, tell, regression.polar)
+    if is_one_sided(result.marginal, result.conditional):
+        tell = functools.partial(_tell_exchanged, show)
+        exchanged = pair.exchange()
+        other = _information(key_exchanged, exchanged, rows, settings, tell, regression.polar)
         if other.estimate.stderr < result.estimate.stderr:
-            result, pair, plain = other, pair.turned(), plain.turned()
-    if pair.own:  # flows put into the regression what denoisers would find at fine noise
-        found = result.regression_density - _density(
-            plain, result.conditional.edges, regression.polar
+            result = other
+            pair = exchanged
+            plain = plain.exchange()
+    if pair.own:  # the regression then holds what denoisers would detect at fine noise
+        edges = result.conditional.edges
+        added = result.regression_density - _density(plain, edges, regression.polar)
+        unbounded = still_grows(
+            result.conditional, result.marginal, _least_dim(pair), np.maximum(added, 0.0)
         )
-        still_grows = _still_grows(
-            result.conditional, result.marginal, _least(pair), np.maximum(found, 0.0)
-        )
-        result = result._replace(unbounded=still_grows)
+        result = result._replace(unbounded=unbounded)
     linear_part = _estimate(flows.information(plain, regression.linear))
-    return result._replace(gaussian=linear_part, diffused="y" if pair.swapped else "x")
+    return result._replace(gaussian=linear_part, diffused="y" if pair.is_exchanged else "x")
 
 
-def _turned(show: Show, stage: str, updates: int, value: float) -> None:
-    show(f"the other way round, {stage}", updates, value)
+def _pairs(rng, x, y, rows) -> tuple[Pair, list[Pair]]:
+    """Return the pair of scores, and the pairs with x, y or both unmixed."""
+    scores_x = gaussian.block_scores(rng, x)[rows]
+    scores_y = gaussian.block_scores(rng, y)[rows]
+    check_halves({"x": scores_x, "y": scores_y})
+    unmixed_x = gaussian.independent_scores(rng, x)
+    unmixed_y = gaussian.independent_scores(rng, y)
+    unmixed_x = scores_x if unmixed_x is None else unmixed_x[rows]
+    unmixed_y = scores_y if unmixed_y is None else unmixed_y[rows]
+    candidates = [Pair(unmixed_x, scores_y), Pair(scores_x, unmixed_y), Pair(unmixed_x, unmixed_y)]
+    return flows.orient(Pair(scores_x, scores_y)), candidates
 
 
-def _least(pair: Pair) -> int:
-    """The most coordinates that can be fixed by the other block."""
+def _tell_exchanged(show: Show, stage: str, updates: int, value: float) -> None:
+    show(f"x and y exchanged, {stage}", updates, value)
+
+
+def _least_dim(pair: Pair) -> int:
+    """Return the largest number of coordinates that the other block can determine."""
     return min(pair.x.shape[-1], pair.y.shape[-1])
 
 
@@ -136,10 +120,23 @@ def label_information(
     settings: Settings = DEFAULTS,
     show: Show = silent,
 ) -> Information:
-    """I(X;L) of samples x [N, dim] and integer labels [N]: the condition is the label's indicator,
-    and the formula is exact as it stands, with the regression of mean and length on the indicators.
+    """Estimate I(X;L) of samples and labels.
 
-    Raises InputError for labels that are not integers, or of which one has fewer than ten examples.
+    The condition is the label's indicator. The formula is exact as it stands, with the regression
+    of mean and length on the indicators.
+
+    Args:
+        key: a key.
+        x: [N, dim], or [N] for one coordinate.
+        labels: integers [N].
+        settings: of all parts of the estimate.
+        show: progress callback, called with (stage, updates, value in nats).
+
+    Returns:
+        The information with its other forms and parts.
+
+    Raises:
+        InputError: for labels that are not integers, or of which one has fewer than ten examples.
     """
     x, index = check_labels(x, labels)
     indicators = np.eye(index.max() + 1)[index][:, 1:]
@@ -150,9 +147,8 @@ def label_information(
     check_halves({"x": pair.x, "label": pair.y})
     result = _information(key_fit, pair, rows, settings, show, regression.of_labels)
     linear_part = _estimate(flows.information(pair, regression.linear))
-    return result._replace(
-        gaussian=linear_part, unbounded=False
-    )  # no more than the entropy of the labels
+    # The information is at most the entropy of the labels.
+    return result._replace(gaussian=linear_part, unbounded=False)
 
 
 def conditional_information(
@@ -163,214 +159,196 @@ def conditional_information(
     settings: Settings = DEFAULTS,
     show: Show = silent,
 ) -> Information:
-    """I(X;Y|Z) = I(X;(Y,Z)) - I(X;Z), where D[X] drops out: both conditionals with the same halves
-    and the same noise, each with a regression of its own.
+    """Estimate I(X;Y|Z) = I(X;(Y,Z)) - I(X;Z) of samples.
 
-    x [N, dim_x], y [N, dim_y], z [N, dim_z]. Raises InputError for samples that `check` refuses.
+    D[X] cancels. Both conditional divergences are estimated with the same halves and the same
+    noise, each with a regression of its own.
+
+    Args:
+        key: a key.
+        x: [N, dim_x], or [N] for one coordinate.
+        y: [N, dim_y], or [N] for one coordinate.
+        z: [N, dim_z], or [N] for one coordinate.
+        settings: of all parts of the estimate.
+        show: progress callback, called with (stage, updates, value in nats).
+
+    Returns:
+        The information; `conditional` and `marginal` are D[X|Y,Z] and D[X|Z].
+
+    Raises:
+        InputError: for samples that `checks` refuses.
     """
     key_ties, key_split, key_fit = jax.random.split(key, 3)
     rng = generator(key_ties)
-    x, y, z = (gaussian.block_scores(rng, block) for block in check(x, y, z))
+    x, y, z = check(x, y, z)
+    x = gaussian.block_scores(rng, x)
+    y = gaussian.block_scores(rng, y)
+    z = gaussian.block_scores(rng, z)
     rows = split(key_split, len(x))
-    pairs = {
-        "y, z": Pair(x[rows], np.concatenate([y, z], axis=1)[rows]),
-        "z": Pair(x[rows], z[rows]),
-    }
-    of = {"y, z": regression.polar_blocks(y.shape[1]), "z": regression.polar}
-    check_halves({"x": x[rows]} | {name: pair.y for name, pair in pairs.items()})
-    told, parts, corrections, shape = [], [], [], 0.0
-    for sign, (name, pair) in zip((1, -1), pairs.items(), strict=True):
-        part, features, added = _shaped(pair, of[name], settings.flow_errors)
+    with_y = Pair(x[rows], np.concatenate([y, z], axis=1)[rows])
+    without_y = Pair(x[rows], z[rows])
+    check_halves({"x": x[rows], "y, z": with_y.y, "z": without_y.y})
+
+    def estimate(pair, candidate, name):
+        part, features, shape = _choose_features(pair, candidate, settings.map_errors)
         halves = make_halves(pair.x, pair.y, flows.regressors(pair, features))
-        parts.append(_fit(jax.random.clone(key_fit), halves, settings, show, f"x given {name}"))
-        told.append(part)
-        corrections.append(_correction(pair, features))
-        shape += sign * added
-    result = _assemble(_less(*told), rows, x.shape[1], *parts, doubt=np.linalg.norm(corrections))
-    linear_part = _less(*(flows.information(pair, regression.linear) for pair in pairs.values()))
-    return result._replace(shape=shape, gaussian=_estimate(linear_part))
+        tell = functools.partial(show, f"x given {name}")
+        beyond = _divergence(jax.random.clone(key_fit), halves, settings, tell)
+        return part, shape, beyond, _correction(pair, features)
+
+    part, shape, beyond, correction = estimate(with_y, regression.polar_blocks(y.shape[1]), "y, z")
+    part_z, shape_z, beyond_z, correction_z = estimate(without_y, regression.polar, "z")
+    doubt = np.linalg.norm((correction, correction_z))
+    result = assemble(_subtract(part, part_z), rows, x.shape[1], beyond, beyond_z, doubt=doubt)
+    linear_part = _subtract(
+        flows.information(with_y, regression.linear),
+        flows.information(without_y, regression.linear),
+    )
+    return result._replace(shape=shape - shape_z, gaussian=_estimate(linear_part))
 
 
 def total_correlation(
     key: jax.Array, x: np.ndarray, settings: Settings = DEFAULTS, show: Show = silent
-):
-    """TC(X) = KL(p(x) || prod_i p(x_i)) of samples x [N, dim]: that of the Gaussian of the scores
-    plus D[X].
+) -> Information:
+    """Estimate TC(X) = KL(p(x) || prod_i p(x_i)) of samples.
 
-    The scores' marginals are normal, so a sum of D[X_i] has nothing to add. Returns an
-    `Information`, whose `conditional` is D[X]. Raises InputError for samples that `check` refuses.
+    It is the total correlation of the Gaussian of the scores, plus D[X]. The scores of single
+    coordinates are normal, so there is no D[X_i] to subtract.
+
+    Args:
+        key: a key.
+        x: [N, dim] with two columns or more.
+        settings: of all parts of the estimate.
+        show: progress callback, called with (stage, updates, value in nats).
+
+    Returns:
+        The total correlation; `conditional` is D[X].
+
+    Raises:
+        InputError: for samples that `checks` refuses.
     """
     (x,) = check(x)
     if x.shape[1] < 2:
         raise InputError("x has one column: total correlation is between two or more")
     key_ties, key_split, key_fit = jax.random.split(key, 3)
     x = gaussian.by_rank(x, generator(key_ties))
-    mean, pointwise = 0.0, np.zeros(len(x))
-    for column in range(1, x.shape[1]):  # the chain rule, so that the bias of each step is known
+    mean = 0.0
+    pointwise = np.zeros(len(x))
+    for column in range(1, x.shape[1]):  # by the chain rule, so that the bias of each step is known
         step = gaussian.gaussian_information(x[:, column : column + 1], x[:, :column])
-        mean, pointwise = mean + step.mean, pointwise + step.pointwise
+        mean = mean + step.mean
+        pointwise = pointwise + step.pointwise
     rows = split(key_split, len(x))
-    linear_part = gaussian.GaussianPart(mean, pointwise[rows.ravel()])
+    linear_part = GaussianPart(mean, pointwise[rows.ravel()])
     check_halves({"x": x[rows]})
-    found = _fit(key_fit, make_halves(x[rows], None), settings, show, "x")
-    return _assemble(linear_part, rows, x.shape[1], found, None)
+    halves = make_halves(x[rows], None)
+    beyond = _divergence(key_fit, halves, settings, functools.partial(show, "x"))
+    return assemble(linear_part, rows, x.shape[1], beyond, None)
 
 
 def entropy(
     key: jax.Array, x: np.ndarray, settings: Settings = DEFAULTS, show: Show = silent
 ) -> Estimate:
-    """Differential entropy h(X) = h(Gaussian of the same moments) - D[X] of samples x [N, dim] of
-    finite variance.
+    """Estimate the differential entropy h(X) = h(Gaussian of the same moments) - D[X] of samples.
 
-    No coordinate is mapped, for that would change it. Raises InputError for samples that `check`
-    refuses.
+    No coordinate is mapped, because that would change the entropy.
+
+    Args:
+        key: a key.
+        x: [N, dim] of finite variance.
+        settings: of all parts of the estimate.
+        show: progress callback, called with (stage, updates, value in nats).
+
+    Returns:
+        The entropy in nats.
+
+    Raises:
+        InputError: for samples that `checks` refuses.
     """
     (x,) = check(x)
     linear_part = gaussian.gaussian_entropy(x)
     key_split, key_fit = jax.random.split(key)
     rows = split(key_split, len(x))
     check_halves({"x": x[rows]})
-    found = _fit(key_fit, make_halves(x[rows], None), settings, show, "x")
-    sampling = Estimate.of(linear_part.pointwise[rows.ravel()] - found.pointwise).stderr
-    return Estimate(linear_part.mean - found.mean, float(np.hypot(sampling, found.systematic)))
+    halves = make_halves(x[rows], None)
+    beyond = _divergence(key_fit, halves, settings, functools.partial(show, "x"))
+    sampling = Estimate.of(linear_part.pointwise[rows.ravel()] - beyond.pointwise).stderr
+    return Estimate(linear_part.mean - beyond.mean, float(np.hypot(sampling, beyond.systematic)))
 
 
-def _estimate(part: gaussian.GaussianPart) -> Estimate:
+def _estimate(part: GaussianPart) -> Estimate:
     return Estimate(part.mean, Estimate.of(part.pointwise).stderr)
 
 
-def _less(part: gaussian.GaussianPart, other: gaussian.GaussianPart) -> gaussian.GaussianPart:
-    return gaussian.GaussianPart(part.mean - other.mean, part.pointwise - other.pointwise)
+def _subtract(part: GaussianPart, other: GaussianPart) -> GaussianPart:
+    return GaussianPart(part.mean - other.mean, part.pointwise - other.pointwise)
 
 
-def _information(key, pair: Pair, rows, settings, show, features) -> Information:
-    """Of halves of scores; features(y): what x is regressed on."""
+def _information(key, pair: Pair, rows, settings: Settings, show, candidate) -> Information:
+    """Estimate I(X;Y) of halves of scores; candidate(y) are the features for the regression."""
     key_conditional, key_marginal = jax.random.split(key)
     dim = pair.x.shape[-1]
-    told, features, shape = _shaped(pair, features, settings.flow_errors)
-    judged = make_halves(pair.x, pair.y, flows.regressors(pair, features))
-    marginal, own, own_marginal = None, None, None
-    if pair.own:  # what networks learn from
-        own = make_halves(*pair.own, flows.regressors(Pair(*pair.own, own=pair.own), features))
-        own_marginal = make_halves(pair.own[0], None)
-    conditional = _fit(key_conditional, judged, settings, show, "x given y", own)
-    if dim > 1:  # one coordinate has been made normal
-        marginal = _fit(key_marginal, make_halves(pair.x, None), settings, show, "x", own_marginal)
-    correction = _correction(pair, features)
-    doubt = np.linalg.norm((pair.optimism / 2, pair.drift, correction))
-    result = _assemble(told, rows, _least(pair), conditional, marginal, not shape, doubt)
+    part, features, shape = _choose_features(pair, candidate, settings.map_errors)
+    halves = make_halves(pair.x, pair.y, flows.regressors(pair, features))
+    training = None
+    training_x = None
+    if pair.own:
+        own = Pair(*pair.own, own=pair.own)
+        training = make_halves(own.x, own.y, flows.regressors(own, features))
+        training_x = make_halves(own.x, None)
+    tell = functools.partial(show, "x given y")
+    conditional = _divergence(key_conditional, halves, settings, tell, training)
+    marginal = None
+    if dim > 1:  # a single coordinate has been made normal
+        tell = functools.partial(show, "x")
+        halves_x = make_halves(pair.x, None)
+        marginal = _divergence(key_marginal, halves_x, settings, tell, training_x)
+    doubt = np.linalg.norm((pair.optimism / 2, pair.drift, _correction(pair, features)))
+    result = assemble(part, rows, _least_dim(pair), conditional, marginal, not shape, doubt)
     return result._replace(
         shape=shape, regression_density=_density(pair, conditional.edges, features)
     )
 
 
-def _shaped(pair: Pair, features, errors: float):
-    """What regression tells, the features it takes, and what their shape adds: 0, and without,
-    where that is no more than so many standard errors, or half of the examples are too few."""
-    plain = regression.without_shape(features)
-    without, n = flows.information(pair, plain), pair.x.shape[1]
-    if n < regression.FEW_EXAMPLES * regression.numbers(
-        flows.regressors(pair, features).shape.shape[-1]
-    ):
+def _choose_features(pair: Pair, candidate, errors: float) -> tuple[GaussianPart, Callable, float]:
+    """Return the information by regression, its features, and the part of it by lengths.
+
+    Lengths are modelled only if their gain exceeds so many standard errors and a half has enough
+    examples; the part is 0 otherwise.
+    """
+    plain = regression.without_shape(candidate)
+    without = flows.information(pair, plain)
+    count = regression.count_coefficients(flows.regressors(pair, candidate).shape.shape[-1])
+    if pair.x.shape[1] < regression.FEW_EXAMPLES * count:
         return without, plain, 0.0
-    told = {
-        one: flows.information(pair, one) for one in (features, regression.without_mean(features))
+    parts = {
+        features: flows.information(pair, features)
+        for features in (candidate, regression.without_mean(candidate))
     }
-    features = max(told, key=lambda one: told[one].mean)
-    gain = Estimate.of(told[features].pointwise - without.pointwise)
-    return (
-        (told[features], features, gain.mean)
-        if gain.mean > errors * gain.stderr
-        else (without, plain, 0.0)
-    )
+    best = max(parts, key=lambda features: parts[features].mean)
+    gain = Estimate.of(parts[best].pointwise - without.pointwise)
+    if gain.mean > errors * gain.stderr:
+        return parts[best], best, gain.mean
+    return without, plain, 0.0
 
 
 def _correction(pair: Pair, features) -> float:
-    """What `regression.information` has taken off for the shape, which is right to first order."""
-    count = regression.numbers(flows.regressors(pair, features).shape.shape[-1])
+    """Return what `regression.information` subtracts for T, which is right to first order."""
+    count = regression.count_coefficients(flows.regressors(pair, features).shape.shape[-1])
     return count / (2 * pair.x.shape[1] * (1 if pair.own else 2))
 
 
 def _density(pair: Pair, edges, features) -> np.ndarray:
-    """That of the regression of the mean over lambda, its means between the edges, scaled to the
-    information without its bias."""
+    """Return the density over lambda of the regression of the mean, in the strata between edges.
+
+    It is scaled so that its integral is the information without its bias.
+    """
     halves = zip(pair.x, flows.regressors(pair, features).mean, strict=True)
-    found = np.mean([regression.density(x, of_y, edges) for x, of_y in halves], axis=0)
-    told = flows.information(pair, regression.without_shape(features)).mean
-    return found * (max(0.0, told) / max(np.sum(found * np.diff(edges)), 1e-12))
+    density = np.mean([regression.density(x, of_y, edges) for x, of_y in halves], axis=0)
+    total = flows.information(pair, regression.without_shape(features)).mean
+    return density * (max(0.0, total) / max(np.sum(density * np.diff(edges)), 1e-12))
 
 
-def _fit(key, halves, settings, show, stage, learned_from=None) -> Divergence:
-    settings = settings.for_examples(halves.r.shape[1])
-    return divergence(
-        key, halves, settings, lambda updates, value: show(stage, updates, value), learned_from
-    )
-
-
-def _assemble(
-    linear_part,
-    rows,
-    dim,
-    conditional: Divergence,
-    marginal: Divergence | None,
-    with_scores: bool = False,
-    doubt: float = 0.0,
-) -> Information:
-    """Sum the parts example by example: the spread of the pointwise information is that of the
-    estimate; doubt: the systematic error of what regression tells. What was found in x by itself
-    and not in x given y is doubted whole."""
-    rows = rows.ravel()
-    knows_scores = with_scores and (marginal is None or not marginal.updates)
-    less = (
-        (0.0,) * 4
-        if marginal is None
-        else (marginal.mean, marginal.pointwise, marginal.kelly_growth, marginal.s_nn)
-    )
-    share, spread = linear_part.pointwise, Estimate.of(linear_part.pointwise).stderr
-    doubts = doubt, conditional.systematic, 0.0 if marginal is None else marginal.systematic
-    if _one_sided(marginal, conditional):
-        doubts += (marginal.mean,)
-    systematic = np.linalg.norm(doubts)
-
-    def total(mean, values):
-        return Estimate(
-            float(linear_part.mean + mean),
-            float(np.hypot(Estimate.of(share + values).stderr, systematic)),
-        )
-
-    pointwise = conditional.pointwise - less[1]
-    growth, entropy = conditional.kelly_growth - less[2], conditional.s_nn - less[3]
-    return Information(
-        estimate=total(conditional.mean - less[0], pointwise),
-        gaussian=Estimate(linear_part.mean, spread),
-        regression=Estimate(linear_part.mean, float(np.hypot(spread, doubt))),
-        shape=0.0,
-        entropy_difference=total(entropy.mean(), entropy),
-        growth_difference=total(growth.mean(), growth),
-        score_difference=total(conditional.score_gap.mean(), conditional.score_gap)
-        if knows_scores
-        else None,
-        pointwise=share + pointwise,
-        rows=rows,
-        conditional=conditional,
-        marginal=marginal,
-        regression_density=None,
-        unbounded=_still_grows(conditional, marginal, dim),
-    )
-
-
-def _one_sided(marginal: Divergence | None, conditional: Divergence) -> bool:
-    """Whether something was found in x by itself and not in x given y, which has about as much
-    where y tells little."""
-    return marginal is not None and marginal.updates > 0 and not conditional.updates
-
-
-def _still_grows(conditional, marginal, dim, more=0.0) -> bool:
-    """Whether at the finest noise the information grows by more than 0.2 a unit of lambda and
-    coordinate; more: density beyond that of the divergences."""
-    density = more + conditional.density - (0.0 if marginal is None else marginal.density)
-    widths, fine = (
-        np.diff(conditional.edges),
-        conditional.edges[:-1] >= min(3.5, conditional.edges[-2]),
-    )
-    return bool(np.sum((density * widths)[fine]) / np.sum(widths[fine]) > 0.2 * dim)
+def _divergence(key, halves, settings: Settings, show, training=None) -> Divergence:
+    in_half = settings.for_examples(halves.r.shape[1])
+    return divergence(key, halves, in_half, show, training)

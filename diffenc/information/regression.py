@@ -1,5 +1,4 @@
-"""Regression of x on y, of the mean and of the length of what is left: all that is found without a
-network; float64.
+"""Regression of x on y, of the mean and of the length of the residual, without a network; float64.
 
     x = linear(y) + factor r,      r' = r |r'| / |r|,      |r'| = T(|r|; y)
 
@@ -7,14 +6,15 @@ For any such regression, with white x, r of unit covariance and T increasing for
 
     I(X;Y) = I_reg + E KL(p(r'|y) || N(0, I)) - KL(p(x) || N(0, I))      (exact)
 
-where I_reg is that of the linear Gaussian and what T gains in likelihood. A few thousand examples
-determine a few dozen coefficients far better than they teach a network the same: of a Student law
-in 5 x 5 dimensions, whose correlations vanish, all but 0.01 of 0.45 nats at 10,000 samples. T is a
-sinh-arcsinh map (Jones & Pewsey 2009) of the normal score of the length, its location, scale,
-skewness and tails functions of y, as in 'generalized additive models for location, scale and shape'
-(Rigby & Stasinopoulos 2005).
+where I_reg is the information of the linear Gaussian plus the gain in likelihood by T. A few
+thousand examples determine a few dozen coefficients much better than they teach a network the same:
+of a Student law in 5 x 5 dimensions, whose correlations vanish, all but 0.01 of 0.45 nats at 10,000
+samples. T is a sinh-arcsinh map (Jones & Pewsey 2009) of the normal score of the length. Its
+location, scale, skewness and tails are functions of y, as in 'generalized additive models for
+location, scale and shape' (Rigby & Stasinopoulos 2005).
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -26,80 +26,103 @@ from scipy.stats import chi2
 from diffenc.information import gaussian
 from diffenc.information.gaussian import GaussianPart
 
-EXAMPLES = 20  # for each number to be fitted, below which the mean has y alone, and T lengths alone
-FEW_EXAMPLES = 5  # for each number, below which lengths stay as they are
-FARTHEST = 37.0  # score, beyond which probabilities are no numbers
+# Examples for each coefficient, below which the mean is regressed on y alone and T depends on
+# lengths alone.
+EXAMPLES = 20
+# Examples for each coefficient, below which lengths are not mapped.
+FEW_EXAMPLES = 5
+# Scores are clipped at this size, because probabilities beyond underflow.
+FARTHEST = 37.0
 
 
 class Features(NamedTuple):
-    """Functions of y: mean [N, k], what the mean of x is regressed on, and shape [N, l], what T
-    depends on; without any, r' = r."""
+    """Functions of y for a regression.
+
+    Attributes:
+        mean: what the mean of x is regressed on [N, k].
+        shape: what T depends on [N, l]; with l = 0, r' = r.
+    """
 
     mean: np.ndarray
     shape: np.ndarray
 
 
 def linear(y: np.ndarray) -> Features:
-    """y [N, dim] for the mean."""
+    """Make the features of a linear regression: y [N, dim] for the mean."""
     return Features(y, y[:, :0])
 
 
 def of_labels(indicators: np.ndarray) -> Features:
-    """The labels' indicators [N, labels - 1] for the mean and for T."""
+    """Make the features of labels: their indicators [N, labels - 1] for the mean and for T."""
     return Features(indicators, indicators)
 
 
 def polar(y: np.ndarray) -> Features:
-    """For the mean y [N, dim], the logarithm of its length when white, and their product, about as
-    the networks see y (`networks.residual`), y alone where examples are few; for T that logarithm,
-    its square and cube, and y, which is left out where half of the examples are few."""
+    """Make features of y [N, dim] and of its length.
+
+    The mean is regressed on y, the logarithm of its length when white, and their product, about as
+    the networks see y (`networks.residual`), or on y alone if examples are few. T depends on this
+    logarithm, its square and its cube, and on y unless half of the examples are few.
+    """
     y = gaussian.whiten(y)
     n, dim = y.shape
     length = np.log(np.mean(np.square(y), axis=1, keepdims=True) + 0.1) * (dim / 2) ** 0.5
     mean = [y, length, y * length] if n >= EXAMPLES * (2 * dim + 1) else [y]
-    shape = [length, length**2, length**3, *([y] if n / 2 >= EXAMPLES * numbers(dim + 3) else [])]
+    shape = [length, length**2, length**3]
+    if n / 2 >= EXAMPLES * count_coefficients(dim + 3):
+        shape.append(y)
     return Features(np.concatenate(mean, axis=1), np.concatenate(shape, axis=1))
 
 
-def polar_blocks(width: int):
-    """The function of (y, z) [N, dim], y its first width columns: `polar`, and for T the lengths of
-    either as well."""
+def polar_blocks(width: int) -> Callable:
+    """Make the function of (y, z) [N, dim] that is `polar`, with the lengths of y and of z for T.
+
+    y are the first `width` columns.
+    """
 
     def features(both):
-        whole, *blocks = (polar(block) for block in (both, both[:, :width], both[:, width:]))
-        lengths = [
-            block.shape[:, :3] for block in blocks
-        ]  # the first three of `polar` are of the length
-        return Features(whole.mean, np.concatenate([whole.shape, *lengths], axis=1))
+        whole = polar(both)
+        shapes = [whole.shape]
+        for block in (both[:, :width], both[:, width:]):
+            shapes.append(polar(block).shape[:, :3])  # the powers of its length
+        return Features(whole.mean, np.concatenate(shapes, axis=1))
 
     return features
 
 
-def without_mean(features):
-    """The function of y without what the mean is regressed on: coefficients that tell nothing
-    shorten the residual where y is long, which no correction makes good."""
+def without_mean(features: Callable) -> Callable:
+    """Make the function of y that gives the features for T alone.
 
-    def changed(y):
-        of_y = features(y)
-        return of_y._replace(mean=of_y.mean[:, :0])
+    Useless coefficients overfit most where |y| is large and make the residual too short there; no
+    correction for the number of coefficients removes this.
+    """
 
-    return changed
+    def shape_only(y):
+        all_features = features(y)
+        return all_features._replace(mean=all_features.mean[:, :0])
+
+    return shape_only
 
 
-def without_shape(features):
-    """The function of y without what T depends on."""
+def without_shape(features: Callable) -> Callable:
+    """Make the function of y that gives the features for the mean alone."""
     return lambda y: linear(features(y).mean)
 
 
-def numbers(count: int) -> int:
-    """To be fitted for T of so many functions of y."""
+def count_coefficients(count: int) -> int:
+    """Count the coefficients of a T that depends on so many functions of y."""
     return 4 * (1 + count) if count else 0
 
 
 class Regression(NamedTuple):
-    """x = linear + factor r, and r' = T(r): r' [N, dim], linear [N, dim], factor [dim, dim] lower
-    triangular; gain [N]: by how much the log likelihood of r' and of the map to it is above that of
-    r."""
+    """A regression x = linear + factor r, r' = T(r).
+
+    Attributes:
+        r: r' [N, dim].
+        linear: [N, dim].
+        factor: lower triangular [dim, dim].
+        gain: log likelihood of r' and of the map to it less that of r [N].
+    """
 
     r: np.ndarray
     linear: np.ndarray
@@ -108,8 +131,10 @@ class Regression(NamedTuple):
 
 
 def fit(x: np.ndarray, features: Features) -> Regression:
-    """Of white x [N, dim], by the likelihood of its own examples: r has mean 0 and covariance I, r'
-    about so."""
+    """Fit the regression of white x [N, dim] by maximum likelihood.
+
+    r has mean 0 and covariance I, r' approximately.
+    """
     n, dim = x.shape
     regressors = gaussian.whiten(features.mean) if features.mean.shape[1] else features.mean
     mean = regressors @ (regressors.T @ x / n)
@@ -119,24 +144,33 @@ def fit(x: np.ndarray, features: Features) -> Regression:
     if not features.shape.shape[1]:
         return Regression(r, mean, factor, np.zeros(n))
     square = np.maximum(np.sum(np.square(r), axis=1), 1e-12)
-    mapped, gain = shaped(normal_score(square, dim), features.shape)
-    square_mapped = np.where(mapped < 0, chi2.ppf(ndtr(mapped), dim), chdtri(dim, ndtr(-mapped)))
-    return Regression(r * np.sqrt(square_mapped / square)[:, None], mean, factor, gain)
+    score, gain = fit_length_map(normal_score(square, dim), features.shape)
+    new_square = np.where(score < 0, chi2.ppf(ndtr(score), dim), chdtri(dim, ndtr(-score)))
+    return Regression(r * np.sqrt(new_square / square)[:, None], mean, factor, gain)
 
 
 def normal_score(square: np.ndarray, dim: int) -> np.ndarray:
-    """Of the squared length [N] of vectors of dim coordinates: N(0, 1) where these are N(0, I),
-    exact in both tails."""
+    """Compute the normal score [N] of squared lengths [N] of vectors of dim coordinates.
+
+    It is N(0, 1) if the vectors are N(0, I), and accurate in both tails.
+    """
     below = chdtr(dim, square)
-    return np.clip(
-        np.where(below < 0.5, ndtri(below), -ndtri(chdtrc(dim, square))), -FARTHEST, FARTHEST
-    )
+    scores = np.where(below < 0.5, ndtri(below), -ndtri(chdtrc(dim, square)))
+    return np.clip(scores, -FARTHEST, FARTHEST)
 
 
-def shaped(score: np.ndarray, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """T(score; shape) and log phi(T) + log dT/dscore - log phi(score), [N] each, T = sinh(d
-    asinh((score - m) / s) - e) by maximum likelihood, with m and e linear in the features shape [N,
-    l], and log s and log d so up to a bound."""
+def fit_length_map(score: np.ndarray, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Fit T(score; shape) = sinh(d asinh((score - m) / s) - e) by maximum likelihood.
+
+    m and e are linear in the features, and so are log s and log d up to a bound.
+
+    Args:
+        score: normal scores of the lengths [N].
+        shape: features [N, l].
+
+    Returns:
+        T [N] and its gain log phi(T) + log dT/dscore - log phi(score) [N].
+    """
     shape = (shape - shape.mean(axis=0)) / np.maximum(shape.std(axis=0), 1e-12)
     design = np.concatenate([np.ones((len(score), 1)), shape], axis=1)
 
@@ -144,45 +178,49 @@ def shaped(score: np.ndarray, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray
         cost, slopes, _ = _sinh_arcsinh(score, design @ coefficients.reshape(-1, 4))
         return cost.mean(), (design.T @ slopes / len(score)).ravel()
 
-    found = minimize(
-        mean_cost, np.zeros(4 * design.shape[1]), jac=True, method="L-BFGS-B", tol=1e-7
-    )
-    cost, _, mapped = _sinh_arcsinh(score, design @ found.x.reshape(-1, 4))
-    return np.clip(mapped, -FARTHEST, FARTHEST), -cost
+    start = np.zeros(4 * design.shape[1])
+    optimum = minimize(mean_cost, start, jac=True, method="L-BFGS-B", tol=1e-7)
+    cost, _, image = _sinh_arcsinh(score, design @ optimum.x.reshape(-1, 4))
+    return np.clip(image, -FARTHEST, FARTHEST), -cost
 
 
 def _sinh_arcsinh(score, parameters):
-    """-(log phi(T) + log dT/dscore - log phi(score)) [N], its derivatives by the parameters [N, 4],
-    and T."""
+    """Return minus the gain of `fit_length_map` [N], its derivatives [N, 4], and T [N].
+
+    The derivatives are those by the parameters [N, 4], which are m, log s, e and log d.
+    """
     m, log_s, e, log_d = parameters.T
-    log_s, log_d = (3 * np.tanh(a / 3) for a in (log_s, log_d))  # within a factor of 20
-    v, d = (score - m) / np.exp(log_s), np.exp(log_d)
-    bent = np.arcsinh(v)
-    w = np.clip(d * bent - e, -100.0, 100.0)
-    mapped = np.sinh(w)
+    log_s = 3 * np.tanh(log_s / 3)  # within a factor of 20
+    log_d = 3 * np.tanh(log_d / 3)
+    v = (score - m) / np.exp(log_s)
+    d = np.exp(log_d)
+    arcsinh = np.arcsinh(v)
+    w = np.clip(d * arcsinh - e, -100.0, 100.0)
+    image = np.sinh(w)
     log_slope = np.logaddexp(w, -w) - np.log(2) + log_d - 0.5 * np.log1p(np.square(v)) - log_s
-    by_w = mapped * np.cosh(w) - np.tanh(w)
+    by_w = image * np.cosh(w) - np.tanh(w)
     by_v = by_w * d / np.sqrt(1 + np.square(v)) + v / (1 + np.square(v))
     slopes = [
         -by_v / np.exp(log_s),
         (1 - by_v * v) * (1 - np.square(log_s / 3)),
         -by_w,
-        (by_w * d * bent - 1) * (1 - np.square(log_d / 3)),
+        (by_w * d * arcsinh - 1) * (1 - np.square(log_d / 3)),
     ]
-    return (
-        0.5 * (np.square(mapped) - np.square(score)) - log_slope,
-        np.stack(slopes, axis=1),
-        mapped,
-    )
+    cost = 0.5 * (np.square(image) - np.square(score)) - log_slope
+    return cost, np.stack(slopes, axis=1), image
 
 
 def information(x: np.ndarray, features: Features) -> GaussianPart:
-    """I_reg of x [N, dim]: that of the linear Gaussian without its bias, and the gain in likelihood
-    by T, less 1 / 2N for each number that was fitted to gain it (Akaike 1974), to first order."""
-    zeros, count = GaussianPart(0.0, np.zeros(len(x))), numbers(features.shape.shape[1])
-    linear_part = (
-        gaussian.gaussian_information(x, features.mean) if features.mean.shape[1] else zeros
-    )
+    """Compute I_reg of x [N, dim].
+
+    It is the information of the linear Gaussian without its bias, plus the gain in likelihood by T
+    less 1 / 2N for each coefficient of T (Akaike 1974), to first order.
+    """
+    count = count_coefficients(features.shape.shape[1])
+    if features.mean.shape[1]:
+        linear_part = gaussian.gaussian_information(x, features.mean)
+    else:
+        linear_part = GaussianPart(0.0, np.zeros(len(x)))
     if not count:
         return linear_part
     gain = fit(gaussian.whiten(x), features).gain - count / (2 * len(x))
@@ -190,9 +228,19 @@ def information(x: np.ndarray, features: Features) -> GaussianPart:
 
 
 def density(x: np.ndarray, y: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """dI / d(lambda) of the linear Gaussian of x and y [N, dim], for white x diffused, its mean [k]
-    over the strata of lambda between edges [k + 1]. Up to lambda lie -1/2 sum_j log(1 - alpha^2
-    rho_j^2), rho_j the canonical correlations: what the noisy x knows of y."""
+    """Compute dI / d(lambda) of the linear Gaussian of x and y, for white x diffused.
+
+    What the noisy x knows of y is -1/2 sum_j log(1 - alpha^2 rho_j^2), where rho_j are the
+    canonical correlations.
+
+    Args:
+        x: [N, dim_x].
+        y: [N, dim_y].
+        edges: bounds [k + 1] of the strata of lambda.
+
+    Returns:
+        The mean of the density over each stratum [k].
+    """
     if not y.shape[1]:
         return np.zeros(len(edges) - 1)
     rho = np.linalg.svd(gaussian.whiten(x).T @ gaussian.whiten(y) / len(x), compute_uv=False)

@@ -1,8 +1,7 @@
-"""Other estimators of mutual information, short and honest, for the same table: each returns an
-`Estimate` in nats.
+"""Other estimators of mutual information, for the same table; each returns an `Estimate` in nats.
 
-The samples come as they are; what an estimator does to their scale is its own affair and said in
-its docstring.
+They are given the samples as they are. What an estimator does to their scale is said in its
+docstring.
 """
 
 import jax
@@ -18,38 +17,74 @@ from diffenc.networks import MLP
 
 
 def cca(key: jax.Array, x: np.ndarray, y: np.ndarray) -> Estimate:
-    """-1/2 sum log(1 - rho_i^2) of the canonical correlations of the samples as they are, bias and
-    all."""
+    """Compute -1/2 sum log(1 - rho_i^2) of the canonical correlations of the samples.
+
+    The bias is not removed.
+
+    Args:
+        key: not used.
+        x: [N, dim_x].
+        y: [N, dim_y].
+
+    Returns:
+        The information.
+    """
     n = len(x)
-    white_x, white_y = gaussian.whiten(x), gaussian.whiten(y)
+    white_x = gaussian.whiten(x)
+    white_y = gaussian.whiten(y)
     left, rho, right = np.linalg.svd(white_x.T @ white_y / n, full_matrices=False)
     rho = np.minimum(rho, 1 - 1e-12)
-    a, b = white_x @ left, white_y @ right.T
+    a = white_x @ left
+    b = white_y @ right.T
     mean = -0.5 * np.sum(np.log1p(-np.square(rho)))
     pointwise = mean + np.sum((rho * a * b - 0.5 * rho**2 * (a**2 + b**2)) / (1 - rho**2), axis=1)
     return Estimate(float(mean), Estimate.of(pointwise).stderr)
 
 
 def ksg(key: jax.Array, x: np.ndarray, y: np.ndarray, neighbours: int = 10) -> Estimate:
-    """The first estimator of Kraskov et al. (cond-mat/0305641) in any number of dimensions, by k-d
-    trees in the maximum norm; coordinates standardized.
+    """Compute the first estimator of Kraskov et al. (arXiv cond-mat/0305641).
 
-    psi(k) + psi(N) - <psi(n_x + 1) + psi(n_y + 1)>; the error is that of the mean, as if its terms
-    were independent.
+    psi(k) + psi(N) - <psi(n_x + 1) + psi(n_y + 1)>, in the maximum norm of standardized
+    coordinates, by k-d trees. The error is that of the mean, as if its terms were independent.
+
+    Args:
+        key: not used.
+        x: [N, dim_x].
+        y: [N, dim_y].
+        neighbours: k.
+
+    Returns:
+        The information.
     """
-    x, y = ((block - block.mean(axis=0)) / block.std(axis=0) for block in (x, y))
+    x = _standardize(x)
+    y = _standardize(y)
     n = len(x)
     joint = np.concatenate([x, y], axis=1)
     radius = np.nextafter(cKDTree(joint).query(joint, k=neighbours + 1, p=np.inf)[0][:, -1], 0)
-    counts = [
-        cKDTree(b).query_ball_point(b, radius, p=np.inf, return_length=True) for b in (x, y)
-    ]  # self included
+    counts = [  # the point itself is one of them
+        cKDTree(block).query_ball_point(block, radius, p=np.inf, return_length=True)
+        for block in (x, y)
+    ]
     return Estimate.of(digamma(neighbours) + digamma(n) - digamma(counts[0]) - digamma(counts[1]))
 
 
+def _standardize(block):
+    return (block - block.mean(axis=0)) / block.std(axis=0)
+
+
 def infonce(key: jax.Array, x: np.ndarray, y: np.ndarray) -> Estimate:
-    """van den Oord et al. (1807.03748): a critic of pairs, batches of 128, log 128 at most, judged
-    on held-out rows."""
+    """Compute the bound of van den Oord et al. (arXiv 1807.03748) on held-out rows.
+
+    A critic of pairs is trained in batches of 128, so that the bound is at most log 128.
+
+    Args:
+        key: a key.
+        x: [N, dim_x].
+        y: [N, dim_y].
+
+    Returns:
+        The information.
+    """
 
     def bound(critic, x, y):
         scores = _all_pairs(critic, x, y)
@@ -61,11 +96,22 @@ def infonce(key: jax.Array, x: np.ndarray, y: np.ndarray) -> Estimate:
 
 
 def mine(key: jax.Array, x: np.ndarray, y: np.ndarray) -> Estimate:
-    """Belghazi et al. (1801.04062): the Donsker-Varadhan bound of a critic, products from all pairs
-    of a batch of 128 that do not belong together, judged on held-out rows."""
+    """Compute the Donsker-Varadhan bound of a critic (arXiv 1801.04062) on held-out rows.
+
+    Independent pairs are all pairs of different rows in a batch of 128.
+
+    Args:
+        key: a key.
+        x: [N, dim_x].
+        y: [N, dim_y].
+
+    Returns:
+        The information.
+    """
 
     def bound(critic, x, y):
-        scores, n = _all_pairs(critic, x, y), len(x)
+        scores = _all_pairs(critic, x, y)
+        n = len(x)
         apart = jnp.where(jnp.eye(n, dtype=bool), -jnp.inf, scores)
         return (
             jnp.mean(jnp.diagonal(scores)) - jax.nn.logsumexp(apart) + jnp.log(float(n * (n - 1)))
@@ -75,20 +121,26 @@ def mine(key: jax.Array, x: np.ndarray, y: np.ndarray) -> Estimate:
 
 
 def _all_pairs(critic, x, y):
-    """critic(x_i, y_j), [n, n]."""
+    """Return critic(x_i, y_j) [n, n]."""
     n = len(x)
     pairs = jnp.concatenate([jnp.repeat(x, n, axis=0), jnp.tile(y, (n, 1))], axis=1)
     return critic(pairs).reshape(n, n)
 
 
 def _train_critic(key, x, y, bound, batch, steps=1500, learning_rate=1e-3) -> Estimate:
-    """Ascend the bound on four fifths of the rows; of the last fifth, one half chooses the best of
-    ten rounds, and the mean over batches of the other half is the estimate."""
-    x, y = ((block - block.mean(axis=0)) / block.std(axis=0) for block in (x, y))
+    """Train a critic to maximize the bound on four fifths of the rows.
+
+    Of the last fifth, one half chooses the best of ten rounds, and the mean over batches of the
+    other half is the estimate.
+    """
+    x = _standardize(x)
+    y = _standardize(y)
     n = len(x) // 5 * 4
     batch = min(batch, (len(x) - n) // 4)
-    x, y = jnp.asarray(x, jnp.float32), jnp.asarray(y, jnp.float32)
-    network, optimizer = MLP((64, 64), 1), optax.adam(learning_rate)
+    x = jnp.asarray(x, jnp.float32)
+    y = jnp.asarray(y, jnp.float32)
+    network = MLP((64, 64), 1)
+    optimizer = optax.adam(learning_rate)
     key_init, key_train = jax.random.split(key)
     params = network.init(key_init, jnp.zeros((1, x.shape[1] + y.shape[1])))
     opt_state = optimizer.init(params)
@@ -112,13 +164,13 @@ def _train_critic(key, x, y, bound, batch, steps=1500, learning_rate=1e-3) -> Es
     judge = jax.jit(
         lambda params: jax.lax.map(lambda rows: value(params, rows), jnp.asarray(blocks))
     )
-    judged = []
+    by_round = []
     for index in range(10):
         params, opt_state = rounds(params, opt_state, jax.random.fold_in(key_train, index))
-        judged.append(np.asarray(judge(params)))
+        by_round.append(np.asarray(judge(params)))
     half = len(blocks) // 2
-    best = int(np.argmax([values[:half].mean() for values in judged]))
-    return Estimate.of(judged[best][half:])
+    best = int(np.argmax([values[:half].mean() for values in by_round]))
+    return Estimate.of(by_round[best][half:])
 
 
 RIVALS = {"cca": cca, "ksg": ksg, "infonce": infonce, "mine": mine}

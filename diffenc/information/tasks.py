@@ -1,10 +1,9 @@
-"""Pairs (X, Y) that know their mutual information: what an estimator of information is tested
-against.
+"""Pairs (X, Y) with known mutual information, to test estimators with.
 
 Four laws with a closed form, and maps of them. An invertible map of X alone, or of Y alone, leaves
-I(X;Y) as it is, so every image of a law knows its information too. The forty tasks of `benchmark`
-are those of Czyz et al., 'Beyond Normal' (2306.11078). Samples are float64, all information is in
-nats.
+I(X;Y) as it is, so the information of every image of a law is known too. The forty tasks of
+`benchmark` are those of Czyz et al., 'Beyond Normal' (arXiv 2306.11078). Samples are float64, all
+information is in nats.
 """
 
 import math
@@ -21,7 +20,7 @@ from diffenc.keys import generator
 
 @dataclass(frozen=True)
 class GaussianPair:
-    """(X, Y) ~ N(0, cov), the first dim_x coordinates being X. cov: [dim_x + dim_y, dim_x + dim_y].
+    """A law (X, Y) ~ N(0, cov), cov [dim_x + dim_y, dim_x + dim_y]; X comes first.
 
     Raises InputError unless cov is square, larger than dim_x and positive definite.
     """
@@ -40,29 +39,31 @@ class GaussianPair:
 
     @property
     def information(self) -> float:
-        """I = 1/2 (log det cov_x + log det cov_y - log det cov)."""
+        """1/2 (log det cov_x + log det cov_y - log det cov)."""
         log_det = [np.linalg.slogdet(block)[1] for block in (self.cov_x, self.cov_y, self.cov)]
         return 0.5 * float(log_det[0] + log_det[1] - log_det[2])
 
     @property
     def cov_x(self) -> np.ndarray:
+        """The covariance of X."""
         return self.cov[: self.dim_x, : self.dim_x]
 
     @property
     def cov_y(self) -> np.ndarray:
+        """The covariance of Y."""
         return self.cov[self.dim_x :, self.dim_x :]
 
     def sample(self, key: jax.Array, n: int) -> tuple[np.ndarray, np.ndarray]:
-        """n independent pairs, x [n, dim_x] and y [n, dim_y]."""
+        """Draw n independent pairs, x [n, dim_x] and y [n, dim_y]."""
         z = generator(key).standard_normal((n, len(self.cov))) @ np.linalg.cholesky(self.cov).T
         return z[:, : self.dim_x], z[:, self.dim_x :]
 
 
 @dataclass(frozen=True)
 class StudentPair:
-    """(X, Y) ~ Student-t with identity dispersion: uncorrelated, yet dependent through their common
-    scale.
+    """A law (X, Y) ~ Student-t with identity dispersion.
 
+    X and Y are uncorrelated, but depend on each other through their common scale.
     Raises InputError unless dimensions and degrees of freedom are positive.
     """
 
@@ -76,14 +77,14 @@ class StudentPair:
 
     @property
     def information(self) -> float:
-        """h(X) + h(Y) - h(X, Y), entropies of the multivariate t by Arellano-Valle et al. (2013),
-        equation 7."""
-        dims = self.dim_x, self.dim_y, self.dim_x + self.dim_y
-        h_x, h_y, h_xy = (_student_entropy(dim, self.dof) for dim in dims)
+        """h(X) + h(Y) - h(X, Y), by equation 7 of Arellano-Valle et al. (2013)."""
+        h_x = _student_entropy(self.dim_x, self.dof)
+        h_y = _student_entropy(self.dim_y, self.dof)
+        h_xy = _student_entropy(self.dim_x + self.dim_y, self.dof)
         return h_x + h_y - h_xy
 
     def sample(self, key: jax.Array, n: int) -> tuple[np.ndarray, np.ndarray]:
-        """n independent pairs, x [n, dim_x] and y [n, dim_y]."""
+        """Draw n independent pairs, x [n, dim_x] and y [n, dim_y]."""
         rng = generator(key)
         z = rng.standard_normal((n, self.dim_x + self.dim_y))
         z /= np.sqrt(rng.chisquare(self.dof, (n, 1)) / self.dof)
@@ -91,7 +92,7 @@ class StudentPair:
 
 
 def _student_entropy(dim, dof):
-    """h of the dim-dimensional t with identity dispersion."""
+    """Return h of the dim-dimensional t with identity dispersion."""
     half = 0.5 * (dof + dim)
     log_volume = gammaln(0.5 * dof) - gammaln(half) + 0.5 * dim * math.log(dof * math.pi)
     return float(log_volume + half * (digamma(half) - digamma(0.5 * dof)))
@@ -99,7 +100,10 @@ def _student_entropy(dim, dof):
 
 @dataclass(frozen=True)
 class UniformNoise:
-    """X ~ U(0, 1), Y = X + U(-width, width). Raises InputError unless width is positive."""
+    """A law X ~ U(0, 1), Y = X + U(-width, width).
+
+    Raises InputError unless width is positive.
+    """
 
     width: float
 
@@ -109,37 +113,42 @@ class UniformNoise:
 
     @property
     def information(self) -> float:
-        """h(Y) - log(2 width); Y has the trapezoid density, whose slopes of length min(1, 2 width)
-        cost half a nat per unit: I = width - log(2 width) up to width 1/2, and 1 / (4 width)
-        beyond."""
+        """h(Y) - log(2 width) = width - log(2 width) up to width 1/2, and 1 / (4 width) beyond.
+
+        Y has a trapezoid density, whose slopes of length min(1, 2 width) add half a nat per unit.
+        """
         return self.width - math.log(2 * self.width) if self.width <= 0.5 else 0.25 / self.width
 
     def sample(self, key: jax.Array, n: int) -> tuple[np.ndarray, np.ndarray]:
-        """n independent pairs, x [n, 1] and y [n, 1]."""
+        """Draw n independent pairs, x [n, 1] and y [n, 1]."""
         rng = generator(key)
         x = rng.uniform(size=(n, 1))
         return x, x + rng.uniform(-self.width, self.width, size=(n, 1))
 
 
-def unchanged(x: np.ndarray) -> np.ndarray:
+def identity(x: np.ndarray) -> np.ndarray:
+    """Return x."""
     return x
 
 
 @dataclass(frozen=True)
 class Mapped:
-    """(map_x(X), map_y(Y)) of another pair, the maps [n, D] -> [n, D'] invertible: the information
-    is the same."""
+    """A law (map_x(X), map_y(Y)) of another pair, which has the same information.
+
+    The maps [n, D] -> [n, D'] are invertible.
+    """
 
     base: "GaussianPair | StudentPair | UniformNoise | Mapped"
-    map_x: Callable[[np.ndarray], np.ndarray] = unchanged
-    map_y: Callable[[np.ndarray], np.ndarray] = unchanged
+    map_x: Callable[[np.ndarray], np.ndarray] = identity
+    map_y: Callable[[np.ndarray], np.ndarray] = identity
 
     @property
     def information(self) -> float:
+        """That of the other pair."""
         return self.base.information
 
     def sample(self, key: jax.Array, n: int) -> tuple[np.ndarray, np.ndarray]:
-        """n independent pairs."""
+        """Draw n independent pairs."""
         x, y = self.base.sample(key, n)
         return self.map_x(x), self.map_y(y)
 
@@ -148,39 +157,70 @@ class Mapped:
 
 
 def bivariate(correlation: float) -> GaussianPair:
-    """Two scalars of that correlation."""
+    """Make two scalars with this correlation."""
     return sparse(1, 1, correlation, num_pairs=1)
 
 
 def dense(dim_x: int, dim_y: int, correlation: float = 0.5) -> GaussianPair:
-    """Unit variances, every two coordinates of one correlation."""
+    """Make coordinates of unit variance, every two with the same correlation.
+
+    Args:
+        dim_x: coordinates of X.
+        dim_y: coordinates of Y.
+        correlation: of any two.
+
+    Returns:
+        The law.
+    """
     dim = dim_x + dim_y
     return GaussianPair(np.full((dim, dim), correlation) + (1 - correlation) * np.eye(dim), dim_x)
 
 
 def sparse(dim_x: int, dim_y: int, correlation: float = 0.8, num_pairs: int = 2) -> GaussianPair:
-    """Unit variances; x_i and y_i correlated for i < num_pairs, all else independent: I =
-    -num_pairs/2 log(1 - c^2)."""
+    """Make coordinates of unit variance, of which x_i and y_i are correlated for i < num_pairs.
+
+    I = -num_pairs/2 log(1 - c^2).
+
+    Args:
+        dim_x: coordinates of X.
+        dim_y: coordinates of Y.
+        correlation: c.
+        num_pairs: how many pairs are correlated.
+
+    Returns:
+        The law.
+    """
     if not 1 <= num_pairs <= min(dim_x, dim_y):
         raise InputError(
             f"num_pairs={num_pairs} for {dim_x} x {dim_y}: give 1 to the smaller dimension"
         )
-    cov, pairs = np.eye(dim_x + dim_y), np.arange(num_pairs)
+    cov = np.eye(dim_x + dim_y)
+    pairs = np.arange(num_pairs)
     cov[pairs, dim_x + pairs] = cov[dim_x + pairs, pairs] = correlation
     return GaussianPair(cov, dim_x)
 
 
 def high_information(dim: int, information: float) -> GaussianPair:
-    """dim x dim, all pairs (x_i, y_i) equally correlated, sharing the information (nats) between
-    them."""
+    """Make dim x dim coordinates whose pairs (x_i, y_i) share the information (nats) equally."""
     return sparse(dim, dim, math.sqrt(-math.expm1(-2 * information / dim)), num_pairs=dim)
 
 
 def linear_channel(
     key: jax.Array, dim_x: int = 25, dim_y: int = 15, noise_std: float = 1.0
 ) -> GaussianPair:
-    """Y = A X + noise_std n, X ~ N(0, B B^T + 0.01 I), A_ij ~ N(0, 1), B_ij ~ N(0, 1) / sqrt(25)
-    (2509.23937)."""
+    """Draw a channel Y = A X + noise_std n with X ~ N(0, B B^T + 0.01 I) (arXiv 2509.23937).
+
+    A_ij ~ N(0, 1), B_ij ~ N(0, 1) / sqrt(25).
+
+    Args:
+        key: a key, for A and B.
+        dim_x: coordinates of X.
+        dim_y: coordinates of Y.
+        noise_std: standard deviation of the noise.
+
+    Returns:
+        The law of the channel that was drawn.
+    """
     rng = generator(key)
     mixing = rng.standard_normal((dim_x, dim_x)) / 5.0
     weight = rng.standard_normal((dim_y, dim_x))
@@ -194,63 +234,94 @@ def linear_channel(
 
 
 def half_cube(x: np.ndarray) -> np.ndarray:
-    """x sqrt|x|: longer tails."""
+    """Compute x sqrt|x|, which has longer tails."""
     return x * np.sqrt(np.abs(x))
 
 
 def wiggly_x(x: np.ndarray) -> np.ndarray:
-    """An increasing map of uneven slope."""
+    """Map by an increasing function of uneven slope."""
     return x + 0.4 * np.sin(x) + 0.2 * np.sin(1.7 * x + 1) + 0.03 * np.sin(3.3 * x - 2.5)
 
 
 def wiggly_y(y: np.ndarray) -> np.ndarray:
-    """Another increasing map of uneven slope."""
+    """Map by another increasing function of uneven slope."""
     return y - 0.4 * np.sin(0.4 * y) + 0.17 * np.sin(1.3 * y + 3.5) + 0.02 * np.sin(4.3 * y - 2.5)
 
 
 def bimodal(low: float, high: float, weight: float) -> Callable[[np.ndarray], np.ndarray]:
-    """N(0, 1) -> weight N(low, 1) + (1 - weight) N(high, 1), the increasing map: by bisection, to
-    1e-12."""
+    """Make the increasing map N(0, 1) -> weight N(low, 1) + (1 - weight) N(high, 1).
+
+    The map is found by bisection, to 1e-12.
+
+    Args:
+        low: mean of the first mode.
+        high: mean of the second mode.
+        weight: of the first mode.
+
+    Returns:
+        The map of arrays of any shape.
+    """
 
     def apply(x):
-        target, left, right = ndtr(x), np.full_like(x, low - 12.0), np.full_like(x, high + 12.0)
+        target = ndtr(x)
+        left = np.full_like(x, low - 12.0)
+        right = np.full_like(x, high + 12.0)
         for _ in range(60):
             middle = 0.5 * (left + right)
             below = weight * ndtr(middle - low) + (1 - weight) * ndtr(middle - high) < target
-            left, right = np.where(below, middle, left), np.where(below, right, middle)
+            left = np.where(below, middle, left)
+            right = np.where(below, right, middle)
         return 0.5 * (left + right)
 
     return apply
 
 
 def swiss_roll(x: np.ndarray) -> np.ndarray:
-    """[0, 1] -> a rolled-up curve in the plane. x: [n, 1], returns [n, 2]."""
+    """Map x [n, 1] in [0, 1] to a rolled-up curve in the plane [n, 2]."""
     angle = 1.5 * math.pi * (1 + 2 * x[:, 0])
     return np.stack([angle * np.cos(angle), angle * np.sin(angle)], axis=1) / 21.0
 
 
 def spiral(first: int, second: int, speed: float) -> Callable[[np.ndarray], np.ndarray]:
-    """Turn the plane of two coordinates by the angle speed |x|^2: keeps every length, so it can be
-    turned back."""
+    """Make the map that rotates the plane of two coordinates by the angle speed |x|^2.
+
+    The rotation leaves every length as it is, so it can be undone.
+
+    Args:
+        first: index of a coordinate.
+        second: index of the other.
+        speed: radians per unit of |x|^2.
+
+    Returns:
+        The map of x [n, D].
+    """
 
     def apply(x):
         angle = speed * np.sum(np.square(x), axis=1)
-        turned = x.copy()
-        turned[:, first] = np.cos(angle) * x[:, first] - np.sin(angle) * x[:, second]
-        turned[:, second] = np.sin(angle) * x[:, first] + np.cos(angle) * x[:, second]
-        return turned
+        image = x.copy()
+        image[:, first] = np.cos(angle) * x[:, first] - np.sin(angle) * x[:, second]
+        image[:, second] = np.sin(angle) * x[:, first] + np.cos(angle) * x[:, second]
+        return image
 
     return apply
 
 
-def mapped(base, both: Callable[[np.ndarray], np.ndarray]) -> Mapped:
-    """The same map of X and of Y."""
+def map_both(base, both: Callable[[np.ndarray], np.ndarray]) -> Mapped:
+    """Map X and Y of a pair by the same map."""
     return Mapped(base, both, both)
 
 
-def spiralled(base, dim_x: int, dim_y: int) -> Mapped:
-    """X turned in its plane (0, 1) with speed 1 / dim_x, Y in its plane (1, 2) with speed 1 /
-    dim_y."""
+def spiral_both(base, dim_x: int, dim_y: int) -> Mapped:
+    """Rotate the plane (0, 1) of X with speed 1 / dim_x, and (1, 2) of Y with speed 1 / dim_y.
+
+    Args:
+        base: a pair.
+        dim_x: coordinates of X.
+        dim_y: coordinates of Y.
+
+    Returns:
+        The law of the images.
+    """
     return Mapped(base, spiral(0, 1, 1 / dim_x), spiral(1, 2, 1 / dim_y))
 
 
@@ -258,9 +329,10 @@ def spiralled(base, dim_x: int, dim_y: int) -> Mapped:
 
 
 def benchmark() -> dict[str, GaussianPair | StudentPair | UniformNoise | Mapped]:
-    """The forty tasks of 'Beyond Normal' (2306.11078) by name."""
-    normal, student = bivariate(0.75), StudentPair(1, 1, 1)
-    uniform = mapped(normal, ndtr)
+    """Make the forty tasks of 'Beyond Normal' (arXiv 2306.11078), by name."""
+    normal = bivariate(0.75)
+    student = StudentPair(1, 1, 1)
+    uniform = map_both(normal, ndtr)
     tasks = {
         "normal_1x1": normal,
         "normal_cdf_1x1": uniform,
@@ -268,9 +340,9 @@ def benchmark() -> dict[str, GaussianPair | StudentPair | UniformNoise | Mapped]
         "uniform_noise_0.75": UniformNoise(0.75),
         "bimodal_1x1": Mapped(normal, bimodal(0.0, 5.0, 0.3), bimodal(-1.0, 3.0, 0.5)),
         "wiggly_1x1": Mapped(normal, wiggly_x, wiggly_y),
-        "half_cube_1x1": mapped(normal, half_cube),
+        "half_cube_1x1": map_both(normal, half_cube),
         "student_1x1_dof1": student,
-        "asinh_student_1x1_dof1": mapped(student, np.arcsinh),
+        "asinh_student_1x1_dof1": map_both(student, np.arcsinh),
         "swiss_roll_2x1": Mapped(uniform, swiss_roll),
     }
     tasks |= {f"dense_{d}x{d}": dense(d, d) for d in (2, 3, 5, 25, 50)}
@@ -278,13 +350,13 @@ def benchmark() -> dict[str, GaussianPair | StudentPair | UniformNoise | Mapped]
     students = ((2, 1), (2, 2), (3, 2), (3, 3), (5, 2), (5, 3))
     tasks |= {f"student_{d}x{d}_dof{dof}": StudentPair(d, d, dof) for d, dof in students}
     for d in (3, 5, 25):
-        tasks[f"normal_cdf_{d}x{d}"] = mapped(sparse(d, d), ndtr)
+        tasks[f"normal_cdf_{d}x{d}"] = map_both(sparse(d, d), ndtr)
     for d in (3, 5, 25):
-        tasks[f"half_cube_{d}x{d}"] = mapped(sparse(d, d), half_cube)
+        tasks[f"half_cube_{d}x{d}"] = map_both(sparse(d, d), half_cube)
     for d in (3, 5, 25):
-        tasks[f"spiral_{d}x{d}"] = spiralled(sparse(d, d), d, d)
+        tasks[f"spiral_{d}x{d}"] = spiral_both(sparse(d, d), d, d)
     for d in (3, 5, 25):
-        tasks[f"spiral_normal_cdf_{d}x{d}"] = spiralled(mapped(sparse(d, d), ndtr), d, d)
+        tasks[f"spiral_normal_cdf_{d}x{d}"] = spiral_both(map_both(sparse(d, d), ndtr), d, d)
     for d, dof in ((2, 1), (3, 2), (5, 2)):
-        tasks[f"asinh_student_{d}x{d}_dof{dof}"] = mapped(StudentPair(d, d, dof), np.arcsinh)
+        tasks[f"asinh_student_{d}x{d}_dof{dof}"] = map_both(StudentPair(d, d, dof), np.arcsinh)
     return tasks

@@ -16,10 +16,11 @@ import jax.numpy as jnp
 import optax
 
 from diffenc.diffusion import noise_levels
+from diffenc.diffusion.parameterization import alpha_sigma
 from diffenc.latent import proposals, targets
 from diffenc.latent.chains import Chain, ChainState, is_lost, make_kernel, run_chains
 from diffenc.latent.decoders import log_joint
-from diffenc.latent.encoder import DiffusionEncoder, alpha_sigma
+from diffenc.latent.encoder import DiffusionEncoder
 from diffenc.latent.proposals import Proposals
 from diffenc.latent.whitening import apply, pull, solve, trusted
 from diffenc.networks.mlp import Context

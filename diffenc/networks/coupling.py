@@ -11,8 +11,13 @@ from diffenc.networks.mlp import bounded
 
 
 class CouplingContext(flax.struct.PyTreeNode):
-    """What a flow needs of its condition: mean and log width [batch, d], and modulations of each
-    layer."""
+    """What a flow needs of its condition.
+
+    Attributes:
+        mean: [batch, d].
+        log_width: [batch, d].
+        modulations: a scale and a shift of the hidden units for each layer.
+    """
 
     mean: jax.Array
     log_width: jax.Array
@@ -20,9 +25,17 @@ class CouplingContext(flax.struct.PyTreeNode):
 
 
 class Coupling(nn.Module):
-    """z = mean(x) + width(x) f(y | x), f a chain of coupling layers: each moves every second
-    coordinate by a scale and a shift that depend on x and on the coordinates between. Starts as the
-    identity. latent_dim >= 2."""
+    """z = mean(x) + width(x) f(y | x), where f is a chain of coupling layers.
+
+    Each layer moves every second coordinate by a scale and a shift that depend on x and on the
+    coordinates between. f starts as the identity.
+
+    Attributes:
+        latent_dim: the dimension of y and z, 2 or more.
+        embed_features: widths of the layers that embed x.
+        width: hidden units of a coupling layer.
+        num_layers: number of coupling layers.
+    """
 
     latent_dim: int
     embed_features: Sequence[int] = (512, 512)
@@ -30,6 +43,7 @@ class Coupling(nn.Module):
     num_layers: int = 6
 
     def setup(self):
+        """Define the layers."""
         zeros = nn.initializers.zeros
         self.embed_layers = [nn.Dense(width) for width in self.embed_features]
         self.gaussian_head = nn.Dense(2 * self.latent_dim)
@@ -40,7 +54,7 @@ class Coupling(nn.Module):
         ]
 
     def embed(self, x: jax.Array) -> CouplingContext:
-        """The context of x [batch, ...]."""
+        """Compute the context of x [batch, ...]."""
         h = x.reshape(x.shape[0], -1)
         for layer in self.embed_layers:
             h = nn.silu(layer(h))
@@ -53,16 +67,15 @@ class Coupling(nn.Module):
         self, context: CouplingContext, index: int, y: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
         """(log scale, shift) of a layer, zero for the coordinates that it leaves alone."""
-        kept = jnp.arange(self.latent_dim) % 2 == index % 2
+        is_fixed = (jnp.arange(self.latent_dim) % 2 == index % 2)[None]
         scale, shift = jnp.split(context.modulations[index], 2, axis=-1)
-        h = nn.silu(self.hidden[index](jnp.where(kept[None], y, 0.0)) * (1.0 + scale) + shift)
+        h = nn.silu(self.hidden[index](jnp.where(is_fixed, y, 0.0)) * (1.0 + scale) + shift)
         log_scale, shift = jnp.split(self.output[index](h), 2, axis=-1)
-        return jnp.where(kept[None], 0.0, bounded(log_scale, 2.0)), jnp.where(
-            kept[None], 0.0, shift
-        )
+        log_scale = jnp.where(is_fixed, 0.0, bounded(log_scale, 2.0))
+        return log_scale, jnp.where(is_fixed, 0.0, shift)
 
     def __call__(self, context: CouplingContext, y: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """z [batch, d] and log |det dz/dy| [batch] of y [batch, d]."""
+        """Compute z [batch, d] and log |det dz/dy| [batch] of y [batch, d]."""
         log_det = context.log_width.sum(axis=-1)
         for index in range(self.num_layers):
             log_scale, shift = self._affine(context, index, y)
@@ -71,11 +84,9 @@ class Coupling(nn.Module):
         return context.mean + jnp.exp(context.log_width) * y, log_det
 
     def inverse(self, context: CouplingContext, z: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """y [batch, d] and log |det dz/dy| [batch] of z [batch, d]."""
-        y, log_det = (
-            (z - context.mean) * jnp.exp(-context.log_width),
-            context.log_width.sum(axis=-1),
-        )
+        """Compute y [batch, d] and log |det dz/dy| [batch] of z [batch, d]."""
+        y = (z - context.mean) * jnp.exp(-context.log_width)
+        log_det = context.log_width.sum(axis=-1)
         for index in reversed(range(self.num_layers)):
             log_scale, shift = self._affine(context, index, y)
             y = (y - shift) * jnp.exp(-log_scale)

@@ -12,8 +12,13 @@ from diffenc.networks.embeddings import log_snr_features, waves
 
 
 class MLP(nn.Module):
-    """Dense layers of the given widths, the last one linear: [batch, ...] -> [batch,
-    num_outputs]."""
+    """Dense layers, the last one linear: [batch, ...] -> [batch, num_outputs].
+
+    Attributes:
+        features: widths of the hidden layers.
+        num_outputs: width of the last layer.
+        activation: of the hidden layers.
+    """
 
     features: Sequence[int]
     num_outputs: int
@@ -21,6 +26,7 @@ class MLP(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
+        """Flatten x [batch, ...] and map it to [batch, num_outputs]."""
         x = x.reshape(x.shape[0], -1)
         for width in self.features:
             x = self.activation(nn.Dense(width)(x))
@@ -28,16 +34,20 @@ class MLP(nn.Module):
 
 
 class LevelMLP(nn.Module):
-    """Dense layers of (u, features of the noise level), the last one zero at first: [batch, ...],
-    [batch] -> like u.
+    """Dense layers of (u, features of the noise level), the last one zero at first.
 
-    level [batch] is a log signal-to-noise ratio, zero where signal and noise are of one size.
+    Attributes:
+        features: widths of the hidden layers.
     """
 
     features: Sequence[int]
 
     @nn.compact
     def __call__(self, u: jax.Array, level: jax.Array) -> jax.Array:
+        """Map u [batch, ...] to an array of its shape.
+
+        level [batch] is a log signal-to-noise ratio, zero where signal and noise are of one size.
+        """
         h = jnp.concatenate([u.reshape(u.shape[0], -1), log_snr_features(level)], axis=-1)
         for width in self.features:
             h = nn.silu(nn.Dense(width)(h))
@@ -48,9 +58,13 @@ class LevelMLP(nn.Module):
 class Context(flax.struct.PyTreeNode):
     """What a denoiser needs of its condition, computed once and used at every noise level.
 
-    x [batch, D] itself, and whether it is known [batch] or the null token stands for it. mean
-    [batch, d], factor [batch, d, d] lower triangular: the Gaussian N(mean, factor factor^T) it
-    starts from. scales, shifts: one [batch, features_i] per hidden layer.
+    Attributes:
+        x: the condition itself, as it was passed, [batch, ...].
+        known: False where the null token stands for x, [batch].
+        mean: the mean of the Gaussian N(mean, factor factor^T) it starts from, [batch, d].
+        factor: its lower triangular factor, [batch, d, d].
+        scales: one [batch, features_i] for each hidden layer.
+        shifts: likewise.
     """
 
     x: jax.Array
@@ -69,9 +83,15 @@ class ConditionalDenoiser(nn.Module):
     signal-to-noise ratio [batch]. Everything that depends on x alone happens in `embed`, so that a
     sampler of many steps pays for it once. The output layers start at zero: mean 0, factor I,
     residual 0, gate 1. |r_i| < residual_bound, since a sampler feeds r its own results: an
-    unbounded one can run away before it has learned anything. `octaves` > 0 shows it Fourier
-    features of the latent too, where a posterior has more structure than a smooth network is quick
-    to learn.
+    unbounded one can run away before it has learned anything.
+
+    Attributes:
+        latent_dim: d.
+        embed_features: widths of the layers that embed x.
+        features: widths of the layers that see the latent.
+        residual_bound: the bound of |r_i|.
+        octaves: number of octaves of Fourier features of the latent that the network sees too;
+            they help where a posterior has more structure than a smooth network learns quickly.
     """
 
     latent_dim: int
@@ -81,6 +101,7 @@ class ConditionalDenoiser(nn.Module):
     octaves: int = 0
 
     def setup(self):
+        """Define the layers."""
         self.embed_layers = [nn.Dense(width) for width in self.embed_features]
         self.null_token = self.param(
             "null_token", nn.initializers.zeros, (self.embed_features[-1],)
@@ -98,9 +119,11 @@ class ConditionalDenoiser(nn.Module):
         self.gate = nn.Dense(1, kernel_init=zeros)
 
     def embed(self, x: jax.Array, is_null: jax.Array) -> Context:
-        """The context of x [batch, ...]; where is_null [batch] holds, that of 'x unknown' (mean 0,
-        factor I)."""
-        h = x = x.reshape(x.shape[0], -1)
+        """Compute the context of x [batch, ...].
+
+        Where is_null [batch] holds it is that of 'x unknown' (mean 0, factor I).
+        """
+        h = x.reshape(x.shape[0], -1)
         for layer in self.embed_layers:
             h = nn.silu(layer(h))
         h = jnp.where(is_null[:, None], self.null_token[None, :], h)
@@ -115,14 +138,24 @@ class ConditionalDenoiser(nn.Module):
         # The prior N(0, I) holds no mean beyond 6: the bound keeps an untrained encoder from
         # leaving it for good.
         mean = jnp.where(is_null[:, None], 0.0, bounded(self.mean_head(h), 6.0))
-        scales, shifts = zip(
-            *(jnp.split(layer(h), 2, axis=-1) for layer in self.modulation), strict=True
-        )
+        pairs = [jnp.split(layer(h), 2, axis=-1) for layer in self.modulation]
+        scales = tuple(scale for scale, _ in pairs)
+        shifts = tuple(shift for _, shift in pairs)
         return Context(x=x, known=~is_null, mean=mean, factor=factor, scales=scales, shifts=shifts)
 
     def __call__(
         self, context: Context, u: jax.Array, log_snr: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
+        """Evaluate the residual and the gate.
+
+        Args:
+            context: the context of x.
+            u: noised latents [batch, d].
+            log_snr: lambda [batch].
+
+        Returns:
+            The residual r [batch, d] and the gate [batch].
+        """
         y = jnp.concatenate([u, waves(u, self.octaves), log_snr_features(log_snr)], axis=-1)
         for layer, scale, shift in zip(self.layers, context.scales, context.shifts, strict=True):
             y = nn.silu(layer(y) * (1.0 + scale) + shift)
@@ -134,6 +167,8 @@ class ConditionalDenoiser(nn.Module):
 
 
 def bounded(a: jax.Array, bound: float) -> jax.Array:
-    """a squeezed into (-bound, bound), the identity near 0; its slope falls slowly, lest anything
-    get stuck."""
+    """Squeeze a into (-bound, bound); the identity near 0.
+
+    The slope falls slowly, so that no gradient vanishes far out.
+    """
     return a / jnp.sqrt(1.0 + (a / bound) ** 2)

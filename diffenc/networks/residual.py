@@ -1,5 +1,7 @@
-"""A denoiser that holds what a Gaussian reference does not: zero before training, hence exact for
-Gaussian data."""
+"""A denoiser of residuals: a mixture of Gaussians in closed form plus a network for the rest.
+
+It is zero before training, hence exact for Gaussian data.
+"""
 
 from collections.abc import Sequence
 
@@ -8,28 +10,40 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
+from diffenc.diffusion.parameterization import alpha_sigma
 from diffenc.networks.embeddings import log_snr_features
 from diffenc.networks.mlp import bounded
 
 
 class Mixture(flax.struct.PyTreeNode):
-    """sum_k w_k N(mean_k, diag std_k^2) for each of n conditions: log_weight [n, K], mean and std
-    [n, K, dim]."""
+    """A mixture sum_k w_k N(mean_k, diag std_k^2) for each of n conditions.
+
+    Attributes:
+        log_weight: [n, K].
+        mean: [n, K, dim].
+        std: [n, K, dim].
+    """
 
     log_weight: jax.Array
     mean: jax.Array
     std: jax.Array
 
     def log_prob(self, r: jax.Array) -> jax.Array:
-        """log density [n] at r [n, dim], less the -dim/2 log 2 pi."""
+        """Evaluate the log density [n] at r [n, dim], without its constant -dim/2 log 2 pi."""
         white = (r[:, None] - self.mean) / self.std
         exponent = self.log_weight - jnp.sum(0.5 * jnp.square(white) + jnp.log(self.std), axis=-1)
         return jax.nn.logsumexp(exponent, axis=-1)
 
 
 class Shape(flax.struct.PyTreeNode):
-    """What a `ResidualDenoiser` needs of its condition: the mixture, the linear prediction [n, dim]
-    of what is diffused, and a scale and a shift [n, width] per hidden layer."""
+    """What a `ResidualDenoiser` needs of its condition.
+
+    Attributes:
+        mixture: the mixture of r.
+        linear: the linear prediction of what is diffused, [n, dim].
+        scales: one [n, width] for each hidden layer.
+        shifts: likewise.
+    """
 
     mixture: Mixture
     linear: jax.Array
@@ -38,19 +52,25 @@ class Shape(flax.struct.PyTreeNode):
 
 
 class ResidualDenoiser(nn.Module):
-    """Predicts v = sigma r - alpha eps from r_l = alpha r + sigma eps, for a residual r [dim] that
-    is about N(0, I).
+    """Predicts v = alpha eps - sigma r from r_l = alpha r + sigma eps, for r about N(0, I).
 
-    It is minus the v of `parameterization`. v of N(0, I) has conditional mean 0 and so has the
+    This is the v of `parameterization`. v of N(0, I) has conditional mean 0 and so has the
     untrained network. `mixture` turns a condition y [n, dim_y] into a mixture of Gaussians N(m_k,
     diag s_k^2) for r, whose v is known,
 
-        o = sigma (sum_k w_k (m_k + alpha (s_k^2 - 1) / tau_k^2 (r_l - alpha m_k)) + u / tau),
-        tau_k^2 = alpha^2 s_k^2 + sigma^2,    1/tau = sum_k w_k/tau_k,    w_k the probability of k given r_l and y,
+        o = -sigma (sum_k w_k (m_k + alpha (s_k^2 - 1) / tau_k^2 (r_l - alpha m_k)) + u / tau),
+        tau_k^2 = alpha^2 s_k^2 + sigma^2,    1/tau = sum_k w_k/tau_k,
+        w_k the probability of k given r_l and y,
 
     and u, the rest, is a network of y, the noise level, r_l and x_l = alpha linear + factor r_l,
     the noisy x of which r is the residual: x = linear + factor r. All components are N(0, I) at
     first: move them apart before they are fitted.
+
+    Attributes:
+        dim: the dimension of r.
+        embed_features: widths of the layers that embed y.
+        features: widths of the layers that see r_l.
+        components: number of Gaussians in the mixture.
     """
 
     dim: int
@@ -59,6 +79,7 @@ class ResidualDenoiser(nn.Module):
     components: int = 8
 
     def setup(self):
+        """Define the layers."""
         zeros = nn.initializers.zeros
         self.embed_layers = [nn.Dense(width) for width in self.embed_features]
         self.mixture_layers = [nn.Dense(width) for width in self.embed_features]
@@ -71,7 +92,7 @@ class ResidualDenoiser(nn.Module):
         self.output = nn.Dense(self.dim, kernel_init=zeros)
 
     def mixture(self, y: jax.Array) -> Mixture:
-        """The mixture that r is of, given y [n, dim_y]."""
+        """Compute the mixture that r is of, given y [n, dim_y]."""
         h = polar(y)
         for layer in self.mixture_layers:
             h = nn.silu(layer(h))
@@ -82,35 +103,44 @@ class ResidualDenoiser(nn.Module):
         )
 
     def embed(self, y: jax.Array, linear: jax.Array) -> Shape:
-        """Everything that depends on the condition y [n, dim_y] alone, computed once for all noise
-        levels."""
+        """Compute what depends on y [n, dim_y] and linear [n, dim], once for all noise levels."""
         h = polar(y)
         for layer in self.embed_layers:
             h = nn.silu(layer(h))
-        scales, shifts = zip(
-            *(jnp.split(layer(h), 2, axis=-1) for layer in self.modulation), strict=True
-        )
+        pairs = [jnp.split(layer(h), 2, axis=-1) for layer in self.modulation]
+        scales = tuple(scale for scale, _ in pairs)
+        shifts = tuple(shift for _, shift in pairs)
         return Shape(self.mixture(y), linear, scales, shifts)
 
     def __call__(
         self, shape: Shape, factor: jax.Array, r: jax.Array, log_snr: jax.Array
     ) -> jax.Array:
-        """o [n, k, dim] at k noisy residuals r [n, k, dim] of log signal-to-noise ratio [n, k] per
-        condition."""
-        alpha, sigma = (
-            jnp.sqrt(jax.nn.sigmoid(sign * log_snr))[:, :, None] for sign in (1.0, -1.0)
-        )
+        """Predict v at k noisy residuals for each condition.
+
+        Args:
+            shape: from `embed`.
+            factor: x = linear + factor r, [dim, dim].
+            r: noisy residuals r_l [n, k, dim].
+            log_snr: lambda [n, k].
+
+        Returns:
+            o [n, k, dim].
+        """
+        alpha, sigma = alpha_sigma(log_snr[:, :, None])
         mixture = shape.mixture
-        mean, variance = mixture.mean[:, None], jnp.square(mixture.std)[:, None]  # [n, 1, K, dim]
-        a, s = alpha[..., None], sigma[..., None]
+        mean = mixture.mean[:, None]  # [n, 1, K, dim]
+        variance = jnp.square(mixture.std)[:, None]
+        a = alpha[..., None]
+        s = sigma[..., None]
         tau = jnp.sqrt(jnp.square(a) * variance + jnp.square(s))  # [n, k, K, dim]
         whites = (r[:, :, None] - a * mean) / tau
         log_p = mixture.log_weight[:, None] - jnp.sum(
             0.5 * jnp.square(whites) + jnp.log(tau), axis=-1
         )
         share = jax.nn.softmax(log_p, axis=-1)[..., None]
-        known = jnp.sum(share * (mean + a * (variance - 1.0) * whites / tau), axis=-2)
-        white, tau = jnp.sum(share * whites, axis=-2), 1 / jnp.sum(share / tau, axis=-2)
+        in_closed_form = jnp.sum(share * (mean + a * (variance - 1.0) * whites / tau), axis=-2)
+        white = jnp.sum(share * whites, axis=-2)
+        tau = 1 / jnp.sum(share / tau, axis=-2)
         x = alpha * shape.linear[:, None] + r @ factor.T
         noise = log_snr_features(log_snr)
         h = jnp.concatenate([polar(x), white, log_length(white), noise], axis=-1)
@@ -120,7 +150,7 @@ class ResidualDenoiser(nn.Module):
             h = nn.silu(
                 layer(h) * (1.0 + scale[:, None] + noise_scale) + shift[:, None] + noise_shift
             )
-        return sigma * (known + self.output(h) / tau)
+        return -sigma * (in_closed_form + self.output(h) / tau)
 
     def initialize(
         self, y: jax.Array, linear: jax.Array, factor: jax.Array, r: jax.Array, log_snr: jax.Array
@@ -130,13 +160,18 @@ class ResidualDenoiser(nn.Module):
 
 
 def log_length(x: jax.Array) -> jax.Array:
-    """log of the mean square over the last axis, kept, in units of its deviation for x ~ N(0,
-    I)."""
+    """Compute the log of the mean square over the last axis, which stays, of length one.
+
+    Its unit is its standard deviation for x ~ N(0, I).
+    """
     return jnp.log(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + 0.1) * (x.shape[-1] / 2) ** 0.5
 
 
 def polar(x: jax.Array, bound: float = 3.0) -> jax.Array:
-    """x, its length and the product of the two, each within the bound: a common scale is the
-    dependence that correlations do not see, and dense layers alone are slow to find it."""
+    """Join x, its length and the product of the two, each squeezed into the bound.
+
+    A common scale is the dependence that correlations do not see, and dense layers alone are slow
+    to find it.
+    """
     length = log_length(x)
     return jnp.concatenate([bounded(a, bound) for a in (x, length, x * length)], axis=-1)

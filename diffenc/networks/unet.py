@@ -1,5 +1,7 @@
-"""A small conditional U-Net for images (Ronneberger et al. 2015, as in denoising diffusion, arXiv
-2006.11239)."""
+"""A small conditional U-Net for images.
+
+Ronneberger et al. 2015, as in denoising diffusion (arXiv 2006.11239).
+"""
 
 from collections.abc import Callable
 
@@ -12,9 +14,15 @@ from diffenc.networks.embeddings import log_snr_features
 
 
 class Conv(nn.Module):
-    """A 3x3 convolution, zero outside the image. as_matmul computes it as a product with the nine
-    shifted images: the same numbers from the same parameters, many times faster on a CPU, at nine
-    times the memory."""
+    """A 3x3 convolution, zero outside the image.
+
+    Attributes:
+        channels: number of channels of the output.
+        as_matmul: computes it as a product with the nine shifted images: the same numbers from the
+            same parameters, many times faster on a CPU, at nine times the memory.
+        dtype: the type it computes in.
+        kernel_init: the initializer of the kernel.
+    """
 
     channels: int
     as_matmul: bool = False
@@ -23,6 +31,7 @@ class Conv(nn.Module):
 
     @nn.compact
     def __call__(self, h: jax.Array) -> jax.Array:
+        """Convolve h [n, h, w, c] to [n, h, w, channels]."""
         kernel = self.param("kernel", self.kernel_init, (3, 3, h.shape[-1], self.channels)).astype(
             self.dtype
         )
@@ -45,8 +54,10 @@ class Conv(nn.Module):
 
 
 class Block(nn.Module):
-    """Two convolutions with group normalization; the embedding shifts and scales between them; plus
-    its input."""
+    """Two convolutions with group normalization, added to the input.
+
+    The embedding scales and shifts between the two.
+    """
 
     channels: int
     as_matmul: bool = False
@@ -54,16 +65,17 @@ class Block(nn.Module):
 
     @nn.compact
     def __call__(self, h: jax.Array, embedding: jax.Array) -> jax.Array:
-        given = h
+        """Map h [n, h, w, c] and the embedding [n, e] to [n, h, w, channels]."""
+        shortcut = h
         h = Conv(self.channels, self.as_matmul, self.dtype)(nn.silu(_norm(h, self.dtype)))
         scale, shift = jnp.split(
             nn.Dense(2 * self.channels, dtype=self.dtype)(nn.silu(embedding)), 2, axis=-1
         )
         h = _norm(h, self.dtype) * (1 + scale[:, None, None, :]) + shift[:, None, None, :]
         h = Conv(self.channels, self.as_matmul, self.dtype, nn.initializers.zeros)(nn.silu(h))
-        if given.shape[-1] != self.channels:
-            given = nn.Dense(self.channels, dtype=self.dtype)(given)
-        return given + h
+        if shortcut.shape[-1] != self.channels:
+            shortcut = nn.Dense(self.channels, dtype=self.dtype)(shortcut)
+        return shortcut + h
 
 
 class Attention(nn.Module):
@@ -74,6 +86,7 @@ class Attention(nn.Module):
 
     @nn.compact
     def __call__(self, h: jax.Array) -> jax.Array:
+        """Attend over h [n, h, w, c]; returns its shape."""
         tokens = _norm(h, self.dtype).reshape(h.shape[0], -1, h.shape[-1])
         attend = nn.MultiHeadDotProductAttention(
             num_heads=self.num_heads, dtype=self.dtype, out_kernel_init=nn.initializers.zeros
@@ -82,16 +95,19 @@ class Attention(nn.Module):
 
 
 class UNet(nn.Module):
-    """(u [batch, h, w, c], level [batch], labels [batch] or None) -> like u, zero at first,
-    float32.
+    """A U-Net over images and noise levels, with labels or without; zero at first, float32.
 
-    channels: the width of each resolution, multiples of 8, the first that of the image, each next
-    one half as fine. Attention acts at the coarsest. level is a log signal-to-noise ratio,
-    zero where signal and noise are of one size. With num_classes > 0 a label adds its own
-    embedding; the label num_classes stands for 'not given', as does labels=None. as_matmul: see
-    `Conv`; None: on a CPU only. dtype=bfloat16 computes in half the memory; parameters stay
-    float32. Raises InputError for widths that are not multiples of 8 and for images whose sides
-    cannot be halved often enough.
+    Raises InputError for widths that are not multiples of 8 and for images whose sides cannot be
+    halved often enough.
+
+    Attributes:
+        channels: the width of each resolution, multiples of 8, the first that of the image, each
+            next one half as fine. Attention acts at the coarsest.
+        num_classes: with more than 0 a label adds its own embedding; the label num_classes stands
+            for 'not given', as does labels=None.
+        num_heads: heads of the attention.
+        as_matmul: see `Conv`; None for on a CPU only.
+        dtype: bfloat16 computes in half the memory; parameters stay float32.
     """
 
     channels: tuple[int, ...] = (32, 64)
@@ -104,6 +120,16 @@ class UNet(nn.Module):
     def __call__(
         self, u: jax.Array, level: jax.Array, labels: jax.Array | None = None
     ) -> jax.Array:
+        """Map images to images.
+
+        Args:
+            u: images [batch, h, w, c].
+            level: log signal-to-noise ratio [batch], zero where signal and noise are of one size.
+            labels: [batch], or None.
+
+        Returns:
+            An array of the shape of u.
+        """
         self._check(u.shape[1:3])
         is_on_cpu = jax.default_backend() == "cpu"
         as_matmul = is_on_cpu if self.as_matmul is None else self.as_matmul
@@ -115,17 +141,17 @@ class UNet(nn.Module):
         embedding = embedding.astype(self.dtype)
 
         h = Conv(self.channels[0], as_matmul, self.dtype)(u)
-        seen = []
+        skips = []
         for depth, width in enumerate(self.channels):
             if depth:
                 h = nn.Dense(width, dtype=self.dtype)(_halve(h))
             h = Block(width, as_matmul, self.dtype)(h, embedding)
-            seen.append(h)
+            skips.append(h)
         h = Attention(self.num_heads, self.dtype)(h)
         h = Block(self.channels[-1], as_matmul, self.dtype)(h, embedding)
         for depth, width in reversed(list(enumerate(self.channels))):
             h = Block(width, as_matmul, self.dtype)(
-                jnp.concatenate([h, seen[depth]], axis=-1), embedding
+                jnp.concatenate([h, skips[depth]], axis=-1), embedding
             )
             if depth:
                 h = _double(nn.Dense(4 * self.channels[depth - 1], dtype=self.dtype)(h))

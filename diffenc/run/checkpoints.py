@@ -243,14 +243,19 @@ def _is_of_others(record) -> bool:
 DIGEST = "data.path_sha256"  # the field that tells a data file from another by the same name
 
 
-def check_config(workdir, config: dict, allowed=()) -> None:
+def check_config(workdir, config: dict, allowed=(), reasons: dict[str, str] | None = None) -> None:
     """Keep `config` in `workdir/config.json` the first time; afterwards raise InputError where a
     field differs.
 
-    A workdir that holds that file alone has nothing made with it, and takes the new config.
-    `config`: nested dicts of plain values. `allowed`: dotted names of fields (or of whole sections)
-    that may differ; the file then takes the new values. `DIGEST` may be absent, in a workdir made
-    without it, or where the file is no longer there.
+    If the workdir contains only that file, nothing was made with it, and the new config replaces
+    it. `DIGEST` may be absent, in a workdir made without it, or where the data file is no longer
+    there.
+
+    Args:
+        workdir: of the run. config: nested dicts of plain values. allowed: dotted names of fields
+        (or of whole sections) that may differ. A run that goes on then keeps the new
+            values in its file; that of a finished run stays what its results were made with.
+        reasons: for dotted names of fields, why they may not differ, where that is not plain.
     """
     path = Path(workdir) / "config.json"
     given = json.loads(json.dumps(config, default=str))
@@ -284,10 +289,11 @@ def check_config(workdir, config: dict, allowed=()) -> None:
                 f"{name}: {old.get(name, 'absent')} in the workdir, {new.get(name, 'absent')} given"
                 for name in forbidden
             )
+            told += "".join(f"; {reasons[name]}" for name in forbidden if name in (reasons or {}))
             raise InputError(
                 f"{workdir} was made with another config ({told}): give another --workdir, or that config"
             )
-        if not differing:
+        if not differing or (path.parent / "results.json").exists():
             return
     parallel.wait_for_all("config compared")  # no process writes while another still reads
     text = json.dumps(given, indent=2, sort_keys=True) + "\n"

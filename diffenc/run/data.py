@@ -67,9 +67,10 @@ def load(
     set of TFDS.
 
     'file' reads .npy, or .npz with x (and labels), or with train and test (and train_labels,
-    test_labels). What has no test part is split by `seed`, in the same proportions of labels.
-    `data_dir`: where TFDS data sets lie prepared; `cache_dir`: where their decoded arrays are kept.
-    Raises InputError for anything missing, damaged or unfit.
+    test_labels). What has no test part is split by `seed`, in the same proportions of labels;
+    experiments leave it at 0, so that the seed of a run does not move its test set. `data_dir`:
+    where TFDS data sets lie prepared; `cache_dir`: where their decoded arrays are kept. Raises
+    InputError for anything missing, damaged or unfit.
     """
     if not 0 < test_fraction < 1:
         raise InputError(f"test_fraction is {test_fraction}: give a number between 0 and 1")

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from diffenc.errors import InputError
-from diffenc.run import checkpoints, reporting
+from diffenc.run import checkpoints, parallel, reporting
 
 Metrics = dict[str, np.ndarray]
 
@@ -75,6 +75,7 @@ def train(
         with writer, reporting.progress(num_updates, step, description) as show:
             if evaluate and evaluate_every and restored is None:
                 writer.write(step, **evaluate(state, step))
+                parallel.wait_for_all("evaluation")
             while step < num_updates:
                 state, metrics = advance(state, step, updates_per_dispatch)
                 metrics = {
@@ -89,6 +90,7 @@ def train(
                     and (step % evaluate_every == 0 or step >= num_updates)
                 ):
                     means |= evaluate(state, step)
+                    parallel.wait_for_all("evaluation")
                 writer.write(step, **means)
                 show(step, headline(means))
                 if stop.received:

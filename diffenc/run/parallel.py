@@ -6,16 +6,18 @@ along their batch axis, and `jax.jit` inserts the sums. The result is therefore 
 device, up to the order of the additions.
 """
 
+import itertools
 import os
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from diffenc.errors import InputError
 
 AXIS = "data"
+LONGEST_WAIT = 3600  # seconds, for the slowest process
+_waits = itertools.count()  # the name of a barrier can be used once
 
 
 def start() -> None:
@@ -41,6 +43,10 @@ def start() -> None:
             settings[argument] = int(value)
         settings["coordinator_address"] = os.environ["JAX_COORDINATOR_ADDRESS"]
     jax.distributed.initialize(**settings)
+    if jax.default_backend() == "cpu":
+        # There only the first process ever finds its programs in the persistent cache: the others
+        # would still compile when the first, after 30 seconds, gives up waiting for their devices.
+        jax.config.update("jax_enable_compilation_cache", False)
 
 
 def _wants_many_hosts(environment) -> bool:
@@ -77,6 +83,7 @@ def replicate(mesh: Mesh, tree):
     Typed keys travel as the integers that they hold, because jax does not place them on devices of
     other processes.
     """
+    wait_for_all("replicate")
     placed = jax.device_put(jax.tree.map(_plain, tree), NamedSharding(mesh, PartitionSpec()))
     return jax.tree.map(_like, tree, placed)
 
@@ -141,6 +148,16 @@ def is_main_process() -> bool:
 
 
 def wait_for_all(what: str) -> None:
-    """Return once every process of the run has come here; `what` names the place in the error if
-    they differ."""
-    multihost_utils.sync_global_devices(what)
+    """Return once every process of the run has come here; `what` names the place in the error of
+    one that does not.
+
+    To be called between work that takes processes unequal times, such as compiling an evaluation,
+    and computations that they share: on CPUs, devices that meet for the first time wait 30 seconds
+    for each other and then fail.
+    """
+    from orbax.checkpoint import multihost
+
+    everyone = set(range(jax.process_count()))
+    multihost.sync_global_processes(
+        f"{what} {next(_waits)}", timeout=LONGEST_WAIT, processes=everyone
+    )

@@ -32,7 +32,8 @@ from ml_collections import ConfigDict
 
 from diffenc import training
 from diffenc.diffusion.denoiser import Reference
-from diffenc.diffusion.processes import FixedWidth, Process
+from diffenc.diffusion.noise_levels import UniformTime
+from diffenc.diffusion.processes import FixedWidth
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate
 from diffenc.keys import key_of, rng_of
@@ -42,7 +43,7 @@ from diffenc.run.reporting import Result
 from experiments import command_line
 from experiments.command_line import require_positive
 from experiments.neural_entropy.cases import Case, load_cases
-from experiments.neural_entropy.measures import make_measure
+from experiments.neural_entropy.measures import evaluation_levels, make_measure
 from experiments.neural_entropy.settings import Evaluation, Training, read_sweep
 from experiments.neural_entropy.systems import make_update
 
@@ -89,21 +90,6 @@ class Contender(NamedTuple):
     advance: Callable
     examples: int
     draws: int
-
-
-@dataclass(frozen=True)
-class UniformTime:
-    """The density over lambda of the plain loop: lambda(t) for t uniform on [t_min, t_max]."""
-
-    process: Process
-    t_min: float
-    t_max: float
-
-    def draw(self, uniform):
-        """Draw lambda from uniform numbers: (lambda, its density)."""
-        t = self.t_min + (self.t_max - self.t_min) * uniform
-        speed = jnp.square(self.process.diffusion(t) / self.process.sigma(t))  # |d(lambda)/dt|
-        return self.process.log_snr(t), 1 / (speed * (self.t_max - self.t_min))
 
 
 def run(config: ConfigDict, workdir: Path) -> None:
@@ -176,7 +162,8 @@ def make_gap(seed: int, case: Case, settings: Evaluation) -> Callable:
         settings: of the measurement.
     """
     key = key_of(seed, "pilot", case.program)
-    measure = make_measure(key, case, settings.num_levels, settings.batch_size)
+    levels = evaluation_levels(key, case)
+    measure = make_measure(case, levels, settings.num_levels, settings.batch_size)
 
     def gap_of(params, reference):
         key = key_of(seed, "evaluation")

@@ -334,7 +334,7 @@ def evaluate(config, models, state, held_out, truth) -> tuple[list[Result], dict
         z_prior = jax.random.normal(key_prior, (400, config.model.latent_dim))
         arrays[name] |= dict(z_prior=z_prior, prior=mean(z_prior))
         if name == "diffusion_encoder":
-            context = system.encoder.embed_null(params, 4000, held_out.shape[1])
+            context = system.encoder.embed_null(params, 4000, held_out.shape[1:])
             z, log_q = jax.jit(
                 lambda key, context, system=system, params=params: (
                     system.encoder.sample_and_log_prob(key, params, context, settings.sampler_steps)

@@ -12,7 +12,7 @@ training: `s_reference` says how much. What the network learned is `learned_shar
 reference's own gap that training closed. reference='equilibrium' starts from nothing.
 
 settings: what a config says. cases: data and models. systems: their training. measures: numbers of
-one system. results: means over systems. figures: pictures of them.
+one system. results: means over systems. coverage: of their errors. figures: pictures of them.
 """
 
 import functools
@@ -24,6 +24,7 @@ import jax
 from ml_collections import ConfigDict
 
 from diffenc.diffusion.analytic import total_entropy
+from diffenc.diffusion.noise_levels import Uniform, log_snr_range
 from diffenc.estimate import Estimate
 from diffenc.keys import key_of
 from diffenc.run import loop, parallel, reporting
@@ -32,10 +33,9 @@ from diffenc.run.reporting import Result
 from experiments import command_line
 from experiments.neural_entropy import figures, measures, systems
 from experiments.neural_entropy.cases import Case, load_cases
+from experiments.neural_entropy.coverage import COVERED, coverage, coverage_result
 from experiments.neural_entropy.results import (
     between_pixels,
-    coverage,
-    coverage_result,
     log_laws,
     over_systems,
     summarize,
@@ -107,8 +107,10 @@ def make_measures(
     """
     by_case = {}
     for program, members in programs.items():
-        key = key_of(seed, "pilot", program)
-        measure = measures.make_measure(key, members[0], settings.num_levels, settings.batch_size)
+        levels = measures.evaluation_levels(key_of(seed, "pilot", program), members[0])
+        measure = measures.make_measure(
+            members[0], levels, settings.num_levels, settings.batch_size
+        )
         by_case |= {case.name: measure for case in members}
     return by_case
 
@@ -151,6 +153,39 @@ def measure_system(
     return Measured(held_out, Estimate.of(own["s_nn"]), truth)
 
 
+def coverage_of_case(
+    seed: int,
+    case: Case,
+    measure: Callable,
+    states: list,
+    truths: list[Estimate],
+    settings: Evaluation,
+) -> dict[str, list[bool]]:
+    """Count how often the errors of every system of a case hold the truth, see `coverage`.
+
+    Args:
+        seed: of the run.
+        case: of a known density.
+        measure: the case's.
+        states: of its systems.
+        truths: S_tot of each.
+        settings: of the measurement; without repetitions nothing is done.
+    """
+    inside = {result: [] for result in COVERED}
+    if not settings.repetitions:
+        return inside
+    uniform = Uniform(*log_snr_range(case.process, *case.times))
+    measure_truth = measures.make_measure(case, uniform, settings.num_levels, settings.batch_size)
+    key = key_of(seed, "coverage", case.name)
+    for system, (state, total) in enumerate(zip(states, truths, strict=True)):
+        model = (state.averages, state.chain, case.density_of(system))
+        key_system = jax.random.fold_in(key, system)
+        of_system = coverage(key_system, model, total, measure, measure_truth, settings)
+        for result, hits in of_system.items():
+            inside[result] += hits
+    return inside
+
+
 def evaluate(
     seed: int,
     cases: dict[str, Case],
@@ -171,7 +206,7 @@ def evaluate(
         The results, with the laws in log N, and S_tot of each first seed where it is known.
     """
     results = []
-    covered = []
+    covered = {result: [] for result in COVERED}
     truth_of = {}
     num_done = 0
     num_systems = sum(len(case.train) for case in cases.values())
@@ -193,16 +228,17 @@ def evaluate(
             results += summarize(name, held_out, truths, shared_examples=case.density is None)
             if truths:
                 truth_of[name] = truths[0].mean
-                key = key_of(seed, "coverage", name)
-                covered += coverage(
-                    key, case, measure_of[name], states[name, 0], truths[0].mean, settings
+                own_states = [states[name, system] for system in range(len(case.train))]
+                inside = coverage_of_case(
+                    seed, case, measure_of[name], own_states, truths, settings
                 )
+                for result, hits in inside.items():
+                    covered[result] += hits
             own = [one.own_s_nn for one in systems_of_case]
             estimate = with_spread(over_systems(own), [one.mean for one in own])
             results.append(Result(f"{name}.s_nn_train", *estimate))
         show(num_systems)
-    if covered:
-        results.append(coverage_result(covered))
+    results += [coverage_result(result, hits) for result, hits in covered.items() if hits]
     return results + between_pixels(cases, results) + log_laws(cases, results), truth_of
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from diffenc.diffusion import entropy, samplers
 from diffenc.diffusion.denoiser import Reference
-from diffenc.diffusion.noise_levels import Piecewise, Uniform, log_snr_range
+from diffenc.diffusion.noise_levels import Levels, Piecewise, Uniform, log_snr_range
 from diffenc.estimate import Estimate, map_examples
 from diffenc.keys import key_of
 from diffenc.run import parallel
@@ -64,20 +64,18 @@ def integrands(case: Case, params, reference: Reference, density) -> Callable:
     return values
 
 
-def make_measure(key, case: Case, num_levels: int, batch_size: int) -> Callable:
+def make_measure(case: Case, levels: Levels, num_levels: int, batch_size: int) -> Callable:
     """Make measure(key, params, reference, density, x, count=None) -> {quantity: [count]}.
 
-    It measures the first count of the examples x, or all. The noise levels lie half where the
-    training draws them, half where a pilot of the reference finds entropy.
+    It measures the first count of the examples x, or all.
 
     Args:
-        key: of the pilot.
         case: any of its program.
+        levels: the density of noise levels, such as that of `evaluation_levels`.
         num_levels: noise levels of each example.
         batch_size: examples measured at once.
     """
     low, high = log_snr_range(case.process, *case.times)
-    levels = levels_of_measure(key, case, low, high)
 
     @jax.jit
     def batch_of(params, reference, density, key, rows):
@@ -97,15 +95,17 @@ def make_measure(key, case: Case, num_levels: int, batch_size: int) -> Callable:
     return measure
 
 
-def levels_of_measure(key, case: Case, low: float, high: float) -> Piecewise:
-    """Fit the density of noise levels of a measurement, between low and high.
+def evaluation_levels(key, case: Case) -> Piecewise:
+    """Fit the density of noise levels of evaluation.
+
+    Half of them lie where the training draws them, half where a pilot, which measures the reference
+    on 500 training examples, sees entropy.
 
     Args:
-        key: of the pilot, which measures its reference on 500 training examples.
+        key: of the pilot.
         case: any of its program.
-        low: the smallest log signal-to-noise ratio.
-        high: the largest.
     """
+    low, high = log_snr_range(case.process, *case.times)
     edges = np.linspace(low, high, 65)
     uniform = Uniform(low, high)
     score = case.model.score_fn(None, case.references[0], with_network=False)

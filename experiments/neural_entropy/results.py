@@ -1,4 +1,4 @@
-"""Summaries of experiments.neural_entropy: means over seeds, ratios, coverage, laws in log N."""
+"""Summaries of experiments.neural_entropy: means over seeds, ratios, laws in log N."""
 
 import math
 
@@ -12,7 +12,6 @@ from diffenc.estimate import Estimate
 from diffenc.run.reporting import Result
 from experiments.neural_entropy.cases import Case
 from experiments.neural_entropy.measures import EARLY
-from experiments.neural_entropy.settings import Evaluation
 
 # These differ between seeds because of training; S_tot differs because mixtures do.
 TRAINED = ("em_gap", "growth_shortfall")
@@ -116,41 +115,6 @@ def ratio_of_means(values, others) -> Estimate:
 def rest(estimate: Estimate) -> Estimate:
     """Subtract the estimate from one."""
     return Estimate(1 - estimate.mean, estimate.stderr)
-
-
-def coverage(key, case: Case, measure, state, truth: float, settings: Evaluation) -> list[bool]:
-    """Count how often two standard errors of S_tot, estimated by the exact score, hold the truth.
-
-    Args:
-        key: of fresh samples and noise.
-        case: whose first density is sampled.
-        measure: the case's.
-        state: of its first system.
-        truth: S_tot.
-        settings: so many `repetitions`, each of `monitor` samples.
-
-    Returns:
-        For each repetition whether the truth lies within.
-    """
-    if not settings.repetitions:
-        return []
-    inside = []
-    for key_repetition in jax.random.split(key, settings.repetitions):
-        key_x, key_measure = jax.random.split(key_repetition)
-        x = np.asarray(case.density[0].sample(key_x, settings.monitor))
-        values = measure(key_measure, state.averages, state.chain, case.density[0], x)
-        estimate = Estimate.of(values["s_tot"])
-        inside.append(abs(estimate.mean - truth) < 2 * estimate.stderr)
-    return inside
-
-
-def coverage_result(inside: list[bool]) -> Result:
-    """Give the share that was covered, with its binomial error at the share of a normal law."""
-    expected = math.erf(math.sqrt(2.0))
-    error = math.sqrt(expected * (1 - expected) / len(inside))
-    return Result(
-        "coverage", float(np.mean(inside)), error, f"within 2 errors, of {len(inside)}", expected
-    )
 
 
 def between_pixels(cases: dict[str, Case], results: list[Result]) -> list[Result]:

@@ -3,6 +3,7 @@ one line."""
 
 import json
 import logging
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,6 +31,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarni
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / "configs" / "diffusion_encoder"
 TINY = {
+    "num_devices": 1,
     "num_updates": 4,
     "updates_per_dispatch": 2,
     "save_every": 2,
@@ -133,6 +135,7 @@ def finished(tmp_path_factory):
     return tmp_path_factory.mktemp("finished") / "run"
 
 
+@pytest.mark.smoke
 def test_digits_runs_and_running_it_again_prints_the_same(command, finished, monkeypatch):
     elsewhere = finished.parent / "elsewhere"
     elsewhere.mkdir()
@@ -158,6 +161,36 @@ def test_digits_runs_and_running_it_again_prints_the_same(command, finished, mon
     }
 
 
+def test_a_run_goes_on_with_what_cannot_change_a_result(command, finished, tmp_path):
+    """Another place for data, other pauses: bit for bit. Other devices and batches of measuring: to
+    rounding."""
+    changes = dict(data__cache_dir=tmp_path / "cache", save_every=4, evaluate_every=0)
+    for more, tolerance in (({}, 0.0), (dict(num_devices=1, eval__batch_size=7), 1e-4)):
+        workdir = tmp_path / f"run{len(more)}"
+        shutil.copytree(finished, workdir)
+        (workdir / "results.json").unlink()
+        shutil.rmtree(workdir / "checkpoints" / "4")
+        given = arguments("digits", workdir, model__decoder_features=(8,), **changes, **more)
+        status, stdout, stderr = command(given)
+        assert status == 0 and stderr == "" and "continuing from update 2 of 4" in stdout
+        stored = json.loads((workdir / "config.json").read_text())
+        assert stored["save_every"] == 4 and stored["data"]["cache_dir"] == str(tmp_path / "cache")
+        ends = [without_times(reporting.read_results(path)) for path in (finished, workdir)]
+        for one, other in zip(*ends, strict=True):
+            assert one.name == other.name
+            for field in ("value", "stderr"):
+                np.testing.assert_allclose(
+                    getattr(one, field), getattr(other, field), rtol=tolerance, atol=tolerance
+                )
+
+
+def test_a_run_of_another_length_is_another_run(command, finished):
+    outcome = command(arguments("digits", finished, model__decoder_features=(8,), num_updates=8))
+    assert_refused(
+        outcome, "num_updates: 4 in the workdir, 8 given", "the learning rate falls to zero"
+    )
+
+
 def test_another_config_in_the_same_workdir_is_refused_by_name(command, finished):
     if not (finished / "config.json").exists():
         checkpoints.check_config(finished, {"seed": 0, "em": {"gamma": 1.0}})
@@ -166,6 +199,8 @@ def test_another_config_in_the_same_workdir_is_refused_by_name(command, finished
     assert_refused(outcome, "em.gamma: 1.0 in the workdir, 0.5 given", "give another --workdir")
 
 
+@pytest.mark.smoke
+@pytest.mark.slow
 def test_mnist_runs(command, tmp_path, mnist_dir):
     given = arguments(
         "mnist",
@@ -180,7 +215,8 @@ def test_mnist_runs(command, tmp_path, mnist_dir):
     check_output(tmp_path / "run", systems=("diffusion_encoder",))
 
 
-def test_a_users_file_of_real_vectors_runs_with_one_latent_on_given_devices(command, tmp_path):
+@pytest.mark.smoke
+def test_a_users_file_of_real_vectors_runs_with_one_latent(command, tmp_path):
     np.save(tmp_path / "mine.npy", np.random.default_rng(0).normal(size=(150, 5)))
     given = arguments(
         "digits",
@@ -191,7 +227,6 @@ def test_a_users_file_of_real_vectors_runs_with_one_latent_on_given_devices(comm
         model__decoder="gaussian",
         model__decoder_features=(8,),
         model__latent_dim=1,
-        num_devices=2,
         evaluate_every=0,
     )
     status, stdout, stderr = command(given)
@@ -199,10 +234,11 @@ def test_a_users_file_of_real_vectors_runs_with_one_latent_on_given_devices(comm
     assert "mine: held-out results" in stdout
 
 
+@pytest.mark.smoke
 def test_factor_analysis_runs_and_a_killed_run_of_it_ends_as_one_that_was_not(command, tmp_path):
     """kill -9 of a process in the middle, then the same command: state and results equal bit for
     bit."""
-    longer = dict(baseline=False, num_updates=300, save_every=20, evaluate_every=100, num_devices=1)
+    longer = dict(baseline=False, num_updates=300, save_every=20, evaluate_every=100)
     straight, killed = (
         arguments("factor_analysis", tmp_path / name, **longer) for name in ("straight", "killed")
     )
@@ -279,7 +315,7 @@ def test_a_section_is_no_field_and_the_file_may_follow_a_space(
         (diffusion_encoder, "kelly/race", "batch_size"),
         (posteriors, "diffusion_encoder/digits", "num_seeds"),
         (neural_entropy, "speed_limit/gaussian_mixture", "batch_size"),
-        (mutual_information, "kelly/tower", "estimator.width"),
+        (mutual_information, "kelly/tower", "data.path"),
         (kelly, "guidance/joint_gaussian", "case"),
         (guidance, "kelly/race", "dim_x"),
     ],
@@ -331,9 +367,13 @@ def test_settings_want_their_prefix(command, tmp_path):
             dict(em__e_step="persistent", em__sampler_steps=3),
             ("sampler_steps is 3", "does not read"),
         ),
+        (dict(em__proposal="foo"), ("em.proposal is 'foo'", "gaussian, prior")),
         (dict(model__decoder="poisson"), ("model.decoder", "bernoulli, gaussian")),
         (dict(num_updates=5), ("num_updates is 5", "updates_per_dispatch 2", "give")),
-        (dict(batch_size=6), ("batch size 6 does not divide over 4 devices", "multiple of 4")),
+        (
+            dict(batch_size=6, num_devices=4),
+            ("batch size 6 does not divide over 4 devices", "multiple of 4"),
+        ),
         (dict(num_devices=9), ("num_devices is 9", "from 1 to 4")),
         (
             dict(data__name="mnist", data__dir="/nowhere/tfds"),

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from checks import NUM_SIGMAS, assert_mean, assert_moments
+from checks import NUM_SIGMAS, assert_every_field_is_read, assert_mean, assert_moments, record_reads
 
 from diffenc.diffusion.guidance import guided_chain
 from diffenc.diffusion.noise_levels import log_snr_range
@@ -98,9 +98,12 @@ def test_chains_do_what_the_recursion_says():
     assert np.all(np.abs(rest.std(axis=0) / spread - 1) < NUM_SIGMAS / (2 * len(rest)) ** 0.5)
 
 
-def test_a_run_has_its_names_and_figures(tmp_path, capsys):
+@pytest.mark.smoke
+def test_a_run_has_its_names_and_figures(tmp_path, capsys, monkeypatch):
     config = make_config(num_steps=100, num_samples=200)
+    reads = record_reads(monkeypatch, config)
     guidance.run(config, tmp_path)
+    assert_every_field_is_read(config, reads)
     rows = {row["name"]: row for row in json.loads((tmp_path / "results.json").read_text())}
     for weight in ("w=0", "w=2"):
         assert rows[f"{weight}.injected"]["stderr"] > 0 and rows[f"{weight}.injected"]["truth"] > 0

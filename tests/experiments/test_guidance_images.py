@@ -7,7 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
-from checks import NUM_SIGMAS
+from checks import NUM_SIGMAS, assert_every_field_is_read, record_reads
 from clusters import sample_clusters
 
 from diffenc.errors import InputError
@@ -20,13 +20,8 @@ from experiments.labels import denoiser
 
 def make_config(**changes):
     config = command_line._load("configs/guidance_images/digits.py")
-    tiny = {
-        "model.channels": (8, 8),
-        "num_updates": 4,
-        "updates_per_dispatch": 2,
-        "save_every": 4,
-        "evaluate_every": 2,
-    }
+    tiny = {"num_devices": 1, "model.channels": (8, 8), "num_updates": 4}
+    tiny |= {"updates_per_dispatch": 2, "save_every": 4, "evaluate_every": 2}
     tiny |= {
         "batch_size": 8,
         "weights": (0.0, 2.0),
@@ -41,9 +36,12 @@ def make_config(**changes):
     return config
 
 
-def test_images_have_their_names_and_figures(tmp_path, capsys):
-    config = make_config(save_every=2)
+@pytest.mark.smoke
+def test_images_have_their_names_and_figures(tmp_path, capsys, monkeypatch):
+    config = make_config()
+    reads = record_reads(monkeypatch, config)
     guidance_images.run(config, tmp_path)
+    assert_every_field_is_read(config, reads)
     rows = {row["name"]: row for row in json.loads((tmp_path / "results.json").read_text())}
     digits = data.load("digits")
     odds, shares = (
@@ -73,6 +71,13 @@ def test_images_have_their_names_and_figures(tmp_path, capsys):
     capsys.readouterr()
     guidance_images.run(config, tmp_path)
     assert "is complete" in capsys.readouterr().out
+
+
+@pytest.mark.smoke
+@pytest.mark.slow
+def test_images_are_resumed(tmp_path):
+    config = make_config(save_every=2)
+    guidance_images.run(config, tmp_path)
     results = (tmp_path / "results.json").read_text()
     (tmp_path / "results.json").unlink()
     shutil.rmtree(tmp_path / "checkpoints" / "4")  # as if killed after the save of update 2

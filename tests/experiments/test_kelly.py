@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from checks import NUM_SIGMAS
+from checks import NUM_SIGMAS, assert_every_field_is_read, record_reads
 
 from diffenc.errors import InputError
 from diffenc.run import reporting
@@ -22,9 +22,11 @@ def values_of(workdir):
     return {row["name"]: row for row in json.loads((workdir / "results.json").read_text())}
 
 
-def test_wealth_grows_faster_by_the_information(tmp_path, capsys):
+def test_wealth_grows_faster_by_the_information(tmp_path, capsys, monkeypatch):
     config = make_config("race", num_races=5000, num_past_races=200_000)
+    reads = record_reads(monkeypatch, config)
     kelly.run(config, tmp_path)
+    assert_every_field_is_read(config, reads)
     rows = values_of(tmp_path)
     assert {row.split(".")[0] for row in rows} == {"horses", "channel"}
     for row in rows.values():
@@ -46,8 +48,11 @@ def test_bets_learned_from_few_races_grow_less():
     assert means[0] < means[1] - 0.05
 
 
-def test_the_tower_converges_like_one_over_n(tmp_path):
-    kelly.run(make_config("tower"), tmp_path)
+def test_the_tower_converges_like_one_over_n(tmp_path, monkeypatch):
+    config = make_config("tower")
+    reads = record_reads(monkeypatch, config)
+    kelly.run(config, tmp_path)
+    assert_every_field_is_read(config, reads)
     rows = values_of(tmp_path)
     assert rows["tower.limit"]["value"] == pytest.approx(rows["tower.limit"]["truth"], rel=1e-6)
     sums = [

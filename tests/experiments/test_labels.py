@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from checks import NUM_SIGMAS, assert_mean
+from checks import NUM_SIGMAS, assert_every_field_is_read, assert_mean, record_reads
 from clusters import TwoClusters, information_up_to, sample_clusters
 
 from diffenc.diffusion.noise_levels import Uniform, log_snr_range
@@ -32,7 +32,13 @@ def make_config(**changes):
         "save_every": 2,
         "evaluate_every": 2,
     }
-    tiny |= {"batch_size": 8, "eval.num_levels": 4, "eval.num_examples": 100, "eval.monitor": 20}
+    tiny |= {
+        "num_devices": 1,
+        "batch_size": 8,
+        "eval.num_levels": 4,
+        "eval.num_examples": 100,
+        "eval.monitor": 20,
+    }
     small = {
         "features": (8,),
         "batch_size": 8,
@@ -165,11 +171,13 @@ def test_a_trained_classifier_finds_nearly_all(clusters, tmp_path):
     assert truth - 0.02 - NUM_SIGMAS * found.stderr < found.mean < truth + NUM_SIGMAS * found.stderr
 
 
-def test_labels_have_their_names_and_are_resumed(tmp_path, capsys):
+@pytest.mark.smoke
+def test_labels_have_their_names(tmp_path, capsys, monkeypatch):
     config = make_config()
+    reads = record_reads(monkeypatch, config)
     label_information.run(config, tmp_path)
-    results = (tmp_path / "results.json").read_text()
-    rows = {row["name"]: row for row in json.loads(results)}
+    assert_every_field_is_read(config, reads)
+    rows = {row["name"]: row for row in json.loads((tmp_path / "results.json").read_text())}
     assert all(set(row) == {"name", "value", "stderr", "unit", "truth"} for row in rows.values())
     digits = data.load("digits")
     odds, shares = (
@@ -212,6 +220,14 @@ def test_labels_have_their_names_and_are_resumed(tmp_path, capsys):
     capsys.readouterr()
     label_information.run(config, tmp_path)
     assert "is complete" in capsys.readouterr().out
+
+
+@pytest.mark.smoke
+@pytest.mark.slow
+def test_both_networks_of_labels_are_resumed(tmp_path, capsys):
+    config = make_config()
+    label_information.run(config, tmp_path)
+    results = (tmp_path / "results.json").read_text()
     (tmp_path / "results.json").unlink()
     for part in (tmp_path, tmp_path / "posterior"):
         shutil.rmtree(part / "checkpoints" / "4")  # as if killed after the save of update 2
@@ -246,7 +262,10 @@ def test_settings_can_be_chosen_without_the_test_images():
         ({"posterior__num_draws": 0}, "posterior.num_draws is 0"),
         ({"posterior__num_levels": 0}, "posterior.num_levels is 0"),
         ({"posterior__save_every": 3}, "posterior.save_every is 3"),
-        ({"posterior__batch_size": 6}, "batch size 6 does not divide over 4 devices"),
+        (
+            {"posterior__batch_size": 6, "num_devices": 4},
+            "batch size 6 does not divide over 4 devices",
+        ),
         ({"data__name": "file"}, "data.name is 'file'"),
         ({"data__name": "digit"}, "no data set is called 'digit'"),
         ({"data__validation": 1450}, "data.validation is 1450"),

@@ -1,6 +1,7 @@
 """experiments.mutual_information: a user's files, tasks with truth, resumption, the promised names,
 and bad input."""
 
+import dataclasses
 import json
 
 import jax
@@ -9,22 +10,26 @@ import pytest
 from checks import NUM_SIGMAS
 
 from diffenc.errors import InputError
+from diffenc.estimate import Estimate
 from diffenc.information import rivals, tasks
+from diffenc.information.assembly import Information
+from diffenc.information.settings import Settings
 from diffenc.keys import key_of
 from diffenc.run import checkpoints, reporting
 from experiments import command_line
 from experiments.mutual_information import __main__ as mutual_information
+from experiments.mutual_information import samples
 
 CONFIGS = "configs/mutual_information"
 TINY = {
-    "estimator.width": 16,
-    "estimator.batch_size": 32,
-    "estimator.updates": 20,
-    "estimator.mixture_updates": 20,
-    "estimator.mixture_rounds": 2,
-    "estimator.max_rounds": 2,
-    "estimator.judge_parts": 3,
-    "estimator.flow_rounds": 2,
+    "estimator.denoiser.width": 16,
+    "estimator.denoiser.batch_size": 32,
+    "estimator.denoiser.updates": 20,
+    "estimator.denoiser.rounds": 2,
+    "estimator.mixture.updates": 20,
+    "estimator.mixture.rounds": 2,
+    "estimator.judge.parts": 3,
+    "estimator.flow.rounds": 2,
     "num_samples": 1000,
 }
 TASK = tasks.dense(2, 1, 0.6)
@@ -50,6 +55,7 @@ def values_of(workdir):
     return {row["name"]: row for row in rows}
 
 
+@pytest.mark.smoke
 def test_samples_of_ones_own(tmp_path, capsys):
     x, y = TASK.sample(jax.random.key(0), 1000)
     workdir = tmp_path / "run"
@@ -101,15 +107,16 @@ def test_samples_of_ones_own(tmp_path, capsys):
     )
 
 
+@pytest.mark.smoke
 def test_tasks_with_truth_are_resumed_one_by_one(tmp_path, monkeypatch):
     config = make_config("benchmark", tasks=("normal_1x1", "sparse_2x2"), rivals=("cca", "ksg"))
     measured, measure = [], mutual_information.measure
 
-    def stopped_at_the_second(config, name, task, tell):
+    def stopped_at_the_second(seed, name, *arguments):
         measured.append(name)
         if measured == ["normal_1x1", "sparse_2x2"]:
             raise KeyboardInterrupt
-        return measure(config, name, task, tell)
+        return measure(seed, name, *arguments)
 
     monkeypatch.setattr(mutual_information, "measure", stopped_at_the_second)
     with pytest.raises(KeyboardInterrupt):
@@ -139,10 +146,22 @@ def test_tasks_with_truth_are_resumed_one_by_one(tmp_path, monkeypatch):
 def test_the_configs_name_tasks_that_exist():
     assert set(make_config("benchmark").tasks) == set(tasks.benchmark())
     for name in ("benchmark", "joint_gaussian"):
-        mutual_information.check(make_config(name))
-        assert set(make_config(name).tasks) <= set(mutual_information.known_tasks())
-    defaults = {**command_line._load(f"{CONFIGS}/data.py").estimator}
-    assert mutual_information.growth.Settings(**defaults) == mutual_information.growth.Settings()
+        experiment = mutual_information.parse(make_config(name))
+        assert set(experiment.tasks) <= set(samples.known_tasks())
+
+
+def test_the_config_has_every_setting_with_its_default():
+    section = command_line._load(f"{CONFIGS}/data.py").estimator.to_dict()
+    assert section == dataclasses.asdict(Settings())
+    config = make_config("benchmark")
+    config.estimator.flow.rounds = 0
+    assert mutual_information.parse(config).estimator.flow.rounds == 0
+
+
+def test_the_config_of_another_experiment_is_refused(tmp_path):
+    config = command_line._load("configs/kelly/race.py")
+    with pytest.raises(InputError, match="data.path"):
+        mutual_information.run(config, tmp_path / "run")
 
 
 @pytest.mark.parametrize("name", ["cca", "ksg"])
@@ -200,7 +219,11 @@ X = np.random.default_rng(0).normal(size=(300, 2))
         (dict(x=X, y=np.arange(300) % 3 * 1.0), {}, "3 whole numbers as floats"),
         (dict(x=X, y=X[:, 0] + 1), {"data__labels": "yes"}, "not one column of whole numbers"),
         (dict(x=X, y=X[::-1]), {"rivals": ("ksgg",)}, "rivals is 'ksgg'"),
-        (dict(x=X, y=X[::-1]), {"estimator__draws": 0}, "estimator.draws is 0"),
+        (
+            dict(x=X, y=X[::-1]),
+            {"estimator__denoiser__draws": 0},
+            "field estimator.denoiser.draws is 0: give 1 or more",
+        ),
         (dict(x=X, y=X[::-1]), {"data__labels": "maybe"}, "data.labels is 'maybe'"),
     ],
 )
@@ -245,25 +268,22 @@ def test_every_use_has_a_key_of_its_own(monkeypatch):
 
     def rival(key, x, y):
         seen.append(tuple(np.asarray(jax.random.key_data(key)).ravel().tolist()))
-        return mutual_information.Estimate(0.0, 1.0)
+        return Estimate(0.0, 1.0)
 
     def estimator(key, x, y, settings, tell):
         rival(key, x, y)
-        part = mutual_information.information.Information(
-            *[mutual_information.Estimate(0.0, 1.0)] * 7, *[None] * 6
-        )
+        part = Information(*[Estimate(0.0, 1.0)] * 7, *[None] * 6)
         return part._replace(shape=0.0, unbounded=False, regression_density=np.zeros(0))
 
-    monkeypatch.setattr(mutual_information.information, "mutual_information", estimator)
+    monkeypatch.setattr(mutual_information.measures, "mutual_information", estimator)
     monkeypatch.setattr(mutual_information, "RIVALS", {"cca": rival, "ksg": rival})
     for seed in range(3):
-        config = make_config("benchmark", seed=seed, rivals=("cca", "ksg"))
         for name in ("sparse_2x3", "sparse_3x2"):
             seen.append(
                 tuple(np.asarray(jax.random.key_data(key_of(seed, "samples", name))).tolist())
             )
-            task = mutual_information.Task(X, X[::-1], False, None)
-            mutual_information.measure(config, name, task, lambda *arguments: None)
+            drawn = samples.Samples(X, X[::-1], False, None)
+            mutual_information.measure(seed, name, drawn, Settings(), ("cca", "ksg"), print)
     assert len(seen) == 3 * 2 * 4 and len(set(seen)) == len(seen)
 
 

@@ -1,19 +1,25 @@
-"""experiments.neural_entropy, speed_limit and benchmarks.entropy_training: every config with tiny
-settings, names, bad input."""
+"""experiments.neural_entropy, speed_limit and entropy_benchmark: every config with tiny settings,
+names, bad input."""
 
 import json
 import shutil
-import types
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from checks import NUM_SIGMAS, assert_distinct_keys, record_keys
+from checks import (
+    NUM_SIGMAS,
+    assert_distinct_keys,
+    assert_every_field_is_read,
+    record_keys,
+    record_reads,
+)
+from jax.flatten_util import ravel_pytree
 
 from diffenc.diffusion import entropy
 from diffenc.diffusion.analytic import Gaussian, total_entropy
-from diffenc.diffusion.noise_levels import log_snr_range
+from diffenc.diffusion.noise_levels import Uniform, log_snr_range
 from diffenc.diffusion.processes import VPLinear
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate
@@ -23,11 +29,12 @@ from experiments import command_line, speed_limit
 from experiments.benchmarks import entropy_training
 from experiments.neural_entropy import __main__ as neural_entropy
 from experiments.neural_entropy import cases as neural_entropy_cases
-from experiments.neural_entropy import measures, systems
+from experiments.neural_entropy import coverage, measures, systems
 from experiments.neural_entropy import results as neural_entropy_results
 from experiments.neural_entropy.settings import Evaluation, Training, read_sweep
 
 TINY = {
+    "num_devices": 1,
     "num_updates": 4,
     "updates_per_dispatch": 2,
     "save_every": 4,
@@ -49,21 +56,22 @@ pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarni
 
 def make_config(name, **changes):
     config = command_line._load(f"configs/{name}.py")
-    own = config.to_dict()
-    tiny = {field: value for field, value in TINY.items() if has_field(own, field)}
-    fields = tiny | {key.replace("__", "."): value for key, value in changes.items()}
+    known = command_line._fields(config)
+    fields = {
+        field: value for field, value in TINY.items() if field in known
+    }  # images have others than mixtures
+    fields |= {key.replace("__", "."): value for key, value in changes.items()}
     config.update_from_flattened_dict(fields)
     return config
 
 
-def has_field(config, field):
-    """Whether a config has it: mixtures have no fields of images, nor the other way round."""
-    section, _, name = field.rpartition(".")
-    return name in (config[section] if section else config)
-
-
 def load_cases(config):
     return neural_entropy_cases.load_cases(read_sweep(config))
+
+
+def make_measure(config, case, levels=None):
+    levels = levels or measures.evaluation_levels(jax.random.key(3), case)
+    return measures.make_measure(case, levels, config.eval.num_levels, config.eval.batch_size)
 
 
 def values_of(workdir):
@@ -73,7 +81,13 @@ def values_of(workdir):
     return {row["name"]: row for row in rows}
 
 
-@pytest.mark.parametrize("process", ["vp", "cosine", "sub_vp", "straight_line"])
+SLOW = pytest.mark.slow  # each process compiles a measure of its own
+
+
+@pytest.mark.parametrize(
+    "process",
+    ["cosine", "sub_vp", pytest.param("vp", marks=SLOW), pytest.param("straight_line", marks=SLOW)],
+)
 def test_what_is_produced_early_is_what_entropies_say(process):
     """S_tot before EARLY, by exact scores at the times there, against the entropies of exact
     samples."""
@@ -89,9 +103,7 @@ def test_what_is_produced_early_is_what_entropies_say(process):
     )
     (case,) = load_cases(config)
     params = case.model.init(jax.random.key(0), jnp.asarray(case.train[0][:1]))
-    measure = measures.make_measure(
-        jax.random.key(3), case, config.eval.num_levels, config.eval.batch_size
-    )
+    measure = make_measure(config, case)
     values = measure(
         jax.random.key(1), params, case.references[0], case.density_of(0), case.test[0]
     )
@@ -114,6 +126,7 @@ def test_the_early_share_of_shared_examples_has_their_error_once():
     )  # (early - 1/2 s_nn) / 2
 
 
+@pytest.mark.smoke
 def test_mixtures_of_two_dimensions_and_seeds(tmp_path, capsys, monkeypatch):
     config = make_config(
         "neural_entropy/gaussian_mixture",
@@ -122,9 +135,10 @@ def test_mixtures_of_two_dimensions_and_seeds(tmp_path, capsys, monkeypatch):
         samples=(200,),
         num_seeds=2,
     )
-    asked = record_keys(monkeypatch)
+    asked, reads = record_keys(monkeypatch), record_reads(monkeypatch, config)
     neural_entropy.run(config, tmp_path)
     assert_distinct_keys(asked)
+    assert_every_field_is_read(config, reads | {"mixture.all"})  # which only samples=(0,) asks for
     rows = values_of(tmp_path)
     for process in config.processes:
         for quantity in (
@@ -151,7 +165,8 @@ def test_mixtures_of_two_dimensions_and_seeds(tmp_path, capsys, monkeypatch):
         ]
         assert ratios[0] == pytest.approx(ratios[1], abs=1e-3)
         assert abs(rows[f"{process}.D2.learned_share"]["value"]) < 0.3
-    assert rows["coverage"]["unit"].endswith("of 2")
+    for name in ("coverage_growth", "coverage_s_nn"):
+        assert rows[name]["unit"].endswith("of 4")  # two repetitions of each of two seeds
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {
         "training.png",
         "rates.png",
@@ -171,6 +186,8 @@ def test_mixtures_of_two_dimensions_and_seeds(tmp_path, capsys, monkeypatch):
     assert "is complete" in capsys.readouterr().out
 
 
+@pytest.mark.smoke
+@pytest.mark.slow
 def test_a_resumed_run_is_an_uninterrupted_one_bit_for_bit(tmp_path):
     changes = dict(
         processes=("vp",),
@@ -198,6 +215,7 @@ def without_times(lines):
     ]
 
 
+@pytest.mark.smoke
 def test_a_case_rests_once_it_has_seen_its_samples_max_epochs_times():
     config = make_config(
         "neural_entropy/samples", dimensions=(2,), samples=(8, 12, 80), num_seeds=1, max_epochs=2
@@ -232,23 +250,67 @@ def test_passes_are_over_samples_not_dimensions():
 def test_coverage_counts_what_lies_within_two_errors():
     """With a measure whose law is known: 95.4 % of the intervals hold its mean, and none a number
     far away."""
-    config = make_config("neural_entropy/gaussian_mixture", eval__repetitions=300)
-    case = neural_entropy_cases.Case(
-        "d", "d", 2, *(None,) * 8, density=[Gaussian(jnp.zeros(2), jnp.eye(2))]
-    )
-    system = types.SimpleNamespace(averages=None, chain=None)
+    sizes = dict(eval__repetitions=300, eval__monitor=1000)
+    config = make_config("neural_entropy/gaussian_mixture", **sizes)
+    settings = command_line.read(Evaluation, config, "eval")
+    model = (None, None, Gaussian(jnp.zeros(2), jnp.eye(2)))
 
     def measure(key, params, reference, density, x):
-        return {"s_tot": 3.0 + np.asarray(jax.random.normal(key, (1000,)))}
+        draws = np.asarray(jax.random.normal(key, (3, len(x))))
+        gap = 1.0 + 0.1 * draws[2]
+        return {"kelly_growth": 3.0 + draws[0], "s_nn": 7.0 + draws[1], "em_gap": gap}
 
-    settings = command_line.read(Evaluation, config, "eval")
-    coverage = neural_entropy_results.coverage
-    inside = coverage(jax.random.key(0), case, measure, system, 3.0, settings)
-    covered = neural_entropy_results.coverage_result(inside)
-    assert abs(covered.value - covered.truth) < NUM_SIGMAS * covered.stderr
-    assert not any(coverage(jax.random.key(1), case, measure, system, 4.0, settings))
+    def covered(key, total):
+        inside = coverage.coverage(key, model, total, measure, measure, settings)
+        return {name: coverage.coverage_result(name, hits) for name, hits in inside.items()}
+
+    results = covered(jax.random.key(0), Estimate(4.0, 0.0))  # growth is S_tot less the gap
+    for result in results.values():
+        assert abs(result.value - result.truth) < NUM_SIGMAS * result.stderr
+        assert result.stderr < 0.02
+    far = covered(jax.random.key(1), Estimate(3.0, 0.0))
+    assert far["coverage_growth"].value == 0 and far["coverage_s_nn"].value > 0.9
 
 
+def test_growth_and_s_nn_cover_the_truth_of_a_bad_network_and_not_that_of_a_good_one():
+    """A network moved at random is far from the exact score, and its errors cover all the same."""
+    config = make_config(
+        "neural_entropy/gaussian_mixture",
+        processes=("vp",),
+        dimensions=(2,),
+        samples=(200,),
+        num_seeds=1,
+        eval__num_examples=2000,
+        eval__repetitions=200,
+        eval__monitor=500,
+        eval__batch_size=500,
+    )
+    (case,) = load_cases(config)
+    params = case.model.init(jax.random.key(0), jnp.asarray(case.train[0][:1]))
+    flat, unravel = ravel_pytree(params)
+    moved = unravel(flat + 0.5 * jax.random.normal(jax.random.key(1), flat.shape))
+    density = case.density_of(0)
+    model = (moved, case.references[0], density)
+    measure = make_measure(config, case)
+    levels = log_snr_range(case.process, *case.times)
+    measure_truth = make_measure(config, case, Uniform(*levels))
+    values = total_entropy(jax.random.key(2), density, case.process, 100_000, *case.times)
+    total = Estimate.of(values)
+    both = (measure, measure_truth)
+    inside = coverage.coverage(
+        jax.random.key(3), model, total, *both, command_line.read(Evaluation, config, "eval")
+    )
+    for name, hits in inside.items():
+        result = coverage.coverage_result(name, hits)
+        assert abs(result.value - result.truth) < NUM_SIGMAS * result.stderr, name
+        assert result.stderr < 0.02
+    one = measure(jax.random.key(4), *model, case.test[0])
+    for quantity in ("kelly_growth", "s_nn"):  # S_tot itself is out of reach
+        estimate = Estimate.of(one[quantity])
+        assert abs(estimate.mean - total.mean) > 10 * estimate.stderr
+
+
+@pytest.mark.smoke
 @pytest.mark.slow
 def test_sample_sizes_of_a_mixture(tmp_path):
     config = make_config(
@@ -260,12 +322,15 @@ def test_sample_sizes_of_a_mixture(tmp_path):
     assert (tmp_path / "figures" / "sample_sizes.png").exists()
 
 
+@pytest.mark.smoke
 @pytest.mark.slow
-def test_digits_with_a_unet(tmp_path):
+def test_digits_with_a_unet(tmp_path, monkeypatch):
     config = make_config(
         "neural_entropy/digits", samples=(100, 200, 0), batch_size=4, num_updates=2, save_every=2
     )
+    reads = record_reads(monkeypatch, config)
     neural_entropy.run(config, tmp_path)
+    assert_every_field_is_read(config, reads)
     rows = values_of(tmp_path)
     sizes = sorted(int(name.split(".")[1][1:]) for name in rows if name.endswith(".s_nn"))
     assert sizes[:2] == [100, 200] and sizes[2] > 1400  # 0 stands for all
@@ -276,6 +341,7 @@ def test_digits_with_a_unet(tmp_path):
     }
 
 
+@pytest.mark.smoke
 @pytest.mark.slow
 def test_mnist_with_a_unet(tmp_path, mnist_dir):
     config = make_config(
@@ -338,11 +404,14 @@ def test_the_law_in_log_n_is_found():
     assert law["d.log_law.slope"].stderr == pytest.approx(0.0, abs=1e-6)
 
 
-def test_speed_limit(tmp_path):
+@pytest.mark.smoke
+def test_speed_limit(tmp_path, monkeypatch):
     config = command_line._load("configs/speed_limit/gaussian_mixture.py")
     config.update(processes=("vp",), dimensions=(1,), num_samples=400, num_times=4, refine=32)
     config.transport.update(samples=100, groups=3)
+    reads = record_reads(monkeypatch, config)
     speed_limit.run(config, tmp_path)
+    assert_every_field_is_read(config, reads)
     rows = values_of(tmp_path)
     limit, exact = rows["vp.D1.speed_limit"], rows["vp.D1.gaussian.speed_limit"]["value"]
     assert (
@@ -355,6 +424,7 @@ def test_speed_limit(tmp_path):
     assert (tmp_path / "figures" / "speed_limit.png").exists()
 
 
+@pytest.mark.smoke
 @pytest.mark.slow
 def test_benchmark(tmp_path):
     config = make_config(
@@ -389,12 +459,31 @@ def test_benchmark(tmp_path):
         (dict(processes=("ve",), reference="equilibrium"), "no equilibrium"),
         (dict(dimensions=()), "dimensions"),
         (dict(samples=(10, 20)), "ignored"),
-        (dict(sweep="samples"), "ignored"),
+        (dict(sweep="samples"), "datasets"),
     ],
 )
 def test_bad_settings_are_one_line(tmp_path, changes, message):
     with pytest.raises(InputError, match=message):
         neural_entropy.run(make_config("neural_entropy/gaussian_mixture", **changes), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (dict(model__channels=(12,)), "multiples of 8"),
+        (dict(model__channels=(8,) * 5), "cannot be halved 4 times"),
+        (dict(model__channels=()), "model.channels"),
+        (dict(model__dtype="float16"), "model.dtype is 'float16'"),
+        (dict(eval__images=0), "eval.images"),
+        (dict(eval__sampler_steps=0), "sampler_steps"),
+        (dict(datasets=("mixture",)), "no field mixture.components"),
+        (dict(datasets=()), "datasets"),
+        (dict(processes=("vp", "ve")), "ignored"),
+    ],
+)
+def test_bad_settings_of_images_are_one_line(tmp_path, changes, message):
+    with pytest.raises(InputError, match=message):
+        neural_entropy.run(make_config("neural_entropy/digits", **changes), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -426,23 +515,6 @@ def test_bad_speed_limits_are_one_line(tmp_path):
     config.transport.groups = 1
     with pytest.raises(InputError, match="groups"):
         speed_limit.run(config, tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        (dict(model__channels=(8,) * 5), "cannot be halved 4 times"),
-        (dict(model__channels=(12,)), "multiples of 8"),
-        (dict(model__channels=()), "model.channels"),
-        (dict(model__dtype="float16"), "bfloat16"),
-        (dict(eval__images=0), "eval.images"),
-        (dict(eval__sampler_steps=0), "sampler_steps"),
-        (dict(datasets=()), "datasets"),
-    ],
-)
-def test_bad_settings_of_images_are_one_line(tmp_path, changes, message):
-    with pytest.raises(InputError, match=message):
-        neural_entropy.run(make_config("neural_entropy/digits", **changes), tmp_path)
 
 
 def test_a_size_may_be_named_once(tmp_path):

@@ -11,10 +11,11 @@ import pytest
 from checks import NUM_SIGMAS
 from scipy.linalg import expm
 
-from diffenc.information import flows, gaussian, growth, regression, tasks
+from diffenc.information import flows, gaussian, regression, tasks
 from diffenc.information.flows import Pair
+from diffenc.information.settings import FlowSettings, Settings
 
-TINY = growth.Settings(flow_width=8, flow_steps=2, flow_batch=32, flow_updates=5, flow_rounds=4)
+TINY = Settings(flow=FlowSettings(width=8, steps=2, batch_size=32, updates=5, rounds=4))
 
 
 def halves_of(task, seed, n):
@@ -24,7 +25,7 @@ def halves_of(task, seed, n):
 
 
 def test_an_untrained_flow_is_the_identity():
-    network = flows.make_network(3, TINY)
+    network = flows.make_network(3, TINY.flow)
     x = jax.random.normal(jax.random.key(0), (7, 3))
     params = network.init(jax.random.key(1), x)
     image, log_det, roughness = flows.flow(
@@ -63,7 +64,7 @@ def test_information_of_halves():
     found = flows.information(mapped._replace(optimism=0.2), regression.linear)
     assert found.mean == pytest.approx(np.mean([part.mean for part in single]) + 0.1)
     assert found.pointwise.shape == (800,) and found.pointwise.mean() == pytest.approx(found.mean)
-    assert flows.information(mapped.turned(), regression.linear).mean == pytest.approx(
+    assert flows.information(mapped.exchange(), regression.linear).mean == pytest.approx(
         found.mean - 0.1
     )
     assert flows.regressors(mapped, flows.MEAN).mean.shape == (2, 400, 7)
@@ -77,9 +78,9 @@ def test_a_half_is_mapped_by_the_flows_of_the_other():
     blocks = tuple(jnp.asarray(rng.normal(size=(2, 50, dim)), jnp.float32) for dim in (2, 1))
 
     def params(*seeds):
-        return [jax.tree.map(lambda *a: jnp.stack(a), *moving_params(TINY, *seeds)), {}]
+        return [jax.tree.map(lambda *a: jnp.stack(a), *moving_params(TINY.flow, *seeds)), {}]
 
-    crossed, other = (flows._images(params(seed, 5), blocks, TINY) for seed in (3, 4))
+    crossed, other = (flows._images(params(seed, 5), blocks, TINY.flow) for seed in (3, 4))
     own, other_own = (Pair(*pair.own) for pair in (crossed, other))
     np.testing.assert_array_equal(crossed.x[0], other.x[0])
     assert np.abs(crossed.x[1] - other.x[1]).max() > 0.05
@@ -90,9 +91,9 @@ def test_a_half_is_mapped_by_the_flows_of_the_other():
 
 def test_pairs_without_need_stay_as_they_are():
     scalars = halves_of(tasks.bivariate(0.75), 3, 100)
-    assert flows.learned(jax.random.key(4), scalars, TINY).own is None
+    assert flows.learn(jax.random.key(4), scalars, TINY).own is None
     linear_part, told = halves_of(tasks.dense(2, 2, 0.5), 4, 500), []
-    learned = flows.learned(
+    learned = flows.learn(
         jax.random.key(5), linear_part, TINY, lambda updates, value: told.append(updates)
     )
     assert learned.own is None and told[:3] == [5, 10, 15]
@@ -127,7 +128,7 @@ def moving_params(settings, *seeds):
 def test_likelihood_counts_the_volume():
     """-log N of the images less log|det| of the map, against its Jacobian by differentiation; and
     the prices."""
-    settings = growth.Settings(flow_width=8, flow_sparsity=0.0, flow_price=0.0, flow_steps=16)
+    settings = FlowSettings(width=8, sparsity_price=0.0, roughness_price=0.0, steps=16)
     blocks = [
         jnp.asarray(block, jnp.float32)
         for block in tasks.dense(2, 2, 0.5).sample(jax.random.key(6), 2000)
@@ -156,7 +157,7 @@ def test_likelihood_counts_the_volume():
     )  # of the directions, and of the steps
     assert abs(volume) > 5 * error
     assert abs(np.mean(found) - (0.5 * np.linalg.slogdet(covariance)[1] - volume)) < error
-    priced = dataclasses.replace(settings, flow_sparsity=1e-3)
+    priced = dataclasses.replace(settings, sparsity_price=1e-3)
     norms = sum(
         float(jnp.sum(flows.make_network(2, settings).coordinate_norms(one))) for one in params
     )
@@ -167,10 +168,10 @@ def test_likelihood_counts_the_volume():
 
 @pytest.mark.slow
 def test_a_spiral_is_unrolled():
-    pair = halves_of(tasks.spiralled(tasks.sparse(4, 4, 0.7), 4, 4), 5, 3000)
+    pair = halves_of(tasks.spiral_both(tasks.sparse(4, 4, 0.7), 4, 4), 5, 3000)
     truth = tasks.sparse(4, 4, 0.7).information
     before = flows.information(pair, flows.MEAN)
-    learned = flows.learned(jax.random.key(9), pair, growth.Settings())
+    learned = flows.learn(jax.random.key(9), pair, Settings())
     after = flows.information(learned, flows.MEAN)
     error = after.pointwise.std() / 6000**0.5
     assert learned.own and learned.optimism > 0

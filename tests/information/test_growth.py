@@ -10,35 +10,20 @@ import pytest
 from checks import NUM_SIGMAS, assert_mean
 from scipy.special import expit
 
+from diffenc.diffusion.parameterization import alpha_sigma
 from diffenc.errors import InputError
-from diffenc.information import gaussian, growth, regression
-from diffenc.information.divergence import (
-    LARGEST_STAKE,
-    Fit,
-    check_halves,
-    divergence,
-    fit,
-    make_halves,
-    rescaled,
-    score,
-    split,
-)
+from diffenc.information import fitting, gaussian, growth, regression
+from diffenc.information.divergence import divergence
 from diffenc.information.growth import Products
+from diffenc.information.halves import Halves, check_halves, make_halves, split
 from diffenc.information.regression import Features
+from diffenc.information.rounds import LARGEST_STAKE, Fit, fit, rescale, score
+from diffenc.information.settings import DenoiserSettings, JudgeSettings, MixtureSettings, Settings
 
-TINY = growth.Settings(
-    width=16,
-    batch_size=32,
-    draws=2,
-    updates=20,
-    mixture_updates=10,
-    mixture_batch=32,
-    mixture_rounds=6,
-    mixture_patience=3,
-    max_rounds=6,
-    patience=3,
-    judge_parts=3,
-    rows=100,
+TINY = Settings(
+    denoiser=DenoiserSettings(width=16, batch_size=32, draws=2, updates=20, rounds=6, patience=3),
+    mixture=MixtureSettings(updates=10, batch_size=32, rounds=6, patience=3),
+    judge=JudgeSettings(parts=3, rows=100),
     least_gain=np.inf,
 )
 
@@ -49,7 +34,7 @@ def halves_of(r, dim_y=2):
     """r [2, n, dim] with a condition that says nothing."""
     _, n, dim = r.shape
     y = jax.random.normal(jax.random.key(9), (2, n, dim_y))
-    return growth.Halves(
+    return Halves(
         jnp.asarray(r, jnp.float32),
         y,
         jnp.zeros_like(y, shape=r.shape),
@@ -60,7 +45,7 @@ def halves_of(r, dim_y=2):
 def state_with(mean, log_std, dim):
     """Two networks that predict N(mean, exp(log_std)^2) for every condition, through the biases of
     their heads."""
-    state = growth.initialize(jax.random.key(0), TINY, dim, 2)
+    state = fitting.initialize(jax.random.key(0), TINY, dim, 2)
     inner = jax.tree.map(jnp.copy, state.averages)
     inner["params"]["mean_head"]["bias"] += mean  # all components alike
     inner["params"]["std_head"]["bias"] += log_std
@@ -68,7 +53,7 @@ def state_with(mean, log_std, dim):
 
 
 def test_draws_of_lambda_carry_their_weight():
-    log_snr, weight = growth.log_snr_draws(jax.random.key(1), 4000, 8)
+    log_snr, weight = growth.draw_log_snr(jax.random.key(1), 4000, 8)
     edges = growth.edges(8)
     assert edges[[0, -1]] == pytest.approx(growth.LOG_SNR)
     inside = (log_snr >= edges[None, :-1] - 1e-4) & (log_snr <= edges[None, 1:] + 1e-4)
@@ -79,7 +64,7 @@ def test_draws_of_lambda_carry_their_weight():
 
 
 def test_the_untrained_network_is_exactly_zero():
-    state = growth.initialize(jax.random.key(0), TINY, 2, 2)
+    state = fitting.initialize(jax.random.key(0), TINY, 2, 2)
     halves = halves_of(np.random.default_rng(0).normal(size=(2, N, 2)))
     for product in growth.judge(state.averages, jax.random.key(1), halves, TINY, 3):
         assert product.shape == (2, N, 6) and not np.asarray(product).any()
@@ -106,9 +91,13 @@ def test_mixtures_find_a_gaussian_that_depends_on_y():
     halves = halves_of(np.zeros((2, N, 2)))
     r = np.square(halves.y) - 1 + 0.3 * rng.normal(size=(2, N, 2))
     halves = halves._replace(r=jnp.asarray(r / r.std(), jnp.float32))
-    state = growth.initialize(jax.random.key(4), TINY, 2, 2)
-    state = growth.advance_mixture(
-        state, jax.random.key(5), halves, N, dataclasses.replace(TINY, mixture_updates=1200)
+    state = fitting.initialize(jax.random.key(4), TINY, 2, 2)
+    state = fitting.advance_mixture(
+        state,
+        jax.random.key(5),
+        halves,
+        N,
+        dataclasses.replace(TINY, mixture=dataclasses.replace(TINY.mixture, updates=1200)),
     )
     held = np.asarray(growth.judge(state.averages, jax.random.key(6), halves, TINY, 3).held).sum(
         axis=-1
@@ -120,17 +109,17 @@ def test_mixtures_find_a_gaussian_that_depends_on_y():
 def test_rescaling_takes_the_best_stake():
     rng = np.random.default_rng(5)
     held, cross = 0.4 + rng.normal(size=(2, 10_000)), np.full((2, 10_000), 0.5)
-    value, stake = rescaled(held, cross)
+    value, stake = rescale(held, cross)
     p = held.mean()
     assert stake == pytest.approx(p / 0.5)
     assert value == pytest.approx(p**2 / 0.5 - held.var(ddof=1) / held.size / 0.5)
-    assert rescaled(-held, cross) == (0.0, 0.0)
+    assert rescale(-held, cross) == (0.0, 0.0)
 
 
 @pytest.mark.parametrize("x", [0.5, 0.0, -0.5])
 def test_at_the_largest_stake_nothing_is_taken_off(x):
     held = 1.2 + np.random.default_rng(15).normal(size=(2, 200))
-    value, stake = rescaled(held, np.full((2, 200), x))
+    value, stake = rescale(held, np.full((2, 200), x))
     assert stake == LARGEST_STAKE and value == pytest.approx(LARGEST_STAKE * held.mean(), rel=1e-12)
 
 
@@ -150,9 +139,9 @@ def test_half_of_the_data_is_fitted_without_a_test():
             lambda updates, value: told[-1].append(updates),
             rounds,
         )
-        assert fitted.found == (rounds is not None)
+        assert fitted.is_significant == (rounds is not None)
     assert [len(updates) for updates in told] == [
-        1 + TINY.mixture_patience + TINY.null_rounds,
+        1 + TINY.mixture.patience + TINY.null.rounds,
         1,
         3,
     ]
@@ -203,14 +192,14 @@ def test_a_training_stops_where_it_gains_nothing():
     halves = make_halves(y**2 + rng.normal(size=(2, N, 2)), y)
     told = []
     fitted = fit(jax.random.key(12), halves, N, TINY, lambda updates, value: told.append(updates))
-    rounds = 1 + TINY.patience  # of mixtures, and of denoising
+    rounds = 1 + TINY.denoiser.patience  # of mixtures, and of denoising
     assert told == list(np.cumsum([10] * rounds + [20] * rounds))
-    assert fitted.found and set(fitted.snapshots) == set(fitted.chosen)
+    assert fitted.is_significant and set(fitted.snapshots) == set(fitted.choices)
 
 
 @pytest.mark.parametrize(
     "script, chosen, rounds, updates, drift",
-    [  # D of three rounds of mixtures and then of denoising; a gain of 0.1 keeps a stage going for two rounds more
+    [  # D of the rounds of mixtures, then of denoising; a gain of 0.1 gives a stage two more rounds
         ([0.2, 0.5, 0.5, 0.5, 0.7, 0.9, 0.9, 0.8], 5, (2, 2), 60, 0.2),
         ([0.2, 0.5, 0.55, 0.5, 0.4, 0.4, 0.3], 2, (3, 0), 30, 0.05),
     ],
@@ -219,7 +208,10 @@ def test_the_rounds_of_a_fit_are_those_that_led_to_the_chosen_networks(
     monkeypatch, script, chosen, rounds, updates, drift
 ):
     settings = dataclasses.replace(
-        TINY, least_gain=0.1, patience=2, mixture_patience=2, mixture_rounds=4, max_rounds=4
+        TINY,
+        denoiser=dataclasses.replace(TINY.denoiser, patience=2, rounds=4),
+        mixture=dataclasses.replace(TINY.mixture, patience=2, rounds=4),
+        least_gain=0.1,
     )
     noise = np.random.default_rng(18).normal(size=(2, N, 1)) * 1e-3
     noise[..., 0] -= noise.mean()
@@ -233,7 +225,7 @@ def test_the_rounds_of_a_fit_are_those_that_led_to_the_chosen_networks(
     halves = halves_of(np.random.default_rng(19).normal(size=(2, N, 2)))
     fitted = fit(jax.random.key(20), halves, N, settings, lambda updates, value: None)
     assert (
-        fitted.chosen == (chosen, chosen) and fitted.rounds == rounds and fitted.updates == updates
+        fitted.choices == (chosen, chosen) and fitted.rounds == rounds and fitted.updates == updates
     )
     assert fitted.drift == pytest.approx(drift, abs=1e-6)
 
@@ -251,7 +243,9 @@ def test_extrapolation_goes_up_or_nowhere(monkeypatch, value, earlier, mean):
         jax.random.key(0), halves_of(np.random.default_rng(19).normal(size=(2, N, 2))), TINY
     )
     assert result.mean == pytest.approx(mean) and result.pointwise.mean() == pytest.approx(mean)
-    assert result.systematic == pytest.approx(TINY.step_error * abs(value - earlier), abs=1e-9)
+    assert result.systematic == pytest.approx(
+        TINY.judge.step_error * abs(value - earlier), abs=1e-9
+    )
 
 
 def test_mixtures_find_more_than_one_mode():
@@ -262,10 +256,12 @@ def test_mixtures_find_more_than_one_mode():
     halves = halves_of(sign + 0.19**0.5 * rng.normal(size=(2, N, 1)))._replace(
         y=jnp.zeros((2, N, 1))
     )
-    state = growth.initialize(jax.random.key(17), TINY, 1, 1)
-    state = growth.restarted(growth.spread(state.params, jax.random.key(21), 1), TINY)
+    state = fitting.initialize(jax.random.key(17), TINY, 1, 1)
+    state = fitting.restart(
+        fitting.spread(state.params, jax.random.key(21), 1), TINY.denoiser.learning_rate
+    )
     for round_index in range(40):
-        state = growth.advance_mixture(state, jax.random.key(200 + round_index), halves, N, TINY)
+        state = fitting.advance_mixture(state, jax.random.key(200 + round_index), halves, N, TINY)
     products = growth.judge(state.averages, jax.random.key(6), halves, TINY, 3)
     grown = (2 * products.held - products.own).sum(axis=-1).ravel()
     network = growth.make_network(1, TINY)
@@ -293,7 +289,7 @@ def test_a_mixture_is_found_with_its_error():
     rng = np.random.default_rng(11)
     r = rng.choice([-a, a], size=(2, 4000, 1)) + s * rng.normal(size=(2, 4000, 1))
     halves = make_halves(r, None)
-    result = divergence(jax.random.key(14), halves, growth.Settings())
+    result = divergence(jax.random.key(14), halves, Settings())
     stderr = np.hypot(result.pointwise.std() / 8000**0.5, result.systematic)
     assert abs(result.mean - truth) < NUM_SIGMAS * stderr and stderr < 0.05 * truth
     widths = np.diff(result.edges)
@@ -309,10 +305,10 @@ def test_what_the_noisy_x_says_about_itself():
     factor = np.linalg.cholesky(np.eye(2) - cov[:2, 2:] @ cov[2:, :2])
     key_y, key_r, key_log_snr, key_eps = jax.random.split(jax.random.key(20), 4)
     linear = jax.random.normal(key_y, (20_000, 2)) @ cov[2:, :2]
-    log_snr, weight = growth.log_snr_draws(key_log_snr, len(linear), 4)
+    log_snr, weight = growth.draw_log_snr(key_log_snr, len(linear), 4)
     eps = jax.random.normal(key_eps, (*log_snr.shape, 2))
-    r_noised, v = growth.noised(jax.random.normal(key_r, linear.shape), eps, log_snr)
-    g = growth.unconditional(linear, jnp.asarray(factor), r_noised, log_snr)
+    r_noised, v = growth.add_noise(jax.random.normal(key_r, linear.shape), eps, log_snr)
+    g = growth.predict_without_y(linear, jnp.asarray(factor), r_noised, log_snr)
     assert_mean(
         0.5 * np.mean(weight * jnp.sum(g**2, axis=-1), axis=1), -0.5 * np.linalg.slogdet(cov)[1]
     )
@@ -334,21 +330,21 @@ def test_the_gap_of_scores_is_that_of_the_two_predictions():
             for one, given in zip(r, y, strict=True)
         ]
     )
-    halves = growth.Halves(r, y, y @ cov.T, jnp.stack([jnp.asarray(factor, jnp.float32)] * 2))
+    halves = Halves(r, y, y @ cov.T, jnp.stack([jnp.asarray(factor, jnp.float32)] * 2))
     bias = np.log(std) / np.sqrt(1 - (np.log(std) / 4) ** 2)
     products = growth.judge(
         state_with(mean, bias, dim), jax.random.key(32), halves, TINY, 3, tilted=True
     )
     gap = np.asarray(products.cross + 2 * products.tilt).sum(axis=-1).ravel()
 
-    log_snr, weight = growth.log_snr_draws(jax.random.key(33), n, 8)
-    r_noised, _ = growth.noised(
+    log_snr, weight = growth.draw_log_snr(jax.random.key(33), n, 8)
+    r_noised, _ = growth.add_noise(
         r[0], jax.random.normal(jax.random.key(34), (*log_snr.shape, dim)), log_snr
     )
-    alpha, sigma = (jnp.sqrt(jax.nn.sigmoid(sign * log_snr))[..., None] for sign in (1.0, -1.0))
+    alpha, sigma = alpha_sigma(log_snr[..., None])
     tau2 = jnp.square(alpha) * std**2 + jnp.square(sigma)
-    o = sigma * (mean + alpha * (std**2 - 1) / tau2 * (r_noised - alpha * mean))
-    g = growth.unconditional(halves.linear[0], halves.factor[0], r_noised, log_snr)
+    o = -sigma * (mean + alpha * (std**2 - 1) / tau2 * (r_noised - alpha * mean))
+    g = growth.predict_without_y(halves.linear[0], halves.factor[0], r_noised, log_snr)
     direct = (
         np.asarray(jnp.mean(weight * jnp.sum(jnp.square(o - g) - jnp.square(g), axis=-1), axis=1))
         / 2
@@ -403,28 +399,8 @@ def test_the_forms_of_a_divergence_are_made_of_the_products(monkeypatch):
 
 
 def test_noise_lowers_the_score_of_a_round():
-    held, cross = np.full((2, N), 0.3), np.full((2, N), 0.3)
-    quiet, noisy = (score(Products(held, cross, cross + noise, held), TINY) for noise in (0.0, 2.0))
-    assert quiet == pytest.approx(0.3) and noisy == pytest.approx(0.3 - 2.0 * TINY.noise_price)
-
-
-def test_few_examples_get_short_rounds():
-    settings = growth.Settings()
-    assert (
-        settings.for_examples(2500) == settings
-        and settings.for_examples(5000).updates == settings.updates
-    )
-    few = settings.for_examples(500)
-    for n in (500, 5000):  # what chance gains by a coordinate goes like 1 / n
-        assert settings.for_examples(n).flow_sparsity == pytest.approx(
-            settings.flow_sparsity * 2500 / n
-        )
-        assert settings.for_examples(n).flow_updates == settings.flow_updates
-    assert (
-        few.updates == settings.updates // 5
-        and few.mixture_updates == settings.mixture_updates // 5
-    )
-    assert (
-        settings.for_examples(20).mixture_updates == 10
-        and TINY.for_examples(20).mixture_updates == 10
-    )
+    held = cross = np.full((2, N), 0.3)
+    price = TINY.judge.noise_price
+    assert score(Products(held, cross, cross, held), price) == pytest.approx(0.3)
+    noisy = score(Products(held, cross, cross + 2.0, held), price)
+    assert noisy == pytest.approx(0.3 - 2.0 * price)

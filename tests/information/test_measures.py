@@ -7,19 +7,17 @@ import pytest
 from checks import NUM_SIGMAS
 
 from diffenc.errors import InputError
-from diffenc.information import checks, flows, gaussian, growth, measures, regression, tasks
+from diffenc.information import assembly, checks, flows, gaussian, measures, regression, tasks
 from diffenc.information.divergence import Divergence
+from diffenc.information.settings import Settings
 
-TINY = growth.Settings(
-    width=16,
-    batch_size=32,
-    draws=2,
-    updates=20,
-    mixture_updates=20,
-    mixture_rounds=2,
-    max_rounds=2,
-    judge_parts=3,
-    flow_rounds=0,
+TINY = Settings.from_dict(
+    {
+        "denoiser": {"width": 16, "batch_size": 32, "draws": 2, "updates": 20, "rounds": 2},
+        "mixture": {"updates": 20, "rounds": 2},
+        "flow": {"rounds": 0},
+        "judge": {"parts": 3},
+    }
 )
 N = 1000  # one size for all, so that programs are shared
 
@@ -61,7 +59,7 @@ def test_what_lengths_tell_is_found_without_a_network():
     assert_estimate(result.estimate, task.information)
     assert result.shape > 0.7 * task.information and result.shape > result.regression.mean - 0.03
     assert result.score_difference is None
-    correction = regression.numbers(5) / (
+    correction = regression.count_coefficients(5) / (
         2 * N
     )  # y has two coordinates beside the powers of its length
     spread = np.std(result.pointwise, ddof=1) / N**0.5
@@ -76,7 +74,8 @@ def test_the_correction_is_that_of_either_half_in_coordinates_of_its_own():
         for one in (pair, pair._replace(own=(pair.x, pair.y)))
     ]
     np.testing.assert_allclose(
-        corrections, [regression.numbers(5) / 2000, regression.numbers(3) / 1000]
+        corrections,
+        [regression.count_coefficients(5) / 2000, regression.count_coefficients(3) / 1000],
     )
     assert measures._correction(pair, flows.MEAN) == 0
 
@@ -103,7 +102,7 @@ def test_labels_that_differ_in_scale_are_told_apart():
 def test_mixed_sources_are_unmixed():
     """x and y are linear maps of cubes of normals, which are related one to one: a Gaussian copula,
     unmixed."""
-    task = tasks.mapped(tasks.sparse(2, 2, 0.8), lambda z: z**3)
+    task = tasks.map_both(tasks.sparse(2, 2, 0.8), lambda z: z**3)
     x, y = task.sample(jax.random.key(16), N)
     mix = np.array([[1.0, 0.7], [-0.6, 1.0]])
     result = measures.mutual_information(jax.random.key(17), x @ mix, y @ mix.T, TINY)
@@ -119,11 +118,11 @@ def test_learned_coordinates_are_used_and_doubted(monkeypatch):
     turns = np.stack([np.diag([1.0, 3.0]), [[0.5, 1.0], [-1.0, 0.5]]])
     seen = []
 
-    def learned(key, pair, settings, show):
+    def learn(key, pair, settings, show):
         seen.append(pair._replace(x=pair.x @ turns, own=(pair.x @ turns[::-1], pair.y)))
         return seen[-1]._replace(optimism=0.2, drift=0.03)
 
-    monkeypatch.setattr(flows, "learned", learned)
+    monkeypatch.setattr(flows, "learn", learn)
     result = measures.mutual_information(jax.random.key(1), x, y, TINY)
     mean = flows.information(seen[0], flows.MEAN)
     spread = mean.pointwise.std(ddof=1) / N**0.5
@@ -405,11 +404,11 @@ def test_growth_at_the_finest_noise_is_told_from_that_of_x_itself(monkeypatch):
         (part(0, 0, 0.5, 0.5), part(0, 0, 0.4, 0.4), 1, False),
         (part(0, 0, 0.5, 0.5), None, 3, False),
     ):
-        assert measures._still_grows(conditional, marginal, dim) == expected
+        assert assembly.still_grows(conditional, marginal, dim) == expected
     for more, expected in ((0.3, True), (0.1, False)):
         density = np.array([9.0, 9.0, more, more])
-        assert measures._still_grows(part(0, 0, 0, 0), None, 1, density) == expected
-    monkeypatch.setattr(measures, "_fit", lambda *arguments: part(0, 0, 0.5, 0.5))
+        assert assembly.still_grows(part(0, 0, 0, 0), None, 1, density) == expected
+    monkeypatch.setattr(measures, "_divergence", lambda *arguments: part(0, 0, 0.5, 0.5))
     x = np.random.default_rng(17).normal(size=N)
     assert measures.mutual_information(jax.random.key(0), x, x[::-1].copy(), TINY).unbounded
     assert not measures.label_information(jax.random.key(0), x, np.arange(N) % 2, TINY).unbounded
@@ -439,7 +438,7 @@ def test_the_parts_are_added_up_with_their_signs():
     told = gaussian.GaussianPart(2.0, told - told.mean() + 2)
     conditional, marginal = part(3, 5, 7, 6, 10, 0.3), part(1, 4, 8, 0, 20, 0.4)
     rows = np.arange(N).reshape(2, -1)
-    result = measures._assemble(told, rows, 2, conditional, marginal, True, doubt=1.2)
+    result = assembly.assemble(told, rows, 2, conditional, marginal, True, doubt=1.2)
     for form, mean in (
         ("estimate", 4),
         ("growth_difference", 3),
@@ -453,11 +452,11 @@ def test_the_parts_are_added_up_with_their_signs():
     )
     spread = np.std(result.pointwise, ddof=1) / N**0.5
     assert result.estimate.stderr == pytest.approx(np.sqrt(spread**2 + 0.3**2 + 0.4**2 + 1.2**2))
-    alone = measures._assemble(told, rows, 1, conditional, None, True)
+    alone = assembly.assemble(told, rows, 1, conditional, None, True)
     assert alone.estimate.mean == pytest.approx(5) and alone.score_difference.mean == pytest.approx(
         8
     )
-    one_sided = measures._assemble(told, rows, 2, conditional._replace(updates=0), marginal)
+    one_sided = assembly.assemble(told, rows, 2, conditional._replace(updates=0), marginal)
     assert one_sided.estimate.stderr > 1.0  # D[X] as a whole
 
 

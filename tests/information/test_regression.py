@@ -59,7 +59,7 @@ def test_features_are_as_many_as_the_examples_determine():
     assert regression.polar(y).shape.shape == (400, 3)
     assert regression.polar(np.tile(y, (3, 1))).shape.shape == (1200, 5)
     assert MEAN(y).shape.shape == regression.linear(y).shape.shape[:1] + (0,) == (400, 0)
-    assert [regression.numbers(count) for count in (0, 3)] == [0, 16]
+    assert [regression.count_coefficients(count) for count in (0, 3)] == [0, 16]
 
 
 def test_lengths_of_normal_vectors_have_normal_scores():
@@ -116,7 +116,7 @@ def test_a_law_of_its_own_is_made_normal_without_bias():
     rng, differences = np.random.default_rng(5), []
     for _ in range(150):
         lever, score, true_gain = draw_shaped(rng, 300)
-        differences.append(regression.shaped(score, lever)[1].mean() - true_gain.mean())
+        differences.append(regression.fit_length_map(score, lever)[1].mean() - true_gain.mean())
     assert_mean(np.array(differences) - 8 / (2 * 300), 0.0)
     assert np.mean(differences) > NUM_SIGMAS * np.std(differences) / 150**0.5
 

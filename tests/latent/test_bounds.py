@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from checks import assert_mean
 
+from configs.diffusion_encoder import digits
 from diffenc.diffusion.analytic import FactorAnalysis, Gaussian, gaussian_kl
 from diffenc.estimate import Estimate, map_examples
-from diffenc.latent import bounds, decoders
+from diffenc.latent import bounds, decoders, systems
 from diffenc.latent.encoder import DiffusionEncoder
 from diffenc.networks import ConditionalDenoiser
 
@@ -106,14 +107,54 @@ def test_each_example_is_counted_once_and_in_order(n, batch_size):
         sizes.append(len(rows))
         return {"sum": jnp.sum(jnp.asarray(rows), axis=1), "first": jnp.asarray(rows)[:, :1]}
 
-    found = map_examples(fn, jax.random.key(0), x, batch_size)
-    np.testing.assert_array_equal(found["sum"], x.sum(axis=1))
-    np.testing.assert_array_equal(found["first"], x[:, :1])
-    assert len(set(sizes)) == 1  # one shape, one compilation
+    for key, size in ((jax.random.key(0), 1), (None, min(n, batch_size))):
+        found = map_examples(fn, key, x, batch_size)
+        np.testing.assert_array_equal(found["sum"], x.sum(axis=1))
+        np.testing.assert_array_equal(found["first"], x[:, :1])
+        assert set(sizes) == {size}  # one shape, one compilation
+        sizes.clear()
 
 
-def test_each_batch_has_a_key_of_its_own():
-    noise = map_examples(
-        lambda key, rows: jax.random.normal(key, (len(rows),)), jax.random.key(0), np.zeros(10), 4
+def test_the_size_of_batches_changes_no_draw():
+    """Every example has a key of its own, that of its index."""
+
+    def draw(key, rows):
+        return jax.random.normal(key, rows.shape) + rows
+
+    noise = [
+        map_examples(draw, jax.random.key(0), np.zeros((10, 3)), size) for size in (4, 3, 10, 1)
+    ]
+    assert len(np.unique(noise[0])) == 30
+    for other in noise[1:]:
+        np.testing.assert_array_equal(other, noise[0])
+
+
+def test_terms_and_chains_are_those_of_any_batch_size():
+    """Also those of a chain whose step adapts: it did so to all examples of a batch together."""
+    config = digits.get_config()
+    config.update_from_flattened_dict(
+        {"eval.langevin_steps": 5, "eval.num_samples": 2, "model.features": (8,)}
     )
-    assert len(np.unique(noise)) == 10
+    config.model.update(decoder_features=(8,), embed_features=(8,))
+    x = np.asarray(jax.random.bernoulli(jax.random.key(0), 0.5, (20, 9)), np.float32)
+    system = systems.make(
+        "vae", config, decoders.make("bernoulli", 9, (8,), "tanh"), 9, 20, config.seed
+    )
+    ends = []
+    for batch_size in (20, 7):
+        config.eval.batch_size = batch_size
+        terms = systems.held_out_terms(
+            system, system.state.params, jax.random.key(1), x, 2, batch_size
+        )
+        z, _ = systems.reconstructions(system, system.state.params, config, jax.random.key(2), x)
+        ends.append((terms, z))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), *ends)
+
+
+def test_an_estimate_takes_independent_values_only():
+    values = np.random.default_rng(0).standard_normal((3, 5))
+    with pytest.raises(ValueError, match=r"independent values \[n\], not an array \[3, 5\]"):
+        Estimate.of(values)
+    with pytest.raises(ValueError, match="two values or more, got 1"):
+        Estimate.of(values[0, :1])
+    assert Estimate.of(values[0]).mean == pytest.approx(values[0].mean())

@@ -10,8 +10,9 @@ from checks import assert_mean, assert_moments
 
 from diffenc import training
 from diffenc.diffusion.analytic import FactorAnalysis, Gaussian
+from diffenc.diffusion.parameterization import alpha_sigma
 from diffenc.latent import chains, decoders, em, proposals, whitening
-from diffenc.latent.encoder import DiffusionEncoder, alpha_sigma
+from diffenc.latent.encoder import DiffusionEncoder
 from diffenc.latent.proposals import Proposals
 from diffenc.networks import ConditionalDenoiser
 from diffenc.networks.mlp import Context

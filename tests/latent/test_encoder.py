@@ -1,5 +1,5 @@
 """The diffusion encoder: what it knows at the start, exactness for Gaussians, its density and its
-coordinates."""
+coordinates. What an exact network makes of it is in test_encoder_score.py."""
 
 import dataclasses
 import functools
@@ -11,26 +11,31 @@ import pytest
 from checks import assert_mean, assert_moments
 
 from diffenc.diffusion import noise_levels
-from diffenc.diffusion.analytic import FactorAnalysis, Gaussian, GaussianMixture
-from diffenc.diffusion.parameterization import from_score, to_score
+from diffenc.diffusion.analytic import FactorAnalysis, Gaussian
+from diffenc.diffusion.parameterization import alpha_sigma, to_score
 from diffenc.diffusion.processes import VPCosine
+from diffenc.errors import InputError
 from diffenc.latent import targets
 from diffenc.latent.decoders import log_prior, make
-from diffenc.latent.encoder import REFERENCES, DiffusionEncoder, alpha_sigma
+from diffenc.latent.encoder import REFERENCES, DiffusionEncoder
 from diffenc.networks import ConditionalDenoiser
 from diffenc.networks.embeddings import waves
-from diffenc.networks.mlp import Context
 
 NETWORK = ConditionalDenoiser(latent_dim=2, embed_features=(16,), features=(16,))
 ENCODER = DiffusionEncoder(NETWORK)
 DATA_DIM, PROCESS = 3, VPCosine()
-MEAN, FACTOR = np.array([0.7, -1.2]), np.array([[0.5, 0.0], [-0.9, 1.4]])
 embed, residual = jax.jit(ENCODER.embed), jax.jit(ENCODER.residual)
-velocity, score = jax.jit(ENCODER.velocity), jax.jit(ENCODER.score)
+velocity = jax.jit(ENCODER.velocity)
 sample, log_prob = (
     jax.jit(method, static_argnums=3) for method in (ENCODER.sample, ENCODER.log_prob)
 )
 sample_and_log_prob = jax.jit(ENCODER.sample_and_log_prob, static_argnums=3)
+
+
+@jax.jit
+def score(params, context, y_t, log_snr):
+    """The encoder's score at the times of these noise levels."""
+    return ENCODER.score_fn(params, context)(y_t, PROCESS.time(log_snr))
 
 
 @functools.cache
@@ -125,74 +130,6 @@ def test_a_gaussian_is_exact_at_any_number_of_steps(num_steps):
     np.testing.assert_allclose(log_prob(params, context, z, num_steps), exact, rtol=1e-5, atol=1e-5)
 
 
-class ExactNetwork:
-    """The residual r = -v / sigma of a Gaussian mixture in the reference's coordinates, in place of
-    a network.
-
-    square_width: w^2 of the unit 1 / sqrt(sigma^2 + alpha^2 w^2) of the output; 1 where it is given
-    as it is."""
-
-    latent_dim = 2
-
-    def __init__(self, mixture, square_width=1.0):
-        self.mixture, self.square_width = mixture, square_width
-
-    def apply(self, params, context, y_t, log_snr):
-        t = PROCESS.time(log_snr)
-        v = from_score(PROCESS, "v", self.mixture.score(PROCESS, y_t, t), y_t, t)
-        alpha2 = jax.nn.sigmoid(log_snr)
-        width = jnp.sqrt(1 - alpha2 + alpha2 * self.square_width)
-        return -width[:, None] * v / PROCESS.sigma(t)[:, None], 1.0
-
-
-@pytest.mark.parametrize("reference", REFERENCES)
-def test_an_encoder_with_the_exact_velocity_has_the_exact_law(reference):
-    """A mixture in y, seen in z = m + W y (the plain diffusion encoder: z = y): its density to
-    second order."""
-    with jax.enable_x64(True):
-        mixture = GaussianMixture.isotropic(
-            jnp.log(jnp.array([0.3, 0.7])),
-            jnp.array([[1.0, 0.5], [-0.6, -0.2]]),
-            jnp.array([0.5, 0.7]),
-        )
-        square_width = (
-            np.exp(np.log(np.sum(np.square(FACTOR), axis=1)).mean())
-            if reference == "prior"
-            else 1.0
-        )
-        encoder = DiffusionEncoder(ExactNetwork(mixture, square_width), reference)
-        mean, factor = (np.zeros(2), np.eye(2)) if reference == "prior" else (MEAN, FACTOR)
-        x = jnp.zeros((3000, DATA_DIM))
-        context = Context(
-            x, x[:, 0] == 0, jnp.tile(MEAN, (3000, 1)), jnp.tile(FACTOR, (3000, 1, 1)), (), ()
-        )
-        truth = mixture.replace(
-            means=jnp.asarray(mean + np.asarray(mixture.means) @ factor.T),
-            covs=jnp.asarray(factor @ np.asarray(mixture.covs) @ factor.T),
-        )
-        draw = jax.jit(encoder.sample_and_log_prob, static_argnums=3)
-        errors = []
-        for num_steps in (50, 100):
-            z, log_q = draw(jax.random.key(3), {"encoder": None}, context, num_steps)
-            errors.append(np.abs(log_q - truth.log_prob(z)).mean())
-        assert errors[1] < 2e-3 and 2**1.5 < errors[0] / errors[1] < 2**2.5
-        given = encoder.log_prob(
-            {"encoder": None}, jax.tree.map(lambda a: a[:50], context), z[:50], 100
-        )
-        np.testing.assert_allclose(given, truth.log_prob(z[:50]), atol=2e-2)
-        weights, means, covs = (
-            np.asarray(a) for a in (jnp.exp(truth.log_weights), truth.means, truth.covs)
-        )
-        centre = weights @ means
-        spread = np.einsum(
-            "k,kij->ij", weights, covs + (means - centre)[:, :, None] * (means - centre)[:, None, :]
-        )
-        assert_moments(z, centre, spread)
-        np.testing.assert_allclose(
-            encoder.colour(context, encoder.whiten(context, z)), z, rtol=1e-9, atol=1e-12
-        )
-
-
 def test_the_density_converges_with_second_order():
     with jax.enable_x64(True):
         params = in_double(random_params())
@@ -267,6 +204,27 @@ def test_the_density_is_normalized_at_few_steps(num_steps):
         assert_mean(jnp.exp(narrow.log_prob(z) - log_q), 1.0)
 
 
+def test_x_keeps_its_shape_until_the_network_flattens_it():
+    """An image and its row of numbers have one context; the context holds x as it came."""
+    images = jax.random.normal(jax.random.key(0), (4, 3, 1, 1))
+    params = random_params()
+    flat, whole = embed(params, images.reshape(4, DATA_DIM)), embed(params, images)
+    assert whole.x.shape == images.shape
+    for name in ("mean", "factor", "scales", "shifts"):
+        for a, b in zip(
+            jax.tree.leaves(getattr(flat, name)),
+            jax.tree.leaves(getattr(whole, name)),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(a, b)
+    assert ENCODER.embed_null(params, 2, (3, 1, 1)).x.shape == (2, 3, 1, 1)
+
+
+def test_an_unknown_reference_is_refused():
+    with pytest.raises(InputError, match="posteriour"):
+        DiffusionEncoder(NETWORK, "posteriour")
+
+
 def test_null_rows_do_not_depend_on_x_and_have_the_prior_as_reference():
     params, is_null = random_params(), jnp.array([True, False, True, False])
     one, other = (embed(params, data(4, seed), is_null) for seed in (1, 2))
@@ -278,7 +236,7 @@ def test_null_rows_do_not_depend_on_x_and_have_the_prior_as_reference():
         assert not np.array_equal(a[1], b[1])
     np.testing.assert_array_equal(one.mean[::2], 0.0)
     np.testing.assert_array_equal(one.factor[::2], np.tile(np.eye(2), (2, 1, 1)))
-    null = ENCODER.embed_null(params, 2, DATA_DIM)
+    null = ENCODER.embed_null(params, 2, (DATA_DIM,))
     one = one.replace(x=jnp.zeros_like(one.x))
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b[::2], rtol=1e-5, atol=1e-6), null, one
@@ -345,11 +303,12 @@ def test_the_decoders_pressure_is_the_exact_score_of_a_gaussian_posterior(refere
     z = encoder.colour(context, y)
     exact = -jnp.linalg.solve(cov, (z - mean).T).T
     exact = exact if reference == "prior" else jnp.einsum("bij,bi->bj", context.factor, exact)
-    found = jax.jit(bounds_off.score)(params, context, y, jnp.full(50, 30.0))
+    t = PROCESS.time(jnp.full(50, 30.0))
+    found = jax.jit(lambda: bounds_off.score_fn(params, context)(y, t))()
     np.testing.assert_allclose(found, exact, rtol=1e-3, atol=1e-3)
     bounded = jax.jit(encoder.residual)(params, context, 100 * y, jnp.zeros(50))
     assert np.linalg.norm(bounded, axis=-1).max() <= NETWORK.residual_bound
-    null = encoder.embed_null(params, 50, DATA_DIM)
+    null = encoder.embed_null(params, 50, (DATA_DIM,))
     np.testing.assert_array_equal(jax.jit(encoder.residual)(params, null, y, jnp.zeros(50)), 0.0)
 
 

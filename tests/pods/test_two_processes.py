@@ -10,6 +10,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from diffenc.run import reporting
 
 ROOT = Path(__file__).resolve().parents[2]
 NUM_DEVICES = 4
-TIME_LIMIT = 600.0  # seconds of each process; on two free cores a run takes less than one minute
+TIME_LIMIT = 600.0  # seconds; on two free cores a run takes less than one minute
 TRAINING = {
     "num_updates": 6,
     "updates_per_dispatch": 2,
@@ -69,6 +70,17 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
+def wait_for(processes) -> None:
+    """Return once all have ended, or one has failed, for which the others would wait, or the time
+    is over."""
+    last = time.monotonic() + TIME_LIMIT
+    while time.monotonic() < last:
+        statuses = [process.poll() for process in processes]
+        if None not in statuses or any(statuses):
+            return
+        time.sleep(0.1)
+
+
 def run(experiment: str, workdir: Path, num_processes: int) -> list[str]:
     """Run an experiment over processes that share a workdir; return what each of them printed."""
     config, changes = RUNS[experiment]
@@ -93,11 +105,9 @@ def run(experiment: str, workdir: Path, num_processes: int) -> list[str]:
                 processes.append(
                     subprocess.Popen(command, cwd=ROOT, env=own, stdout=output, stderr=errors)
                 )
-        for index, process in enumerate(processes):
-            status = process.wait(TIME_LIMIT)
-            assert status == 0, (
-                f"process {index}: {logs[index].with_suffix('.err').read_text()[-3000:]}"
-            )
+        wait_for(processes)
+        for log, process in zip(logs, processes, strict=True):
+            assert process.poll() == 0, f"{log.stem}: {log.with_suffix('.err').read_text()[-3000:]}"
     finally:
         for process in processes:
             process.kill()

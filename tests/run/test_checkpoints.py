@@ -181,7 +181,22 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+QUICK = (
+    "data truncated",
+    "data garbage",
+    "metadata deleted",
+    "everything deleted",
+    "a file in its place",
+)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(damage, id=name, marks=() if name in QUICK else pytest.mark.slow)
+        for name, damage in DAMAGES.items()
+    ],
+)
 def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(directory, damage, caplog, capfd):
     damage(directory / "30")
     with checkpoints.open(directory, keep=3) as kept:
@@ -419,6 +434,15 @@ def test_fields_that_may_differ(tmp_path):
     with pytest.raises(InputError, match=r"\(data.name"):
         checkpoints.check_config(tmp_path, changed, allowed=("seed",))
     checkpoints.check_config(tmp_path, changed, allowed=("seed", "data"))
+    assert json.loads((tmp_path / "config.json").read_text())["seed"] == 5
+    with pytest.raises(
+        InputError, match=r"seed: 5 in the workdir, 0 given; for a reason\): give another"
+    ):
+        checkpoints.check_config(
+            tmp_path, {**changed, "seed": 0}, reasons={"seed": "for a reason", "em": "for none"}
+        )
+    (tmp_path / "results.json").touch()  # those of seed 5
+    checkpoints.check_config(tmp_path, {**changed, "seed": 7}, allowed=("seed",))
     assert json.loads((tmp_path / "config.json").read_text())["seed"] == 5
 
 

@@ -1,0 +1,158 @@
+"""An information in its several forms, assembled from a regression and two divergences."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from diffenc.estimate import Estimate
+from diffenc.information.divergence import Divergence
+from diffenc.information.gaussian import GaussianPart
+
+# From this lambda on the noise counts as the finest (see `still_grows`).
+FINE = 3.5
+
+
+class Information(NamedTuple):
+    """An estimate of an information, its other forms and its parts; all in nats.
+
+    Attributes:
+        estimate: the information. Its error holds the sampling and the systematic part in
+            quadrature.
+        gaussian: the information of the Gaussian of the same moments.
+        regression: the information by a regression on y and its length (`regression.polar`), in
+            the coordinates of `flows`.
+        shape: the part of `regression` that comes from modelling the length of the residual; 0 if
+            it was not used.
+        entropy_difference: the estimate with the networks' neural entropies in place of D.
+        growth_difference: the estimate with the networks' growth on held-out data in place of D.
+        score_difference: 1/2 int sigma^2 E|s(x|y) - s(x)|^2, with both scores at the same noisy x.
+            None if x itself differs from a Gaussian or lengths are modelled, since its score is not
+            known in these coordinates then, and for conditional information and total correlation.
+        pointwise: [n] noisy estimates of log p(x,y)/(p(x)p(y)) for the examples `rows`, by networks
+            that were not trained on them, shifted by a constant so that their mean is the estimate.
+            Use them in averages, not one by one.
+        rows: [n] which examples these are.
+        conditional: D[X|Y].
+        marginal: D[X], or None if no network was needed.
+        regression_density: [strata] density over lambda of the regression of the mean, in the
+            strata of the divergences.
+        unbounded: whether the information still grows at the finest noise, see `still_grows`. Then
+            it is infinite, or the relation is sharper than the samples show.
+        diffused: which of the caller's blocks is X: "x" or "y".
+    """
+
+    estimate: Estimate
+    gaussian: Estimate
+    regression: Estimate
+    shape: float
+    entropy_difference: Estimate
+    growth_difference: Estimate
+    score_difference: Estimate | None
+    pointwise: np.ndarray
+    rows: np.ndarray
+    conditional: Divergence
+    marginal: Divergence | None
+    regression_density: np.ndarray | None
+    unbounded: bool
+    diffused: str = "x"
+
+
+def assemble(
+    linear_part: GaussianPart,
+    rows: np.ndarray,
+    dim: int,
+    conditional: Divergence,
+    marginal: Divergence | None,
+    with_scores: bool = False,
+    doubt: float = 0.0,
+) -> Information:
+    """Add up the parts of an information example by example.
+
+    The spread of the pointwise information is that of the estimate. If D[X] was detected but D[X|Y]
+    was not, the full D[X] is added to the systematic error.
+
+    Args:
+        linear_part: the information by regression.
+        rows: [2, n] the examples of both halves.
+        dim: the largest number of coordinates that the other block can determine.
+        conditional: D[X|Y].
+        marginal: D[X], or None if X is Gaussian by construction.
+        with_scores: whether the score of x is known in these coordinates.
+        doubt: the systematic error of the information by regression.
+
+    Returns:
+        The information; shape and regression_density are for the caller to fill in.
+    """
+    share = linear_part.pointwise
+    spread = Estimate.of(share).stderr
+    doubts = [doubt, conditional.systematic]
+    mean = conditional.mean
+    pointwise = conditional.pointwise
+    growth = conditional.kelly_growth
+    entropy = conditional.s_nn
+    if marginal is not None:
+        doubts.append(marginal.systematic)
+        mean = mean - marginal.mean
+        pointwise = pointwise - marginal.pointwise
+        growth = growth - marginal.kelly_growth
+        entropy = entropy - marginal.s_nn
+    if is_one_sided(marginal, conditional):
+        doubts.append(marginal.mean)
+    systematic = np.linalg.norm(doubts)
+
+    def add(mean, values):
+        stderr = np.hypot(Estimate.of(share + values).stderr, systematic)
+        return Estimate(float(linear_part.mean + mean), float(stderr))
+
+    score_difference = None
+    if with_scores and (marginal is None or not marginal.updates):
+        score_difference = add(conditional.score_gap.mean(), conditional.score_gap)
+    return Information(
+        estimate=add(mean, pointwise),
+        gaussian=Estimate(linear_part.mean, spread),
+        regression=Estimate(linear_part.mean, float(np.hypot(spread, doubt))),
+        shape=0.0,
+        entropy_difference=add(entropy.mean(), entropy),
+        growth_difference=add(growth.mean(), growth),
+        score_difference=score_difference,
+        pointwise=share + pointwise,
+        rows=rows.ravel(),
+        conditional=conditional,
+        marginal=marginal,
+        regression_density=None,
+        unbounded=still_grows(conditional, marginal, dim),
+    )
+
+
+def is_one_sided(marginal: Divergence | None, conditional: Divergence) -> bool:
+    """Return whether D[X] was detected and D[X|Y] was not.
+
+    Where y says little about x, the two are about equal.
+    """
+    return marginal is not None and marginal.updates > 0 and not conditional.updates
+
+
+def still_grows(
+    conditional: Divergence,
+    marginal: Divergence | None,
+    dim: int,
+    more: np.ndarray | float = 0.0,
+) -> bool:
+    """Return whether the information still grows at the finest noise.
+
+    It does if its density in the strata from lambda = 3.5 on exceeds 0.2 nats per unit of lambda
+    and coordinate. Coordinates that the other block determines would give 0.5.
+
+    Args:
+        conditional: D[X|Y].
+        marginal: D[X], or None.
+        dim: the number of coordinates.
+        more: density [strata] beyond that of the divergences, such as that of flows.
+
+    Returns:
+        Whether the limit is exceeded.
+    """
+    density = more + conditional.density - (0.0 if marginal is None else marginal.density)
+    widths = np.diff(conditional.edges)
+    fine = conditional.edges[:-1] >= min(FINE, conditional.edges[-2])
+    return bool(np.sum((density * widths)[fine]) / np.sum(widths[fine]) > 0.2 * dim)

@@ -1,0 +1,204 @@
+"""Training of the two networks: mixtures by maximum likelihood, what these miss by denoising.
+
+Each network is trained on its own half of the data. The loss of denoising is O - 2P (see `growth`)
+on that half, minus the growth.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from diffenc.information.growth import add_noise, draw_log_snr, make_network
+from diffenc.information.halves import Halves
+from diffenc.information.settings import Settings
+
+
+class State(NamedTuple):
+    """The training state of both networks, stacked on the leading axis.
+
+    Attributes:
+        params: parameters.
+        averages: running averages of the parameters.
+        opt_state: state of the optimizer.
+        step: number of updates.
+    """
+
+    params: Any
+    averages: Any
+    opt_state: Any
+    step: jax.Array
+
+
+def make_optimizer(learning_rate: float) -> optax.GradientTransformation:
+    """Make Adam with a warm-up of 50 updates."""
+    return optax.adam(optax.linear_schedule(0.0, learning_rate, 50), b2=0.99)
+
+
+def initialize(key: jax.Array, settings: Settings, dim: int, dim_y: int) -> State:
+    """Initialize two networks with different parameters.
+
+    Args:
+        key: a key.
+        settings: of the networks.
+        dim: coordinates of the residual.
+        dim_y: coordinates of the condition.
+
+    Returns:
+        The state before the first update.
+    """
+    network = make_network(dim, settings)
+    y = jnp.zeros((2, dim_y))
+    linear = jnp.zeros((2, dim))
+    r = jnp.zeros((2, 1, dim))
+    log_snr = jnp.zeros((2, 1))
+    init = jax.vmap(
+        lambda key: network.init(key, y, linear, jnp.eye(dim), r, log_snr, method="initialize")
+    )
+    return restart(init(jax.random.split(key)), settings.denoiser.learning_rate)
+
+
+@functools.partial(jax.jit, static_argnames="settings", donate_argnums=0)
+def advance(
+    state: State, key: jax.Array, halves: Halves, count: jax.Array, settings: Settings
+) -> State:
+    """Train both networks by denoising for one round.
+
+    The mixtures stay as they are, so that the rest of the network learns what they miss. Every
+    noise is used with both signs: where the noise is small, most of what it adds to the gradient
+    then cancels.
+
+    Args:
+        state: of both networks; its memory is given away.
+        key: a key.
+        halves: the data.
+        count: each network sees the first count examples of its half.
+        settings: of the networks and of the training.
+
+    Returns:
+        The state after `settings.denoiser.updates` updates.
+    """
+    dim = halves.r.shape[-1]
+    network = make_network(dim, settings)
+    batch = min(settings.denoiser.batch_size, halves.r.shape[1])
+
+    def half_loss(params, key, half):
+        key_rows, key_log_snr, key_eps = jax.random.split(key, 3)
+        rows = jax.random.randint(key_rows, (batch,), 0, count)
+        linear = half.linear[rows]
+        log_snr, weight = draw_log_snr(key_log_snr, batch, settings.denoiser.draws)
+        eps = jax.random.normal(key_eps, (*log_snr.shape, dim))
+        log_snr = jnp.tile(log_snr, (1, 2))
+        weight = jnp.tile(weight, (1, 2))
+        r_l, v = add_noise(half.r[rows], jnp.concatenate([eps, -eps], axis=1), log_snr)
+        shape = network.apply(params, half.y[rows], linear, method="embed")
+        shape = shape.replace(mixture=jax.lax.stop_gradient(shape.mixture))
+        o = network.apply(params, shape, half.factor, r_l, log_snr)
+        return 0.5 * jnp.mean(weight * jnp.sum(jnp.square(o) - 2 * o * v, axis=-1))
+
+    training = settings.denoiser
+    return descend(
+        state, key, half_loss, halves, training.updates, training.learning_rate, training.average
+    )
+
+
+@functools.partial(jax.jit, static_argnames="settings", donate_argnums=0)
+def advance_mixture(
+    state: State, key: jax.Array, halves: Halves, count: jax.Array, settings: Settings
+) -> State:
+    """Train the mixtures of both networks by maximum likelihood for one round.
+
+    The likelihood needs neither lambda nor eps and is free of their noise.
+
+    Args:
+        state: of both networks; its memory is given away.
+        key: a key.
+        halves: the data.
+        count: each network sees the first count examples of its half.
+        settings: of the networks and of the training.
+
+    Returns:
+        The state after `settings.mixture.updates` updates.
+    """
+    network = make_network(halves.r.shape[-1], settings)
+    batch = min(settings.mixture.batch_size, halves.r.shape[1])
+
+    def half_loss(params, key, half):
+        rows = jax.random.randint(key, (batch,), 0, count)
+        mixture = network.apply(params, half.y[rows], method="mixture")
+        return -jnp.mean(mixture.log_prob(half.r[rows]))
+
+    training = settings.denoiser
+    return descend(
+        state,
+        key,
+        half_loss,
+        halves,
+        settings.mixture.updates,
+        training.learning_rate,
+        training.average,
+    )
+
+
+def descend(
+    state: State, key: jax.Array, half_loss, halves, updates: int, learning_rate, average
+) -> State:
+    """Descend the sum of the losses of both halves.
+
+    Args:
+        state: of both networks.
+        key: a key.
+        half_loss: the loss of one network on its half, half_loss(params, key, half).
+        halves: a tree of arrays [2, ...].
+        updates: number of updates.
+        learning_rate: step size of Adam.
+        average: see `DenoiserSettings`.
+
+    Returns:
+        The state after the updates.
+    """
+    optimizer = make_optimizer(learning_rate)
+
+    def update(state, key):
+        def loss(params):
+            return jnp.sum(jax.vmap(half_loss)(params, jax.random.split(key), halves))
+
+        gradient = jax.grad(loss)(state.params)
+        changes, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, changes)
+        share = (1 + average) / (state.step + 1 + average)
+        averages = optax.incremental_update(params, state.averages, share)
+        return State(params, averages, opt_state, state.step + 1), None
+
+    return jax.lax.scan(update, state, jax.random.split(key, updates))[0]
+
+
+def spread(params, key: jax.Array, dim: int, length: float = 0.5):
+    """Move the components of the mixtures apart by normal vectors.
+
+    While all components are equal, and no condition separates them, they have equal gradients of
+    the likelihood and stay equal.
+
+    Args:
+        params: parameters of both networks.
+        key: a key.
+        dim: coordinates of the residual.
+        length: root mean square length of the vectors.
+
+    Returns:
+        The parameters with other biases of the components' means.
+    """
+    bias = params["params"]["mean_head"]["bias"]
+    bias = bias + length / dim**0.5 * jax.random.normal(key, bias.shape)
+    mean_head = params["params"]["mean_head"] | {"bias": bias}
+    return {"params": params["params"] | {"mean_head": mean_head}}
+
+
+def restart(averages, learning_rate: float) -> State:
+    """Make a state that starts from an average, with a new optimizer."""
+    params = jax.tree.map(jnp.array, averages)
+    averages = jax.tree.map(jnp.array, averages)
+    opt_state = make_optimizer(learning_rate).init(params)
+    return State(params, averages, opt_state, jnp.zeros((), jnp.int32))

@@ -1,0 +1,123 @@
+"""Results of experiments.mutual_information: what is reported of the metrics of every task."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from diffenc.estimate import Estimate
+from diffenc.run.advance import dotted
+from diffenc.run.reporting import Result
+
+FORMS = ("diffusion", "entropy_difference", "growth_difference", "score_difference", "gaussian")
+PARTS = ("conditional", "marginal")
+OWN = "data"  # the name of a user's samples, beside those of tasks
+
+
+class Record(NamedTuple):
+    """The metrics of one task.
+
+    Attributes:
+        name: of the task.
+        line: a line of metrics.jsonl, in which every name begins with that of the task.
+    """
+
+    name: str
+    line: dict
+
+    def get(self, *names):
+        """Return a number of this task by its name or by the parts of it, or None."""
+        return self.line.get(dotted((self.name, *names)))
+
+
+def notes(record: Record) -> list[str]:
+    """Return what the reader of a result should know beside the number."""
+    lines = []
+    if not any(record.get(part, "updates") for part in PARTS):
+        lines.append("the denoisers found nothing beyond a Gaussian residual of the regression")
+    if record.name == OWN and record.get("y_diffused"):
+        lines.append(
+            "x and y were exchanged internally; in the rows `conditional` and `marginal`, "
+            "X means your y"
+        )
+    if record.get("unbounded"):
+        lines.append(
+            "information still grows at the finest resolution: infinite, or sharper than the "
+            "samples show"
+        )
+    return lines
+
+
+def summarize(records: list[Record], rivals: tuple[str, ...]) -> list[Result]:
+    """Collect the results of all tasks, and the errors of every estimator over known tasks."""
+    estimators = (*FORMS, *rivals)
+    results = []
+    for record in records:
+        results += results_of(record, estimators)
+    known = [record for record in records if record.get("truth") is not None]
+    if len(known) < 2:
+        return results
+    for estimator in estimators:
+        prefix = "benchmark" if estimator == "diffusion" else f"benchmark.{estimator}"
+        results += scores(prefix, estimator, known)
+    seconds = Estimate.of([record.get("seconds") for record in known])
+    results.append(Result("benchmark.seconds", *seconds, "s a task"))
+    return results
+
+
+def results_of(record: Record, estimators: tuple[str, ...]) -> list[Result]:
+    """Collect the results of one task, by the names that the README promises."""
+    name = record.name
+    truth = record.get("truth")
+    # Of known tasks the number is shown even if it is unbounded, because it is scored.
+    is_endless = record.get("unbounded") and truth is None
+    results = []
+    for estimator in estimators:
+        if record.get(estimator) is None:
+            continue
+        value = record.get(estimator)
+        stderr = record.get(estimator, "stderr")
+        if is_endless and estimator in FORMS[:4]:
+            value = stderr = None
+        is_headline = (name, estimator) == (OWN, "diffusion")
+        label = "mutual_information" if is_headline else estimator
+        results.append(Result(f"{name}.{label}", value, stderr, truth=truth))
+    if name == OWN and not record.get("unbounded"):  # what the estimate is made of
+        regression = record.get("regression")
+        results.append(Result(f"{name}.regression", regression, record.get("regression", "stderr")))
+        for part in PARTS:
+            if record.get(part, "mean") is not None:
+                stderr = record.get(part, "stderr")
+                results.append(Result(f"{name}.{part}", record.get(part, "mean"), stderr))
+    if record.get("label_entropy") is not None:
+        results.append(Result(f"{name}.label_entropy", record.get("label_entropy"), None))
+    results.append(Result(f"{name}.seconds", record.get("seconds"), None, "s"))
+    return results
+
+
+def scores(prefix: str, estimator: str, known: list[Record]) -> list[Result]:
+    """Score an estimator over tasks whose information is known.
+
+    Args:
+        prefix: of the names of the results.
+        estimator: its name.
+        known: metrics of these tasks.
+
+    Returns:
+        Mean absolute error, share of tasks within 0.1 nats, and share of truths within two standard
+        errors.
+    """
+    scored = [record for record in known if record.get(estimator) is not None]
+    if len(scored) < 2:
+        return []
+    of_tasks = "" if len(scored) == len(known) else f", of {len(scored)} tasks"
+    error = np.array([record.get(estimator) - record.get("truth") for record in scored])
+    stderr = np.array([record.get(estimator, "stderr") for record in scored])
+
+    def result(name, values, unit):
+        return Result(f"{prefix}.{name}", *Estimate.of(values), unit + of_tasks)
+
+    return [
+        result("mean_absolute_error", np.abs(error), "nats"),
+        result("within_0.1", np.abs(error) <= 0.1, "of tasks"),
+        result("coverage_2se", np.abs(error) <= 2 * stderr, "of tasks"),
+    ]
