@@ -265,8 +265,8 @@ def read_sweep(config: ConfigDict) -> Sweep:
         "datasets": datasets,
     }
     if "mixture" in datasets:
-        require_widths(network.features, "model.features")
         values["mixture"] = command_line.read(Mixture, config, "mixture")
+        require_widths(network.features, "model.features")
     if set(datasets) - {"mixture"}:
         require_widths(network.channels, "model.channels")
         values["images"] = command_line.read(Images, config, "data")
