@@ -60,9 +60,9 @@ def run(config: ConfigDict, workdir: Path) -> None:
     metrics = reporting.read_metrics(workdir)
     results += update_times(metrics)
     if exact.applies(config, truth):
-        exact, exact_arrays = exact.measure(config, models, parallel.local(state), held_out)
-        results += exact
-        figures.posteriors(workdir, dataset, held_out, exact_arrays)
+        on_grid, arrays_on_grid = exact.measure(config, models, parallel.local(state), held_out)
+        results += on_grid
+        figures.posteriors(workdir, dataset, held_out, arrays_on_grid)
     figures.draw(workdir, config, dataset, held_out, arrays, metrics)
     reporting.write_results(workdir, results)
     reporting.print_table(results, title=f"{dataset.name}: held-out results")

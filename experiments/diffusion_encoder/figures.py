@@ -75,8 +75,8 @@ def posteriors(workdir, dataset, held_out, arrays):
             ax.set_ylabel(f"{NAMES[name]}\n$z_2$" if column == 0 else "", fontsize=8)
     quantiles = ", ".join(f"{100 * q:.0f}" for q in exact.QUANTILES)
     fig.suptitle(
-        f"Shaded: exact posterior p(z|x) of each model's decoder; dots: {diffusion_encoder_exact.NUM_SAMPLES} samples "
-        f"of its encoder. Held-out digits at {quantiles} % of the VAE's KL(exact || encoder)",
+        f"Shaded: exact posterior p(z|x) of each model's decoder; dots: {exact.NUM_SAMPLES} "
+        f"samples of its encoder. Held-out digits at {quantiles} % of the VAE's KL(exact || encoder)",
         fontsize=8,
     )
     reporting.save(fig, workdir, "posteriors")
