@@ -1,6 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
-DEMO := -m experiments.diffusion_encoder --config=configs/diffusion_encoder/digits.py
+WORKERS := --numprocesses=auto --maxprocesses=4 --dist=worksteal
+DEMO := -m experiments.diffusion_encoder --config=configs/diffusion_encoder/demo.py
 
 .PHONY: demo demo-short test test-slow bench lint clean
 
@@ -11,10 +12,10 @@ demo-short: .venv/stamp
 	$(BIN)/python $(DEMO) --config.num_updates=200 --workdir=runs/demo-short $(ARGS)
 
 test: .venv/stamp
-	$(BIN)/python -m pytest -q --numprocesses=auto --maxprocesses=4 --dist=worksteal $(ARGS)
+	$(BIN)/python -m pytest -q $(WORKERS) $(ARGS)
 
 test-slow: .venv/stamp
-	$(BIN)/python -m pytest -q -m slow $(ARGS)
+	$(BIN)/python -m pytest -q -m slow $(WORKERS) $(ARGS)
 
 bench: .venv/stamp
 	$(BIN)/python -m experiments.benchmarks.update_time --config=configs/benchmarks/update_time.py --workdir=runs/benchmark $(ARGS)

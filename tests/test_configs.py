@@ -4,7 +4,7 @@ fields is read."""
 import ast
 import dataclasses
 import functools
-import importlib
+import importlib.util
 import re
 from pathlib import Path
 
@@ -126,3 +126,11 @@ def test_a_config_is_taken_by_its_experiment_and_each_field_is_read(path, tmp_pa
         assert updates % config.updates_per_dispatch == 0, name
     if "batch_size" in config:
         assert config.batch_size % 4 == 0  # on one, two and four devices
+
+
+def test_the_commands_of_the_readme_exist_and_run_every_config():
+    commands = re.findall(r"python -m (\S+) --config=(\S+)", (ROOT / "README.md").read_text())
+    assert all(importlib.util.find_spec(module) for module, _ in commands)
+    assert {config for _, config in commands} == {str(path.relative_to(ROOT)) for path in PATHS}
+    for module, config in commands:
+        assert module == module_of(ROOT / config)

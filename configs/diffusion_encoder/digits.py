@@ -42,6 +42,7 @@ def get_config() -> ConfigDict:
                 newton_steps=1,  # up the decoder's log posterior, from the mean that the network gives; 0: none
                 pressure=True,  # the denoiser starts from the decoder's gradient where it guesses z; False: from zero
                 residual_bound=5.0,  # of the denoiser's output
+                landmarks=0,  # latents whose posterior weights the network sees beside x: for d <= 3
                 octaves=0,  # Fourier features of the latent that the denoiser sees
             ),
             em=dict(
@@ -50,7 +51,10 @@ def get_config() -> ConfigDict:
                 # that go on from visit to visit. A field that the choice does not read may not be
                 # changed.
                 e_step="importance",
-                proposal="gaussian",  # importance: from the encoder's Gaussian fit; or prior, N(0, I)
+                # importance: proposals from the encoder's Gaussian fit; or from N(0, I), for each
+                # example by itself (prior) or for the whole batch (shared), which see all modes in
+                # few dimensions
+                proposal="gaussian",
                 proposals=10,  # so many for each example
                 proposal_width=1.3,  # of the proposals, in widths of the Gaussian fit
                 smooth_targets=False,  # the denoiser learns from all of them, not from the chosen one
@@ -82,6 +86,7 @@ def get_config() -> ConfigDict:
                 num_samples=64,  # K of the importance bound
                 sampler_steps=4,  # of the encoder whose density is measured
                 langevin_steps=100,  # after which a sample counts as the posterior's
+                grid_draws=0,  # d = 2: n exact posterior draws for each example, KL(exact || encoder)
                 batch_size=300,  # held-out examples at a time: the memory of measuring
             ),
             metrics_extras=(),  # "tensorboard", "wandb"

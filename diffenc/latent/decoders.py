@@ -25,6 +25,11 @@ class Bernoulli:
         logits = self.network.apply(params, z)
         return jnp.sum(x * logits - jax.nn.softplus(logits), axis=-1)
 
+    def log_prob_pairs(self, params, x: jax.Array, z: jax.Array) -> jax.Array:
+        """log p(x_i|z_k) of every pair [K, batch], for z [K, d]: the network sees each z once."""
+        logits = self.network.apply(params, z)
+        return logits @ x.T - jnp.sum(jax.nn.softplus(logits), axis=-1)[:, None]
+
     def mean(self, params, z: jax.Array) -> jax.Array:
         return jax.nn.sigmoid(self.network.apply(params, z))
 
@@ -80,3 +85,17 @@ def log_joint(decoder, params, x: jax.Array, z: jax.Array, gamma: float = 1.0) -
     """log p(z) + (1/gamma) log p(x|z) [batch]: the tempered posterior up to its constant
     (2605.13399)."""
     return log_prior(z) + decoder.log_prob(params, x, z) / gamma
+
+
+def log_prob_pairs(decoder, params, x: jax.Array, z: jax.Array) -> jax.Array:
+    """log p(x_i|z_k) of every pair [K, batch], for x [batch, D] and z [K, d].
+
+    A decoder's own `log_prob_pairs` is preferred, where it has one.
+    """
+    if hasattr(decoder, "log_prob_pairs"):
+        return decoder.log_prob_pairs(params, x, z)
+
+    def of_example(row):
+        return decoder.log_prob(params, jnp.broadcast_to(row[None], (len(z), row.size)), z)
+
+    return jax.vmap(of_example, out_axes=1)(x)

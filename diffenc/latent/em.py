@@ -14,12 +14,13 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import optax
+from jax.scipy.linalg import solve_triangular
 
 from diffenc.diffusion import noise_levels
 from diffenc.diffusion.parameterization import alpha_sigma
 from diffenc.latent import proposals, targets
 from diffenc.latent.chains import Chain, ChainState, is_lost, make_kernel, run_chains
-from diffenc.latent.decoders import log_joint
+from diffenc.latent.decoders import log_joint, log_prob_pairs
 from diffenc.latent.encoder import DiffusionEncoder
 from diffenc.latent.proposals import Proposals
 from diffenc.latent.whitening import apply, pull, solve, trusted
@@ -85,7 +86,8 @@ def e_step(
     importance   one of `proposals` draws, chosen by its weight (sampling importance resampling,
                  Rubin 1987), in place of chains: by settings.proposal from the encoder's Gaussian
                  fit, its factor times proposal_width; or from the prior, which sees every mode,
-                 also those that a chain cannot reach, and serves in few dimensions
+                 also those that a chain cannot reach, and serves in few dimensions: for each
+                 example by itself, or the same draws for the whole batch (see proposals.share)
 
     Chains that would start lost (`is_lost`) start at the Gaussian's mean.
     """
@@ -97,6 +99,15 @@ def e_step(
         return log_joint(decoder, params["decoder"], x, z, settings.gamma)
 
     if settings.e_step == "importance":
+        if settings.proposal == "shared":
+
+            def pairs(z):
+                return log_prob_pairs(decoder, params["decoder"], x, z) / settings.gamma
+
+            found = proposals.share(key_start, pairs, *mean.shape, settings.proposals)
+            if settings.smooth_targets:
+                found = found._replace(gradient=slopes(pairs, found.z[:, 0]))
+            return resample(key_chain, log_density, x, (mean, factor), state, found)
         wide = settings.proposal_width * factor
         z, log_q = proposals.propose(key_start, mean, wide, settings.proposal, settings.proposals)
         found = proposals.weigh(log_density, x, z, log_q)
@@ -118,6 +129,17 @@ def e_step(
         first = jnp.argmax(index[:, None] == index[None, :], axis=1)
         chain = chain._replace(state=chain.state.replace(z=state.z.at[index].set(chain.z[first])))
     return chain
+
+
+def slopes(log_prob_pairs, z):
+    """grad_z of log p(z) + log_prob_pairs(z) at every pair [K, batch, d], z [K, d], one tangent at
+    a time."""
+
+    def along(tangent):
+        return jax.jvp(log_prob_pairs, (z,), (jnp.broadcast_to(tangent, z.shape),))[1]
+
+    columns = jax.vmap(along, out_axes=-1)(jnp.eye(z.shape[-1])[:, None])
+    return columns - z[:, None]
 
 
 def resample(
@@ -144,7 +166,11 @@ def m_step_loss(decoder, params, x, chain: Chain) -> jax.Array:
     variance."""
     if chain.proposals is None:
         return -decoder.log_prob(params, x, chain.z).mean()
-    log_prob = jax.vmap(lambda z: decoder.log_prob(params, x, z))(chain.proposals.z)
+    z = chain.proposals.z
+    if z.shape[1] == 1 < len(x):
+        log_prob = log_prob_pairs(decoder, params, x, z[:, 0])
+    else:
+        log_prob = jax.vmap(lambda z: decoder.log_prob(params, x, z))(z)
     return -jnp.sum(jnp.exp(chain.proposals.log_weight) * log_prob, axis=0).mean()
 
 
@@ -256,18 +282,25 @@ def encoder_loss(
     return error.mean() + jnp.where(is_null, 0.0, fit).mean(), metrics
 
 
+def invert(factor: jax.Array) -> jax.Array:
+    """The inverse of one lower-triangular factor [d, d]."""
+    return solve_triangular(factor, jnp.eye(factor.shape[-1]), lower=True)
+
+
 def smooth_targets(encoder, frozen: Context, chain: Chain, y_t, alpha, sigma, single, null):
     """`smoothed` in the encoder's coordinates, for rows [batch * draws]; where null holds, `single`
     as it is."""
     z, log_weight, gradient = chain.proposals
     bound = 2 * encoder.network.residual_bound
     gradient = jax.vmap(lambda gradient: trusted(pull(frozen.factor, gradient), bound))(gradient)
+    inverse = jax.vmap(invert)(
+        frozen.factor
+    )  # of one factor for many proposals: products, not solves
     if encoder.reference == "posterior":
-        z = jax.vmap(lambda z: solve(frozen.factor, z - chain.mean))(z)
+        z = jnp.einsum("bij,kbj->kbi", inverse, z - chain.mean[None])
     else:
-        transposed = jnp.swapaxes(frozen.factor, -2, -1)
-        gradient = jax.vmap(lambda gradient: solve(transposed, gradient, lower=False))(gradient)
-    rows = (z.shape[1], -1)
+        gradient = jnp.einsum("bji,kbj->kbi", inverse, gradient)
+    rows = (gradient.shape[1], -1)
     found = proposals.smoothed(
         Proposals(z, log_weight, gradient),
         y_t.reshape(*rows, z.shape[-1]),

@@ -34,6 +34,10 @@ by amortization. Its density remains exact:
   training (as in diffusion posterior sampling, arXiv 2209.14687), it is exact at t = 0 with gate =
   1, and the network holds what the fluctuations add. |rho| is squeezed below residual_bound, which
   matters only far from the posterior.
+* `landmarks` = M > 0: beside x the network sees the decoder's posterior weights of M fixed latents,
+  sqrt(M softmax_m log p(x|z_m)). They tell it where the modes are, for an x that it has never seen
+  too; M latents cover the prior in two or three dimensions, and the decoder's network sees them
+  once for a whole batch.
 
 Shapes: x [batch, ...], z and y [batch, d], log_snr [batch]; all information is in nats.
 """
@@ -46,13 +50,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy import special
+from scipy.stats import qmc
 
 from diffenc.diffusion import angle_flow
 from diffenc.diffusion.parameterization import alpha_sigma, to_score
 from diffenc.diffusion.processes import VPCosine
 from diffenc.errors import InputError
 from diffenc.latent import whitening
-from diffenc.latent.decoders import log_joint, log_prior
+from diffenc.latent.decoders import log_joint, log_prior, log_prob_pairs
 from diffenc.networks import ConditionalDenoiser
 from diffenc.networks.mlp import Context
 
@@ -82,6 +88,7 @@ class DiffusionEncoder:
     pressure: bool = False
     decoder: Any = None
     gamma: float = 1.0
+    landmarks: int = 0
 
     def __post_init__(self):
         if self.reference not in REFERENCES:
@@ -97,9 +104,9 @@ class DiffusionEncoder:
 
     def init(self, key: jax.Array, x: jax.Array):
         """Make the parameters of the encoder's network, for examples like x [batch, ...]."""
-        return self.network.init(
-            key, x[:1], jnp.zeros((1, self.latent_dim)), jnp.zeros(1), method="initialize"
-        )
+        u = jnp.zeros((1, self.latent_dim))
+        answers = jnp.zeros((1, self.landmarks)) if self.landmarks else None
+        return self.network.init(key, x[:1], u, jnp.zeros(1), answers, method="initialize")
 
     def log_posterior(self, params, x: jax.Array, z: jax.Array) -> jax.Array:
         """Evaluate log q*(z|x) up to a constant.
@@ -135,7 +142,17 @@ class DiffusionEncoder:
             The context, before any Newton step.
         """
         is_null = jnp.zeros(x.shape[0], bool) if is_null is None else is_null
-        return self.network.apply(params["encoder"], x, is_null, method="embed")
+        answers = self.answers(params, x) if self.landmarks else None
+        return self.network.apply(params["encoder"], x, is_null, answers, method="embed")
+
+    def answers(self, params, x: jax.Array) -> jax.Array:
+        """sqrt(M softmax_m (1/gamma) log p(x|z_m)) [batch, M] at the landmarks z_m, which are
+        spread like the prior."""
+        uniform = qmc.Halton(self.latent_dim, scramble=False).random(self.landmarks + 1)[1:]
+        z = jnp.asarray(special.ndtri(uniform), x.dtype)
+        decoder_params = jax.lax.stop_gradient(params["decoder"])
+        log_p = log_prob_pairs(self.decoder, decoder_params, x, z).T / self.gamma
+        return jnp.sqrt(self.landmarks * jax.nn.softmax(log_p, axis=-1))
 
     def embed_null(self, params, batch: int, example_shape: tuple[int, ...]) -> Context:
         """Make the context of 'x unknown', under which the encoder is the aggregate posterior q(z).

@@ -19,12 +19,12 @@ import jax.numpy as jnp
 from diffenc.latent import whitening
 from diffenc.latent.decoders import log_prior
 
-KINDS = ("gaussian", "prior")
+KINDS = ("gaussian", "prior", "shared")
 
 
 class Proposals(NamedTuple):
-    """z [K, batch, d]; log weights [K, batch], normalized; grad_z of the log posterior [K, batch,
-    d] where needed."""
+    """z [K, batch, d], or [K, 1, d] where the batch shares them; log weights [K, batch],
+    normalized; grad_z of the log posterior [K, batch, d] where needed."""
 
     z: jax.Array
     log_weight: jax.Array
@@ -45,6 +45,28 @@ def weigh(log_density, x: jax.Array, z: jax.Array, log_q: jax.Array) -> Proposal
     """Proposals z of log density log_q, weighted for the posterior log_density(x, z) [batch]."""
     log_p = jax.vmap(lambda z: log_density(x, z))(z)
     return Proposals(z, jax.nn.log_softmax(log_p - log_q, axis=0))
+
+
+def share(key: jax.Array, log_prob_pairs, num_rows: int, latent_dim: int, count: int) -> Proposals:
+    """`count` draws of N(0, I) for the whole batch, weighted for each of its rows.
+
+    The decoder's network sees each draw once instead of once for each row, so that there can be
+    hundreds, which in two or three dimensions reach every mode of every posterior.
+
+    Args:
+        key: a random key.
+        log_prob_pairs: z [K, d] -> (1/gamma) log p(x_i|z_k) [K, batch].
+        num_rows: rows of the batch, for a check of shapes.
+        latent_dim: d.
+        count: K.
+
+    Returns:
+        `Proposals` with z [K, 1, d].
+    """
+    z = jax.random.normal(key, (count, latent_dim))
+    log_p = log_prob_pairs(z)
+    assert log_p.shape == (count, num_rows)
+    return Proposals(z[:, None], jax.nn.log_softmax(log_p, axis=0))
 
 
 def choose(key: jax.Array, proposals: Proposals) -> jax.Array:

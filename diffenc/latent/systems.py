@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from diffenc import training
 from diffenc.estimate import Estimate, map_examples
 from diffenc.keys import key_of
-from diffenc.latent import baselines, bounds, chains, decoders, em, whitening
+from diffenc.latent import baselines, bounds, chains, decoders, em, toys, whitening
 from diffenc.latent.encoder import DiffusionEncoder
 from diffenc.networks import MLP, ConditionalDenoiser, Coupling
 
@@ -69,7 +69,13 @@ def make(
             model.octaves,
         )
         encoder = DiffusionEncoder(
-            network, model.reference, model.newton_steps, model.pressure, decoder, config.em.gamma
+            network,
+            model.reference,
+            model.newton_steps,
+            model.pressure,
+            decoder,
+            config.em.gamma,
+            model.landmarks,
         )
         make_update = baselines.make_wake_sleep_update if method == "wake_sleep" else em.make_update
         update = make_update(encoder, decoder, settings, optimizer)
@@ -169,6 +175,41 @@ def reconstructions(system: System, params, config, key, x):
     ]
     log_prob = jax.jit(lambda x, z: system.decoder.log_prob(params["decoder"], x, z))
     return samples, [-log_prob(x, z) for z in samples]
+
+
+@functools.partial(
+    jax.jit, static_argnames=("encoder", "decoder", "grid", "num_steps", "num_draws")
+)
+def _exact(key, params, x, *, encoder, decoder, grid, num_steps, num_draws):
+    context = encoder.infer(params, x)
+
+    def log_prob(z):
+        return encoder.log_prob(params, context, z, num_steps)
+
+    nll = -toys.log_marginal(decoder, grid, x, params["decoder"])
+    kl = toys.posterior_kl_by_draws(key, decoder, grid, x, log_prob, num_draws, params["decoder"])
+    return kl, nll
+
+
+def exact(system: System, params, key, x, grid: toys.Grid, num_steps: int, num_draws: int):
+    """The encoder against the exact posterior of its own decoder, known on the cells of a grid.
+
+    Args:
+        system: the model.
+        params: its parameters.
+        key: a random key, of the draws.
+        x: data [n, D].
+        grid: cells that hold all posteriors; of one or two dimensions.
+        num_steps: steps of the flow by which an encoder gives the density of a latent.
+        num_draws: exact draws of z for each x.
+
+    Returns:
+        KL(p(z|x) || q(z|x)) [n], estimated from those draws, and -log p(x) [n] by quadrature, in
+        nats.
+    """
+    sizes = dict(grid=grid, num_steps=num_steps, num_draws=num_draws)
+    fn = functools.partial(_exact, encoder=system.encoder, decoder=system.decoder, **sizes)
+    return map_examples(lambda key, x: fn(key, params, x), key, x, 50)
 
 
 def median(values) -> Estimate:

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 
 from diffenc.diffusion.analytic import LOG_2PI, Gaussian
 from diffenc.errors import InputError
-from diffenc.latent.decoders import log_joint
+from diffenc.latent.decoders import log_joint, log_prior, log_prob_pairs
 
 ROUNDING = 0.1
 
@@ -140,29 +140,36 @@ class Grid:
         )
 
 
-def _grid_log_joint(toy, grid, x):
+def _grid_log_joint(decoder, params, grid, x):
     """log p(x, z) at every point [batch, n]."""
-    if grid.latent_dim != toy.latent_dim or x.shape[1:] != (toy.data_dim,):
-        shapes = f"x has shape {x.shape} and the grid dimension {grid.latent_dim}"
-        raise InputError(
-            f"{shapes}: the toy {toy.name!r} needs [batch, {toy.data_dim}] and {toy.latent_dim}"
-        )
+    if isinstance(decoder, Toy):
+        shape = (decoder.data_dim,)
+        if grid.latent_dim != decoder.latent_dim or x.shape[1:] != shape:
+            raise InputError(
+                f"x has shape {x.shape} and the grid dimension {grid.latent_dim}: the toy {decoder.name!r} needs "
+                f"[batch, {decoder.data_dim}] and {decoder.latent_dim}"
+            )
     z = grid.points()
-    return jax.vmap(
-        lambda row: log_joint(toy, {}, jnp.broadcast_to(row[None], (len(z), row.size)), z)
-    )(x)
+    return (log_prob_pairs(decoder, params, x, z) + log_prior(z)[:, None]).T
 
 
-def log_marginal(toy: Toy, grid: Grid, x: jax.Array) -> jax.Array:
+def log_marginal(decoder, grid: Grid, x: jax.Array, params=None) -> jax.Array:
     """log int p(z) p(x|z) dz [batch], for x whose posterior lies in the box. Raises InputError
-    where shapes misfit."""
-    return jax.nn.logsumexp(_grid_log_joint(toy, grid, x), axis=1) + math.log(grid.volume)
+    where shapes misfit.
+
+    The decoder is a toy, or any decoder with its params.
+    """
+    return jax.nn.logsumexp(_grid_log_joint(decoder, params or {}, grid, x), axis=1) + math.log(
+        grid.volume
+    )
 
 
-def posterior(toy: Toy, grid: Grid, x: jax.Array) -> jax.Array:
+def posterior(decoder, grid: Grid, x: jax.Array, params=None) -> jax.Array:
     """log p(z|x) at every point [batch, n], of total mass one. Raises InputError where shapes do
     not fit."""
-    return jax.nn.log_softmax(_grid_log_joint(toy, grid, x), axis=1) - math.log(grid.volume)
+    return jax.nn.log_softmax(_grid_log_joint(decoder, params or {}, grid, x), axis=1) - math.log(
+        grid.volume
+    )
 
 
 def posterior_kl(log_posterior: jax.Array, log_q: jax.Array, volume: float) -> jax.Array:
@@ -178,7 +185,13 @@ def posterior_kl(log_posterior: jax.Array, log_q: jax.Array, volume: float) -> j
 
 
 def posterior_kl_by_draws(
-    key: jax.Array, toy: Toy, grid: Grid, x: jax.Array, log_prob_fn: Callable, num_draws: int
+    key: jax.Array,
+    decoder,
+    grid: Grid,
+    x: jax.Array,
+    log_prob_fn: Callable,
+    num_draws: int,
+    params=None,
 ) -> jax.Array:
     """An unbiased estimate of KL(p(z|x) || q) [batch] from num_draws exact posterior draws of each
     x.
@@ -188,8 +201,8 @@ def posterior_kl_by_draws(
     mean density of their cell, so that the size of the cells does no harm; where q is close to p,
     log p - log q is small and so is the variance.
     """
-    log_cells = posterior(toy, grid, x)
-    log_p_x = log_marginal(toy, grid, x)
+    log_cells = posterior(decoder, grid, x, params)
+    log_p_x = log_marginal(decoder, grid, x, params)
     z = sample_posterior(key, log_cells, grid, num_draws)
     cell = jnp.clip(
         jnp.floor((z + grid.half_width) / grid.width).astype(int), 0, grid.num_points - 1
@@ -199,7 +212,7 @@ def posterior_kl_by_draws(
 
     def of_draw(inputs):
         z, log_cell = inputs
-        log_p = log_joint(toy, {}, x, z) - log_p_x
+        log_p = log_joint(decoder, params or {}, x, z) - log_p_x
         return jnp.exp(log_p - log_cell) * (log_p - log_prob_fn(z))
 
     return jax.lax.map(of_draw, (jnp.moveaxis(z, 1, 0), log_cell.T)).mean(axis=0)

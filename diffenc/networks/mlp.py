@@ -118,12 +118,19 @@ class ConditionalDenoiser(nn.Module):
         self.output = nn.Dense(self.latent_dim, kernel_init=zeros)
         self.gate = nn.Dense(1, kernel_init=zeros)
 
-    def embed(self, x: jax.Array, is_null: jax.Array) -> Context:
+    def embed(self, x: jax.Array, is_null: jax.Array, answers: jax.Array | None = None) -> Context:
         """Compute the context of x [batch, ...].
 
-        Where is_null [batch] holds it is that of 'x unknown' (mean 0, factor I).
+        Args:
+            x: data, flattened here.
+            is_null: [batch], where the context is that of 'x unknown' (mean 0, factor I).
+            answers: [batch, M], seen beside x; None for nothing.
+
+        Returns:
+            The context, computed once for all noise levels.
         """
-        h = x.reshape(x.shape[0], -1)
+        x = x.reshape(x.shape[0], -1)
+        h = x if answers is None else jnp.concatenate([x, answers], axis=-1)
         for layer in self.embed_layers:
             h = nn.silu(layer(h))
         h = jnp.where(is_null[:, None], self.null_token[None, :], h)
@@ -161,9 +168,9 @@ class ConditionalDenoiser(nn.Module):
             y = nn.silu(layer(y) * (1.0 + scale) + shift)
         return bounded(self.output(y), self.residual_bound), 1.0 + bounded(self.gate(y)[:, 0], 1.0)
 
-    def initialize(self, x: jax.Array, u: jax.Array, log_snr: jax.Array):
+    def initialize(self, x: jax.Array, u: jax.Array, log_snr: jax.Array, answers=None):
         """Touch every layer once, so that `init(..., method='initialize')` makes all parameters."""
-        return self(self.embed(x, jnp.zeros(x.shape[0], bool)), u, log_snr)
+        return self(self.embed(x, jnp.zeros(x.shape[0], bool), answers), u, log_snr)
 
 
 def bounded(a: jax.Array, bound: float) -> jax.Array:

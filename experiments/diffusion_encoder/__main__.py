@@ -26,7 +26,7 @@ from diffenc.latent.encoder import REFERENCES
 from diffenc.run import data, loop, parallel, reporting
 from diffenc.run.reporting import Result
 from experiments import command_line
-from experiments.diffusion_encoder import figures
+from experiments.diffusion_encoder import exact, figures
 
 
 def run(config: ConfigDict, workdir: Path) -> None:
@@ -59,6 +59,10 @@ def run(config: ConfigDict, workdir: Path) -> None:
     results, arrays = evaluate(config, models, parallel.local(state), held_out, truth)
     metrics = reporting.read_metrics(workdir)
     results += update_times(metrics)
+    if exact.applies(config, truth):
+        on_grid, arrays_on_grid = exact.measure(config, models, parallel.local(state), held_out)
+        results += on_grid
+        figures.posteriors(workdir, dataset, held_out, arrays_on_grid)
     figures.draw(workdir, config, dataset, held_out, arrays, metrics)
     reporting.write_results(workdir, results)
     reporting.print_table(results, title=f"{dataset.name}: held-out results")
@@ -98,7 +102,8 @@ def check(config: ConfigDict) -> None:
         config, *not_negative, "em.langevin_steps", "model.newton_steps", "num_devices"
     )
     command_line.check_not_negative(config, "eval.num_examples", "eval.langevin_steps")
-    command_line.check_not_negative(config, "em.path_weight", "model.octaves")
+    command_line.check_not_negative(config, "eval.grid_draws")
+    command_line.check_not_negative(config, "em.path_weight", "model.octaves", "model.landmarks")
     for field in ("embed_features", "features"):
         if not config.model[field] or min(config.model[field]) < 1:
             raise InputError(

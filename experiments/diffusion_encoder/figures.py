@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from diffenc.run import reporting
+from experiments.diffusion_encoder import exact
 
 NAMES = {"diffusion_encoder": "diffusion encoder", "vae": "VAE"}
 
@@ -48,6 +49,59 @@ def reconstructions(workdir, dataset, held_out, arrays, count=16):
         ax.text(-0.01, 0.5, label, transform=ax.transAxes, ha="right", va="center", fontsize=8)
     fig.suptitle("Held-out examples and their reconstructions E[x|z]", fontsize=9)
     reporting.save(fig, workdir, "reconstructions")
+
+
+def posteriors(workdir, dataset, held_out, arrays):
+    """Held-out examples, the exact posterior of each decoder with samples of its encoder, and all
+    divergences."""
+    names = [name for name in NAMES if name in arrays]
+    chosen = arrays["chosen"]
+    fig, axes = reporting.figure(1 + len(names), len(chosen), width=1.75, height=1.75)
+    for column, index in enumerate(chosen):
+        ax = axes[0, column]
+        reporting.image_grid(
+            ax, as_images(held_out[index : index + 1], dataset), columns=1, max_value=1.0
+        )
+        for row, name in enumerate(names):
+            ax = axes[1 + row, column]
+            panel(
+                ax,
+                arrays[name]["posterior"][column],
+                arrays[name]["z"][column],
+                reporting.PALETTE[row],
+            )
+            ax.set_title(f"KL = {arrays[name]['kl'][index]:.2f} nats", fontsize=8)
+            ax.set_xlabel("$z_1$" if row + 1 == len(names) else "", fontsize=8)
+            ax.set_ylabel(f"{NAMES[name]}\n$z_2$" if column == 0 else "", fontsize=8)
+    quantiles = ", ".join(f"{100 * q:.0f}" for q in exact.QUANTILES)
+    fig.suptitle(
+        f"Shaded: exact posterior p(z|x) of each model's decoder; dots: {exact.NUM_SAMPLES} "
+        f"samples of its encoder. Held-out digits at {quantiles} % of the VAE's KL(exact || encoder)",
+        fontsize=8,
+    )
+    reporting.save(fig, workdir, "posteriors")
+
+
+def panel(ax, density, z, color):
+    """A density [points, points] on the grid as filled contours of its mass, samples z on top of
+    it."""
+    grid = exact.GRID
+    axis = grid.width * (np.arange(grid.num_points) - 0.5 * (grid.num_points - 1))
+    ordered = np.sort(density.ravel())[::-1]
+    mass = np.cumsum(ordered) * grid.volume
+    levels = [ordered[np.searchsorted(mass, share)] for share in (0.99, 0.9, 0.5)]
+    ax.contourf(
+        axis, axis, density.T, levels=[*levels, ordered[0] * 1.001], cmap="Greys", extend="neither"
+    )
+    ax.plot(*z.T, ".", markersize=1.5, alpha=0.6, color=color, markeredgewidth=0)
+    inside = density > levels[0]
+    points = np.concatenate([np.stack([axis[i] for i in np.nonzero(inside)], axis=1), z])
+    low, high = points.min(axis=0), points.max(axis=0)
+    centre, half = (low + high) / 2, 0.55 * (high - low).max()
+    ax.set_xlim(centre[0] - half, centre[0] + half)
+    ax.set_ylim(centre[1] - half, centre[1] + half)
+    ax.set_aspect("equal")
+    ax.tick_params(labelsize=6)
 
 
 def samples(workdir, dataset, arrays, count=64):

@@ -40,27 +40,15 @@ def grid_divergence(config, case, system, params, key) -> dict[str, np.ndarray]:
     and q's mass by quadrature for the first config.eval.grid_examples: other than one, it says that
     the discrete flow folds the space, and the divergence is short by its logarithm.
     """
-    fixed = dict(encoder=system.encoder, grid=case.grid, num_steps=config.eval.grid_sampler_steps)
-    divergence = functools.partial(
-        _divergence, toy=case.decoder, num_draws=config.eval.grid_draws, **fixed
-    )
-    kl = map_examples(lambda key, x: divergence(key, params, x), key, case.held_out, 100)
+    num_steps, num_draws = config.eval.grid_sampler_steps, config.eval.grid_draws
+    kl, _ = systems.exact(system, params, key, case.held_out, case.grid, num_steps, num_draws)
+    fixed = dict(encoder=system.encoder, grid=case.grid, num_steps=num_steps)
     few = case.held_out[: config.eval.grid_examples]
     mass = map_examples(lambda key, x: _mass(params, x, **fixed), None, few, 4)
     return {"posterior_kl": kl, "mass": mass}
 
 
 # Jitted with the encoder as a static argument: compiled once for all seeds.
-@functools.partial(jax.jit, static_argnames=("encoder", "grid", "num_steps", "toy", "num_draws"))
-def _divergence(key, params, x, *, encoder, grid, num_steps, toy, num_draws):
-    context = encoder.infer(params, x)
-
-    def log_prob(z):
-        return encoder.log_prob(params, context, z, num_steps)
-
-    return toys.posterior_kl_by_draws(key, toy, grid, x, log_prob, num_draws)
-
-
 @functools.partial(jax.jit, static_argnames=("encoder", "grid", "num_steps"))
 def _mass(params, x, *, encoder, grid, num_steps):
     return toys.encoder_log_prob(encoder, params, grid, x, num_steps)[1]

@@ -46,6 +46,9 @@ TINY = {
     "eval.sampler_steps": 2,
     "eval.langevin_steps": 2,
 }
+SMALL_DEMO = dict(
+    model__decoder_features=(8,), model__landmarks=8, em__proposals=8, eval__grid_draws=2
+)
 
 
 def arguments(name, workdir, **changes):
@@ -136,21 +139,30 @@ def finished(tmp_path_factory):
 
 
 @pytest.mark.smoke
-def test_digits_runs_and_running_it_again_prints_the_same(command, finished, monkeypatch):
+def test_the_demo_runs_and_running_it_again_prints_the_same(command, finished, monkeypatch):
     elsewhere = finished.parent / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
     asked = record_keys(monkeypatch)
-    status, stdout, stderr = command(arguments("digits", finished, model__decoder_features=(8,)))
+    status, stdout, stderr = command(arguments("demo", finished, **SMALL_DEMO))
     assert status == 0 and stderr == ""
     assert_distinct_keys(asked)
     assert "digits: held-out results" in stdout and f"figures: {finished / 'figures'}" in stdout
     check_output(finished)
     assert (finished / "figures" / "samples.png").exists()
+    assert (finished / "figures" / "posteriors.png").stat().st_size > 20_000
+    named = {result.name: result for result in reporting.read_results(finished)}
+    for quantity in ("posterior_kl", "exact_nll"):
+        of_encoder = named[f"diffusion_encoder.{quantity}"]
+        of_vae = named[f"vae.{quantity}"]
+        below = named[f"diffusion_encoder.{quantity}_below_vae"]
+        assert abs(of_vae.value - of_encoder.value - below.value) < 1e-4
+        assert of_encoder.stderr > 0 and of_vae.stderr > 0
+    assert named["diffusion_encoder.posterior_kl"].truth == 0
     assert not list(elsewhere.iterdir()), "nothing is written outside the workdir"
 
     before = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
-    status, again, stderr = command(arguments("digits", finished, model__decoder_features=(8,)))
+    status, again, stderr = command(arguments("demo", finished, **SMALL_DEMO))
     assert status == 0 and stderr == ""
     assert again.startswith(f"the run in {finished} is complete; its results:")
     assert [line for line in again.splitlines() if "nll" in line] == [
@@ -195,7 +207,7 @@ def test_another_config_in_the_same_workdir_is_refused_by_name(command, finished
     if not (finished / "config.json").exists():
         checkpoints.check_config(finished, {"seed": 0, "em": {"gamma": 1.0}})
         (finished / "metrics.jsonl").touch()
-    outcome = command(arguments("digits", finished, model__decoder_features=(8,), em__gamma=0.5))
+    outcome = command(arguments("demo", finished, **SMALL_DEMO, em__gamma=0.5))
     assert_refused(outcome, "em.gamma: 1.0 in the workdir, 0.5 given", "give another --workdir")
 
 

@@ -32,6 +32,7 @@ TINY = {
     "estimator.flow.rounds": 2,
     "num_samples": 1000,
 }
+FIVE = ("bimodal_1x1", "uniform_noise_0.1", "dense_3x3", "student_3x3_dof3", "spiral_3x3")
 TASK = tasks.dense(2, 1, 0.6)
 
 
@@ -141,6 +142,21 @@ def test_tasks_with_truth_are_resumed_one_by_one(tmp_path, monkeypatch):
         "benchmark.coverage_2se",
     } < set(rows)
     assert (tmp_path / "figures" / "truth_against_estimate.png").exists()
+
+
+@pytest.mark.slow
+def test_error_and_coverage_of_five_of_the_forty_tasks(tmp_path):
+    """One of each kind, with the settings of the benchmark, at 5,000 samples in place of 10,000."""
+    config = command_line._load(f"{CONFIGS}/benchmark.py")
+    config.update(tasks=FIVE, rivals=(), num_samples=5000)
+    mutual_information.run(config, tmp_path)
+    rows = values_of(tmp_path)
+    found = [rows[f"{task}.diffusion"] for task in FIVE]
+    errors = np.array([abs(row["value"] - row["truth"]) for row in found])
+    stderr = np.array([row["stderr"] for row in found])
+    assert errors.mean() < 0.03
+    assert np.all(errors < NUM_SIGMAS * stderr) and np.all(stderr < 0.1)
+    assert np.sum(errors < 2 * stderr) >= 4  # all but one but for a chance of 2 %
 
 
 def test_the_configs_name_tasks_that_exist():

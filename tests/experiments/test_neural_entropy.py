@@ -310,6 +310,23 @@ def test_growth_and_s_nn_cover_the_truth_of_a_bad_network_and_not_that_of_a_good
         assert abs(estimate.mean - total.mean) > 10 * estimate.stderr
 
 
+@pytest.mark.slow
+def test_training_closes_the_gap_of_the_gaussian_reference(tmp_path):
+    """A mixture of three dimensions, trained as its config says, one seed."""
+    config = command_line._load("configs/neural_entropy/gaussian_mixture.py")
+    config.update(processes=("vp",), dimensions=(3,), num_seeds=1, num_devices=1, evaluate_every=0)
+    neural_entropy.run(config, tmp_path)
+    rows = values_of(tmp_path)
+    share, gap, total = (
+        rows[f"vp.D3.{quantity}"] for quantity in ("learned_share", "em_gap", "s_tot")
+    )
+    assert share["value"] > 0.9 and NUM_SIGMAS * share["stderr"] < 0.05
+    assert 0 < gap["value"] < 0.05 and NUM_SIGMAS * gap["stderr"] < 0.05
+    assert (
+        abs(total["value"] - total["truth"]) < NUM_SIGMAS * total["stderr"] < 0.05 * total["truth"]
+    )
+
+
 @pytest.mark.smoke
 @pytest.mark.slow
 def test_sample_sizes_of_a_mixture(tmp_path):

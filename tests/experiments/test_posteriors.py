@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from checks import assert_distinct_keys, record_keys
+from checks import NUM_SIGMAS, assert_distinct_keys, record_keys
 
 from diffenc.diffusion.analytic import FactorAnalysis
 from diffenc.errors import InputError
@@ -132,6 +132,24 @@ def test_every_method_on_digits(tmp_path, capsys):
             assert np.isfinite(rows[f"digits.{method}.{quantity}"]["value"])
         assert f"digits.{method}.posterior_kl" not in rows
     assert "flow_vae" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_trained_encoder_reaches_a_posterior_that_no_gaussian_does(tmp_path):
+    """The ring, trained as its config says, one seed: KL(exact || encoder) against that of the best
+    Gaussian."""
+    config = command_line._load(f"{CONFIGS}/toys.py")
+    config.update(toys=("ring",), num_seeds=1, methods=("importance", "vae"), num_devices=1)
+    config.eval.update(num_examples=250, num_samples=16, sampler_steps=16)
+    posteriors.run(config, tmp_path)
+    rows = values_of(tmp_path)
+    encoder, gaussian = (
+        rows[f"ring.{one}.posterior_kl"] for one in ("importance", "best_gaussian")
+    )
+    assert abs(encoder["value"]) < 0.03 * gaussian["value"]
+    assert NUM_SIGMAS * encoder["stderr"] < 0.03 * gaussian["value"]
+    lead = rows["ring.vae.nll_above_importance"]
+    assert lead["value"] > NUM_SIGMAS * lead["stderr"] > 0
 
 
 def test_a_flow_is_left_out_where_the_latent_has_one_dimension():

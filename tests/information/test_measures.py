@@ -19,18 +19,28 @@ TINY = Settings.from_dict(
         "judge": {"parts": 3},
     }
 )
-N = 1000  # one size for all, so that programs are shared
+N = 1000  # one size, and x and y of two columns each, so that programs are shared
 
 
-def assert_estimate(estimate, truth):
-    assert abs(estimate.mean - truth) < NUM_SIGMAS * estimate.stderr and estimate.stderr > 0
+def assert_estimate(estimate, truth, most):
+    """The truth within computed standard errors, which are themselves below `most`."""
+    assert abs(estimate.mean - truth) < NUM_SIGMAS * estimate.stderr
+    assert 0 < estimate.stderr < most
+
+
+def nothing_found(n):
+    """The divergence of n examples in which nothing is found."""
+    zeros = np.zeros(n)
+    return Divergence(
+        0.0, 0.01, *[zeros] * 4, *[np.zeros(2)] * 2, np.array([-7.0, 0.0, 10.0]), 0.0, 0.0, 0
+    )
 
 
 def test_gaussian_data_need_no_network():
-    task = tasks.dense(1, 2, 0.5)
+    task = tasks.dense(2, 2, 0.5)
     x, y = task.sample(jax.random.key(0), N)
     result = measures.mutual_information(jax.random.key(1), x, y, TINY)
-    assert_estimate(result.estimate, task.information)
+    assert_estimate(result.estimate, task.information, 0.1 * task.information)
     assert result.conditional.updates == 0 and result.shape == 0
     assert (
         abs(result.estimate.mean - result.gaussian.mean) < result.estimate.stderr
@@ -39,14 +49,14 @@ def test_gaussian_data_need_no_network():
     assert result.pointwise.shape == result.rows.shape == (N,)
     assert result.pointwise.mean() == pytest.approx(result.estimate.mean)
     exact = np.linalg.inv(task.cov)
-    exact[:1, :1] -= np.linalg.inv(task.cov_x)
-    exact[1:, 1:] -= np.linalg.inv(task.cov_y)
+    exact[:2, :2] -= np.linalg.inv(task.cov_x)
+    exact[2:, 2:] -= np.linalg.inv(task.cov_y)
     z = np.concatenate([x, y], axis=1)[result.rows]
     ratio = task.information - 0.5 * np.einsum("ni,ij,nj->n", z, exact, z)
-    # estimated coefficients of a regression on five features give an example's share an error of
-    # variance 5 / N
+    # the 2 x 5 coefficients of a regression on five features give an example's share an error of
+    # variance 10 / N
     assert (
-        np.corrcoef(result.pointwise, ratio)[0, 1] > 1 - 5 / N / np.var(ratio)
+        np.corrcoef(result.pointwise, ratio)[0, 1] > 1 - 10 / N / np.var(ratio)
         and not result.unbounded
     )
 
@@ -55,8 +65,8 @@ def test_what_lengths_tell_is_found_without_a_network():
     task = tasks.StudentPair(2, 2, 2)
     x, y = task.sample(jax.random.key(14), N)
     result = measures.mutual_information(jax.random.key(15), x, y, TINY)
-    assert_estimate(result.regression, task.information)
-    assert_estimate(result.estimate, task.information)
+    assert_estimate(result.regression, task.information, 0.15 * task.information)
+    assert_estimate(result.estimate, task.information, 0.15 * task.information)
     assert result.shape > 0.7 * task.information and result.shape > result.regression.mean - 0.03
     assert result.score_difference is None
     correction = regression.count_coefficients(5) / (
@@ -80,21 +90,22 @@ def test_the_correction_is_that_of_either_half_in_coordinates_of_its_own():
     assert measures._correction(pair, flows.MEAN) == 0
 
 
-def test_labels_that_differ_in_scale_are_told_apart():
-    """N(0, I) or N(0, 9 I) of 4 coordinates: I by simulation; the Gaussian of the same moments sees
-    nothing."""
+def test_labels_that_differ_in_scale_are_told_apart(monkeypatch):
+    """N(0, I) or N(0, 36 I) of 2 coordinates: I by simulation; the Gaussian of the same moments
+    sees nothing."""
     rng = np.random.default_rng(22)
     labels = rng.integers(0, 2, size=N)
-    x = np.where(labels, 3.0, 1.0)[:, None] * rng.normal(size=(N, 4))
-    draws = np.where(rng.integers(0, 2, size=100_000), 3.0, 1.0)[:, None] * rng.normal(
-        size=(100_000, 4)
+    x = np.where(labels, 6.0, 1.0)[:, None] * rng.normal(size=(N, 2))
+    draws = np.where(rng.integers(0, 2, size=100_000), 6.0, 1.0)[:, None] * rng.normal(
+        size=(100_000, 2)
     )
     square = np.sum(draws**2, axis=1)
-    log_p = np.logaddexp(-square / 2, -square / 18 - 4 * np.log(3)) - np.log(2)
-    truth = -log_p.mean() - 2 * np.log(np.e) - 2 * np.log(3.0)
+    log_p = np.logaddexp(-square / 2, -square / 72 - 2 * np.log(6)) - np.log(2)
+    truth = -log_p.mean() - 1 - np.log(6.0)
     result = measures.label_information(jax.random.key(23), x, labels, TINY)
-    assert result.shape > 0.8 * truth and abs(result.gaussian.mean) < NUM_SIGMAS * 4**0.5 / N
-    assert_estimate(result.estimate, truth)
+    assert result.shape > 0.8 * truth and abs(result.gaussian.mean) < NUM_SIGMAS * 2**0.5 / N
+    assert_estimate(result.estimate, truth, 0.1 * truth)
+    monkeypatch.setattr(measures, "_fit", lambda *arguments: nothing_found(200))
     many = measures.label_information(jax.random.key(23), x[:200], np.arange(200) // 10, TINY)
     assert many.shape == 0  # 80 numbers, fewer than five examples for each in a half
 
@@ -106,14 +117,14 @@ def test_mixed_sources_are_unmixed():
     x, y = task.sample(jax.random.key(16), N)
     mix = np.array([[1.0, 0.7], [-0.6, 1.0]])
     result = measures.mutual_information(jax.random.key(17), x @ mix, y @ mix.T, TINY)
-    assert_estimate(result.regression, task.information)
+    assert_estimate(result.regression, task.information, 0.1 * task.information)
     assert result.regression.mean > result.gaussian.mean + 0.1
 
 
 def test_learned_coordinates_are_used_and_doubted(monkeypatch):
     """Linear maps in place of learned ones, another for either half: of a Gaussian all is in the
     mean regression, half of the optimism is added, and both it and the drift are in the error."""
-    task = tasks.dense(2, 3, 0.5)
+    task = tasks.dense(2, 2, 0.5)
     x, y = task.sample(jax.random.key(0), N)
     turns = np.stack([np.diag([1.0, 3.0]), [[0.5, 1.0], [-1.0, 0.5]]])
     seen = []
@@ -177,7 +188,7 @@ def test_the_other_block_is_diffused_where_only_its_own_divergence_is_found(monk
         assert (
             result.estimate.mean == result.regression.mean and result.marginal.systematic == doubt
         )
-        assert_estimate(result.estimate, task.information)
+        assert_estimate(result.estimate, task.information, 0.15 * task.information)
     else:
         assert (
             result.estimate.mean == pytest.approx(result.regression.mean - 0.3)
@@ -185,9 +196,16 @@ def test_the_other_block_is_diffused_where_only_its_own_divergence_is_found(monk
         )
 
 
-@pytest.mark.parametrize("dim_y", [1, 2])
-def test_order_and_increasing_maps_of_coordinates_do_not_matter(dim_y):
-    x, y = tasks.StudentPair(1, dim_y, 2).sample(jax.random.key(2), N)
+@pytest.mark.parametrize(
+    "dim_x, dim_y",
+    [
+        (2, 2),
+        pytest.param(1, 1, marks=pytest.mark.slow),
+        pytest.param(1, 2, marks=pytest.mark.slow),
+    ],
+)
+def test_order_and_increasing_maps_of_coordinates_do_not_matter(dim_x, dim_y):
+    x, y = tasks.StudentPair(dim_x, dim_y, 2).sample(jax.random.key(2), N)
     first = measures.mutual_information(jax.random.key(3), x, y, TINY)
     second = measures.mutual_information(jax.random.key(3), np.arctan(y), x**3, TINY)
     assert first.estimate == second.estimate
@@ -196,32 +214,36 @@ def test_order_and_increasing_maps_of_coordinates_do_not_matter(dim_y):
 @pytest.mark.parametrize("values", [2, 4])
 def test_a_few_values_that_tell_nothing_make_no_information(values):
     rng = np.random.default_rng(12)
-    x, y = rng.binomial(values - 1, 0.3, size=N) * 1.0, rng.normal(size=(N, 1))
-    for pair in ((x, y), (x, rng.binomial(values - 1, 0.3, size=N) * 1.0)):
-        assert_estimate(measures.mutual_information(jax.random.key(13), *pair, TINY).estimate, 0.0)
+    x, y = rng.binomial(values - 1, 0.3, size=(N, 2)) * 1.0, rng.normal(size=(N, 2))
+    for pair in ((x, y), (x, rng.binomial(values - 1, 0.3, size=(N, 2)) * 1.0)):
+        assert_estimate(
+            measures.mutual_information(jax.random.key(13), *pair, TINY).estimate, 0.0, 0.05
+        )
 
 
 def test_conditional_information_of_gaussians():
     rng = np.random.default_rng(0)
     z = rng.normal(size=(N, 1))
     x, y = z + rng.normal(size=(N, 1)), z + rng.normal(size=(N, 1))
-    result = measures.conditional_information(jax.random.key(4), x, y, z, TINY)
-    assert_estimate(result.estimate, 0.0)
-    result = measures.conditional_information(jax.random.key(4), x, y, x + y + z, TINY)
+    apart = rng.normal(size=(N, 1))  # tells nothing
+    result = measures.conditional_information(jax.random.key(4), np.hstack([x, apart]), y, z, TINY)
+    assert_estimate(result.estimate, 0.0, 0.05)
+    result = measures.conditional_information(
+        jax.random.key(4), np.hstack([x, apart]), y, x + y + z, TINY
+    )
     cov = np.array([[2.0, 1, 4], [1, 2, 4], [4, 4, 11]])  # of x, y and their sum with z
     given = cov[:2, :2] - np.outer(cov[:2, 2], cov[:2, 2]) / cov[2, 2]
-    assert_estimate(
-        result.estimate, -0.5 * np.log(1 - given[0, 1] ** 2 / given[0, 0] / given[1, 1])
-    )
+    truth = -0.5 * np.log(1 - given[0, 1] ** 2 / given[0, 0] / given[1, 1])
+    assert_estimate(result.estimate, truth, 0.2 * truth)
 
 
 def test_conditional_information_that_lengths_tell():
     """A Student law and a z apart from it: given z, all of the law's information is left."""
-    rng, task = np.random.default_rng(24), tasks.StudentPair(2, 2, 2)
+    rng, task = np.random.default_rng(24), tasks.StudentPair(2, 1, 2)
     x, y = task.sample(jax.random.key(25), N)
     z = rng.normal(size=(N, 1))
     result = measures.conditional_information(jax.random.key(26), x, y, z, TINY)
-    assert_estimate(result.estimate, task.information)
+    assert_estimate(result.estimate, task.information, 0.3 * task.information)
     assert result.shape > 0.6 * task.information and abs(result.gaussian.mean) < 0.02
 
 
@@ -229,14 +251,15 @@ def test_total_correlation_of_gaussians():
     cov = tasks.bivariate(0.7).cov
     x = np.random.default_rng(1).multivariate_normal(np.zeros(2), cov, size=N)
     result = measures.total_correlation(jax.random.key(5), x, TINY)
-    assert_estimate(result.estimate, -0.5 * np.linalg.slogdet(cov)[1])
+    truth = -0.5 * np.linalg.slogdet(cov)[1]
+    assert_estimate(result.estimate, truth, 0.2 * truth)
 
 
 def test_entropy_of_gaussians():
     cov = np.array([[4.0, 1.0], [1.0, 2.0]])
     x = np.random.default_rng(6).multivariate_normal([1.0, -1.0], cov, size=N)
     estimate = measures.entropy(jax.random.key(5), x, TINY)
-    assert_estimate(estimate, 0.5 * np.linalg.slogdet(2 * np.pi * np.e * cov)[1])
+    assert_estimate(estimate, 0.5 * np.linalg.slogdet(2 * np.pi * np.e * cov)[1], 0.05)  # of 4 nats
 
 
 @pytest.mark.slow
@@ -251,7 +274,9 @@ def test_labels_of_a_mixture():
     rng = np.random.default_rng(2)
     labels = rng.integers(0, 2, size=6000)
     x = 2.0 * labels[:, None] + rng.normal(size=(6000, 1))
-    assert_estimate(measures.label_information(jax.random.key(6), x, labels).estimate, truth)
+    assert_estimate(
+        measures.label_information(jax.random.key(6), x, labels).estimate, truth, 0.1 * truth
+    )
 
 
 @pytest.mark.slow
@@ -261,8 +286,8 @@ def test_labels_of_a_mixture():
 def test_what_correlations_do_not_see(task):
     x, y = task.sample(jax.random.key(7), 6000)
     result = measures.mutual_information(jax.random.key(8), x, y)
-    assert_estimate(result.estimate, task.information)
-    assert result.estimate.stderr < 0.05 and abs(result.gaussian.mean - task.information) > 0.05
+    assert_estimate(result.estimate, task.information, 0.05)
+    assert abs(result.gaussian.mean - task.information) > 0.05
     scores = (
         [result.score_difference] if result.score_difference else []
     )  # none where x was not found Gaussian
