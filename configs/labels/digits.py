@@ -2,10 +2,9 @@
 
 python -m experiments.labels --config=configs/labels/digits.py --workdir=runs/labels
 python -m experiments.labels --config=configs/labels/digits.py --config.data.name=mnist
-\
-    --config.data.dir=DIRECTORY_OF_PREPARED_DATA --config.model.channels="(8,16,32)" \
+    --config.data.dir=DIRECTORY_OF_PREPARED_DATA --config.model.channels="(8,16,32)"
     --config.null_probability=0.5 --config.num_updates=3500 --config.save_every=500
-    --config.posterior.num_draws=1 \ --workdir=runs/labels_mnist
+    --config.posterior.num_draws=1 --workdir=runs/labels_mnist
 
 Seed 0, one CPU core, nats, errors over held-out images alone; the classifier sees 10,000 of MNIST,
 the denoiser 1,000:

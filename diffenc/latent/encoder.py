@@ -146,8 +146,10 @@ class DiffusionEncoder:
         return self.network.apply(params["encoder"], x, is_null, answers, method="embed")
 
     def answers(self, params, x: jax.Array) -> jax.Array:
-        """sqrt(M softmax_m (1/gamma) log p(x|z_m)) [batch, M] at the landmarks z_m, which are
-        spread like the prior."""
+        """Compute what the decoder says of x at M landmarks z_m, which are spread like the prior.
+
+        sqrt(M softmax_m (1/gamma) log p(x|z_m)) [batch, M].
+        """
         uniform = qmc.Halton(self.latent_dim, scramble=False).random(self.landmarks + 1)[1:]
         z = jnp.asarray(special.ndtri(uniform), x.dtype)
         decoder_params = jax.lax.stop_gradient(params["decoder"])
