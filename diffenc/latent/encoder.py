@@ -70,8 +70,8 @@ PROCESS = VPCosine()  # the clock on which `score_fn` is given: phi = pi t / 2
 class DiffusionEncoder:
     """q_theta(z|x) as pure functions of params; `context` (from `infer`) holds what depends on x.
 
-    params = {"encoder", "decoder"} throughout; "decoder" may be absent where neither `newton_steps`
-    nor `pressure` is used. Raises InputError for an unknown reference.
+    params = {"encoder", "decoder"} throughout; "decoder" may be absent where none of `newton_steps`,
+    `pressure` and `landmarks` is used. Raises InputError for an unknown reference.
 
     Attributes:
         network: embeds x and gives the residual r.
@@ -80,6 +80,7 @@ class DiffusionEncoder:
         pressure: whether r contains the gradient of the log posterior.
         decoder: the decoder of the posterior that the two options ask for.
         gamma: temperature of that posterior, see `decoders.log_joint`.
+        landmarks: number M of fixed latents whose posterior weights the network sees; 0 for none.
     """
 
     network: ConditionalDenoiser
