@@ -70,8 +70,8 @@ PROCESS = VPCosine()  # the clock on which `score_fn` is given: phi = pi t / 2
 class DiffusionEncoder:
     """q_theta(z|x) as pure functions of params; `context` (from `infer`) holds what depends on x.
 
-    params = {"encoder", "decoder"} throughout; "decoder" may be absent where none of `newton_steps`,
-    `pressure` and `landmarks` is used. Raises InputError for an unknown reference.
+    params = {"encoder", "decoder"} throughout; "decoder" may be absent where none of
+    `newton_steps`, `pressure` and `landmarks` is used. Raises InputError for an unknown reference.
 
     Attributes:
         network: embeds x and gives the residual r.
