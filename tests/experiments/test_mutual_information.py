@@ -265,10 +265,8 @@ def test_a_finished_run_needs_no_samples(tmp_path, capsys):
 
 
 def test_a_workdir_made_without_the_digest_of_its_data_is_taken(tmp_path):
-    config, workdir = (
-        make_config("data", data__path=save(tmp_path / "xy.npz", x=X, y=X[::-1])),
-        tmp_path / "run",
-    )
+    config = make_config("data", data__path=save(tmp_path / "xy.npz", x=X, y=X[::-1]))
+    workdir = tmp_path / "run"
     checkpoints.check_config(workdir, config.to_dict())
     (workdir / "metrics.jsonl").write_text("")
     assert not command_line.is_complete(config, workdir)
