@@ -16,7 +16,7 @@ from absl import logging as absl_logging
 from ml_collections import ConfigDict, config_flags
 
 from diffenc.errors import InputError
-from diffenc.run import checkpoints, parallel, reporting
+from diffenc.run import checkpoints, parallel, tables
 
 MAY_DIFFER = (  # fields that change no result of a run that goes on, or only the order in which numbers are added
     "num_devices",
@@ -99,7 +99,7 @@ def is_complete(config: ConfigDict, workdir: Path) -> bool:
     if not finished:
         return False
     print(f"the run in {workdir} is complete; its results:")
-    reporting.print_table(reporting.read_results(workdir))
+    tables.print_table(tables.read_results(workdir))
     return True
 
 

@@ -25,8 +25,8 @@ from diffenc.diffusion.parameterization import alpha_sigma
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate
 from diffenc.keys import key_of, rng_of
-from diffenc.run import reporting
-from diffenc.run.reporting import Result
+from diffenc.run import figures, records, tables
+from diffenc.run.tables import Result
 from experiments import command_line
 
 
@@ -36,10 +36,10 @@ def run(config: ConfigDict, workdir: Path) -> None:
     if command_line.is_complete(config, workdir):
         return
     results = {"race": race, "tower": tower}[config.case](config, workdir)
-    with reporting.MetricsWriter(workdir) as writer:
+    with records.MetricsWriter(workdir) as writer:
         writer.write(1, **{result.name: result.value for result in results})
-    reporting.write_results(workdir, results)
-    reporting.print_table(results, title=f"kelly: {config.case}")
+    tables.write_results(workdir, results)
+    tables.print_table(results, title=f"kelly: {config.case}")
     print(f"figures: {workdir / 'figures'}")
 
 
@@ -77,7 +77,7 @@ def race(config: ConfigDict, workdir: Path) -> list[Result]:
     bets."""
     discrete, discrete_truth = horses(rng_of(config.seed, "horses"), config)
     gaussian, gaussian_truth = channel(key_of(config.seed, "channel"), config)
-    results, fig, axes = [], *reporting.figure(1, 2, width=4.0)
+    results, fig, axes = [], *figures.figure(1, 2, width=4.0)
     for ax, name, growth, truth in (
         (axes[0, 0], "horses", discrete, discrete_truth),
         (axes[0, 1], "channel", gaussian, gaussian_truth),
@@ -98,8 +98,8 @@ def race(config: ConfigDict, workdir: Path) -> list[Result]:
         ax.plot(races, np.cumsum(without), label="without")
         for value in truth:
             ax.plot(races, value * races, color="#000000", linestyle="--", linewidth=1.0)
-        reporting.label(ax, "race", "log wealth [nats]", f"{name}; dashed: truth", legend=True)
-    reporting.save(fig, workdir, "wealth")
+        figures.label(ax, "race", "log wealth [nats]", f"{name}; dashed: truth", legend=True)
+    figures.save(fig, workdir, "wealth")
     return results
 
 
@@ -190,7 +190,7 @@ def tower(config: ConfigDict, workdir: Path) -> list[Result]:
         np.log1p(variances * snr(np.array(start))) - np.log1p(variances * snr(np.array(end)))
     )
     results = [Result("tower.limit", limit, None, truth=closed)]
-    fig, axes = reporting.figure(1, 2, width=4.0)
+    fig, axes = figures.figure(1, 2, width=4.0)
     errors = []
     for count in sorted(config.levels):
         t = np.linspace(start, end, count + 1)
@@ -212,12 +212,12 @@ def tower(config: ConfigDict, workdir: Path) -> list[Result]:
         grid, rate, color="#000000", linestyle="--", linewidth=1.0, label="rate of the diffusion"
     )
     axes[0, 0].set_yscale("log")
-    reporting.label(axes[0, 0], "time", "ELBO term / step [nats per unit]", legend=True)
+    figures.label(axes[0, 0], "time", "ELBO term / step [nats per unit]", legend=True)
     levels = np.array(sorted(config.levels), float)
     axes[0, 1].loglog(levels, errors, "o-", label="|sum - integral|")
     axes[0, 1].loglog(levels, errors[-1] * levels[-1] / levels, "k--", linewidth=1.0, label="1 / N")
-    reporting.label(axes[0, 1], "levels N", "error [nats]", legend=True)
-    reporting.save(fig, workdir, "tower")
+    figures.label(axes[0, 1], "levels N", "error [nats]", legend=True)
+    figures.save(fig, workdir, "tower")
     order = np.log(errors[-2] / errors[-1]) / np.log(levels[-1] / levels[-2])
     return [*results, Result("tower.order", order, None, "", truth=1.0)]
 

@@ -23,8 +23,8 @@ from diffenc.diffusion.transport import sample_w2_squared
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate
 from diffenc.keys import key_of
-from diffenc.run import reporting
-from diffenc.run.reporting import Result
+from diffenc.run import figures, records, tables
+from diffenc.run.tables import Result
 from experiments import command_line
 from experiments.neural_entropy.cases import PROCESSES, T_MAX, check_mixture, draw_mixture
 
@@ -61,7 +61,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
         return
     motions = {}
     names = [(process, dim) for process in config.processes for dim in config.dimensions]
-    with reporting.progress(len(names), description="speed limit") as show:
+    with records.progress(len(names), description="speed limit") as show:
         for done, (process, dim) in enumerate(names):
             density = draw_mixture(config, dim)
             times = (config.t_min, T_MAX.get(process, 1.0))
@@ -96,8 +96,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
             share = float(np.max(motion.distance[1:] / motion.limit[1:]))
             results.append(Result(f"{name}.largest_share", share, 0.0, "of the limit, over t"))
     draw(workdir, config, motions)
-    reporting.write_results(workdir, results)
-    reporting.print_table(results, title="speed limit")
+    tables.write_results(workdir, results)
+    tables.print_table(results, title="speed limit")
     print(f"figures: {workdir / 'figures'}")
 
 
@@ -193,11 +193,11 @@ def draw(workdir, config: ConfigDict, motions: dict[str, Motion]) -> None:
     dotted."""
     names = [name for name in motions if not name.endswith("gaussian")]
     columns = len(config.dimensions)
-    fig, axes = reporting.figure(len(names) // columns, columns, width=3.2, height=2.4)
+    fig, axes = figures.figure(len(names) // columns, columns, width=3.2, height=2.4)
     for ax, name in zip(axes.ravel(), names, strict=True):
         mixture, gaussian = motions[name], motions[f"{name}.gaussian"]
         t = mixture.t[1:]
-        reporting.band(ax, t, mixture.limit[1:], 2 * mixture.limit_stderr[1:], label="speed limit")
+        figures.band(ax, t, mixture.limit[1:], 2 * mixture.limit_stderr[1:], label="speed limit")
         distance, error = mixture.distance[1:], 2 * mixture.distance_stderr[1:]
         seen = (
             mixture.corrected[1:] > 0.5 * distance
@@ -211,19 +211,19 @@ def draw(workdir, config: ConfigDict, motions: dict[str, Motion]) -> None:
             markersize=3,
             label="$W_2^2$, mixture (down to corrected)",
         )
-        ax.plot(t, gaussian.limit[1:], ":", color=reporting.PALETTE[0], label="limit, Gaussian")
+        ax.plot(t, gaussian.limit[1:], ":", color=figures.PALETTE[0], label="limit, Gaussian")
         ax.plot(
-            t, gaussian.distance[1:], ":", color=reporting.PALETTE[1], label="$W_2^2$, Gaussian"
+            t, gaussian.distance[1:], ":", color=figures.PALETTE[1], label="$W_2^2$, Gaussian"
         )
         ax.set(xscale="log", yscale="log")
-        reporting.label(ax, "t", "squared length", title=name.replace("_", " "))
+        figures.label(ax, "t", "squared length", title=name.replace("_", " "))
     fig.legend(
         *axes[0, 0].get_legend_handles_labels(),
         loc="outside right center",
         frameon=False,
         fontsize=8,
     )
-    reporting.save(fig, workdir, "speed_limit")
+    figures.save(fig, workdir, "speed_limit")
 
 
 if __name__ == "__main__":

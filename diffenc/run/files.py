@@ -1,8 +1,11 @@
 """Files that appear whole or not at all, and of which a run over several processes writes one."""
 
+import math
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+
+import numpy as np
 
 from diffenc.run import parallel
 
@@ -27,3 +30,9 @@ def write_once(path: Path, write_to: Callable[[Path], object]) -> None:
     nothing."""
     if parallel.is_main_process():
         write(path, write_to)
+
+
+def json_number(value) -> float | None:
+    """A finite float, or None: JSON has no NaN."""
+    number = None if value is None else float(np.asarray(value))
+    return number if number is not None and math.isfinite(number) else None

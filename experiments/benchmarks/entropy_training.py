@@ -32,8 +32,8 @@ from diffenc.errors import InputError
 from diffenc.estimate import Estimate
 from diffenc.keys import key_of, rng_of
 from diffenc.latent.systems import median
-from diffenc.run import data, reporting
-from diffenc.run.reporting import Result
+from diffenc.run import data, figures, records, tables
+from diffenc.run.tables import Result
 from experiments import command_line
 from experiments.neural_entropy.__main__ import check, make_measure, make_update
 from experiments.neural_entropy.cases import Case, load_cases
@@ -82,7 +82,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     for name, (start, _) in systems.items():
         gap, s_tot = gap_of(*start)
         gaps[name] = [gap]
-    with reporting.progress(config.benchmark.turns, description="turns") as show:
+    with records.progress(config.benchmark.turns, description="turns") as show:
         for turn in range(config.benchmark.turns):
             for name, (_, advance) in systems.items():
                 took, *model = advance()
@@ -96,8 +96,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
         config, s_tot, gaps, {name: np.array(values) for name, values in seconds.items()}
     )
     draw(workdir, s_tot, gaps, seconds)
-    reporting.write_results(workdir, results)
-    reporting.print_table(results, title="training of a neural-entropy model")
+    tables.write_results(workdir, results)
+    tables.print_table(results, title="training of a neural-entropy model")
 
 
 def plain(config: ConfigDict, case: Case):
@@ -223,16 +223,16 @@ def summarize(config: ConfigDict, s_tot: float, gaps, seconds) -> list[Result]:
 
 def draw(workdir, s_tot: float, gaps, seconds) -> None:
     """The held-out gap over seconds of training."""
-    fig, axes = reporting.figure()
+    fig, axes = figures.figure()
     for name, values in gaps.items():
         elapsed = np.concatenate([[0.0], np.cumsum(seconds[name])])
         shares = np.array([[gap.mean, gap.stderr] for gap in values]) / s_tot
-        reporting.band(axes[0, 0], elapsed, shares[:, 0], shares[:, 1], label=name)
+        figures.band(axes[0, 0], elapsed, shares[:, 0], shares[:, 1], label=name)
     axes[0, 0].set(yscale="log")
-    reporting.label(
+    figures.label(
         axes[0, 0], "seconds of training", "held-out gap $L_{EM}$ / $S_{tot}$", legend=True
     )
-    reporting.save(fig, workdir, "gap_over_time")
+    figures.save(fig, workdir, "gap_over_time")
 
 
 if __name__ == "__main__":

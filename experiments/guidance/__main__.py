@@ -25,8 +25,8 @@ from diffenc.errors import InputError
 from diffenc.estimate import Estimate
 from diffenc.information import gaussian, tasks
 from diffenc.keys import key_of
-from diffenc.run import reporting
-from diffenc.run.reporting import Result
+from diffenc.run import figures, records, tables
+from diffenc.run.tables import Result
 from experiments import command_line
 
 LOG_SNR = (-10.0, 10.0)
@@ -41,8 +41,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
     pair = tasks.linear_channel(key_of(config.seed, "channel"), *sizes)
     results, curves = [Result("information", pair.information, None)], []
     with (
-        reporting.MetricsWriter(workdir) as writer,
-        reporting.progress(len(config.weights), description="weights") as show,
+        records.MetricsWriter(workdir) as writer,
+        records.progress(len(config.weights), description="weights") as show,
     ):
         for index, weight in enumerate(config.weights):
             exact, limit = (
@@ -65,8 +65,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
             writer.write(index + 1, weight=weight, injected=injected, injected_stderr=stderr)
             show(index + 1, f"{name}: {limit.injected:.2f} nats injected")
     draw(workdir, config, pair, curves)
-    reporting.write_results(workdir, results)
-    reporting.print_table(
+    tables.write_results(workdir, results)
+    tables.print_table(
         results, title="guidance of a joint Gaussian; truth: the recursion of the same steps"
     )
     print(f"figures: {workdir / 'figures'}")
@@ -221,7 +221,7 @@ def simulate(key, pair, weight: float, config: ConfigDict) -> Measured:
 def draw(workdir, config, pair, curves) -> None:
     """Nats against w, where in lambda they enter, and a one-dimensional picture of what guidance
     does."""
-    fig, axes = reporting.figure(1, 2, width=4.0)
+    fig, axes = figures.figure(1, 2, width=4.0)
     weights = np.array([weight for weight, *_ in curves])
     for label, truth, values in (
         (
@@ -242,16 +242,16 @@ def draw(workdir, config, pair, curves) -> None:
         )
     distortion = [exact.distortion for _, exact, _ in curves]
     axes[0, 0].plot(weights, distortion, ":", label="distortion E KL(guided || p(x|y))")
-    reporting.truth_line(axes[0, 0], pair.information, "I(X;Y)")
+    figures.truth_line(axes[0, 0], pair.information, "I(X;Y)")
     axes[0, 0].set_yscale("symlog", linthresh=10)
     axes[0, 0].set_ylim(bottom=0)
-    reporting.label(axes[0, 0], "guidance weight w", "nats")
+    figures.label(axes[0, 0], "guidance weight w", "nats")
     axes[0, 0].legend(fontsize=7)
     log_snr = levels(config.num_steps // 2)[0]
     for weight, exact, _ in curves[:: max(1, len(curves) // 4)]:
         axes[0, 1].plot(log_snr, exact.density, label=f"w = {weight:g}")
-    reporting.label(axes[0, 1], "log signal-to-noise ratio", "nats injected per unit", legend=True)
-    reporting.save(fig, workdir, "guidance")
+    figures.label(axes[0, 1], "log signal-to-noise ratio", "nats injected per unit", legend=True)
+    figures.save(fig, workdir, "guidance")
     picture(workdir, config)
 
 
@@ -259,7 +259,7 @@ def picture(workdir, config) -> None:
     """Guided samples of two correlated scalars, and the density they should have."""
     pair = tasks.bivariate(0.8)
     weights = (0.0, 1.0, 4.0)
-    fig, axes = reporting.figure(1, len(weights), width=2.6, height=2.6, sharex=True, sharey=True)
+    fig, axes = figures.figure(1, len(weights), width=2.6, height=2.6, sharex=True, sharey=True)
     grid = np.linspace(-3.5, 3.5, 81)
     y, x = np.meshgrid(grid, grid)
     precision = np.linalg.inv(pair.cov)
@@ -278,8 +278,8 @@ def picture(workdir, config) -> None:
             linewidths=0.8,
         )
         ax.set(xlim=(-3.5, 3.5), ylim=(-3.5, 3.5))
-        reporting.label(ax, "condition y", "sample x" if weight == 0 else "", f"w = {weight:g}")
-    reporting.save(fig, workdir, "picture")
+        figures.label(ax, "condition y", "sample x" if weight == 0 else "", f"w = {weight:g}")
+    figures.save(fig, workdir, "picture")
 
 
 if __name__ == "__main__":

@@ -23,8 +23,8 @@ from diffenc.diffusion.guidance import Guided, guided_chain
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate
 from diffenc.keys import key_of, rng_of
-from diffenc.run import reporting
-from diffenc.run.reporting import Result
+from diffenc.run import records, tables
+from diffenc.run.tables import Result
 from experiments import command_line
 from experiments.guidance_images import figures
 from experiments.labels import denoiser
@@ -43,8 +43,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
     chains = sample(config, trained, images.example_shape, classes)
     results += judge(config.seed, images, scale, chains)
     figures.draw(workdir, images, results, trained.draws, trained.levels, chains)
-    reporting.write_results(workdir, results)
-    reporting.print_table(results, title="guidance of images")
+    tables.write_results(workdir, results)
+    tables.print_table(results, title="guidance of images")
     print(f"figures: {workdir / 'figures'}")
 
 
@@ -104,7 +104,7 @@ def sample(
         return guided_chain(key, free, given, weight, model.process, start, num_steps, config.t_min)
 
     chains = {}
-    with reporting.progress(len(config.weights), description="weights") as show:
+    with records.progress(len(config.weights), description="weights") as show:
         for index, weight in enumerate(config.weights):
             fine, coarse = (
                 jax.tree.map(

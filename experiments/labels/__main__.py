@@ -21,8 +21,8 @@ from ml_collections import ConfigDict
 from diffenc.diffusion import entropy
 from diffenc.estimate import Estimate
 from diffenc.keys import rng_of
-from diffenc.run import parallel, reporting
-from diffenc.run.reporting import Result
+from diffenc.run import figures, parallel, tables
+from diffenc.run.tables import Result
 from experiments import command_line
 from experiments.labels import denoiser, posterior
 
@@ -61,9 +61,9 @@ def run(config: ConfigDict, workdir: Path) -> None:
         Result(f"{name}.high_noise_share_by_scores", *high_noise_share(scores), share),
     ]
     draw(workdir, name, results, draws, levels, curve)
-    reporting.write_results(workdir, results)
+    tables.write_results(workdir, results)
     counts = f"held-out images: {len(curve.density.T)} by the classifier, {len(draws.log_snr.T)} by the denoiser"
-    reporting.print_table(results, title=f"information of images and labels, {counts}")
+    tables.print_table(results, title=f"information of images and labels, {counts}")
     print(f"figures: {workdir / 'figures'}")
 
 
@@ -117,7 +117,7 @@ def draw(
     """Left: the density over lambda of every form, the classifier's smoothed as for the peak;
     right: its integral from high noise, below the labels' entropy."""
     found = {result.name: result for result in results}
-    fig, axes = reporting.figure(1, 2, width=4.4, height=3.7)
+    fig, axes = figures.figure(1, 2, width=4.4, height=3.7)
     slope = curve.slope()
     centres = slope.log_snr[:, 0]
     rise = make_kernel(centres, centres) @ slope.values
@@ -141,28 +141,28 @@ def draw(
             found[f"{name}.{which}"],
             {"linewidth": 1.8 if which.startswith("label") else 0.9},
         )
-        text = f"{TEXTS[which]}: {reporting.format_value(row.value, row.stderr)} nats"
-        reporting.band(
+        text = f"{TEXTS[which]}: {tables.format_value(row.value, row.stderr)} nats"
+        figures.band(
             axes[0, 0], level, *zip(*map(Estimate.of, density), strict=True), label=text, **style
         )
-        reporting.band(axes[0, 1], edge, *zip(*map(Estimate.of, sums), strict=True), **style)
+        figures.band(axes[0, 1], edge, *zip(*map(Estimate.of, sums), strict=True), **style)
     highest, limit = found[f"{name}.peak_log_snr"], found[f"{name}.label_entropy"]
-    text = f"peak of the first: {reporting.format_value(highest.value, highest.stderr)}"
+    text = f"peak of the first: {tables.format_value(highest.value, highest.stderr)}"
     axes[0, 0].axvline(highest.value, color="#000000", linestyle=":", linewidth=1.0, label=text)
     axes[0, 0].axhline(0.0, color="#000000", linewidth=0.5)
-    reporting.truth_line(axes[0, 1], limit.value, f"entropy of the labels: {limit.value:.2f} nats")
+    figures.truth_line(axes[0, 1], limit.value, f"entropy of the labels: {limit.value:.2f} nats")
     axis = "$\\lambda$ (log signal-to-noise ratio)"
-    reporting.label(
+    figures.label(
         axes[0, 0],
         axis,
         "density [nats per unit of $\\lambda$]",
         f"{name}: where the label is seen",
     )
-    reporting.label(
+    figures.label(
         axes[0, 1], axis, "information up to $\\lambda$ [nats]", "what the noised image knows of it"
     )
     fig.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=7)
-    reporting.save(fig, workdir, "density")
+    figures.save(fig, workdir, "density")
 
 
 if __name__ == "__main__":

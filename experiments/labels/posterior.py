@@ -36,7 +36,7 @@ from diffenc.estimate import Estimate, map_examples
 from diffenc.keys import key_of
 from diffenc.networks.embeddings import log_snr_features
 from diffenc.run import loop, parallel
-from diffenc.run.reporting import Result
+from diffenc.run.tables import Result
 from experiments import command_line
 from experiments.labels import denoiser
 

@@ -33,8 +33,8 @@ from diffenc.diffusion.processes import FixedWidth
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate, map_examples
 from diffenc.keys import key_of
-from diffenc.run import data, loop, parallel, reporting
-from diffenc.run.reporting import Result
+from diffenc.run import data, loop, parallel, records, tables
+from diffenc.run.tables import Result
 from experiments import command_line
 from experiments.neural_entropy import figures
 from experiments.neural_entropy.cases import (
@@ -80,7 +80,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
         headline=functools.partial(headline, cases),
         extras=tuple(config.metrics_extras),
     )
-    state, metrics = parallel.local(state), reporting.read_metrics(workdir)
+    state, metrics = parallel.local(state), records.read_metrics(workdir)
     results, truths = evaluate(config, cases, measures, state)
     curves, images = {}, {}
     for program, one in first.items():
@@ -90,8 +90,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
         curves |= measure_curves(config, one, systems)
         images |= generate(config, one, systems) if one.test[0].ndim == 4 else {}
     figures.draw(workdir, config, cases, results, truths, curves, images, metrics)
-    reporting.write_results(workdir, results)
-    reporting.print_table(results, title="neural entropy")
+    tables.write_results(workdir, results)
+    tables.print_table(results, title="neural entropy")
     print(f"figures: {workdir / 'figures'}")
 
 
@@ -350,7 +350,7 @@ def evaluate(config: ConfigDict, cases, measures, state) -> tuple[list[Result], 
     log N; and S_tot of each first seed where it is known."""
     results, known = [], {}
     covered = {result: [] for result in COVERED}
-    with reporting.progress(len(cases) * config.num_seeds, description="measuring") as show:
+    with records.progress(len(cases) * config.num_seeds, description="measuring") as show:
         for index, (name, case) in enumerate(cases.items()):
             seeds, truths, trained = [], [], []
             for seed in range(config.num_seeds):

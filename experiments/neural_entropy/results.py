@@ -10,7 +10,7 @@ import numpy as np
 from diffenc.diffusion import entropy
 from diffenc.diffusion.noise_levels import log_snr_range
 from diffenc.estimate import Estimate
-from diffenc.run.reporting import Result
+from diffenc.run.tables import Result
 from experiments.neural_entropy.cases import Case
 
 EARLY = 0.1  # the entropy produced before this time is near the data

@@ -21,7 +21,7 @@ import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from diffenc.errors import InputError
-from diffenc.run import checkpoints
+from diffenc.run import checkpoints, parallel
 
 
 class State(flax.struct.PyTreeNode):
@@ -332,7 +332,7 @@ def test_the_crc32_sees_every_bit_and_no_device():
 
 WRITER = """
 import sys, jax.numpy as jnp
-from diffenc import checkpoints
+from diffenc.run import checkpoints
 with checkpoints.open(sys.argv[1], keep=2) as kept:
     found = kept.restore({"w": jnp.zeros(20_000), "step": jnp.int32(0)})
     start = 0 if found is None else found[0]
@@ -345,7 +345,7 @@ with checkpoints.open(sys.argv[1], keep=2) as kept:
 
 
 def test_a_run_killed_while_it_saves_continues(tmp_path):
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     reached = 0
     for delay in (0.02, 0.11, 0.2):
         process = subprocess.Popen(
@@ -451,3 +451,9 @@ def test_a_damaged_config(tmp_path):
     (tmp_path / "metrics.jsonl").touch()
     with pytest.raises(InputError, match="config.json is damaged"):
         checkpoints.check_config(tmp_path, CONFIG)
+
+
+def test_of_several_processes_only_the_first_keeps_its_config(tmp_path, monkeypatch):
+    monkeypatch.setattr(parallel, "is_main_process", lambda: False)
+    checkpoints.check_config(tmp_path, CONFIG)
+    assert list(tmp_path.iterdir()) == []
