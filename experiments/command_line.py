@@ -4,7 +4,6 @@ goes wrong."""
 import contextlib
 import dataclasses
 import difflib
-import hashlib
 import logging
 import os
 import sys
@@ -16,7 +15,7 @@ from absl import logging as absl_logging
 from ml_collections import ConfigDict, config_flags
 
 from diffenc.errors import InputError
-from diffenc.run import checkpoints, parallel, tables
+from diffenc.run import parallel, provenance, tables
 
 MAY_DIFFER = (  # fields that change no result of a run that goes on, or only the order in which numbers are added
     "num_devices",
@@ -94,25 +93,13 @@ def is_complete(config: ConfigDict, workdir: Path) -> bool:
     if path and (
         Path(path).exists() or not finished
     ):  # the results of a finished run can be told without
-        given["data"]["path_sha256"] = digest(path)
-    checkpoints.check_config(workdir, given, MAY_DIFFER, REASONS)
+        given["data"]["path_sha256"] = provenance.digest(path)
+    provenance.check_config(workdir, given, MAY_DIFFER, REASONS)
     if not finished:
         return False
     print(f"the run in {workdir} is complete; its results:")
     tables.print_table(tables.read_results(workdir))
     return True
-
-
-def digest(path: str) -> str:
-    """SHA-256 of a data file; raises InputError where there is none that can be read."""
-    try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        told = f"cannot be read ({error.strerror})" if Path(path).exists() else "does not exist"
-        raise InputError(
-            f"data file {path} {told}: put it there, or correct --config.data.path"
-        ) from error
 
 
 def _parse(arguments):

@@ -17,7 +17,7 @@ from absl import flags
 from checks import assert_distinct_keys, record_keys
 
 from diffenc.errors import InputError
-from diffenc.run import checkpoints, data, parallel, records, tables
+from diffenc.run import checkpoints, data, parallel, provenance, records, tables
 from experiments import command_line, kelly
 from experiments.diffusion_encoder import __main__ as diffusion_encoder
 from experiments.guidance import __main__ as guidance
@@ -205,10 +205,10 @@ def test_a_run_of_another_length_is_another_run(command, finished):
 
 def test_another_config_in_the_same_workdir_is_refused_by_name(command, finished):
     if not (finished / "config.json").exists():
-        checkpoints.check_config(finished, {"seed": 0, "em": {"gamma": 1.0}})
+        provenance.check_config(finished, {"seed": 0, "em": {"gamma": 1.0}})
         (finished / "metrics.jsonl").touch()
     outcome = command(arguments("demo", finished, **SMALL_DEMO, em__gamma=0.5))
-    assert_refused(outcome, "em.gamma: 1.0 in the workdir, 0.5 given", "give another --workdir")
+    assert_refused(outcome, "em.gamma: 1.0 in the workdir, 0.5 given", "give another workdir")
 
 
 @pytest.mark.smoke
