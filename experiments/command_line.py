@@ -7,11 +7,12 @@ import difflib
 import logging
 import os
 import sys
+import uuid
 from collections.abc import Callable
-from pathlib import Path
 
 from absl import app, flags
 from absl import logging as absl_logging
+from etils import epath
 from ml_collections import ConfigDict, config_flags
 
 from diffenc.errors import InputError
@@ -32,7 +33,7 @@ _SCHEDULE = "the learning rate falls to zero at the last update, so a run of ano
 REASONS = {"num_updates": _SCHEDULE, "posterior.num_updates": _SCHEDULE}
 
 
-def main(experiment: Callable[[ConfigDict, Path], None]) -> None:
+def main(experiment: Callable[[ConfigDict, epath.Path], None]) -> None:
     """Parse the command line, join the other processes of the run and call experiment(config,
     workdir).
 
@@ -55,15 +56,8 @@ def main(experiment: Callable[[ConfigDict, Path], None]) -> None:
             raise InputError(
                 "give both --config=configs/EXPERIMENT/CASE.py and --workdir=DIRECTORY"
             )
-        workdir = Path(workdir_flag.value)
-        try:
-            workdir.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(
-                f"workdir {workdir} cannot be made ({error.strerror}): give another --workdir"
-            ) from error
-        if not os.access(workdir, os.W_OK):
-            raise InputError(f"workdir {workdir} cannot be written to: give another --workdir")
+        workdir = epath.Path(workdir_flag.value)
+        _make(workdir)
         parallel.start()
         with _only_the_first_prints():
             experiment(config_flag.value, workdir)
@@ -73,6 +67,24 @@ def main(experiment: Callable[[ConfigDict, Path], None]) -> None:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+def _make(workdir: epath.Path) -> None:
+    """Make the directory of a run, and see that a file can be written there."""
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"workdir {workdir} cannot be made ({error.strerror}): give another --workdir"
+        ) from error
+    probe = workdir / f".probe.{uuid.uuid4().hex}"  # of no other process
+    try:
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        raise InputError(
+            f"workdir {workdir} cannot be written to ({error.strerror}): give another --workdir"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -85,17 +97,16 @@ def _only_the_first_prints():
         yield
 
 
-def is_complete(config: ConfigDict, workdir: Path) -> bool:
+def is_complete(config: ConfigDict, workdir: epath.Path) -> bool:
     """Refuse a workdir of another config (`MAY_DIFFER` aside) or of another data file by the same
     name, and print the results of a finished run."""
-    given = config.to_dict()
-    finished, path = (workdir / "results.json").exists(), given.get("data", {}).get("path")
-    if path and (
-        Path(path).exists() or not finished
-    ):  # the results of a finished run can be told without
-        given["data"]["path_sha256"] = provenance.digest(path)
-    provenance.check_config(workdir, given, MAY_DIFFER, REASONS)
-    if not finished:
+    values = config.to_dict()
+    has_results = (workdir / "results.json").exists()
+    path = values.get("data", {}).get("path")
+    if path and (epath.Path(path).exists() or not has_results):  # results can be shown without
+        values["data"]["path_sha256"] = provenance.digest(path)
+    provenance.check_config(workdir, values, MAY_DIFFER, REASONS)
+    if not has_results:
         return False
     print(f"the run in {workdir} is complete; its results:")
     tables.print_table(tables.read_results(workdir))
@@ -105,7 +116,7 @@ def is_complete(config: ConfigDict, workdir: Path) -> bool:
 def _parse(arguments):
     """absl's parser, whose complaints become InputErrors of one line."""
     path = _config_path(arguments)
-    if path and not Path(path).is_file():  # absl would tell only once a field is read
+    if path and not epath.Path(path).is_file():  # absl would tell only once a field is read
         raise InputError(f"config file {path} does not exist: give one of configs/*/*.py")
     try:
         return flags.FLAGS(arguments)
@@ -164,7 +175,7 @@ def _explain(arguments, error) -> str:
 def _load(path):
     scope = {"__name__": "config"}
     exec(
-        compile(Path(path).read_text(), path, "exec"), scope
+        compile(epath.Path(path).read_text(), path, "exec"), scope
     )  # the file the user named, as absl runs it
     return scope["get_config"]()
 

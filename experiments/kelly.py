@@ -12,11 +12,10 @@ rate 1/2 g^2 E|s - s_theta|^2 of the diffusion, and their sum to the integral, w
 1/N (2509.23937).
 """
 
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
+from etils.epath import Path
 from ml_collections import ConfigDict
 
 from diffenc.diffusion import processes

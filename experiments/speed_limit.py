@@ -9,12 +9,12 @@ Left side: closed form for a Gaussian, optimal transport of samples for a mixtur
 closed form again, and `entropy.rate` of the exact score. Nothing is trained.
 """
 
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from etils.epath import Path
 from ml_collections import ConfigDict
 
 from diffenc.diffusion import entropy

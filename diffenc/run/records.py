@@ -7,8 +7,8 @@ import math
 import os
 import sys
 import time
-from pathlib import Path
 
+from etils import epath
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -26,27 +26,35 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 class MetricsWriter:
-    """Appends one JSON object per line to workdir/metrics.jsonl, flushed each time; a context
-    manager.
+    """Appends one JSON object per line to workdir/metrics.jsonl, flushed each time.
 
-    Of several processes the first one writes, and all leave the context together: then each can
-    read all lines.
-
-    `resume_step`: the step that training continues from (0 for a new run); lines of later steps,
-    which it will write again, are dropped, and so is a line torn by a kill. Write a step's metrics
-    before its checkpoint: then no line is ever missing. `extras`: 'tensorboard' and 'wandb', which
-    receive the same numbers; raises InputError where their package is not installed.
+    It is a context manager. Of several processes the first one writes, and all leave the context
+    together: then each can read all lines. If a step's metrics are written before its checkpoint,
+    no line is ever missing.
     """
 
-    def __init__(self, workdir, resume_step: int = 0, extras=()):
-        workdir = Path(workdir)
-        path = workdir / "metrics.jsonl"
+    def __init__(self, workdir, resume_step: int = 0, extras: tuple[str, ...] = ()):
+        """Open the file, and the extras.
+
+        Args:
+            workdir: the directory of the run.
+            resume_step: the step that training continues from, 0 for a new run. Lines of later
+                steps, which will be written again, are dropped, and so is a line torn by a kill.
+            extras: "tensorboard" and "wandb", which receive the same numbers.
+
+        Raises:
+            InputError: the package of an extra is not installed, or there is no such extra.
+        """
+        self._extras = []
         if not parallel.is_main_process():
-            path, extras = Path(os.devnull), ()
+            self._file = open(os.devnull, "w")
+            return
+        workdir = epath.Path(workdir)
         self._extras = [_open_extra(name, workdir, resume_step) for name in extras]
+        path = workdir / "metrics.jsonl"
         earlier = [line for line in _read_lines(path) if line["step"] <= resume_step]
         text = "".join(json.dumps(line) + "\n" for line in earlier)
-        files.write_once(path, lambda temporary: temporary.write_text(text))
+        files.write(path, lambda temporary: temporary.write_text(text))
         self._file = path.open("a")
 
     def write(self, step: int, **metrics) -> None:
@@ -73,13 +81,15 @@ class MetricsWriter:
 
 
 def read_metrics(workdir) -> list[dict]:
-    """The whole lines of workdir/metrics.jsonl, in order."""
-    return _read_lines(Path(workdir) / "metrics.jsonl")
+    """Read the whole lines of workdir/metrics.jsonl, in order; none where there is no file."""
+    return _read_lines(epath.Path(workdir) / "metrics.jsonl")
 
 
 def _read_lines(path) -> list[dict]:
+    if not path.exists():
+        return []
     lines = []
-    for text in path.read_text(errors="replace").splitlines() if path.exists() else ():
+    for text in path.read_bytes().decode(errors="replace").splitlines():
         with contextlib.suppress(ValueError):
             line = json.loads(text)
             if isinstance(line, dict) and isinstance(line.get("step"), int):
@@ -88,15 +98,18 @@ def _read_lines(path) -> list[dict]:
 
 
 def _open_extra(name, workdir, resume_step):
-    """`(write(step, numbers), close())` of another place that metrics go to."""
+    """Open another place that metrics go to: `(write(step, numbers), close())`."""
     try:
         if name == "tensorboard":
             from tensorboardX import SummaryWriter
 
             board = SummaryWriter(str(workdir / "tensorboard"), purge_step=resume_step + 1)
-            return lambda step, numbers: [
-                board.add_scalar(key, value, step) for key, value in numbers.items()
-            ], board.close
+
+            def write(step, numbers):
+                for key, value in numbers.items():
+                    board.add_scalar(key, value, step)
+
+            return write, board.close
         if name == "wandb":
             import wandb
 
@@ -107,40 +120,47 @@ def _open_extra(name, workdir, resume_step):
             return lambda step, numbers: run.log(numbers, step=step), run.finish
     except ImportError as error:
         raise InputError(
-            f"metrics for {name} need a package that is absent: pip install -e '.[{name}]', or leave it out"
+            f"metrics for {name} need a package that is absent: "
+            f"pip install -e '.[{name}]', or leave it out"
         ) from error
     raise InputError(
-        f"metrics can go to 'tensorboard' and 'wandb', not to {name!r}: leave it out or give one of these"
+        f"metrics can go to 'tensorboard' and 'wandb', not to {name!r}: "
+        "leave it out or give one of these"
     )
 
 
 @contextlib.contextmanager
 def progress(total: int, start: int = 0, description: str = "updates", at_most: bool = False):
-    """A function `update(completed, text="")` that shows how far a run is: a bar on a terminal, an
-    occasional plain line elsewhere.
+    """Show how far a run is: by a bar on a terminal, by an occasional plain line elsewhere.
 
-    `text` is shown as given, such as "loss 1.23 45/s". The remaining time is judged by the work
-    done since `start`, and not shown where the total is only the most that there can be to do.
+    Args:
+        total: the amount of work, in any unit.
+        start: how much of it was done earlier. The remaining time is judged by the work done since.
+        description: what is counted.
+        at_most: whether the total is only the most that there can be to do. The remaining time is
+            then not shown.
+
+    Yields:
+        A function `update(completed, text="")`; the text is shown as it is, such as
+        "loss 1.23 45/s".
     """
     console = Console()
     if not console.is_terminal:
         yield _plain_progress(total, start, description, at_most)
         return
-    columns = (
+    columns = [
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[text]}", markup=False),
         TimeElapsedColumn(),
-        *(() if at_most else (TimeRemainingColumn(),)),
-    )
+    ]
+    if at_most:
+        description = f"{description} (at most)"
+    else:
+        columns.append(TimeRemainingColumn())
     with Progress(*columns, console=console) as bar:
-        task = bar.add_task(
-            f"{description} (at most)" if at_most else description,
-            total=total,
-            completed=start,
-            text="",
-        )
+        task = bar.add_task(description, total=total, completed=start, text="")
         yield lambda completed, text="": bar.update(task, completed=int(completed), text=text)
 
 
@@ -153,11 +173,14 @@ def _plain_progress(total, start, description, at_most):
         now = time.monotonic()
         if now - last_shown < SECONDS_BETWEEN_LINES and completed < total:
             return
-        last_shown, done = now, completed - start
-        remaining = _clock((now - began) * (total - completed) / done) if done > 0 else "?"
-        clock = f"elapsed {_clock(now - began)}", "" if at_most else f"remaining {remaining}"
-        done_of_total = f"{completed} of at most {total}" if at_most else f"{completed}/{total}"
-        parts = f"{description} {done_of_total}", text, *clock
+        last_shown = now
+        parts = [f"{description} {completed}/{total}", text, f"elapsed {_clock(now - began)}"]
+        if at_most:
+            parts[0] = f"{description} {completed} of at most {total}"
+        else:
+            done = completed - start
+            remaining = _clock((now - began) * (total - completed) / done) if done > 0 else "?"
+            parts.append(f"remaining {remaining}")
         print("  ".join(part for part in parts if part), file=sys.stdout, flush=True)
 
     return update

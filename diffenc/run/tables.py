@@ -1,10 +1,10 @@
-"""What a run found: results.json, and tables for a person."""
+"""The results of a run: results.json, and tables for a person."""
 
 import json
 import math
-from pathlib import Path
 from typing import NamedTuple
 
+from etils import epath
 from rich.console import Console
 from rich.table import Table
 
@@ -23,25 +23,27 @@ class Result(NamedTuple):
 
 
 def write_results(workdir, results) -> None:
-    """Write workdir/results.json: a list of {"name", "value", "stderr", "unit", "truth"}; what is
-    not finite becomes null."""
-    rows = [
-        {
-            **r._asdict(),
-            "value": files.json_number(r.value),
-            "stderr": files.json_number(r.stderr),
-            "truth": files.json_number(r.truth),
-        }
-        for r in results
-    ]
+    """Write workdir/results.json, a list of objects with the fields of `Result`.
+
+    What is not finite becomes null.
+    """
+    rows = []
+    for result in results:
+        row = result._asdict()
+        for field in ("value", "stderr", "truth"):
+            row[field] = files.json_number(row[field])
+        rows.append(row)
     text = json.dumps(rows, indent=2) + "\n"
-    files.write_once(Path(workdir) / "results.json", lambda temporary: temporary.write_text(text))
+    path = epath.Path(workdir) / "results.json"
+    files.write_once(path, lambda temporary: temporary.write_text(text))
 
 
 def read_results(workdir) -> list[Result]:
-    """The results in workdir/results.json; a null value is read as NaN. Raises InputError where
-    there are none or the file is damaged."""
-    path = Path(workdir) / "results.json"
+    """Read the results in workdir/results.json; a null value is read as NaN.
+
+    Raises InputError where there are none or the file is damaged.
+    """
+    path = epath.Path(workdir) / "results.json"
     try:
         rows = [Result(**row) for row in json.loads(path.read_text())]
     except FileNotFoundError as error:
@@ -56,8 +58,9 @@ def read_results(workdir) -> list[Result]:
 
 
 def format_value(value, stderr=None) -> str:
-    """`value ± stderr`, with two digits of the error and the value to the same place."""
-    value, stderr = files.json_number(value), files.json_number(stderr)
+    """Write `value ± stderr` with two digits of the error and the value to the same place."""
+    value = files.json_number(value)
+    stderr = files.json_number(stderr)
     if value is None:
         return "not finite"
     if stderr is None or stderr <= 0:
@@ -69,36 +72,51 @@ def format_value(value, stderr=None) -> str:
 
 
 def print_table(results, title: str = "", file=None) -> None:
-    """Print results as a table: name, value ± standard error, unit and, where any is known, the
-    truth."""
+    """Print results as a table: name, value ± standard error, unit and truth.
+
+    Args:
+        results: a `Result` each; the column of truths is left out where none is known.
+        title: above the table.
+        file: where to print; None is the standard output.
+    """
     results = list(results)
     with_truth = any(result.truth is not None for result in results)
     table = Table(title=title or None, title_justify="left")
-    for heading, side in (
-        ("result", "left"),
-        ("value ± standard error", "right"),
-        ("unit", "left"),
-    ) + ((("truth", "right"),) if with_truth else ()):
-        table.add_column(heading, justify=side, overflow="fold")
+    table.add_column("result", overflow="fold")
+    table.add_column("value ± standard error", justify="right", overflow="fold")
+    table.add_column("unit", overflow="fold")
+    if with_truth:
+        table.add_column("truth", justify="right", overflow="fold")
     for result in results:
-        truth = (
-            [] if not with_truth else ["" if result.truth is None else f"{float(result.truth):.5g}"]
-        )
-        table.add_row(result.name, format_value(result.value, result.stderr), result.unit, *truth)
-    console = Console(file=file)
-    if not console.is_terminal:
-        console = Console(file=file, width=160)
-    console.print(table, markup=False)
+        cells = [result.name, format_value(result.value, result.stderr), result.unit]
+        if with_truth:
+            cells.append("" if result.truth is None else f"{float(result.truth):.5g}")
+        table.add_row(*cells)
+    _print(table, file, width=160)
 
 
 def print_matrix(title: str, rows, columns, cells, file=None) -> None:
-    """Print a table of cells[row][column], each (value, stderr) or None."""
+    """Print a table with a row and a column of names.
+
+    Args:
+        title: above the table.
+        rows: their names.
+        columns: their names.
+        cells: cells[row][column] is (value, stderr) or None.
+        file: where to print; None is the standard output.
+    """
     table = Table(title=title, title_justify="left")
-    for column in ("", *columns):
-        table.add_column(column, justify="right" if column else "left", overflow="fold")
+    table.add_column("", overflow="fold")
+    for column in columns:
+        table.add_column(column, justify="right", overflow="fold")
     for row, values in zip(rows, cells, strict=True):
         table.add_row(row, *("" if value is None else format_value(*value) for value in values))
+    _print(table, file, width=40 + 18 * len(columns))
+
+
+def _print(table, file, width) -> None:
+    """Print a table, as wide as the terminal or, in a log, as `width` columns."""
     console = Console(file=file)
     if not console.is_terminal:
-        console = Console(file=file, width=40 + 18 * len(columns))
+        console = Console(file=file, width=width)
     console.print(table, markup=False)

@@ -16,12 +16,12 @@ S_tot. Evaluation is not timed.
 """
 
 import time
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from etils.epath import Path
 from ml_collections import ConfigDict
 
 from diffenc import training

@@ -8,11 +8,11 @@ not the times.
 """
 
 import time
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from etils.epath import Path
 from jax.extend.core import jaxprs_in_params
 from ml_collections import ConfigDict
 

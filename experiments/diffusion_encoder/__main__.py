@@ -8,12 +8,12 @@ Read it from top to bottom: data, models, states, training, held-out numbers, fi
 import functools
 import logging
 import time
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from etils.epath import Path
 from ml_collections import ConfigDict
 
 from diffenc import training

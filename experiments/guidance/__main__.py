@@ -13,12 +13,12 @@ of a simulation of these steps, and has an error of first order in the step; con
 Richardson extrapolation, from half and all of the steps.
 """
 
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from etils.epath import Path
 from ml_collections import ConfigDict
 
 from diffenc.errors import InputError

@@ -10,12 +10,12 @@ how far the samples moved away from images. Figures: guidance_images_figures.
 
 import functools
 import math
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from etils.epath import Path
 from ml_collections import ConfigDict
 
 from diffenc.diffusion.analytic import gaussian_w2_squared

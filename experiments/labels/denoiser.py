@@ -10,12 +10,12 @@ image with the noise of that time has about its label.
 """
 
 import functools
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from etils.epath import Path
 from ml_collections import ConfigDict
 
 from diffenc import networks, training

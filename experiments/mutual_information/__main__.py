@@ -13,9 +13,9 @@ of settings serves every task.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
+from etils.epath import Path
 from ml_collections import ConfigDict
 
 from diffenc.errors import InputError

@@ -1,8 +1,7 @@
 """Figures of experiments.mutual_information: estimates against truths, densities over lambda."""
 
-from pathlib import Path
-
 import numpy as np
+from etils.epath import Path
 
 from diffenc.information import growth
 from diffenc.run import figures

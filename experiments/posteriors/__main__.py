@@ -11,12 +11,12 @@ models, training, held-out numbers, table; measures and figures have files besid
 
 import functools
 import time
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from etils.epath import Path
 from ml_collections import ConfigDict
 
 from diffenc import training
