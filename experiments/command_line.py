@@ -4,19 +4,19 @@ goes wrong."""
 import contextlib
 import dataclasses
 import difflib
-import hashlib
 import logging
 import os
 import sys
+import uuid
 from collections.abc import Callable
-from pathlib import Path
 
 from absl import app, flags
 from absl import logging as absl_logging
+from etils import epath
 from ml_collections import ConfigDict, config_flags
 
 from diffenc.errors import InputError
-from diffenc.run import checkpoints, parallel, reporting
+from diffenc.run import parallel, provenance, tables
 
 MAY_DIFFER = (  # fields that change no result of a run that goes on, or only the order in which numbers are added
     "num_devices",
@@ -33,7 +33,7 @@ _SCHEDULE = "the learning rate falls to zero at the last update, so a run of ano
 REASONS = {"num_updates": _SCHEDULE, "posterior.num_updates": _SCHEDULE}
 
 
-def main(experiment: Callable[[ConfigDict, Path], None]) -> None:
+def main(experiment: Callable[[ConfigDict, epath.Path], None]) -> None:
     """Parse the command line, join the other processes of the run and call experiment(config,
     workdir).
 
@@ -56,15 +56,8 @@ def main(experiment: Callable[[ConfigDict, Path], None]) -> None:
             raise InputError(
                 "give both --config=configs/EXPERIMENT/CASE.py and --workdir=DIRECTORY"
             )
-        workdir = Path(workdir_flag.value)
-        try:
-            workdir.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(
-                f"workdir {workdir} cannot be made ({error.strerror}): give another --workdir"
-            ) from error
-        if not os.access(workdir, os.W_OK):
-            raise InputError(f"workdir {workdir} cannot be written to: give another --workdir")
+        workdir = epath.Path(workdir_flag.value)
+        _make(workdir)
         parallel.start()
         with _only_the_first_prints():
             experiment(config_flag.value, workdir)
@@ -74,6 +67,24 @@ def main(experiment: Callable[[ConfigDict, Path], None]) -> None:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+def _make(workdir: epath.Path) -> None:
+    """Make the directory of a run, and see that a file can be written there."""
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"workdir {workdir} cannot be made ({error.strerror}): give another --workdir"
+        ) from error
+    probe = workdir / f".probe.{uuid.uuid4().hex}"  # of no other process
+    try:
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        raise InputError(
+            f"workdir {workdir} cannot be written to ({error.strerror}): give another --workdir"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -86,39 +97,26 @@ def _only_the_first_prints():
         yield
 
 
-def is_complete(config: ConfigDict, workdir: Path) -> bool:
+def is_complete(config: ConfigDict, workdir: epath.Path) -> bool:
     """Refuse a workdir of another config (`MAY_DIFFER` aside) or of another data file by the same
     name, and print the results of a finished run."""
-    given = config.to_dict()
-    finished, path = (workdir / "results.json").exists(), given.get("data", {}).get("path")
-    if path and (
-        Path(path).exists() or not finished
-    ):  # the results of a finished run can be told without
-        given["data"]["path_sha256"] = digest(path)
-    checkpoints.check_config(workdir, given, MAY_DIFFER, REASONS)
-    if not finished:
+    values = config.to_dict()
+    has_results = (workdir / "results.json").exists()
+    path = values.get("data", {}).get("path")
+    if path and (epath.Path(path).exists() or not has_results):  # results can be shown without
+        values["data"]["path_sha256"] = provenance.digest(path)
+    provenance.check_config(workdir, values, MAY_DIFFER, REASONS)
+    if not has_results:
         return False
     print(f"the run in {workdir} is complete; its results:")
-    reporting.print_table(reporting.read_results(workdir))
+    tables.print_table(tables.read_results(workdir))
     return True
-
-
-def digest(path: str) -> str:
-    """SHA-256 of a data file; raises InputError where there is none that can be read."""
-    try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        told = f"cannot be read ({error.strerror})" if Path(path).exists() else "does not exist"
-        raise InputError(
-            f"data file {path} {told}: put it there, or correct --config.data.path"
-        ) from error
 
 
 def _parse(arguments):
     """absl's parser, whose complaints become InputErrors of one line."""
     path = _config_path(arguments)
-    if path and not Path(path).is_file():  # absl would tell only once a field is read
+    if path and not epath.Path(path).is_file():  # absl would tell only once a field is read
         raise InputError(f"config file {path} does not exist: give one of configs/*/*.py")
     try:
         return flags.FLAGS(arguments)
@@ -177,7 +175,7 @@ def _explain(arguments, error) -> str:
 def _load(path):
     scope = {"__name__": "config"}
     exec(
-        compile(Path(path).read_text(), path, "exec"), scope
+        compile(epath.Path(path).read_text(), path, "exec"), scope
     )  # the file the user named, as absl runs it
     return scope["get_config"]()
 

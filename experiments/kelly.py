@@ -25,8 +25,8 @@ from diffenc.diffusion.parameterization import alpha_sigma
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate
 from diffenc.keys import key_of, rng_of
-from diffenc.run import reporting
-from diffenc.run.reporting import Result
+from diffenc.run import figures, records, tables
+from diffenc.run.tables import Result
 from experiments import command_line
 from experiments.command_line import require, require_not_negative, require_positive
 
@@ -114,10 +114,10 @@ def run(config: ConfigDict, workdir: Path) -> None:
         return
     with jax.default_matmul_precision("highest"):
         results = race(settings, workdir) if case == "race" else tower(settings, workdir)
-    with reporting.MetricsWriter(workdir) as writer:
+    with records.MetricsWriter(workdir) as writer:
         writer.write(1, **{result.name: result.value for result in results})
-    reporting.write_results(workdir, results)
-    reporting.print_table(results, title=f"kelly: {case}")
+    tables.write_results(workdir, results)
+    tables.print_table(results, title=f"kelly: {case}")
     print(f"figures: {workdir / 'figures'}")
 
 
@@ -131,7 +131,7 @@ def race(settings: Race, workdir: Path) -> list[Result]:
         "channel": channel(key_of(settings.seed, "channel"), settings),
     }
     results = []
-    fig, axes = reporting.figure(1, 2, width=4.0)
+    fig, axes = figures.figure(1, 2, width=4.0)
     for ax, (name, growth) in zip(axes[0], growths.items(), strict=True):
         results += results_of_race(name, growth)
         races = np.arange(1, len(growth.without) + 1)
@@ -139,8 +139,8 @@ def race(settings: Race, workdir: Path) -> list[Result]:
         ax.plot(races, np.cumsum(growth.without), label="without")
         for value in (growth.truth_without, growth.truth_with_tip):
             ax.plot(races, value * races, color="#000000", linestyle="--", linewidth=1.0)
-        reporting.label(ax, "race", "log wealth [nats]", f"{name}; dashed: truth", legend=True)
-    reporting.save(fig, workdir, "wealth")
+        figures.label(ax, "race", "log wealth [nats]", f"{name}; dashed: truth", legend=True)
+    figures.save(fig, workdir, "wealth")
     return results
 
 
@@ -257,7 +257,7 @@ def tower(settings: Tower, workdir: Path) -> list[Result]:
     at_end = np.log1p(variances * snr(np.array(end)))
     closed = 0.5 * np.sum(at_start - at_end)
     results = [Result("tower.limit", limit, None, truth=closed)]
-    fig, axes = reporting.figure(1, 2, width=4.0)
+    fig, axes = figures.figure(1, 2, width=4.0)
     counts = sorted(settings.levels)
     errors = []
     for count in counts:
@@ -275,12 +275,12 @@ def tower(settings: Tower, workdir: Path) -> list[Result]:
     black = {"color": "#000000", "linestyle": "--", "linewidth": 1.0}
     axes[0, 0].plot(grid, rate, label="rate of the diffusion", **black)
     axes[0, 0].set_yscale("log")
-    reporting.label(axes[0, 0], "time", "ELBO term / step [nats per unit]", legend=True)
+    figures.label(axes[0, 0], "time", "ELBO term / step [nats per unit]", legend=True)
     levels = np.array(counts, float)
     axes[0, 1].loglog(levels, errors, "o-", label="|sum - integral|")
     axes[0, 1].loglog(levels, errors[-1] * levels[-1] / levels, label="1 / N", **black)
-    reporting.label(axes[0, 1], "levels N", "error [nats]", legend=True)
-    reporting.save(fig, workdir, "tower")
+    figures.label(axes[0, 1], "levels N", "error [nats]", legend=True)
+    figures.save(fig, workdir, "tower")
     order = np.log(errors[-2] / errors[-1]) / np.log(levels[-1] / levels[-2])
     return [*results, Result("tower.order", order, None, "", truth=1.0)]
 

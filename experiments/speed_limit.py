@@ -23,8 +23,8 @@ from diffenc.diffusion.analytic import Gaussian
 from diffenc.diffusion.transport import sample_w2_squared
 from diffenc.estimate import Estimate
 from diffenc.keys import key_of
-from diffenc.run import reporting
-from diffenc.run.reporting import Result
+from diffenc.run import figures, records, tables
+from diffenc.run.tables import Result
 from experiments import command_line
 from experiments.command_line import require, require_not_negative, require_positive
 from experiments.neural_entropy.cases import draw_mixture
@@ -124,8 +124,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
         motions = measure(settings)
     results = summarize(motions)
     draw(workdir, len(settings.dimensions), motions)
-    reporting.write_results(workdir, results)
-    reporting.print_table(results, title="speed limit")
+    tables.write_results(workdir, results)
+    tables.print_table(results, title="speed limit")
     print(f"figures: {workdir / 'figures'}")
 
 
@@ -133,7 +133,7 @@ def measure(settings: Settings) -> dict[str, Motion]:
     """Compute both sides for every process and dimension: a mixture, and its moments' Gaussian."""
     motions = {}
     num_cases = len(settings.processes) * len(settings.dimensions)
-    with reporting.progress(num_cases, description="speed limit") as show:
+    with records.progress(num_cases, description="speed limit") as show:
         for process in settings.processes:
             times = (settings.t_min, T_MAX.get(process, 1.0))
             for dim in settings.dimensions:
@@ -281,12 +281,12 @@ def draw(workdir, columns: int, motions: dict[str, Motion]) -> None:
         motions: of each mixture (solid), and of the Gaussian of its moments (dotted).
     """
     names = [name for name in motions if not name.endswith("gaussian")]
-    fig, axes = reporting.figure(len(names) // columns, columns, width=3.2, height=2.4)
+    fig, axes = figures.figure(len(names) // columns, columns, width=3.2, height=2.4)
     for ax, name in zip(axes.ravel(), names, strict=True):
         mixture = motions[name]
         gaussian = motions[f"{name}.gaussian"]
         t = mixture.t[1:]
-        reporting.band(ax, t, mixture.limit[1:], 2 * mixture.limit_stderr[1:], label="speed limit")
+        figures.band(ax, t, mixture.limit[1:], 2 * mixture.limit_stderr[1:], label="speed limit")
         distance = mixture.distance[1:]
         error = 2 * mixture.distance_stderr[1:]
         # Where more than half is taken off, samples show little but that they are samples.
@@ -300,19 +300,17 @@ def draw(workdir, columns: int, motions: dict[str, Motion]) -> None:
             markersize=3,
             label="$W_2^2$, mixture (down to corrected)",
         )
-        ax.plot(t, gaussian.limit[1:], ":", color=reporting.PALETTE[0], label="limit, Gaussian")
-        ax.plot(
-            t, gaussian.distance[1:], ":", color=reporting.PALETTE[1], label="$W_2^2$, Gaussian"
-        )
+        ax.plot(t, gaussian.limit[1:], ":", color=figures.PALETTE[0], label="limit, Gaussian")
+        ax.plot(t, gaussian.distance[1:], ":", color=figures.PALETTE[1], label="$W_2^2$, Gaussian")
         ax.set(xscale="log", yscale="log")
-        reporting.label(ax, "t", "squared length", title=name.replace("_", " "))
+        figures.label(ax, "t", "squared length", title=name.replace("_", " "))
     fig.legend(
         *axes[0, 0].get_legend_handles_labels(),
         loc="outside right center",
         frameon=False,
         fontsize=8,
     )
-    reporting.save(fig, workdir, "speed_limit")
+    figures.save(fig, workdir, "speed_limit")
 
 
 if __name__ == "__main__":

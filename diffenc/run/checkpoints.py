@@ -8,19 +8,17 @@ stored arrays carry no checksum of their own: a damaged file is noticed, not loa
 
 import contextlib
 import gc
-import json
 import logging
-import shutil
 import zlib
-from pathlib import Path
 
 import jax
 import numpy as np
+from etils import epath
 from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as ocp
 
-from diffenc.errors import InputError
-from diffenc.run import files, parallel
+from diffenc.errors import InputError, describe
+from diffenc.run import parallel
 
 _LOG = logging.getLogger("diffenc")
 
@@ -39,7 +37,7 @@ class Checkpoints:
         for name, value in (("keep", keep), ("every", every)):
             if value is not None and value < 1:
                 raise InputError(f"checkpoint setting {name} is {value}: give at least 1")
-        self.directory = Path(directory).resolve()
+        self.directory = epath.Path(directory).resolve()
         policies = ocp.training.save_decision_policies
         when = [policies.PreemptionCheckpointingPolicy()]
         if every is not None:
@@ -54,7 +52,8 @@ class Checkpoints:
             )
         except OSError as error:
             raise InputError(
-                f"cannot keep checkpoints in {self.directory} ({_line(error)}): give a workdir that can be written"
+                f"cannot keep checkpoints in {self.directory} ({describe(error)}): "
+                "give a workdir that can be written"
             ) from error
 
     def save(self, step: int, state) -> None:
@@ -73,7 +72,8 @@ class Checkpoints:
         for path, leaf in jax.tree_util.tree_leaves_with_path(state):
             if not isinstance(leaf, jax.Array | np.ndarray):
                 raise InputError(
-                    f"state{jax.tree_util.keystr(path)} is a {type(leaf).__name__}: make it an array, as all of a state"
+                    f"state{jax.tree_util.keystr(path)} is a {type(leaf).__name__}: "
+                    "make it an array, as all of a state"
                 )
         tree = {"crc32": _crc32(jax.tree.leaves(state)), "state": state}
         return self._checkpointer.save_async(step, tree, force=force) is not None
@@ -102,17 +102,18 @@ class Checkpoints:
                 continue
             if damaged:
                 self._set_aside(damaged)
-                told = "; ".join(f"{bad} ({why})" for bad, why in damaged.items())
                 _LOG.warning(
-                    "checkpoint %s in %s is damaged: continuing from %d", told, self.directory, step
+                    "checkpoint %s in %s is damaged: continuing from %d",
+                    _list(damaged),
+                    self.directory,
+                    step,
                 )
             return step, state
         if not damaged:
             return None
-        told = "; ".join(f"{bad} ({why})" for bad, why in damaged.items())
         raise InputError(
-            f"no checkpoint in {self.directory} can be restored: {told}: give another --workdir, the settings and code "
-            "it was made with, or delete that directory to start again"
+            f"no checkpoint in {self.directory} can be restored: {_list(damaged)}: give another workdir, "
+            "the settings and code it was made with, or delete that directory to start again"
         )
 
     def _load(self, step, example):
@@ -128,7 +129,7 @@ class Checkpoints:
                 return None, f"it holds another state: {difference}"
             loaded = self._checkpointer.load(step, tree)
         except Exception as error:
-            return None, _line(error)
+            return None, describe(error)
         if int(loaded["crc32"]) != int(_crc32(jax.tree.leaves(loaded["state"]))):
             return None, "its bits differ from those saved"
         return loaded["state"], None
@@ -137,9 +138,8 @@ class Checkpoints:
         if parallel.is_main_process():
             for step in steps:
                 aside = self.directory / f"damaged-{step}"
-                if aside.is_dir():
-                    shutil.rmtree(aside)
-                (self.directory / str(step)).replace(aside)
+                aside.rmtree(missing_ok=True)
+                (self.directory / str(step)).rename(aside)
         parallel.wait_for_all("checkpoints set aside")
         self._checkpointer.reload()
 
@@ -156,6 +156,11 @@ class Checkpoints:
 
     def __exit__(self, *exception):
         self.close()
+
+
+def _list(damaged) -> str:
+    """Steps with the reason why each is damaged, in words."""
+    return "; ".join(f"{step} ({reason})" for step, reason in damaged.items())
 
 
 def _crc32(leaves) -> np.ndarray:
@@ -204,12 +209,6 @@ def _first_difference(saved, wanted) -> str | None:
     return f"{name} is {saved.get(name, 'absent')} there, {wanted.get(name, 'absent')} here{more}"
 
 
-def _line(error) -> str:
-    """An error as at most 120 characters of one line, for a message that is itself one line."""
-    text = " ".join(str(error).split()) or "no details"
-    return f"{type(error).__name__}: {text[:120]}"
-
-
 def _hide_orbax_chatter():
     """Keep orbax's records below a warning out of the log that it shares with the application."""
     logger = logging.getLogger("absl")
@@ -238,74 +237,3 @@ def _quiet():
 
 def _is_of_others(record) -> bool:
     return "orbax" not in record.pathname and record.name != "asyncio"
-
-
-DIGEST = "data.path_sha256"  # the field that tells a data file from another by the same name
-
-
-def check_config(workdir, config: dict, allowed=(), reasons: dict[str, str] | None = None) -> None:
-    """Keep `config` in `workdir/config.json` the first time; afterwards raise InputError where a
-    field differs.
-
-    If the workdir contains only that file, nothing was made with it, and the new config replaces
-    it. `DIGEST` may be absent, in a workdir made without it, or where the data file is no longer
-    there.
-
-    Args:
-        workdir: of the run. config: nested dicts of plain values. allowed: dotted names of fields
-        (or of whole sections) that may differ. A run that goes on then keeps the new
-            values in its file; that of a finished run stays what its results were made with.
-        reasons: for dotted names of fields, why they may not differ, where that is not plain.
-    """
-    path = Path(workdir) / "config.json"
-    given = json.loads(json.dumps(config, default=str))
-    if path.exists() and any(other != path for other in path.parent.iterdir()):
-        try:
-            kept = json.loads(path.read_text())
-        except ValueError as error:
-            raise InputError(
-                f"{path} is damaged ({_line(error)}): give another --workdir, or delete that file"
-            ) from error
-        old, new = _flatten(kept), _flatten(given)
-        if DIGEST not in old:
-            allowed = (*allowed, DIGEST)
-        elif DIGEST not in new:
-            old.pop(DIGEST)
-        differing = [
-            name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)
-        ]
-        forbidden = [
-            name
-            for name in differing
-            if not any(name == one or name.startswith(f"{one}.") for one in allowed)
-        ]
-        if forbidden == [DIGEST]:
-            raise InputError(
-                f"the data file is not the one that the run in {workdir} began with: put that back, or give another "
-                "--workdir"
-            )
-        if forbidden:
-            told = "; ".join(
-                f"{name}: {old.get(name, 'absent')} in the workdir, {new.get(name, 'absent')} given"
-                for name in forbidden
-            )
-            told += "".join(f"; {reasons[name]}" for name in forbidden if name in (reasons or {}))
-            raise InputError(
-                f"{workdir} was made with another config ({told}): give another --workdir, or that config"
-            )
-        if not differing or (path.parent / "results.json").exists():
-            return
-    parallel.wait_for_all("config compared")  # no process writes while another still reads
-    text = json.dumps(given, indent=2, sort_keys=True) + "\n"
-    files.write_once(path, lambda temporary: temporary.write_text(text))
-
-
-def _flatten(tree, prefix="") -> dict[str, str]:
-    """Dotted names of a nested dict's leaves, each with its value as JSON."""
-    if not isinstance(tree, dict) or not tree:
-        return {prefix.removesuffix("."): json.dumps(tree)}
-    return {
-        name: value
-        for key, branch in tree.items()
-        for name, value in _flatten(branch, f"{prefix}{key}.").items()
-    }

@@ -1,18 +1,22 @@
 """Files that appear whole or not at all, and of which a run over several processes writes one."""
 
+import math
 import uuid
 from collections.abc import Callable
-from pathlib import Path
+
+import numpy as np
+from etils import epath
 
 from diffenc.run import parallel
 
 
-def write(path: Path, write_to: Callable[[Path], object]) -> None:
+def write(path, write_to: Callable[[epath.Path], object]) -> None:
     """Make a file by write_to(temporary), which then takes the place of `path` in one step.
 
     A process that is killed meanwhile leaves the old file as it was. The temporary name is random:
     a process id would be the same in two containers that share a disk.
     """
+    path = epath.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
@@ -22,8 +26,18 @@ def write(path: Path, write_to: Callable[[Path], object]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def write_once(path: Path, write_to: Callable[[Path], object]) -> None:
-    """`write` in the first process of a run; the others, which hold the same numbers, write
-    nothing."""
+def write_once(path, write_to: Callable[[epath.Path], object]) -> None:
+    """Write a file in the first process of a run, see `write`.
+
+    The others, which hold the same numbers, write nothing.
+    """
     if parallel.is_main_process():
         write(path, write_to)
+
+
+def json_number(value) -> float | None:
+    """Return a number as JSON can hold it: None for what is not finite, and for None."""
+    if value is None:
+        return None
+    number = float(np.asarray(value))
+    return number if math.isfinite(number) else None

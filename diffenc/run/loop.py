@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from diffenc.errors import InputError
-from diffenc.run import checkpoints, parallel, reporting
+from diffenc.run import checkpoints, parallel, records
 
 Metrics = dict[str, np.ndarray]
 
@@ -71,8 +71,8 @@ def train(
         kept = (
             -1 if restored is None else step
         )  # a new run keeps no line of one that never reached a checkpoint
-        writer = reporting.MetricsWriter(workdir, resume_step=kept, extras=extras)
-        with writer, reporting.progress(num_updates, step, description) as show:
+        writer = records.MetricsWriter(workdir, resume_step=kept, extras=extras)
+        with writer, records.progress(num_updates, step, description) as show:
             if evaluate and evaluate_every and restored is None:
                 writer.write(step, **evaluate(state, step))
                 parallel.wait_for_all("evaluation")

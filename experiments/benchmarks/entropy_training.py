@@ -38,8 +38,8 @@ from diffenc.errors import InputError
 from diffenc.estimate import Estimate
 from diffenc.keys import key_of, rng_of
 from diffenc.latent.systems import median
-from diffenc.run import data, reporting
-from diffenc.run.reporting import Result
+from diffenc.run import data, figures, records, tables
+from diffenc.run.tables import Result
 from experiments import command_line
 from experiments.command_line import require_positive
 from experiments.neural_entropy.cases import Case, load_cases
@@ -119,7 +119,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     for name, contender in contenders.items():
         gap, s_tot = gap_of(*contender.start)
         gaps[name] = [gap]
-    with reporting.progress(settings.turns, description="turns") as show:
+    with records.progress(settings.turns, description="turns") as show:
         for turn in range(settings.turns):
             for name, contender in contenders.items():
                 duration, params, reference = contender.advance()
@@ -130,8 +130,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
             show(turn + 1, ", ".join(texts))
     results = summarize(contenders, s_tot, gaps, seconds, settings.shares)
     draw(workdir, s_tot, gaps, seconds)
-    reporting.write_results(workdir, results)
-    reporting.print_table(results, title="training of a neural-entropy model")
+    tables.write_results(workdir, results)
+    tables.print_table(results, title="training of a neural-entropy model")
 
 
 def the_case(cases: list[Case], settings: Benchmark) -> Case:
@@ -313,16 +313,16 @@ def seconds_until(level: float, gaps: list[Estimate], seconds: list[float]) -> f
 
 def draw(workdir, s_tot: float, gaps, seconds) -> None:
     """Draw the held-out gap over seconds of training."""
-    fig, axes = reporting.figure()
+    fig, axes = figures.figure()
     for name, values in gaps.items():
         elapsed = np.concatenate([[0.0], np.cumsum(seconds[name])])
         shares = np.array([[gap.mean, gap.stderr] for gap in values]) / s_tot
-        reporting.band(axes[0, 0], elapsed, shares[:, 0], shares[:, 1], label=name)
+        figures.band(axes[0, 0], elapsed, shares[:, 0], shares[:, 1], label=name)
     axes[0, 0].set(yscale="log")
-    reporting.label(
+    figures.label(
         axes[0, 0], "seconds of training", "held-out gap $L_{EM}$ / $S_{tot}$", legend=True
     )
-    reporting.save(fig, workdir, "gap_over_time")
+    figures.save(fig, workdir, "gap_over_time")
 
 
 if __name__ == "__main__":

@@ -8,19 +8,19 @@ not the times.
 """
 
 import time
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from etils.epath import Path
 from jax.extend.core import jaxprs_in_params
 from ml_collections import ConfigDict
 
 from diffenc import training
 from diffenc.keys import key_of, rng_of
 from diffenc.latent.systems import median
-from diffenc.run import data, reporting
-from diffenc.run.reporting import Result
+from diffenc.run import data, figures, records, tables
+from diffenc.run.tables import Result
 from experiments import command_line
 from experiments.diffusion_encoder.__main__ import check, check_e_step, make_systems, prepare
 
@@ -41,7 +41,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
         update = jax.make_jaxpr(system.update)(system.state, key_of(config.seed, "training"), x)
         flops[name] = matmul_flops(update.jaxpr)
     peaks = []
-    with reporting.progress(config.benchmark.repeats, description="timing") as show:
+    with records.progress(config.benchmark.repeats, description="timing") as show:
         for turn in range(config.benchmark.repeats):
             for name, advance in runs.items():
                 times[name].append(advance() / config.benchmark.updates)
@@ -52,8 +52,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
             )
     results = summarize(times, flops, np.array(peaks))
     draw(workdir, times)
-    reporting.write_results(workdir, results)
-    reporting.print_table(results, title="time per update")
+    tables.write_results(workdir, results)
+    tables.print_table(results, title="time per update")
 
 
 def repeat(system, make_x, dataset, config):
@@ -123,14 +123,14 @@ def summarize(times, flops, peaks) -> list[Result]:
 
 
 def draw(workdir, times) -> None:
-    fig, axes = reporting.figure()
+    fig, axes = figures.figure()
     for name, values in times.items():
         axes[0, 0].plot(
             1 + np.arange(len(values)), 1e3 * np.array(values), "o-", label=name.replace("_", " ")
         )
     axes[0, 0].set_ylim(bottom=0)
-    reporting.label(axes[0, 0], "turn", "time per update [ms]", legend=True)
-    reporting.save(fig, workdir, "update_time")
+    figures.label(axes[0, 0], "turn", "time per update [ms]", legend=True)
+    figures.save(fig, workdir, "update_time")
 
 
 if __name__ == "__main__":

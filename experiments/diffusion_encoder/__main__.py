@@ -8,12 +8,12 @@ Read it from top to bottom: data, models, states, training, held-out numbers, fi
 import functools
 import logging
 import time
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from etils.epath import Path
 from ml_collections import ConfigDict
 
 from diffenc import training
@@ -23,8 +23,8 @@ from diffenc.estimate import Estimate, map_examples
 from diffenc.keys import key_of
 from diffenc.latent import chains, decoders, em, proposals, systems
 from diffenc.latent.encoder import REFERENCES
-from diffenc.run import data, loop, parallel, reporting
-from diffenc.run.reporting import Result
+from diffenc.run import data, loop, parallel, records, tables
+from diffenc.run.tables import Result
 from experiments import command_line
 from experiments.diffusion_encoder import exact, figures
 
@@ -57,15 +57,15 @@ def run(config: ConfigDict, workdir: Path) -> None:
         extras=tuple(config.metrics_extras),
     )
     results, arrays = evaluate(config, models, parallel.local(state), held_out, truth)
-    metrics = reporting.read_metrics(workdir)
+    metrics = records.read_metrics(workdir)
     results += update_times(metrics)
     if exact.applies(config, truth):
         on_grid, arrays_on_grid = exact.measure(config, models, parallel.local(state), held_out)
         results += on_grid
         figures.posteriors(workdir, dataset, held_out, arrays_on_grid)
     figures.draw(workdir, config, dataset, held_out, arrays, metrics)
-    reporting.write_results(workdir, results)
-    reporting.print_table(results, title=f"{dataset.name}: held-out results")
+    tables.write_results(workdir, results)
+    tables.print_table(results, title=f"{dataset.name}: held-out results")
     print(f"figures: {workdir / 'figures'}")
 
 

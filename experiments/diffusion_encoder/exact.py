@@ -13,7 +13,7 @@ import numpy as np
 
 from diffenc.estimate import Estimate
 from diffenc.latent import systems, toys
-from diffenc.run.reporting import Result
+from diffenc.run.tables import Result
 
 GRID = toys.Grid(latent_dim=2, half_width=5.0, num_points=200)
 QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the divergences, at which the figure shows examples

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from sklearn.decomposition import PCA
 
-from diffenc.run import reporting
+from diffenc.run import figures
 from experiments.diffusion_encoder import exact
 
 NAMES = {"diffusion_encoder": "diffusion encoder", "vae": "VAE"}
@@ -43,12 +43,12 @@ def reconstructions(workdir, dataset, held_out, arrays, count=16):
         if name in arrays:
             rows.append((f"{label}:\nown sample", arrays[name]["own"][:count]))
             rows.append((f"{label}:\nLangevin-corrected", arrays[name]["langevin"][:count]))
-    fig, axes = reporting.figure(len(rows), 1, width=7.5, height=0.62)
+    fig, axes = figures.figure(len(rows), 1, width=7.5, height=0.62)
     for ax, (label, images) in zip(axes[:, 0], rows, strict=True):
-        reporting.image_grid(ax, as_images(images, dataset), columns=count, max_value=1.0)
+        figures.image_grid(ax, as_images(images, dataset), columns=count, max_value=1.0)
         ax.text(-0.01, 0.5, label, transform=ax.transAxes, ha="right", va="center", fontsize=8)
     fig.suptitle("Held-out examples and their reconstructions E[x|z]", fontsize=9)
-    reporting.save(fig, workdir, "reconstructions")
+    figures.save(fig, workdir, "reconstructions")
 
 
 def posteriors(workdir, dataset, held_out, arrays):
@@ -56,10 +56,10 @@ def posteriors(workdir, dataset, held_out, arrays):
     divergences."""
     names = [name for name in NAMES if name in arrays]
     chosen = arrays["chosen"]
-    fig, axes = reporting.figure(1 + len(names), len(chosen), width=1.75, height=1.75)
+    fig, axes = figures.figure(1 + len(names), len(chosen), width=1.75, height=1.75)
     for column, index in enumerate(chosen):
         ax = axes[0, column]
-        reporting.image_grid(
+        figures.image_grid(
             ax, as_images(held_out[index : index + 1], dataset), columns=1, max_value=1.0
         )
         for row, name in enumerate(names):
@@ -68,7 +68,7 @@ def posteriors(workdir, dataset, held_out, arrays):
                 ax,
                 arrays[name]["posterior"][column],
                 arrays[name]["z"][column],
-                reporting.PALETTE[row],
+                figures.PALETTE[row],
             )
             ax.set_title(f"KL = {arrays[name]['kl'][index]:.2f} nats", fontsize=8)
             ax.set_xlabel("$z_1$" if row + 1 == len(names) else "", fontsize=8)
@@ -79,7 +79,7 @@ def posteriors(workdir, dataset, held_out, arrays):
         f"samples of its encoder. Held-out digits at {quantiles} % of the VAE's KL(exact || encoder)",
         fontsize=8,
     )
-    reporting.save(fig, workdir, "posteriors")
+    figures.save(fig, workdir, "posteriors")
 
 
 def panel(ax, density, z, color):
@@ -111,22 +111,22 @@ def samples(workdir, dataset, arrays, count=64):
     panels.append(("diffusion encoder: learned prior q(z)", arrays["diffusion_encoder"]["learned"]))
     if "vae" in arrays:
         panels.append(("VAE: prior N(0, I)", arrays["vae"]["prior"]))
-    fig, axes = reporting.figure(1, len(panels), width=2.6, height=2.8)
+    fig, axes = figures.figure(1, len(panels), width=2.6, height=2.8)
     for ax, (title, images) in zip(axes[0], panels, strict=True):
-        reporting.image_grid(ax, as_images(images[:count], dataset), columns=8, max_value=1.0)
+        figures.image_grid(ax, as_images(images[:count], dataset), columns=8, max_value=1.0)
         ax.set_title(title, fontsize=8)
-    reporting.save(fig, workdir, "samples")
+    figures.save(fig, workdir, "samples")
 
 
 def vectors(workdir, held_out, arrays):
     """Input against reconstruction, and data beside decoded draws, for data that are not images."""
-    fig, axes = reporting.figure(1, 2)
+    fig, axes = figures.figure(1, 2)
     own = np.asarray(arrays["diffusion_encoder"]["own"])
     axes[0, 0].plot(held_out[:500].ravel(), own[:500].ravel(), ".", markersize=2, alpha=0.4)
     axes[0, 0].axline(
         (float(held_out.mean()),) * 2, slope=1.0, color="black", linestyle="--", linewidth=1
     )
-    reporting.label(axes[0, 0], "held-out x (all coordinates)", "reconstruction E[x|z]")
+    figures.label(axes[0, 0], "held-out x (all coordinates)", "reconstruction E[x|z]")
     pca = PCA(2).fit(held_out)
     for x, label in (
         (held_out, "held-out x"),
@@ -135,15 +135,15 @@ def vectors(workdir, held_out, arrays):
         axes[0, 1].plot(
             *pca.transform(np.asarray(x)[:400]).T, ".", markersize=3, alpha=0.6, label=label
         )
-    reporting.label(axes[0, 1], "principal axis 1", "principal axis 2", legend=True)
-    reporting.save(fig, workdir, "reconstructions")
+    figures.label(axes[0, 1], "principal axis 1", "principal axis 2", legend=True)
+    figures.save(fig, workdir, "reconstructions")
 
 
 def latent_map(workdir, dataset, held_out, arrays):
     """Latents of held-out examples, coloured by label; projected by PCA where d > 2."""
     labels = None if dataset.test_labels is None else dataset.test_labels[: len(held_out)]
     names = [name for name in NAMES if name in arrays]
-    fig, axes = reporting.figure(1, len(names), width=3.6, height=3.2)
+    fig, axes = figures.figure(1, len(names), width=3.6, height=3.2)
     for ax, name in zip(axes[0], names, strict=True):
         z = np.asarray(arrays[name]["z"])
         axis = "z"
@@ -153,22 +153,22 @@ def latent_map(workdir, dataset, held_out, arrays):
         z = z if z.shape[1] == 2 else np.stack([z[:, 0], np.zeros(len(z))], axis=1)
         colours = {} if labels is None else {"c": labels, "cmap": "tab10"}
         points = ax.scatter(*z.T, s=5, alpha=0.8, linewidths=0, **colours)
-        reporting.label(ax, f"{axis} 1", f"{axis} 2", f"{NAMES[name]}: z ~ q(z|x)")
+        figures.label(ax, f"{axis} 1", f"{axis} 2", f"{NAMES[name]}: z ~ q(z|x)")
         ax.set_aspect("equal", adjustable="datalim")
     if labels is not None:
         fig.colorbar(points, ax=axes[0].tolist(), label="label", ticks=np.unique(labels))
-    reporting.save(fig, workdir, "latent_map")
+    figures.save(fig, workdir, "latent_map")
 
 
 def training_curves(workdir, metrics, with_vae, e_step):
     """Losses over training, the VAE's beside; then what the encoder learned and how the E-step
     did."""
-    fig, axes = reporting.figure(2, 2, width=3.8, height=2.7)
+    fig, axes = figures.figure(2, 2, width=3.8, height=2.7)
     losses, bounds, encoder, sampler = axes.ravel()
     for index, (name, label) in enumerate(NAMES.items()):
         if name == "vae" and not with_vae:
             continue
-        color = reporting.PALETTE[index]
+        color = figures.PALETTE[index]
         losses.plot(*series(metrics, f"{name}.decoder_loss"), color=color, label=label)
         bounds.plot(
             *series(metrics, f"{name}.held_out_neg_elbo"),
@@ -177,8 +177,8 @@ def training_curves(workdir, metrics, with_vae, e_step):
             color=color,
             label=label,
         )
-    reporting.label(losses, "update", "training -log p(x|z) [nats]", legend=True)
-    reporting.label(bounds, "update", "held-out -ELBO [nats]", legend=True)
+    figures.label(losses, "update", "training -log p(x|z) [nats]", legend=True)
+    figures.label(bounds, "update", "held-out -ELBO [nats]", legend=True)
     for ax in (losses, bounds):  # the first points would hide all others
         values = np.concatenate(
             [line.get_ydata()[len(line.get_ydata()) // 20 + 1 :] for line in ax.lines]
@@ -193,22 +193,22 @@ def training_curves(workdir, metrics, with_vae, e_step):
     ):
         encoder.plot(*series(metrics, f"diffusion_encoder.{metric}"), label=label)
     encoder.set_yscale("log")
-    reporting.label(encoder, "update", "diffusion encoder [nats]", legend=True)
+    figures.label(encoder, "update", "diffusion encoder [nats]", legend=True)
     if e_step == "importance":
         sampler.plot(*series(metrics, "diffusion_encoder.acceptance"))
-        reporting.label(sampler, "update", "E-step: effective share of the proposals")
+        figures.label(sampler, "update", "E-step: effective share of the proposals")
     else:
         sampler.plot(*series(metrics, "diffusion_encoder.acceptance"), label="acceptance")
         sampler.plot(*series(metrics, "diffusion_encoder.step_size"), label="step size (whitened)")
-        reporting.label(sampler, "update", "Markov chains of the E-step", legend=True)
+        figures.label(sampler, "update", "Markov chains of the E-step", legend=True)
     sampler.set_ylim(bottom=0)
-    reporting.save(fig, workdir, "training")
+    figures.save(fig, workdir, "training")
 
 
 def rate_distortion(workdir, metrics, arrays):
     """The path of each model in the rate-distortion plane over training, held out; lines of equal
     -ELBO."""
-    fig, axes = reporting.figure(width=4.2, height=3.4)
+    fig, axes = figures.figure(width=4.2, height=3.4)
     ax = axes[0, 0]
     paths, title = {}, ""
     for name in NAMES:
@@ -229,20 +229,20 @@ def rate_distortion(workdir, metrics, arrays):
             ax.plot(grid, best + offset - grid, color="black", linewidth=0.4, alpha=0.4, zorder=0)
         ax.set_xlim(grid[0], grid[1])
         title = f"Held out; lines: equal -ELBO, {step} nat{'s' if step > 1 else ''} apart"
-    reporting.label(
+    figures.label(
         ax, "rate KL(q(z|x) || p(z)) [nats]", "distortion -log p(x|z) [nats]", title, legend=True
     )
-    reporting.save(fig, workdir, "rate_distortion")
+    figures.save(fig, workdir, "rate_distortion")
 
 
 def gap(workdir, metrics, arrays):
     """Distance of the decoder's likelihood from the closed-form maximum over training."""
-    fig, axes = reporting.figure(width=4.2, height=3.2)
+    fig, axes = figures.figure(width=4.2, height=3.2)
     for name in NAMES:
         if name in arrays:
             steps, values = series(metrics, f"{name}.ml_gap")
             axes[0, 0].plot(steps, jnp.maximum(values, 1e-6), "o-", markersize=3, label=NAMES[name])
     axes[0, 0].axhline(0.003, color="black", linestyle="--", linewidth=1, label="goal 0.003")
     axes[0, 0].set_yscale("log")
-    reporting.label(axes[0, 0], "update", "log-likelihood below its maximum [nats]", legend=True)
-    reporting.save(fig, workdir, "ml_gap")
+    figures.label(axes[0, 0], "update", "log-likelihood below its maximum [nats]", legend=True)
+    figures.save(fig, workdir, "ml_gap")

@@ -23,8 +23,8 @@ from ml_collections import ConfigDict
 from diffenc.estimate import Estimate
 from diffenc.information import gaussian, tasks
 from diffenc.keys import key_of
-from diffenc.run import reporting
-from diffenc.run.reporting import Result
+from diffenc.run import figures, records, tables
+from diffenc.run.tables import Result
 from experiments import command_line
 from experiments.command_line import require, require_not_negative, require_positive
 from experiments.guidance.recursion import Exact, continuous, levels, recursion, scores
@@ -99,8 +99,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
         results, curves = measure(settings, pair, workdir)
         draw(workdir, pair, curves, levels(settings.num_steps // 2)[0])
         picture(workdir, settings)
-    reporting.write_results(workdir, results)
-    reporting.print_table(
+    tables.write_results(workdir, results)
+    tables.print_table(
         results, title="guidance of a joint Gaussian; truth: the recursion of the same steps"
     )
     print(f"figures: {workdir / 'figures'}")
@@ -123,8 +123,8 @@ def measure(
     results = [Result("information", pair.information, None)]
     curves = []
     with (
-        reporting.MetricsWriter(workdir) as writer,
-        reporting.progress(len(settings.weights), description="weights") as show,
+        records.MetricsWriter(workdir) as writer,
+        records.progress(len(settings.weights), description="weights") as show,
     ):
         for index, weight in enumerate(settings.weights):
             exact = recursion(pair, weight, num_steps)
@@ -205,7 +205,7 @@ def draw(workdir, pair, curves: list[AtWeight], log_snr) -> None:
         curves: of every weight.
         log_snr: where the densities are known.
     """
-    fig, axes = reporting.figure(1, 2, width=4.0)
+    fig, axes = figures.figure(1, 2, width=4.0)
     left, right = axes[0]
     weights = [one.weight for one in curves]
     for field, text in (
@@ -225,22 +225,22 @@ def draw(workdir, pair, curves: list[AtWeight], log_snr) -> None:
         )
     distortion = [one.limit.distortion for one in curves]
     left.plot(weights, distortion, ":", label="distortion E KL(guided || p(x|y))")
-    reporting.truth_line(left, pair.information, "I(X;Y)")
+    figures.truth_line(left, pair.information, "I(X;Y)")
     left.set_yscale("symlog", linthresh=10)
     left.set_ylim(bottom=0)
-    reporting.label(left, "guidance weight w", "nats")
+    figures.label(left, "guidance weight w", "nats")
     left.legend(fontsize=7)
     for one in curves[:: max(1, len(curves) // 4)]:
         right.plot(log_snr, one.limit.density, label=f"w = {one.weight:g}")
-    reporting.label(right, "log signal-to-noise ratio", "nats injected per unit", legend=True)
-    reporting.save(fig, workdir, "guidance")
+    figures.label(right, "log signal-to-noise ratio", "nats injected per unit", legend=True)
+    figures.save(fig, workdir, "guidance")
 
 
 def picture(workdir, settings: Guidance) -> None:
     """Draw guided samples of two correlated scalars, and the density they should have."""
     pair = tasks.bivariate(0.8)
     weights = (0.0, 1.0, 4.0)
-    fig, axes = reporting.figure(1, len(weights), width=2.6, height=2.6, sharex=True, sharey=True)
+    fig, axes = figures.figure(1, len(weights), width=2.6, height=2.6, sharex=True, sharey=True)
     grid = np.linspace(-3.5, 3.5, 81)
     y, x = np.meshgrid(grid, grid)
     precision = np.linalg.inv(pair.cov)
@@ -260,8 +260,8 @@ def picture(workdir, settings: Guidance) -> None:
             linewidths=0.8,
         )
         ax.set(xlim=(-3.5, 3.5), ylim=(-3.5, 3.5))
-        reporting.label(ax, "condition y", "sample x" if weight == 0 else "", f"w = {weight:g}")
-    reporting.save(fig, workdir, "picture")
+        figures.label(ax, "condition y", "sample x" if weight == 0 else "", f"w = {weight:g}")
+    figures.save(fig, workdir, "picture")
 
 
 if __name__ == "__main__":

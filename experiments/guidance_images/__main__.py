@@ -23,7 +23,7 @@ from ml_collections import ConfigDict
 from diffenc.diffusion.guidance import Guided, guided_chain
 from diffenc.errors import InputError
 from diffenc.keys import key_of
-from diffenc.run import reporting
+from diffenc.run import records, tables
 from experiments import command_line
 from experiments.command_line import require
 from experiments.guidance_images import figures, judgement
@@ -91,8 +91,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
         chains = sample(settings, trained, labelled, training.t_min)
         results += judgement.judge(settings.seed, images, labelled.scale, chains)
     figures.draw(workdir, images, results, trained.draws, trained.levels, chains)
-    reporting.write_results(workdir, results)
-    reporting.print_table(results, title="guidance of images")
+    tables.write_results(workdir, results)
+    tables.print_table(results, title="guidance of images")
     print(f"figures: {workdir / 'figures'}")
 
 
@@ -144,7 +144,7 @@ def sample(
         return jax.tree.map(np.asarray, chains)
 
     chains = {}
-    with reporting.progress(len(settings.weights), description="weights") as show:
+    with records.progress(len(settings.weights), description="weights") as show:
         for index, weight in enumerate(settings.weights):
             fine = guided(weight, settings.num_steps)
             coarse = guided(weight, settings.num_steps // 2)

@@ -8,7 +8,7 @@ import numpy as np
 from diffenc.diffusion.analytic import gaussian_w2_squared
 from diffenc.estimate import Estimate, bootstrap
 from diffenc.keys import rng_of
-from diffenc.run.reporting import Result
+from diffenc.run.tables import Result
 
 
 def judge(seed: int, images, scale: float, chains: dict) -> list[Result]:

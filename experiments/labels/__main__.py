@@ -20,8 +20,8 @@ from ml_collections import ConfigDict
 from diffenc.diffusion import entropy
 from diffenc.estimate import Estimate, bootstrap, resampled_mean
 from diffenc.keys import rng_of
-from diffenc.run import parallel, reporting
-from diffenc.run.reporting import Result
+from diffenc.run import parallel, tables
+from diffenc.run.tables import Result
 from experiments import command_line
 from experiments.labels import denoiser, figures, posterior
 from experiments.labels.settings import Evaluation, Images, read_classifier, read_training
@@ -48,10 +48,10 @@ def run(config: ConfigDict, workdir: Path) -> None:
     name = source.name
     results = summarize(rng_of(seed, "bootstrap"), name, labelled, trained, curve)
     figures.draw(workdir, name, results, trained.draws, trained.levels, curve)
-    reporting.write_results(workdir, results)
+    tables.write_results(workdir, results)
     num_classified = curve.density.shape[1]
     num_denoised = trained.draws.log_snr.shape[1]
-    reporting.print_table(
+    tables.print_table(
         results,
         title="information of images and labels, held-out images: "
         f"{num_classified} by the classifier, {num_denoised} by the denoiser",

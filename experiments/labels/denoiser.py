@@ -27,7 +27,7 @@ from diffenc.estimate import Estimate, map_examples
 from diffenc.keys import key_of
 from diffenc.run import data, loop, parallel
 from diffenc.run.advance import Trainee, make_advance
-from diffenc.run.reporting import Result
+from diffenc.run.tables import Result
 from experiments.labels.settings import Evaluation, Images, Training
 
 FORMS = ("entropy_difference", "growth_difference", "score_difference")

@@ -6,7 +6,7 @@ import numpy as np
 
 from diffenc.diffusion import entropy
 from diffenc.estimate import Estimate
-from diffenc.run import reporting
+from diffenc.run import figures, tables
 from experiments.labels import denoiser, posterior
 from experiments.labels.smoothing import make_kernel
 
@@ -81,27 +81,27 @@ def draw(workdir, name: str, results, draws, levels, curve: posterior.Curve) -> 
     by_name = {result.name: result for result in results}
     lines = lines_of_classifier(curve)
     lines |= {which: line_of_denoiser(form(draws, which), levels) for which in denoiser.FORMS}
-    fig, axes = reporting.figure(1, 2, width=4.4, height=3.7)
+    fig, axes = figures.figure(1, 2, width=4.4, height=3.7)
     left, right = axes[0]
     for which, line in lines.items():
         row = by_name[f"{name}.{which}"]
         width = 1.8 if which.startswith("label") else 0.9
-        text = f"{TEXTS[which]}: {reporting.format_value(row.value, row.stderr)} nats"
+        text = f"{TEXTS[which]}: {tables.format_value(row.value, row.stderr)} nats"
         band(left, line.log_snr, line.density, label=text, linewidth=width)
         band(right, line.edges, line.integral, linewidth=width)
     highest = by_name[f"{name}.peak_log_snr"]
-    text = f"peak of the first: {reporting.format_value(highest.value, highest.stderr)}"
+    text = f"peak of the first: {tables.format_value(highest.value, highest.stderr)}"
     left.axvline(highest.value, color="#000000", linestyle=":", linewidth=1.0, label=text)
     left.axhline(0.0, color="#000000", linewidth=0.5)
     limit = by_name[f"{name}.label_entropy"].value
-    reporting.truth_line(right, limit, f"entropy of the labels: {limit:.2f} nats")
+    figures.truth_line(right, limit, f"entropy of the labels: {limit:.2f} nats")
     axis = "$\\lambda$ (log signal-to-noise ratio)"
     height = "density [nats per unit of $\\lambda$]"
-    reporting.label(left, axis, height, f"{name}: where the label is seen")
+    figures.label(left, axis, height, f"{name}: where the label is seen")
     integral = "information up to $\\lambda$ [nats]"
-    reporting.label(right, axis, integral, "what the noised image knows of it")
+    figures.label(right, axis, integral, "what the noised image knows of it")
     fig.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=7)
-    reporting.save(fig, workdir, "density")
+    figures.save(fig, workdir, "density")
 
 
 def band(ax, x, values, **style) -> None:
@@ -109,4 +109,4 @@ def band(ax, x, values, **style) -> None:
     estimates = [Estimate.of(row) for row in values]
     means = np.array([one.mean for one in estimates])
     errors = np.array([one.stderr for one in estimates])
-    reporting.band(ax, x, means, errors, **style)
+    figures.band(ax, x, means, errors, **style)

@@ -35,7 +35,7 @@ from diffenc.keys import key_of
 from diffenc.networks.embeddings import log_snr_features
 from diffenc.run import loop, parallel
 from diffenc.run.advance import make_advance
-from diffenc.run.reporting import Result
+from diffenc.run.tables import Result
 from experiments.labels.denoiser import Labelled, make_trainee, surprise
 from experiments.labels.settings import Classifier, Training
 

@@ -13,9 +13,9 @@ of settings serves every task.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
+from etils.epath import Path
 from ml_collections import ConfigDict
 
 from diffenc.errors import InputError
@@ -25,7 +25,7 @@ from diffenc.information.assembly import Information
 from diffenc.information.rivals import RIVALS
 from diffenc.information.settings import Settings
 from diffenc.keys import key_of
-from diffenc.run import reporting
+from diffenc.run import records, tables
 from diffenc.run.advance import dotted
 from experiments import command_line
 from experiments.mutual_information import figures
@@ -119,16 +119,16 @@ def run(config: ConfigDict, workdir: Path) -> None:
     if command_line.is_complete(config, workdir):
         return
     estimate_all(experiment, own, workdir)
-    records = [
+    all_records = [
         Record(name, line)
-        for name, line in zip(experiment.names, reporting.read_metrics(workdir), strict=True)
+        for name, line in zip(experiment.names, records.read_metrics(workdir), strict=True)
     ]
-    results = summarize(records, experiment.rivals)
+    results = summarize(all_records, experiment.rivals)
     judge = experiment.estimator.judge
-    figures.draw(workdir, records, experiment.rivals, judge.strata * judge.parts)
-    reporting.write_results(workdir, results)
-    reporting.print_table(results, title="mutual information")
-    for record in records:
+    figures.draw(workdir, all_records, experiment.rivals, judge.strata * judge.parts)
+    tables.write_results(workdir, results)
+    tables.print_table(results, title="mutual information")
+    for record in all_records:
         for note in notes(record):
             print(f"{record.name}: {note}")
     print(f"figures: {workdir / 'figures'}")
@@ -144,12 +144,12 @@ def estimate_all(experiment: Experiment, own: Samples | None, workdir: Path) -> 
     """
     names = experiment.names
     most = experiment.most_updates
-    done = len(reporting.read_metrics(workdir))
+    done = len(records.read_metrics(workdir))
     with (
-        reporting.MetricsWriter(
+        records.MetricsWriter(
             workdir, resume_step=done, extras=experiment.metrics_extras
         ) as writer,
-        reporting.progress(len(names) * most, done * most, "updates", at_most=True) as show,
+        records.progress(len(names) * most, done * most, "updates", at_most=True) as show,
     ):
         for index, name in enumerate(names[done:], start=done):
             samples = own

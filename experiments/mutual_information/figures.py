@@ -1,11 +1,10 @@
 """Figures of experiments.mutual_information: estimates against truths, densities over lambda."""
 
-from pathlib import Path
-
 import numpy as np
+from etils.epath import Path
 
 from diffenc.information import growth
-from diffenc.run import reporting
+from diffenc.run import figures
 from experiments.mutual_information.results import Record
 
 SHOWN = 6  # densities in one figure
@@ -35,7 +34,7 @@ def truth_against_estimate(workdir: Path, known: list[Record], rivals: tuple[str
         known: metrics of the tasks whose information is known.
         rivals: names of the other estimators.
     """
-    fig, axes = reporting.figure(1, 2, width=4.6, height=0.6 + 0.17 * max(len(known), 18))
+    fig, axes = figures.figure(1, 2, width=4.6, height=0.6 + 0.17 * max(len(known), 18))
     truth = np.array([record.get("truth") for record in known])
     estimates = {
         estimator: np.array(
@@ -49,12 +48,12 @@ def truth_against_estimate(workdir: Path, known: list[Record], rivals: tuple[str
     )
     ends = [truth.min() * 0.9, truth.max() * 1.1]
     left.plot(ends, ends, color="#000000", linestyle="--", linewidth=1.0, label="truth")
-    reporting.label(
+    figures.label(
         left, "true information [nats]", "estimate ± 2 standard errors [nats]", legend=True
     )
     rows = np.arange(len(known))[::-1]
     for (estimator, values), color, marker in zip(
-        estimates.items(), reporting.PALETTE, "os^Dvxo", strict=False
+        estimates.items(), figures.PALETTE, "os^Dvxo", strict=False
     ):
         error = values[:, 0] - truth
         ours = estimator == "diffusion"
@@ -72,8 +71,8 @@ def truth_against_estimate(workdir: Path, known: list[Record], rivals: tuple[str
     right.axvline(0.0, color="#000000", linestyle="--", linewidth=1.0)
     right.set_yticks(rows, [record.name.replace("_", " ") for record in known], fontsize=6)
     right.set(xlim=(-1.04 * CUT, 1.04 * CUT), ylim=(-0.7, len(known) - 0.3))
-    reporting.label(right, f"estimate - truth [nats]; arrows: beyond {CUT}", "", legend=True)
-    reporting.save(fig, workdir, "truth_against_estimate")
+    figures.label(right, f"estimate - truth [nats]; arrows: beyond {CUT}", "", legend=True)
+    figures.save(fig, workdir, "truth_against_estimate")
 
 
 def density(workdir: Path, records: list[Record], strata: int) -> None:
@@ -98,12 +97,12 @@ def density(workdir: Path, records: list[Record], strata: int) -> None:
         "conditional": ("D[X|Y] ± 2 s.e.", "log SNR of the residual of x"),
         "marginal": ("D[X], which is subtracted", "log SNR of x"),
     }
-    fig, axes = reporting.figure(1, len(panels), width=3.6)
+    fig, axes = figures.figure(1, len(panels), width=3.6)
     for ax, (which, (title, axis)) in zip(axes[0], panels.items(), strict=True):
         heights = []
         for index, record in enumerate(shown):
             heights.append(part(record, which, strata))
-            color = reporting.PALETTE[index]
+            color = figures.PALETTE[index]
             label = record.name.replace("_", " ")
             if record.get("shape"):
                 label += f" (lengths: {record.get('shape'):.2f} nats more)"
@@ -123,10 +122,10 @@ def density(workdir: Path, records: list[Record], strata: int) -> None:
                 ha="center",
                 color="#777777",
             )
-        reporting.label(ax, axis, "nats per unit of log SNR", title)
+        figures.label(ax, axis, "nats per unit of log SNR", title)
     handles = axes[0, 1].get_legend_handles_labels()
     fig.legend(*handles, loc="outside right center", frameon=False, fontsize=8)
-    reporting.save(fig, workdir, "density")
+    figures.save(fig, workdir, "density")
 
 
 def part(record: Record, which: str, strata: int, *ending: str) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 
 from diffenc.estimate import Estimate
 from diffenc.run.advance import dotted
-from diffenc.run.reporting import Result
+from diffenc.run.tables import Result
 
 FORMS = ("diffusion", "entropy_difference", "growth_difference", "score_difference", "gaussian")
 PARTS = ("conditional", "marginal")

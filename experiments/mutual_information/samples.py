@@ -6,11 +6,11 @@ import functools
 import zipfile
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import numpy as np
+from etils.epath import Path
 
 from diffenc.errors import InputError
 from diffenc.information import checks, tasks

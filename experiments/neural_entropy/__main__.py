@@ -27,9 +27,9 @@ from diffenc.diffusion.analytic import total_entropy
 from diffenc.diffusion.noise_levels import Uniform, log_snr_range
 from diffenc.estimate import Estimate
 from diffenc.keys import key_of
-from diffenc.run import loop, parallel, reporting
+from diffenc.run import loop, parallel, records, tables
 from diffenc.run.advance import make_advance
-from diffenc.run.reporting import Result
+from diffenc.run.tables import Result
 from experiments import command_line
 from experiments.neural_entropy import figures, measures, systems
 from experiments.neural_entropy.cases import Case, load_cases
@@ -70,7 +70,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
         extras=training.metrics_extras,
     )
     states = parallel.local(states)
-    metrics = reporting.read_metrics(workdir)
+    metrics = records.read_metrics(workdir)
     curves = {}
     images = {}
     with jax.default_matmul_precision("highest"):
@@ -82,8 +82,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
             if one.test[0].ndim == 4:
                 images |= measures.generate(seed, one, evaluation, own)
     figures.draw(workdir, sweep.sweep, cases, results, truths, curves, images, metrics)
-    reporting.write_results(workdir, results)
-    reporting.print_table(results, title="neural entropy")
+    tables.write_results(workdir, results)
+    tables.print_table(results, title="neural entropy")
     print(f"figures: {workdir / 'figures'}")
 
 
@@ -210,7 +210,7 @@ def evaluate(
     truth_of = {}
     num_done = 0
     num_systems = sum(len(case.train) for case in cases.values())
-    with reporting.progress(num_systems, description="measuring") as show:
+    with records.progress(num_systems, description="measuring") as show:
         for name, case in cases.items():
             systems_of_case = []
             for system in range(len(case.train)):

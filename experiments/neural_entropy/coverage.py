@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from diffenc.estimate import Estimate
-from diffenc.run.reporting import Result
+from diffenc.run.tables import Result
 
 COVERED = {"coverage_growth": "kelly_growth", "coverage_s_nn": "s_nn"}  # result: quantity
 TRUTH_EXAMPLES = 50  # of the truth of a network, for each one of an estimate

@@ -5,7 +5,7 @@ import math
 import jax.numpy as jnp
 import numpy as np
 
-from diffenc.run import reporting
+from diffenc.run import figures, tables
 from experiments.neural_entropy import results as neural_entropy_results
 
 LABELS = {
@@ -50,7 +50,7 @@ def grid_of(cases) -> tuple[list[str], int]:
 def panels(cases, width=2.7, height=2.1):
     """Make a figure with a panel for each case: (fig, {case: ax})."""
     rows, columns = grid_of(cases)
-    fig, axes = reporting.figure(len(rows), columns, width=width, height=height)
+    fig, axes = figures.figure(len(rows), columns, width=width, height=height)
     placed = {}
     for row, label in enumerate(rows):
         names = [name for name in cases if name.rpartition(".")[0] == label]
@@ -74,22 +74,22 @@ def training(workdir, cases, truths, metrics) -> None:
             key = f"{name}.{quantity}"
             values = np.array([line[key] for line in lines], float)
             errors = np.array([line[f"{key}_stderr"] for line in lines], float)
-            reporting.band(ax, steps, values, errors, label=LABELS[quantity])
+            figures.band(ax, steps, values, errors, label=LABELS[quantity])
         if name in truths:
-            reporting.truth_line(ax, truths[name], LABELS["s_tot"])
-        reporting.label(ax, "updates", "nats", title=name.replace("_", " "))
+            figures.truth_line(ax, truths[name], LABELS["s_tot"])
+        figures.label(ax, "updates", "nats", title=name.replace("_", " "))
     one = next(iter(placed.values()))
     fig.legend(
         *one.get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8
     )
-    reporting.save(fig, workdir, "training")
+    figures.save(fig, workdir, "training")
 
 
 def rates(workdir, cases, curves) -> None:
     """Draw entropy production per unit of lambda, and its rate r(t), learned and exact."""
     rows, _ = grid_of(cases)
     shown = [[name for name in cases if name.rpartition(".")[0] == row][-1] for row in rows]
-    fig, axes = reporting.figure(2, len(shown), width=3.2, height=2.3)
+    fig, axes = figures.figure(2, len(shown), width=3.2, height=2.3)
     for column, name in enumerate(shown):
         process = cases[name].process
         for quantity, style in (("s_nn", {}), ("s_tot", dict(color="black", linestyle="--"))):
@@ -97,13 +97,13 @@ def rates(workdir, cases, curves) -> None:
                 continue
             curve = curves[name][quantity]
             label = "exact" if quantity == "s_tot" else "network"
-            reporting.band(
+            figures.band(
                 axes[0, column], curve.log_snr, curve.height, 2 * curve.stderr, label=label, **style
             )
             t = np.asarray(process.time(jnp.asarray(curve.log_snr, jnp.float32)), float)
             # |d(lambda)/dt|
             speed = np.asarray(jnp.square(process.diffusion(t) / process.sigma(t)), float)
-            reporting.band(
+            figures.band(
                 axes[1, column],
                 t,
                 curve.height * speed,
@@ -111,30 +111,30 @@ def rates(workdir, cases, curves) -> None:
                 label=label,
                 **style,
             )
-        reporting.label(
+        figures.label(
             axes[0, column],
             r"$\lambda$ (log signal-to-noise ratio)",
             "nats per unit of $\\lambda$",
             name,
         )
         axes[1, column].set(xscale="log", yscale="log")
-        reporting.label(axes[1, column], "t", "r(t) [nats per unit of t]")
+        figures.label(axes[1, column], "t", "r(t) [nats per unit of t]")
     axes[0, 0].legend(frameon=False)
-    reporting.save(fig, workdir, "rates")
+    figures.save(fig, workdir, "rates")
 
 
 def ratios(workdir, cases, results) -> None:
     """Draw S_NN/S_tot and G/S_tot against the dimension, and the gap in nats."""
     by_name = {result.name: result for result in results}
     rows, _ = grid_of(cases)
-    fig, axes = reporting.figure(1, 2, width=3.6, height=2.7)
+    fig, axes = figures.figure(1, 2, width=3.6, height=2.7)
     for row in rows:
         names = [name for name in cases if name.rpartition(".")[0] == row]
         sizes = [cases[name].size for name in names]
         for quantity, marker in (("s_nn_ratio", "o"), ("kelly_growth_ratio", "s")):
             values = [by_name[f"{name}.{quantity}"] for name in names]
             label = f"{row.replace('_', ' ')}, {'S_NN' if quantity == 's_nn_ratio' else 'G'}"
-            color = reporting.PALETTE[rows.index(row)]
+            color = figures.PALETTE[rows.index(row)]
             axes[0, 0].errorbar(
                 sizes,
                 [value.value for value in values],
@@ -161,21 +161,21 @@ def ratios(workdir, cases, results) -> None:
     published = "published, S_NN, kappa = 0.1 (no reference)"
     axes[0, 0].plot(*zip(*PUBLISHED.items(), strict=True), "x:", color="black", label=published)
     axes[0, 0].axhline(1.0, color="black", linewidth=0.8)
-    reporting.label(axes[0, 0], "dimension D", "share of $S_{tot}$")
+    figures.label(axes[0, 0], "dimension D", "share of $S_{tot}$")
     handles = axes[0, 0].get_legend_handles_labels()
     fig.legend(*handles, loc="outside right center", frameon=False, fontsize=7)
     axes[0, 1].set_ylim(bottom=0)
     for ax in axes[0]:
         ax.set_xticks(sorted({case.size for case in cases.values()} | set(PUBLISHED)))
-    reporting.label(axes[0, 1], "dimension D", "entropy-matching gap $L_{EM}$ [nats]")
-    reporting.save(fig, workdir, "ratios")
+    figures.label(axes[0, 1], "dimension D", "entropy-matching gap $L_{EM}$ [nats]")
+    figures.save(fig, workdir, "ratios")
 
 
 def sample_sizes(workdir, cases, results) -> None:
     """Draw S_NN and G against log N, and the law a + b log N with its band."""
     by_name = {result.name: result for result in results}
     rows, _ = grid_of(cases)
-    fig, axes = reporting.figure(1, len(rows), width=3.6, height=2.8)
+    fig, axes = figures.figure(1, len(rows), width=3.6, height=2.8)
     for ax, row in zip(axes[0], rows, strict=True):
         names = [name for name in cases if name.rpartition(".")[0] == row]
         sizes = np.array([cases[name].size for name in names], float)
@@ -199,7 +199,7 @@ def sample_sizes(workdir, cases, results) -> None:
             slope = by_name[f"{row}.log_law.slope"]
             intercept = by_name[f"{row}.log_law.intercept"]
             line = intercept.value + slope.value * np.log(sizes)
-            label = f"a + b log N, b = {reporting.format_value(slope.value, slope.stderr)}"
+            label = f"a + b log N, b = {tables.format_value(slope.value, slope.stderr)}"
             ax.plot(sizes, line, ":", color="black", label=label)
             offset = np.log(sizes) - np.log(sizes).mean()
             width = slope.stderr * np.sqrt(offset**2 + np.mean(offset**2))
@@ -213,36 +213,36 @@ def sample_sizes(workdir, cases, results) -> None:
             ax.set_ylim(low - 0.2 * (high - low), high + 0.6 * (high - low))
         known = [by_name[f"{name}.s_tot"].truth for name in names if f"{name}.s_tot" in by_name]
         if known:
-            reporting.truth_line(ax, known[-1], "$S_{tot}$")
+            figures.truth_line(ax, known[-1], "$S_{tot}$")
         ax.set_xscale("log")
-        reporting.label(ax, "training examples N", "nats", title=row)
+        figures.label(ax, "training examples N", "nats", title=row)
         ax.legend(frameon=False, fontsize=7)
-    reporting.save(fig, workdir, "sample_sizes")
+    figures.save(fig, workdir, "sample_sizes")
 
 
 def generated(workdir, cases, images) -> None:
     """Draw what the model of each size generates, and the training images nearest to it."""
-    fig, axes = reporting.figure(len(images), 2, width=4.2, height=1.3)
+    fig, axes = figures.figure(len(images), 2, width=4.2, height=1.3)
     for row, (name, samples) in enumerate(images.items()):
         case = cases[name]
         columns = math.ceil(len(samples) / 2)
         train = case.train[0].reshape(len(case.train[0]), -1).astype(np.float32) / case.scale
         flat = samples.reshape(len(samples), -1)
         nearest = np.argmin(np.sum(train**2, axis=1)[None] - 2 * flat @ train.T, axis=1)
-        reporting.image_grid(axes[row, 0], samples, columns, max_value=1.0)
-        reporting.image_grid(
+        figures.image_grid(axes[row, 0], samples, columns, max_value=1.0)
+        figures.image_grid(
             axes[row, 1], train[nearest].reshape(samples.shape), columns, max_value=1.0
         )
         axes[row, 0].set_title(f"{name}: generated", fontsize=8)
         axes[row, 1].set_title("nearest training images", fontsize=8)
-    reporting.save(fig, workdir, "generated")
+    figures.save(fig, workdir, "generated")
 
 
 def pixels(workdir, cases, results) -> None:
     """Draw what single pixels hold, and how much of each size's growth is between them."""
     by_name = {result.name: result for result in results}
     rows = list(dict.fromkeys(case.program for case in cases.values() if case.train[0].ndim == 4))
-    fig, axes = reporting.figure(len(rows), 2, width=3.4, height=2.8)
+    fig, axes = figures.figure(len(rows), 2, width=3.4, height=2.8)
     for (left, right), row in zip(axes, rows, strict=True):
         mine = [case for case in cases.values() if case.program == row]
         shown = neural_entropy_results.pixel_map(max(mine, key=lambda case: case.size)).sum(axis=-1)
@@ -253,7 +253,7 @@ def pixels(workdir, cases, results) -> None:
         between = [by_name[f"{case.name}.total_correlation_bound"] for case in mine]
         places = np.arange(len(mine))
         labels = [str(case.size) for case in mine]
-        right.bar(places, alone.value, color=reporting.PALETTE[0], label="pixels by themselves")
+        right.bar(places, alone.value, color=figures.PALETTE[0], label="pixels by themselves")
         heights = [bound.value for bound in between]
         errors = [2 * bound.stderr for bound in between]
         right.bar(
@@ -262,10 +262,10 @@ def pixels(workdir, cases, results) -> None:
             0.6,
             alone.value,
             yerr=errors,
-            color=reporting.PALETTE[1],
+            color=figures.PALETTE[1],
             label="growth less these",
         )
         right.set_xticks(places, labels)
-        reporting.label(right, "training images N", "nats", title=row)
+        figures.label(right, "training images N", "nats", title=row)
         right.legend(fontsize=7, loc="lower right")
-    reporting.save(fig, workdir, "pixels")
+    figures.save(fig, workdir, "pixels")

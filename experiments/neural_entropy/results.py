@@ -9,7 +9,7 @@ import numpy as np
 from diffenc.diffusion import entropy
 from diffenc.diffusion.noise_levels import log_snr_range
 from diffenc.estimate import Estimate
-from diffenc.run.reporting import Result
+from diffenc.run.tables import Result
 from experiments.neural_entropy.cases import Case
 from experiments.neural_entropy.measures import EARLY
 

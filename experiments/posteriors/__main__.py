@@ -11,12 +11,12 @@ models, training, held-out numbers, table; measures and figures have files besid
 
 import functools
 import time
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from etils.epath import Path
 from ml_collections import ConfigDict
 
 from diffenc import training
@@ -24,8 +24,8 @@ from diffenc.errors import InputError
 from diffenc.estimate import Estimate, map_examples
 from diffenc.keys import key_of
 from diffenc.latent import systems, toys
-from diffenc.run import data, loop, parallel, reporting
-from diffenc.run.reporting import Result
+from diffenc.run import data, loop, parallel, records, tables
+from diffenc.run.tables import Result
 from experiments import command_line
 from experiments.diffusion_encoder import __main__ as diffusion_encoder
 from experiments.posteriors import figures, measures
@@ -82,11 +82,11 @@ def run(config: ConfigDict, workdir: Path) -> None:
         headline=functools.partial(headline, models),
         extras=tuple(config.metrics_extras),
     )
-    state, metrics = parallel.local(state), reporting.read_metrics(workdir)
+    state, metrics = parallel.local(state), records.read_metrics(workdir)
     held_out, samples = evaluate(config, cases, models, state)
     results = summarize(config, cases, held_out) + update_times(config, cases, metrics)
     figures.draw(workdir, config, cases, samples, results, metrics)
-    reporting.write_results(workdir, results)
+    tables.write_results(workdir, results)
     for case in cases:
         print_methods(config, case, results)
     print(f"figures: {workdir / 'figures'}")
@@ -284,7 +284,7 @@ def terms(config, system, params, key, x, num_samples: int):
 def evaluate(config, cases, models, state):
     """({name: {quantity: values [n]}}, {name: samples for the figures}) of every system."""
     held_out, samples = {}, {}
-    with reporting.progress(len(models), description="measuring") as show:
+    with records.progress(len(models), description="measuring") as show:
         for index, (name, system) in enumerate(models.items()):
             case, params = cases[name.split(".")[0]], state[name].averages
             key = key_of(config.seed, "evaluation", name)
@@ -407,7 +407,7 @@ def print_methods(config, case: str, results: list[Result]) -> None:
         [(mine[m, q].value, mine[m, q].stderr) if (m, q) in mine else None for q in columns]
         for m in methods
     ]
-    reporting.print_matrix(f"{case} (nats; update_time in ms)", methods, columns, cells)
+    tables.print_matrix(f"{case} (nats; update_time in ms)", methods, columns, cells)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import jax
 import numpy as np
 
 from diffenc.latent import toys
-from diffenc.run import reporting
+from diffenc.run import figures
 
 EDGE = 3.2
 
@@ -37,7 +37,7 @@ def posteriors(workdir, case, samples) -> None:
     seed)."""
     x, grid = examples(case), case.grid
     density = np.exp(np.asarray(jax.jit(lambda x: toys.posterior(case.decoder, grid, x))(x)))
-    fig, axes = reporting.figure(
+    fig, axes = figures.figure(
         3, 1 + len(samples), width=1.9, height=1.8, sharex=True, sharey="row"
     )
     for row in range(3):
@@ -72,7 +72,7 @@ def posteriors(workdir, case, samples) -> None:
             f"x = {value}\n" + ("density" if grid.latent_dim == 1 else "$z_2$"), fontsize=8
         )
     fig.suptitle(f"{case.name}: posterior p(z|x) and what each encoder samples", fontsize=9)
-    reporting.save(fig, workdir, f"posteriors_{case.name}")
+    figures.save(fig, workdir, f"posteriors_{case.name}")
 
 
 def curves(workdir, case: str, metrics, methods) -> None:
@@ -86,7 +86,7 @@ def curves(workdir, case: str, metrics, methods) -> None:
     ]
     if not names:
         return
-    fig, axes = reporting.figure(1, 2, width=4.2, height=3.0, sharey=True)
+    fig, axes = figures.figure(1, 2, width=4.2, height=3.0, sharey=True)
     lowest = []
     for name in names:
         lines = [line for line in metrics if name + suffix in line and line["step"] > 0]
@@ -100,16 +100,16 @@ def curves(workdir, case: str, metrics, methods) -> None:
             line[f"{name}.0.ms_per_update"] for line in metrics if f"{name}.0.ms_per_update" in line
         ]
         label = name.split(".", 1)[1]
-        reporting.band(axes[0, 0], steps, nll, stderr, label)
-        reporting.band(axes[0, 1], 1e-3 * np.median(times) * steps, nll, stderr, label)
+        figures.band(axes[0, 0], steps, nll, stderr, label)
+        figures.band(axes[0, 1], 1e-3 * np.median(times) * steps, nll, stderr, label)
         lowest.append(nll)
     values = np.concatenate(lowest)
     if values.size:
         low, high = values.min(), np.percentile(values, 60)
         axes[0, 0].set_ylim(low - 0.1 * (high - low) - 1e-3, high + 0.1 * (high - low) + 1e-3)
-    reporting.label(axes[0, 0], "updates", "held-out NLL, 10 samples (nats)")
+    figures.label(axes[0, 0], "updates", "held-out NLL, 10 samples (nats)")
     axes[0, 0].locator_params(axis="x", nbins=5)
-    reporting.label(axes[0, 1], "seconds of training", "")
+    figures.label(axes[0, 1], "seconds of training", "")
     fig.legend(
         *axes[0, 1].get_legend_handles_labels(),
         loc="outside right center",
@@ -118,7 +118,7 @@ def curves(workdir, case: str, metrics, methods) -> None:
     )
     title = f"{case}: negative log-likelihood; bands: standard error of the distance from {names[0].split('.', 1)[1]}"
     fig.suptitle(title, fontsize=9)
-    reporting.save(fig, workdir, f"curves_{case}")
+    figures.save(fig, workdir, f"curves_{case}")
 
 
 def comparison(workdir, case: str, results) -> None:
@@ -134,7 +134,7 @@ def comparison(workdir, case: str, results) -> None:
         for q in ("nll", "neg_elbo", "posterior_kl", "amortization_gap")
         if any(q == key[1] for key in mine)
     ]
-    fig, axes = reporting.figure(1, len(quantities), width=2.5, height=2.6, sharey=True)
+    fig, axes = figures.figure(1, len(quantities), width=2.5, height=2.6, sharey=True)
     for ax, quantity in zip(axes[0], quantities, strict=True):
         rows = [(method, result) for (method, q), result in mine.items() if q == quantity]
         names = [method for method, _ in rows]
@@ -146,7 +146,7 @@ def comparison(workdir, case: str, results) -> None:
         elif truth is not None:
             ax.axvline(truth, color="black", linestyle="--", linewidth=1.0, label="truth")
             ax.legend(frameon=False)
-        reporting.label(ax, f"{quantity.replace('_', ' ')} (nats)", "")
+        figures.label(ax, f"{quantity.replace('_', ' ')} (nats)", "")
     axes[0, 0].invert_yaxis()
     fig.suptitle(f"{case}: methods side by side (two standard errors, not paired)", fontsize=9)
-    reporting.save(fig, workdir, f"methods_{case}")
+    figures.save(fig, workdir, f"methods_{case}")

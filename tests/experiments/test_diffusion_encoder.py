@@ -17,7 +17,7 @@ from absl import flags
 from checks import assert_distinct_keys, record_keys
 
 from diffenc.errors import InputError
-from diffenc.run import checkpoints, data, parallel, reporting
+from diffenc.run import checkpoints, data, parallel, provenance, records, tables
 from experiments import command_line, kelly
 from experiments.diffusion_encoder import __main__ as diffusion_encoder
 from experiments.guidance import __main__ as guidance
@@ -114,7 +114,7 @@ def check_output(workdir, systems=("diffusion_encoder", "vae"), steps=(0, 2, 4),
         for quantity in ("neg_elbo", "nll", "rate", "distortion", "ess"):
             row = rows[names.index(f"{system}.{quantity}")]
             assert np.isfinite(row["value"]) and row["stderr"] > 0
-    assert [line["step"] for line in reporting.read_metrics(workdir)] == list(steps)
+    assert [line["step"] for line in records.read_metrics(workdir)] == list(steps)
     figures = sorted((workdir / "figures").iterdir())
     assert {"latent_map.png", "rate_distortion.png", "reconstructions.png", "training.png"} <= {
         f.name for f in figures
@@ -151,7 +151,7 @@ def test_the_demo_runs_and_running_it_again_prints_the_same(command, finished, m
     check_output(finished)
     assert (finished / "figures" / "samples.png").exists()
     assert (finished / "figures" / "posteriors.png").stat().st_size > 20_000
-    named = {result.name: result for result in reporting.read_results(finished)}
+    named = {result.name: result for result in tables.read_results(finished)}
     for quantity in ("posterior_kl", "exact_nll"):
         of_encoder = named[f"diffusion_encoder.{quantity}"]
         of_vae = named[f"vae.{quantity}"]
@@ -187,7 +187,7 @@ def test_a_run_goes_on_with_what_cannot_change_a_result(command, finished, tmp_p
         assert status == 0 and stderr == "" and "continuing from update 2 of 4" in stdout
         stored = json.loads((workdir / "config.json").read_text())
         assert stored["save_every"] == 4 and stored["data"]["cache_dir"] == str(tmp_path / "cache")
-        ends = [without_times(reporting.read_results(path)) for path in (finished, workdir)]
+        ends = [without_times(tables.read_results(path)) for path in (finished, workdir)]
         for one, other in zip(*ends, strict=True):
             assert one.name == other.name
             for field in ("value", "stderr"):
@@ -205,10 +205,10 @@ def test_a_run_of_another_length_is_another_run(command, finished):
 
 def test_another_config_in_the_same_workdir_is_refused_by_name(command, finished):
     if not (finished / "config.json").exists():
-        checkpoints.check_config(finished, {"seed": 0, "em": {"gamma": 1.0}})
+        provenance.check_config(finished, {"seed": 0, "em": {"gamma": 1.0}})
         (finished / "metrics.jsonl").touch()
     outcome = command(arguments("demo", finished, **SMALL_DEMO, em__gamma=0.5))
-    assert_refused(outcome, "em.gamma: 1.0 in the workdir, 0.5 given", "give another --workdir")
+    assert_refused(outcome, "em.gamma: 1.0 in the workdir, 0.5 given", "give another workdir")
 
 
 @pytest.mark.smoke
@@ -266,7 +266,7 @@ def test_factor_analysis_runs_and_a_killed_run_of_it_ends_as_one_that_was_not(co
             break
         time.sleep(0.005)
     assert process.wait() == -signal.SIGKILL
-    reached = int(reporting.read_metrics(tmp_path / "killed")[-1]["step"])
+    reached = int(records.read_metrics(tmp_path / "killed")[-1]["step"])
     assert 20 <= reached < 300 and not (tmp_path / "killed" / "results.json").exists()
 
     status, stdout, _ = command(killed)
@@ -287,10 +287,10 @@ def test_factor_analysis_runs_and_a_killed_run_of_it_ends_as_one_that_was_not(co
         ends.append(jax.device_get(state))
     jax.tree.map(np.testing.assert_array_equal, *ends)
     results = [
-        without_times(reporting.read_results(tmp_path / name)) for name in ("straight", "killed")
+        without_times(tables.read_results(tmp_path / name)) for name in ("straight", "killed")
     ]
     assert results[0] == results[1]
-    lines = [reporting.read_metrics(tmp_path / name) for name in ("straight", "killed")]
+    lines = [records.read_metrics(tmp_path / name) for name in ("straight", "killed")]
     timeless = [
         [{key: line[key] for key in line if "ms_per" not in key} for line in log] for log in lines
     ]

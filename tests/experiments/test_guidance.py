@@ -15,7 +15,7 @@ from diffenc.diffusion.noise_levels import log_snr_range
 from diffenc.diffusion.processes import VPLinear
 from diffenc.errors import InputError
 from diffenc.information import tasks
-from diffenc.run import reporting
+from diffenc.run import records
 from experiments import command_line
 from experiments.guidance import __main__ as guidance
 from experiments.guidance import recursion
@@ -112,7 +112,7 @@ def test_a_run_has_its_names_and_figures(tmp_path, capsys, monkeypatch):
         "guidance.png",
         "picture.png",
     }
-    assert [line["weight"] for line in reporting.read_metrics(tmp_path)] == [0.0, 2.0]
+    assert [line["weight"] for line in records.read_metrics(tmp_path)] == [0.0, 2.0]
     capsys.readouterr()
     guidance.run(config, tmp_path)
     assert "is complete" in capsys.readouterr().out

@@ -8,7 +8,7 @@ import pytest
 from checks import NUM_SIGMAS, assert_every_field_is_read, record_reads
 
 from diffenc.errors import InputError
-from diffenc.run import reporting
+from diffenc.run import records
 from experiments import command_line, kelly
 
 
@@ -34,7 +34,7 @@ def test_wealth_grows_faster_by_the_information(tmp_path, capsys, monkeypatch):
         assert row["stderr"] < 0.06 * max(row["truth"], 0.3)
     assert rows["channel.growth_difference"]["truth"] == pytest.approx(0.5 * np.log(1 + 0.3 / 0.25))
     assert (tmp_path / "figures" / "wealth.png").exists()
-    assert set(reporting.read_metrics(tmp_path)[0]) == {"step", *rows}
+    assert set(records.read_metrics(tmp_path)[0]) == {"step", *rows}
     capsys.readouterr()
     kelly.run(config, tmp_path)
     assert "is complete" in capsys.readouterr().out

@@ -15,7 +15,7 @@ from clusters import TwoClusters, information_up_to, sample_clusters
 from diffenc.diffusion.noise_levels import Uniform, log_snr_range
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate
-from diffenc.run import data, reporting
+from diffenc.run import data, records
 from experiments import command_line
 from experiments.labels import __main__ as label_information
 from experiments.labels import denoiser, figures, posterior
@@ -216,7 +216,7 @@ def test_labels_have_their_names(tmp_path, capsys, monkeypatch):
     }
     assert {path.name for path in tmp_path.iterdir()} == promised
     assert [path.name for path in (tmp_path / "figures").iterdir()] == ["density.png"]
-    assert reporting.read_metrics(tmp_path)[-1]["score_difference_stderr"] > 0
+    assert records.read_metrics(tmp_path)[-1]["score_difference_stderr"] > 0
     capsys.readouterr()
     label_information.run(config, tmp_path)
     assert "is complete" in capsys.readouterr().out

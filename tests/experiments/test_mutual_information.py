@@ -15,7 +15,7 @@ from diffenc.information import rivals, tasks
 from diffenc.information.assembly import Information
 from diffenc.information.settings import Settings
 from diffenc.keys import key_of
-from diffenc.run import checkpoints, reporting
+from diffenc.run import checkpoints, records, tables
 from experiments import command_line
 from experiments.mutual_information import __main__ as mutual_information
 from experiments.mutual_information import samples
@@ -122,7 +122,7 @@ def test_tasks_with_truth_are_resumed_one_by_one(tmp_path, monkeypatch):
     monkeypatch.setattr(mutual_information, "measure", stopped_at_the_second)
     with pytest.raises(KeyboardInterrupt):
         mutual_information.run(config, tmp_path)
-    assert len(reporting.read_metrics(tmp_path)) == 1
+    assert len(records.read_metrics(tmp_path)) == 1
     mutual_information.run(config, tmp_path)
     assert measured == ["normal_1x1", "sparse_2x2", "sparse_2x2"]
     rows = values_of(tmp_path)
@@ -254,7 +254,7 @@ def test_a_finished_run_needs_no_samples(tmp_path, capsys):
     path = save(tmp_path / "xy.npz", x=X, y=X[::-1])
     config, workdir = make_config("data", data__path=path), tmp_path / "run"
     command_line.is_complete(config, workdir)  # leaves the config, as a run does
-    reporting.write_results(workdir, [reporting.Result("data.mutual_information", 1.0, 0.1)])
+    tables.write_results(workdir, [tables.Result("data.mutual_information", 1.0, 0.1)])
     (tmp_path / "xy.npz").unlink()
     mutual_information.run(config, workdir)
     assert "is complete" in capsys.readouterr().out

@@ -23,8 +23,8 @@ from diffenc.diffusion.noise_levels import Uniform, log_snr_range
 from diffenc.diffusion.processes import VPLinear
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate
-from diffenc.run import advance, parallel, reporting
-from diffenc.run.reporting import Result
+from diffenc.run import advance, parallel, records, tables
+from diffenc.run.tables import Result
 from experiments import command_line, speed_limit
 from experiments.benchmarks import entropy_training
 from experiments.neural_entropy import __main__ as neural_entropy
@@ -179,7 +179,7 @@ def test_mixtures_of_two_dimensions_and_seeds(tmp_path, capsys, monkeypatch):
         "checkpoints",
         "figures",
     }
-    lines = reporting.read_metrics(tmp_path)
+    lines = records.read_metrics(tmp_path)
     assert lines[1]["straight_line.D2.0.loss"] != lines[1]["straight_line.D2.1.loss"]
     capsys.readouterr()
     neural_entropy.run(config, tmp_path)
@@ -200,12 +200,12 @@ def test_a_resumed_run_is_an_uninterrupted_one_bit_for_bit(tmp_path):
     config = make_config("neural_entropy/gaussian_mixture", **changes)
     neural_entropy.run(config, tmp_path)
     results = (tmp_path / "results.json").read_text()
-    metrics = without_times(reporting.read_metrics(tmp_path))
+    metrics = without_times(records.read_metrics(tmp_path))
     (tmp_path / "results.json").unlink()
     shutil.rmtree(tmp_path / "checkpoints" / "4")  # as if killed after the save of update 2
     neural_entropy.run(config, tmp_path)
     assert (tmp_path / "results.json").read_text() == results
-    assert without_times(reporting.read_metrics(tmp_path)) == metrics
+    assert without_times(records.read_metrics(tmp_path)) == metrics
 
 
 def without_times(lines):
@@ -412,8 +412,8 @@ def test_the_law_in_log_n_is_found():
         f"d.N{n}": neural_entropy_cases.Case(f"d.N{n}", "d", n, *(None,) * 7)
         for n in (100, 1000, 10_000)
     }
-    results = [reporting.Result(f"d.N{n}.s_nn", 3.0 + 2.0 * np.log(n)) for n in (100, 1000, 10_000)]
-    results += [reporting.Result(f"d.N{n}.kelly_growth", n) for n in (100, 1000, 10_000)]
+    results = [tables.Result(f"d.N{n}.s_nn", 3.0 + 2.0 * np.log(n)) for n in (100, 1000, 10_000)]
+    results += [tables.Result(f"d.N{n}.kelly_growth", n) for n in (100, 1000, 10_000)]
     law = {result.name: result for result in neural_entropy_results.log_laws(cases, results)}
     assert law["d.log_law.slope"].value == pytest.approx(2.0) and law[
         "d.log_law.intercept"

@@ -12,7 +12,7 @@ from checks import NUM_SIGMAS, assert_distinct_keys, record_keys
 from diffenc.diffusion.analytic import FactorAnalysis
 from diffenc.errors import InputError
 from diffenc.latent import decoders
-from diffenc.run import reporting
+from diffenc.run import records
 from experiments import command_line
 from experiments.posteriors import __main__ as posteriors
 from experiments.posteriors import measures
@@ -102,7 +102,7 @@ def test_a_toy_with_two_seeds(tmp_path, capsys, monkeypatch):
         "checkpoints",
         "figures",
     }
-    metrics = reporting.read_metrics(tmp_path)
+    metrics = records.read_metrics(tmp_path)
     first, second = (metrics[1][f"ring.flow_vae.{seed}.decoder_loss"] for seed in (0, 1))
     assert first != second
     capsys.readouterr()

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diffenc.run import reporting
+from diffenc.run import tables
 
 ROOT = Path(__file__).resolve().parents[2]
 NUM_DEVICES = 4
@@ -129,7 +129,7 @@ def lines_of(workdir: Path) -> list[dict]:
 def results_of(workdir: Path) -> dict[str, list[float]]:
     """[value, standard error] of each result that is not a time."""
     results = [
-        result for result in reporting.read_results(workdir) if "update_time" not in result.name
+        result for result in tables.read_results(workdir) if "update_time" not in result.name
     ]
     return {result.name: [result.value, result.stderr or 0.0] for result in results}
 

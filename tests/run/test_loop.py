@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from diffenc.errors import InputError
-from diffenc.run import checkpoints, loop, reporting
+from diffenc.run import checkpoints, loop, records
 
 PER_DISPATCH = 5
 
@@ -64,7 +64,7 @@ def crash(state, metrics):
 def logged(workdir):
     return [
         (line["step"], line["toy.loss"])
-        for line in reporting.read_metrics(workdir)
+        for line in records.read_metrics(workdir)
         if "toy.loss" in line
     ]
 
@@ -152,7 +152,7 @@ def test_other_metrics_may_be_anything(tmp_path):
         return state, metrics | {"acceptance": np.full(n, np.nan)}
 
     train(tmp_path, with_a_hole, num_updates=10)
-    assert reporting.read_metrics(tmp_path)[-1]["acceptance"] is None
+    assert records.read_metrics(tmp_path)[-1]["acceptance"] is None
 
 
 @pytest.mark.parametrize(
@@ -198,6 +198,6 @@ def test_evaluations_are_logged_at_the_start_every_so_often_and_at_the_end(tmp_p
     with pytest.raises(RuntimeError):
         train(tmp_path, interrupted(5, crash), **settings)  # before the first checkpoint
     train(tmp_path, **settings)
-    lines = reporting.read_metrics(tmp_path)
+    lines = records.read_metrics(tmp_path)
     assert [line["step"] for line in lines if "held_out" in line] == steps
     assert [line["step"] for line in lines if "toy.loss" in line] == list(range(5, 61, 5))

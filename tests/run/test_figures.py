@@ -1,0 +1,51 @@
+"""Contracts of figures: their size, their colours, where a grid places its images."""
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from diffenc.errors import InputError
+from diffenc.run import figures, parallel
+
+
+def test_a_figure_of_every_kind(tmp_path):
+    fig, axes = figures.figure(1, 2)
+    assert axes.shape == (1, 2)
+    x = np.arange(5)
+    line = figures.band(axes[0, 0], x, x**2, 0.1 * x, label="estimate")
+    figures.truth_line(axes[0, 0], 4.0)
+    figures.label(axes[0, 0], "time", "entropy (nats)", title="growth", legend=True)
+    figures.image_grid(
+        axes[0, 1], np.random.default_rng(0).integers(0, 17, (7, 8, 8, 1)), columns=3, max_value=16
+    )
+    assert line.get_color() == figures.PALETTE[0]
+    path = figures.save(fig, tmp_path, "all")
+    assert path == tmp_path / "figures" / "all.png" and [
+        one.name for one in path.parent.iterdir()
+    ] == ["all.png"]
+    assert matplotlib.image.imread(path).shape[:2] == (420, 1020)
+
+
+def test_the_grid_places_images_row_by_row():
+    fig, axes = figures.figure()
+    images = np.arange(1.0, 4.0)[:, None, None] * np.ones((3, 2, 2))
+    figures.image_grid(axes[0, 0], images, columns=2)
+    shown = np.asarray(axes[0, 0].images[0].get_array())
+    assert shown.shape == (5, 5)
+    np.testing.assert_allclose(
+        [shown[0, 0], shown[0, 3], shown[3, 0], shown[3, 3], shown[0, 2]], [1 / 3, 2 / 3, 1, 1, 1]
+    )
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (0, 8, 8), (3, 8, 8, 2)])
+def test_images_of_another_shape(shape):
+    fig, axes = figures.figure()
+    with pytest.raises(InputError, match="images have shape"):
+        figures.image_grid(axes[0, 0], np.zeros(shape), columns=2)
+
+
+def test_of_several_processes_only_the_first_writes(tmp_path, monkeypatch):
+    monkeypatch.setattr(parallel, "is_main_process", lambda: False)
+    figure, _ = figures.figure()
+    figures.save(figure, tmp_path, "loss")
+    assert list(tmp_path.iterdir()) == []
