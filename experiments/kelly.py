@@ -11,12 +11,12 @@ of the diffusion, and their sum to the integral, with an error like 1/N (2509.23
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from etils.epath import Path
 from ml_collections import ConfigDict
 
 from diffenc.diffusion import processes

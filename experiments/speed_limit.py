@@ -10,12 +10,12 @@ is trained.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from etils.epath import Path
 from ml_collections import ConfigDict
 
 from diffenc.diffusion import entropy

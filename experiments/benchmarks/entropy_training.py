@@ -21,13 +21,13 @@ S_tot. Evaluation is not timed.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from etils.epath import Path
 from ml_collections import ConfigDict
 
 from diffenc import training

@@ -12,12 +12,12 @@ continuous time is its Richardson extrapolation, from half and all of the steps.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from etils.epath import Path
 from ml_collections import ConfigDict
 
 from diffenc.estimate import Estimate

@@ -12,12 +12,12 @@ samples, and how far the samples moved away from images.
 import functools
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from etils.epath import Path
 from ml_collections import ConfigDict
 
 from diffenc.diffusion.guidance import Guided, guided_chain

@@ -12,9 +12,8 @@ changes without need. Errors are those of the held-out images alone: another tra
 networks, which these errors do not know.
 """
 
-from pathlib import Path
-
 import numpy as np
+from etils.epath import Path
 from ml_collections import ConfigDict
 
 from diffenc.diffusion import entropy

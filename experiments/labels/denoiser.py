@@ -10,12 +10,12 @@ image with the noise of that time has about its label.
 
 import functools
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from etils.epath import Path
 
 from diffenc import networks, training
 from diffenc.diffusion import entropy

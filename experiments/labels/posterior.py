@@ -18,12 +18,12 @@ small errors.
 
 import functools
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from etils.epath import Path
 
 from diffenc import networks, training
 from diffenc.diffusion import entropy, noise_levels

@@ -17,10 +17,10 @@ one system. results: means over systems. coverage: of their errors. figures: pic
 
 import functools
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
+from etils.epath import Path
 from ml_collections import ConfigDict
 
 from diffenc.diffusion.analytic import total_entropy
