@@ -56,7 +56,6 @@ def values_of(workdir):
     return {row["name"]: row for row in rows}
 
 
-@pytest.mark.smoke
 def test_samples_of_ones_own(tmp_path, capsys):
     x, y = TASK.sample(jax.random.key(0), 1000)
     workdir = tmp_path / "run"
@@ -108,7 +107,6 @@ def test_samples_of_ones_own(tmp_path, capsys):
     )
 
 
-@pytest.mark.smoke
 def test_tasks_with_truth_are_resumed_one_by_one(tmp_path, monkeypatch):
     config = make_config("benchmark", tasks=("normal_1x1", "sparse_2x2"), rivals=("cca", "ksg"))
     measured, measure = [], mutual_information.measure
