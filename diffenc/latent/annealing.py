@@ -33,7 +33,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from diffenc.errors import InputError
+from diffenc.errors import check_least
 from diffenc.latent import whitening
 from diffenc.latent.decoders import log_prior
 
@@ -58,8 +58,7 @@ class Settings:
 
     def __post_init__(self):
         for name, number in dataclasses.asdict(self).items():
-            if number < 1:
-                raise InputError(f"annealing.{name} is {number}: give 1 or more")
+            check_least(f"annealing.{name}", number, 1)
 
 
 class Point(NamedTuple):

@@ -9,7 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from diffenc.errors import check_choice
 from diffenc.networks import MLP
+
+KINDS = ("bernoulli", "gaussian")
+ACTIVATIONS = ("tanh", "silu", "relu", "gelu", "softplus")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +75,22 @@ class Gaussian:
 def make(
     kind: str, data_dim: int, features: tuple[int, ...] = (), activation: str = "tanh"
 ) -> Bernoulli | Gaussian:
-    """The decoder of that kind ('bernoulli' | 'gaussian') for data of dimension data_dim."""
+    """Make a decoder whose network is an MLP.
+
+    Args:
+        kind: "bernoulli" or "gaussian".
+        data_dim: number of data dimensions D.
+        features: widths of the hidden layers; none makes it linear.
+        activation: a name of `ACTIVATIONS`.
+
+    Returns:
+        The decoder.
+
+    Raises:
+        InputError: for an unknown kind or activation.
+    """
+    check_choice("decoder", kind, KINDS)
+    check_choice("activation", activation, ACTIVATIONS)
     network = MLP(tuple(features), data_dim, getattr(jax.nn, activation))
     return {"bernoulli": Bernoulli, "gaussian": Gaussian}[kind](network)
 

@@ -18,8 +18,9 @@ from jax.scipy.linalg import solve_triangular
 
 from diffenc.diffusion import noise_levels
 from diffenc.diffusion.parameterization import alpha_sigma
+from diffenc.errors import check_choice, check_fraction, check_least, check_positive
 from diffenc.latent import proposals, targets
-from diffenc.latent.chains import Chain, ChainState, is_lost, make_kernel, run_chains
+from diffenc.latent.chains import KERNELS, Chain, ChainState, is_lost, run_chains
 from diffenc.latent.decoders import log_joint, log_prob_pairs
 from diffenc.latent.encoder import DiffusionEncoder
 from diffenc.latent.proposals import Proposals
@@ -33,7 +34,38 @@ E_STEPS = ("langevin", "importance", "persistent")
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Choices of the alternating update, each explained in configs/diffusion_encoder/digits.py."""
+    """Choices of the alternating update.
+
+    Which fields an E-step reads is told by `unread`. Raises InputError for an unknown choice or a
+    number out of range; messages call the fields `em.<field>`, as the configs do.
+
+    Attributes:
+        e_step: how the posterior is sampled: "importance" (one of many weighted proposals),
+            "langevin" (short Markov chains that start at the encoder's samples) or "persistent"
+            (chains that go on where the last visit to the example left them).
+        kernel: the transition of the chains: "mala", "ula" (unadjusted) or "hmc".
+        langevin_steps: steps of a chain in each update.
+        step_size: the first step size of the chains, in squared posterior widths. MALA and HMC
+            adapt it; ULA keeps it.
+        leapfrog_steps: gradients of one HMC step.
+        sampler_steps: Heun steps of the encoder that draws where the chains of "langevin" start.
+        proposal: where proposals come from: "gaussian" (the encoder's Gaussian fit), "prior"
+            (N(0, I), for each example by itself) or "shared" (N(0, I), the same draws for the whole
+            batch).
+        proposals: number of proposals for each example.
+        proposal_width: width of the "gaussian" proposals in widths of the Gaussian fit. Above 1
+            the weights are less uneven when the posterior is wider than the fit.
+        smooth_decoder: whether the M-step averages over all weighted proposals instead of using the
+            one that was chosen. It costs as many gradients of the decoder.
+        smooth_targets: whether the denoiser's targets are averaged over all proposals, too.
+        target: the regression target of the denoiser: "denoising" (v_D), "pressure" (v_P) or
+            "mixture" (the combination of least variance), see `targets`.
+        path_weight: weight of `targets.path_error` beside the likelihood-weighted loss.
+        gamma: weight of the rate in F. 1 is maximum likelihood.
+        draws: noise levels at which the denoiser sees each pair (x, z).
+        null_probability: share of the pairs that train the null branch, the learned prior.
+        average_decay: decay of the moving average of the parameters.
+    """
 
     e_step: str = "langevin"
     kernel: str = "mala"
@@ -52,6 +84,20 @@ class Settings:
     draws: int = 8
     null_probability: float = 0.1
     average_decay: float = 0.999
+
+    def __post_init__(self):
+        check_choice("em.e_step", self.e_step, E_STEPS)
+        check_choice("em.kernel", self.kernel, KERNELS)
+        check_choice("em.proposal", self.proposal, proposals.KINDS)
+        check_choice("em.target", self.target, TARGETS)
+        for name in ("leapfrog_steps", "sampler_steps", "proposals", "draws"):
+            check_least(f"em.{name}", getattr(self, name), 1)
+        for name in ("langevin_steps", "path_weight"):
+            check_least(f"em.{name}", getattr(self, name), 0)
+        for name in ("step_size", "proposal_width", "gamma"):
+            check_positive(f"em.{name}", getattr(self, name))
+        check_fraction("em.null_probability", self.null_probability)
+        check_fraction("em.average_decay", self.average_decay)
 
     def unread(self) -> tuple[str, ...]:
         """The names of the fields that this e_step, with this kernel or proposal, does not read."""
@@ -321,11 +367,6 @@ def make_update(
 
     For persistent chains the batch is (x, index of each example) in place of x.
     """
-    make_kernel(settings)  # an unknown choice is refused here, not within a trace
-    if settings.e_step not in E_STEPS or settings.proposal not in proposals.KINDS:
-        raise ValueError(
-            f"e_step {settings.e_step!r} is to be of {E_STEPS}, proposal {settings.proposal!r} of {proposals.KINDS}"
-        )
 
     def update(state: TrainState, key: jax.Array, batch):
         x, index = batch if settings.e_step == "persistent" else (batch, None)

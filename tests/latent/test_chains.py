@@ -90,13 +90,6 @@ def test_unadjusted_chains_have_the_law_of_their_recursion():
     assert chain.state.log_step == start.log_step
 
 
-def test_an_unknown_kernel_names_the_known_ones():
-    with pytest.raises(
-        ValueError, match=r"em.kernel is 'nuts'; choose one of \['hmc', 'mala', 'ula'\]"
-    ):
-        chains.make_kernel(em.Settings(kernel="nuts"))
-
-
 def test_a_start_that_no_posterior_would_draw_is_lost():
     x, (mean, cov) = jnp.tile(X, (NUM_CHAINS, 1)), MODEL.posterior(X)
     factor = jnp.tile(jnp.linalg.cholesky(cov), (NUM_CHAINS, 1, 1))

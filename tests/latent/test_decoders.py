@@ -9,6 +9,7 @@ import pytest
 from checks import assert_mean, assert_moments
 
 from diffenc.diffusion.analytic import FactorAnalysis, Gaussian
+from diffenc.errors import InputError
 from diffenc.latent import decoders
 
 Z = jax.random.normal(jax.random.key(0), (5, 2))
@@ -87,5 +88,10 @@ def test_the_prior_is_the_standard_normal():
 
 def test_make_takes_the_activation_by_name():
     assert decoders.make("bernoulli", 4, (8, 8), "softplus").network.activation is jax.nn.softplus
-    with pytest.raises(KeyError):
+
+
+def test_make_refuses_unknown_names():
+    with pytest.raises(InputError, match="decoder is 'poisson': choose one of bernoulli, gaussian"):
         decoders.make("poisson", 4)
+    with pytest.raises(InputError, match=r"activation is 'tan': .* \(nearest: tanh\)"):
+        decoders.make("gaussian", 4, (8,), "tan")

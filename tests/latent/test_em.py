@@ -403,11 +403,6 @@ def test_persistent_chains_go_on_where_each_example_was_left():
     assert metrics["latent_second_moment"] < 100
 
 
-def test_an_unknown_kernel_is_refused_before_any_update():
-    with pytest.raises(ValueError, match="em.kernel is 'nuts'"):
-        em.make_update(ENCODER, DECODER, em.Settings(kernel="nuts"), optax.sgd(1.0))
-
-
 OTHER = dict(
     kernel="ula",
     langevin_steps=3,
