@@ -150,7 +150,7 @@ def e_step(
             def pairs(z):
                 return log_prob_pairs(decoder, params["decoder"], x, z) / settings.gamma
 
-            found = proposals.share(key_start, pairs, *mean.shape, settings.proposals)
+            found = proposals.share(key_start, pairs, mean.shape[-1], settings.proposals)
             if settings.smooth_targets:
                 found = found._replace(gradient=slopes(pairs, found.z[:, 0]))
             return resample(key_chain, log_density, x, (mean, factor), state, found)

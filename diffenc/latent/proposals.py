@@ -11,6 +11,7 @@ choice is learned with less variance from its expected value (Rao and Blackwell)
 Shapes: x [batch, D], z [K, batch, d], log weights [K, batch].
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -47,7 +48,7 @@ def weigh(log_density, x: jax.Array, z: jax.Array, log_q: jax.Array) -> Proposal
     return Proposals(z, jax.nn.log_softmax(log_p - log_q, axis=0))
 
 
-def share(key: jax.Array, log_prob_pairs, num_rows: int, latent_dim: int, count: int) -> Proposals:
+def share(key: jax.Array, log_prob_pairs: Callable, latent_dim: int, count: int) -> Proposals:
     """`count` draws of N(0, I) for the whole batch, weighted for each of its rows.
 
     The decoder's network sees each draw once instead of once for each row, so that there can be
@@ -56,7 +57,6 @@ def share(key: jax.Array, log_prob_pairs, num_rows: int, latent_dim: int, count:
     Args:
         key: a random key.
         log_prob_pairs: z [K, d] -> (1/gamma) log p(x_i|z_k) [K, batch].
-        num_rows: rows of the batch, for a check of shapes.
         latent_dim: d.
         count: K.
 
@@ -64,9 +64,7 @@ def share(key: jax.Array, log_prob_pairs, num_rows: int, latent_dim: int, count:
         `Proposals` with z [K, 1, d].
     """
     z = jax.random.normal(key, (count, latent_dim))
-    log_p = log_prob_pairs(z)
-    assert log_p.shape == (count, num_rows)
-    return Proposals(z[:, None], jax.nn.log_softmax(log_p, axis=0))
+    return Proposals(z[:, None], jax.nn.log_softmax(log_prob_pairs(z), axis=0))
 
 
 def choose(key: jax.Array, proposals: Proposals) -> jax.Array:
