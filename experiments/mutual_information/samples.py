@@ -3,6 +3,7 @@
 import csv
 import difflib
 import functools
+import io
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -141,9 +142,9 @@ def _read_npz(path):
 
 def _read_csv(path, x_columns, y_columns):
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            rows = [(reader.line_num, row) for row in reader if row]
+        text = path.read_bytes().decode("utf-8-sig")
+        reader = csv.reader(io.StringIO(text, newline=""))
+        rows = [(reader.line_num, row) for row in reader if row]
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(
             f"{path} cannot be read as text ({error}): save it as comma-separated values"

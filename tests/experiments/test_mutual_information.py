@@ -15,7 +15,7 @@ from diffenc.information import rivals, tasks
 from diffenc.information.assembly import Information
 from diffenc.information.settings import Settings
 from diffenc.keys import key_of
-from diffenc.run import checkpoints, records, tables
+from diffenc.run import provenance, records, tables
 from experiments import command_line
 from experiments.mutual_information import __main__ as mutual_information
 from experiments.mutual_information import samples
@@ -265,7 +265,7 @@ def test_a_finished_run_needs_no_samples(tmp_path, capsys):
 def test_a_workdir_made_without_the_digest_of_its_data_is_taken(tmp_path):
     config = make_config("data", data__path=save(tmp_path / "xy.npz", x=X, y=X[::-1]))
     workdir = tmp_path / "run"
-    checkpoints.check_config(workdir, config.to_dict())
+    provenance.check_config(workdir, config.to_dict())
     (workdir / "metrics.jsonl").write_text("")
     assert not command_line.is_complete(config, workdir)
     save(tmp_path / "xy.npz", x=X, y=X)
