@@ -204,31 +204,22 @@ def check_choice(field: str, value: str, choices) -> None:
 def check_positive(config: ConfigDict, *fields: str) -> None:
     """Raises InputError unless every named field is a number above zero."""
     for field in fields:
-        if not _value(config, field) > 0:
+        if not read_field(config, field) > 0:
             raise InputError(
-                f"config field {field} is {_value(config, field)}: give a number above 0"
+                f"config field {field} is {read_field(config, field)}: give a number above 0"
             )
 
 
 def check_not_negative(config: ConfigDict, *fields: str) -> None:
     """Raises InputError where a named field is below zero."""
     for field in fields:
-        if _value(config, field) < 0:
-            raise InputError(f"config field {field} is {_value(config, field)}: give 0 or more")
+        if read_field(config, field) < 0:
+            value = read_field(config, field)
+            raise InputError(f"config field {field} is {value}: give 0 or more")
 
 
-def check_widths(config: ConfigDict, field: str, multiple: int = 1) -> None:
-    """Raises InputError unless the field holds the widths of one layer or more, multiples of that
-    number."""
-    widths = _value(config, field)
-    if not widths or any(width < multiple or width % multiple for width in widths):
-        wanted = f"multiples of {multiple}" if multiple > 1 else "widths of 1 or more"
-        raise InputError(
-            f"config field {field} is {tuple(widths)}: give {wanted}, one of them or more"
-        )
-
-
-def _value(config, field):
+def read_field(config: ConfigDict, field: str):
+    """Read a field such as "eval.batch_size"; raise an InputError where the config has none."""
     for name in field.split("."):
         if not isinstance(config, ConfigDict) or name not in config:
             raise InputError(
@@ -256,7 +247,7 @@ def read(kind: type, config: ConfigDict, section: str = "", **values):
         is_optional = field.default is not dataclasses.MISSING
         if field.name in values or (is_optional and field.name not in holder):
             continue
-        value = _value(config, path)
+        value = read_field(config, path)
         values[field.name] = tuple(value) if isinstance(value, list) else value
     return kind(**values)
 

@@ -1,6 +1,7 @@
 """What a label tells a small U-Net of scikit-learn's 8x8 digits, and guidance by it.
 
-python -m experiments.guidance_images --config=configs/guidance_images/digits.py --workdir=runs/guidance_digits
+    python -m experiments.guidance_images --config=configs/guidance_images/digits.py \
+        --workdir=runs/guidance_digits
 
 Seed 0, one of two CPU cores that others shared, ten minutes; nats, 299 held-out images: I(image;
 label) by entropies 1.97 +- .17, by growth 2.196 +- .089, by scores 2.171 +- .055; the labels hold

@@ -1,6 +1,6 @@
 """Kelly's race on six horses with a tip that errs, and on a Gaussian channel through the diffusion.
 
-python -m experiments.kelly --config=configs/kelly/race.py --workdir=runs/race
+    python -m experiments.kelly --config=configs/kelly/race.py --workdir=runs/race
 
 Measured (seed 0, a few seconds on one shared CPU core), growth in nats a race with and without side
 information and their difference, beside the truth:

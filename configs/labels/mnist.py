@@ -1,7 +1,7 @@
 """I(image; label) of MNIST with a network that can learn it, for an accelerator.
 
-python -m experiments.labels --config=configs/labels/mnist.py \
-    --config.data.dir=DIRECTORY_OF_PREPARED_DATA --workdir=runs/labels_mnist
+    python -m experiments.labels --config=configs/labels/mnist.py \
+        --config.data.dir=DIRECTORY_OF_PREPARED_DATA --workdir=runs/labels_mnist
 
 One H100, four and a half minutes with compilation (30,000 updates of 256 images: 2.7 minutes), seed
 0, 10,000 held-out images for everything, nats, errors over these images alone; in the first column

@@ -1,7 +1,7 @@
-"""Neural entropy of a small U-Net on scikit-learn's 8x8 digits, against the number of training
-images.
+"""Neural entropy of a small U-Net on scikit-learn's 8x8 digits, by number of training images.
 
-    python -m experiments.neural_entropy --config=configs/neural_entropy/digits.py --workdir=runs/entropy_digits
+    python -m experiments.neural_entropy \
+        --config=configs/neural_entropy/digits.py --workdir=runs/entropy_digits
 
 One CPU core, four and a half minutes, one seed, VP from t = 1e-3, 298 held-out images, errors over
 images (nats):
@@ -24,23 +24,28 @@ from configs.neural_entropy import gaussian_mixture
 
 def get_config():
     config = gaussian_mixture.common()
-    config.sweep = "samples"
-    config.num_seeds = 1
     config.update(
+        sweep="samples",
+        num_seeds=1,
         processes=("vp",),
         datasets=("digits",),  # or 'mnist', or another image data set of TFDS
         data=dict(dir="", cache_dir="", test_fraction=0.1667),
+        samples=(100, 300, 900, 0),
+        reference="isotropic",
+        output="v",
         model=dict(channels=(16, 32), dtype="float32"),
-        eval=dict(images=20, sampler_steps=50),  # images to be generated
+        batch_size=32,
+        draws=1,
+        num_updates=1000,
+        save_every=500,
+        learning_rate=2e-3,
+        evaluate_every=200,
     )
-    config.samples = (100, 300, 900, 0)
-    config.reference = "isotropic"
-    config.output = "v"
-    config.batch_size = 32
-    config.draws = 1
-    config.num_updates = 1000
-    config.save_every = 500
-    config.learning_rate = 2e-3
-    config.evaluate_every = 200
-    config.eval.update(num_examples=298, monitor=200, batch_size=149)
+    config.eval.update(
+        num_examples=298,
+        monitor=200,
+        batch_size=149,
+        images=20,  # to be generated
+        sampler_steps=50,
+    )
     return config

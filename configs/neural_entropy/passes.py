@@ -1,8 +1,7 @@
-"""Neural entropy against the number of training images at equal passes over them, scikit-learn's
-8x8 digits.
+"""Neural entropy by number of training images, at equal passes over them: 8x8 digits.
 
-python -m experiments.neural_entropy --config=configs/neural_entropy/passes.py
---workdir=runs/entropy_passes
+    python -m experiments.neural_entropy --config=configs/neural_entropy/passes.py \
+        --workdir=runs/entropy_passes
 
 Thirty passes whatever N (47 to 1,405 updates, each size with a cosine schedule of its own), nothing
 known beforehand, VP from t = 1e-3, 298 held-out images; 17 minutes on a third of a CPU core; nats,
@@ -38,8 +37,7 @@ def get_config():
 
 
 def at_equal_passes(config, passes: int, num_updates: int):
-    """Every size sees its images so often, in num_updates at most, and starts from nothing
-    known."""
+    """Let every size see its images so often, in num_updates at most, from nothing known."""
     config.reference = "equilibrium"
     config.max_epochs = passes
     config.num_updates = num_updates

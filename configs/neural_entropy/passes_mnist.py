@@ -1,8 +1,7 @@
-"""Neural entropy against the number of training images at ten passes over them, MNIST, a small
-U-Net.
+"""Neural entropy by number of training images, at ten passes over them: MNIST, a small U-Net.
 
-python -m experiments.neural_entropy --config=configs/neural_entropy/passes_mnist.py \
-    --workdir=runs/entropy_passes_mnist --config.data.dir=DIRECTORY_OF_PREPARED_TFDS_DATA
+    python -m experiments.neural_entropy --config=configs/neural_entropy/passes_mnist.py \
+        --workdir=runs/entropy_passes_mnist --config.data.dir=DIRECTORY_OF_PREPARED_TFDS_DATA
 
 32 to 3,125 updates of 32 images, each size with a cosine schedule of its own, nothing known
 beforehand, VP from t = 1e-3, 300 held-out images, one seed, 16 minutes on one of two CPU cores;

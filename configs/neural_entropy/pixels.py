@@ -1,7 +1,7 @@
-"""Total correlation of scikit-learn's 8x8 digits: how much of their total entropy is between
-pixels.
+"""Total correlation of scikit-learn's 8x8 digits: what of their entropy is between pixels.
 
-python -m experiments.neural_entropy --config=configs/neural_entropy/pixels.py --workdir=runs/pixels
+    python -m experiments.neural_entropy --config=configs/neural_entropy/pixels.py \
+        --workdir=runs/pixels
 
 The pixels of an image by themselves have entropies S_i, by quadrature over their gray levels; all
 together S_tot, of which held-out growth G is a lower bound, and S_tot - sum S_i is their total

@@ -1,8 +1,7 @@
-"""Neural entropy against the number of samples: a Gaussian mixture of nine dimensions under VP, two
-seeds.
+"""Neural entropy by number of samples: a Gaussian mixture of nine dimensions, VP, two seeds.
 
-python -m experiments.neural_entropy --config=configs/neural_entropy/samples.py
---workdir=runs/entropy_samples
+    python -m experiments.neural_entropy --config=configs/neural_entropy/samples.py \
+        --workdir=runs/entropy_samples
 
 About five minutes on one of two shared CPU cores; nats, S_tot = 6.19, errors over examples and
 (gap) seeds:
@@ -27,8 +26,7 @@ from configs.neural_entropy import gaussian_mixture
 
 def get_config():
     config = gaussian_mixture.get_config()
-    config.sweep = "samples"
-    config.datasets = ("mixture",)
+    config.update(sweep="samples", datasets=("mixture",))
     config.num_seeds = 2
     config.processes = ("vp",)
     config.dimensions = (9,)

@@ -1,8 +1,7 @@
-"""How far a mixture moves under three processes, against the limit that its entropy production
-sets.
+"""How far a mixture moves under three processes, against the limit set by its entropy.
 
-python -m experiments.speed_limit --config=configs/speed_limit/gaussian_mixture.py
---workdir=runs/speed_limit
+    python -m experiments.speed_limit --config=configs/speed_limit/gaussian_mixture.py \
+        --workdir=runs/speed_limit
 
 A minute and a half on one of two shared CPU cores. From t = 1e-3 to the end, W_2^2 of samples
 (biased upwards; less its floor: biased downwards) and the limit T int (g^2/2) r dt, errors over

@@ -70,8 +70,8 @@ PROCESS = VPCosine()  # the clock on which `score_fn` is given: phi = pi t / 2
 class DiffusionEncoder:
     """q_theta(z|x) as pure functions of params; `context` (from `infer`) holds what depends on x.
 
-    params = {"encoder", "decoder"} throughout; "decoder" may be absent where neither `newton_steps`
-    nor `pressure` is used. Raises InputError for an unknown reference.
+    params = {"encoder", "decoder"} throughout; "decoder" may be absent where none of
+    `newton_steps`, `pressure` and `landmarks` is used. Raises InputError for an unknown reference.
 
     Attributes:
         network: embeds x and gives the residual r.
@@ -80,6 +80,7 @@ class DiffusionEncoder:
         pressure: whether r contains the gradient of the log posterior.
         decoder: the decoder of the posterior that the two options ask for.
         gamma: temperature of that posterior, see `decoders.log_joint`.
+        landmarks: number M of fixed latents whose posterior weights the network sees; 0 for none.
     """
 
     network: ConditionalDenoiser
@@ -146,8 +147,10 @@ class DiffusionEncoder:
         return self.network.apply(params["encoder"], x, is_null, answers, method="embed")
 
     def answers(self, params, x: jax.Array) -> jax.Array:
-        """sqrt(M softmax_m (1/gamma) log p(x|z_m)) [batch, M] at the landmarks z_m, which are
-        spread like the prior."""
+        """Compute what the decoder says of x at M landmarks z_m, which are spread like the prior.
+
+        sqrt(M softmax_m (1/gamma) log p(x|z_m)) [batch, M].
+        """
         uniform = qmc.Halton(self.latent_dim, scramble=False).random(self.landmarks + 1)[1:]
         z = jnp.asarray(special.ndtri(uniform), x.dtype)
         decoder_params = jax.lax.stop_gradient(params["decoder"])

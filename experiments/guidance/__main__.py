@@ -1,18 +1,17 @@
-"""How many nats guidance injects, and what it does to the samples: a joint Gaussian, where both are
-known.
+"""How many nats guidance injects: a joint Gaussian, where all is known in closed form.
 
     python -m experiments.guidance --config=configs/guidance/joint_gaussian.py --workdir=DIR
 
-Classifier-free guidance
-samples with the score s_w = s(x|y) + w (s(x|y) - s(x)). What it adds to a sampler that knows no y
-is the relative entropy of the paths, int 1/2 g^2 E_w|s_w - s|^2 dt (2509.23937): I(X;Y) at w = 0,
-and more with w. For Gaussians guided samples are Gaussian again, x = M y + noise, and every
-quantity is a closed recursion in float64 (of Euler's steps, for whose means it is linear; images
-take the ancestral steps of diffenc/diffusion/guidance.py). That of a chain's own steps is the truth
-of a simulation of these steps, and has an error of first order in the step; continuous time is its
-Richardson extrapolation, from half and all of the steps.
+Classifier-free guidance samples with the score s_w = s(x|y) + w (s(x|y) - s(x)). What it adds to a
+sampler that knows no y is the relative entropy of the paths, int 1/2 g^2 E_w|s_w - s|^2 dt
+(2509.23937): I(X;Y) at w = 0, and more with w. For Gaussians guided samples are Gaussian again, x =
+M y + noise, and every quantity is a closed recursion in float64 (of Euler's steps, for whose means
+it is linear; images take the ancestral steps of diffenc/diffusion/guidance.py). That of a chain's
+own steps is the truth of a simulation of these steps, and has an error of first order in the step;
+continuous time is its Richardson extrapolation, from half and all of the steps.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax
@@ -21,157 +20,58 @@ import numpy as np
 from etils.epath import Path
 from ml_collections import ConfigDict
 
-from diffenc.errors import InputError
 from diffenc.estimate import Estimate
 from diffenc.information import gaussian, tasks
 from diffenc.keys import key_of
 from diffenc.run import figures, records, tables
 from diffenc.run.tables import Result
 from experiments import command_line
-
-LOG_SNR = (-10.0, 10.0)
-
-
-def run(config: ConfigDict, workdir: Path) -> None:
-    """The whole experiment; running it again prints the results of the finished run."""
-    check(config)
-    if command_line.is_complete(config, workdir):
-        return
-    sizes = (config.dim_x, config.dim_y, config.noise_std)
-    pair = tasks.linear_channel(key_of(config.seed, "channel"), *sizes)
-    results, curves = [Result("information", pair.information, None)], []
-    with (
-        records.MetricsWriter(workdir) as writer,
-        records.progress(len(config.weights), description="weights") as show,
-    ):
-        for index, weight in enumerate(config.weights):
-            exact, limit = (
-                recursion(pair, weight, config.num_steps),
-                continuous(pair, weight, config.num_steps),
-            )
-            measured = simulate(key_of(config.seed, "chains", index), pair, weight, config)
-            curves.append((weight, limit, measured))
-            name = f"w={weight:g}"
-            results += [
-                Result(f"{name}.injected", *measured.injected, truth=exact.injected),
-                Result(
-                    f"{name}.sample_information", *measured.information, truth=exact.information
-                ),
-                Result(f"{name}.injected_in_continuous_time", limit.injected, None),
-                Result(f"{name}.sample_information_in_continuous_time", limit.information, None),
-                Result(f"{name}.distortion", limit.distortion, None),
-            ]
-            injected, stderr = measured.injected
-            writer.write(index + 1, weight=weight, injected=injected, injected_stderr=stderr)
-            show(index + 1, f"{name}: {limit.injected:.2f} nats injected")
-    draw(workdir, config, pair, curves)
-    tables.write_results(workdir, results)
-    tables.print_table(
-        results, title="guidance of a joint Gaussian; truth: the recursion of the same steps"
-    )
-    print(f"figures: {workdir / 'figures'}")
+from experiments.command_line import require, require_not_negative, require_positive
+from experiments.guidance.recursion import Exact, continuous, levels, recursion, scores
 
 
-def check(config: ConfigDict) -> None:
-    """Raises InputError for settings that no run could use."""
-    command_line.check_positive(config, "dim_x", "dim_y", "noise_std", "num_steps")
-    command_line.check_not_negative(config, "seed")
-    if config.num_steps < 4 or config.num_steps % 2:
-        raise InputError(
-            f"config field num_steps is {config.num_steps}: give an even number, 4 or more"
-        )
-    if config.num_samples < 100:
-        raise InputError(f"config field num_samples is {config.num_samples}: give 100 or more")
-    if not config.weights or min(config.weights) < 0:
-        raise InputError(
-            f"config field weights is {tuple(config.weights)}: give one or more, none below 0"
-        )
+@dataclass(frozen=True)
+class Guidance:
+    """A joint Gaussian and its guided chains.
 
+    Attributes:
+        seed: of the run.
+        dim_x: of the samples.
+        dim_y: of their condition.
+        noise_std: of the channel from x to y.
+        weights: w.
+        num_steps: of a chain.
+        num_samples: chains for every weight.
+    """
 
-class Scores(NamedTuple):
-    """Linear scores at one noise level, s(x) = -free x [D, D] and s(x|y) = -bound [D, D] (x - mean
-    [D, d] y)."""
+    seed: int
+    dim_x: int
+    dim_y: int
+    noise_std: float
+    weights: tuple[float, ...]
+    num_steps: int
+    num_samples: int
 
-    free: np.ndarray
-    bound: np.ndarray
-    mean: np.ndarray
-
-
-def levels(num_steps: int):
-    """lambda at the left ends of the steps, alpha^2 there, the step, and the growth of alpha over
-    each step."""
-    log_snr = np.linspace(*LOG_SNR, num_steps + 1)
-    alpha2 = 1 / (1 + np.exp(-log_snr))
-    return log_snr[:-1], alpha2[:-1], log_snr[1] - log_snr[0], np.sqrt(alpha2[1:] / alpha2[:-1])
-
-
-def scores(pair: tasks.GaussianPair, alpha2: float) -> Scores:
-    """The scores of x_l = alpha x + sigma eps of the pair, without y and given y."""
-    dim = pair.dim_x
-    slope = np.linalg.solve(pair.cov_y, pair.cov[dim:, :dim]).T
-    given = pair.cov_x - slope @ pair.cov[dim:, :dim]
-    noise = (1 - alpha2) * np.eye(dim)
-    inverses = (np.linalg.inv(alpha2 * cov + noise) for cov in (pair.cov_x, given))
-    return Scores(*inverses, np.sqrt(alpha2) * slope)
-
-
-class Exact(NamedTuple):
-    """Of the guided chain: nats injected and their density over lambda, the information and the law
-    of its samples (x = slope y + N(0, cov)), and the distortion E KL(guided || p(x|y))."""
-
-    injected: float
-    density: np.ndarray
-    information: float
-    distortion: float
-    slope: np.ndarray
-    cov: np.ndarray
-
-
-def recursion(pair, weight: float, num_steps: int) -> Exact:
-    """Mean and covariance of Euler's steps x <- growth x + sigma^2 h s_w(x) + sigma sqrt(h) n, from
-    N(0, I)."""
-    dim, cov_y = pair.dim_x, pair.cov_y
-    slope, cov, density = np.zeros((dim, len(cov_y))), np.eye(dim), []
-    _, alpha2, h, growth = levels(num_steps)
-    for a2, factor in zip(alpha2, growth, strict=True):
-        free, bound, mean = scores(pair, a2)
-        variance = (1 - a2) * h
-        pull = (1 + weight) * bound - weight * free
-        # s_w - s = (1 + w) (s(x|y) - s(x)) = (1 + w) ((free - bound) x + bound mean y)
-        by_x, by_y = (1 + weight) * (free - bound), (1 + weight) * bound @ mean
-        along = by_x @ slope + by_y
-        rate = np.sum(along @ cov_y * along) + np.sum(by_x @ cov * by_x)
-        density.append(0.5 * (1 - a2) * rate)
-        move = factor * np.eye(dim) - variance * pull
-        slope = move @ slope + variance * (1 + weight) * bound @ mean
-        cov = move @ cov @ move.T + variance * np.eye(dim)
-    signal = slope @ cov_y @ slope.T
-    information = 0.5 * (np.linalg.slogdet(cov + signal)[1] - np.linalg.slogdet(cov)[1])
-    free, bound, mean = scores(pair, 1 / (1 + np.exp(-LOG_SNR[1])))
-    off = slope - mean
-    square = np.trace(bound @ (cov + off @ cov_y @ off.T))
-    distortion = 0.5 * (square - dim - np.linalg.slogdet(cov)[1] - np.linalg.slogdet(bound)[1])
-    return Exact(
-        h * float(np.sum(density)),
-        np.array(density),
-        float(information),
-        float(distortion),
-        slope,
-        cov,
-    )
-
-
-def continuous(pair, weight: float, num_steps: int) -> Exact:
-    """`recursion` in continuous time: 2 f(h) - f(2h) of every quantity, h the step of num_steps
-    steps, an even number; the density at the left ends of the longer steps."""
-    coarse, fine = recursion(pair, weight, num_steps // 2), recursion(pair, weight, num_steps)
-    fine = fine._replace(density=fine.density[::2])
-    return Exact(*(2 * f - c for c, f in zip(coarse, fine, strict=True)))
+    def __post_init__(self):
+        require_positive(self, "dim_x", "dim_y", "noise_std")
+        require_not_negative(self, "seed")
+        is_even = self.num_steps >= 4 and self.num_steps % 2 == 0
+        require(is_even, "num_steps", self.num_steps, "give an even number, 4 or more")
+        holds = self.num_samples >= 100
+        require(holds, "num_samples", self.num_samples, "give 100 or more")
+        holds = bool(self.weights) and min(self.weights) >= 0
+        require(holds, "weights", self.weights, "give one or more, none below 0")
 
 
 class Measured(NamedTuple):
-    """What simulated chains say: nats injected, information of the samples, and the pairs (x [n,
-    D], y [n, d])."""
+    """What simulated chains say.
+
+    Attributes:
+        injected: nats.
+        information: of the samples and their condition, nats.
+        x: samples [n, D].
+        y: their conditions [n, d].
+    """
 
     injected: Estimate
     information: Estimate
@@ -179,36 +79,114 @@ class Measured(NamedTuple):
     y: np.ndarray
 
 
-def simulate(key, pair, weight: float, config: ConfigDict) -> Measured:
-    """num_samples guided chains, in float32, with the injected nats gathered on the way."""
+class AtWeight(NamedTuple):
+    """What is known of one weight: in continuous time, and by simulated chains."""
+
+    weight: float
+    limit: Exact
+    measured: Measured
+
+
+def run(config: ConfigDict, workdir: Path) -> None:
+    """Run the whole experiment; running it again prints the results of the finished run."""
+    settings = command_line.read(Guidance, config)
+    if command_line.is_complete(config, workdir):
+        return
+    pair = tasks.linear_channel(
+        key_of(settings.seed, "channel"), settings.dim_x, settings.dim_y, settings.noise_std
+    )
+    with jax.default_matmul_precision("highest"):
+        results, curves = measure(settings, pair, workdir)
+        draw(workdir, pair, curves, levels(settings.num_steps // 2)[0])
+        picture(workdir, settings)
+    tables.write_results(workdir, results)
+    tables.print_table(
+        results, title="guidance of a joint Gaussian; truth: the recursion of the same steps"
+    )
+    print(f"figures: {workdir / 'figures'}")
+
+
+def measure(
+    settings: Guidance, pair: tasks.GaussianPair, workdir: Path
+) -> tuple[list[Result], list[AtWeight]]:
+    """Compute and simulate the chains of every weight.
+
+    Args:
+        settings: of the chains.
+        pair: the joint Gaussian.
+        workdir: of the metrics.
+
+    Returns:
+        The results, and what the figures need of every weight.
+    """
+    num_steps = settings.num_steps
+    results = [Result("information", pair.information, None)]
+    curves = []
+    with (
+        records.MetricsWriter(workdir) as writer,
+        records.progress(len(settings.weights), description="weights") as show,
+    ):
+        for index, weight in enumerate(settings.weights):
+            exact = recursion(pair, weight, num_steps)
+            limit = continuous(pair, weight, num_steps)
+            key = key_of(settings.seed, "chains", index)
+            measured = simulate(key, pair, weight, num_steps, settings.num_samples)
+            curves.append(AtWeight(weight, limit, measured))
+            name = f"w={weight:g}"
+            injected = measured.injected
+            information = measured.information
+            results += [
+                Result(f"{name}.injected", *injected, truth=exact.injected),
+                Result(f"{name}.sample_information", *information, truth=exact.information),
+                Result(f"{name}.injected_in_continuous_time", limit.injected, None),
+                Result(f"{name}.sample_information_in_continuous_time", limit.information, None),
+                Result(f"{name}.distortion", limit.distortion, None),
+            ]
+            writer.write(
+                index + 1,
+                weight=weight,
+                injected=injected.mean,
+                injected_stderr=injected.stderr,
+            )
+            show(index + 1, f"{name}: {limit.injected:.2f} nats injected")
+    return results, curves
+
+
+def simulate(key, pair, weight: float, num_steps: int, num_samples: int) -> Measured:
+    """Simulate guided chains in float32, and gather the injected nats on the way.
+
+    Args:
+        key: of conditions, starts and noise.
+        pair: the joint Gaussian.
+        weight: w.
+        num_steps: of a chain.
+        num_samples: chains.
+    """
     key_pair, key_start, key_noise = jax.random.split(key, 3)
-    _, alpha2, h, growth = levels(config.num_steps)
-    at_level = [
-        np.stack(matrices) for matrices in zip(*(scores(pair, a2) for a2 in alpha2), strict=True)
-    ]
-    arrays = [jnp.asarray(array, jnp.float32) for array in (alpha2, growth, *at_level)]
-    y = jnp.asarray(pair.sample(key_pair, config.num_samples)[1], jnp.float32)
-    x = jax.random.normal(key_start, (config.num_samples, pair.dim_x))
+    _, alpha2, h, growth = levels(num_steps)
+    at_levels = jax.tree.map(lambda *rows: np.stack(rows), *[scores(pair, a2) for a2 in alpha2])
+    arrays = [jnp.asarray(array, jnp.float32) for array in (alpha2, growth, *at_levels)]
+    y = jnp.asarray(pair.sample(key_pair, num_samples)[1], jnp.float32)
+    x = jax.random.normal(key_start, (num_samples, pair.dim_x))
 
     @jax.jit
     def chains(x, y, keys, arrays):
         def step(carry, inputs):
             x, nats = carry
             key, (a2, factor, free, bound, mean) = inputs
-            s, s_given = -x @ free, -(x - y @ mean.T) @ bound
-            extra = (1 + weight) * (s_given - s)
+            s = -x @ free
+            s_given_y = -(x - y @ mean.T) @ bound
+            extra = (1 + weight) * (s_given_y - s)
             variance = (1 - a2) * h
-            x = (
-                factor * x
-                + variance * (s + extra)
-                + jnp.sqrt(variance) * jax.random.normal(key, x.shape)
-            )
+            noise = jnp.sqrt(variance) * jax.random.normal(key, x.shape)
+            x = factor * x + variance * (s + extra) + noise
             return (x, nats + 0.5 * variance * jnp.sum(jnp.square(extra), axis=1)), None
 
         return jax.lax.scan(step, (x, jnp.zeros_like(x[:, 0])), (keys, arrays))[0]
 
-    x, nats = chains(x, y, jax.random.split(key_noise, config.num_steps), arrays)
-    x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    x, nats = chains(x, y, jax.random.split(key_noise, num_steps), arrays)
+    x = np.asarray(x, np.float64)
+    y = np.asarray(y, np.float64)
     linear_part = gaussian.gaussian_information(x, y)
     return Measured(
         Estimate.of(nats),
@@ -218,45 +196,48 @@ def simulate(key, pair, weight: float, config: ConfigDict) -> Measured:
     )
 
 
-def draw(workdir, config, pair, curves) -> None:
-    """Nats against w, where in lambda they enter, and a one-dimensional picture of what guidance
-    does."""
+def draw(workdir, pair, curves: list[AtWeight], log_snr) -> None:
+    """Draw nats against w, and where in lambda they enter.
+
+    Args:
+        workdir: of the run.
+        pair: the joint Gaussian.
+        curves: of every weight.
+        log_snr: where the densities are known.
+    """
     fig, axes = figures.figure(1, 2, width=4.0)
-    weights = np.array([weight for weight, *_ in curves])
-    for label, truth, values in (
-        (
-            "injected along the paths",
-            [e.injected for _, e, _ in curves],
-            [m.injected for *_, m in curves],
-        ),
-        (
-            "information of the samples",
-            [e.information for _, e, _ in curves],
-            [m.information for *_, m in curves],
-        ),
+    left, right = axes[0]
+    weights = [one.weight for one in curves]
+    for field, text in (
+        ("injected", "injected along the paths"),
+        ("information", "information of the samples"),
     ):
-        (line,) = axes[0, 0].plot(weights, truth, label=f"{label}, continuous time")
-        mean, stderr = np.array(values).T
-        axes[0, 0].errorbar(
-            weights, mean, yerr=2 * stderr, fmt="o", markersize=3, color=line.get_color()
+        limits = [getattr(one.limit, field) for one in curves]
+        estimates = [getattr(one.measured, field) for one in curves]
+        (line,) = left.plot(weights, limits, label=f"{text}, continuous time")
+        left.errorbar(
+            weights,
+            [estimate.mean for estimate in estimates],
+            yerr=[2 * estimate.stderr for estimate in estimates],
+            fmt="o",
+            markersize=3,
+            color=line.get_color(),
         )
-    distortion = [exact.distortion for _, exact, _ in curves]
-    axes[0, 0].plot(weights, distortion, ":", label="distortion E KL(guided || p(x|y))")
-    figures.truth_line(axes[0, 0], pair.information, "I(X;Y)")
-    axes[0, 0].set_yscale("symlog", linthresh=10)
-    axes[0, 0].set_ylim(bottom=0)
-    figures.label(axes[0, 0], "guidance weight w", "nats")
-    axes[0, 0].legend(fontsize=7)
-    log_snr = levels(config.num_steps // 2)[0]
-    for weight, exact, _ in curves[:: max(1, len(curves) // 4)]:
-        axes[0, 1].plot(log_snr, exact.density, label=f"w = {weight:g}")
-    figures.label(axes[0, 1], "log signal-to-noise ratio", "nats injected per unit", legend=True)
+    distortion = [one.limit.distortion for one in curves]
+    left.plot(weights, distortion, ":", label="distortion E KL(guided || p(x|y))")
+    figures.truth_line(left, pair.information, "I(X;Y)")
+    left.set_yscale("symlog", linthresh=10)
+    left.set_ylim(bottom=0)
+    figures.label(left, "guidance weight w", "nats")
+    left.legend(fontsize=7)
+    for one in curves[:: max(1, len(curves) // 4)]:
+        right.plot(log_snr, one.limit.density, label=f"w = {one.weight:g}")
+    figures.label(right, "log signal-to-noise ratio", "nats injected per unit", legend=True)
     figures.save(fig, workdir, "guidance")
-    picture(workdir, config)
 
 
-def picture(workdir, config) -> None:
-    """Guided samples of two correlated scalars, and the density they should have."""
+def picture(workdir, settings: Guidance) -> None:
+    """Draw guided samples of two correlated scalars, and the density they should have."""
     pair = tasks.bivariate(0.8)
     weights = (0.0, 1.0, 4.0)
     fig, axes = figures.figure(1, len(weights), width=2.6, height=2.6, sharex=True, sharey=True)
@@ -267,7 +248,8 @@ def picture(workdir, config) -> None:
         precision[0, 0] * x**2 + 2 * precision[0, 1] * x * y + precision[1, 1] * y**2
     )
     for index, (ax, weight) in enumerate(zip(axes[0], weights, strict=True)):
-        chain = simulate(key_of(config.seed, "picture", index), pair, weight, config)
+        key = key_of(settings.seed, "picture", index)
+        chain = simulate(key, pair, weight, settings.num_steps, settings.num_samples)
         ax.plot(chain.y[:1000, 0], chain.x[:1000, 0], ".", markersize=2, alpha=0.5)
         ax.contour(
             y,

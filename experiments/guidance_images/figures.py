@@ -1,5 +1,4 @@
-"""Figures of experiments.guidance_images: nats and distances against the guidance weight,
-where they act, samples."""
+"""Figures of experiments.guidance_images."""
 
 import numpy as np
 
@@ -8,16 +7,31 @@ from diffenc.run import figures
 
 
 def draw(workdir, images, results, draws, levels, chains) -> None:
-    """Nats and distances against w, where in the noise they act, and the samples themselves."""
-    found = {result.name: result for result in results}
+    """Draw nats and distances against w, where in the noise they act, and the samples.
+
+    Args:
+        workdir: of the run.
+        images: the data set.
+        results: of the run.
+        draws: of the denoiser.
+        levels: the density of their noise levels.
+        chains: of every weight.
+    """
+    nats_and_distances(workdir, results, draws, levels, chains)
+    samples(workdir, images, chains)
+
+
+def nats_and_distances(workdir, results, draws, levels, chains) -> None:
+    """Draw nats and distances against w, and where in the noise they act; see `draw`."""
+    by_name = {result.name: result for result in results}
     fig, axes = figures.figure(1, 3)
     weights = list(chains)
     for quantity, text in (
         ("injected_in_continuous_time", "injected along the paths"),
         ("label_information", "found by a classifier"),
     ):
-        against_weight(axes[0, 0], found, weights, quantity, text)
-    figures.truth_line(axes[0, 0], found["images.label_entropy"].value, "entropy of the labels")
+        against_weight(axes[0, 0], by_name, weights, quantity, text)
+    figures.truth_line(axes[0, 0], by_name["images.label_entropy"].value, "entropy of the labels")
     axes[0, 0].set_yscale("log")
     figures.label(axes[0, 0], "guidance weight w", "nats")
     axes[0, 0].legend(frameon=False, fontsize=7)
@@ -40,13 +54,18 @@ def draw(workdir, images, results, draws, levels, chains) -> None:
         ("w2_squared", "$W_2^2$ to held-out images [pixel$^2$]"),
         ("diversity", "variance within a label, ratio"),
     ):
-        against_weight(axes[0, 2], found, weights, quantity, text)
+        against_weight(axes[0, 2], by_name, weights, quantity, text)
     figures.truth_line(
-        axes[0, 2], found["training.w2_squared"].value, "$W_2^2$ of training images"
+        axes[0, 2], by_name["training.w2_squared"].value, "$W_2^2$ of training images"
     )
     figures.label(axes[0, 2], "guidance weight w", "distortion")
     axes[0, 2].legend(frameon=False, fontsize=7)
     figures.save(fig, workdir, "guidance")
+
+
+def samples(workdir, images, chains) -> None:
+    """Draw held-out images beside samples of some weights, a row for each label."""
+    weights = list(chains)
     shown = weights[:: max(1, len(weights) // 4)]
     fig, axes = figures.figure(1, len(shown) + 1, width=2.2, height=2.4)
     rows = [
@@ -62,9 +81,17 @@ def draw(workdir, images, results, draws, levels, chains) -> None:
     figures.save(fig, workdir, "samples")
 
 
-def against_weight(ax, found, weights, quantity: str, text: str) -> None:
-    """A result of every weight with its two standard errors."""
-    rows = [found[f"w={weight:g}.{quantity}"] for weight in weights]
+def against_weight(ax, by_name, weights, quantity: str, text: str) -> None:
+    """Draw a result of every weight with its two standard errors.
+
+    Args:
+        ax: of the figure.
+        by_name: the results.
+        weights: w.
+        quantity: the result's name after that of the weight.
+        text: its label.
+    """
+    rows = [by_name[f"w={weight:g}.{quantity}"] for weight in weights]
     errors = [2 * row.stderr for row in rows]
     ax.errorbar(
         weights, [row.value for row in rows], yerr=errors, fmt="o-", markersize=3, label=text

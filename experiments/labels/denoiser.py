@@ -1,5 +1,4 @@
-"""One denoiser for images with their labels and without: s(x|y), s(x), and what the label tells, on
-held-out images.
+"""One denoiser for images with their labels and without, and what the label tells of them.
 
 One network learns both, where the label is withheld the second (arXiv 2207.12598). With exact
 scores I(X;Y), which cannot exceed the entropy of the labels, has three forms: what S_NN gains by
@@ -10,13 +9,13 @@ image with the noise of that time has about its label.
 """
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from etils.epath import Path
-from ml_collections import ConfigDict
 
 from diffenc import networks, training
 from diffenc.diffusion import entropy
@@ -27,15 +26,38 @@ from diffenc.errors import InputError
 from diffenc.estimate import Estimate, map_examples
 from diffenc.keys import key_of
 from diffenc.run import data, loop, parallel
+from diffenc.run.advance import Trainee, make_advance
 from diffenc.run.tables import Result
-from experiments import command_line
+from experiments.labels.settings import Evaluation, Images, Training
 
 FORMS = ("entropy_difference", "growth_difference", "score_difference")
+NAME = "denoiser"  # of the system
+
+
+class Labelled(NamedTuple):
+    """A data set of labelled images.
+
+    Attributes:
+        images: the data set, see `data.load`.
+        scale: the intensity that counts as one.
+        num_classes: labels are 0, ..., num_classes - 1.
+    """
+
+    images: data.Dataset
+    scale: float
+    num_classes: int
 
 
 class Trained(NamedTuple):
-    """The denoiser, its Gaussian reference and averaged parameters; draws of the held-out
-    measurement at `levels`."""
+    """A trained denoiser.
+
+    Attributes:
+        model: the denoiser.
+        reference: its Gaussian reference.
+        params: its averaged parameters.
+        draws: its measurement on held-out images, see `make_measure`.
+        levels: the density of their noise levels.
+    """
 
     model: Denoiser
     reference: Reference
@@ -44,50 +66,8 @@ class Trained(NamedTuple):
     levels: Uniform
 
 
-def check(config: ConfigDict) -> None:
-    """Raises InputError for settings that no training or measurement could use."""
-    positive = (
-        "batch_size",
-        "num_updates",
-        "updates_per_dispatch",
-        "save_every",
-        "learning_rate",
-        "clip_norm",
-        "t_min",
-    )
-    command_line.check_positive(config, *positive, "eval.num_levels", "eval.batch_size")
-    command_line.check_not_negative(
-        config, "seed", "warmup", "evaluate_every", "num_devices", "data.validation"
-    )
-    if not config.t_min < 1:
-        raise InputError(f"config field t_min is {config.t_min}: give a time below 1")
-    if not 0 < config.null_probability < 1:
-        raise InputError(
-            f"config field null_probability is {config.null_probability}: give a number in (0, 1)"
-        )
-    if not 0 <= config.average_decay < 1:
-        raise InputError(
-            f"config field average_decay is {config.average_decay}: give a number in [0, 1)"
-        )
-    if config.eval.num_examples < 100:
-        raise InputError(
-            f"config field eval.num_examples is {config.eval.num_examples}: give 100 or more"
-        )
-    if config.eval.monitor < 2:
-        raise InputError(f"config field eval.monitor is {config.eval.monitor}: give 2 or more")
-    if not config.model.channels or any(width < 8 or width % 8 for width in config.model.channels):
-        raise InputError(
-            f"config field model.channels is {config.model.channels}: give multiples of 8, one or more"
-        )
-
-
-def load(config: ConfigDict):
-    """The data set, its intensity that counts as one, and the number of its labels 0, 1, ..."""
-    settings = config.data
-    if settings.name == "file":
-        raise InputError(
-            "config field data.name is 'file': give 'digits' or a labelled image data set of TFDS"
-        )
+def load(settings: Images) -> Labelled:
+    """Load a data set; raise an InputError unless it is of labelled images."""
     images = data.load(
         settings.name,
         data_dir=settings.dir or None,
@@ -98,175 +78,234 @@ def load(config: ConfigDict):
         raise InputError(f"config field data.name is {settings.name!r}: give images with labels")
     if settings.validation:
         images = data.hold_out(images, settings.validation)
-    halvings, sides = len(config.model.channels) - 1, images.train.shape[1:3]
-    if any(side % 2**halvings for side in sides):
-        raise InputError(
-            f"config field model.channels has {halvings + 1} levels, but images of {sides} cannot be halved "
-            f"{halvings} times: give fewer"
-        )
-    return images, float(images.max_value or 1.0), int(images.train_labels.max()) + 1
+    num_classes = int(images.train_labels.max()) + 1
+    return Labelled(images, float(images.max_value or 1.0), num_classes)
 
 
-def train(config: ConfigDict, workdir: Path, images, scale: float, classes: int) -> Trained:
-    """Train, or continue the training in workdir, and measure the first eval.num_examples held-out
-    images."""
-    mesh = parallel.data_mesh(config.num_devices or None)
-    parallel.check_batch(config.batch_size, mesh)
-    model, levels, reference = make_model(config, images, scale, classes)
+def train(
+    seed: int, workdir: Path, labelled: Labelled, settings: Training, evaluation: Evaluation
+) -> Trained:
+    """Train a denoiser, or continue its training in workdir, and measure held-out images.
+
+    Args:
+        seed: of the run.
+        workdir: of the run.
+        labelled: the images.
+        settings: of the training.
+        evaluation: of the measurement.
+    """
+    images = labelled.images
+    mesh = parallel.data_mesh(settings.num_devices or None)
+    parallel.check_batch(settings.batch_size, mesh)
+    network = networks.UNet(tuple(settings.channels), labelled.num_classes)
+    model = Denoiser(network, VPLinear(), "v")
+    reference = Reference.isotropic(np.asarray(images.train, np.float32) / labelled.scale)
+    edges = log_snr_range(model.process, settings.t_min)
     optimizer = training.make_optimizer(
-        config.learning_rate, config.num_updates, config.warmup, config.clip_norm
+        settings.learning_rate, settings.num_updates, settings.warmup, settings.clip_norm
     )
-    params = model.init(
-        key_of(config.seed, "denoiser", "model"), jnp.asarray(images.train[:1], jnp.float32)
+    example = jnp.asarray(images.train[:1], jnp.float32)
+    params = model.init(key_of(seed, NAME, "model"), example)
+    update = make_update(
+        model, reference, model.levels(reference, *edges), optimizer, labelled.num_classes, settings
     )
-    measure = make_measure(config, model, reference, scale, levels)
+    levels = Uniform(*edges)
+    measure = make_measure(
+        key_of(seed, NAME, "evaluation"), model, reference, labelled.scale, levels, evaluation
+    )
 
-    def evaluate(state, step):
-        return monitor(measure(parallel.local(state).averages, images, config.eval.monitor).total())
+    def evaluate(states, step):
+        averages = parallel.local(states)[NAME].averages
+        return monitor(measure(averages, images, evaluation.monitor).total())
 
-    state = loop.train(
+    states = loop.train(
         workdir,
-        parallel.replicate(mesh, training.TrainState.create(params, optimizer)),
-        make_advance(config, mesh, images, scale, classes, model, reference, optimizer),
-        num_updates=config.num_updates,
-        updates_per_dispatch=config.updates_per_dispatch,
-        save_every=config.save_every,
+        parallel.replicate(mesh, {NAME: training.TrainState.create(params, optimizer)}),
+        make_advance(
+            {NAME: make_trainee(seed, NAME, update, labelled, mesh)}, mesh, settings.batch_size
+        ),
+        num_updates=settings.num_updates,
+        updates_per_dispatch=settings.updates_per_dispatch,
+        save_every=settings.save_every,
         evaluate=evaluate,
-        evaluate_every=config.evaluate_every,
+        evaluate_every=settings.evaluate_every,
         headline=headline,
-        extras=tuple(config.metrics_extras),
+        extras=settings.metrics_extras,
     )
-    params = parallel.local(state).averages
-    return Trained(
-        model, reference, params, measure(params, images, config.eval.num_examples), levels
-    )
+    params = parallel.local(states)[NAME].averages
+    draws = measure(params, images, evaluation.num_examples)
+    return Trained(model, reference, params, draws, levels)
 
 
-def make_model(config: ConfigDict, images, scale: float, classes: int):
-    """The conditional denoiser, the noise levels of a measurement, and the Gaussian reference."""
-    as_matmul = jax.default_backend() == "cpu"
-    network = networks.UNet(tuple(config.model.channels), classes, as_matmul=as_matmul)
-    process = VPLinear()
-    model = Denoiser(network, process, "v")
-    reference = Reference.isotropic(np.asarray(images.train, np.float32) / scale)
-    return model, Uniform(*log_snr_range(process, config.t_min)), reference
+def make_update(
+    model: Denoiser, reference: Reference, levels, optimizer, num_classes: int, settings: Training
+) -> Callable:
+    """Make update(state, key, (x, labels)): one step, in which some images lose their label.
 
-
-def make_advance(
-    config: ConfigDict, mesh, images, scale: float, classes: int, model, reference, optimizer
-):
-    """advance(state, step, n): n updates on labelled images, of which a share null_probability
-    loses its label."""
-    levels = model.levels(reference, *log_snr_range(model.process, config.t_min))
+    Args:
+        model: the denoiser.
+        reference: its Gaussian reference.
+        levels: the density of noise levels.
+        optimizer: of optax.
+        num_classes: this label stands for none.
+        settings: null_probability and average_decay are read.
+    """
 
     def update(state, key, batch):
         x, labels = batch
         key_null, key_loss = jax.random.split(key)
-        withheld = jax.random.uniform(key_null, labels.shape) < config.null_probability
+        is_withheld = jax.random.uniform(key_null, labels.shape) < settings.null_probability
+        condition = jnp.where(is_withheld, num_classes, labels)
 
         def loss_fn(params):
-            condition = jnp.where(withheld, classes, labels)
             return model.loss(key_loss, params, reference, x, levels, condition=condition).mean()
 
         loss, grads = jax.value_and_grad(loss_fn)(state.params)
-        return state.apply_gradients(grads, optimizer, config.average_decay), {"loss": loss}
+        return state.apply_gradients(grads, optimizer, settings.average_decay), {"loss": loss}
 
-    return advance_by(update, mesh, images, scale, config.batch_size, config.seed, "denoiser")
+    return update
 
 
-def advance_by(update, mesh, images, scale: float, batch_size: int, seed: int, name: str):
-    """advance(state, step, n): n updates (state, key, (x, labels)) -> (state, metrics) on labelled
-    images, with the order and the noise that belong to the name of what is trained."""
-    run_updates = training.scan_updates(
-        update, lambda key, rows: (rows[0].astype("float32") / scale, rows[1])
+def make_trainee(seed: int, name: str, update: Callable, labelled: Labelled, mesh) -> Trainee:
+    """Make what `make_advance` needs of a system that learns from labelled images.
+
+    Args:
+        seed: of the run.
+        name: of the system, which its noise and its order of batches belong to.
+        update: (state, key, (x, labels)) -> (state, metrics).
+        labelled: the images.
+        mesh: over which they are replicated.
+    """
+    images = labelled.images
+    arrays = (jnp.asarray(images.train), jnp.asarray(images.train_labels))
+    return Trainee(
+        training.scan_updates(
+            update, lambda key, rows: (rows[0].astype("float32") / labelled.scale, rows[1])
+        ),
+        parallel.replicate(mesh, arrays),
+        key_of(seed, name, "training"),
+        seed,
+        order=(name,),
     )
-    arrays = parallel.replicate(mesh, (jnp.asarray(images.train), jnp.asarray(images.train_labels)))
-    local = parallel.local_rows(batch_size)
-
-    def advance(state, step, n):
-        rows = data.batch_indices(seed, step, n, batch_size, len(images.train), (name,))
-        rows = parallel.shard_batch(mesh, rows[:, local], axis=1)
-        key = parallel.replicate(mesh, key_of(seed, name, "training"))
-        return run_updates(state, key, arrays, rows)
-
-    return advance
 
 
-def make_measure(config: ConfigDict, model, reference, scale: float, levels):
-    """measure(params, images, count): draws over lambda, [levels, examples], of S_NN and growth
-    without the label and given it, and of what the label adds to entropy, growth and score, the
-    same noise for all; of the first count held-out images, or fewer where there are fewer."""
+def make_integrand(process, free: Callable, bound: Callable) -> Callable:
+    """Make the integrands of what a label tells, all of one draw: (x_t, eps, t) -> {name: [batch]}.
+
+    They are S_NN and growth, without the label and given it, and the three forms of what the label
+    adds: to the entropy, to the growth, and to the score.
+
+    Args:
+        process: the diffusion.
+        free: the score without the label, score_fn(x_t, t).
+        bound: the score given the label.
+    """
+    rest = process.equilibrium_score
+
+    def integrand(x_t, eps, t):
+        free_score = _evaluated(free, x_t, t)
+        bound_score = _evaluated(bound, x_t, t)
+
+        def gap(score, base):
+            return entropy.gap_integrand(score, base, process)(x_t, eps, t)
+
+        def growth(score, base):
+            return entropy.growth_integrand(score, base, process)(x_t, eps, t)
+
+        values = {
+            "s_nn": gap(free_score, rest),
+            "s_nn_given_label": gap(bound_score, rest),
+            "growth": growth(free_score, rest),
+            "growth_given_label": growth(bound_score, rest),
+            "growth_difference": growth(bound_score, free_score),
+            "score_difference": gap(bound_score, free_score),
+        }
+        return values | {"entropy_difference": values["s_nn_given_label"] - values["s_nn"]}
+
+    return integrand
+
+
+def make_measure(
+    key, model: Denoiser, reference: Reference, scale: float, levels: Uniform, settings: Evaluation
+) -> Callable:
+    """Make measure(params, images, count) -> draws [levels, count] of `make_integrand`.
+
+    They are of the first count held-out images, or of all where there are fewer.
+
+    Args:
+        key: of the noise, which is the same with and without the label.
+        model: the denoiser.
+        reference: its Gaussian reference.
+        scale: the intensity that counts as one.
+        levels: the density of noise levels.
+        settings: num_levels and batch_size are read.
+    """
     process = model.process
 
     @jax.jit
     def batch_of(params, key, pair):
-        x, labels = pair[0].astype("float32") / scale, pair[1]
-        free, given = (
-            model.score_fn(params, reference, condition=condition) for condition in (None, labels)
-        )
-
-        def integrand(x_t, eps, t):
-            without, known = (_evaluated(score, x_t, t) for score in (free, given))
-            rest = process.equilibrium_score
-            values = {
-                "s_nn": entropy.gap_integrand(without, rest, process)(x_t, eps, t),
-                "s_nn_given_label": entropy.gap_integrand(known, rest, process)(x_t, eps, t),
-                "growth": entropy.growth_integrand(without, rest, process)(x_t, eps, t),
-                "growth_given_label": entropy.growth_integrand(known, rest, process)(x_t, eps, t),
-                "growth_difference": entropy.growth_integrand(known, without, process)(x_t, eps, t),
-                "score_difference": entropy.gap_integrand(known, without, process)(x_t, eps, t),
-            }
-            return values | {"entropy_difference": values["s_nn_given_label"] - values["s_nn"]}
-
-        return jax.tree.map(
-            jnp.transpose,
-            entropy.profile(key, integrand, process, x, levels, config.eval.num_levels),
-        )
+        x = pair[0].astype("float32") / scale
+        free = model.score_fn(params, reference, condition=None)
+        bound = model.score_fn(params, reference, condition=pair[1])
+        integrand = make_integrand(process, free, bound)
+        draws = entropy.profile(key, integrand, process, x, levels, settings.num_levels)
+        return jax.tree.map(jnp.transpose, draws)
 
     def measure(params, images, count):
-        pair = tuple(array[:count] for array in (images.test, images.test_labels))
-        call, key = (
-            functools.partial(batch_of, params),
-            key_of(config.seed, "denoiser", "evaluation"),
-        )
-        return jax.tree.map(np.transpose, map_examples(call, key, pair, config.eval.batch_size))
+        pair = (images.test[:count], images.test_labels[:count])
+        call = functools.partial(batch_of, params)
+        with jax.default_matmul_precision("highest"):
+            draws = map_examples(call, jax.random.clone(key), pair, settings.batch_size)
+        return jax.tree.map(np.transpose, draws)
 
     return measure
 
 
 def _evaluated(score_fn, x_t, t):
-    """score_fn with its values at (x_t, t), which several integrands share."""
+    """Give score_fn with its values at (x_t, t), which several integrands share."""
     values = score_fn(x_t, t)
     return lambda x, t: values
 
 
 def monitor(values: dict) -> dict[str, float]:
-    """Held-out means and their errors, for the curves over training."""
-    estimates = {name: Estimate.of(np.asarray(per_example)) for name, per_example in values.items()}
-    means = {name: one.mean for name, one in estimates.items()}
-    return means | {f"{name}_stderr": one.stderr for name, one in estimates.items()}
+    """Average held-out values, for the curves over training: means and their errors."""
+    scalars = {}
+    for name, per_example in values.items():
+        estimate = Estimate.of(np.asarray(per_example))
+        scalars[name] = estimate.mean
+        scalars[f"{name}_stderr"] = estimate.stderr
+    return scalars
 
 
 def headline(metrics: dict[str, float]) -> str:
-    """The text beside the progress bar."""
+    """Write the text beside the progress bar."""
     if "growth_difference" in metrics:
         return f"growth by the label {metrics['growth_difference']:.2f} nats"
-    return f"loss {metrics['loss']:.3f}"
+    return f"loss {metrics[f'{NAME}.loss']:.3f}"
 
 
-def information(config: ConfigDict, name: str, images, values: dict) -> list[Result]:
-    """`<name>.<form>`: the forms of I(X;Y), and the entropy of the labels, which the true one
-    cannot exceed."""
-    limit = Estimate.of(surprise(images, config.eval.num_examples))
-    forms = [
+def information(name: str, images, values: dict) -> list[Result]:
+    """Report the forms of I(X;Y), and the entropy of the labels, which the true one cannot exceed.
+
+    Args:
+        name: of the results, "<name>.<form>".
+        images: the data set.
+        values: of every held-out image that was measured, {form: [n]}.
+    """
+    num_examples = len(values[FORMS[0]])
+    results = [
         Result(f"{name}.{form}", *Estimate.of(np.asarray(one))) for form, one in values.items()
     ]
-    return [*forms, Result(f"{name}.label_entropy", *limit)]
+    limit = Estimate.of(surprise(images, num_examples))
+    return [*results, Result(f"{name}.label_entropy", *limit)]
 
 
 def surprise(images, count: int) -> np.ndarray:
-    """-log of the share that the label of each of the first count held-out images has among the
-    training images, [n]: in the mean the entropy of the labels, and the odds against which knowing
-    more wins."""
+    """Compute -log of the share that an image's label has among the training images, [count].
+
+    This is done for the first count held-out images.
+
+    Its mean is the entropy of the labels, and it is the odds against which knowing more wins.
+    """
     shares = np.bincount(images.train_labels) / len(images.train_labels)
     return -np.log(shares)[images.test_labels[:count]]

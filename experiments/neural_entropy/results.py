@@ -1,5 +1,4 @@
-"""Summaries of experiments.neural_entropy: means over seeds with errors, ratios, the law in log
-N."""
+"""Summaries of experiments.neural_entropy: means over seeds, ratios, laws in log N."""
 
 import math
 
@@ -12,22 +11,25 @@ from diffenc.diffusion.noise_levels import log_snr_range
 from diffenc.estimate import Estimate
 from diffenc.run.tables import Result
 from experiments.neural_entropy.cases import Case
+from experiments.neural_entropy.measures import EARLY
 
-EARLY = 0.1  # the entropy produced before this time is near the data
-TRAINED = (
-    "em_gap",
-    "growth_shortfall",
-)  # what differs between seeds because of training, not of the mixture's S_tot
+# These differ between seeds because of training; S_tot differs because mixtures do.
+TRAINED = ("em_gap", "growth_shortfall")
 
 
 def summarize(
     name: str, seeds: list[dict], truths: list[Estimate], shared_examples: bool
 ) -> list[Result]:
-    """Means over seeds and held-out examples.
+    """Average over seeds and held-out examples.
 
     Errors are those of the examples; those of gaps, ratios and shares hold the spread over seeds
-    too. S_tot differs from mixture to mixture: the mean is that of these mixtures. shared_examples:
-    every seed was measured on the same ones.
+    too. S_tot differs from mixture to mixture: the mean is that of these mixtures.
+
+    Args:
+        name: of the case.
+        seeds: quantities of every held-out example, {name: [n]} for each seed.
+        truths: S_tot of each seed; empty where it is not known.
+        shared_examples: whether every seed was measured on the same ones.
     """
     results = []
     for quantity in seeds[0]:
@@ -64,8 +66,14 @@ def summarize(
 
 
 def early_share(name: str, seeds: list[dict], is_known: bool, shared_examples: bool) -> Result:
-    """The share of S_NN that is produced before EARLY, beside that of S_tot on the same draws where
-    it is known."""
+    """Estimate the share of S_NN that is produced before EARLY, beside that of S_tot if known.
+
+    Args:
+        name: of the case.
+        seeds: quantities of every held-out example, {name: [n]} for each seed.
+        is_known: whether S_tot is.
+        shared_examples: whether every seed was measured on the same ones.
+    """
     ratios = [ratio_of_means(one["s_nn_early"], one["s_nn"]) for one in seeds]
     estimate = over_systems(ratios)
     if shared_examples:  # the linear terms of the seeds' ratios, example by example
@@ -81,13 +89,13 @@ def early_share(name: str, seeds: list[dict], is_known: bool, shared_examples: b
 
 
 def over_systems(estimates: list[Estimate]) -> Estimate:
-    """The mean of independent estimates, one for each system, with its error."""
+    """Average independent estimates, one for each system."""
     stderr = math.sqrt(sum(one.stderr**2 for one in estimates)) / len(estimates)
     return Estimate(float(np.mean([one.mean for one in estimates])), stderr)
 
 
 def with_spread(estimate: Estimate, means: list[float]) -> Estimate:
-    """The estimate with the error of a mean over seeds added; alone, one seed has no spread."""
+    """Add the error of a mean over seeds to an estimate; one seed alone has no spread."""
     if len(means) < 2:
         return estimate
     return Estimate(
@@ -97,7 +105,7 @@ def with_spread(estimate: Estimate, means: list[float]) -> Estimate:
 
 
 def ratio_of_means(values, others) -> Estimate:
-    """mean(values) / mean(others), its error by the linear term (values and others are paired)."""
+    """Estimate mean(values) / mean(others) of paired values, with the linear term's error."""
     if not np.mean(others) > 0:
         return Estimate(math.nan, math.nan)
     ratio = float(np.mean(values) / np.mean(others))
@@ -105,29 +113,29 @@ def ratio_of_means(values, others) -> Estimate:
 
 
 def rest(estimate: Estimate) -> Estimate:
-    """One less the estimate."""
+    """Subtract the estimate from one."""
     return Estimate(1 - estimate.mean, estimate.stderr)
 
 
 def between_pixels(cases: dict[str, Case], results: list[Result]) -> list[Result]:
-    """How much of the entropy of images is between their pixels: the sum of S_tot of single pixels,
-    by the shares of gray levels in the largest training set, and what growth has beyond it, a lower
-    bound of their total correlation.
+    """Bound how much of the entropy of images is between their pixels.
 
-    The error of the sum is a jackknife's over ten blocks of images; shares of a sample make it too
+    The sum of S_tot of single pixels is computed from the shares of gray levels in the largest
+    training set. What growth has beyond it is a lower bound of the pixels' total correlation. The
+    error of the sum is a jackknife's over ten blocks of images. Shares of a sample make the sum too
     large on average, by about 1/N, and so the bound too low.
     """
-    found, pixels = {result.name: result for result in results}, []
-    for dataset in dict.fromkeys(
-        case.program for case in cases.values() if case.train[0].ndim == 4
-    ):
+    by_name = {result.name: result for result in results}
+    pixels = []
+    datasets = [case.program for case in cases.values() if case.train[0].ndim == 4]
+    for dataset in dict.fromkeys(datasets):
         mine = [case for case in cases.values() if case.program == dataset]
         largest = max(mine, key=lambda case: case.size)
         rows = largest.train[0].reshape(largest.size, -1)
         alone = pixel_entropy(largest, rows)
         pixels.append(Result(f"{dataset}.pixel_entropy", *alone))
         for case in mine:
-            growth = found[f"{case.name}.kelly_growth"]
+            growth = by_name[f"{case.name}.kelly_growth"]
             stderr = math.hypot(growth.stderr, alone.stderr)
             pixels.append(
                 Result(f"{case.name}.total_correlation_bound", growth.value - alone.mean, stderr)
@@ -136,48 +144,46 @@ def between_pixels(cases: dict[str, Case], results: list[Result]) -> list[Result
 
 
 def pixel_entropy(case: Case, rows: np.ndarray, num_blocks: int = 10) -> Estimate:
-    """The sum of S_tot of the columns of rows [N, D], by themselves."""
+    """Estimate the sum of S_tot of the columns of rows [N, D], by themselves."""
     levels = np.unique(rows)
     counts = np.stack([level_counts(block, levels) for block in np.array_split(rows, num_blocks)])
-    counts = np.concatenate(
-        [counts.sum(axis=0, keepdims=True), counts.sum(axis=0) - counts]
-    )  # all, and without each
-    whole, *without = (
-        entropies(case, levels, counts.reshape(-1, len(levels)))
-        .reshape(num_blocks + 1, -1)
-        .sum(axis=1)
-    )
-    return Estimate(whole, float(np.sqrt((num_blocks - 1) * np.var(without))))
+    total = counts.sum(axis=0)
+    counts = np.concatenate([total[None], total - counts])  # all blocks, then all but one
+    sums = entropies(case, levels, counts.reshape(-1, len(levels)))
+    sums = sums.reshape(num_blocks + 1, -1).sum(axis=1)
+    return Estimate(sums[0], float(np.sqrt((num_blocks - 1) * np.var(sums[1:]))))
 
 
 def pixel_map(case: Case) -> np.ndarray:
-    """S_tot of every pixel of the training images by itself, in the shape of an image."""
+    """Compute S_tot of every pixel of the training images by itself, in the shape of an image."""
     rows = case.train[0].reshape(len(case.train[0]), -1)
     levels = np.unique(rows)
     return entropies(case, levels, level_counts(rows, levels)).reshape(case.train[0].shape[1:])
 
 
 def level_counts(rows, levels) -> np.ndarray:
-    """How often each column of rows [N, D] takes each of the levels [L]: [D, L]."""
+    """Count how often each column of rows [N, D] takes each of the levels [L]: [D, L]."""
     return np.stack([(rows == level).sum(axis=0) for level in levels], axis=1)
 
 
 def entropies(case: Case, levels, counts) -> np.ndarray:
-    """S_tot of coordinates that take the levels [L] with frequencies counts [D, L]: [D]."""
+    """Compute S_tot of coordinates that take the levels [L] with frequencies counts [D, L]: [D]."""
     shares = jnp.asarray(counts / counts.sum(axis=1, keepdims=True), jnp.float32)
-    values, edges = levels / case.scale, log_snr_range(case.process, *case.times)
-    return np.asarray(
-        jax.jit(lambda shares: entropy.coordinate_entropy(case.process, values, shares, *edges))(
-            shares
-        ),
-        np.float64,
+    values = levels / case.scale
+    edges = log_snr_range(case.process, *case.times)
+    entropy_of = jax.jit(
+        lambda shares: entropy.coordinate_entropy(case.process, values, shares, *edges)
     )
+    return np.asarray(entropy_of(shares), np.float64)
 
 
 def log_laws(cases: dict[str, Case], results: list[Result]) -> list[Result]:
-    """S_NN = a + b log N by least squares (and the same law of held-out growth), for every data set
-    with three sizes or more; errors from the scatter."""
-    found, laws = {result.name: result.value for result in results}, []
+    """Fit S_NN = a + b log N by least squares, and the same law of held-out growth.
+
+    This is done for every data set with three sizes or more; errors come from the scatter.
+    """
+    value_of = {result.name: result.value for result in results}
+    laws = []
     for dataset in dict.fromkeys(case.program for case in cases.values()):
         mine = [
             case
@@ -188,7 +194,7 @@ def log_laws(cases: dict[str, Case], results: list[Result]) -> list[Result]:
             continue
         design = np.array([[1.0, math.log(case.size)] for case in mine])
         for law, quantity in (("log_law", "s_nn"), ("growth_law", "kelly_growth")):
-            values = np.array([found[f"{case.name}.{quantity}"] for case in mine])
+            values = np.array([value_of[f"{case.name}.{quantity}"] for case in mine])
             coefficients = np.linalg.lstsq(design, values, rcond=None)[0]
             scatter = np.sum((values - design @ coefficients) ** 2) / (len(mine) - 2)
             errors = np.sqrt(np.diag(np.linalg.inv(design.T @ design)) * scatter)

@@ -154,6 +154,21 @@ def test_the_unet_keeps_shapes_and_starts_at_zero():
     np.testing.assert_allclose(none, apply(level, jnp.array([3, 3])), rtol=0.05, atol=0.02)
 
 
+@pytest.mark.parametrize(
+    ("channels", "sides", "message"),
+    [
+        ((8, 16, 16), (8, 6), "cannot be halved 2 times"),
+        ((8, 12), (8, 8), "multiples of 8"),
+        ((), (8, 8), "one or more"),
+    ],
+)
+def test_a_unet_that_cannot_be_is_refused(channels, sides, message):
+    with pytest.raises(InputError, match=message):
+        jax.eval_shape(
+            UNet(channels).init, jax.random.key(0), jnp.zeros((1, *sides, 1)), jnp.zeros((1,))
+        )
+
+
 def test_a_convolution_is_a_matrix_product():
     h = jax.random.normal(jax.random.key(12), (2, 6, 5, 3))
     one, other = (Conv(4, as_matmul=as_matmul) for as_matmul in (True, False))

@@ -18,6 +18,7 @@ from diffenc.information import tasks
 from diffenc.run import records
 from experiments import command_line
 from experiments.guidance import __main__ as guidance
+from experiments.guidance import recursion
 
 PAIR = tasks.linear_channel(jax.random.key(1), 3, 2)
 
@@ -31,7 +32,7 @@ def make_config(**changes):
 
 
 def test_unguided_nats_are_the_information():
-    coarse, fine = (guidance.recursion(PAIR, 0.0, steps) for steps in (1500, 3000))
+    coarse, fine = (recursion.recursion(PAIR, 0.0, steps) for steps in (1500, 3000))
     assert abs(fine.injected - PAIR.information) < 0.6 * abs(
         coarse.injected - PAIR.information
     )  # first order
@@ -63,9 +64,12 @@ def test_continuous_time_agrees_with_an_integration_of_its_equations(weight):
         return drift * slope + (1 - alpha2) * by_y, 2 * drift * cov + 1 - alpha2, rate
 
     slope, cov, injected = solve_ivp(
-        rates, guidance.LOG_SNR, (0.0, 1.0, 0.0), rtol=1e-10, atol=1e-12
+        rates, recursion.LOG_SNR, (0.0, 1.0, 0.0), rtol=1e-10, atol=1e-12
     ).y[:, -1]
-    coarse, exact = guidance.recursion(pair, weight, 2000), guidance.continuous(pair, weight, 2000)
+    coarse, exact = (
+        recursion.recursion(pair, weight, 2000),
+        recursion.continuous(pair, weight, 2000),
+    )
     assert exact.injected == pytest.approx(injected, rel=1e-4)
     assert exact.slope[0, 0] == pytest.approx(slope, rel=1e-4) and exact.cov[0, 0] == pytest.approx(
         cov, rel=1e-3
@@ -74,15 +78,15 @@ def test_continuous_time_agrees_with_an_integration_of_its_equations(weight):
 
 
 def test_guidance_injects_more_and_distorts():
-    values = [guidance.recursion(PAIR, weight, 500) for weight in (0.0, 1.0, 3.0)]
+    values = [recursion.recursion(PAIR, weight, 500) for weight in (0.0, 1.0, 3.0)]
     for field in ("injected", "information", "distortion"):
         assert np.all(np.diff([getattr(value, field) for value in values]) > 0.1)
 
 
 def test_chains_do_what_the_recursion_says():
     config = make_config()
-    exact = guidance.recursion(PAIR, 2.0, config.num_steps)
-    measured = guidance.simulate(jax.random.key(2), PAIR, 2.0, config)
+    exact = recursion.recursion(PAIR, 2.0, config.num_steps)
+    measured = guidance.simulate(jax.random.key(2), PAIR, 2.0, config.num_steps, config.num_samples)
     assert abs(measured.injected.mean - exact.injected) < NUM_SIGMAS * measured.injected.stderr
     assert (
         abs(measured.information.mean - exact.information)
@@ -94,7 +98,6 @@ def test_chains_do_what_the_recursion_says():
     assert np.all(np.abs(rest.std(axis=0) / spread - 1) < NUM_SIGMAS / (2 * len(rest)) ** 0.5)
 
 
-@pytest.mark.smoke
 def test_a_run_has_its_names_and_figures(tmp_path, capsys, monkeypatch):
     config = make_config(num_steps=100, num_samples=200)
     reads = record_reads(monkeypatch, config)
@@ -128,7 +131,7 @@ def test_bad_settings_are_named(tmp_path, changes, words):
         guidance.run(make_config(**changes), tmp_path)
 
 
-# ---------------------------------------------------- the ancestral chain against its closed recursion
+# ------------------------------------------------- the ancestral chain against its closed recursion
 
 
 def recursion_of_a_pair(weight, levels):
@@ -179,7 +182,7 @@ def test_a_chain_of_few_steps_is_its_closed_recursion(weight):
 
 @pytest.mark.parametrize("weight", [0.0, 2.0])
 def test_many_steps_are_continuous_time(weight):
-    exact = guidance.continuous(tasks.bivariate(0.8), weight, 2000).injected
+    exact = recursion.continuous(tasks.bivariate(0.8), weight, 2000).injected
     levels = log_snr_range(VPLinear())
     coarse, fine = (
         recursion_of_a_pair(weight, np.linspace(*levels, n + 1))[0].sum() for n in (500, 1000)

@@ -14,6 +14,7 @@ from diffenc.errors import InputError
 from diffenc.run import data
 from experiments import command_line
 from experiments.guidance_images import __main__ as guidance_images
+from experiments.guidance_images import judgement
 from experiments.labels import denoiser
 
 
@@ -35,7 +36,6 @@ def make_config(**changes):
     return config
 
 
-@pytest.mark.smoke
 def test_images_have_their_names_and_figures(tmp_path, capsys, monkeypatch):
     config = make_config()
     reads = record_reads(monkeypatch, config)
@@ -72,7 +72,6 @@ def test_images_have_their_names_and_figures(tmp_path, capsys, monkeypatch):
     assert "is complete" in capsys.readouterr().out
 
 
-@pytest.mark.smoke
 @pytest.mark.slow
 def test_images_are_resumed(tmp_path):
     config = make_config(save_every=2)
@@ -89,28 +88,25 @@ def test_a_classifier_bounds_what_labels_say():
     too."""
     x, labels, truth = sample_clusters()
     x, rng = x.reshape(len(x), 1), np.random.default_rng(1)
-    found = guidance_images.label_information(
-        guidance_images.classifier(x[:2000], labels[:2000], rng), x[2000:], labels[2000:]
+    found = judgement.label_information(
+        judgement.classifier(x[:2000], labels[:2000], rng), x[2000:], labels[2000:]
     )
     assert found.mean < truth + NUM_SIGMAS * found.stderr
     assert found.mean > 0.95 * truth
     shuffled = rng.permutation(labels)
-    classify = guidance_images.classifier(x[:2000], shuffled[:2000], rng)
-    chance = guidance_images.label_information(classify, x[2000:], shuffled[2000:])
+    classify = judgement.classifier(x[:2000], shuffled[:2000], rng)
+    chance = judgement.label_information(classify, x[2000:], shuffled[2000:])
     assert chance.mean < NUM_SIGMAS * chance.stderr
 
 
 def test_equal_laws_lie_at_no_distance_but_that_of_their_samples():
     rng, labels = np.random.default_rng(0), np.arange(4000) % 2
     x, others = (rng.normal(size=(4000, 3)) + 5 * labels[:, None] for _ in range(2))
-    near = {
-        row.name: row for row in guidance_images.distances("a", rng, (x, labels), (others, labels))
-    }
+    near = {row.name: row for row in judgement.distances("a", rng, (x, labels), (others, labels))}
     assert near["a.w2_squared"].value < NUM_SIGMAS * near["a.w2_squared"].stderr
     assert abs(near["a.diversity"].value - 1) < NUM_SIGMAS * near["a.diversity"].stderr
     wide = {
-        row.name: row
-        for row in guidance_images.distances("b", rng, (2 * x, labels), (others, labels))
+        row.name: row for row in judgement.distances("b", rng, (2 * x, labels), (others, labels))
     }
     assert abs(wide["b.diversity"].value - 4) < NUM_SIGMAS * wide["b.diversity"].stderr
     row = wide["b.w2_squared"]  # from x to 2 x: E|x|^2

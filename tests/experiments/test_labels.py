@@ -1,5 +1,4 @@
-"""label_denoiser, label_posterior, label_information: labelled clusters; names; resumption; bad
-input."""
+"""experiments.labels: labelled clusters; names; resumption; bad input."""
 
 import json
 import re
@@ -19,7 +18,9 @@ from diffenc.estimate import Estimate
 from diffenc.run import data, records
 from experiments import command_line
 from experiments.labels import __main__ as label_information
-from experiments.labels import denoiser, posterior
+from experiments.labels import denoiser, figures, posterior
+from experiments.labels.settings import Evaluation, Images, read_classifier, read_training
+from experiments.labels.smoothing import make_kernel
 
 
 def make_config(**changes):
@@ -55,7 +56,10 @@ def make_config(**changes):
 
 def measured_clusters(x, labels, levels):
     config = make_config(eval__num_levels=32, eval__batch_size=5000)
-    measure = denoiser.make_measure(config, TwoClusters(), None, 1.0, levels)
+    evaluation = command_line.read(Evaluation, config, "eval")
+    measure = denoiser.make_measure(
+        jax.random.key(21), TwoClusters(), None, 1.0, levels, evaluation
+    )
     return measure(None, types.SimpleNamespace(test=x, test_labels=labels), len(x))
 
 
@@ -83,11 +87,11 @@ def test_the_density_of_exact_scores_has_its_peak_and_its_share(clusters):
     truth = edges[np.argmax(density)] + 0.5 * (edges[1] - edges[0])
     rng = np.random.default_rng(0)
     for form, most in (("score_difference", 0.1), ("growth_difference", 0.3)):
-        found = label_information.peak(rng, label_information.form(draws, form), levels)
+        found = label_information.peak(rng, figures.form(draws, form), levels)
         assert abs(found.mean - truth) < NUM_SIGMAS * found.stderr and found.stderr < most
     share = information_up_to(0.0) / information_up_to(np.inf)
     for form in denoiser.FORMS:
-        found = label_information.high_noise_share(label_information.form(draws, form))
+        found = label_information.high_noise_share(figures.form(draws, form))
         assert abs(found.mean - share) < NUM_SIGMAS * found.stderr
 
 
@@ -101,7 +105,14 @@ def measured_posterior(clusters, certainty=1.0):
         return jax.nn.log_sigmoid(jnp.stack([-logit, logit], axis=1))
 
     config = make_config(posterior__num_levels=64, eval__batch_size=5000)
-    measure = posterior.make_measure(config, log_q, TwoClusters.process, levels)
+    measure = posterior.make_measure(
+        jax.random.key(22),
+        log_q,
+        TwoClusters.process,
+        levels,
+        read_classifier(config),
+        config.eval.batch_size,
+    )
     return measure(
         None, types.SimpleNamespace(test=x, test_labels=labels, train_labels=labels), 1.0, len(x)
     )
@@ -121,9 +132,7 @@ def test_the_exact_posterior_gives_the_information_at_every_level(clusters):
         0.5 * (curve.log_snr[1:] + curve.log_snr[:-1]),
         np.linspace(*curve.log_snr[[0, -1]], 2001),
     )
-    highest = grid[
-        np.argmax(label_information.make_kernel(grid, centres) @ density)
-    ]  # smoothed alike
+    highest = grid[np.argmax(make_kernel(grid, centres) @ density)]  # smoothed alike
     assert abs(found.mean - highest) < NUM_SIGMAS * found.stderr < 1.0
     found = posterior.high_noise_share(rng, curve)
     assert abs(found.mean - information_up_to(0.0) / truth[-1]) < NUM_SIGMAS * found.stderr < 0.1
@@ -153,13 +162,15 @@ def test_a_trained_classifier_finds_nearly_all(clusters, tmp_path):
         updates_per_dispatch=100,
         **{f"posterior__{field}": value for field, value in changes.items()},
     )
-    curve = posterior.run(config, tmp_path, images, 1.0, 2)
+    labelled = denoiser.Labelled(images, 1.0, 2)
+    classifier = read_classifier(config)
+    training = read_training(config)
+    curve = posterior.run(0, tmp_path, labelled, classifier, training, config.eval.batch_size)
     found = Estimate.of(curve.information[-1])
     truth = information_up_to(curve.log_snr[-1])
     assert truth - 0.02 - NUM_SIGMAS * found.stderr < found.mean < truth + NUM_SIGMAS * found.stderr
 
 
-@pytest.mark.smoke
 def test_labels_have_their_names(tmp_path, capsys, monkeypatch):
     config = make_config()
     reads = record_reads(monkeypatch, config)
@@ -174,7 +185,7 @@ def test_labels_have_their_names(tmp_path, capsys, monkeypatch):
     )
     assert rows["digits.label_entropy"]["value"] == pytest.approx(-np.sum(shares * np.log(odds)))
     names = {
-        *label_information.TEXTS,
+        *figures.TEXTS,
         "label_entropy",
         "peak_log_snr",
         "high_noise_share",
@@ -210,7 +221,6 @@ def test_labels_have_their_names(tmp_path, capsys, monkeypatch):
     assert "is complete" in capsys.readouterr().out
 
 
-@pytest.mark.smoke
 @pytest.mark.slow
 def test_both_networks_of_labels_are_resumed(tmp_path, capsys):
     config = make_config()
@@ -225,8 +235,9 @@ def test_both_networks_of_labels_are_resumed(tmp_path, capsys):
 
 
 def test_settings_can_be_chosen_without_the_test_images():
-    images, *_ = denoiser.load(make_config())
-    chosen, *_ = denoiser.load(make_config(data__validation=250))
+    images = denoiser.load(command_line.read(Images, make_config(), "data")).images
+    config = make_config(data__validation=250)
+    chosen = denoiser.load(command_line.read(Images, config, "data")).images
     assert len(chosen.test) == 250 and len(chosen.train) == len(images.train) - 250
     known = {image.tobytes() for image in images.train}
     assert all(image.tobytes() in known for image in chosen.test)

@@ -15,7 +15,7 @@ from diffenc.information import rivals, tasks
 from diffenc.information.assembly import Information
 from diffenc.information.settings import Settings
 from diffenc.keys import key_of
-from diffenc.run import provenance, records, tables
+from diffenc.run import checkpoints, records, tables
 from experiments import command_line
 from experiments.mutual_information import __main__ as mutual_information
 from experiments.mutual_information import samples
@@ -56,7 +56,6 @@ def values_of(workdir):
     return {row["name"]: row for row in rows}
 
 
-@pytest.mark.smoke
 def test_samples_of_ones_own(tmp_path, capsys):
     x, y = TASK.sample(jax.random.key(0), 1000)
     workdir = tmp_path / "run"
@@ -108,7 +107,6 @@ def test_samples_of_ones_own(tmp_path, capsys):
     )
 
 
-@pytest.mark.smoke
 def test_tasks_with_truth_are_resumed_one_by_one(tmp_path, monkeypatch):
     config = make_config("benchmark", tasks=("normal_1x1", "sparse_2x2"), rivals=("cca", "ksg"))
     measured, measure = [], mutual_information.measure
@@ -265,11 +263,9 @@ def test_a_finished_run_needs_no_samples(tmp_path, capsys):
 
 
 def test_a_workdir_made_without_the_digest_of_its_data_is_taken(tmp_path):
-    config, workdir = (
-        make_config("data", data__path=save(tmp_path / "xy.npz", x=X, y=X[::-1])),
-        tmp_path / "run",
-    )
-    provenance.check_config(workdir, config.to_dict())
+    config = make_config("data", data__path=save(tmp_path / "xy.npz", x=X, y=X[::-1]))
+    workdir = tmp_path / "run"
+    checkpoints.check_config(workdir, config.to_dict())
     (workdir / "metrics.jsonl").write_text("")
     assert not command_line.is_complete(config, workdir)
     save(tmp_path / "xy.npz", x=X, y=X)

@@ -23,13 +23,15 @@ from diffenc.diffusion.noise_levels import Uniform, log_snr_range
 from diffenc.diffusion.processes import VPLinear
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate
-from diffenc.run import parallel, records, tables
+from diffenc.run import advance, parallel, records, tables
 from diffenc.run.tables import Result
 from experiments import command_line, speed_limit
 from experiments.benchmarks import entropy_training
 from experiments.neural_entropy import __main__ as neural_entropy
-from experiments.neural_entropy import coverage
+from experiments.neural_entropy import cases as neural_entropy_cases
+from experiments.neural_entropy import coverage, measures, systems
 from experiments.neural_entropy import results as neural_entropy_results
+from experiments.neural_entropy.settings import Evaluation, Training, read_sweep
 
 TINY = {
     "num_devices": 1,
@@ -63,6 +65,15 @@ def make_config(name, **changes):
     return config
 
 
+def load_cases(config):
+    return neural_entropy_cases.load_cases(read_sweep(config))
+
+
+def make_measure(config, case, levels=None):
+    levels = levels or measures.evaluation_levels(jax.random.key(3), case)
+    return measures.make_measure(case, levels, config.eval.num_levels, config.eval.batch_size)
+
+
 def values_of(workdir):
     rows = json.loads((workdir / "results.json").read_text())
     assert all(set(row) == {"name", "value", "stderr", "unit", "truth"} for row in rows)
@@ -90,13 +101,13 @@ def test_what_is_produced_early_is_what_entropies_say(process):
         eval__num_levels=16,
         eval__batch_size=4000,
     )
-    (case,) = neural_entropy.load_cases(config)
+    (case,) = load_cases(config)
     params = case.model.init(jax.random.key(0), jnp.asarray(case.train[0][:1]))
-    measure = neural_entropy.make_measure(config, case)
+    measure = make_measure(config, case)
     values = measure(
         jax.random.key(1), params, case.references[0], case.density_of(0), case.test[0]
     )
-    for name, t_max in (("s_tot_early", neural_entropy_results.EARLY), ("s_tot", case.times[1])):
+    for name, t_max in (("s_tot_early", measures.EARLY), ("s_tot", case.times[1])):
         exact = total_entropy(
             jax.random.key(2), case.density_of(0), case.process, 100_000, config.t_min, t_max
         )
@@ -115,7 +126,6 @@ def test_the_early_share_of_shared_examples_has_their_error_once():
     )  # (early - 1/2 s_nn) / 2
 
 
-@pytest.mark.smoke
 def test_mixtures_of_two_dimensions_and_seeds(tmp_path, capsys, monkeypatch):
     config = make_config(
         "neural_entropy/gaussian_mixture",
@@ -175,7 +185,6 @@ def test_mixtures_of_two_dimensions_and_seeds(tmp_path, capsys, monkeypatch):
     assert "is complete" in capsys.readouterr().out
 
 
-@pytest.mark.smoke
 @pytest.mark.slow
 def test_a_resumed_run_is_an_uninterrupted_one_bit_for_bit(tmp_path):
     changes = dict(
@@ -188,31 +197,42 @@ def test_a_resumed_run_is_an_uninterrupted_one_bit_for_bit(tmp_path):
     )
     config = make_config("neural_entropy/gaussian_mixture", **changes)
     neural_entropy.run(config, tmp_path)
-    results, metrics = ((tmp_path / name).read_text() for name in ("results.json", "metrics.jsonl"))
+    results = (tmp_path / "results.json").read_text()
+    metrics = without_times(records.read_metrics(tmp_path))
     (tmp_path / "results.json").unlink()
     shutil.rmtree(tmp_path / "checkpoints" / "4")  # as if killed after the save of update 2
     neural_entropy.run(config, tmp_path)
     assert (tmp_path / "results.json").read_text() == results
-    assert (tmp_path / "metrics.jsonl").read_text() == metrics
+    assert without_times(records.read_metrics(tmp_path)) == metrics
 
 
-@pytest.mark.smoke
+def without_times(lines):
+    return [
+        {name: value for name, value in line.items() if "ms_per_update" not in name}
+        for line in lines
+    ]
+
+
 def test_a_case_rests_once_it_has_seen_its_samples_max_epochs_times():
     config = make_config(
         "neural_entropy/samples", dimensions=(2,), samples=(8, 12, 80), num_seeds=1, max_epochs=2
     )
-    cases = {case.name: case for case in neural_entropy.load_cases(config)}
-    state = neural_entropy.make_states(config, cases)
-    advance = neural_entropy.make_advance(config, parallel.data_mesh(1), cases)
+    cases = {case.name: case for case in load_cases(config)}
+    settings = command_line.read(Training, config)
+    mesh = parallel.data_mesh(1)
+    states = systems.make_states(config.seed, settings, cases)
+    trainees = systems.make_trainees(config.seed, settings, cases, mesh)
+    update = advance.make_advance(trainees, mesh, settings.batch_size)
     for step in (0, 2):
-        state, metrics = advance(state, step, 2)
-    assert [int(state[f"mixture.N{n}.0"].step) for n in (8, 12, 80)] == [
+        states, metrics = update(states, step, 2)
+    assert [int(states[f"mixture.N{n}", 0].step) for n in (8, 12, 80)] == [
         2,
         3,
         4,
     ]  # N = 12 ends within a dispatch
-    assert set(metrics) == {"mixture.N12.0.loss", "mixture.N80.0.loss"}
-    assert neural_entropy.headline(cases, {name: values.mean() for name, values in metrics.items()})
+    losses = {name for name in metrics if name.endswith("loss")}
+    assert losses == {"mixture.N12.0.loss", "mixture.N80.0.loss"}
+    assert systems.headline(cases, {name: values.mean() for name, values in metrics.items()})
 
 
 def test_passes_are_over_samples_not_dimensions():
@@ -220,16 +240,16 @@ def test_passes_are_over_samples_not_dimensions():
         "neural_entropy/gaussian_mixture", dimensions=(2, 3), samples=(200,), max_epochs=3
     )
     config.num_updates = 1000
-    assert {
-        neural_entropy.updates_of(config, case) for case in neural_entropy.load_cases(config)
-    } == {75}
+    settings = command_line.read(Training, config)
+    assert {systems.updates_of(settings, case) for case in load_cases(config)} == {75}
 
 
 def test_coverage_counts_what_lies_within_two_errors():
     """With a measure whose law is known: 95.4 % of the intervals hold its mean, and none a number
     far away."""
     sizes = dict(eval__repetitions=300, eval__monitor=1000)
-    settings = make_config("neural_entropy/gaussian_mixture", **sizes).eval
+    config = make_config("neural_entropy/gaussian_mixture", **sizes)
+    settings = command_line.read(Evaluation, config, "eval")
     model = (None, None, Gaussian(jnp.zeros(2), jnp.eye(2)))
 
     def measure(key, params, reference, density, x):
@@ -262,19 +282,21 @@ def test_growth_and_s_nn_cover_the_truth_of_a_bad_network_and_not_that_of_a_good
         eval__monitor=500,
         eval__batch_size=500,
     )
-    (case,) = neural_entropy.load_cases(config)
+    (case,) = load_cases(config)
     params = case.model.init(jax.random.key(0), jnp.asarray(case.train[0][:1]))
     flat, unravel = ravel_pytree(params)
     moved = unravel(flat + 0.5 * jax.random.normal(jax.random.key(1), flat.shape))
     density = case.density_of(0)
     model = (moved, case.references[0], density)
-    measure = neural_entropy.make_measure(config, case)
+    measure = make_measure(config, case)
     levels = log_snr_range(case.process, *case.times)
-    measure_truth = neural_entropy.make_measure(config, case, Uniform(*levels))
+    measure_truth = make_measure(config, case, Uniform(*levels))
     values = total_entropy(jax.random.key(2), density, case.process, 100_000, *case.times)
     total = Estimate.of(values)
     both = (measure, measure_truth)
-    inside = coverage.coverage(jax.random.key(3), model, total, *both, config.eval)
+    inside = coverage.coverage(
+        jax.random.key(3), model, total, *both, command_line.read(Evaluation, config, "eval")
+    )
     for name, hits in inside.items():
         result = coverage.coverage_result(name, hits)
         assert abs(result.value - result.truth) < NUM_SIGMAS * result.stderr, name
@@ -302,7 +324,6 @@ def test_training_closes_the_gap_of_the_gaussian_reference(tmp_path):
     )
 
 
-@pytest.mark.smoke
 @pytest.mark.slow
 def test_sample_sizes_of_a_mixture(tmp_path):
     config = make_config(
@@ -314,7 +335,6 @@ def test_sample_sizes_of_a_mixture(tmp_path):
     assert (tmp_path / "figures" / "sample_sizes.png").exists()
 
 
-@pytest.mark.smoke
 @pytest.mark.slow
 def test_digits_with_a_unet(tmp_path, monkeypatch):
     config = make_config(
@@ -333,7 +353,6 @@ def test_digits_with_a_unet(tmp_path, monkeypatch):
     }
 
 
-@pytest.mark.smoke
 @pytest.mark.slow
 def test_mnist_with_a_unet(tmp_path, mnist_dir):
     config = make_config(
@@ -354,7 +373,7 @@ def test_what_two_equal_pixels_have_between_them():
     process, times = VPLinear(), (1e-3, 1.0)
     bits = np.random.default_rng(0).permutation(np.repeat([0, 255], [3000, 1000])).astype(np.uint8)
     train = np.stack([bits, bits], axis=1).reshape(-1, 1, 2, 1)
-    case = neural_entropy.Case(
+    case = neural_entropy_cases.Case(
         "d.N4000", "d", 4000, process, times, *(None,) * 3, [train], [train], 255.0
     )
     growth = Result("d.N4000.kelly_growth", 10.0, 0.3)
@@ -384,18 +403,18 @@ def test_what_two_equal_pixels_have_between_them():
 
 def test_the_law_in_log_n_is_found():
     cases = {
-        f"d.N{n}": neural_entropy.Case(f"d.N{n}", "d", n, *(None,) * 7) for n in (100, 1000, 10_000)
+        f"d.N{n}": neural_entropy_cases.Case(f"d.N{n}", "d", n, *(None,) * 7)
+        for n in (100, 1000, 10_000)
     }
     results = [tables.Result(f"d.N{n}.s_nn", 3.0 + 2.0 * np.log(n)) for n in (100, 1000, 10_000)]
     results += [tables.Result(f"d.N{n}.kelly_growth", n) for n in (100, 1000, 10_000)]
-    law = {result.name: result for result in neural_entropy.log_laws(cases, results)}
+    law = {result.name: result for result in neural_entropy_results.log_laws(cases, results)}
     assert law["d.log_law.slope"].value == pytest.approx(2.0) and law[
         "d.log_law.intercept"
     ].value == pytest.approx(3.0)
     assert law["d.log_law.slope"].stderr == pytest.approx(0.0, abs=1e-6)
 
 
-@pytest.mark.smoke
 def test_speed_limit(tmp_path, monkeypatch):
     config = command_line._load("configs/speed_limit/gaussian_mixture.py")
     config.update(processes=("vp",), dimensions=(1,), num_samples=400, num_times=4, refine=32)
@@ -415,7 +434,6 @@ def test_speed_limit(tmp_path, monkeypatch):
     assert (tmp_path / "figures" / "speed_limit.png").exists()
 
 
-@pytest.mark.smoke
 @pytest.mark.slow
 def test_benchmark(tmp_path):
     config = make_config(
@@ -440,11 +458,14 @@ def test_benchmark(tmp_path):
         (dict(output="eps"), "residual"),
         (dict(samples=(-5,)), "counts"),
         (dict(eval__num_examples=1), "2 or more"),
-        (dict(draws=0), "above 0"),
+        (dict(draws=0), "draws is 0: give a number above 0"),
         (dict(model__features=()), "features"),
         (dict(average_decay=1.0), "average_decay"),
         (dict(clip_norm=0.0), "clip_norm"),
         (dict(mixture__std_min=2.0), "std_min"),
+        (dict(mixture__components=0), "mixture.components"),
+        (dict(eval__monitor=1), "eval.monitor is 1"),
+        (dict(processes=("ve",), reference="equilibrium"), "no equilibrium"),
         (dict(dimensions=()), "dimensions"),
         (dict(samples=(10, 20)), "ignored"),
         (dict(sweep="samples"), "datasets"),
@@ -459,6 +480,8 @@ def test_bad_settings_are_one_line(tmp_path, changes, message):
     ("changes", "message"),
     [
         (dict(model__channels=(12,)), "multiples of 8"),
+        (dict(model__channels=(8,) * 5), "cannot be halved 4 times"),
+        (dict(model__channels=()), "model.channels"),
         (dict(model__dtype="float16"), "model.dtype is 'float16'"),
         (dict(eval__images=0), "eval.images"),
         (dict(eval__sampler_steps=0), "sampler_steps"),
@@ -501,11 +524,6 @@ def test_bad_speed_limits_are_one_line(tmp_path):
     config.transport.groups = 1
     with pytest.raises(InputError, match="groups"):
         speed_limit.run(config, tmp_path)
-
-
-def test_images_must_be_halved(tmp_path):
-    with pytest.raises(InputError, match="halved"):
-        neural_entropy.run(make_config("neural_entropy/digits", model__channels=(8,) * 5), tmp_path)
 
 
 def test_a_size_may_be_named_once(tmp_path):

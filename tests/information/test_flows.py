@@ -80,8 +80,10 @@ def test_a_half_is_mapped_by_the_flows_of_the_other():
     def params(*seeds):
         return [jax.tree.map(lambda *a: jnp.stack(a), *moving_params(TINY.flow, *seeds)), {}]
 
-    crossed, other = (flows._images(params(seed, 5), blocks, TINY.flow) for seed in (3, 4))
-    own, other_own = (Pair(*pair.own) for pair in (crossed, other))
+    crossed = flows._images(params(3, 5), blocks, TINY.flow)
+    other = flows._images(params(4, 5), blocks, TINY.flow)
+    own = Pair(*crossed.own)
+    other_own = Pair(*other.own)
     np.testing.assert_array_equal(crossed.x[0], other.x[0])
     assert np.abs(crossed.x[1] - other.x[1]).max() > 0.05
     np.testing.assert_array_equal(own.x[1], other_own.x[1])
@@ -103,7 +105,8 @@ def test_another_pair_is_better_only_by_several_errors():
     """Of y as it is, and of y with noise of its own; optimism does not count."""
     pair = halves_of(tasks.dense(2, 2, 0.5), 12, 500)
     noise = np.random.default_rng(13).normal(size=pair.y.shape)
-    noisy, noisier = (pair._replace(y=pair.y + size * noise) for size in (0.5, 1.0))
+    noisy = pair._replace(y=pair.y + 0.5 * noise)
+    noisier = pair._replace(y=pair.y + noise)
     assert flows.better(noisy, pair, 3.0) is pair and flows.better(pair, noisy, 3.0) is pair
     assert flows.better(noisy, pair, 1e3) is noisy
     assert (

@@ -1,0 +1,34 @@
+"""Estimates: what the bootstrap says of a mean and of a ratio."""
+
+import numpy as np
+import pytest
+
+from diffenc.estimate import Estimate, bootstrap, resampled_mean
+
+NUM_RESAMPLES = 2000
+TOLERANCE = 4 / np.sqrt(2 * NUM_RESAMPLES)  # four relative errors of a standard deviation
+
+
+def test_the_bootstrap_of_a_mean_is_its_standard_error():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(400, 1))
+    error = bootstrap(lambda mean: mean[0], lambda: resampled_mean(rng, values), NUM_RESAMPLES)
+    assert error == pytest.approx(Estimate.of(values).stderr, rel=TOLERANCE)
+
+
+def test_the_bootstrap_of_a_ratio_is_that_of_its_linear_term():
+    rng = np.random.default_rng(1)
+    values = 5 + rng.normal(size=(2000, 2))
+    ratio = values[:, 0].mean() / values[:, 1].mean()
+    linear = (values[:, 0] - ratio * values[:, 1]) / values[:, 1].mean()
+    error = bootstrap(
+        lambda means: means[0] / means[1], lambda: resampled_mean(rng, values), NUM_RESAMPLES
+    )
+    assert error == pytest.approx(Estimate.of(linear).stderr, rel=TOLERANCE)
+
+
+def test_a_statistic_of_several_numbers_has_several_errors():
+    rng = np.random.default_rng(2)
+    values = rng.normal(size=(100, 3)) * [1.0, 2.0, 4.0]
+    errors = bootstrap(lambda mean: mean, lambda: resampled_mean(rng, values), 200)
+    assert errors.shape == (3,) and np.all(np.diff(errors) > 0)
