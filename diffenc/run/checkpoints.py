@@ -12,12 +12,11 @@ import zlib
 
 import jax
 import numpy as np
-from etils import epath
 from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as ocp
 
 from diffenc.errors import InputError, describe
-from diffenc.run import parallel
+from diffenc.run import files, parallel
 
 _LOG = logging.getLogger("diffenc")
 
@@ -46,7 +45,7 @@ class Checkpoints:
         for name, value in (("keep", keep), ("every", every)):
             if value is not None and value < 1:
                 raise InputError(f"checkpoint setting {name} is {value}: give at least 1")
-        self.directory = epath.Path(directory).resolve()
+        self.directory = files.absolute(directory)
         policies = ocp.training.save_decision_policies
         when = [policies.PreemptionCheckpointingPolicy()]
         if every is not None:
