@@ -103,15 +103,20 @@ def hold_out(dataset: Dataset, count: int, seed: int = 0) -> Dataset:
     )
 
 
-def flatten(rows):
-    """[n, ...] -> [n, D], float32."""
-    return rows.reshape(rows.shape[0], -1).astype("float32")
-
-
 def binarize(key: jax.Array, rows: jax.Array, max_value: float) -> jax.Array:
-    """Bits [n, D] in {0., 1.} with probability rows / max_value: one fresh draw per visit (dynamic
-    binarization)."""
-    rows = flatten(rows)
+    """Draw bits in {0., 1.} with probability rows / max_value, anew at each visit.
+
+    This is dynamic binarization.
+
+    Args:
+        key: a random key.
+        rows: intensities [n, ...].
+        max_value: the intensity that counts as one.
+
+    Returns:
+        float32 [n, ...], of the shape of the rows.
+    """
+    rows = rows.astype("float32")
     return (jax.random.uniform(key, rows.shape) * max_value < rows).astype(rows.dtype)
 
 
