@@ -14,6 +14,9 @@ os.environ.setdefault(
 )
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+# Few optimizations: programs take half as long to compile, and those of most tests run for less
+# than a second.
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 
 flags = os.environ.get("XLA_FLAGS", "")
 if "xla_force_host_platform_device_count" not in flags:
@@ -29,24 +32,16 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
 @pytest.fixture(autouse=True)
-def _quickly_compiled(request, monkeypatch):
-    """Compile what a test marked `smoke` runs, and the processes it starts, with few optimizations:
-    in half of the time. What such a test asserts does not depend on the last bits, or compares runs
-    that were compiled alike."""
-    if request.node.get_closest_marker("smoke") is None:
+def _optimized(request, monkeypatch):
+    """Compile the programs of tests marked `slow` or `optimized`, and of the processes they start,
+    as users do."""
+    if not any(request.node.get_closest_marker(mark) for mark in ("slow", "optimized")):
         yield
         return
-    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
+    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "0")
     jax.config.update("jax_disable_most_optimizations", False)
-
-
-WHOLE_RUNS = (
-    "test_diffusion_encoder",
-    "test_posteriors",
-    "test_neural_entropy",
-)  # each test compiles programs of its own
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
 
 
 def _release_memory() -> None:
@@ -57,14 +52,6 @@ def _release_memory() -> None:
     libc = ctypes.CDLL(None)
     if hasattr(libc, "malloc_trim"):
         libc.malloc_trim(0)
-
-
-@pytest.fixture(autouse=True)
-def _after_a_whole_run(request):
-    """Release what a test that ran a whole experiment compiled."""
-    yield
-    if request.module.__name__ in WHOLE_RUNS:
-        _release_memory()
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -10,22 +10,23 @@ from configs.diffusion_encoder import digits
 
 def get_config():
     config = digits.get_config()
+    config.data.test_fraction = 0.3333  # 599 images to judge by
     config.model.update(
         latent_dim=2,
+        # Several modes far from each other: the diffusion starts from N(0, I), and the network
+        # learns from the decoder's weights of the landmarks where they are; Newton steps and
+        # gradients see one mode.
         reference="prior",
         newton_steps=0,
         pressure=False,
+        landmarks=1024,
         residual_bound=20.0,
         features=(128, 128, 128),
         octaves=3,
     )
-    config.em.update(
-        proposal="shared",
-        proposals=512,
-        smooth_targets=True,
-        path_weight=1.0,
-        draws=4,
-        null_probability=0.0,
-    )
-    config.eval.update(sampler_steps=16, grid_draws=32)
+    config.em.update(proposal="shared", proposals=512, smooth_targets=True, path_weight=1.0)
+    config.num_updates = 2000
+    config.learning_rate = 4e-3
+    config.warmup = 300
+    config.eval.update(num_samples=16, sampler_steps=16, grid_draws=32)
     return config

@@ -26,7 +26,7 @@ def get_config() -> ConfigDict:
             data=dict(
                 name="digits",  # or factor_analysis, file, or an image set of TensorFlow Datasets
                 dir="",  # of prepared TFDS data
-                path="",  # of a file: .npy or .npz
+                path="",  # of a file: .npy, .npz or a table
                 cache_dir="",  # where decoded TFDS images are kept for the next run; "": nowhere
                 test_fraction=0.1667,  # of digits and of a file without a test array
                 validation=0,  # n: measure on n training examples, kept from training, instead of the test set

@@ -146,7 +146,7 @@ def weighted_proposals(key, decoder, params, observation, frame: Frame, settings
         def pairs(z):
             return log_prob_pairs(decoder, params, observation, z) / settings.gamma
 
-        weighted = proposals.share(key, pairs, *frame.mean.shape, settings.proposals)
+        weighted = proposals.share(key, pairs, frame.mean.shape[-1], settings.proposals)
         if not settings.smooth_targets:
             return weighted
         return weighted._replace(gradient=slopes(pairs, weighted.z[:, 0]))

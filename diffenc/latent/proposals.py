@@ -70,9 +70,7 @@ def weigh(log_density: Callable, observation, z: jax.Array, log_q: jax.Array) ->
     return Proposals(z, jax.nn.log_softmax(log_p - log_q, axis=0))
 
 
-def share(
-    key: jax.Array, log_prob_pairs: Callable, num_rows: int, latent_dim: int, count: int
-) -> Proposals:
+def share(key: jax.Array, log_prob_pairs: Callable, latent_dim: int, count: int) -> Proposals:
     """Draw proposals from N(0, I) for the whole batch, and weight them for each of its rows.
 
     The decoder's network sees each draw once instead of once for each row, so that there can be
@@ -81,7 +79,6 @@ def share(
     Args:
         key: a random key.
         log_prob_pairs: z [K, d] -> (1/gamma) log p(x_i|z_k) [K, batch].
-        num_rows: rows of the batch, for a check of shapes.
         latent_dim: d.
         count: K.
 
@@ -89,9 +86,7 @@ def share(
         `Proposals` with z [K, 1, d].
     """
     z = jax.random.normal(key, (count, latent_dim))
-    log_p = log_prob_pairs(z)
-    assert log_p.shape == (count, num_rows)
-    return Proposals(z[:, None], jax.nn.log_softmax(log_p, axis=0))
+    return Proposals(z[:, None], jax.nn.log_softmax(log_prob_pairs(z), axis=0))
 
 
 def choose(key: jax.Array, proposals: Proposals) -> jax.Array:

@@ -174,9 +174,10 @@ def load_data(config: ConfigDict) -> tuple[data.Dataset, Truth | None]:
             )
         if config.model.decoder == "gaussian":
             warn_of_scale(dataset)
-        return (
-            data.hold_out(dataset, settings.validation) if settings.validation else dataset
-        ), None
+        if settings.validation:
+            with command_line.naming(count="data.validation"):
+                dataset = data.hold_out(dataset, settings.validation)
+        return dataset, None
     dim, latent_dim, count = 10, config.model.latent_dim, 2000
     key_of_truth = functools.partial(key_of, config.seed, "factor_analysis")
     weight = jax.random.normal(key_of_truth("weight"), (dim, latent_dim))

@@ -138,7 +138,6 @@ def finished(tmp_path_factory):
     return tmp_path_factory.mktemp("finished") / "run"
 
 
-@pytest.mark.smoke
 def test_the_demo_runs_and_running_it_again_prints_the_same(command, finished, monkeypatch):
     elsewhere = finished.parent / "elsewhere"
     elsewhere.mkdir()
@@ -211,7 +210,6 @@ def test_another_config_in_the_same_workdir_is_refused_by_name(command, finished
     assert_refused(outcome, "em.gamma: 1.0 in the workdir, 0.5 given", "give another workdir")
 
 
-@pytest.mark.smoke
 @pytest.mark.slow
 def test_mnist_runs(command, tmp_path, mnist_dir):
     given = arguments(
@@ -227,7 +225,6 @@ def test_mnist_runs(command, tmp_path, mnist_dir):
     check_output(tmp_path / "run", systems=("diffusion_encoder",))
 
 
-@pytest.mark.smoke
 def test_a_users_file_of_real_vectors_runs_with_one_latent(command, tmp_path):
     np.save(tmp_path / "mine.npy", np.random.default_rng(0).normal(size=(150, 5)))
     given = arguments(
@@ -246,7 +243,6 @@ def test_a_users_file_of_real_vectors_runs_with_one_latent(command, tmp_path):
     assert "mine: held-out results" in stdout
 
 
-@pytest.mark.smoke
 def test_factor_analysis_runs_and_a_killed_run_of_it_ends_as_one_that_was_not(command, tmp_path):
     """kill -9 of a process in the middle, then the same command: state and results equal bit for
     bit."""

@@ -8,7 +8,7 @@ from checks import NUM_SIGMAS
 
 from diffenc.diffusion.analytic import FactorAnalysis, gaussian_kl
 from diffenc.estimate import Estimate
-from diffenc.latent import decoders, e_steps, em, proposals, systems, toys
+from diffenc.latent import decoders, e_steps, proposals, systems, toys
 from diffenc.latent.baselines import GaussianEncoder
 from diffenc.networks import MLP
 
@@ -49,12 +49,11 @@ def test_shared_proposals_are_weighted_for_each_example():
     """Mean and covariance under the weights of 20,000 shared draws are those of the exact
     posteriors."""
     x, count = MODEL.sample(jax.random.key(0), 5)[0], 20_000
-    settings = em.Settings(e_step="importance", proposal="shared", proposals=count)
 
     def pairs(z):
         return decoders.log_prob_pairs(DECODER, PARAMS, x, z)
 
-    found = proposals.share(jax.random.key(1), pairs, 5, 2, settings.proposals)
+    found = proposals.share(jax.random.key(1), pairs, 2, count)
     z, weight = found.z[:, 0], jnp.exp(found.log_weight)
     mean, cov = MODEL.posterior(x)
     error = z[:, None] - mean[None]

@@ -98,7 +98,6 @@ def test_chains_do_what_the_recursion_says():
     assert np.all(np.abs(rest.std(axis=0) / spread - 1) < NUM_SIGMAS / (2 * len(rest)) ** 0.5)
 
 
-@pytest.mark.smoke
 def test_a_run_has_its_names_and_figures(tmp_path, capsys, monkeypatch):
     config = make_config(num_steps=100, num_samples=200)
     reads = record_reads(monkeypatch, config)

@@ -36,7 +36,6 @@ def make_config(**changes):
     return config
 
 
-@pytest.mark.smoke
 def test_images_have_their_names_and_figures(tmp_path, capsys, monkeypatch):
     config = make_config()
     reads = record_reads(monkeypatch, config)
@@ -73,7 +72,6 @@ def test_images_have_their_names_and_figures(tmp_path, capsys, monkeypatch):
     assert "is complete" in capsys.readouterr().out
 
 
-@pytest.mark.smoke
 @pytest.mark.slow
 def test_images_are_resumed(tmp_path):
     config = make_config(save_every=2)

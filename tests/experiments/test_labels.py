@@ -171,7 +171,6 @@ def test_a_trained_classifier_finds_nearly_all(clusters, tmp_path):
     assert truth - 0.02 - NUM_SIGMAS * found.stderr < found.mean < truth + NUM_SIGMAS * found.stderr
 
 
-@pytest.mark.smoke
 def test_labels_have_their_names(tmp_path, capsys, monkeypatch):
     config = make_config()
     reads = record_reads(monkeypatch, config)
@@ -222,7 +221,6 @@ def test_labels_have_their_names(tmp_path, capsys, monkeypatch):
     assert "is complete" in capsys.readouterr().out
 
 
-@pytest.mark.smoke
 @pytest.mark.slow
 def test_both_networks_of_labels_are_resumed(tmp_path, capsys):
     config = make_config()

@@ -126,7 +126,6 @@ def test_the_early_share_of_shared_examples_has_their_error_once():
     )  # (early - 1/2 s_nn) / 2
 
 
-@pytest.mark.smoke
 def test_mixtures_of_two_dimensions_and_seeds(tmp_path, capsys, monkeypatch):
     config = make_config(
         "neural_entropy/gaussian_mixture",
@@ -186,7 +185,6 @@ def test_mixtures_of_two_dimensions_and_seeds(tmp_path, capsys, monkeypatch):
     assert "is complete" in capsys.readouterr().out
 
 
-@pytest.mark.smoke
 @pytest.mark.slow
 def test_a_resumed_run_is_an_uninterrupted_one_bit_for_bit(tmp_path):
     changes = dict(
@@ -215,7 +213,6 @@ def without_times(lines):
     ]
 
 
-@pytest.mark.smoke
 def test_a_case_rests_once_it_has_seen_its_samples_max_epochs_times():
     config = make_config(
         "neural_entropy/samples", dimensions=(2,), samples=(8, 12, 80), num_seeds=1, max_epochs=2
@@ -327,7 +324,6 @@ def test_training_closes_the_gap_of_the_gaussian_reference(tmp_path):
     )
 
 
-@pytest.mark.smoke
 @pytest.mark.slow
 def test_sample_sizes_of_a_mixture(tmp_path):
     config = make_config(
@@ -339,7 +335,6 @@ def test_sample_sizes_of_a_mixture(tmp_path):
     assert (tmp_path / "figures" / "sample_sizes.png").exists()
 
 
-@pytest.mark.smoke
 @pytest.mark.slow
 def test_digits_with_a_unet(tmp_path, monkeypatch):
     config = make_config(
@@ -358,7 +353,6 @@ def test_digits_with_a_unet(tmp_path, monkeypatch):
     }
 
 
-@pytest.mark.smoke
 @pytest.mark.slow
 def test_mnist_with_a_unet(tmp_path, mnist_dir):
     config = make_config(
@@ -421,7 +415,6 @@ def test_the_law_in_log_n_is_found():
     assert law["d.log_law.slope"].stderr == pytest.approx(0.0, abs=1e-6)
 
 
-@pytest.mark.smoke
 def test_speed_limit(tmp_path, monkeypatch):
     config = command_line._load("configs/speed_limit/gaussian_mixture.py")
     config.update(processes=("vp",), dimensions=(1,), num_samples=400, num_times=4, refine=32)
@@ -441,7 +434,6 @@ def test_speed_limit(tmp_path, monkeypatch):
     assert (tmp_path / "figures" / "speed_limit.png").exists()
 
 
-@pytest.mark.smoke
 @pytest.mark.slow
 def test_benchmark(tmp_path):
     config = make_config(
@@ -493,7 +485,7 @@ def test_bad_settings_are_one_line(tmp_path, changes, message):
         (dict(model__dtype="float16"), "model.dtype is 'float16'"),
         (dict(eval__images=0), "eval.images"),
         (dict(eval__sampler_steps=0), "sampler_steps"),
-        (dict(datasets=("mixture",)), "no field mixture.components"),
+        (dict(datasets=("mixture",)), "field mixture.components is missing"),
         (dict(datasets=()), "datasets"),
         (dict(processes=("vp", "ve")), "ignored"),
     ],

@@ -60,7 +60,6 @@ def values_of(workdir):
     return {row["name"]: row for row in rows}
 
 
-@pytest.mark.smoke
 @pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
 def test_a_toy_with_two_seeds(tmp_path, capsys, monkeypatch):
     methods = ("importance", "langevin", "flow_vae")  # importance with smoothed targets
@@ -110,7 +109,6 @@ def test_a_toy_with_two_seeds(tmp_path, capsys, monkeypatch):
     assert "is complete" in capsys.readouterr().out
 
 
-@pytest.mark.smoke
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
 def test_every_method_on_digits(tmp_path, capsys):

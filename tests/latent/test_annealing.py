@@ -179,26 +179,25 @@ def test_temperatures_rise_from_0_to_1(num_temperatures):
 
 
 def test_one_trace_and_new_draws_for_each_key_chain_and_example():
-    x, z = MODEL.sample(jax.random.key(0), 400)
+    x, z = MODEL.sample(jax.random.key(0), 4000)
 
     def run(seed):
-        return anneal(jax.random.key(seed), x, z, fit(x, *WIDE), MANY)
+        return anneal(jax.random.key(seed), x, z, fit(x, *WIDE), FEW)
 
     first, num_traces = run(2), len(TRACES)
     again, other = run(2), run(3)
     np.testing.assert_array_equal(first[0], again[0])
     for log_weights, acceptance, others in zip(*first, other[0], strict=True):
-        assert log_weights.shape == (8, 400) and acceptance.shape == (100,)
-        assert (
-            len(np.unique(np.concatenate([log_weights, others]))) > 0.99 * 16 * 400
-        )  # float32 allows a few ties
+        assert log_weights.shape == (8, 4000) and acceptance.shape == (3,)
+        of_some = np.concatenate([log_weights, others])[:, :100]
+        assert len(np.unique(of_some)) > 0.99 * of_some.size  # float32 allows a few ties
     low = map_examples(
-        lambda key, x: annealing.lower(anneal(key, x, z, fit(x, *WIDE), MANY)[0][0]),
+        lambda key, x: annealing.lower(anneal(key, x, z, fit(x, *WIDE), FEW)[0][0]),
         jax.random.key(2),
-        np.tile(x, (2, 1))[:500],
-        400,
+        np.tile(x, (2, 1))[:5000],
+        4000,
     )
-    assert low.shape == (500,) and len(TRACES) == num_traces
+    assert low.shape == (5000,) and len(TRACES) == num_traces
 
 
 def test_a_number_below_one_is_refused():
