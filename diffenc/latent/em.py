@@ -163,7 +163,7 @@ def make_update(
         params = state.params
         observation = decoder.observe(key_observe, x)
         sample, acceptance, carried = e_step(
-            key_e_step, encoder, decoder, params, state.chain, x, observation, settings, index
+            key_e_step, encoder, decoder, params, state.carried, x, observation, settings, index
         )
         dream = dream_gradient(
             key_dream, decoder, params["decoder"], sample.z, settings.gamma, key_observe_dream
@@ -178,7 +178,7 @@ def make_update(
 
         loss, decoder_grads = jax.value_and_grad(decoder_loss)(params["decoder"])
         grads = {"encoder": encoder_grads, "decoder": decoder_grads}
-        state = state.replace(chain=carried).apply_gradients(
+        state = state.replace(carried=carried).apply_gradients(
             grads, optimizer, settings.average_decay
         )
         metrics |= {

@@ -102,7 +102,7 @@ def test_an_update_descends_the_gradients_at_its_own_pairs():
     def by_hand(state):
         key_chain, key_dream, key_loss = jax.random.split(jax.random.key(2), 3)
         params = state.params
-        outcome = em.e_step(key_chain, ENCODER, DECODER, params, state.chain, x, x, settings)
+        outcome = em.e_step(key_chain, ENCODER, DECODER, params, state.carried, x, x, settings)
         z = outcome.sample.z
         dream = em.dream_gradient(key_dream, DECODER, params["decoder"], z, settings.gamma)
         # As numbers, cut off from the parameters they came from.
@@ -133,7 +133,7 @@ def test_an_update_descends_the_gradients_at_its_own_pairs():
     assert np.abs(kernel).max() > 1e-4
 
     assert new.step == 1
-    assert new.chain.log_step == outcome.carried.log_step != state.chain.log_step
+    assert new.carried.log_step == outcome.carried.log_step != state.carried.log_step
     mix = jax.tree.map(lambda old, p: 0.1 * old + 0.9 * p, state.averages, new.params)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), new.averages, mix
@@ -371,29 +371,31 @@ def test_persistent_chains_go_on_where_each_example_was_left():
     x = MODEL.sample(jax.random.key(1), 6)[0]
     left = 1.0 + 0.3 * jax.random.normal(jax.random.key(3), (6, 2))
     left = left.at[1].set(50.0)  # where no posterior is: this chain starts anew
-    state = make_state(optimizer, settings).replace(chain=chains.ChainState.create(settings, left))
+    state = make_state(optimizer, settings).replace(
+        carried=chains.ChainState.create(settings, left)
+    )
     index = jnp.array([4, 1, 4])  # an epoch ended within the batch: the first of two chains is kept
     new, metrics = jax.jit(em.make_update(ENCODER, DECODER, settings, optimizer))(
         state, jax.random.key(2), (x[index], index)
     )
-    moved = np.linalg.norm(new.chain.z - left, axis=1) > 0
+    moved = np.linalg.norm(new.carried.z - left, axis=1) > 0
     np.testing.assert_array_equal(moved, [False, True, False, False, True, False])
     assert (
-        np.linalg.norm(new.chain.z[4] - left[4]) < 1.0
+        np.linalg.norm(new.carried.z[4] - left[4]) < 1.0
     )  # two steps of variance .02 in units of the width, 1 at most
-    assert np.linalg.norm(new.chain.z[1]) < 10
+    assert np.linalg.norm(new.carried.z[1]) < 10
     sample, _, _ = jax.jit(em.e_step, static_argnums=(1, 2, 7))(
         jax.random.split(jax.random.key(2), 3)[0],
         ENCODER,
         DECODER,
         state.params,
-        state.chain,
+        state.carried,
         x[index],
         x[index],
         settings,
         index,
     )
-    np.testing.assert_allclose(new.chain.z[4], sample.z[0], rtol=1e-5)
+    np.testing.assert_allclose(new.carried.z[4], sample.z[0], rtol=1e-5)
     assert np.abs(sample.z[0] - sample.z[2]).max() > 0
     assert metrics["latent_second_moment"] < 100
 
@@ -431,9 +433,9 @@ def test_an_update_is_the_same_program_whatever_the_fields_that_go_unread(choice
     def program(**changes):
         settings, optimizer = em.Settings(**(choice | changes)), optax.sgd(0.0)
         state = make_state(optimizer, settings)
-        state = state.replace(chain=chains.ChainState.create(settings, jnp.zeros((4, 2))))
+        state = state.replace(carried=chains.ChainState.create(settings, jnp.zeros((4, 2))))
         update = em.make_update(encoder, DECODER, settings, optimizer)
-        start = 0.0 if "step_size" in settings.unread() else float(state.chain.log_step)
+        start = 0.0 if "step_size" in settings.unread() else float(state.carried.log_step)
         return str(jax.make_jaxpr(update)(state, jax.random.key(2), batch)), start
 
     unread = em.Settings(**choice).unread()
