@@ -20,21 +20,22 @@ class TrainState(flax.struct.PyTreeNode):
         params: of the networks.
         averages: their moving average.
         opt_state: of the optimizer.
-        chain: of Markov chains, where there are any.
+        carried: what else an update hands to the next, such as the states of Markov chains, or a
+            fixed reference that travels with the params.
     """
 
     step: jax.Array
     params: Any
     averages: Any
     opt_state: Any
-    chain: Any = None
+    carried: Any = None
 
     @classmethod
-    def create(cls, params, optimizer: optax.GradientTransformation, chain=None) -> "TrainState":
+    def create(cls, params, optimizer: optax.GradientTransformation, carried=None) -> "TrainState":
         """Make the state before the first update."""
         # The average starts as a copy: an alias could not be donated together with its original.
         averages = jax.tree.map(jnp.copy, params)
-        return cls(jnp.zeros((), jnp.int32), params, averages, optimizer.init(params), chain)
+        return cls(jnp.zeros((), jnp.int32), params, averages, optimizer.init(params), carried)
 
     def apply_gradients(
         self, grads, optimizer: optax.GradientTransformation, average_decay: float

@@ -124,17 +124,12 @@ def hold_out(dataset: Dataset, count: int, seed: int = 0) -> Dataset:
     )
 
 
-def flatten(rows):
-    """Flatten examples [n, ...] to [n, D], float32."""
-    return rows.reshape(rows.shape[0], -1).astype("float32")
-
-
 def binarize(key: jax.Array, rows: jax.Array, max_value: float) -> jax.Array:
-    """Draw bits [n, D] in {0., 1.} with probability rows / max_value.
+    """Draw bits [n, ...] in {0., 1.} with probability rows / max_value.
 
     Every visit draws afresh (dynamic binarization).
     """
-    rows = flatten(rows)
+    rows = rows.astype("float32")
     return (jax.random.uniform(key, rows.shape) * max_value < rows).astype(rows.dtype)
 
 

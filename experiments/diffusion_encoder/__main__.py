@@ -204,17 +204,17 @@ def warn_of_scale(dataset: data.Dataset) -> None:
 
 
 def prepare(config: ConfigDict, dataset: data.Dataset):
-    """(key, rows [batch, ...]) -> x [batch, D]: fresh bits for a Bernoulli decoder, else x /
+    """(key, rows [batch, ...]) -> x [batch, ...]: fresh bits for a Bernoulli decoder, else x /
     max_value."""
     if config.model.decoder == "bernoulli":
         return functools.partial(data.binarize, max_value=dataset.max_value)
-    return lambda key, rows: data.flatten(rows) / (dataset.max_value or 1.0)
+    return lambda key, rows: rows.astype("float32") / (dataset.max_value or 1.0)
 
 
 def observe(
     config: ConfigDict, dataset: data.Dataset, rows: np.ndarray, name: str = "test"
 ) -> np.ndarray:
-    """Rows as x [n, D], binarized once and for all by the seed and by the name of the rows."""
+    """Rows as x [n, ...], binarized once and for all by the seed and by the name of the rows."""
     count = config.eval.num_examples or len(rows)
     key = key_of(config.seed, "observed", name)
     return np.asarray(prepare(config, dataset)(key, jnp.asarray(rows[:count])))

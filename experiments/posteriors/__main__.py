@@ -204,7 +204,7 @@ def make_models(config: ConfigDict, cases: dict[str, Case]) -> dict[str, systems
         for method in methods_of(config, case):
             variant = varied(case.config, method)
             for seed in range(config.num_seeds):
-                size = (case.held_out.shape[1], len(case.train))
+                size = (int(np.prod(case.held_out.shape[1:])), len(case.train))
                 start = (config.seed, case.name, seed)
                 system = systems.make(
                     base_method(config, method), variant, case.decoder, *size, *start

@@ -104,8 +104,7 @@ def annealed(config, case, system, params, key) -> dict[str, np.ndarray]:
     z = jax.random.normal(key_z, (config.eval.ais_simulated, case.config.model.latent_dim))
     simulated = case.decoder.sample(key_x, params["decoder"], z)
 
-    def log_joint(x, z):
-        return decoders.log_joint(case.decoder, params["decoder"], x, z)
+    log_joint = annealing.make_log_joint(case.decoder, params["decoder"])
 
     def gaussian(x):  # annealing likes a start that is too wide better than one that is too narrow
         guess = system.encoder.gaussian(system.encoder.infer(params, x))
