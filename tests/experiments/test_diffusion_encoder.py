@@ -28,7 +28,7 @@ from experiments.posteriors import __main__ as posteriors
 # ml_collections reads a config file by a method that newer Pythons discourage.
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / "configs" / "diffusion_encoder"
 TINY = {
     "num_devices": 1,
