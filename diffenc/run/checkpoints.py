@@ -12,12 +12,11 @@ import zlib
 
 import jax
 import numpy as np
-from etils import epath
 from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as ocp
 
 from diffenc.errors import InputError, describe
-from diffenc.run import parallel
+from diffenc.run import files, parallel
 
 _LOG = logging.getLogger("diffenc")
 
@@ -46,7 +45,7 @@ class Checkpoints:
         for name, value in (("keep", keep), ("every", every)):
             if value is not None and value < 1:
                 raise InputError(f"checkpoint setting {name} is {value}: give at least 1")
-        self.directory = epath.Path(directory).resolve()
+        self.directory = files.absolute(directory)
         policies = ocp.training.save_decision_policies
         when = [policies.PreemptionCheckpointingPolicy()]
         if every is not None:
@@ -77,7 +76,7 @@ class Checkpoints:
         return self._checkpointer.should_save(step) and self._save(step, state, force=False)
 
     def _save(self, step, state, force) -> bool:
-        if any(saved.step == step for saved in self._checkpointer.checkpoints):
+        if any(checkpoint.step == step for checkpoint in self._checkpointer.checkpoints):
             return False
         for path, leaf in jax.tree_util.tree_leaves_with_path(state):
             if not isinstance(leaf, jax.Array | np.ndarray):
@@ -139,18 +138,18 @@ class Checkpoints:
         """Load a checkpoint: `(state, None)`, or `(None, reason)` where it cannot be used."""
         tree = {"crc32": np.zeros((), np.uint32), "state": jax.tree.map(_abstract, example)}
         try:  # a damaged file can fail in any of the layers below
-            saved = _describe(self._checkpointer.metadata(step).metadata)
-            if not any(name.startswith("state") for name in saved):
+            leaves = _describe(self._checkpointer.metadata(step).metadata)
+            if not any(name.startswith("state") for name in leaves):
                 return None, "its list of arrays cannot be read"
-            difference = _first_difference(saved, _describe(tree))
+            difference = _first_difference(leaves, _describe(tree))
             if difference:
                 return None, f"it holds another state: {difference}"
-            loaded = self._checkpointer.load(step, tree)
+            tree = self._checkpointer.load(step, tree)
         except Exception as error:
             return None, describe(error)
-        if int(loaded["crc32"]) != int(_crc32(jax.tree.leaves(loaded["state"]))):
+        if int(tree["crc32"]) != int(_crc32(jax.tree.leaves(tree["state"]))):
             return None, "its bits differ from those saved"
-        return loaded["state"], None
+        return tree["state"], None
 
     def _set_aside(self, steps):
         if parallel.is_main_process():
@@ -216,16 +215,15 @@ def _describe(tree) -> dict[str, str]:
     return words
 
 
-def _first_difference(saved, wanted) -> str | None:
-    """The first leaf that two descriptions tell differently, in words."""
-    differing = [
-        name for name in sorted(saved.keys() | wanted.keys()) if saved.get(name) != wanted.get(name)
-    ]
+def _first_difference(there: dict, here: dict) -> str | None:
+    """Return the first leaf of which two descriptions differ, in words; None where none does."""
+    names = sorted(there.keys() | here.keys())
+    differing = [name for name in names if there.get(name) != here.get(name)]
     if not differing:
         return None
-    more = f" (and {len(differing) - 1} more)" if len(differing) > 1 else ""
     name = differing[0]
-    return f"{name} is {saved.get(name, 'absent')} there, {wanted.get(name, 'absent')} here{more}"
+    more = f" (and {len(differing) - 1} more)" if len(differing) > 1 else ""
+    return f"{name} is {there.get(name, 'absent')} there, {here.get(name, 'absent')} here{more}"
 
 
 def _hide_orbax_chatter():

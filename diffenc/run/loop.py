@@ -77,14 +77,14 @@ def train(
         evaluate_every=evaluate_every,
     )
     with (
-        checkpoints.open(f"{workdir}/checkpoints", every=save_every) as saved,
+        checkpoints.open(f"{workdir}/checkpoints", every=save_every) as store,
         _StopSignals() as stop,
     ):
-        restored = saved.restore(state)
-        is_new = restored is None
+        newest = store.restore(state)
+        is_new = newest is None
         step = 0
         if not is_new:
-            step, state = restored
+            step, state = newest
         last_saved = None if is_new else step
         if 0 < step < num_updates:
             print(f"continuing from update {step} of {num_updates}", flush=True)
@@ -110,17 +110,17 @@ def train(
                 writer.write(step, **means)
                 show(step, headline(means))
                 if stop.received:
-                    saved.save(step, state)
-                    saved.wait()
+                    store.save(step, state)
+                    store.wait()
                     print(
                         f"stopped by signal {stop.received} at update {step}, saved; "
                         "the same command continues"
                     )
                     raise Stopped(128 + stop.received)
-                if saved.maybe_save(step, state):
+                if store.maybe_save(step, state):
                     last_saved = step
-        saved.save(step, state)
-        saved.wait()
+        store.save(step, state)
+        store.wait()
     return state
 
 
