@@ -14,7 +14,7 @@ class Estimate(NamedTuple):
 
     @classmethod
     def of(cls, values) -> "Estimate":
-        """From one independent value per example [n]; n >= 2.
+        """Estimate a mean from one independent value per example [n]; n >= 2.
 
         Raises ValueError for any other shape: values [seeds, n] are not seeds * n independent ones.
         """
@@ -37,16 +37,15 @@ def map_examples(fn, key, x, batch_size: int):
 
     Args:
         fn: fn(key, x [1, ...]) -> pytree of [1, ...]; it may not draw one number for several
-        examples. For key=None
-            it is fn(None, x [batch, ...]) -> pytree of [batch, ...], a function of each example
-            that draws nothing.
-        key: is folded with the index of every example, or None. x: an array or a tree of them, such
-        as (x, condition). batch_size: examples at a time. The last batch is filled up with its last
-        example (one compilation) and cut
-            back.
+            examples. For key=None it is fn(None, x [batch, ...]) -> pytree of [batch, ...], a
+            function of each example that draws nothing.
+        key: is folded with the index of every example; None for no keys.
+        x: an array or a tree of them, such as (x, condition).
+        batch_size: examples at a time. The last batch is filled up with its last example (one
+            compilation) and cut back.
 
     Returns:
-        numpy arrays [n, ...].
+        The results of all examples, numpy arrays [n, ...].
     """
     import jax
 

@@ -15,33 +15,35 @@ import numpy as np
 
 
 def key_of(seed: int, *names: str | int) -> jax.Array:
-    """The key of a purpose: key_of(config.seed, "evaluation", "vae").
+    """Make the key of a purpose: key_of(config.seed, "evaluation", "vae").
 
     Args:
-        seed: the seed of the run. names: what the key is for, a string first; numbers may follow,
-        such as a step or which of several systems.
+        seed: the seed of the run.
+        *names: what the key is for, a string first; numbers may follow, such as a step or which of
+            several systems.
+
+    Returns:
+        A typed key.
     """
     return jax.random.fold_in(jax.random.key(seed), _hash(names))
 
 
 def rng_of(seed: int, *names: str | int) -> np.random.Generator:
-    """numpy's generator of a purpose, named as in `key_of`."""
+    """Make numpy's generator of a purpose, named as in `key_of`."""
     return np.random.default_rng((seed, _hash(names)))
 
 
 def generator(key: jax.Array) -> np.random.Generator:
-    """numpy's generator as a function of a key, for float64 samples and for what numpy does on the
-    host."""
+    """Make numpy's generator as a function of a key.
+
+    It is for float64 samples and for what numpy does on the host.
+    """
     return np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
 
 
 def _hash(names) -> int:
-    if (
-        not names
-        or not isinstance(names[0], str)
-        or not all(isinstance(name, str | int) for name in names)
-    ):
+    is_named = bool(names) and isinstance(names[0], str)
+    if not is_named or not all(isinstance(name, str | int) for name in names):
         raise TypeError(f"a key has a name, a string before numbers, not {names}")
-    return zlib.crc32(
-        json.dumps(names).encode()
-    )  # as JSON, so that ("a", "b") is not ("ab",) and "1" is not 1
+    # As JSON, so that ("a", "b") is not ("ab",) and "1" is not 1.
+    return zlib.crc32(json.dumps(names).encode())

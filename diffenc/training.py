@@ -1,5 +1,7 @@
-"""Train states, optimizers, and many updates in one dispatch. Pure: no files, no devices, no
-configs."""
+"""Train states, optimizers, and many updates in one dispatch.
+
+Pure: no files, no devices, no configs.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,26 +13,43 @@ import optax
 
 
 class TrainState(flax.struct.PyTreeNode):
-    """Everything an update changes: step (int32), params, their moving average, optimizer and chain
-    states."""
+    """Everything that an update changes.
+
+    Attributes:
+        step: the number of updates made, int32.
+        params: of the networks.
+        averages: their moving average.
+        opt_state: of the optimizer.
+        carried: what else an update hands to the next, such as the states of Markov chains, or a
+            fixed reference that travels with the params.
+    """
 
     step: jax.Array
     params: Any
     averages: Any
     opt_state: Any
-    chain: Any = None
+    carried: Any = None
 
     @classmethod
-    def create(cls, params, optimizer: optax.GradientTransformation, chain=None) -> "TrainState":
+    def create(cls, params, optimizer: optax.GradientTransformation, carried=None) -> "TrainState":
+        """Make the state before the first update."""
         # The average starts as a copy: an alias could not be donated together with its original.
         averages = jax.tree.map(jnp.copy, params)
-        return cls(jnp.zeros((), jnp.int32), params, averages, optimizer.init(params), chain)
+        return cls(jnp.zeros((), jnp.int32), params, averages, optimizer.init(params), carried)
 
     def apply_gradients(
         self, grads, optimizer: optax.GradientTransformation, average_decay: float
     ) -> "TrainState":
-        """One optimizer step; the average forgets with min(average_decay, (1 + step) / (10 +
-        step))."""
+        """Make one step of the optimizer.
+
+        Args:
+            grads: of the params.
+            optimizer: the one that `create` was called with.
+            average_decay: the average keeps min(average_decay, (1 + step) / (10 + step)) of itself.
+
+        Returns:
+            The state after the step.
+        """
         updates, opt_state = optimizer.update(grads, self.opt_state, self.params)
         params = optax.apply_updates(self.params, updates)
         decay = jnp.minimum(average_decay, (1.0 + self.step) / (10.0 + self.step))
@@ -43,8 +62,17 @@ class TrainState(flax.struct.PyTreeNode):
 def make_optimizer(
     learning_rate: float, num_updates: int, warmup: int = 1000, clip_norm: float | None = None
 ) -> optax.GradientTransformation:
-    """Adam with a linear warm-up and a cosine descent to zero; gradients clipped to a global norm
-    if asked."""
+    """Make Adam with a linear warm-up and a cosine descent to zero.
+
+    Args:
+        learning_rate: its peak.
+        num_updates: after which it is zero.
+        warmup: updates to the peak, at most half of all.
+        clip_norm: the global norm to which gradients are clipped; None is not at all.
+
+    Returns:
+        The optimizer.
+    """
     schedule = optax.warmup_cosine_decay_schedule(
         0.0, learning_rate, min(warmup, num_updates // 2), num_updates
     )
@@ -53,23 +81,26 @@ def make_optimizer(
 
 
 def scan_updates(update: Callable, prepare: Callable) -> Callable:
-    """Many updates in one dispatch: `run(state, key, data, indices) -> (state, metrics)`, state
-    donated.
+    """Make many updates one dispatch: `run(state, key, data, indices) -> (state, metrics)`.
 
-    update(state, key, x) -> (state, metrics); prepare(key, rows) -> x makes a batch of the rows
-    data[indices[i]], of every array where data is a tree of them. indices is [num_updates, batch];
-    metrics come back stacked. The key of an update is a function of its step, so a resumed run
-    repeats an uninterrupted one.
+    The state is donated. The key of an update is a function of its step, so a resumed run repeats
+    an uninterrupted one.
+
+    Args:
+        update: update(state, key, x) -> (state, metrics).
+        prepare: prepare(key, rows) -> x makes a batch of rows of the data.
+
+    Returns:
+        The compiled function `run`. Its indices are [num_updates, batch]: an update is made with
+        the rows data[indices[i]], of every array where data is a tree of them. Metrics come back
+        stacked, [num_updates].
     """
 
     def run(state: TrainState, key: jax.Array, data, indices: jax.Array):
         def body(state, batch_indices):
             key_prepare, key_update = jax.random.split(jax.random.fold_in(key, state.step))
-            return update(
-                state,
-                key_update,
-                prepare(key_prepare, jax.tree.map(lambda a: a[batch_indices], data)),
-            )
+            rows = jax.tree.map(lambda a: a[batch_indices], data)
+            return update(state, key_update, prepare(key_prepare, rows))
 
         return jax.lax.scan(body, state, indices)
 

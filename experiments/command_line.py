@@ -1,5 +1,7 @@
-"""The command line of every experiment: --config, --workdir, overrides, and one clear line for what
-goes wrong."""
+"""The command line of every experiment: --config, --workdir, overrides; a line for each error.
+
+A library's error names its own parameter; `naming` makes that the field of the config.
+"""
 
 import contextlib
 import dataclasses
@@ -18,7 +20,8 @@ from ml_collections import ConfigDict, config_flags
 from diffenc.errors import InputError
 from diffenc.run import parallel, provenance, tables
 
-MAY_DIFFER = (  # fields that change no result of a run that goes on, or only the order in which numbers are added
+# Fields that change no result of a run that goes on, or only the order in which numbers are added.
+MAY_DIFFER = (
     "num_devices",
     "save_every",
     "evaluate_every",
@@ -29,16 +32,19 @@ MAY_DIFFER = (  # fields that change no result of a run that goes on, or only th
     "posterior.save_every",
     "posterior.evaluate_every",
 )
-_SCHEDULE = "the learning rate falls to zero at the last update, so a run of another length differs from its first update on"
+_SCHEDULE = (
+    "the learning rate falls to zero at the last update, "
+    "so a run of another length differs from its first update on"
+)
 REASONS = {"num_updates": _SCHEDULE, "posterior.num_updates": _SCHEDULE}
 
 
 def main(experiment: Callable[[ConfigDict, epath.Path], None]) -> None:
-    """Parse the command line, join the other processes of the run and call experiment(config,
-    workdir).
+    """Parse the command line and call experiment(config, workdir).
 
-    Only the first process prints: tables, progress and notes of the others go nowhere, their errors
-    to stderr. Bad input ends in one line and exit status 2.
+    Before that, the process joins the others of the run. Only the first one prints: tables,
+    progress and notes of the others go nowhere, their errors to stderr. Bad input ends in one line
+    and exit status 2.
     """
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     config_flag = config_flags.DEFINE_config_file(
@@ -98,8 +104,11 @@ def _only_the_first_prints():
 
 
 def is_complete(config: ConfigDict, workdir: epath.Path) -> bool:
-    """Refuse a workdir of another config (`MAY_DIFFER` aside) or of another data file by the same
-    name, and print the results of a finished run."""
+    """Print the results of a finished run, and say whether there are any.
+
+    A workdir of another config (`MAY_DIFFER` aside), or of another data file by the same name, is
+    refused by an InputError.
+    """
     values = config.to_dict()
     has_results = (workdir / "results.json").exists()
     path = values.get("data", {}).get("path")
@@ -114,7 +123,7 @@ def is_complete(config: ConfigDict, workdir: epath.Path) -> bool:
 
 
 def _parse(arguments):
-    """absl's parser, whose complaints become InputErrors of one line."""
+    """Parse by absl, whose complaints become InputErrors of one line."""
     path = _config_path(arguments)
     if path and not epath.Path(path).is_file():  # absl would tell only once a field is read
         raise InputError(f"config file {path} does not exist: give one of configs/*/*.py")
@@ -134,7 +143,7 @@ def _parse(arguments):
 
 
 def _config_path(arguments) -> str | None:
-    """The file given as --config=FILE or --config FILE."""
+    """Return the file of --config=FILE or --config FILE."""
     for argument, following in zip(arguments, [*arguments[1:], None], strict=True):
         if argument.startswith("--config="):
             return argument.split("=", 1)[1]
@@ -173,26 +182,41 @@ def _explain(arguments, error) -> str:
 
 
 def _load(path):
+    """Make the config of a file, which is run as absl runs it."""
     scope = {"__name__": "config"}
-    exec(
-        compile(epath.Path(path).read_text(), path, "exec"), scope
-    )  # the file the user named, as absl runs it
+    exec(compile(epath.Path(path).read_text(), path, "exec"), scope)
     return scope["get_config"]()
 
 
 def _fields(config, prefix="") -> dict:
+    """Return the fields of a config by their dotted names."""
     fields = {}
     for name, value in config.items():
-        fields |= (
-            _fields(value, f"{prefix}{name}.")
-            if isinstance(value, ConfigDict)
-            else {f"{prefix}{name}": value}
-        )
+        if isinstance(value, ConfigDict):
+            fields |= _fields(value, f"{prefix}{name}.")
+        else:
+            fields[f"{prefix}{name}"] = value
     return fields
 
 
+@contextlib.contextmanager
+def naming(**fields: str):
+    """Say of what config field an error of the library is, which begins with its own parameter.
+
+    Args:
+        **fields: for parameters of the library the fields, as in count="data.validation".
+    """
+    try:
+        yield
+    except InputError as error:
+        name, _, rest = str(error).partition(" ")
+        if name not in fields:
+            raise
+        raise InputError(f"config field {fields[name]} {rest}") from error
+
+
 def check_choice(field: str, value: str, choices) -> None:
-    """Raises InputError unless value is one of the choices."""
+    """Raise InputError unless value is one of the choices."""
     if value not in choices:
         near = difflib.get_close_matches(str(value), list(choices), n=1)
         hint = f" (nearest: {near[0]})" if near else ""
@@ -202,7 +226,7 @@ def check_choice(field: str, value: str, choices) -> None:
 
 
 def check_positive(config: ConfigDict, *fields: str) -> None:
-    """Raises InputError unless every named field is a number above zero."""
+    """Raise InputError unless every named field is a number above zero."""
     for field in fields:
         if not read_field(config, field) > 0:
             raise InputError(
@@ -211,7 +235,7 @@ def check_positive(config: ConfigDict, *fields: str) -> None:
 
 
 def check_not_negative(config: ConfigDict, *fields: str) -> None:
-    """Raises InputError where a named field is below zero."""
+    """Raise InputError where a named field is below zero."""
     for field in fields:
         if read_field(config, field) < 0:
             value = read_field(config, field)
@@ -223,20 +247,31 @@ def read_field(config: ConfigDict, field: str):
     for name in field.split("."):
         if not isinstance(config, ConfigDict) or name not in config:
             raise InputError(
-                f"the config has no field {field}: it is another experiment's, give one of this one's"
+                f"config field {field} is missing: this config belongs to another experiment; "
+                f"use one from configs/{_this_experiment()}/"
             )
         config = config[name]
     return config
 
 
+def _this_experiment() -> str:
+    """Return the name of the experiment that was called by `python -m experiments.NAME`."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    parts = spec.name.split(".") if spec else []
+    return parts[1] if parts[:1] == ["experiments"] and len(parts) > 1 else "<this experiment>"
+
+
 def read(kind: type, config: ConfigDict, section: str = "", **values):
-    """Read settings: make a frozen dataclass of the config's fields of the same names.
+    """Make a frozen dataclass of the config's fields of the same names.
 
     Args:
         kind: the dataclass; a field that has a default may be absent from the config.
         config: the whole config.
         section: of the config, such as "eval", that holds the fields; "": its top level.
-        values: fields that do not come from there.
+        **values: fields that do not come from there.
+
+    Returns:
+        The dataclass.
 
     Raises:
         InputError: a field is absent, or the dataclass refuses its value.

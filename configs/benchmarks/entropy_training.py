@@ -1,7 +1,7 @@
 """Training on the nine-dimensional mixture under VPx, against a plain epoch loop.
 
     python -m experiments.benchmarks.entropy_training \
-        --config=configs/benchmarks/entropy_training.py --workdir=runs/speed
+        --config=configs/benchmarks/entropy_training.py --workdir=runs/entropy_speed
 
 One CPU core shared with others, 40 turns (errors over turns; only ratios mean something):
 

@@ -1,8 +1,8 @@
 """Time of an alternating update against a VAE update with the same decoder, at the MNIST sizes, on
 random bits.
 
-python -m experiments.benchmarks.update_time --config=configs/benchmarks/update_time.py
---workdir=runs/benchmark
+    python -m experiments.benchmarks.update_time \
+        --config=configs/benchmarks/update_time.py --workdir=runs/benchmark
 """
 
 from configs.diffusion_encoder import mnist

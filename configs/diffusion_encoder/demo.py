@@ -1,8 +1,8 @@
 """The demo: two encoders on real digits in a latent of two dimensions, where the exact posterior is
 known.
 
-python -m experiments.diffusion_encoder --config=configs/diffusion_encoder/demo.py
---workdir=runs/demo
+    python -m experiments.diffusion_encoder --config=configs/diffusion_encoder/demo.py \
+        --workdir=runs/demo
 """
 
 from configs.diffusion_encoder import digits

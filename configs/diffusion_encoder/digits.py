@@ -1,8 +1,7 @@
-"""The demo: a diffusion encoder and a VAE on scikit-learn's 8x8 digits, binarized anew at every
-visit.
+"""A diffusion encoder and a VAE on scikit-learn's 8x8 digits, binarized anew at every visit; d = 4.
 
-python -m experiments.diffusion_encoder --config=configs/diffusion_encoder/digits.py
---workdir=runs/demo
+    python -m experiments.diffusion_encoder --config=configs/diffusion_encoder/digits.py \
+        --workdir=runs/digits
 
 Two CPU cores, about a minute of training, seed 0, 299 held-out digits (nats): nll 22.18 +- 0.22
 (VAE 22.33; paired difference 0.145 +- 0.064), -ELBO 22.47 +- 0.23 (VAE 22.72 +- 0.23), rate 5.08
@@ -26,7 +25,7 @@ def get_config() -> ConfigDict:
             data=dict(
                 name="digits",  # or factor_analysis, file, or an image set of TensorFlow Datasets
                 dir="",  # of prepared TFDS data
-                path="",  # of a file: .npy or .npz
+                path="",  # of a file: .npy, .npz or a table
                 cache_dir="",  # where decoded TFDS images are kept for the next run; "": nowhere
                 test_fraction=0.1667,  # of digits and of a file without a test array
                 validation=0,  # n: measure on n training examples, kept from training, instead of the test set
@@ -65,7 +64,7 @@ def get_config() -> ConfigDict:
                 leapfrog_steps=3,  # hmc only
                 sampler_steps=1,  # langevin only: of the encoder where chains start
                 target="mixture",  # or denoising, pressure
-                path_weight=0.0,  # of the loss's error along the sampler's path; see losses.path_error
+                path_weight=0.0,  # of the loss's error along the sampler's path; see targets.path_error
                 gamma=1.0,  # bottleneck weight; 1: maximum likelihood
                 draws=2,  # noise levels at which the denoiser sees each pair (x, z)
                 null_probability=0.1,  # of dropping x: trains the learned prior

@@ -1,7 +1,8 @@
 """The exact test: data from x = W z + mu + tau noise (D = 10, d = 2, N = 2,000, tau = 0.5) and a
 linear decoder.
 
-    python -m experiments.diffusion_encoder --config=configs/diffusion_encoder/factor_analysis.py --workdir=runs/fa
+    python -m experiments.diffusion_encoder \
+        --config=configs/diffusion_encoder/factor_analysis.py --workdir=runs/fa
 
 Maximum likelihood and posterior are known in closed form; the alternation must reach both. Goals:
 gap 0.003, KL 0.01. Two CPU cores, seed 0 (nats): gap 0.0002 +- 0.0005 (VAE 0.0035 +- 0.0018), KL(q

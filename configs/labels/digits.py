@@ -2,7 +2,7 @@
 
     python -m experiments.labels --config=configs/labels/digits.py --workdir=runs/labels
     python -m experiments.labels --config=configs/labels/digits.py --config.data.name=mnist \
-        --config.data.dir=DIRECTORY_OF_PREPARED_DATA --config.model.channels="(8,16,32)" \
+        --config.data.dir=DIRECTORY_OF_PREPARED_TFDS_DATA --config.model.channels="(8,16,32)" \
         --config.null_probability=0.5 --config.num_updates=3500 --config.save_every=500 \
         --config.posterior.num_draws=1 --workdir=runs/labels_mnist
 

@@ -1,7 +1,7 @@
 """I(image; label) of MNIST with a network that can learn it, for an accelerator.
 
     python -m experiments.labels --config=configs/labels/mnist.py \
-        --config.data.dir=DIRECTORY_OF_PREPARED_DATA --workdir=runs/labels_mnist
+        --config.data.dir=DIRECTORY_OF_PREPARED_TFDS_DATA --workdir=runs/labels_mnist
 
 One H100, four and a half minutes with compilation (30,000 updates of 256 images: 2.7 minutes), seed
 0, 10,000 held-out images for everything, nats, errors over these images alone; in the first column
@@ -29,7 +29,7 @@ Where training has ended the three forms agree to .09 nats, and peak and share w
 classifier's. With half of the labels withheld all three are .3 above the entropy of the labels: the
 branch without label has to recognize the digit as well, and misses more. Withholding more did not
 teach it more (growth 1052.8 both times) but cost the other branch .2 nats: forms of a denoiser are
-off by what the two miss, and the bound is the number to use. On a CPU: the network of labels.py.
+off by what the two miss, and the bound is the number to use. On a CPU: the network of digits.py.
 """
 
 from configs.labels import digits

@@ -1,7 +1,7 @@
 """The forty tasks of 'Beyond Normal' (arXiv 2306.11078): truth, estimate, error and seconds.
 
-python -m experiments.mutual_information --config=configs/mutual_information/benchmark.py \
-    --workdir=runs/benchmark_mi
+    python -m experiments.mutual_information --config=configs/mutual_information/benchmark.py \
+        --workdir=runs/benchmark_mi
 
 One set of settings for all tasks, developed on other correlations, dimensions, degrees of freedom
 and seeds. Each form was evaluated on a seed that had not been used before (mean absolute error over

@@ -1,12 +1,13 @@
 """Mutual information of your own samples.
 
-The samples are an .npz file with arrays x and y, or a .csv file with a line of names.
+The samples are an .npz file with arrays x and y, or a table with a line of names: a text of any
+separator (.csv, .tsv, .txt), or .parquet.
 
-python -m experiments.mutual_information --config=configs/mutual_information/data.py \
-    --config.data.path=xy.npz --workdir=runs/information
-python -m experiments.mutual_information --config=configs/mutual_information/data.py \
-    --config.data.path=table.csv --config.data.x_columns="('height',)" \
-    --config.data.y_columns="('weight','age')" --workdir=runs/information
+    python -m experiments.mutual_information --config=configs/mutual_information/data.py \
+        --config.data.path=xy.npz --workdir=runs/information
+    python -m experiments.mutual_information --config=configs/mutual_information/data.py \
+        --config.data.path=table.csv --config.data.x_columns="('height',)" \
+        --config.data.y_columns="('weight','age')" --workdir=runs/information
 """
 
 from ml_collections import ConfigDict

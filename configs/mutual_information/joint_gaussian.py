@@ -1,7 +1,7 @@
 """Gaussians of much information: a 25 x 15 channel, and 80 nats in 80 x 80 dimensions.
 
-python -m experiments.mutual_information --config=configs/mutual_information/joint_gaussian.py \
-    --workdir=runs/joint_gaussian
+    python -m experiments.mutual_information --config=configs/mutual_information/joint_gaussian.py \
+        --workdir=runs/joint_gaussian
 
 The channel is that of arXiv 2509.23937, which has another draw of A and B (20.04 nats). Measured
 with 20,000 samples, in nats and in seconds on a core shared with a test suite; in brackets an

@@ -1,7 +1,7 @@
 """MNIST, d = 8: what each part of the encoder is worth, one change at a time.
 
-    python -m experiments.posteriors --config=configs/posteriors/ablations.py --workdir=runs/posteriors_ablations \
-        --config.data.dir=DIRECTORY_OF_PREPARED_TFDS_DATA
+    python -m experiments.posteriors --config=configs/posteriors/ablations.py \
+        --workdir=runs/ablations --config.data.dir=DIRECTORY_OF_PREPARED_TFDS_DATA
 
 Importance, 4,000 updates, seed 0, 500 test images, 50 samples, 50 minutes of one of two CPU cores;
 nll and -ELBO above the first row, paired, nats; ms: of an update:

@@ -1,7 +1,7 @@
 """scikit-learn's digits, encoders of every kind with one decoder.
 
-python -m experiments.posteriors --config=configs/posteriors/digits.py
---workdir=runs/posteriors_digits
+    python -m experiments.posteriors --config=configs/posteriors/digits.py \
+        --workdir=runs/posteriors_digits
 
 One of two CPU cores that others shared, 27 minutes of training, seed 0, all held-out images, 64
 samples, AIS of 200 (nats; folds 0, persistent 0.3 %, whose numbers are therefore no strict bounds):

@@ -1,7 +1,7 @@
 """MNIST, binarized anew at every visit, d = 8: encoders of every kind with one decoder.
 
-    python -m experiments.posteriors --config=configs/posteriors/mnist.py --workdir=runs/posteriors_mnist \
-        --config.data.dir=DIRECTORY_OF_PREPARED_TFDS_DATA
+    python -m experiments.posteriors --config=configs/posteriors/mnist.py \
+        --workdir=runs/posteriors_mnist --config.data.dir=DIRECTORY_OF_PREPARED_TFDS_DATA
 
 All seven methods, 24,000 updates, two hours of one of two CPU cores and 20 minutes to judge, seed
 0, first 1,000 test images (--config.eval.num_examples=1000 --config.eval.ais_examples=300

@@ -1,7 +1,7 @@
 """As mnist.py with a latent of 16 dimensions.
 
-    python -m experiments.posteriors --config=configs/posteriors/mnist16.py --workdir=runs/posteriors_mnist16 \
-        --config.data.dir=DIRECTORY_OF_PREPARED_TFDS_DATA
+    python -m experiments.posteriors --config=configs/posteriors/mnist16.py \
+        --workdir=runs/posteriors_mnist16 --config.data.dir=DIRECTORY_OF_PREPARED_TFDS_DATA
 
 One CPU core of two that others shared, 36 minutes of training, 24,000 updates, seed 0,
 --config.methods="('importance','vae','iwae')", columns and sizes as in mnist.py:

@@ -2,7 +2,8 @@
 
 For any encoder with an exact density, log w_k = log p(x, z_k) - log q(z_k|x), z_k ~ q(z|x):
 
-    ELBO = E log w          log p(x) >= E log (1/K) sum_k w_k >= ELBO       (Burda et al., 1509.00519)
+    ELBO = E log w
+    log p(x) >= E log (1/K) sum_k w_k >= ELBO       (Burda et al., 1509.00519)
 
 The density of a diffusion encoder is that of its discrete sampler
 (`DiffusionEncoder.sample_and_log_prob`), so both are bounds at any number of sampler steps that
@@ -14,31 +15,58 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from diffenc.latent.decoders import log_prior
+from diffenc.latent.decoders import check_exact, log_prior
 
 
 class Terms(NamedTuple):
-    """Per-example terms [batch] of a latent-variable likelihood."""
+    """Per-example terms [batch] of a latent-variable likelihood.
 
-    neg_elbo: jax.Array  # rate + distortion
-    rate: jax.Array  # log q(z|x) - log p(z)
-    distortion: jax.Array  # -log p(x|z)
-    nll: jax.Array  # -log (1/K) sum w_k
-    ess: jax.Array  # (sum w)^2 / sum w^2, between 1 and K
+    Attributes:
+        neg_elbo: -ELBO = rate + distortion, averaged over the draws.
+        rate: the mean of log q(z|x) - log p(z).
+        distortion: the mean of -log p(x|z).
+        nll: -log (1/K) sum_k w_k.
+        ess: the effective sample size (sum w)^2 / sum w^2, between 1 and K.
+    """
+
+    neg_elbo: jax.Array
+    rate: jax.Array
+    distortion: jax.Array
+    nll: jax.Array
+    ess: jax.Array
 
 
 def terms(
     key: jax.Array, encoder, decoder, params, x: jax.Array, num_samples: int, sampler_steps: int
 ) -> Terms:
-    """All terms for x [batch, D] from num_samples draws of z per example, one at a time in
-    memory."""
-    context = encoder.infer(params, x)
+    """Evaluate all terms, one draw of z at a time in memory, in full float32 precision.
 
-    def draw(key):
-        z, log_q = encoder.sample_and_log_prob(key, params, context, sampler_steps)
-        return log_q - log_prior(z), -decoder.log_prob(params["decoder"], x, z)
+    Args:
+        key: a random key.
+        encoder: any encoder with an exact density.
+        decoder: an exact decoder.
+        params: {"encoder", "decoder"}.
+        x: data [batch, ...].
+        num_samples: K.
+        sampler_steps: steps of the encoder's sampler.
 
-    rate, distortion = jax.lax.map(draw, jax.random.split(key, num_samples))
+    Returns:
+        `Terms`.
+
+    Raises:
+        InputError: for a decoder that is not exact.
+    """
+    check_exact(decoder, "the importance-weighted bound")
+    observation = decoder.observe(None, x)
+
+    with jax.default_matmul_precision("highest"):
+        context = encoder.infer(params, x)
+
+        def draw(key):
+            z, log_q = encoder.sample_and_log_prob(key, params, context, sampler_steps)
+            return log_q - log_prior(z), -decoder.log_prob(params["decoder"], observation, z)
+
+        rate, distortion = jax.lax.map(draw, jax.random.split(key, num_samples))
     log_w = -rate - distortion
     log_sum = jax.nn.logsumexp(log_w, axis=0)
     return Terms(

@@ -1,57 +1,66 @@
-"""Markov chains towards a posterior, a batch at a time, in the coordinates of a Gaussian (kernels
-of blackjax).
+"""Markov chains towards a posterior, a batch at a time, with the kernels of blackjax.
 
-z = mean + factor y: in y the target is about a standard normal, so that one step size serves all
-dimensions and examples. `settings` is an `em.Settings`; read here are its kernel, leapfrog_steps
-and step_size.
+They run in the coordinates y of a Gaussian, z = mean + factor y. There the target is about a
+standard normal, so that one step size serves all dimensions and examples. `settings` is an
+`em.Settings`; read here are its kernel, leapfrog_steps and step_size.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import flax.struct
 import jax
 import jax.numpy as jnp
 
-from diffenc.latent.proposals import Proposals
-from diffenc.latent.whitening import apply
+from diffenc.latent.whitening import Frame, apply
 
-KERNELS = {"mala": 0.57, "hmc": 0.8, "ula": None}  # acceptance each kernel's step is adapted to
+KERNELS = {"mala": 0.57, "hmc": 0.8, "ula": None}  # the acceptance that adapts each kernel's step
 
 
 class ChainState(flax.struct.PyTreeNode):
-    """Carried by the train state: log of the chain's step, in whitened coordinates; for persistent
-    chains the latent z [n, d] of each of the n training examples."""
+    """What chains carry from one update to the next.
+
+    Attributes:
+        log_step: log of the step size in whitened coordinates [].
+        z: for persistent chains, the latent [n, d] of each of the n training examples.
+    """
 
     log_step: jax.Array
     z: jax.Array | None = None
 
     @classmethod
     def create(cls, settings, z: jax.Array | None = None) -> "ChainState":
+        """Start with settings.step_size, and with z for persistent chains."""
         return cls(jnp.log(jnp.float32(settings.step_size)), z)
 
 
 class Chain(NamedTuple):
-    """End of a batch of chains: z [batch, d]; in the chain's coordinates z = mean + factor y, mean,
-    y and grad_y log q*(z|x) [batch, d]; mean acceptance; carried state; all the proposals, where it
-    is one of several."""
+    """Where the chains of a batch ended.
+
+    Attributes:
+        z: latents [batch, d].
+        y: the latents in the chains' coordinates [batch, d].
+        gradient: grad_y log q*(z|x) there [batch, d].
+        acceptance: the mean over the batch and the steps [].
+        state: with the adapted step size.
+    """
 
     z: jax.Array
-    mean: jax.Array
     y: jax.Array
     gradient: jax.Array
     acceptance: jax.Array
     state: ChainState
-    proposals: Proposals | None = None
 
 
-def make_kernel(settings):
-    """(init, step) of one chain.
+def make_kernel(settings) -> tuple[Callable, Callable]:
+    """Make the transition of one chain.
 
-    init(log_density, y) -> y_state; step(key, log_density, y_state, size) -> (y_state, acceptance).
+    Returns:
+        init(log_density, y) -> y_state, and step(key, log_density, y_state, size) -> (y_state,
+        acceptance).
     """
-    with (
-        jax.ensure_compile_time_eval()
-    ):  # importing blackjax computes, and this may be called while jax traces
+    # Importing blackjax computes, and this may be called while jax traces.
+    with jax.ensure_compile_time_eval():
         from blackjax.mcmc import diffusions, hmc, mala
     if settings.kernel == "mala":
         mala_step = mala.build_kernel()
@@ -84,45 +93,63 @@ def make_kernel(settings):
 
 
 def run_chains(
-    key: jax.Array, log_density, x, y, gaussian, state: ChainState, settings, num_steps
+    key: jax.Array,
+    log_density: Callable,
+    observation,
+    y: jax.Array,
+    frame: Frame,
+    state: ChainState,
+    settings,
+    num_steps: int,
 ) -> Chain:
-    """num_steps Markov-chain steps from y [batch, d], one chain each, towards exp(log_density(x_i,
-    z)).
+    """Run one chain for each example, in the coordinates y of its frame.
 
-    log_density maps (x [1, D], z [1, d]) to [1]. gaussian = (mean, factor): z = mean + factor y, so
-    in y the target is about a standard normal; `mala` and `hmc` adapt one step size to their best
-    acceptance, `ula` (unadjusted) keeps it.
+    `mala` and `hmc` adapt one step size to their best acceptance; `ula` (unadjusted) keeps it.
+
+    Args:
+        key: a random key.
+        log_density: (observation of one row, z [1, d]) -> log density [1], up to a constant.
+        observation: of the examples, with `batch` rows.
+        y: where the chains start [batch, d].
+        frame: (mean, factor): z = mean + factor y.
+        state: the step size.
+        settings: kernel and leapfrog_steps.
+        num_steps: number of steps.
+
+    Returns:
+        Where the chains ended.
     """
-    mean, factor = gaussian
+    mean, factor = frame
     init, step = make_kernel(settings)
     target = KERNELS[settings.kernel]
 
-    def of_chain(x_i, mean_i, factor_i):
-        return lambda y: log_density(x_i[None], (mean_i + factor_i @ y)[None])[0]
+    def of_chain(row, mean_i, factor_i):
+        row = jax.tree.map(lambda leaf: leaf[None], row)
+        return lambda y: log_density(row, (mean_i + factor_i @ y)[None])[0]
 
-    def step_one(key, x_i, mean_i, factor_i, y_state, size):
-        return step(key, of_chain(x_i, mean_i, factor_i), y_state, size)
+    def start_one(row, mean_i, factor_i, y):
+        return init(of_chain(row, mean_i, factor_i), y)
+
+    def step_one(key, row, mean_i, factor_i, y_state, size):
+        return step(key, of_chain(row, mean_i, factor_i), y_state, size)
 
     def body(carry, key):
         y_states, log_step = carry
-        keys = jax.random.split(key, x.shape[0])
+        keys = jax.random.split(key, y.shape[0])
         y_states, acceptance = jax.vmap(step_one, (0, 0, 0, 0, 0, None))(
-            keys, x, mean, factor, y_states, jnp.exp(log_step)
+            keys, observation, mean, factor, y_states, jnp.exp(log_step)
         )
         acceptance = acceptance.mean()
         if target is not None:
             log_step = jnp.clip(log_step + 0.1 * (acceptance - target), -12.0, 2.0)
         return (y_states, log_step), acceptance
 
-    y_states = jax.vmap(lambda x_i, mean_i, factor_i, y: init(of_chain(x_i, mean_i, factor_i), y))(
-        x, mean, factor, y
-    )
+    y_states = jax.vmap(start_one)(observation, mean, factor, y)
     (y_states, log_step), acceptances = jax.lax.scan(
         body, (y_states, state.log_step), jax.random.split(key, num_steps)
     )
     return Chain(
         z=apply(mean, factor, y_states.position),
-        mean=mean,
         y=y_states.position,
         gradient=y_states.logdensity_grad,
         acceptance=acceptances.mean(),
@@ -130,13 +157,24 @@ def run_chains(
     )
 
 
-def is_lost(log_density, x, mean, factor, y: jax.Array) -> jax.Array:
-    """Whether a start y is so improbable beside the Gaussian's mean that no posterior draw would
-    be: [batch].
+def is_lost(log_density: Callable, observation, frame: Frame, y: jax.Array) -> jax.Array:
+    """Tell which starts are so improbable that no draw of the posterior would be.
 
-    log q* falls short of its maximum by chi^2_d / 2 at draws of a Gaussian posterior; beyond 2 d +
-    10 (of probability 1e-6 there, or less) a start is an error of the encoder, or a chain left
-    behind. Short chains do not bring it back, and an encoder that learns from it runs away.
+    Draws of a Gaussian posterior have log q* below its maximum by chi^2_d / 2, which exceeds 2 d +
+    10 with probability 1e-6 or less. A start that falls short of the frame's mean by more is an
+    error of the encoder, or a chain left behind. Short chains do not bring it back, and an encoder
+    that learns from it runs away.
+
+    Args:
+        log_density: (observation, z [batch, d]) -> log q* up to a constant [batch].
+        observation: of the examples.
+        frame: (mean, factor): z = mean + factor y.
+        y: the starts [batch, d].
+
+    Returns:
+        Booleans [batch].
     """
-    shortfall = log_density(x, mean) - log_density(x, apply(mean, factor, y))
-    return ~(shortfall < 2 * y.shape[-1] + 10)  # so that what is not a number is lost too
+    mean, factor = frame
+    at_mean = log_density(observation, mean)
+    shortfall = at_mean - log_density(observation, apply(mean, factor, y))
+    return ~(shortfall < 2 * y.shape[-1] + 10)  # written with `not <` so that NaN counts as lost

@@ -1,6 +1,20 @@
-"""Decoders p_phi(x|z): per-example log-likelihoods as pure functions of (params, x, z).
+"""Decoders p_phi(x|z), and the joint density that they define with the prior N(0, I).
 
-x is [batch, D] (flat), z is [batch, d], values are nats per example, summed over D.
+A decoder is a frozen dataclass of pure functions of its parameters. It is asked in two steps:
+
+    observation = decoder.observe(key, x)
+    decoder.log_prob(params, observation, z)      [batch], in nats, summed over the data dimensions
+
+`log_prob` is a deterministic function of z for its observation. `decoder.is_exact` tells what its
+value is. If True, it is log p(x|z), and the observation is x itself. If False, `observe` adds to x
+whatever noise is needed, and the value is a draw of a lower bound of log p(x|z). One observation
+then serves as a likelihood of its own, but values of different observations cannot be compared.
+Whatever would compare them calls `check_exact` first.
+
+A decoder also has `init(key, latent_dim)`, `mean(params, z)` and `sample(key, params, z)`.
+
+Shapes: x [batch, ...], flattened here to [batch, D]; z [batch, d]; means and samples [batch, D]. An
+observation is an array or a tree of arrays with one row for each example.
 """
 
 import dataclasses
@@ -9,7 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from diffenc.errors import check_choice
+from diffenc.errors import InputError, check_choice
 from diffenc.networks import MLP
 
 KINDS = ("bernoulli", "gaussian")
@@ -18,26 +32,58 @@ ACTIVATIONS = ("tanh", "silu", "relu", "gelu", "softplus")
 
 @dataclasses.dataclass(frozen=True)
 class Bernoulli:
-    """Independent bits: p(x|z) = prod_i sigmoid((2 x_i - 1) logit_i(z)), x in {0, 1}."""
+    """Independent bits: p(x|z) = prod_i sigmoid((2 x_i - 1) logit_i(z)), x in {0, 1}.
+
+    Attributes:
+        network: z [batch, d] -> logits [batch, D].
+    """
 
     network: MLP
+    is_exact = True
 
     def init(self, key: jax.Array, latent_dim: int):
+        """Make the parameters of the network."""
         return self.network.init(key, jnp.zeros((1, latent_dim)))
 
-    def log_prob(self, params, x: jax.Array, z: jax.Array) -> jax.Array:
-        logits = self.network.apply(params, z)
-        return jnp.sum(x * logits - jax.nn.softplus(logits), axis=-1)
+    def observe(self, key: jax.Array | None, x: jax.Array) -> jax.Array:
+        """Return x: the likelihood is exact, and nothing is drawn."""
+        return x
 
-    def log_prob_pairs(self, params, x: jax.Array, z: jax.Array) -> jax.Array:
-        """log p(x_i|z_k) of every pair [K, batch], for z [K, d]: the network sees each z once."""
+    def log_prob(self, params, observation: jax.Array, z: jax.Array) -> jax.Array:
+        """Evaluate log p(x|z).
+
+        Args:
+            params: of the network.
+            observation: x [batch, ...].
+            z: latents [batch, d].
+
+        Returns:
+            [batch], in nats.
+        """
         logits = self.network.apply(params, z)
-        return logits @ x.T - jnp.sum(jax.nn.softplus(logits), axis=-1)[:, None]
+        return jnp.sum(_flat(observation) * logits - jax.nn.softplus(logits), axis=-1)
+
+    def log_prob_pairs(self, params, observation: jax.Array, z: jax.Array) -> jax.Array:
+        """Evaluate log p(x_i|z_k) of every pair; the network sees each z once.
+
+        Args:
+            params: of the network.
+            observation: x [batch, ...].
+            z: latents [K, d].
+
+        Returns:
+            [K, batch], in nats.
+        """
+        logits = self.network.apply(params, z)
+        log_normalizer = jnp.sum(jax.nn.softplus(logits), axis=-1)
+        return logits @ _flat(observation).T - log_normalizer[:, None]
 
     def mean(self, params, z: jax.Array) -> jax.Array:
+        """Compute E[x|z] [batch, D], the probabilities of ones."""
         return jax.nn.sigmoid(self.network.apply(params, z))
 
     def sample(self, key: jax.Array, params, z: jax.Array) -> jax.Array:
+        """Draw x ~ p(x|z) [batch, D], in {0., 1.}."""
         return jax.random.bernoulli(key, self.mean(params, z)).astype(z.dtype)
 
 
@@ -47,27 +93,47 @@ class Gaussian:
 
     A network without hidden layers makes this factor analysis with isotropic noise (probabilistic
     PCA).
+
+    Attributes:
+        network: z [batch, d] -> mean [batch, D].
     """
 
     network: MLP
+    is_exact = True
 
     def init(self, key: jax.Array, latent_dim: int):
+        """Make the parameters: those of the network, and log tau = 0."""
         return {
             "network": self.network.init(key, jnp.zeros((1, latent_dim))),
             "log_tau": jnp.zeros(()),
         }
 
-    def log_prob(self, params, x: jax.Array, z: jax.Array) -> jax.Array:
+    def observe(self, key: jax.Array | None, x: jax.Array) -> jax.Array:
+        """Return x: the likelihood is exact, and nothing is drawn."""
+        return x
+
+    def log_prob(self, params, observation: jax.Array, z: jax.Array) -> jax.Array:
+        """Evaluate log p(x|z).
+
+        Args:
+            params: of the network, and log tau.
+            observation: x [batch, ...].
+            z: latents [batch, d].
+
+        Returns:
+            [batch], in nats.
+        """
+        x = _flat(observation)
         error = (x - self.mean(params, z)) * jnp.exp(-params["log_tau"])
-        dim = x.shape[-1]
-        return -0.5 * jnp.sum(error**2, axis=-1) - dim * (
-            params["log_tau"] + 0.5 * np.log(2 * np.pi)
-        )
+        log_scale = params["log_tau"] + 0.5 * np.log(2 * np.pi)
+        return -0.5 * jnp.sum(error**2, axis=-1) - x.shape[-1] * log_scale
 
     def mean(self, params, z: jax.Array) -> jax.Array:
+        """Compute E[x|z] [batch, D]."""
         return self.network.apply(params["network"], z)
 
     def sample(self, key: jax.Array, params, z: jax.Array) -> jax.Array:
+        """Draw x ~ p(x|z) [batch, D]."""
         mean = self.mean(params, z)
         return mean + jnp.exp(params["log_tau"]) * jax.random.normal(key, mean.shape)
 
@@ -95,26 +161,62 @@ def make(
     return {"bernoulli": Bernoulli, "gaussian": Gaussian}[kind](network)
 
 
+def check_exact(decoder, purpose: str) -> None:
+    """Raise an InputError, which names the purpose, unless the decoder's likelihood is exact."""
+    if not decoder.is_exact:
+        raise InputError(
+            f"the decoder {type(decoder).__name__} gives draws of a bound of log p(x|z): "
+            f"{purpose} needs log p(x|z) itself, use an exact decoder such as bernoulli or gaussian"
+        )
+
+
 def log_prior(z: jax.Array) -> jax.Array:
-    """log N(z; 0, I) [batch], in nats."""
+    """Evaluate log N(z; 0, I) [batch], in nats."""
     return -0.5 * jnp.sum(z**2, axis=-1) - 0.5 * z.shape[-1] * np.log(2 * np.pi)
 
 
-def log_joint(decoder, params, x: jax.Array, z: jax.Array, gamma: float = 1.0) -> jax.Array:
-    """log p(z) + (1/gamma) log p(x|z) [batch]: the tempered posterior up to its constant
-    (2605.13399)."""
-    return log_prior(z) + decoder.log_prob(params, x, z) / gamma
+def log_joint(decoder, params, observation, z: jax.Array, gamma: float = 1.0) -> jax.Array:
+    """Evaluate log p(z) + (1/gamma) log p(x|z), the tempered posterior up to a constant.
+
+    See arXiv 2605.13399.
+
+    Args:
+        decoder: p(x|z).
+        params: of the decoder.
+        observation: of x, with one row for each z.
+        z: latents [batch, d].
+        gamma: the temperature; 1 gives log p(x, z).
+
+    Returns:
+        [batch], in nats.
+    """
+    return log_prior(z) + decoder.log_prob(params, observation, z) / gamma
 
 
-def log_prob_pairs(decoder, params, x: jax.Array, z: jax.Array) -> jax.Array:
-    """log p(x_i|z_k) of every pair [K, batch], for x [batch, D] and z [K, d].
+def log_prob_pairs(decoder, params, observation, z: jax.Array) -> jax.Array:
+    """Evaluate log p(x_i|z_k) of every pair, by the decoder's own `log_prob_pairs` if it has one.
 
-    A decoder's own `log_prob_pairs` is preferred, where it has one.
+    Args:
+        decoder: p(x|z).
+        params: of the decoder.
+        observation: of x, one row for each of the `batch` examples.
+        z: latents [K, d].
+
+    Returns:
+        [K, batch], in nats.
     """
     if hasattr(decoder, "log_prob_pairs"):
-        return decoder.log_prob_pairs(params, x, z)
+        return decoder.log_prob_pairs(params, observation, z)
 
     def of_example(row):
-        return decoder.log_prob(params, jnp.broadcast_to(row[None], (len(z), row.size)), z)
+        def for_every_z(leaf):
+            return jnp.broadcast_to(leaf[None], (len(z), *leaf.shape))
 
-    return jax.vmap(of_example, out_axes=1)(x)
+        return decoder.log_prob(params, jax.tree.map(for_every_z, row), z)
+
+    return jax.vmap(of_example, out_axes=1)(observation)
+
+
+def _flat(x: jax.Array) -> jax.Array:
+    """[batch, ...] -> [batch, D]."""
+    return x.reshape(x.shape[0], -1)

@@ -1,8 +1,10 @@
 """The alternating, EM-inspired update of a diffusion encoder and its decoder (arXiv 2605.13399).
 
-    F(q, phi) = E_q[log p_phi(x|z)] - gamma KL(q(z|x) || N(0, I)),   best q: q*(z|x) ~ p(z) p_phi(x|z)^(1/gamma)
+    F(q, phi) = E_q[log p_phi(x|z)] - gamma KL(q(z|x) || N(0, I))
+    best q:     q*(z|x) ~ p(z) p_phi(x|z)^(1/gamma)
 
-    E-step   z ~ q_theta(z|x) (warm start), then Markov-chain steps towards q*; theta by denoising on the pairs (x, z)
+    E-step   z ~ q*(z|x), by Markov chains or by weighted proposals (`e_steps`)
+    theta    by denoising of the pairs (x, z) (`encoder_loss`)
     M-step   phi by the gradient of log p_phi(x|z) on the same pairs
 
 No gradient flows through the sampler. Everything is a pure function; nothing here knows of devices
@@ -14,22 +16,17 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import optax
-from jax.scipy.linalg import solve_triangular
 
-from diffenc.diffusion import noise_levels
-from diffenc.diffusion.parameterization import alpha_sigma
 from diffenc.errors import check_choice, check_fraction, check_least, check_positive
-from diffenc.latent import proposals, targets
-from diffenc.latent.chains import KERNELS, Chain, ChainState, is_lost, run_chains
-from diffenc.latent.decoders import log_joint, log_prob_pairs
+from diffenc.latent import proposals
+from diffenc.latent.chains import KERNELS
+from diffenc.latent.decoders import check_exact, log_prob_pairs
+from diffenc.latent.e_steps import E_STEPS, PosteriorSample, e_step
 from diffenc.latent.encoder import DiffusionEncoder
-from diffenc.latent.proposals import Proposals
-from diffenc.latent.whitening import apply, pull, solve, trusted
-from diffenc.networks.mlp import Context
+from diffenc.latent.encoder_loss import dream_gradient, encoder_loss
 from diffenc.training import TrainState
 
 TARGETS = ("denoising", "pressure", "mixture")
-E_STEPS = ("langevin", "importance", "persistent")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +97,7 @@ class Settings:
         check_fraction("em.average_decay", self.average_decay)
 
     def unread(self) -> tuple[str, ...]:
-        """The names of the fields that this e_step, with this kernel or proposal, does not read."""
+        """List the fields that this e_step, with this kernel or proposal, does not read."""
         of_chains = ("kernel", "langevin_steps", "step_size")
         smooth = ("smooth_targets", "smooth_decoder")
         of_proposals = ("proposal", "proposals", "proposal_width", *smooth)
@@ -112,287 +109,84 @@ class Settings:
         return (*of_proposals, *leapfrog, *sampler)
 
 
-def e_step(
-    key,
-    encoder: DiffusionEncoder,
-    decoder,
-    params,
-    state: ChainState,
-    x,
-    settings: Settings,
-    index=None,
-):
-    """Posterior samples for x [batch, D] as a `Chain`, to which `encoder_loss` fits the encoder; by
-    settings.e_step:
+def m_step_loss(decoder, params, observation, sample: PosteriorSample) -> jax.Array:
+    """Evaluate -E log p(x|z) of the posterior samples, of which the decoder takes the gradient.
 
-    langevin     drawn from the encoder, then Markov-chain steps
-    persistent   Markov-chain steps from where each example's chain was left; index [batch] of
-                 examples. Bits that are drawn anew at each visit move the posterior that a chain is
-                 to follow
-    importance   one of `proposals` draws, chosen by its weight (sampling importance resampling,
-                 Rubin 1987), in place of chains: by settings.proposal from the encoder's Gaussian
-                 fit, its factor times proposal_width; or from the prior, which sees every mode,
-                 also those that a chain cannot reach, and serves in few dimensions: for each
-                 example by itself, or the same draws for the whole batch (see proposals.share)
+    Where there are weighted proposals, all of them are used. That is the expected value over the
+    choice among them, and its gradient has less variance.
 
-    Chains that would start lost (`is_lost`) start at the Gaussian's mean.
+    Args:
+        decoder: p(x|z).
+        params: of the decoder.
+        observation: of x.
+        sample: of the posterior of each x.
+
+    Returns:
+        The mean over the batch [], in nats.
     """
-    key_start, key_chain = jax.random.split(key)
-    context = encoder.infer(params, x)
-    mean, factor = encoder.gaussian(context)
-
-    def log_density(x, z):
-        return log_joint(decoder, params["decoder"], x, z, settings.gamma)
-
-    if settings.e_step == "importance":
-        if settings.proposal == "shared":
-
-            def pairs(z):
-                return log_prob_pairs(decoder, params["decoder"], x, z) / settings.gamma
-
-            found = proposals.share(key_start, pairs, mean.shape[-1], settings.proposals)
-            if settings.smooth_targets:
-                found = found._replace(gradient=slopes(pairs, found.z[:, 0]))
-            return resample(key_chain, log_density, x, (mean, factor), state, found)
-        wide = settings.proposal_width * factor
-        z, log_q = proposals.propose(key_start, mean, wide, settings.proposal, settings.proposals)
-        found = proposals.weigh(log_density, x, z, log_q)
-        return resample(
-            key_chain, log_density, x, (mean, factor), state, found, settings.smooth_targets
-        )
-    if settings.e_step == "persistent":
-        y = solve(factor, state.z[index] - mean)
+    if sample.proposals is None:
+        return -decoder.log_prob(params, observation, sample.z).mean()
+    z = sample.proposals.z
+    if z.shape[1] == 1 < len(sample.z):
+        log_prob = log_prob_pairs(decoder, params, observation, z[:, 0])
     else:
-        y = encoder.sample_whitened(key_start, params, context, settings.sampler_steps)
-        y = y if encoder.reference == "posterior" else solve(factor, y - mean)
-    y = jnp.where(is_lost(log_density, x, mean, factor, y)[:, None], 0.0, y)
-    chain = run_chains(
-        key_chain, log_density, x, y, (mean, factor), state, settings, settings.langevin_steps
-    )
-    if settings.e_step == "persistent":
-        # A batch across two epochs may hold an example twice: its first chain is kept, whatever the
-        # hardware.
-        first = jnp.argmax(index[:, None] == index[None, :], axis=1)
-        chain = chain._replace(state=chain.state.replace(z=state.z.at[index].set(chain.z[first])))
-    return chain
-
-
-def slopes(log_prob_pairs, z):
-    """grad_z of log p(z) + log_prob_pairs(z) at every pair [K, batch, d], z [K, d], one tangent at
-    a time."""
-
-    def along(tangent):
-        return jax.jvp(log_prob_pairs, (z,), (jnp.broadcast_to(tangent, z.shape),))[1]
-
-    columns = jax.vmap(along, out_axes=-1)(jnp.eye(z.shape[-1])[:, None])
-    return columns - z[:, None]
-
-
-def resample(
-    key, log_density, x, gaussian, state: ChainState, found: Proposals, keep_gradients=False
-) -> Chain:
-    """For each x one of its proposals, chosen by weight, as a chain's end; `acceptance` is the
-    effective share of them. With keep_gradients the proposals have theirs too, at a gradient
-    each."""
-    mean, factor = gaussian
-
-    def slope(z):
-        return jax.grad(lambda z: log_density(x, z).sum())(z)
-
-    if keep_gradients:
-        found = found._replace(gradient=jax.vmap(slope)(found.z))
-    z = proposals.choose(key, found)
-    share = proposals.effective_share(found.log_weight).mean()
-    return Chain(z, mean, solve(factor, z - mean), pull(factor, slope(z)), share, state, found)
-
-
-def m_step_loss(decoder, params, x, chain: Chain) -> jax.Array:
-    """-E log p(x|z) of the E-step's sample; of all its weighted proposals where there are any,
-    which is the expected value of the former over the choice among them, and a gradient of less
-    variance."""
-    if chain.proposals is None:
-        return -decoder.log_prob(params, x, chain.z).mean()
-    z = chain.proposals.z
-    if z.shape[1] == 1 < len(x):
-        log_prob = log_prob_pairs(decoder, params, x, z[:, 0])
-    else:
-        log_prob = jax.vmap(lambda z: decoder.log_prob(params, x, z))(z)
-    return -jnp.sum(jnp.exp(chain.proposals.log_weight) * log_prob, axis=0).mean()
-
-
-def dream_gradient(key: jax.Array, decoder, params, z: jax.Array, gamma: float) -> jax.Array:
-    """s = d/dz log p(x'|z) / sqrt(gamma) [batch, d] of a dream x' ~ p(x'|z): E[s s^T] is the Fisher
-    information.
-
-    I + E[s s^T] is the precision of q* near z. Unlike the second moment of grad log q* at the
-    chain's end (by Stein's identity the precision too, but of finished chains only), it does not
-    grow with the distance still to go, so a lagging encoder is not told that its posterior is
-    narrow.
-    """
-    dream = jax.lax.stop_gradient(decoder.sample(key, params, z))
-    return jax.grad(lambda z: decoder.log_prob(params, dream, z).sum())(z) / jnp.sqrt(gamma)
-
-
-def gaussian_loss(context: Context, newton: jax.Array, dream: jax.Array) -> jax.Array:
-    """What fits the Gaussian N(m, C), C = W W^T, per example: least at C = (I + E[s s^T | x])^-1, m
-    = E[z + C g | x].
-
-    1/2 tr[C (I + s s^T)] - 1/2 log det C for W; for m, 1/2 |W^-1 (newton - m)|^2 with W held fixed,
-    where newton = z + C grad log q*(z) is one Newton step from the sample towards the mode. The
-    denoiser never moves m or W: two parts of a network that can carry the same offset would hand it
-    back and forth.
-    """
-    log_det = jnp.log(jnp.diagonal(context.factor, axis1=-2, axis2=-1)).sum(axis=-1)
-    trace = jnp.sum(context.factor**2, axis=(-2, -1)) + jnp.sum(
-        pull(context.factor, dream) ** 2, axis=-1
-    )
-    factor = jax.lax.stop_gradient(context.factor)
-    error = newton - context.mean
-    return 0.5 * trace - log_det + 0.5 * jnp.sum(solve(factor, error) ** 2, axis=-1)
-
-
-def encoder_loss(
-    encoder_params, decoder_params, key, encoder: DiffusionEncoder, x, chain: Chain, dream, settings
-):
-    """Likelihood-weighted denoising of the E-step's pairs (x, z), and the fit of the Gaussian:
-    (loss, metrics).
-
-    Each pair is used at `draws` stratified noise levels; a share `null_probability` of them trains
-    the null branch, by plain denoising.
-    """
-    key_null, key_level, key_eps = jax.random.split(key, 3)
-    is_null = jax.random.bernoulli(key_null, settings.null_probability, chain.z.shape[:1])
-    params = {"encoder": encoder_params, "decoder": decoder_params}
-    context = encoder.embed(params, x, is_null)
-    frozen = jax.lax.stop_gradient(context)
-    gradient = trusted(chain.gradient, 2 * encoder.network.residual_bound)
-    fit = gaussian_loss(context, apply(chain.z, frozen.factor, gradient), dream)
-    context = context.replace(
-        mean=jnp.where(is_null[:, None], 0.0, chain.mean), factor=frozen.factor
-    )
-    if encoder.reference == "posterior":
-        y, width = chain.y, jnp.ones_like(chain.y)
-    else:
-        y, width = chain.z, jnp.sqrt(jnp.sum(frozen.factor**2, axis=-1))
-        gradient = solve(jnp.swapaxes(frozen.factor, -2, -1), gradient, lower=False)
-    y = jnp.where(is_null[:, None], chain.z, y)
-    log_width = jnp.log(width).mean(axis=-1)
-    # KL(q || prior) = KL(q || reference) + E[log reference - log prior]
-    excess = 0.5 * jnp.sum(chain.z**2 - y**2, axis=-1)
-
-    quantities = (context, y, gradient, width, log_width, is_null)
-    context, y, gradient, width, log_width, null = jax.tree.map(
-        lambda a: jnp.repeat(a, settings.draws, axis=0), quantities
-    )
-    uniform = noise_levels.stratified_uniform(key_level, null.shape)
-    draw_levels = (
-        noise_levels.with_angles if settings.path_weight else noise_levels.truncated_logistic
-    )
-    log_snr, density = draw_levels(uniform, -2 * log_width)
-    alpha, sigma = alpha_sigma(log_snr)
-    alpha_, sigma_ = alpha[:, None], sigma[:, None]
-    eps = jax.random.normal(key_eps, y.shape)
-
-    y_t = alpha_ * y + sigma_ * eps
-    if settings.smooth_targets and chain.proposals is not None:
-        y, eps, gradient = smooth_targets(
-            encoder, frozen, chain, y_t, alpha, sigma, (y, eps, gradient), null
-        )
-
-    c = {
-        "denoising": jnp.zeros_like(y),
-        "pressure": jnp.ones_like(y),
-        "mixture": targets.mixture_weight(width, alpha_, sigma_),
-    }[settings.target]
-    c = jnp.where(null[:, None], 0.0, c)
-    target = c * targets.pressure_target(y, gradient, sigma_) + (1 - c) * targets.denoising_target(
-        y, eps, alpha_, sigma_
-    )
-    v = encoder.velocity(params, context, y_t, log_snr)
-    error = targets.weighted_error(v, target, alpha, density)
-    if settings.path_weight:
-        error += settings.path_weight * targets.path_error(v, target, alpha, sigma, density)
-    entropy = targets.neural_entropy_draw(v, alpha, density)
-    excess = jnp.repeat(excess, settings.draws, axis=0)
-    rate = entropy + excess - encoder.log_volume(context)
-
-    def mean_where(seen, a):
-        return jnp.where(seen, a, 0.0).sum() / jnp.maximum(seen.sum(), 1)
-
-    metrics = {
-        "encoder_loss": mean_where(~null, error),
-        "rate": mean_where(~null, rate),
-        "neural_entropy": mean_where(~null, entropy),
-        "precision": mean_where(~is_null, 1 + jnp.mean(dream**2, axis=-1)),
-    }
-    return error.mean() + jnp.where(is_null, 0.0, fit).mean(), metrics
-
-
-def invert(factor: jax.Array) -> jax.Array:
-    """The inverse of one lower-triangular factor [d, d]."""
-    return solve_triangular(factor, jnp.eye(factor.shape[-1]), lower=True)
-
-
-def smooth_targets(encoder, frozen: Context, chain: Chain, y_t, alpha, sigma, single, null):
-    """`smoothed` in the encoder's coordinates, for rows [batch * draws]; where null holds, `single`
-    as it is."""
-    z, log_weight, gradient = chain.proposals
-    bound = 2 * encoder.network.residual_bound
-    gradient = jax.vmap(lambda gradient: trusted(pull(frozen.factor, gradient), bound))(gradient)
-    inverse = jax.vmap(invert)(
-        frozen.factor
-    )  # of one factor for many proposals: products, not solves
-    if encoder.reference == "posterior":
-        z = jnp.einsum("bij,kbj->kbi", inverse, z - chain.mean[None])
-    else:
-        gradient = jnp.einsum("bji,kbj->kbi", inverse, gradient)
-    rows = (gradient.shape[1], -1)
-    found = proposals.smoothed(
-        Proposals(z, log_weight, gradient),
-        y_t.reshape(*rows, z.shape[-1]),
-        alpha.reshape(rows),
-        sigma.reshape(rows),
-    )
-    return tuple(
-        jnp.where(null[:, None], old, new.reshape(old.shape))
-        for old, new in zip(single, found, strict=True)
-    )
+        log_prob = jax.vmap(lambda z: decoder.log_prob(params, observation, z))(z)
+    return -jnp.sum(jnp.exp(sample.proposals.log_weight) * log_prob, axis=0).mean()
 
 
 def make_update(
     encoder: DiffusionEncoder, decoder, settings: Settings, optimizer: optax.GradientTransformation
 ):
-    """One alternating update `(state, key, x) -> (state, metrics)`; params = {"encoder",
-    "decoder"}.
+    """Make one alternating update, `(state, key, batch) -> (state, metrics)`.
 
-    For persistent chains the batch is (x, index of each example) in place of x.
+    Args:
+        encoder: the encoder.
+        decoder: the decoder; an E-step and its M-step see the same observation of x.
+        settings: see `Settings`.
+        optimizer: of both networks; params = {"encoder", "decoder"}.
+
+    Returns:
+        The update. Its batch is x [batch, ...]; for persistent chains (x, index of each example).
+
+    Raises:
+        InputError: for persistent chains with a Metropolis step and a decoder that is not exact.
+            Such a chain would be accepted or rejected by values of different observations.
     """
+    if settings.e_step == "persistent" and KERNELS[settings.kernel] is not None:
+        check_exact(
+            decoder, f"em.e_step=persistent with em.kernel={settings.kernel} (ula does not)"
+        )
 
     def update(state: TrainState, key: jax.Array, batch):
         x, index = batch if settings.e_step == "persistent" else (batch, None)
-        key_chain, key_dream, key_loss = jax.random.split(key, 3)
+        key_e_step, key_dream, key_loss, key_observe, key_observe_dream = jax.random.split(key, 5)
         params = state.params
-        chain = e_step(key_chain, encoder, decoder, params, state.chain, x, settings, index)
-        dream = dream_gradient(key_dream, decoder, params["decoder"], chain.z, settings.gamma)
-
-        encoder_grads, metrics = jax.grad(encoder_loss, has_aux=True)(
-            params["encoder"], params["decoder"], key_loss, encoder, x, chain, dream, settings
+        observation = decoder.observe(key_observe, x)
+        sample, acceptance, carried = e_step(
+            key_e_step, encoder, decoder, params, state.carried, x, observation, settings, index
         )
-        if not settings.smooth_decoder:
-            chain = chain._replace(proposals=None)
-        decoder_loss, decoder_grads = jax.value_and_grad(
-            lambda p: m_step_loss(decoder, p, x, chain)
-        )(params["decoder"])
+        dream = dream_gradient(
+            key_dream, decoder, params["decoder"], sample.z, settings.gamma, key_observe_dream
+        )
+        encoder_grads, metrics = jax.grad(encoder_loss, has_aux=True)(
+            params["encoder"], params["decoder"], key_loss, encoder, x, sample, dream, settings
+        )
+
+        def decoder_loss(decoder_params):
+            used = sample if settings.smooth_decoder else sample._replace(proposals=None)
+            return m_step_loss(decoder, decoder_params, observation, used)
+
+        loss, decoder_grads = jax.value_and_grad(decoder_loss)(params["decoder"])
         grads = {"encoder": encoder_grads, "decoder": decoder_grads}
-        state = state.replace(chain=chain.state).apply_gradients(
+        state = state.replace(carried=carried).apply_gradients(
             grads, optimizer, settings.average_decay
         )
         metrics |= {
-            "decoder_loss": decoder_loss,
-            "acceptance": chain.acceptance,
-            "step_size": jnp.exp(chain.state.log_step),
-            "gradient_second_moment": jnp.mean(chain.gradient**2),
-            "latent_second_moment": jnp.mean(chain.z**2),
+            "decoder_loss": loss,
+            "acceptance": acceptance,
+            "step_size": jnp.exp(carried.log_step),
+            "gradient_second_moment": jnp.mean(sample.gradient**2),
+            "latent_second_moment": jnp.mean(sample.z**2),
         }
         return state, metrics
 

@@ -58,7 +58,7 @@ from diffenc.diffusion.parameterization import alpha_sigma, to_score
 from diffenc.diffusion.processes import VPCosine
 from diffenc.errors import InputError
 from diffenc.latent import whitening
-from diffenc.latent.decoders import log_joint, log_prior, log_prob_pairs
+from diffenc.latent.decoders import check_exact, log_joint, log_prior, log_prob_pairs
 from diffenc.networks import ConditionalDenoiser
 from diffenc.networks.mlp import Context
 
@@ -97,6 +97,8 @@ class DiffusionEncoder:
                 f"encoder reference {self.reference!r} is unknown: use one of "
                 f"{', '.join(REFERENCES)}"
             )
+        if self.newton_steps or self.pressure or self.landmarks:
+            check_exact(self.decoder, "an encoder with newton_steps, pressure or landmarks")
 
     @property
     def latent_dim(self) -> int:
@@ -170,13 +172,13 @@ class DiffusionEncoder:
         """
         return self.embed(params, jnp.zeros((batch, *example_shape)), jnp.ones(batch, bool))
 
-    def gaussian(self, context: Context) -> tuple[jax.Array, jax.Array]:
+    def gaussian(self, context: Context) -> whitening.Frame:
         """Give the Gaussian fit of q(z|x), which has coordinates for chains under both references.
 
         Returns:
             (mean [batch, d], factor [batch, d, d]).
         """
-        return context.mean, context.factor
+        return whitening.Frame(context.mean, context.factor)
 
     def whiten(self, context: Context, z: jax.Array) -> jax.Array:
         """Compute y = W^-1 (z - m) [batch, d]."""

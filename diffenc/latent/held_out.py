@@ -67,7 +67,7 @@ def terms(key, system: System, params, x, num_samples: int, batch_size: int) -> 
         key: a random key.
         system: the model.
         params: its parameters.
-        x: data [n, D].
+        x: data [n, ...].
         num_samples: draws of z for each example, K of the importance bound.
         batch_size: examples at a time.
 
@@ -96,7 +96,7 @@ def own_samples(key, system: System, params, x) -> jax.Array:
         key: a random key.
         system: the model.
         params: its parameters.
-        x: data [batch, D].
+        x: data [batch, ...].
     """
     return _own(key, params, x, encoder=system.encoder, sampler_steps=system.sampler_steps)
 
@@ -111,12 +111,15 @@ def _corrected(key, params, x, *, encoder, decoder, sampler_steps, num_steps, ga
     y = whitening.solve(factor, encoder.sample(key_sample, params, context, sampler_steps) - mean)
     settings = em.Settings(kernel="mala", gamma=gamma)
 
-    def log_density(x, z):
-        return decoders.log_joint(decoder, params["decoder"], x, z, gamma)
+    observation = decoder.observe(None, x)
+
+    def log_density(observation, z):
+        return decoders.log_joint(decoder, params["decoder"], observation, z, gamma)
 
     state = chains.ChainState.create(settings)
+    frame = whitening.Frame(mean, factor)
     return chains.run_chains(
-        key_chain, log_density, x, y, (mean, factor), state, settings, num_steps
+        key_chain, log_density, observation, y, frame, state, settings, num_steps
     ).z
 
 
@@ -127,7 +130,7 @@ def corrected_samples(key, system: System, params, x, num_steps: int) -> jax.Arr
         key: a random key.
         system: the model.
         params: its parameters.
-        x: data [batch, D].
+        x: data [batch, ...].
         num_steps: of the chain.
 
     Returns:
@@ -147,7 +150,7 @@ def corrected_samples(key, system: System, params, x, num_steps: int) -> jax.Arr
 
 @functools.partial(jax.jit, static_argnames="decoder")
 def _loss(params, x, z, *, decoder):
-    return -decoder.log_prob(params["decoder"], x, z)
+    return -decoder.log_prob(params["decoder"], decoder.observe(None, x), z)
 
 
 def reconstructions(
@@ -159,10 +162,14 @@ def reconstructions(
         key: a random key.
         system: the model.
         params: its parameters.
-        x: data [n, D].
+        x: data [n, ...].
         num_steps: of the chain.
         batch_size: examples at a time.
+
+    Raises:
+        InputError: for a decoder that is not exact.
     """
+    decoders.check_exact(system.decoder, "the amortization gap")
     key_own, key_chain = jax.random.split(key)
 
     def draw_own(key, x):
@@ -202,7 +209,9 @@ def _learned_prior(key, params, *, encoder, num_samples, example_shape, sampler_
     return encoder.sample_and_log_prob(key, params, context, sampler_steps)
 
 
-def learned_prior(key, system: System, params, num_samples: int, data_dim: int) -> Draws:
+def learned_prior(
+    key, system: System, params, num_samples: int, example_shape: tuple[int, ...]
+) -> Draws:
     """Draw from the learned prior, which is the null branch of a diffusion encoder.
 
     Args:
@@ -210,14 +219,14 @@ def learned_prior(key, system: System, params, num_samples: int, data_dim: int) 
         system: the model.
         params: its parameters.
         num_samples: n.
-        data_dim: dimension D of the data.
+        example_shape: of the data.
     """
     z, log_prob = _learned_prior(
         key,
         params,
         encoder=system.encoder,
         num_samples=num_samples,
-        example_shape=(data_dim,),
+        example_shape=example_shape,
         sampler_steps=system.sampler_steps,
     )
     return Draws(z, log_prob)
@@ -246,7 +255,7 @@ def on_grid(
         key: a random key, of the draws.
         system: the model.
         params: its parameters.
-        x: data [n, D].
+        x: data [n, ...].
         grid: cells that hold all posteriors; of one or two dimensions.
         num_steps: steps of the flow by which an encoder gives the density of a latent.
         num_draws: exact draws of z for each x.
@@ -268,7 +277,7 @@ def log_posterior(params, x, *, decoder, grid: toys.Grid) -> jax.Array:
 
     Args:
         params: those of the decoder.
-        x: data [batch, D].
+        x: data [batch, ...].
         decoder: a toy or a decoder.
         grid: the cells.
     """
@@ -281,7 +290,7 @@ def log_marginal(params, x, *, decoder, grid: toys.Grid) -> jax.Array:
 
     Args:
         params: those of the decoder.
-        x: data [batch, D].
+        x: data [batch, ...].
         decoder: a toy or a decoder.
         grid: the cells.
     """

@@ -1,14 +1,13 @@
-"""Many weighted proposals in place of one posterior sample: importance weights, a choice by weight,
-averages over it.
+"""Many weighted proposals in place of one posterior sample.
 
     w_k ~ p(x, z_k) / q(z_k|x), sum_k w_k = 1:   E[f(z)|x] = E[sum_k w_k f(z_k)] + O(1/K)
 
 The sum itself errs by O(K^-1/2), which averages out over examples and updates; its bias does not.
 
-Choosing one by weight is sampling importance resampling (Rubin 1987); what is learned from the
-choice is learned with less variance from its expected value (Rao and Blackwell).
+Choosing one by weight is sampling importance resampling (Rubin 1987). A loss of the choice has the
+same mean as the weighted average of the losses, which has less variance (Rao and Blackwell).
 
-Shapes: x [batch, D], z [K, batch, d], log weights [K, batch].
+Shapes: z [K, batch, d], log weights [K, batch]. A decoder's observation of x has `batch` rows.
 """
 
 from collections.abc import Callable
@@ -17,39 +16,62 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from diffenc.latent import whitening
 from diffenc.latent.decoders import log_prior
+from diffenc.latent.whitening import Frame, apply
 
 KINDS = ("gaussian", "prior", "shared")
 
 
 class Proposals(NamedTuple):
-    """z [K, batch, d], or [K, 1, d] where the batch shares them; log weights [K, batch],
-    normalized; grad_z of the log posterior [K, batch, d] where needed."""
+    """K weighted latents for each example.
+
+    Attributes:
+        z: [K, batch, d], or [K, 1, d] if the batch shares them.
+        log_weight: [K, batch], normalized over K.
+        gradient: grad_z of the log posterior [K, batch, d], where it is needed.
+    """
 
     z: jax.Array
     log_weight: jax.Array
     gradient: jax.Array | None = None
 
 
-def propose(
-    key: jax.Array, mean: jax.Array, factor: jax.Array, kind: str, count: int
-) -> tuple[jax.Array, jax.Array]:
-    """z [count, batch, d] from N(mean, factor factor^T), or from the prior N(0, I) (kind "prior"),
-    and their log density [count, batch] up to a constant of the row."""
+def propose(key: jax.Array, frame: Frame, kind: str, count: int) -> tuple[jax.Array, jax.Array]:
+    """Draw proposals for each example.
+
+    Args:
+        key: a random key.
+        frame: the Gaussians N(m, W W^T) of the examples.
+        kind: "gaussian" for these Gaussians, "prior" for N(0, I).
+        count: number K of proposals.
+
+    Returns:
+        z [K, batch, d], and their log density [K, batch] up to a constant of the row.
+    """
+    mean, factor = frame
     y = jax.random.normal(key, (count, *mean.shape))
-    z = y if kind == "prior" else jax.vmap(whitening.apply, (None, None, 0))(mean, factor, y)
+    z = y if kind == "prior" else jax.vmap(apply, (None, None, 0))(mean, factor, y)
     return z, log_prior(y)
 
 
-def weigh(log_density, x: jax.Array, z: jax.Array, log_q: jax.Array) -> Proposals:
-    """Proposals z of log density log_q, weighted for the posterior log_density(x, z) [batch]."""
-    log_p = jax.vmap(lambda z: log_density(x, z))(z)
+def weigh(log_density: Callable, observation, z: jax.Array, log_q: jax.Array) -> Proposals:
+    """Weight proposals for the posterior.
+
+    Args:
+        log_density: (observation, z [batch, d]) -> log q* up to a constant [batch].
+        observation: of the examples.
+        z: proposals [K, batch, d].
+        log_q: their log density [K, batch], up to a constant of the row.
+
+    Returns:
+        The weighted proposals.
+    """
+    log_p = jax.vmap(lambda z: log_density(observation, z))(z)
     return Proposals(z, jax.nn.log_softmax(log_p - log_q, axis=0))
 
 
 def share(key: jax.Array, log_prob_pairs: Callable, latent_dim: int, count: int) -> Proposals:
-    """`count` draws of N(0, I) for the whole batch, weighted for each of its rows.
+    """Draw proposals from N(0, I) for the whole batch, and weight them for each of its rows.
 
     The decoder's network sees each draw once instead of once for each row, so that there can be
     hundreds, which in two or three dimensions reach every mode of every posterior.
@@ -68,25 +90,37 @@ def share(key: jax.Array, log_prob_pairs: Callable, latent_dim: int, count: int)
 
 
 def choose(key: jax.Array, proposals: Proposals) -> jax.Array:
-    """One z [batch, d] for each x, with the probability of its weight."""
+    """Choose one z [batch, d] for each example, with the probability of its weight."""
     choice = jax.random.categorical(key, proposals.log_weight, axis=0)
     return jnp.take_along_axis(proposals.z, choice[None, :, None], axis=0)[0]
 
 
 def effective_share(log_weight: jax.Array) -> jax.Array:
-    """1 / (K sum_k w_k^2) [batch], between 1/K and 1."""
+    """Compute 1 / (K sum_k w_k^2) [batch], between 1/K and 1."""
     return jnp.exp(-jax.nn.logsumexp(2 * log_weight, axis=0)) / len(log_weight)
 
 
-def smoothed(proposals: Proposals, y_t: jax.Array, alpha: jax.Array, sigma: jax.Array):
-    """E[(y, eps, gradient) | y_t] over the choice among the proposals, each [batch, draws, d].
+def smoothed(
+    proposals: Proposals, y_t: jax.Array, alpha: jax.Array, sigma: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Average (y, eps, gradient) over the choice among the proposals, given y_t.
 
-    y_t = alpha y + sigma eps [batch, draws, d], y the proposal that was chosen; alpha, sigma
-    [batch, draws]; proposals and gradients in the coordinates of y. A denoiser has the same minimum
-    with these as with the choice's own.
+    y_t = alpha y + sigma eps, where y is the chosen proposal. A denoiser has the same minimum with
+    these averages as with the values of the choice.
+
+    Args:
+        proposals: with z and gradients in the coordinates of y.
+        y_t: noised choices [batch, draws, d].
+        alpha: of their noise levels [batch, draws].
+        sigma: of their noise levels [batch, draws].
+
+    Returns:
+        E[y | y_t], E[eps | y_t] and E[gradient | y_t], each [batch, draws, d].
     """
-    alpha, sigma = alpha[None, ..., None], sigma[None, ..., None]
-    y, gradient = proposals.z[:, :, None], proposals.gradient[:, :, None]
+    alpha = alpha[None, ..., None]
+    sigma = sigma[None, ..., None]
+    y = proposals.z[:, :, None]
+    gradient = proposals.gradient[:, :, None]
     eps = (y_t[None] - alpha * y) / sigma
     share = jax.nn.softmax(
         proposals.log_weight[:, :, None] - 0.5 * jnp.sum(eps**2, axis=-1), axis=0

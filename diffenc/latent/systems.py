@@ -171,14 +171,19 @@ class System:
 
 
 def make(
-    settings: Settings, decoder, data_dim: int, num_examples: int, seed: int, *names: str | int
+    settings: Settings,
+    decoder,
+    example_shape: tuple[int, ...],
+    num_examples: int,
+    seed: int,
+    *names: str | int,
 ) -> System:
     """Make a system; those of one seed and of the same names start from the same decoder.
 
     Args:
         settings: the method and its settings.
         decoder: shared by all methods; `decoders.make` or a toy.
-        data_dim: dimension D of x [batch, D].
+        example_shape: of x [batch, *example_shape].
         num_examples: how many there are to train on, for the chains of "persistent".
         seed: of the initial values.
         *names: which of several systems of that seed this is; see `key_of`.
@@ -186,8 +191,9 @@ def make(
     latent_dim = settings.model.latent_dim
     encoder = make_encoder(settings, decoder)
     optimizer = make_optimizer(settings)
+    x = jnp.zeros((1, *example_shape))
     params = {
-        "encoder": encoder.init(key_of(seed, "encoder", *names), jnp.zeros((1, data_dim))),
+        "encoder": encoder.init(key_of(seed, "encoder", *names), x),
         "decoder": decoder.init(key_of(seed, "decoder", *names), latent_dim),
     }
     z = None
@@ -274,7 +280,7 @@ def make_run_updates(system: System, make_x: Callable) -> Callable:
 
     Args:
         system: the system.
-        make_x: make_x(key, rows) -> x [batch, D].
+        make_x: make_x(key, rows) -> x [batch, ...].
     """
     prepare = functools.partial(_with_index, make_x) if system.is_persistent else make_x
     return training.scan_updates(system.update, prepare)

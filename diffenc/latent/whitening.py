@@ -1,35 +1,50 @@
-"""The coordinates y = W^-1 (z - m) of a Gaussian N(m, W W^T): vectors, gradients, and Newton steps
-of its mean.
+"""The coordinates y = W^-1 (z - m) of a Gaussian N(m, W W^T), and Newton steps of its mean.
 
 Shapes: mean m and points z, y [batch, d]; factor W [batch, d, d], lower triangular. Each row has
 its own Gaussian.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular
 
 
+class Frame(NamedTuple):
+    """A Gaussian N(m, W W^T) for each row, and the coordinates y = W^-1 (z - m) that it defines.
+
+    Attributes:
+        mean: m [batch, d].
+        factor: W [batch, d, d], lower triangular with positive diagonal.
+    """
+
+    mean: jax.Array
+    factor: jax.Array
+
+
 def apply(mean: jax.Array, factor: jax.Array, y: jax.Array) -> jax.Array:
-    """z = m + W y."""
+    """Compute z = m + W y."""
     return mean + jnp.einsum("bij,bj->bi", factor, y)
 
 
 def solve(factor: jax.Array, vector: jax.Array, lower: bool = True) -> jax.Array:
-    """W^-1 vector."""
+    """Compute W^-1 vector; for lower=False, W is upper triangular."""
     return solve_triangular(factor, vector[..., None], lower=lower)[..., 0]
 
 
 def pull(factor: jax.Array, gradient: jax.Array) -> jax.Array:
-    """W^T gradient: a gradient in z as one in y."""
+    """Compute W^T gradient, which makes a gradient in z one in y."""
     return jnp.einsum("bij,bi->bj", factor, gradient)
 
 
 def trusted(whitened_gradient: jax.Array, bound: float) -> jax.Array:
-    """The gradient shortened to length bound sqrt(d): a standard normal's is about sqrt(d), and a
-    longer Newton step would leave the place where its quadratic model holds."""
+    """Shorten the gradient to a length of at most bound sqrt(d).
+
+    A standard normal's is about sqrt(d) long, and a longer Newton step would leave the place where
+    its quadratic model holds.
+    """
     norm = jnp.linalg.norm(whitened_gradient, axis=-1, keepdims=True)
     limit = bound * whitened_gradient.shape[-1] ** 0.5
     return whitened_gradient * jnp.minimum(1.0, limit / jnp.maximum(norm, limit))
@@ -38,14 +53,23 @@ def trusted(whitened_gradient: jax.Array, bound: float) -> jax.Array:
 def newton(
     log_density: Callable, mean: jax.Array, factor: jax.Array, num_steps: int, bound: float = 2.0
 ) -> jax.Array:
-    """The mean after num_steps steps m <- m + s W W^T grad log_density(m) towards the mode, none of
-    them downhill.
+    """Move the mean by Newton steps m <- m + s W W^T grad log_density(m) towards the mode.
 
-    log_density: [batch, d] -> [batch], row by row. s starts at 1, is quartered where a step went
-    downhill (the row then stays where it was) and doubled up to 1 where it did not. Costs num_steps
-    + 1 gradients; exact in one step when log_density is that of a Gaussian of covariance W W^T.
-    Iterative refinement of an amortized mean is due to Marino et al. (1807.09356) and Kim et al.
+    No step goes downhill: s starts at 1, is quartered where a step went downhill (the row then
+    stays where it was) and doubled up to 1 where it did not. One step is exact if log_density is
+    that of a Gaussian of covariance W W^T. The cost is num_steps + 1 gradients. Iterative
+    refinement of an amortized mean is due to Marino et al. (1807.09356) and Kim et al.
     (1802.02550).
+
+    Args:
+        log_density: z [batch, d] -> [batch], row by row.
+        mean: m [batch, d].
+        factor: W [batch, d, d].
+        num_steps: number of steps.
+        bound: of the length of a whitened gradient, see `trusted`.
+
+    Returns:
+        The moved mean [batch, d].
     """
 
     def look(z):
@@ -57,10 +81,8 @@ def newton(
         candidate = apply(best, factor, size[:, None] * trusted(gradient, bound))
         new_value, new_gradient = look(candidate)
         uphill = new_value > value
-        best, gradient = (
-            jnp.where(uphill[:, None], new, old)
-            for new, old in ((candidate, best), (new_gradient, gradient))
-        )
+        best = jnp.where(uphill[:, None], candidate, best)
+        gradient = jnp.where(uphill[:, None], new_gradient, gradient)
         size = jnp.where(uphill, jnp.minimum(2 * size, 1.0), size / 4)
         return (best, jnp.maximum(value, new_value), gradient, size), None
 

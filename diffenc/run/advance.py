@@ -32,16 +32,22 @@ class Trainee(NamedTuple):
 
 
 def make_advance(trainees: dict[Hashable, Trainee], mesh, batch_size: int) -> Callable:
-    """The function that `loop.train` calls: `advance(states, step, n) -> (states, metrics)`.
+    """Make the function that `loop.train` calls: `advance(states, step, n) -> (states, metrics)`.
 
     It makes the updates step, ..., step + n - 1 of every system, one dispatch each. The metrics of
     the system (a, b) are named "a.b.<metric>", those of the system "a" "a.<metric>"; beside the
     update's own there is `ms_per_update`, the dispatch's milliseconds for each update.
 
     Args:
-        trainees: the systems by name; `states` has the same keys.
+        trainees: the systems by name.
         mesh: over which the batches are split.
         batch_size: over all devices.
+
+    Returns:
+        The function; `states` has the keys of `trainees`, and each metric is an array [n].
+
+    Raises:
+        InputError: the batch does not divide over the devices.
     """
     parallel.check_batch(batch_size, mesh)
     keys = {name: parallel.replicate(mesh, trainee.key) for name, trainee in trainees.items()}
@@ -77,5 +83,5 @@ def make_advance(trainees: dict[Hashable, Trainee], mesh, batch_size: int) -> Ca
 
 
 def dotted(name: Hashable) -> str:
-    """A system's name as it stands in metrics and results: the parts of a tuple joined by dots."""
+    """Write a system's name as metrics and results have it: the parts of a tuple with dots."""
     return ".".join(map(str, name)) if isinstance(name, tuple) else str(name)

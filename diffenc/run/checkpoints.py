@@ -1,5 +1,4 @@
-"""Checkpoints over orbax: saved in the background, the newest few kept, the newest whole one
-restored.
+"""Checkpoints over orbax: saved in the background, and the newest whole one restored.
 
 A checkpoint appears under its final name only once complete, so a process killed at any moment
 leaves the ones before it untouched. Beside the state each holds the crc32 of its bits, since the
@@ -13,31 +12,40 @@ import zlib
 
 import jax
 import numpy as np
-from etils import epath
 from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as ocp
 
 from diffenc.errors import InputError, describe
-from diffenc.run import parallel
+from diffenc.run import files, parallel
 
 _LOG = logging.getLogger("diffenc")
 
 
 def open(directory, keep: int = 2, every: int | None = None) -> "Checkpoints":
-    """The checkpoints in `directory` (created if absent): the newest `keep` are kept; `maybe_save`
-    saves each multiple of `every`."""
+    """Open the checkpoints in a directory, which is made if it is absent.
+
+    Args:
+        directory: holds a directory for each checkpoint, named by its step.
+        keep: how many are kept, the newest.
+        every: `maybe_save` saves each multiple of it; None is none.
+
+    Returns:
+        The checkpoints, a context manager that waits for the last save.
+
+    Raises:
+        InputError: a setting is below 1, or the directory cannot be made.
+    """
     return Checkpoints(directory, keep=keep, every=every)
 
 
 class Checkpoints:
-    """A directory of checkpoints, `directory/<step>`; a context manager that waits for its last
-    save. States are trees of arrays."""
+    """A directory of checkpoints, `directory/<step>`, see `open`. States are trees of arrays."""
 
     def __init__(self, directory, keep: int = 2, every: int | None = None):
         for name, value in (("keep", keep), ("every", every)):
             if value is not None and value < 1:
                 raise InputError(f"checkpoint setting {name} is {value}: give at least 1")
-        self.directory = epath.Path(directory).resolve()
+        self.directory = files.absolute(directory)
         policies = ocp.training.save_decision_policies
         when = [policies.PreemptionCheckpointingPolicy()]
         if every is not None:
@@ -57,17 +65,18 @@ class Checkpoints:
             ) from error
 
     def save(self, step: int, state) -> None:
-        """Save `state` as checkpoint `step`, in the background; does nothing where that step is
-        already saved."""
+        """Save a state as checkpoint `step`, in the background, unless that step is saved."""
         self._save(step, state, force=True)
 
     def maybe_save(self, step: int, state) -> bool:
-        """Save `state` when `step` is a multiple of `every`, or the host is about to be taken away;
-        returns whether it did."""
+        """Save a state if `step` is a multiple of `every`, or the host is about to be taken away.
+
+        Returns whether it was saved.
+        """
         return self._checkpointer.should_save(step) and self._save(step, state, force=False)
 
     def _save(self, step, state, force) -> bool:
-        if any(saved.step == step for saved in self._checkpointer.checkpoints):
+        if any(checkpoint.step == step for checkpoint in self._checkpointer.checkpoints):
             return False
         for path, leaf in jax.tree_util.tree_leaves_with_path(state):
             if not isinstance(leaf, jax.Array | np.ndarray):
@@ -79,12 +88,20 @@ class Checkpoints:
         return self._checkpointer.save_async(step, tree, force=force) is not None
 
     def restore(self, example):
-        """`(step, state)` of the newest whole checkpoint, or None where none was ever saved.
+        """Restore the newest whole checkpoint.
 
-        `example`: a state, or its `jax.ShapeDtypeStruct`s with shardings: it gives structure,
-        shapes, dtypes and placement. A damaged checkpoint is passed over with one line of warning
-        in the log, and set aside as `damaged-<step>` once an older one has been read. Raises
-        InputError when none can be read, or all hold another structure than `example`.
+        A damaged checkpoint is passed over with one line of warning in the log, and set aside as
+        `damaged-<step>` once an older one has been read.
+
+        Args:
+            example: a state, or its `jax.ShapeDtypeStruct`s with shardings; it gives structure,
+                shapes, dtypes and placement.
+
+        Returns:
+            `(step, state)`, or None where none was ever saved.
+
+        Raises:
+            InputError: none can be read, or all hold another structure than `example`.
         """
         self._checkpointer.wait()
         steps = sorted(
@@ -112,27 +129,27 @@ class Checkpoints:
         if not damaged:
             return None
         raise InputError(
-            f"no checkpoint in {self.directory} can be restored: {_list(damaged)}: give another workdir, "
-            "the settings and code it was made with, or delete that directory to start again"
+            f"no checkpoint in {self.directory} can be restored: {_list(damaged)}: "
+            "give another workdir, the settings and code it was made with, "
+            "or delete that directory to start again"
         )
 
     def _load(self, step, example):
-        """`(state, None)`, or `(None, reason)` when the checkpoint is damaged or holds another
-        structure."""
+        """Load a checkpoint: `(state, None)`, or `(None, reason)` where it cannot be used."""
         tree = {"crc32": np.zeros((), np.uint32), "state": jax.tree.map(_abstract, example)}
         try:  # a damaged file can fail in any of the layers below
-            saved = _describe(self._checkpointer.metadata(step).metadata)
-            if not any(name.startswith("state") for name in saved):
+            leaves = _describe(self._checkpointer.metadata(step).metadata)
+            if not any(name.startswith("state") for name in leaves):
                 return None, "its list of arrays cannot be read"
-            difference = _first_difference(saved, _describe(tree))
+            difference = _first_difference(leaves, _describe(tree))
             if difference:
                 return None, f"it holds another state: {difference}"
-            loaded = self._checkpointer.load(step, tree)
+            tree = self._checkpointer.load(step, tree)
         except Exception as error:
             return None, describe(error)
-        if int(loaded["crc32"]) != int(_crc32(jax.tree.leaves(loaded["state"]))):
+        if int(tree["crc32"]) != int(_crc32(jax.tree.leaves(tree["state"]))):
             return None, "its bits differ from those saved"
-        return loaded["state"], None
+        return tree["state"], None
 
     def _set_aside(self, steps):
         if parallel.is_main_process():
@@ -190,23 +207,23 @@ def _abstract(leaf) -> jax.ShapeDtypeStruct:
 
 
 def _describe(tree) -> dict[str, str]:
-    """Each leaf's dotted name and its dtype and shape, in words."""
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    words = (f"{np.dtype(leaf.dtype).name}{list(leaf.shape)}" for _, leaf in leaves)
-    names = (jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in leaves)
-    return dict(zip(names, words, strict=True))
+    """Return each leaf's dotted name with its dtype and shape, in words."""
+    words = {}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        name = jax.tree_util.keystr(path, simple=True, separator=".")
+        words[name] = f"{np.dtype(leaf.dtype).name}{list(leaf.shape)}"
+    return words
 
 
-def _first_difference(saved, wanted) -> str | None:
-    """The first leaf that two descriptions tell differently, in words."""
-    differing = [
-        name for name in sorted(saved.keys() | wanted.keys()) if saved.get(name) != wanted.get(name)
-    ]
+def _first_difference(there: dict, here: dict) -> str | None:
+    """Return the first leaf of which two descriptions differ, in words; None where none does."""
+    names = sorted(there.keys() | here.keys())
+    differing = [name for name in names if there.get(name) != here.get(name)]
     if not differing:
         return None
-    more = f" (and {len(differing) - 1} more)" if len(differing) > 1 else ""
     name = differing[0]
-    return f"{name} is {saved.get(name, 'absent')} there, {wanted.get(name, 'absent')} here{more}"
+    more = f" (and {len(differing) - 1} more)" if len(differing) > 1 else ""
+    return f"{name} is {there.get(name, 'absent')} there, {here.get(name, 'absent')} here{more}"
 
 
 def _hide_orbax_chatter():
@@ -223,8 +240,7 @@ class _NoChatter(logging.Filter):
 
 @contextlib.contextmanager
 def _quiet():
-    """Hide what orbax and its event loop log of a damaged checkpoint: `restore` says it in one
-    line."""
+    """Hide what orbax and its event loop log of a damage, of which `restore` writes one line."""
     loggers = [logging.getLogger(name) for name in ("absl", "asyncio", None)]
     for logger in loggers:
         logger.addFilter(_is_of_others)

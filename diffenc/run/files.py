@@ -10,6 +10,15 @@ from etils import epath
 from diffenc.run import parallel
 
 
+def absolute(path) -> epath.Path:
+    """Make a path absolute; one of a bucket, such as gs://bucket/run, is so already.
+
+    (`epath.Path.resolve` would make a local path of it, below the current directory.)
+    """
+    path = epath.Path(path)
+    return path if "://" in str(path) else path.resolve()
+
+
 def write(path, write_to: Callable[[epath.Path], object]) -> None:
     """Make a file by write_to(temporary), which then takes the place of `path` in one step.
 

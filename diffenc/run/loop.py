@@ -20,8 +20,10 @@ Metrics = dict[str, np.ndarray]
 
 
 class Stopped(SystemExit):
-    """Raised after a stop signal, once the state is saved; the exit status is 128 + the signal's
-    number."""
+    """Raised after a stop signal, once the state is saved.
+
+    The exit status is 128 + the signal's number.
+    """
 
 
 class NonFiniteLoss(InputError):
@@ -41,39 +43,56 @@ def train(
     extras: tuple[str, ...] = (),
     description: str = "training",
 ) -> Any:
-    """Bring `state` to num_updates and return it, continuing from the newest checkpoint in workdir.
+    """Bring a state to its last update, continuing from the newest checkpoint in workdir.
 
-    advance(state, step, n) -> (state, metrics) makes n updates and returns each metric as an array
-    [n]; it may donate its argument. evaluate(state, step) gives scalars that are logged every
-    evaluate_every updates, at the start and at the end. headline(metrics) is the text beside the
-    progress bar. Raises InputError for an impossible schedule, NonFiniteLoss when a metric named
-    *loss is not finite, Stopped after SIGTERM or an interrupt.
+    Args:
+        workdir: the directory of the run, in which checkpoints and metrics are kept.
+        state: the state of a new run, a tree of arrays.
+        advance: `advance(state, step, n) -> (state, metrics)` makes the n updates step, ...,
+            step + n - 1 and returns each metric as an array [n]; it may donate its argument.
+        num_updates: the last update.
+        updates_per_dispatch: how many `advance` makes at a time. Between two dispatches the run
+            saves, logs, and can be stopped.
+        save_every: updates between checkpoints, a multiple of updates_per_dispatch.
+        evaluate: `evaluate(state, step)` gives scalars that are logged with the metrics; None is
+            none.
+        evaluate_every: updates between evaluations, a multiple of updates_per_dispatch. There is
+            one before the first update and one after the last, too. 0 is never.
+        headline: `headline(metrics)` is the text beside the progress bar.
+        extras: other places that metrics go to, see `records.MetricsWriter`.
+        description: what the progress bar is called.
+
+    Returns:
+        The state after num_updates.
+
+    Raises:
+        InputError: the schedule is impossible.
+        NonFiniteLoss: a metric whose name ends with "loss" is not finite.
+        Stopped: after SIGTERM or an interrupt.
     """
-    for name, every in (
-        ("num_updates", num_updates),
-        ("save_every", save_every),
-        ("evaluate_every", evaluate_every),
-    ):
-        if every % updates_per_dispatch:
-            near = max(1, round(every / updates_per_dispatch)) * updates_per_dispatch
-            raise InputError(
-                f"{name} is {every}, not a multiple of updates_per_dispatch {updates_per_dispatch}: give {near}, say"
-            )
+    _check_schedule(
+        updates_per_dispatch,
+        num_updates=num_updates,
+        save_every=save_every,
+        evaluate_every=evaluate_every,
+    )
     with (
-        checkpoints.open(f"{workdir}/checkpoints", every=save_every) as saved,
+        checkpoints.open(f"{workdir}/checkpoints", every=save_every) as store,
         _StopSignals() as stop,
     ):
-        restored = saved.restore(state)
-        step, state = (0, state) if restored is None else restored
-        last_saved = step if restored is not None else None
+        newest = store.restore(state)
+        is_new = newest is None
+        step = 0
+        if not is_new:
+            step, state = newest
+        last_saved = None if is_new else step
         if 0 < step < num_updates:
             print(f"continuing from update {step} of {num_updates}", flush=True)
-        kept = (
-            -1 if restored is None else step
-        )  # a new run keeps no line of one that never reached a checkpoint
-        writer = records.MetricsWriter(workdir, resume_step=kept, extras=extras)
+        # A new run keeps no line of one that never reached a checkpoint.
+        resume_step = -1 if is_new else step
+        writer = records.MetricsWriter(workdir, resume_step, extras)
         with writer, records.progress(num_updates, step, description) as show:
-            if evaluate and evaluate_every and restored is None:
+            if evaluate and evaluate_every and is_new:
                 writer.write(step, **evaluate(state, step))
                 parallel.wait_for_all("evaluation")
             while step < num_updates:
@@ -84,27 +103,36 @@ def train(
                 _check_finite(metrics, step, last_saved, workdir)
                 step += updates_per_dispatch
                 means = {name: float(values.mean()) for name, values in metrics.items()}
-                if (
-                    evaluate
-                    and evaluate_every
-                    and (step % evaluate_every == 0 or step >= num_updates)
-                ):
-                    means |= evaluate(state, step)
-                    parallel.wait_for_all("evaluation")
+                if evaluate and evaluate_every:
+                    if step % evaluate_every == 0 or step >= num_updates:
+                        means |= evaluate(state, step)
+                        parallel.wait_for_all("evaluation")
                 writer.write(step, **means)
                 show(step, headline(means))
                 if stop.received:
-                    saved.save(step, state)
-                    saved.wait()
+                    store.save(step, state)
+                    store.wait()
                     print(
-                        f"stopped by signal {stop.received} at update {step}, saved; the same command continues"
+                        f"stopped by signal {stop.received} at update {step}, saved; "
+                        "the same command continues"
                     )
                     raise Stopped(128 + stop.received)
-                if saved.maybe_save(step, state):
+                if store.maybe_save(step, state):
                     last_saved = step
-        saved.save(step, state)
-        saved.wait()
+        store.save(step, state)
+        store.wait()
     return state
+
+
+def _check_schedule(updates_per_dispatch: int, **counts: int) -> None:
+    """Raise InputError unless every count of updates is a multiple of those of a dispatch."""
+    for name, count in counts.items():
+        if count % updates_per_dispatch:
+            near = max(1, round(count / updates_per_dispatch)) * updates_per_dispatch
+            raise InputError(
+                f"{name} is {count}, not a multiple of updates_per_dispatch "
+                f"{updates_per_dispatch}: give {near}, say"
+            )
 
 
 def _check_finite(metrics: Metrics, step: int, last_saved: int | None, workdir) -> None:
@@ -115,14 +143,12 @@ def _check_finite(metrics: Metrics, step: int, last_saved: int | None, workdir) 
     }
     if bad:
         name, offset = min(bad.items(), key=lambda item: item[1])
-        kept = (
-            f"the checkpoint of update {last_saved} is kept"
-            if last_saved is not None
-            else "no checkpoint exists yet"
-        )
+        last = "no checkpoint exists yet"
+        if last_saved is not None:
+            last = f"the checkpoint of update {last_saved} is kept"
         raise NonFiniteLoss(
-            f"{name} is {metrics[name].ravel()[offset]} at update {step + offset + 1} ({kept} in {workdir}): "
-            "lower learning_rate, or look for extreme values in the data"
+            f"{name} is {metrics[name].ravel()[offset]} at update {step + offset + 1} "
+            f"({last} in {workdir}): lower learning_rate, or look for extreme values in the data"
         )
 
 
@@ -134,9 +160,8 @@ class _StopSignals:
 
     def __enter__(self):
         self._before = {}
-        with contextlib.suppress(
-            ValueError
-        ):  # signals belong to the main thread; elsewhere there is nothing to catch
+        # Signals belong to the main thread; elsewhere there is nothing to catch.
+        with contextlib.suppress(ValueError):
             for number in (signal.SIGTERM, signal.SIGINT):
                 self._before[number] = signal.signal(number, self._remember)
         return self

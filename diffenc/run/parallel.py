@@ -1,5 +1,4 @@
-"""Devices, in the only file that names one: start-up, the `data` mesh, replication and sharding of
-batches.
+"""Devices, in the only file that names one: start-up, the mesh, replication, sharding of batches.
 
 Everything is one program over a one-dimensional mesh: states are replicated, batches are split
 along their batch axis, and `jax.jit` inserts the sums. The result is therefore that of a single
@@ -21,11 +20,11 @@ _waits = itertools.count()  # the name of a barrier can be used once
 
 
 def start() -> None:
-    """Join the other processes of a run over many hosts; does nothing on one host, or the second
-    time.
+    """Join the other processes of a run over many hosts.
 
-    Many hosts are asked for by JAX_COORDINATOR_ADDRESS (with JAX_NUM_PROCESSES and JAX_PROCESS_ID),
-    by a Slurm or Open MPI job of more than one task, or by a list of more than one TPU worker.
+    On one host, or the second time, nothing happens. Many hosts are asked for by
+    JAX_COORDINATOR_ADDRESS (with JAX_NUM_PROCESSES and JAX_PROCESS_ID), by a Slurm or Open MPI job
+    of more than one task, or by a list of more than one TPU worker.
     """
     if not _wants_many_hosts(os.environ) or jax.distributed.is_initialized():
         return
@@ -38,7 +37,8 @@ def start() -> None:
             value = os.environ.get(variable, "")
             if not value.isdigit():
                 raise InputError(
-                    f"JAX_COORDINATOR_ADDRESS is set but {variable} is {value!r}: set it to a whole number"
+                    f"JAX_COORDINATOR_ADDRESS is set but {variable} is {value!r}: "
+                    "set it to a whole number"
                 )
             settings[argument] = int(value)
         settings["coordinator_address"] = os.environ["JAX_COORDINATOR_ADDRESS"]
@@ -62,8 +62,7 @@ def _wants_many_hosts(environment) -> bool:
 
 
 def data_mesh(num_devices: int | None = None) -> Mesh:
-    """The one-dimensional mesh `data` over the first `num_devices` devices of the run (all of them
-    by default).
+    """Make the one-dimensional mesh `data` over the first `num_devices` devices, or over all.
 
     Raises InputError when there are fewer devices than asked for.
     """
@@ -71,17 +70,17 @@ def data_mesh(num_devices: int | None = None) -> Mesh:
     count = len(devices) if num_devices is None else num_devices
     if not 1 <= count <= len(devices):
         raise InputError(
-            f"num_devices is {count}, and this run has {len(devices)}: give a number from 1 to {len(devices)}"
+            f"num_devices is {count}, and this run has {len(devices)}: "
+            f"give a number from 1 to {len(devices)}"
         )
     return jax.make_mesh((count,), (AXIS,), axis_types=(AxisType.Auto,), devices=devices[:count])
 
 
 def replicate(mesh: Mesh, tree):
-    """The tree with every leaf copied whole to each device of the mesh; each process gives the same
-    values.
+    """Copy every leaf of a tree whole to each device of the mesh.
 
-    Typed keys travel as the integers that they hold, because jax does not place them on devices of
-    other processes.
+    Each process gives the same values. Typed keys travel as the integers that they hold, because
+    jax does not place them on devices of other processes.
     """
     wait_for_all("replicate")
     placed = jax.device_put(jax.tree.map(_plain, tree), NamedSharding(mesh, PartitionSpec()))
@@ -105,7 +104,7 @@ def _like(leaf, placed):
 
 
 def local(tree):
-    """A replicated tree, typed keys included, as seen by this process's first device.
+    """Return a replicated tree, typed keys included, as this process's first device holds it.
 
     What is computed from it waits for no other process.
     """
@@ -113,11 +112,18 @@ def local(tree):
 
 
 def shard_batch(mesh: Mesh, array, axis: int = 0) -> jax.Array:
-    """A global array split along its batch `axis`, from the rows that this process holds
-    (`local_rows` says which).
+    """Split a global array along its batch over the devices of the mesh.
 
-    `array`: [..., local batch, ...]; the result is [..., batch, ...]. Raises InputError when the
-    batch does not divide over the devices.
+    Args:
+        mesh: the devices.
+        array: [..., local batch, ...], the rows that this process holds, see `local_rows`.
+        axis: that of the batch.
+
+    Returns:
+        The global array [..., batch, ...].
+
+    Raises:
+        InputError: the batch does not divide over the devices.
     """
     array = np.asarray(array)
     check_batch(array.shape[axis] * jax.process_count(), mesh)
@@ -126,34 +132,34 @@ def shard_batch(mesh: Mesh, array, axis: int = 0) -> jax.Array:
 
 
 def local_rows(batch_size: int) -> slice:
-    """Which rows of a global batch this process feeds to `shard_batch`."""
+    """Say which rows of a global batch this process feeds to `shard_batch`."""
     rows = batch_size // jax.process_count()
     return slice(jax.process_index() * rows, (jax.process_index() + 1) * rows)
 
 
 def check_batch(batch_size: int, mesh: Mesh) -> None:
-    """Raises InputError unless the batch is positive and divides evenly over the devices of the
-    mesh."""
+    """Raise InputError unless a batch is positive and divides evenly over the devices."""
     count = mesh.size
     if batch_size < 1 or batch_size % count:
         near = max(count, batch_size // count * count)
         raise InputError(
-            f"batch size {batch_size} does not divide over {count} devices: give a multiple of {count}, such as {near}"
+            f"batch size {batch_size} does not divide over {count} devices: "
+            f"give a multiple of {count}, such as {near}"
         )
 
 
 def is_main_process() -> bool:
-    """Whether this process writes the files and prints: the first of the run."""
+    """Return whether this process writes the files and prints: the first of the run does."""
     return jax.process_index() == 0
 
 
 def wait_for_all(what: str) -> None:
-    """Return once every process of the run has come here; `what` names the place in the error of
-    one that does not.
+    """Return once every process of the run has come here.
 
-    To be called between work that takes processes unequal times, such as compiling an evaluation,
-    and computations that they share: on CPUs, devices that meet for the first time wait 30 seconds
-    for each other and then fail.
+    `what` names the place in the error of one that does not. This is to be called between work that
+    takes processes unequal times, such as compiling an evaluation, and computations that they
+    share: on CPUs, devices that meet for the first time wait 30 seconds for each other and then
+    fail.
     """
     from orbax.checkpoint import multihost
 

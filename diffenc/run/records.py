@@ -113,7 +113,7 @@ def _open_extra(name, workdir, resume_step):
         if name == "wandb":
             import wandb
 
-            identity = hashlib.sha256(str(workdir.resolve()).encode()).hexdigest()[:16]
+            identity = hashlib.sha256(str(files.absolute(workdir)).encode()).hexdigest()[:16]
             run = wandb.init(
                 project="diffenc", name=workdir.name, id=identity, resume="allow", dir=str(workdir)
             )

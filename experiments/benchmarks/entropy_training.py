@@ -260,7 +260,7 @@ def scanned(
         state, _ = advance_state(state, key_of(seed, "training"), train, rows_from(step))
         jax.block_until_ready(state)
         step += updates
-        return time.perf_counter() - began, state.averages, state.chain
+        return time.perf_counter() - began, state.averages, state.carried
 
     return Contender(start, advance, updates * of_training.batch_size, of_training.draws)
 

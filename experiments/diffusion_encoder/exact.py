@@ -69,7 +69,7 @@ def measure(
         seed: of the run.
         models: the systems by name.
         params: of each of them.
-        x: held-out data [n, D].
+        x: held-out data [n, ...].
         num_draws: exact draws of z for each x.
 
     Returns:
@@ -117,7 +117,7 @@ def picture(key: jax.Array, system: System, params, x: np.ndarray, kl: np.ndarra
         key: of the samples.
         system: the model.
         params: its parameters.
-        x: the examples [k, D].
+        x: the examples [k, ...].
         kl: the divergence of each of them [k].
     """
     x = jnp.asarray(x)

@@ -13,6 +13,7 @@ from diffenc.diffusion import analytic
 from diffenc.errors import InputError
 from diffenc.keys import key_of
 from diffenc.run import data
+from experiments import command_line
 from experiments.diffusion_encoder.settings import DataSettings
 
 
@@ -48,7 +49,10 @@ def load(settings: DataSettings, decoder: str) -> data.Dataset:
         )
     if decoder == "gaussian":
         warn_of_scale(dataset)
-    return data.hold_out(dataset, settings.validation) if settings.validation else dataset
+    if settings.validation:
+        with command_line.naming(count="data.validation"):
+            dataset = data.hold_out(dataset, settings.validation)
+    return dataset
 
 
 def draw_factor_analysis(seed: int, latent_dim: int) -> tuple[data.Dataset, Truth]:
@@ -89,7 +93,7 @@ def warn_of_scale(dataset: data.Dataset) -> None:
 
 
 def make_prepare(decoder: str, max_value: float | None) -> Callable:
-    """Make `prepare(key, rows [batch, ...]) -> x [batch, D]`.
+    """Make `prepare(key, rows [batch, ...]) -> x [batch, ...]`.
 
     Args:
         decoder: for "bernoulli" x is fresh bits at every call, else rows / max_value.
@@ -101,13 +105,13 @@ def make_prepare(decoder: str, max_value: float | None) -> Callable:
 
 
 def _scaled(key, rows, scale):
-    return data.flatten(rows) / scale
+    return rows.astype("float32") / scale
 
 
 def observe(
     seed: int, prepare: Callable, rows: np.ndarray, count: int | None = None, name: str = "test"
 ) -> np.ndarray:
-    """Draw x [n, D] of rows once and for all, by the seed and by the name of the rows.
+    """Draw x [n, ...] of rows once and for all, by the seed and by the name of the rows.
 
     Args:
         seed: of the run.

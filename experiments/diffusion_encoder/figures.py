@@ -31,7 +31,7 @@ def draw(workdir, e_step: str, dataset: Dataset, held_out, arrays, metrics) -> N
         workdir: of the run.
         e_step: of the diffusion encoder.
         dataset: the data.
-        held_out: x [n, D].
+        held_out: x [n, ...].
         arrays: of `results.evaluate`.
         metrics: lines of metrics.jsonl.
     """
@@ -80,7 +80,7 @@ def posteriors(workdir, dataset, held_out, pictures: exact.Pictures):
     Args:
         workdir: of the run.
         dataset: the data.
-        held_out: x [n, D].
+        held_out: x [n, ...].
         pictures: of `exact.measure`.
     """
     num_columns = len(pictures.rows)

@@ -33,7 +33,7 @@ def monitor(
     Args:
         seed: of the run.
         models: the systems by name.
-        x: held-out data [n, D]; one draw for each example.
+        x: held-out data [n, ...]; one draw for each example.
         truth: the maximum-likelihood model, where it is known.
         batch_size: examples at a time.
         states: of training, by name.
@@ -69,7 +69,7 @@ def evaluate(
         seed: of the run.
         models: the systems by name.
         params: of each of them.
-        x: held-out data [n, D].
+        x: held-out data [n, ...].
         truth: the maximum-likelihood model, where it is known.
         settings: what is measured.
         num_shown: latents that are decoded, for figures.
@@ -104,7 +104,7 @@ def evaluate(
         arrays[name] = decode_shown(key_prior, system, params[name], pairs, num_shown)
         if name == "diffusion_encoder":
             draws = held_out.learned_prior(
-                key_learned, system, params[name], NUM_LEARNED, x.shape[1]
+                key_learned, system, params[name], NUM_LEARNED, x.shape[1:]
             )
             prior_kl = Estimate.of(draws.log_prob - decoders.log_prior(draws.z))
             results.append(Result(f"{name}.prior_kl", *prior_kl))
@@ -174,7 +174,7 @@ def factor_analysis(
         name: of the system.
         system: the model; its decoder is linear and Gaussian.
         params: its parameters.
-        x: held-out data [n, D].
+        x: held-out data [n, ...].
         truth: the maximum-likelihood model.
         batch_size: examples at a time.
     """

@@ -28,6 +28,7 @@ from diffenc.keys import key_of
 from diffenc.run import data, loop, parallel
 from diffenc.run.advance import Trainee, make_advance
 from diffenc.run.tables import Result
+from experiments import command_line
 from experiments.labels.settings import Evaluation, Images, Training
 
 FORMS = ("entropy_difference", "growth_difference", "score_difference")
@@ -77,7 +78,8 @@ def load(settings: Images) -> Labelled:
     if images.train.ndim != 4 or images.train_labels is None:
         raise InputError(f"config field data.name is {settings.name!r}: give images with labels")
     if settings.validation:
-        images = data.hold_out(images, settings.validation)
+        with command_line.naming(count="data.validation"):
+            images = data.hold_out(images, settings.validation)
     num_classes = int(images.train_labels.max()) + 1
     return Labelled(images, float(images.max_value or 1.0), num_classes)
 

@@ -1,10 +1,8 @@
 """Samples of experiments.mutual_information: those of known tasks, and those of a user's file."""
 
-import csv
-import difflib
 import functools
+import io
 import zipfile
-import zlib
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,9 +13,11 @@ from etils.epath import Path
 from diffenc.errors import InputError
 from diffenc.information import checks, tasks
 from diffenc.keys import key_of
+from diffenc.run import arrays
 from experiments import command_line
 
 LABELS = ("auto", "yes", "no")
+ENDINGS = f".npz, {', '.join(arrays.TABLE_ENDINGS)}"
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class DataSettings:
     """The config's section `data`: a user's file.
 
     Attributes:
-        path: an .npz file with arrays x and y, or a .csv file with a line of names; "" is none.
-        x_columns: names of the columns of x in a .csv file.
-        y_columns: names of the columns of y in a .csv file.
+        path: an .npz file with arrays x and y, or a table, see `arrays.read_table`; "" is none.
+        x_columns: names of the columns of x in a table.
+        y_columns: names of the columns of y in a table.
         labels: whether y is class labels: "yes", "no", or "auto" to tell by its values.
     """
 
@@ -92,17 +92,13 @@ def load_samples(settings: DataSettings) -> Samples:
     path = Path(settings.path)
     if not path.is_file():
         problem = "is a directory" if path.is_dir() else "does not exist"
-        raise InputError(
-            f"data file {path} {problem}: give --config.data.path an .npz or .csv file"
-        )
+        raise InputError(f"data file {path} {problem}: give --config.data.path a file {ENDINGS}")
     if path.suffix == ".npz":
         x, y = _read_npz(path)
-    elif path.suffix == ".csv":
-        x, y = _read_csv(path, settings.x_columns, settings.y_columns)
+    elif path.suffix in arrays.TABLE_ENDINGS:
+        x, y = _read_table(path, settings)
     else:
-        raise InputError(
-            f"data file {path} is {path.suffix or 'without ending'}: give .npz or .csv"
-        )
+        raise InputError(f"data file {path} is {path.suffix or 'without ending'}: give {ENDINGS}")
     if len(x) != len(y):
         raise InputError(
             f"rows differ in number (x has {len(x)}, y has {len(y)}): give one y for each x"
@@ -116,87 +112,38 @@ def load_samples(settings: DataSettings) -> Samples:
     return Samples(x, y, are_labels, None)
 
 
-def _read_npz(path):
-    if not zipfile.is_zipfile(path):  # numpy would read a single array by another name, or nothing
+def _read_npz(path) -> tuple[np.ndarray, np.ndarray]:
+    """Return x and y of an archive of numpy."""
+    if not zipfile.is_zipfile(io.BytesIO(path.read_bytes())):  # else numpy would read one array
         raise InputError(
             f"{path} cannot be read, it is damaged or no archive of arrays: "
             "save it with numpy.savez"
         )
-    try:
-        with np.load(path) as archive:
-            arrays = {name: archive[name] for name in ("x", "y") if name in archive}
-            names = ", ".join(archive) or "none"
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(
-            f"{path} cannot be read ({' '.join(str(error).split())}): save it with numpy.savez"
-        ) from error
+    blocks = arrays.read_arrays(path)
     for name in ("x", "y"):
-        if name not in arrays:
-            raise InputError(f"{path} has arrays {names}, but no {name}: save x and y")
-    for name, array in arrays.items():
-        if array.ndim not in (1, 2) or not array.size:
-            raise InputError(f"{path}: {name} has shape {array.shape}: give [N] or [N, dim]")
-    return arrays["x"], arrays["y"]
-
-
-def _read_csv(path, x_columns, y_columns):
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            rows = [(reader.line_num, row) for row in reader if row]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(
-            f"{path} cannot be read as text ({error}): save it as comma-separated values"
-        ) from error
-    if len(rows) < 2:
-        raise InputError(f"{path} has {len(rows)} lines: give a line of names and rows of numbers")
-    header = [name.strip() for name in rows[0][1]]
-    if len(header) == 1 and ";" in header[0]:
-        raise InputError(f"{path} is separated by semicolons: separate its columns by commas")
-    _check_names(path, header, "x_columns", x_columns)
-    _check_names(path, header, "y_columns", y_columns)
-
-    def read(names):
-        columns = [_read_column(path, rows[1:], header.index(name), name) for name in names]
-        return np.stack(columns, axis=1)
-
-    return read(x_columns), read(y_columns)
-
-
-def _check_names(path, header, field, names) -> None:
-    """Raise InputError unless every name is that of one column."""
-    if not names:
-        raise InputError(
-            f"config field data.{field} is empty: give names of columns, of {', '.join(header)}"
-        )
-    for name in names:
-        if name not in header:
-            near = difflib.get_close_matches(name, header, n=1) or [", ".join(header)]
+        if name not in blocks:
             raise InputError(
-                f"{path} has no column {name!r} (nearest: {near[0]}): correct data.{field}"
+                f"{path} has arrays {', '.join(blocks) or 'none'}, but no {name}: save x and y"
             )
-        if header.count(name) > 1:
-            raise InputError(
-                f"{path} has {header.count(name)} columns {name!r}: give every column its own name"
-            )
+        block = blocks[name]
+        if block.ndim not in (1, 2) or not block.size:
+            raise InputError(f"{path}: {name} has shape {block.shape}: give [N] or [N, dim]")
+    return blocks["x"], blocks["y"]
 
 
-def _read_column(path, rows, index, name):
-    """Return the numbers of one column; rows are pairs (line number, cells)."""
-    values = np.empty(len(rows))
-    for row, (line, cells) in enumerate(rows):
-        cell = cells[index] if index < len(cells) else ""
-        try:
-            values[row] = float(cell)
-        except ValueError as error:
+def _read_table(path, settings: DataSettings) -> tuple[np.ndarray, np.ndarray]:
+    """Return the columns of x and those of y of a table."""
+    table = arrays.read_table(path)
+    blocks = []
+    for field in ("x_columns", "y_columns"):
+        names = getattr(settings, field)
+        if not names:
             raise InputError(
-                f"{path} column {name!r}, line {line} holds {cell!r}: give a number"
-            ) from error
-        if not np.isfinite(values[row]):
-            raise InputError(
-                f"{path} column {name!r}, line {line} holds {cell!r}: drop or repair such lines"
+                f"config field data.{field} is empty: "
+                f"give names of columns, of {', '.join(map(str, table.columns))}"
             )
-    return values
+        blocks.append(arrays.numbers(table, names, str(path)))
+    return blocks[0], blocks[1]
 
 
 def _are_labels(y, choice) -> bool:

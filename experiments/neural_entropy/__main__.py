@@ -144,7 +144,7 @@ def measure_system(
     """
     key_test, key_train, key_truth = jax.random.split(key, 3)
     density = case.density_of(system)
-    model = (state.averages, state.chain, density)
+    model = (state.averages, state.carried, density)
     held_out = measure(key_test, *model, case.test[system])
     own = measure(key_train, *model, case.train[system], num_own)
     truth = None
@@ -178,7 +178,7 @@ def coverage_of_case(
     measure_truth = measures.make_measure(case, uniform, settings.num_levels, settings.batch_size)
     key = key_of(seed, "coverage", case.name)
     for system, (state, total) in enumerate(zip(states, truths, strict=True)):
-        model = (state.averages, state.chain, case.density_of(system))
+        model = (state.averages, state.carried, case.density_of(system))
         key_system = jax.random.fold_in(key, system)
         of_system = coverage(key_system, model, total, measure, measure_truth, settings)
         for result, hits in of_system.items():

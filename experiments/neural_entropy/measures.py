@@ -142,7 +142,7 @@ def monitor(
     scalars = {}
     for name, case in cases.items():
         state = parallel.local(states[name, 0])
-        model = (state.averages, state.chain, case.density_of(0))
+        model = (state.averages, state.carried, case.density_of(0))
         key = key_of(seed, "monitor", case.program)
         values = measures[name](key, *model, case.test[0], num_examples)
         for quantity, per_example in values.items():
@@ -178,7 +178,7 @@ def measure_curves(
     curves = {}
     rows = case.test[0][: settings.monitor]
     for name, state in systems.items():
-        call = functools.partial(draw, state.averages, state.chain)
+        call = functools.partial(draw, state.averages, state.carried)
         key = key_of(seed, "curves", case.program)
         draws = map_examples(call, key, rows, settings.batch_size)
         draws = jax.tree.map(np.transpose, draws)
@@ -213,5 +213,5 @@ def generate(seed: int, case: Case, settings: Evaluation, systems: dict) -> dict
     images = {}
     for name, state in systems.items():
         key = key_of(seed, "images", case.program)
-        images[name] = np.asarray(sample(state.averages, state.chain, key))
+        images[name] = np.asarray(sample(state.averages, state.carried, key))
     return images

@@ -63,7 +63,7 @@ def make_update(model: Denoiser, levels, optimizer, draws: int, average_decay: f
 
     def update(state, key, x):
         def loss_fn(params):
-            return model.loss(key, params, state.chain, x, levels, draws).mean()
+            return model.loss(key, params, state.carried, x, levels, draws).mean()
 
         loss, grads = jax.value_and_grad(loss_fn)(state.params)
         return state.apply_gradients(grads, optimizer, average_decay), {"loss": loss}

@@ -27,11 +27,12 @@ class Case(NamedTuple):
     Attributes:
         name: in metrics, results and figures.
         train: the training examples [N, ...].
-        prepare: prepare(key, rows) -> x [batch, D].
-        held_out: x [n, D].
+        prepare: prepare(key, rows) -> x [batch, ...].
+        held_out: x [n, ...].
         decoder: a toy, or the decoder of the images.
         grid: where the posterior is known on one; None elsewhere.
-        train_measured: x [n, D] of training examples, where the decoder learns from them; or None.
+        train_measured: x [n, ...] of training examples, where the decoder learns from them; None
+            elsewhere.
     """
 
     name: str
@@ -126,12 +127,12 @@ def make_models(experiment: Experiment, cases: dict[str, Case]) -> dict[Name, Sy
     """Make the systems: every seed of every method on every case."""
     models = {}
     for case in cases.values():
-        data_dim = case.held_out.shape[1]
+        example_shape = case.held_out.shape[1:]
         for method, settings in methods_of(experiment.methods, case).items():
             for seed in range(experiment.num_seeds):
                 start = (experiment.training.seed, case.name, seed)
                 models[case.name, method, seed] = systems.make(
-                    settings, case.decoder, data_dim, len(case.train), *start
+                    settings, case.decoder, example_shape, len(case.train), *start
                 )
     return models
 

@@ -1,4 +1,4 @@
-"""Figures of experiments.posteriors: posteriors beside samples, curves, and methods side by side."""
+"""Figures of experiments.posteriors: posteriors beside samples, curves, methods side by side."""
 
 import numpy as np
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from diffenc.estimate import Estimate, map_examples
 from diffenc.keys import key_of
-from diffenc.latent import annealing, decoders, em, held_out, toys, whitening
+from diffenc.latent import annealing, decoders, encoder_loss, held_out, toys, whitening
 from diffenc.latent.encoder import DiffusionEncoder
 from diffenc.latent.systems import System
 from diffenc.run import parallel
@@ -162,7 +162,7 @@ def folds(key, system: System, params, x: np.ndarray, batch_size: int) -> dict[s
         key: a random key.
         system: the model.
         params: its parameters.
-        x: data [n, D].
+        x: data [n, ...].
         batch_size: examples at a time.
 
     Returns:
@@ -195,7 +195,7 @@ def near_mode(
         key: a random key.
         decoder: the decoder.
         params: its parameters.
-        x: data [batch, D].
+        x: data [batch, ...].
         gaussian: the mean [batch, d] and the factor [batch, d, d] to start from.
         rounds: how often both are fitted.
         num_steps: Newton steps of a round.
@@ -207,13 +207,19 @@ def near_mode(
     mean, factor = gaussian
     eye = jnp.eye(mean.shape[-1])
 
+    observation = decoder.observe(None, x)
+
     def log_density(z):
-        return decoders.log_joint(decoder, params, x, z)
+        return decoders.log_joint(decoder, params, observation, z)
 
     for key_round in jax.random.split(key, rounds):
         mean = whitening.newton(log_density, mean, factor, num_steps)
         keys = jax.random.split(key_round, num_dreams)
-        slope = jax.vmap(lambda key, z=mean: em.dream_gradient(key, decoder, params, z, 1.0))(keys)
+
+        def dream(key, z=mean):
+            return encoder_loss.dream_gradient(key, decoder, params, z, 1.0)
+
+        slope = jax.vmap(dream)(keys)
         precision = eye[None] + jnp.einsum("kbi,kbj->bij", slope, slope) / num_dreams
         factor = jnp.linalg.cholesky(jnp.linalg.inv(precision))
     return mean, factor
@@ -222,10 +228,6 @@ def near_mode(
 @functools.partial(jax.jit, static_argnames="encoder")
 def _guess(params, x, *, encoder):
     return encoder.gaussian(encoder.infer(params, x))
-
-
-def _log_joint(decoder, params):
-    return lambda x, z: decoders.log_joint(decoder, params, x, z)
 
 
 def _start(key, decoder, params, x, guess):
@@ -237,13 +239,13 @@ def _start(key, decoder, params, x, guess):
 @functools.partial(jax.jit, static_argnames=("decoder", "settings"))
 def _tune(key, key_start, params, x, guess, *, decoder, settings):
     start = _start(key_start, decoder, params, x, guess)
-    return annealing.tune(key, _log_joint(decoder, params), x, start, settings)
+    return annealing.tune(key, annealing.make_log_joint(decoder, params), x, start, settings)
 
 
 @functools.partial(jax.jit, static_argnames=("decoder", "settings"))
 def _lower(key, key_start, params, log_steps, x, guess, *, decoder, settings):
     start = _start(key_start, decoder, params, x, guess)
-    log_joint = _log_joint(decoder, params)
+    log_joint = annealing.make_log_joint(decoder, params)
     return annealing.lower(annealing.forward(key, log_joint, x, start, log_steps, settings)[0])
 
 
@@ -251,7 +253,7 @@ def _lower(key, key_start, params, log_steps, x, guess, *, decoder, settings):
 def _sandwich(key, key_start, params, log_steps, x, z, guess, *, decoder, settings):
     key_forward, key_reverse = jax.random.split(key)
     start = _start(key_start, decoder, params, x, guess)
-    log_joint = _log_joint(decoder, params)
+    log_joint = annealing.make_log_joint(decoder, params)
     log_w = annealing.forward(key_forward, log_joint, x, start, log_steps, settings)[0]
     back = annealing.reverse(key_reverse, log_joint, x, z, start, log_steps, settings)[0]
     return annealing.lower(log_w), annealing.upper(back, log_w)

@@ -8,7 +8,7 @@ from checks import NUM_SIGMAS
 
 from diffenc.diffusion.analytic import FactorAnalysis, gaussian_kl
 from diffenc.estimate import Estimate
-from diffenc.latent import decoders, em, held_out, systems, toys
+from diffenc.latent import decoders, e_steps, held_out, proposals, systems, toys
 from diffenc.latent.baselines import GaussianEncoder
 from diffenc.networks import MLP
 
@@ -52,7 +52,7 @@ def test_shared_proposals_are_weighted_for_each_example():
     def pairs(z):
         return decoders.log_prob_pairs(DECODER, PARAMS, x, z)
 
-    found = em.proposals.share(jax.random.key(1), pairs, 2, count)
+    found = proposals.share(jax.random.key(1), pairs, 2, count)
     z, weight = found.z[:, 0], jnp.exp(found.log_weight)
     mean, cov = MODEL.posterior(x)
     error = z[:, None] - mean[None]
@@ -64,7 +64,7 @@ def test_shared_proposals_are_weighted_for_each_example():
     moments = jnp.einsum("kb,kbij->bij", weight, square)
     assert np.all(np.abs(moments - cov[None]) < NUM_SIGMAS * spread) and spread.max() < 0.05
 
-    gradient = em.slopes(pairs, z[:3])
+    gradient = e_steps.slopes(pairs, z[:3])
     for k in range(3):
         single = jax.grad(lambda rows: decoders.log_joint(DECODER, PARAMS, x, rows).sum())(
             jnp.tile(z[k : k + 1], (5, 1))

@@ -15,7 +15,7 @@ from diffenc.information import rivals, tasks
 from diffenc.information.assembly import Information
 from diffenc.information.settings import Settings
 from diffenc.keys import key_of
-from diffenc.run import checkpoints, records, tables
+from diffenc.run import provenance, records, tables
 from experiments import command_line
 from experiments.mutual_information import __main__ as mutual_information
 from experiments.mutual_information import samples
@@ -265,7 +265,7 @@ def test_a_finished_run_needs_no_samples(tmp_path, capsys):
 def test_a_workdir_made_without_the_digest_of_its_data_is_taken(tmp_path):
     config = make_config("data", data__path=save(tmp_path / "xy.npz", x=X, y=X[::-1]))
     workdir = tmp_path / "run"
-    checkpoints.check_config(workdir, config.to_dict())
+    provenance.check_config(workdir, config.to_dict())
     (workdir / "metrics.jsonl").write_text("")
     assert not command_line.is_complete(config, workdir)
     save(tmp_path / "xy.npz", x=X, y=X)
@@ -302,7 +302,7 @@ def test_every_use_has_a_key_of_its_own(monkeypatch):
 def test_bad_files_are_named(tmp_path):
     csv = tmp_path / "t.csv"
     csv.write_text("height,weight\n1,2\n3,x\n")
-    text = tmp_path / "t.txt"
+    text = tmp_path / "t.doc"
     text.write_text("1 2")
     broken = tmp_path / "t.npz"
     broken.write_text("no zip")
@@ -321,7 +321,7 @@ def test_bad_files_are_named(tmp_path):
         "twice": b"a,a,b\n1,2,3\n",
         "blank": b"a,b\n\n\n1,2\n\n3,x\n",
         "mark": b"\xef\xbb\xbfa,b\n1,y\n",
-        "semicolons": b"a;b\n1;2\n",
+        "semicolons": b"a;b\n1,5;2\n1;x\n",
         "nan": b"a,b\n1,2\n3,nan\n",
     }.items():
         (tmp_path / f"{name}.csv").write_bytes(content)
@@ -331,19 +331,19 @@ def test_bad_files_are_named(tmp_path):
     for changes, words in (
         (dict(data__path=str(empty)), "cannot be read"),
         (dict(data__path=str(array)), "cannot be read"),
-        (dict(data__path=str(torn)), "cannot be read"),
+        (dict(data__path=str(torn)), "is damaged"),
         (sheets["nothing"], "has 0 lines"),
         (sheets["binary"], "cannot be read as text"),
         (sheets["header"], "has 1 lines"),
         (sheets["twice"], "has 2 columns 'a'"),
         (sheets["blank"], "column 'b', line 6 holds 'x'"),
         (sheets["mark"], "column 'b', line 2 holds 'y'"),
-        (sheets["semicolons"], "is separated by semicolons"),
+        (sheets["semicolons"], "column 'b', line 3 holds 'x'"),
         (sheets["nan"], "column 'b', line 3 holds 'nan'"),
         (dict(data__path=str(tmp_path)), "is a directory"),
         (dict(tasks=("normal_1x1",), num_samples=50), "num_samples is 50"),
         (dict(data__path=str(tmp_path / "none.npz")), "does not exist"),
-        (dict(data__path=str(text)), "is .txt"),
+        (dict(data__path=str(text)), "is .doc"),
         (dict(data__path=str(broken)), "cannot be read"),
         (dict(data__path=str(csv)), "x_columns is empty"),
         (

@@ -485,7 +485,7 @@ def test_bad_settings_are_one_line(tmp_path, changes, message):
         (dict(model__dtype="float16"), "model.dtype is 'float16'"),
         (dict(eval__images=0), "eval.images"),
         (dict(eval__sampler_steps=0), "sampler_steps"),
-        (dict(datasets=("mixture",)), "no field mixture.components"),
+        (dict(datasets=("mixture",)), "field mixture.components is missing"),
         (dict(datasets=()), "datasets"),
         (dict(processes=("vp", "ve")), "ignored"),
     ],

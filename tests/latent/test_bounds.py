@@ -137,7 +137,7 @@ def test_terms_and_chains_are_those_of_any_batch_size():
     config.model.update(decoder_features=(8,), embed_features=(8,))
     x = np.asarray(jax.random.bernoulli(jax.random.key(0), 0.5, (20, 9)), np.float32)
     decoder = decoders.make("bernoulli", 9, (8,), "tanh")
-    system = systems.make(read_system(config, "vae"), decoder, 9, 20, config.seed)
+    system = systems.make(read_system(config, "vae"), decoder, (9,), 20, config.seed)
     params = system.state.params
     ends = []
     for batch_size in (20, 7):

@@ -11,9 +11,11 @@ from checks import assert_mean, assert_moments
 from diffenc import training
 from diffenc.diffusion.analytic import FactorAnalysis, Gaussian
 from diffenc.diffusion.parameterization import alpha_sigma
-from diffenc.latent import chains, decoders, em, proposals, whitening
+from diffenc.latent import chains, decoders, e_steps, em, encoder_loss, proposals, whitening
+from diffenc.latent.e_steps import PosteriorSample
 from diffenc.latent.encoder import DiffusionEncoder
 from diffenc.latent.proposals import Proposals
+from diffenc.latent.whitening import Frame
 from diffenc.networks import ConditionalDenoiser
 from diffenc.networks.mlp import Context
 
@@ -69,7 +71,7 @@ def test_the_gaussian_loss_is_least_at_the_covariance_and_the_mean_of_newton_ste
                 (),
                 (),
             )
-            return em.gaussian_loss(context, newton, s).mean()
+            return encoder_loss.gaussian_loss(context, newton, s).mean()
 
         best = newton.mean(axis=0), jnp.linalg.cholesky(cov)[jnp.tril_indices(2)]
         for gradient in jax.jit(jax.grad(loss, argnums=(0, 1)))(*best):
@@ -100,10 +102,12 @@ def test_an_update_descends_the_gradients_at_its_own_pairs():
     def by_hand(state):
         key_chain, key_dream, key_loss = jax.random.split(jax.random.key(2), 3)
         params = state.params
-        chain = em.e_step(key_chain, ENCODER, DECODER, params, state.chain, x, settings)
-        dream = em.dream_gradient(key_dream, DECODER, params["decoder"], chain.z, settings.gamma)
+        outcome = em.e_step(key_chain, ENCODER, DECODER, params, state.carried, x, x, settings)
+        z = outcome.sample.z
+        dream = em.dream_gradient(key_dream, DECODER, params["decoder"], z, settings.gamma)
         # As numbers, cut off from the parameters they came from.
-        chain, dream = jax.lax.stop_gradient((chain, dream))
+        outcome, dream = jax.lax.stop_gradient((outcome, dream))
+        sample = outcome.sample
 
         def loss(params):
             encoder_loss, _ = em.encoder_loss(
@@ -112,15 +116,15 @@ def test_an_update_descends_the_gradients_at_its_own_pairs():
                 key_loss,
                 ENCODER,
                 x,
-                chain,
+                sample,
                 dream,
                 settings,
             )
-            return encoder_loss - DECODER.log_prob(params["decoder"], x, chain.z).mean()
+            return encoder_loss - DECODER.log_prob(params["decoder"], x, sample.z).mean()
 
-        return chain, jax.grad(loss)(params)
+        return outcome, jax.grad(loss)(params)
 
-    chain, grads = by_hand(state)
+    outcome, grads = by_hand(state)
     expected = jax.tree.map(lambda p, g: p - g, state.params, grads)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), new.params, expected
@@ -129,12 +133,12 @@ def test_an_update_descends_the_gradients_at_its_own_pairs():
     assert np.abs(kernel).max() > 1e-4
 
     assert new.step == 1
-    assert new.chain.log_step == chain.state.log_step != state.chain.log_step
+    assert new.carried.log_step == outcome.carried.log_step != state.carried.log_step
     mix = jax.tree.map(lambda old, p: 0.1 * old + 0.9 * p, state.averages, new.params)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), new.averages, mix
     )
-    np.testing.assert_allclose(metrics["acceptance"], chain.acceptance, rtol=1e-5)
+    np.testing.assert_allclose(metrics["acceptance"], outcome.acceptance, rtol=1e-5)
     assert {
         "encoder_loss",
         "rate",
@@ -152,9 +156,9 @@ def test_null_rows_train_the_null_branch_alone(share):
     params = jax.jit(ENCODER.init)(jax.random.key(0), X)
     x = MODEL.sample(jax.random.key(1), 8)[0]
     z = jax.random.normal(jax.random.key(2), (8, 2))
-    chain = chains.Chain(z, 0 * z, z, -z - 1.0, jnp.ones(()), chains.ChainState.create(settings))
+    sample = PosteriorSample(z, Frame(0 * z, jnp.tile(jnp.eye(2), (8, 1, 1))), z, -z - 1.0)
     grads, metrics = jax.jit(jax.grad(em.encoder_loss, has_aux=True), static_argnums=(3, 7))(
-        params, None, jax.random.key(3), ENCODER, x, chain, z, settings
+        params, None, jax.random.key(3), ENCODER, x, sample, z, settings
     )
     grads = grads["params"]
     for name in ("mean_head", "width_head", "shear_head"):
@@ -192,13 +196,12 @@ def test_the_exact_gaussian_has_its_rate_and_no_loss_where_the_network_holds_non
     mean, factor = context.mean, context.factor[0]
     y = jax.random.normal(jax.random.key(1), (4000, 2))
     z, cov = mean + y @ factor.T, factor @ factor.T
-    chain = chains.Chain(
-        z, jnp.tile(mean, (len(z), 1)), y, -y, jnp.ones(()), chains.ChainState.create(em.Settings())
-    )
+    frame = Frame(jnp.tile(mean, (len(z), 1)), jnp.tile(factor, (len(z), 1, 1)))
+    sample = PosteriorSample(z, frame, y, -y)
     loss = jax.jit(em.encoder_loss, static_argnums=(3, 7))
     settings = em.Settings(target=target, null_probability=0.0)
     _, metrics = loss(
-        params, None, jax.random.key(2), encoder, jnp.tile(X, (len(z), 1)), chain, z, settings
+        params, None, jax.random.key(2), encoder, jnp.tile(X, (len(z), 1)), sample, z, settings
     )
     assert (metrics["encoder_loss"] < 1e-8) == (reference == "posterior" and target != "denoising")
     if reference == "posterior":
@@ -226,22 +229,15 @@ def test_smoothed_targets_are_in_the_coordinates_of_the_reference():
     slope = jax.vmap(
         lambda y: whitening.solve(jnp.swapaxes(context.factor, 1, 2), -y, lower=False)
     )(y)
-    found = Proposals(z, jnp.full((3, n), -jnp.log(3.0)), slope)
-    chain = chains.Chain(
-        z[0],
-        context.mean,
-        y[0],
-        -y[0],
-        jnp.ones(()),
-        chains.ChainState.create(em.Settings()),
-        found,
-    )
+    weighted = Proposals(z, jnp.full((3, n), -jnp.log(3.0)), slope)
+    frame = Frame(context.mean, context.factor)
+    sample = PosteriorSample(z[0], frame, y[0], -y[0], weighted)
     loss = jax.jit(em.encoder_loss, static_argnums=(3, 7))
     values = {}
     for target in ("mixture", "denoising"):
         settings = em.Settings(target=target, null_probability=0.0, draws=2, smooth_targets=True)
         _, metrics = loss(
-            params, None, jax.random.key(2), ENCODER, jnp.tile(X, (n, 1)), chain, z[0], settings
+            params, None, jax.random.key(2), ENCODER, jnp.tile(X, (n, 1)), sample, z[0], settings
         )
         values[target] = metrics["encoder_loss"]
     assert values["mixture"] < 1e-6 < 1e-2 < values["denoising"]
@@ -270,25 +266,23 @@ def test_importance_resampling_draws_from_the_posterior(proposal, count):
     standard error."""
     x, (mean, cov) = jnp.tile(X, (3000, 1)), MODEL.posterior(X)
     factor = 1.3 * jnp.tile(jnp.linalg.cholesky(cov), (3000, 1, 1))
-    wide = jnp.tile(mean + 0.1, (3000, 1)), factor
-    state = chains.ChainState.create(em.Settings())
+    wide = Frame(jnp.tile(mean + 0.1, (3000, 1)), factor)
 
     @jax.jit
     def draw():
-        z, log_q = proposals.propose(jax.random.key(0), *wide, proposal, count)
-        found = proposals.weigh(log_density(1.0), x, z, log_q)
-        return em.resample(jax.random.key(1), log_density(1.0), x, wide, state, found)
+        z, log_q = proposals.propose(jax.random.key(0), wide, proposal, count)
+        weighted = proposals.weigh(log_density(1.0), x, z, log_q)
+        return e_steps.resample(jax.random.key(1), log_density(1.0), x, wide, weighted)
 
-    chain = draw()
-    assert_moments(chain.z, mean, cov)
-    gradient = jnp.einsum("bij,bi->bj", wide[1], -(chain.z - mean) @ jnp.linalg.inv(cov))
-    np.testing.assert_allclose(chain.gradient, gradient, rtol=1e-3, atol=1e-3)
+    sample = draw()
+    assert_moments(sample.z, mean, cov)
+    gradient = jnp.einsum("bij,bi->bj", factor, -(sample.z - mean) @ jnp.linalg.inv(cov))
+    np.testing.assert_allclose(sample.gradient, gradient, rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(
-        chain.z, chain.mean + jnp.einsum("bij,bj->bi", wide[1], chain.y), rtol=1e-4, atol=1e-5
+        sample.z, wide.mean + jnp.einsum("bij,bj->bi", factor, sample.y), rtol=1e-4, atol=1e-5
     )
-    assert (
-        (0.5 if proposal == "gaussian" else 0.02) < chain.acceptance < 1
-    )  # the effective share of the proposals
+    share = proposals.effective_share(sample.proposals.log_weight).mean()
+    assert (0.5 if proposal == "gaussian" else 0.02) < share < 1
 
 
 @pytest.mark.parametrize("width", [1.0, 2.0])
@@ -303,22 +297,23 @@ def test_the_width_of_the_proposals_does_not_move_what_is_chosen(width):
 
     class Exact(DiffusionEncoder):
         def gaussian(self, context):
-            return jnp.tile(mean, (3000, 1)), jnp.tile(jnp.linalg.cholesky(cov), (3000, 1, 1))
+            factor = jnp.tile(jnp.linalg.cholesky(cov), (3000, 1, 1))
+            return Frame(jnp.tile(mean, (3000, 1)), factor)
 
     def draw():
         settings = em.Settings(e_step="importance", proposals=100, proposal_width=width)
         state = chains.ChainState.create(settings)
         return em.e_step(
-            jax.random.key(1), Exact(ENCODER.network), DECODER, params, state, x, settings
+            jax.random.key(1), Exact(ENCODER.network), DECODER, params, state, x, x, settings
         )
 
-    chain = jax.jit(draw)()
-    assert_moments(chain.z, mean, cov)
-    spread = chain.proposals.z.std(axis=(0, 1)) / jnp.sqrt(jnp.diagonal(cov))
+    outcome = jax.jit(draw)()
+    assert_moments(outcome.sample.z, mean, cov)
+    spread = outcome.sample.proposals.z.std(axis=(0, 1)) / jnp.sqrt(jnp.diagonal(cov))
     np.testing.assert_allclose(
         spread, width, rtol=4 * 0.0013
     )  # of 300,000 draws: four standard errors
-    assert (chain.acceptance > 0.999) == (width == 1.0)  # the effective share of the proposals
+    assert (outcome.acceptance > 0.999) == (width == 1.0)  # the effective share of the proposals
 
 
 def weighted_proposals(num_examples, num_proposals=5):
@@ -350,56 +345,58 @@ def test_smoothed_targets_are_those_of_the_choice_with_less_variance(log_snr):
 
 
 def test_the_m_step_averages_over_the_choice_among_the_proposals():
-    x, found = MODEL.sample(jax.random.key(1), 6)[0], weighted_proposals(6)
+    x = MODEL.sample(jax.random.key(1), 6)[0]
+    weighted = weighted_proposals(6)
     params = decoder_params(MODEL)
 
-    def loss(params, chain):
-        return em.m_step_loss(DECODER, params, x, chain)
+    def loss(params, sample):
+        return em.m_step_loss(DECODER, params, x, sample)
 
     def of_choice(k):  # every example takes its k-th proposal, as often as its weight says
-        chosen = chains.Chain(found.z[k], *[None] * 5)
-        return jax.vmap(
-            lambda x, z, w: w * em.m_step_loss(DECODER, params, x[None], chosen._replace(z=z[None]))
-        )(x, found.z[k], jnp.exp(found.log_weight[k])).mean()
+        def of_example(x, z, weight):
+            chosen = PosteriorSample(z[None], None, None, None)
+            return weight * em.m_step_loss(DECODER, params, x[None], chosen)
 
-    chain = chains.Chain(found.z[0], *[None] * 5, found)
-    averaged = jax.jit(loss)(params, chain)
+        return jax.vmap(of_example)(x, weighted.z[k], jnp.exp(weighted.log_weight[k])).mean()
+
+    averaged = jax.jit(loss)(params, PosteriorSample(weighted.z[0], None, None, None, weighted))
     np.testing.assert_allclose(
         averaged, sum(jax.jit(of_choice, static_argnums=0)(k) for k in range(5)), rtol=1e-5
     )
 
 
 def test_persistent_chains_go_on_where_each_example_was_left():
-    settings, optimizer = (
-        em.Settings(e_step="persistent", draws=2, step_size=0.01, langevin_steps=2),
-        optax.sgd(0.0),
-    )
+    settings = em.Settings(e_step="persistent", draws=2, step_size=0.01, langevin_steps=2)
+    optimizer = optax.sgd(0.0)
     x = MODEL.sample(jax.random.key(1), 6)[0]
     left = 1.0 + 0.3 * jax.random.normal(jax.random.key(3), (6, 2))
     left = left.at[1].set(50.0)  # where no posterior is: this chain starts anew
-    state = make_state(optimizer, settings).replace(chain=chains.ChainState.create(settings, left))
+    state = make_state(optimizer, settings).replace(
+        carried=chains.ChainState.create(settings, left)
+    )
     index = jnp.array([4, 1, 4])  # an epoch ended within the batch: the first of two chains is kept
     new, metrics = jax.jit(em.make_update(ENCODER, DECODER, settings, optimizer))(
         state, jax.random.key(2), (x[index], index)
     )
-    moved = np.linalg.norm(new.chain.z - left, axis=1) > 0
+    moved = np.linalg.norm(new.carried.z - left, axis=1) > 0
     np.testing.assert_array_equal(moved, [False, True, False, False, True, False])
     assert (
-        np.linalg.norm(new.chain.z[4] - left[4]) < 1.0
+        np.linalg.norm(new.carried.z[4] - left[4]) < 1.0
     )  # two steps of variance .02 in units of the width, 1 at most
-    assert np.linalg.norm(new.chain.z[1]) < 10
-    chain = jax.jit(em.e_step, static_argnums=(1, 2, 6))(
+    assert np.linalg.norm(new.carried.z[1]) < 10
+    sample, _, _ = jax.jit(em.e_step, static_argnums=(1, 2, 7))(
         jax.random.split(jax.random.key(2), 3)[0],
         ENCODER,
         DECODER,
         state.params,
-        state.chain,
+        state.carried,
+        x[index],
         x[index],
         settings,
         index,
     )
-    np.testing.assert_allclose(new.chain.z[4], chain.z[0], rtol=1e-5)
-    assert np.abs(chain.z[0] - chain.z[2]).max() > 0
+    np.testing.assert_allclose(new.carried.z[4], sample.z[0], rtol=1e-5)
+    assert np.abs(sample.z[0] - sample.z[2]).max() > 0
     assert metrics["latent_second_moment"] < 100
 
 
@@ -436,9 +433,9 @@ def test_an_update_is_the_same_program_whatever_the_fields_that_go_unread(choice
     def program(**changes):
         settings, optimizer = em.Settings(**(choice | changes)), optax.sgd(0.0)
         state = make_state(optimizer, settings)
-        state = state.replace(chain=chains.ChainState.create(settings, jnp.zeros((4, 2))))
+        state = state.replace(carried=chains.ChainState.create(settings, jnp.zeros((4, 2))))
         update = em.make_update(encoder, DECODER, settings, optimizer)
-        start = 0.0 if "step_size" in settings.unread() else float(state.chain.log_step)
+        start = 0.0 if "step_size" in settings.unread() else float(state.carried.log_step)
         return str(jax.make_jaxpr(update)(state, jax.random.key(2), batch)), start
 
     unread = em.Settings(**choice).unread()

@@ -1,12 +1,10 @@
 """Contracts of the data: shapes, splits, order, cache; and the error of every bad input."""
 
-import shutil
-import zipfile
-
 import numpy as np
 import pytest
 
 from diffenc.errors import InputError
+from diffenc.keys import rng_of
 from diffenc.run import data
 
 GENERATOR = np.random.default_rng(0)
@@ -115,6 +113,33 @@ def test_labels_and_a_given_split(tmp_path):
     )
 
 
+def test_a_table_of_a_user(tmp_path):
+    lines = [
+        ";".join([*(repr(float(value)).replace(".", ",") for value in row), str(i % 4)])
+        for i, row in enumerate(VECTORS)
+    ]
+    (tmp_path / "x.csv").write_text("\n".join(["breite;höhe;länge;labels", *lines]), "cp1252")
+    table = data.load("file", path=tmp_path / "x.csv")
+    labels = np.arange(200) % 4
+    array = data.load("file", path=save(tmp_path, x=VECTORS, labels=labels))
+    np.testing.assert_array_equal(table.train, array.train)
+    np.testing.assert_array_equal(table.test_labels, array.test_labels)
+    assert table.test_labels.dtype == np.int32
+    (tmp_path / "x.csv").write_text("a,labels\n" + "1.5,0\n2.5,0.5\n" * 60)
+    with pytest.raises(InputError, match="labels has dtype float64: give integers"):
+        data.load("file", path=tmp_path / "x.csv")
+
+
+def test_held_out_examples_leave_training():
+    digits = data.load("digits")
+    parts = data.hold_out(digits, 200)
+    assert len(parts.test) == len(parts.test_labels) == 200
+    assert len(parts.train) == len(digits.train) - 200
+    assert np.sum(parts.train) + np.sum(parts.test) == np.sum(digits.train)
+    with pytest.raises(InputError, match="count is 1 of 14.. training examples: give 2 to 13"):
+        data.hold_out(digits, 1)
+
+
 def with_value(value, index=(3, 1)):
     x = VECTORS.copy()
     x[index] = value
@@ -188,8 +213,8 @@ def test_files_that_cannot_be_read(tmp_path):
         data.load("file")
     with pytest.raises(InputError, match="does not exist"):
         data.load("file", path=tmp_path / "none.npy")
-    with pytest.raises(InputError, match="neither .npy nor .npz"):
-        data.load("file", path=tmp_path / "x.csv")
+    with pytest.raises(InputError, match="x.txt.gz is not .npy, .npz or .csv, .tsv,"):
+        data.load("file", path=tmp_path / "x.txt.gz")
     (tmp_path / "d.npy").mkdir()
     with pytest.raises(InputError, match="does not exist"):
         data.load("file", path=tmp_path / "d.npy")
@@ -224,7 +249,7 @@ def test_batch_indices_visit_every_example_once_an_epoch():
     epochs = indices.reshape(10, 7)
     assert all(sorted(epoch) == list(range(7)) for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) > 5
-    expected = np.random.default_rng((3, 4)).permutation(7)
+    expected = rng_of(3, "order", 4).permutation(7)
     np.testing.assert_array_equal(epochs[4], expected)
 
 
@@ -246,109 +271,3 @@ def test_batch_indices_of_nothing(bad):
     }
     with pytest.raises(InputError, match=f"{bad} is -1"):
         data.batch_indices(**settings)
-
-
-def test_data_sets_that_are_not_there(tmp_path):
-    with pytest.raises(
-        InputError,
-        match=r"none does not exist: pip install -e '.\[prepare\]', then python -c .*tfds.builder\('mnist', ",
-    ):
-        data.load("mnist", data_dir=tmp_path / "none")
-    with pytest.raises(InputError, match="'mnist' is not prepared in .*download_and_prepare"):
-        data.load("mnist", data_dir=tmp_path)
-    with pytest.raises(InputError, match="no data set is called 'nosuch': give 'digits', 'file'"):
-        data.load("nosuch", data_dir=tmp_path)
-
-
-def test_a_version_that_is_not_there(mnist_dir):
-    with pytest.raises(InputError, match="'mnist:9.9.9' cannot be opened"):
-        data.load("mnist:9.9.9", data_dir=mnist_dir)
-
-
-@pytest.fixture
-def small_mnist(mnist_dir, tmp_path, monkeypatch):
-    """MNIST of 300 + 100 images: the same files, the splits cut short."""
-    from diffenc.run import data as module
-
-    def read(builder, split, data_dir, original=module._read_split):
-        images, labels = original(
-            builder, {"train": "train[:300]", "test": "test[:100]"}[split], data_dir
-        )
-        calls.append(split)
-        return images, labels
-
-    calls = []
-    monkeypatch.setattr(module, "_read_split", read)
-    monkeypatch.setattr(
-        module,
-        "_read_cache",
-        lambda path, shape, splits, test, original=module._read_cache: original(
-            path, shape, SIZES, test
-        ),
-    )
-    return (
-        lambda: data.load("mnist", data_dir=mnist_dir, cache_dir=tmp_path / "cache"),
-        calls,
-        tmp_path / "cache" / "mnist-3.0.1.npz",
-    )
-
-
-class Size:
-    def __init__(self, num_examples):
-        self.num_examples = num_examples
-
-
-SIZES = {"train": Size(300), "test": Size(100)}
-
-
-def test_mnist_without_tensorflow_and_its_cache(small_mnist, caplog):
-    load, calls, cache = small_mnist
-    first = load()
-    assert (
-        first.train.shape == (300, 28, 28, 1)
-        and first.train.dtype == np.uint8
-        and first.max_value == 255
-    )
-    assert first.train_labels[:5].tolist() == [4, 1, 0, 7, 8] and len(first.test) == 100
-    assert calls == ["train", "test"] and [path.name for path in cache.parent.iterdir()] == [
-        cache.name
-    ]
-    again = load()
-    assert (
-        calls == ["train", "test"]
-        and np.array_equal(again.train, first.train)
-        and np.array_equal(again.test_labels, first.test_labels)
-    )
-    assert not caplog.records
-    for damage in (
-        lambda: cache.write_bytes(cache.read_bytes()[:5000]),
-        lambda: cache.write_bytes(b"garbage"),
-        lambda: other_arrays(cache),
-    ):
-        damage()
-        calls.clear()
-        caplog.clear()
-        assert np.array_equal(load().train, first.train) and calls == ["train", "test"]
-        assert (
-            len(caplog.records) == 1 and "is damaged" in caplog.text and zipfile.is_zipfile(cache)
-        )
-
-
-def other_arrays(cache):
-    np.savez(
-        cache,
-        train=np.zeros((3, 2)),
-        test=np.zeros((3, 2)),
-        train_labels=np.zeros(3),
-        test_labels=np.zeros(3),
-    )
-
-
-def test_damaged_records(mnist_dir, tmp_path):
-    shutil.copytree(mnist_dir / "mnist", tmp_path / "mnist", copy_function=shutil.copyfile)
-    for path in (tmp_path / "mnist").rglob("*train*"):
-        path.write_bytes(b"garbage" * 1000)
-    with pytest.raises(
-        InputError, match="'mnist' in .* is damaged .*delete that directory, then pip install"
-    ):
-        data.load("mnist", data_dir=tmp_path)

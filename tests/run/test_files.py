@@ -40,3 +40,9 @@ def test_only_the_first_process_writes_once(tmp_path, monkeypatch):
     monkeypatch.setattr(parallel, "is_main_process", lambda: False)
     files.write_once(path, lambda temporary: temporary.write_text("second"))
     assert path.read_text() == "first"
+
+
+def test_a_path_of_a_bucket_stays_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert str(files.absolute("gs://bucket/run/checkpoints")) == "gs://bucket/run/checkpoints"
+    assert files.absolute("run") == tmp_path / "run"

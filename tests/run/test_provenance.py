@@ -1,4 +1,4 @@
-"""Contracts of what a run was made with: a config that differs is refused, and a data file known."""
+"""Contracts of what a run was made with: another config is refused, and another data file too."""
 
 import hashlib
 import json

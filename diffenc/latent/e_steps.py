@@ -1,0 +1,207 @@
+"""E-steps: posterior samples z ~ q*(z|x) for a batch, by Markov chains or by weighted proposals.
+
+    q*(z|x) ~ p(z) p(x|z)^(1/gamma)
+
+`settings` is an `em.Settings` throughout. No gradient flows through any of this.
+
+Shapes: x [batch, ...], z, y and gradients [batch, d].
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from diffenc.latent import proposals
+from diffenc.latent.chains import ChainState, is_lost, run_chains
+from diffenc.latent.decoders import log_joint, log_prob_pairs
+from diffenc.latent.encoder import DiffusionEncoder
+from diffenc.latent.proposals import Proposals
+from diffenc.latent.whitening import Frame, pull, solve
+
+E_STEPS = ("langevin", "importance", "persistent")
+
+
+class PosteriorSample(NamedTuple):
+    """One z ~ q*(z|x) for each x: what the losses of encoder and decoder are made of.
+
+    Attributes:
+        z: the samples [batch, d].
+        frame: a Gaussian for each x, whose coordinates are z = mean + factor y.
+        y: the samples in those coordinates [batch, d].
+        gradient: grad_y log q*(z|x) at the samples [batch, d].
+        proposals: all the weighted proposals, if z is one of them.
+    """
+
+    z: jax.Array
+    frame: Frame
+    y: jax.Array
+    gradient: jax.Array
+    proposals: Proposals | None = None
+
+
+class Outcome(NamedTuple):
+    """What an E-step returns.
+
+    Attributes:
+        sample: the posterior samples.
+        acceptance: the mean acceptance of the chains, or the effective share of the proposals.
+        carried: the state of the chains for the next E-step.
+    """
+
+    sample: PosteriorSample
+    acceptance: jax.Array
+    carried: ChainState
+
+
+def e_step(
+    key,
+    encoder: DiffusionEncoder,
+    decoder,
+    params,
+    carried: ChainState,
+    x,
+    observation,
+    settings,
+    index=None,
+) -> Outcome:
+    """Sample the posterior of each x, in the way that settings.e_step names.
+
+    langevin     Markov chains that start at samples of the encoder.
+    persistent   Markov chains that start where the last chain of the same example ended. Bits that
+                 are drawn anew at each visit change the posterior that such a chain follows.
+    importance   One of `proposals` draws, chosen by weight (sampling importance resampling, Rubin
+                 1987). The draws come from the encoder's Gaussian fit, whose factor is multiplied
+                 by proposal_width, or from the prior. The prior reaches every mode, also those that
+                 a chain cannot reach, but it needs few dimensions. It is drawn for each example
+                 ("prior") or once for the whole batch ("shared", see `proposals.share`).
+
+    Chains whose start is lost (see `chains.is_lost`) start at the Gaussian's mean instead.
+
+    Args:
+        key: a random key.
+        encoder: gives the Gaussian fit and the starts of chains.
+        decoder: gives the likelihood.
+        params: {"encoder", "decoder"}.
+        carried: the state that the last E-step returned.
+        x: data [batch, ...], for the encoder.
+        observation: of x, for the decoder.
+        settings: see `em.Settings`.
+        index: the number of each example [batch], for persistent chains.
+
+    Returns:
+        The samples, and what the next E-step is given.
+    """
+    key_start, key_chain = jax.random.split(key)
+    context = encoder.infer(params, x)
+    frame = Frame(*encoder.gaussian(context))
+
+    def log_density(observation, z):
+        return log_joint(decoder, params["decoder"], observation, z, settings.gamma)
+
+    if settings.e_step == "importance":
+        weighted = weighted_proposals(
+            key_start, decoder, params["decoder"], observation, frame, settings
+        )
+        sample = resample(key_chain, log_density, observation, frame, weighted)
+        acceptance = proposals.effective_share(weighted.log_weight).mean()
+        return Outcome(sample, acceptance, carried)
+
+    if settings.e_step == "persistent":
+        y = solve(frame.factor, carried.z[index] - frame.mean)
+    else:
+        y = encoder.sample_whitened(key_start, params, context, settings.sampler_steps)
+        y = y if encoder.reference == "posterior" else solve(frame.factor, y - frame.mean)
+    y = jnp.where(is_lost(log_density, observation, frame, y)[:, None], 0.0, y)
+    chain = run_chains(
+        key_chain, log_density, observation, y, frame, carried, settings, settings.langevin_steps
+    )
+    carried = chain.state
+    if settings.e_step == "persistent":
+        # A batch across two epochs may hold an example twice. Its first chain is kept, so that the
+        # result does not depend on the hardware.
+        first = jnp.argmax(index[:, None] == index[None, :], axis=1)
+        carried = carried.replace(z=carried.z.at[index].set(chain.z[first]))
+    sample = PosteriorSample(chain.z, frame, chain.y, chain.gradient)
+    return Outcome(sample, chain.acceptance, carried)
+
+
+def weighted_proposals(key, decoder, params, observation, frame: Frame, settings) -> Proposals:
+    """Draw the proposals that settings.proposal names, and weight them for each observation.
+
+    Args:
+        key: a random key.
+        decoder: gives the likelihood.
+        params: of the decoder.
+        observation: of x, with `batch` rows.
+        frame: the encoder's Gaussian fit.
+        settings: see `em.Settings`.
+
+    Returns:
+        `Proposals`; with their gradients if settings.smooth_targets.
+    """
+    if settings.proposal == "shared":
+
+        def pairs(z):
+            return log_prob_pairs(decoder, params, observation, z) / settings.gamma
+
+        weighted = proposals.share(key, pairs, frame.mean.shape[-1], settings.proposals)
+        if not settings.smooth_targets:
+            return weighted
+        return weighted._replace(gradient=slopes(pairs, weighted.z[:, 0]))
+
+    def log_density(observation, z):
+        return log_joint(decoder, params, observation, z, settings.gamma)
+
+    wide = Frame(frame.mean, settings.proposal_width * frame.factor)
+    z, log_q = proposals.propose(key, wide, settings.proposal, settings.proposals)
+    weighted = proposals.weigh(log_density, observation, z, log_q)
+    if not settings.smooth_targets:
+        return weighted
+    gradient = jax.vmap(lambda z: slope(log_density, observation, z))(weighted.z)
+    return weighted._replace(gradient=gradient)
+
+
+def slope(log_density: Callable, observation, z: jax.Array) -> jax.Array:
+    """Compute grad_z log_density(observation, z) [batch, d], row by row."""
+    return jax.grad(lambda z: log_density(observation, z).sum())(z)
+
+
+def slopes(log_prob_pairs: Callable, z: jax.Array) -> jax.Array:
+    """Compute grad_z of log p(z) + log_prob_pairs(z) of every pair, one tangent at a time.
+
+    Args:
+        log_prob_pairs: z [K, d] -> (1/gamma) log p(x_i|z_k) [K, batch].
+        z: latents [K, d].
+
+    Returns:
+        [K, batch, d].
+    """
+
+    def along(tangent):
+        return jax.jvp(log_prob_pairs, (z,), (jnp.broadcast_to(tangent, z.shape),))[1]
+
+    columns = jax.vmap(along, out_axes=-1)(jnp.eye(z.shape[-1])[:, None])
+    return columns - z[:, None]
+
+
+def resample(
+    key, log_density: Callable, observation, frame: Frame, weighted: Proposals
+) -> PosteriorSample:
+    """Choose one proposal for each observation, by weight.
+
+    Args:
+        key: a random key.
+        log_density: (observation, z [batch, d]) -> log q* up to a constant [batch].
+        observation: of x.
+        frame: the coordinates in which the samples are handed on.
+        weighted: the proposals.
+
+    Returns:
+        The chosen ones, and all of them beside.
+    """
+    z = proposals.choose(key, weighted)
+    y = solve(frame.factor, z - frame.mean)
+    gradient = pull(frame.factor, slope(log_density, observation, z))
+    return PosteriorSample(z, frame, y, gradient, weighted)

@@ -1,0 +1,70 @@
+"""Contracts of the command line: errors name the field of the config, and paths are checked."""
+
+import sys
+import types
+from dataclasses import dataclass
+
+import pytest
+from etils import epath
+from ml_collections import ConfigDict
+
+from diffenc.errors import InputError
+from experiments import command_line
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings that a config must have, and one that it may."""
+
+    draws: int
+    widths: tuple[int, ...]
+    rounds: int = 3
+
+
+def test_settings_are_read_from_a_section():
+    config = ConfigDict(dict(em=dict(draws=2, widths=[8, 4], other=1)))
+    assert command_line.read(Settings, config, "em") == Settings(2, (8, 4))
+    assert command_line.read(Settings, config, "em", draws=5, rounds=1) == Settings(5, (8, 4), 1)
+
+
+@pytest.mark.parametrize("config", [{}, {"em": 3}, {"em": {"widths": (1,)}}])
+def test_a_missing_field_belongs_to_another_experiment(config, monkeypatch):
+    with pytest.raises(
+        InputError,
+        match="config field em.draws is missing: this config belongs to another experiment; "
+        "use one from configs/<this experiment>/",
+    ):
+        command_line.read_field(ConfigDict(config), "em.draws")
+    module = types.SimpleNamespace(__spec__=types.SimpleNamespace(name="experiments.kelly"))
+    monkeypatch.setitem(sys.modules, "__main__", module)
+    with pytest.raises(InputError, match="use one from configs/kelly/$"):
+        command_line.read_field(ConfigDict(config), "em.draws")
+
+
+def test_an_error_of_the_library_names_the_field():
+    with pytest.raises(InputError, match="^config field data.validation is 3: give more$"):
+        with command_line.naming(count="data.validation"):
+            raise InputError("count is 3: give more")
+    with pytest.raises(InputError, match="^seed is -1: give 0 or more$"):
+        with command_line.naming(count="data.validation"):
+            raise InputError("seed is -1: give 0 or more")
+
+
+def test_a_workdir_is_made_and_left_empty(tmp_path):
+    workdir = epath.Path(tmp_path / "runs" / "a")
+    command_line._make(workdir)
+    command_line._make(workdir)
+    assert workdir.is_dir() and not list(workdir.iterdir())
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be made .*: give another --workdir"):
+        command_line._make(epath.Path(tmp_path / "file" / "run"))
+
+
+def test_a_workdir_that_cannot_be_written_to(tmp_path, monkeypatch):
+    def refuse(self, text):
+        raise PermissionError(13, "Permission denied")
+
+    workdir = epath.Path(tmp_path)
+    monkeypatch.setattr(type(workdir), "write_text", refuse)
+    with pytest.raises(InputError, match=r"cannot be written to \(Permission denied\)"):
+        command_line._make(workdir)
