@@ -3,10 +3,10 @@
     python -m experiments.diffusion_encoder --config=configs/diffusion_encoder/mnist.py \
         --workdir=runs/mnist --config.data.dir=DIRECTORY_OF_PREPARED_TFDS_DATA
 
-The E-step is em.e_step=importance, the best of those that configs/posteriors/mnist.py compares. All
-numbers are of commit beba706 or before; random keys are others since. There, 12,000 updates, seed
-0, first 1,000 test images: nll 96.07 +- 0.99, -ELBO 97.1 +- 1.0, and the VAE's nll 2.85 +- 0.20
-above. All numbers below are of the former default, --config.em.e_step=langevin.
+The E-step is em.e_step=importance, the best of those that configs/posteriors/mnist.py compares.
+There, 12,000 updates, seed 0, first 1,000 test images: nll 96.07 +- 0.99, -ELBO 97.1 +- 1.0, and
+the VAE's nll 2.85 +- 0.20 above. All numbers below are of the former default,
+--config.em.e_step=langevin, at commit beba706 or before; random keys are others since.
 
 Two CPU cores, seed 0, first 2,000 test images (nats; 100 importance samples):
 
