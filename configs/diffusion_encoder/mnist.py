@@ -14,7 +14,8 @@ Two CPU cores, seed 0, first 2,000 test images (nats; 100 importance samples):
     nll                   97.34 +- 0.68      99.55 +- 0.70     (paired difference 2.21 +- 0.15)
     -ELBO                 98.50 +- 0.69     102.41 +- 0.74
     rate                  18.21             16.64
-    own / Langevin        80.25 / 79.26     85.71 / 81.98      (-log p(x|z); the difference 0.99 +- 0.09 / 3.73 +- 0.15)
+    own / Langevin        80.25 / 79.26     85.71 / 81.98      (-log p(x|z); the difference
+                                                                0.99 +- 0.09 / 3.73 +- 0.15)
     effective samples     27.2              11.5
     time of an update     4.16 VAE updates
 
