@@ -1,4 +1,8 @@
+<<<<<<< HEAD
 """Samplers: laws within standard errors of closed forms, the equilibrium kept, order two."""
+=======
+"""Samplers: laws within standard errors of closed forms, the equilibrium invariant, order two."""
+>>>>>>> p3f-in
 
 import functools
 
