@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""Samplers: laws within standard errors of closed forms, the equilibrium kept, order two."""
-=======
 """Samplers: laws within standard errors of closed forms, the equilibrium invariant, order two."""
->>>>>>> p3f-in
 
 import functools
 
