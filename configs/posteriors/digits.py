@@ -36,7 +36,8 @@ def posteriors_of(config):
     config.update(
         dict(
             toys=(),
-            methods=METHODS,  # any of them, and the names of variants; differences are from the first
+            # any of METHODS, and the names of variants; differences are from the first
+            methods=METHODS,
             # What a method, or a variant of one (method="langevin", say), changes of the rest.
             # Wake-sleep is the published scheme: a network alone, denoising from N(0, I), at a rate
             # of its own.
@@ -62,8 +63,10 @@ def posteriors_of(config):
     config.em.update(smooth_decoder=True, proposal_width=1.3)
     del config.em.e_step  # each method has its own
     config.eval.update(
-        ais_examples=200,  # annealed importance sampling: of so many held-out examples; 0: none
-        ais_simulated=200,  # and of so many simulated ones, whose likelihood is bounded from both sides
+        # annealed importance sampling: of so many held-out examples; 0: none
+        ais_examples=200,
+        # and of so many simulated ones, whose likelihood is bounded from both sides
+        ais_simulated=200,
         ais_temperatures=100,
         ais_chains=4,
         grid_draws=32,  # the rest is of toys: exact draws for each held-out example
