@@ -43,7 +43,7 @@ def get_config() -> ConfigDict:
                 reference="posterior",
                 # up the decoder's log posterior, from the mean that the network gives; 0: none
                 newton_steps=1,
-                # the denoiser starts from the decoder's gradient where it guesses z; False: from zero
+                # the denoiser starts from the decoder's gradient where it guesses z, or from 0
                 pressure=True,
                 residual_bound=5.0,  # of the denoiser's output
                 # latents whose posterior weights the network sees beside x: for d <= 3
