@@ -3,9 +3,10 @@
     python -m experiments.diffusion_encoder --config=configs/diffusion_encoder/digits.py \
         --workdir=runs/digits
 
-Two CPU cores, about a minute of training, seed 0, 299 held-out digits (nats): nll 22.18 +- 0.22
-(VAE 22.33; paired difference 0.145 +- 0.064), -ELBO 22.47 +- 0.23 (VAE 22.72 +- 0.23), rate 5.08
-(4.32). On another machine the same code gave a difference of 0.066 +- 0.071 at the same seed:
+Measured at commit beba706 or before, whose E-step was em.e_step=langevin and whose random keys were
+others. Two CPU cores, about a minute of training, seed 0, 299 held-out digits (nats): nll 22.18 +-
+0.22 (VAE 22.33; paired difference 0.145 +- 0.064), -ELBO 22.47 +- 0.23 (VAE 22.72 +- 0.23), rate
+5.08 (4.32). On another machine the same code gave a difference of 0.066 +- 0.071 at the same seed:
 probably rounding (on one machine this version and the one before agree in every digit). Before lost
 chains were put back (chains.is_lost) seeds 0, 1, 2, each with its own split, gave paired
 differences of 0.156 +- 0.061, 0.133 +- 0.074, 0.223 +- 0.062.

@@ -5,7 +5,8 @@
 
 The E-step is em.e_step=importance, the best of those that configs/posteriors/mnist.py compares.
 There, 12,000 updates, seed 0, first 1,000 test images: nll 96.07 +- 0.99, -ELBO 97.1 +- 1.0, and
-the VAE's nll 2.85 +- 0.20 above.
+the VAE's nll 2.85 +- 0.20 above. All numbers are of commit beba706 or before; random keys are
+others since.
 
 The former default, --config.em.e_step=langevin, two CPU cores, seed 0, first 2,000 test images
 (nats; 100 importance samples; the difference of nll is paired):

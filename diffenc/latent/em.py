@@ -33,8 +33,8 @@ TARGETS = ("denoising", "pressure", "mixture")
 class Settings:
     """Choices of the alternating update.
 
-    Which fields an E-step reads is told by `unread`. Raises InputError for an unknown choice or a
-    number out of range; messages call the fields `em.<field>`, as the configs do.
+    Raises InputError for an unknown choice or a number out of range; messages call the fields
+    em.<field>, as the configs do. `unread` lists the fields that an E-step does not read.
 
     Attributes:
         e_step: how the posterior is sampled: "importance" (one of many weighted proposals),

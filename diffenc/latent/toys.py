@@ -158,13 +158,12 @@ class Grid:
     def points(self) -> jax.Array:
         """Compute the centres of the n = num_points^d cells [n, d]; the last axis runs fastest."""
         axis = self.width * (jnp.arange(self.num_points) - 0.5 * (self.num_points - 1))
-        return jnp.stack(jnp.meshgrid(*[axis] * self.latent_dim, indexing="ij"), axis=-1).reshape(
-            -1, self.latent_dim
-        )
+        coordinates = jnp.meshgrid(*[axis] * self.latent_dim, indexing="ij")
+        return jnp.stack(coordinates, axis=-1).reshape(-1, self.latent_dim)
 
 
 def _grid_log_joint(decoder, params, grid, x):
-    """log p(x, z) at every point [batch, n]."""
+    """Evaluate log p(x, z) at every point [batch, n]."""
     check_exact(decoder, "a posterior on a grid")
     if isinstance(decoder, Toy):
         shape = (decoder.data_dim,)
