@@ -50,14 +50,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import special
-from scipy.stats import qmc
 
 from diffenc.diffusion import angle_flow
 from diffenc.diffusion.parameterization import alpha_sigma, to_score
 from diffenc.diffusion.processes import VPCosine
 from diffenc.errors import InputError
-from diffenc.latent import whitening
+from diffenc.latent import proposals, whitening
 from diffenc.latent.decoders import check_exact, log_joint, log_prior, log_prob_pairs
 from diffenc.networks import ConditionalDenoiser
 from diffenc.networks.mlp import Context
@@ -153,8 +151,7 @@ class DiffusionEncoder:
 
         sqrt(M softmax_m (1/gamma) log p(x|z_m)) [batch, M].
         """
-        uniform = qmc.Halton(self.latent_dim, scramble=False).random(self.landmarks + 1)[1:]
-        z = jnp.asarray(special.ndtri(uniform), x.dtype)
+        z = jax.scipy.special.ndtri(proposals.even(self.latent_dim, self.landmarks))
         decoder_params = jax.lax.stop_gradient(params["decoder"])
         log_p = log_prob_pairs(self.decoder, decoder_params, x, z).T / self.gamma
         return jnp.sqrt(self.landmarks * jax.nn.softmax(log_p, axis=-1))

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from scipy.stats import qmc
 
 from diffenc.latent.decoders import log_prior
 from diffenc.latent.whitening import Frame, apply
@@ -74,7 +75,10 @@ def share(key: jax.Array, log_prob_pairs: Callable, latent_dim: int, count: int)
     """Draw proposals from N(0, I) for the whole batch, and weight them for each of its rows.
 
     The decoder's network sees each draw once instead of once for each row, so that there can be
-    hundreds, which in two or three dimensions reach every mode of every posterior.
+    hundreds, which in two or three dimensions reach every mode of every posterior. The draws are
+    those of a low-discrepancy sequence with a random shift (Cranley and Patterson 1976): each is
+    distributed like the prior, and together they fill it evenly, so that a posterior which only a
+    dozen of them reach is still weighed well.
 
     Args:
         key: a random key.
@@ -85,8 +89,15 @@ def share(key: jax.Array, log_prob_pairs: Callable, latent_dim: int, count: int)
     Returns:
         `Proposals` with z [K, 1, d].
     """
-    z = jax.random.normal(key, (count, latent_dim))
+    shift = jax.random.uniform(key, (1, latent_dim))
+    uniform = (even(latent_dim, count) + shift) % 1.0
+    z = jax.scipy.special.ndtri(jnp.clip(uniform, 1e-6, 1 - 1e-6))
     return Proposals(z[:, None], jax.nn.log_softmax(log_prob_pairs(z), axis=0))
+
+
+def even(latent_dim: int, count: int) -> jax.Array:
+    """`count` points that fill the unit cube evenly [count, latent_dim] (Halton's sequence)."""
+    return jnp.asarray(qmc.Halton(latent_dim, scramble=False).random(count + 1)[1:], jnp.float32)
 
 
 def choose(key: jax.Array, proposals: Proposals) -> jax.Array:
@@ -117,16 +128,12 @@ def smoothed(
     Returns:
         E[y | y_t], E[eps | y_t] and E[gradient | y_t], each [batch, draws, d].
     """
-    alpha = alpha[None, ..., None]
-    sigma = sigma[None, ..., None]
-    y = proposals.z[:, :, None]
-    gradient = proposals.gradient[:, :, None]
-    eps = (y_t[None] - alpha * y) / sigma
-    share = jax.nn.softmax(
-        proposals.log_weight[:, :, None] - 0.5 * jnp.sum(eps**2, axis=-1), axis=0
-    )[..., None]
-    return (
-        jnp.sum(share * y, axis=0),
-        jnp.sum(share * eps, axis=0),
-        jnp.sum(share * gradient, axis=0),
-    )
+    alpha = alpha[..., None]
+    sigma = sigma[..., None]
+    eps = (y_t[None] - alpha[None] * proposals.z[:, :, None]) / sigma[None]
+    log_weight = proposals.log_weight[:, :, None] - 0.5 * jnp.sum(eps**2, axis=-1)
+    share = jax.nn.softmax(log_weight, axis=0)
+    z = jnp.broadcast_to(proposals.z, proposals.gradient.shape)
+    y = jnp.einsum("kbn,kbd->bnd", share, z)
+    gradient = jnp.einsum("kbn,kbd->bnd", share, proposals.gradient)
+    return y, (y_t - alpha * y) / sigma, gradient

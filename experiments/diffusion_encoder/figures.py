@@ -99,9 +99,9 @@ def posteriors(workdir, dataset, held_out, pictures: exact.Pictures):
     quantiles = ", ".join(f"{100 * q:.0f}" for q in exact.QUANTILES)
     chooser = "VAE" if "vae" in pictures.of_system else "encoder"
     fig.suptitle(
-        f"Shaded: exact posterior p(z|x) of each model's decoder; dots: {exact.NUM_SAMPLES} "
-        f"samples of its encoder. Held-out digits at {quantiles} % of the {chooser}'s "
-        "KL(exact || encoder)",
+        "Shaded: exact posterior p(z|x) of each model's own decoder (50, 90 and 99 % of its mass)\n"
+        f"Dots: {exact.NUM_SAMPLES} samples of its encoder; KL(exact || encoder)\n"
+        f"Held-out digits at the {quantiles} % quantiles of the {chooser}'s KL",
         fontsize=8,
     )
     figures.save(fig, workdir, "posteriors")
@@ -121,14 +121,14 @@ def panel(ax, density, z, color):
     ordered = np.sort(density.ravel())[::-1]
     mass = np.cumsum(ordered) * grid.volume
     levels = [ordered[np.searchsorted(mass, share)] for share in (0.99, 0.9, 0.5)]
-    ax.contourf(
-        axis, axis, density.T, levels=[*levels, ordered[0] * 1.001], cmap="Greys", extend="neither"
-    )
-    ax.plot(*z.T, ".", markersize=1.5, alpha=0.6, color=color, markeredgewidth=0)
-    inside = density > levels[0]
-    points = np.concatenate([np.stack([axis[i] for i in np.nonzero(inside)], axis=1), z])
-    low = points.min(axis=0)
-    high = points.max(axis=0)
+    shades = ["0.88", "0.7", "0.45"]
+    ax.contourf(axis, axis, density.T, levels=[*levels, ordered[0] * 1.001], colors=shades)
+    ax.plot(*z.T, ".", markersize=2.5, alpha=0.7, color=color, markeredgewidth=0)
+    inside = np.stack([axis[index] for index in np.nonzero(density > levels[0])], axis=1)
+    # a few samples may lie outside
+    ends = np.concatenate([inside, np.percentile(z, (1, 99), axis=0)])
+    low = ends.min(axis=0)
+    high = ends.max(axis=0)
     centre = (low + high) / 2
     half = 0.55 * (high - low).max()
     ax.set_xlim(centre[0] - half, centre[0] + half)
