@@ -50,7 +50,7 @@ def record_reads(monkeypatch, config) -> set:
     def recorded(section, name):
         value, frame = read(section, name), sys._getframe(1)
         prefix = prefixes.get(id(section))
-        while frame and not frame.f_code.co_name.startswith(("check", "_value")):
+        while frame and not frame.f_code.co_name.startswith("check"):
             frame = frame.f_back
         if prefix is not None and isinstance(value, ConfigDict):
             prefixes[id(value)] = f"{prefix}{name}."

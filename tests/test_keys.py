@@ -14,6 +14,7 @@ from configs.diffusion_encoder import factor_analysis
 from diffenc import keys
 from diffenc.information import flows
 from experiments.diffusion_encoder import __main__ as diffusion_encoder
+from experiments.diffusion_encoder.settings import read_experiment
 
 ROOT = Path(__file__).resolve().parents[1]
 SEEDED = ("key", "PRNGKey", "default_rng", "RandomState")
@@ -88,10 +89,10 @@ def test_a_seed_becomes_a_key_in_one_place():
 
 
 def test_the_truth_of_factor_analysis_and_the_model_start_from_keys_of_their_own(monkeypatch):
-    config = factor_analysis.get_config()
+    experiment = read_experiment(factor_analysis.get_config())
     asked = record_keys(monkeypatch)
-    dataset, _ = diffusion_encoder.load_data(config)
-    diffusion_encoder.make_systems(config, dataset)
+    dataset, _ = diffusion_encoder.load(experiment)
+    diffusion_encoder.make_systems(experiment, dataset)
     assert len(asked) >= 6  # weight, mean, two parts of the data; encoder, decoder
     assert_distinct_keys(asked)
 

@@ -8,212 +8,290 @@ wake_sleep    diffusion encoder trained on dreams (arXiv 2401.02739)
 vae, iwae, flow_vae     reparameterized bounds with a Gaussian encoder, K samples, a coupling flow
 """
 
+import dataclasses
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from diffenc import training
-from diffenc.estimate import Estimate, map_examples
+from diffenc.errors import check_choice, check_least, check_positive
 from diffenc.keys import key_of
-from diffenc.latent import baselines, bounds, chains, decoders, em, toys, whitening
-from diffenc.latent.encoder import DiffusionEncoder
+from diffenc.latent import baselines, chains, decoders, em
+from diffenc.latent.encoder import REFERENCES, DiffusionEncoder
 from diffenc.networks import MLP, ConditionalDenoiser, Coupling
 
 ALTERNATING = ("langevin", "persistent", "importance")
-METHODS = (*ALTERNATING, "wake_sleep", "vae", "iwae", "flow_vae")
+DIFFUSING = (*ALTERNATING, "wake_sleep")
+METHODS = (*DIFFUSING, "vae", "iwae", "flow_vae")
 
 
-class System:
-    """A model to train: its encoder and decoder, the state it starts from, its update, and the
-    sampler_steps at which its encoder is measured."""
+@dataclasses.dataclass(frozen=True)
+class ModelSettings:
+    """The networks of a model.
 
-    def __init__(
-        self, encoder, decoder, params, optimizer, update, sampler_steps, settings=None, z=None
-    ):
-        self.encoder, self.decoder, self.update, self.settings = encoder, decoder, update, settings
-        self.sampler_steps = sampler_steps
-        chain = chains.ChainState.create(settings, z) if settings else None
-        self.state = training.TrainState.create(params, optimizer, chain)
+    Raises InputError for an unknown choice or a number out of range; messages call the fields
+    `model.<field>`, as the configs do.
+
+    Attributes:
+        latent_dim: the dimension d of the latent.
+        decoder: a name of `decoders.KINDS`.
+        decoder_features: widths of its hidden layers; none makes it linear.
+        activation: of the decoder, a name of `decoders.ACTIVATIONS`.
+        embed_features: widths of the layers by which an encoder, of any method, embeds x.
+        features: widths of the denoiser's layers.
+        reference: where the diffusion starts, see `DiffusionEncoder`.
+        newton_steps: of the reference's mean, see there; 0 for none.
+        pressure: whether the denoiser starts from the decoder's gradient, see there.
+        residual_bound: largest length of the denoiser's output.
+        landmarks: latents whose posterior weights the network sees; 0 for none.
+        octaves: of the Fourier features of the latent that the denoiser sees; 0 for none.
+    """
+
+    latent_dim: int
+    decoder: str
+    decoder_features: tuple[int, ...]
+    activation: str
+    embed_features: tuple[int, ...]
+    features: tuple[int, ...]
+    reference: str
+    newton_steps: int
+    pressure: bool
+    residual_bound: float
+    landmarks: int
+    octaves: int
+
+    def __post_init__(self):
+        check_choice("model.decoder", self.decoder, decoders.KINDS)
+        check_choice("model.activation", self.activation, decoders.ACTIVATIONS)
+        check_choice("model.reference", self.reference, REFERENCES)
+        check_least("model.latent_dim", self.latent_dim, 1)
+        check_positive("model.residual_bound", self.residual_bound)
+        for name in ("newton_steps", "landmarks", "octaves"):
+            check_least(f"model.{name}", getattr(self, name), 0)
+        for name in ("embed_features", "features"):
+            check_least(f"the number of widths model.{name}", len(getattr(self, name)), 1)
+        for name in ("embed_features", "features", "decoder_features"):
+            for width in getattr(self, name):
+                check_least(f"a width of model.{name}", width, 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerSettings:
+    """How parameters descend. Raises InputError for a number out of range.
+
+    Attributes:
+        learning_rate: its peak, after the warm-up; then it descends to 0 like a cosine.
+        num_updates: the length of that schedule.
+        warmup: updates of a linear rise.
+        clip_norm: largest norm of a gradient; None for any.
+        baseline_learning_rate: the peak of methods without a diffusion; None for the same.
+    """
+
+    learning_rate: float
+    num_updates: int
+    warmup: int
+    clip_norm: float | None = None
+    baseline_learning_rate: float | None = None
+
+    def __post_init__(self):
+        check_positive("learning_rate", self.learning_rate)
+        check_least("num_updates", self.num_updates, 1)
+        check_least("warmup", self.warmup, 0)
+        for name in ("clip_norm", "baseline_learning_rate"):
+            value = getattr(self, name)
+            if value is not None:
+                check_positive(name, value)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """A method and all that its system is made with.
+
+    Raises InputError for an unknown method or a number below 1.
+
+    Attributes:
+        method: a name of `METHODS`.
+        model: the networks.
+        em: the alternation. Its e_step is replaced by the method; of the others, rivals read
+            gamma (vae) and average_decay.
+        optimizer: of all parameters.
+        sampler_steps: steps of the encoder when it is measured.
+        iwae_samples: draws of each update of iwae.
+    """
+
+    method: str
+    model: ModelSettings
+    em: em.Settings
+    optimizer: OptimizerSettings
+    sampler_steps: int
+    iwae_samples: int = 10
+
+    def __post_init__(self):
+        check_choice("methods", self.method, METHODS)
+        check_least("eval.sampler_steps", self.sampler_steps, 1)
+        check_least("rivals.iwae_samples", self.iwae_samples, 1)
 
     @property
-    def is_persistent(self) -> bool:
-        """Whether its batches are (x, index of each example)."""
-        return self.settings is not None and self.settings.e_step == "persistent"
+    def diffuses(self) -> bool:
+        """Whether the encoder is a diffusion."""
+        return self.method in DIFFUSING
+
+    @property
+    def alternation(self) -> em.Settings:
+        """The settings `em`, with the method as E-step where it is one."""
+        e_step = self.method if self.method in ALTERNATING else "langevin"
+        return dataclasses.replace(self.em, e_step=e_step)
+
+
+@dataclasses.dataclass(frozen=True)
+class System:
+    """A model to train and to measure.
+
+    Attributes:
+        encoder: with the interface of `DiffusionEncoder`.
+        decoder: with that of `decoders.Bernoulli`.
+        state: the `TrainState` that training starts from.
+        update: `update(state, key, batch) -> (state, metrics)`.
+        sampler_steps: steps of the encoder when it is measured.
+        gamma: temperature of the posterior, see `decoders.log_joint`.
+        is_persistent: whether a batch is (x, index of each example) in place of x.
+    """
+
+    encoder: Any
+    decoder: Any
+    state: Any
+    update: Callable | None
+    sampler_steps: int
+    gamma: float = 1.0
+    is_persistent: bool = False
 
 
 def make(
-    method: str, config, decoder, data_dim: int, num_examples: int, seed: int, *names
+    settings: Settings,
+    decoder,
+    example_shape: tuple[int, ...],
+    num_examples: int,
+    seed: int,
+    *names: str | int,
 ) -> System:
-    """The system of that method; those of one seed and of the same names start from the same
-    decoder.
+    """Make a system; those of one seed and of the same names start from the same decoder.
 
-    config: see configs/diffusion_encoder; wake_sleep, iwae and flow_vae read config.rivals too."""
-    model = config.model
-    diffuses = method in (*ALTERNATING, "wake_sleep")
-    learning_rate = (
-        config.learning_rate if diffuses else config.baseline_learning_rate or config.learning_rate
+    Args:
+        settings: the method and its settings.
+        decoder: shared by all methods; `decoders.make` or a toy.
+        example_shape: of x [batch, *example_shape].
+        num_examples: how many there are to train on, for the chains of "persistent".
+        seed: of the initial values.
+        *names: which of several systems of that seed this is; see `key_of`.
+    """
+    latent_dim = settings.model.latent_dim
+    encoder = make_encoder(settings, decoder)
+    optimizer = make_optimizer(settings)
+    x = jnp.zeros((1, *example_shape))
+    params = {
+        "encoder": encoder.init(key_of(seed, "encoder", *names), x),
+        "decoder": decoder.init(key_of(seed, "decoder", *names), latent_dim),
+    }
+    z = None
+    if settings.method == "persistent":
+        z = jax.random.normal(key_of(seed, "chains", *names), (num_examples, latent_dim))
+    chain = chains.ChainState.create(settings.alternation, z) if settings.diffuses else None
+    return System(
+        encoder,
+        decoder,
+        training.TrainState.create(params, optimizer, chain),
+        make_update(settings, encoder, decoder, optimizer),
+        settings.sampler_steps,
+        settings.em.gamma,
+        settings.method == "persistent",
     )
-    optimizer = training.make_optimizer(
-        learning_rate, config.num_updates, config.warmup, config.clip_norm or None
-    )
-    settings, z, decay = None, None, config.em.average_decay
-    if diffuses:
-        e_step = method if method in ALTERNATING else "langevin"
-        settings = em.Settings(**(config.em.to_dict() | dict(e_step=e_step)))
+
+
+def make_decoder(model: ModelSettings, data_dim: int):
+    """Make the decoder of a model for data of D dimensions."""
+    return decoders.make(model.decoder, data_dim, model.decoder_features, model.activation)
+
+
+def make_encoder(settings: Settings, decoder):
+    """Make the encoder of a method; a diffusion encoder may ask the decoder."""
+    model = settings.model
+    if settings.diffuses:
         network = ConditionalDenoiser(
             model.latent_dim,
-            tuple(model.embed_features),
-            tuple(model.features),
+            model.embed_features,
+            model.features,
             model.residual_bound,
             model.octaves,
         )
-        encoder = DiffusionEncoder(
+        return DiffusionEncoder(
             network,
             model.reference,
             model.newton_steps,
             model.pressure,
             decoder,
-            config.em.gamma,
+            settings.em.gamma,
             model.landmarks,
         )
-        make_update = baselines.make_wake_sleep_update if method == "wake_sleep" else em.make_update
-        update = make_update(encoder, decoder, settings, optimizer)
-        if method == "persistent":
-            z = jax.random.normal(key_of(seed, "chains", *names), (num_examples, model.latent_dim))
-    elif method == "flow_vae":
-        encoder = baselines.FlowEncoder(Coupling(model.latent_dim, tuple(model.embed_features)))
-        update = baselines.make_importance_weighted_update(encoder, decoder, optimizer, 1, decay)
-    else:
-        encoder = baselines.GaussianEncoder(MLP(tuple(model.embed_features), 2 * model.latent_dim))
-        if method == "vae":
-            update = baselines.make_vae_update(encoder, decoder, optimizer, config.em.gamma, decay)
-        else:
-            samples = config.rivals.iwae_samples
-            update = baselines.make_importance_weighted_update(
-                encoder, decoder, optimizer, samples, decay
-            )
-    params = {
-        "encoder": encoder.init(key_of(seed, "encoder", *names), jnp.zeros((1, data_dim))),
-        "decoder": decoder.init(key_of(seed, "decoder", *names), model.latent_dim),
-    }
-    return System(
-        encoder, decoder, params, optimizer, update, config.eval.sampler_steps, settings, z
+    if settings.method == "flow_vae":
+        return baselines.FlowEncoder(Coupling(model.latent_dim, model.embed_features))
+    return baselines.GaussianEncoder(MLP(model.embed_features, 2 * model.latent_dim))
+
+
+def make_optimizer(settings: Settings) -> optax.GradientTransformation:
+    """Make the optimizer of a method, at the baselines' rate where that has one."""
+    optimizer = settings.optimizer
+    learning_rate = optimizer.learning_rate
+    if not settings.diffuses:
+        learning_rate = optimizer.baseline_learning_rate or learning_rate
+    return training.make_optimizer(
+        learning_rate, optimizer.num_updates, optimizer.warmup, optimizer.clip_norm
     )
 
 
-def with_index(make_x, key, rows):
-    """The batch of a persistent system, (x, index of each example), from (rows, indices)."""
-    return make_x(key, rows[0]), rows[1]
-
-
-# ------------------------------------------------------------------------------ held-out quantities
-
-
-@functools.partial(jax.jit, static_argnames=("encoder", "decoder", "num_samples", "sampler_steps"))
-def _terms(key, params, x, *, encoder, decoder, num_samples, sampler_steps):
-    return bounds.terms(key, encoder, decoder, params, x, num_samples, sampler_steps)
-
-
-def held_out_terms(system: System, params, key, x, num_samples: int, batch_size: int):
-    """`likelihood.Terms` of every example of x [n, D], in bounded memory."""
-    sizes = dict(num_samples=num_samples, sampler_steps=system.sampler_steps)
-    fn = functools.partial(_terms, encoder=system.encoder, decoder=system.decoder, **sizes)
-    return map_examples(lambda key, x: fn(key, params, x), key, x, batch_size)
-
-
-# Jitted with encoder and decoder as static arguments: compiled once for all seeds.
-@functools.partial(jax.jit, static_argnames=("encoder", "sampler_steps"))
-def _own(key, params, x, *, encoder, sampler_steps):
-    return encoder.sample(key, params, encoder.infer(params, x), sampler_steps)
-
-
-def own_samples(system: System, params, key, x):
-    """z ~ q(z|x) [batch, d]."""
-    return _own(key, params, x, encoder=system.encoder, sampler_steps=system.sampler_steps)
-
-
-@functools.partial(
-    jax.jit, static_argnames=("encoder", "decoder", "sampler_steps", "num_steps", "gamma")
-)
-def _corrected(key, params, x, *, encoder, decoder, sampler_steps, num_steps, gamma):
-    key_sample, key_chain = jax.random.split(key)
-    context = encoder.infer(params, x)
-    mean, factor = encoder.gaussian(context)
-    y = whitening.solve(factor, encoder.sample(key_sample, params, context, sampler_steps) - mean)
-    settings = em.Settings(kernel="mala", gamma=gamma)
-
-    def log_density(x, z):
-        return decoders.log_joint(decoder, params["decoder"], x, z, gamma)
-
-    state = chains.ChainState.create(settings)
-    return chains.run_chains(
-        key_chain, log_density, x, y, (mean, factor), state, settings, num_steps
-    ).z
-
-
-def corrected_samples(system: System, params, config, key, x):
-    """The encoder's samples after config.eval.langevin_steps steps of MALA towards the
-    posterior."""
-    sizes = dict(
-        sampler_steps=system.sampler_steps,
-        num_steps=config.eval.langevin_steps,
-        gamma=config.em.gamma,
-    )
-    return _corrected(key, params, x, encoder=system.encoder, decoder=system.decoder, **sizes)
-
-
-def reconstructions(system: System, params, config, key, x):
-    """(z of the encoder's own, z after Langevin correction), each [n, d], and -log p(x|z) [n] of
-    both: the difference is the amortization gap."""
-    key_own, key_chain = jax.random.split(key)
-    own = functools.partial(own_samples, system, params)
-    chain = functools.partial(corrected_samples, system, params, config)
-    samples = [
-        map_examples(fn, key, x, config.eval.batch_size)
-        for fn, key in ((own, key_own), (chain, key_chain))
-    ]
-    log_prob = jax.jit(lambda x, z: system.decoder.log_prob(params["decoder"], x, z))
-    return samples, [-log_prob(x, z) for z in samples]
-
-
-@functools.partial(
-    jax.jit, static_argnames=("encoder", "decoder", "grid", "num_steps", "num_draws")
-)
-def _exact(key, params, x, *, encoder, decoder, grid, num_steps, num_draws):
-    context = encoder.infer(params, x)
-
-    def log_prob(z):
-        return encoder.log_prob(params, context, z, num_steps)
-
-    nll = -toys.log_marginal(decoder, grid, x, params["decoder"])
-    kl = toys.posterior_kl_by_draws(key, decoder, grid, x, log_prob, num_draws, params["decoder"])
-    return kl, nll
-
-
-def exact(system: System, params, key, x, grid: toys.Grid, num_steps: int, num_draws: int):
-    """The encoder against the exact posterior of its own decoder, known on the cells of a grid.
+def make_update(settings: Settings, encoder, decoder, optimizer) -> Callable:
+    """Make the update of a method: `update(state, key, batch) -> (state, metrics)`.
 
     Args:
-        system: the model.
-        params: its parameters.
-        key: a random key, of the draws.
-        x: data [n, D].
-        grid: cells that hold all posteriors; of one or two dimensions.
-        num_steps: steps of the flow by which an encoder gives the density of a latent.
-        num_draws: exact draws of z for each x.
-
-    Returns:
-        KL(p(z|x) || q(z|x)) [n], estimated from those draws, and -log p(x) [n] by quadrature, in
-        nats.
+        settings: the method and its settings.
+        encoder: of `make_encoder`.
+        decoder: the decoder.
+        optimizer: of `make_optimizer`.
     """
-    sizes = dict(grid=grid, num_steps=num_steps, num_draws=num_draws)
-    fn = functools.partial(_exact, encoder=system.encoder, decoder=system.decoder, **sizes)
-    return map_examples(lambda key, x: fn(key, params, x), key, x, 50)
+    method = settings.method
+    decay = settings.em.average_decay
+    if method in ALTERNATING:
+        return em.make_update(encoder, decoder, settings.alternation, optimizer)
+    if method == "wake_sleep":
+        return baselines.make_wake_sleep_update(encoder, decoder, settings.alternation, optimizer)
+    if method == "vae":
+        return baselines.make_vae_update(encoder, decoder, optimizer, settings.em.gamma, decay)
+    num_samples = settings.iwae_samples if method == "iwae" else 1
+    return baselines.make_importance_weighted_update(
+        encoder, decoder, optimizer, num_samples, decay
+    )
 
 
-def median(values) -> Estimate:
-    """The median and its standard error, from the quartiles: dispatches that another process
-    delayed do not count."""
-    low, middle, high = jnp.percentile(jnp.asarray(values), jnp.array([25.0, 50.0, 75.0]))
-    return Estimate(float(middle), float(1.25 * (high - low) / 1.35 / len(values) ** 0.5))
+def make_run_updates(system: System, make_x: Callable) -> Callable:
+    """Make the program of many updates of a system, see `training.scan_updates`.
+
+    Args:
+        system: the system.
+        make_x: make_x(key, rows) -> x [batch, ...].
+    """
+    prepare = functools.partial(_with_index, make_x) if system.is_persistent else make_x
+    return training.scan_updates(system.update, prepare)
+
+
+def examples_of(system: System, train: jax.Array):
+    """Give the arrays of which a system's batches are rows: the data, and for chains indices."""
+    return (train, jnp.arange(len(train))) if system.is_persistent else train
+
+
+def _with_index(make_x, key, rows):
+    """Make the batch of a persistent system, (x, index of each example)."""
+    examples, indices = rows
+    return make_x(key, examples), indices

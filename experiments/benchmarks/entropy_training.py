@@ -35,9 +35,8 @@ from diffenc.diffusion.denoiser import Reference
 from diffenc.diffusion.noise_levels import UniformTime
 from diffenc.diffusion.processes import FixedWidth
 from diffenc.errors import InputError
-from diffenc.estimate import Estimate
+from diffenc.estimate import Estimate, median
 from diffenc.keys import key_of, rng_of
-from diffenc.latent.systems import median
 from diffenc.run import data, figures, records, tables
 from diffenc.run.tables import Result
 from experiments import command_line

@@ -1,13 +1,15 @@
-"""How long an update takes: the alternation against a VAE, and the share of the machine's
-matrix-product peak.
+"""How long an update takes: the alternation against a VAE, and their shares of the machine's peak.
 
-    python -m experiments.benchmarks.update_time --config=configs/benchmarks/update_time.py --workdir=DIR
+    python -m experiments.benchmarks.update_time --config=configs/benchmarks/update_time.py \
+        --workdir=DIR
 
 Both systems are timed in turn within one run, so that a busy machine slows both; compare the ratio,
 not the times.
 """
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -16,70 +18,108 @@ from etils.epath import Path
 from jax.extend.core import jaxprs_in_params
 from ml_collections import ConfigDict
 
-from diffenc import training
+from diffenc.estimate import median
 from diffenc.keys import key_of, rng_of
-from diffenc.latent.systems import median
+from diffenc.latent import systems
 from diffenc.run import data, figures, records, tables
 from diffenc.run.tables import Result
 from experiments import command_line
-from experiments.diffusion_encoder.__main__ import check, check_e_step, make_systems, prepare
+from experiments.diffusion_encoder.__main__ import make_systems
+from experiments.diffusion_encoder.examples import make_prepare
+from experiments.diffusion_encoder.settings import read_experiment
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """The section benchmark of the config.
+
+    Attributes:
+        repeats: turns of timing.
+        updates: of each system in a turn.
+    """
+
+    repeats: int
+    updates: int
+
+    def __post_init__(self):
+        command_line.require_positive(self, "repeats", "updates", section="benchmark")
 
 
 def run(config: ConfigDict, workdir: Path) -> None:
-    check(config)
-    check_e_step(config)
+    """Time both systems on random bits of the size of MNIST."""
+    experiment = read_experiment(config)
+    benchmark = command_line.read(Benchmark, config, "benchmark")
     if command_line.is_complete(config, workdir):
         return
-    pixels = rng_of(config.seed, "pixels").integers(0, 256, (1024, 28, 28, 1), dtype=np.uint8)
+    seed = experiment.training.seed
+    batch_size = experiment.training.batch_size
+    pixels = rng_of(seed, "pixels").integers(0, 256, (1024, 28, 28, 1), dtype=np.uint8)
     dataset = data.Dataset("noise", pixels, pixels[:100], None, None, 255.0)
-    systems = make_systems(config, dataset)
-    make_x = prepare(config, dataset)
-    times, flops = {name: [] for name in systems}, {}
-    runs = {name: repeat(system, make_x, dataset, config) for name, system in systems.items()}
-    for name, system in systems.items():
-        x = jnp.zeros((config.batch_size, int(np.prod(dataset.example_shape))))
-        update = jax.make_jaxpr(system.update)(system.state, key_of(config.seed, "training"), x)
-        flops[name] = matmul_flops(update.jaxpr)
+    prepare = make_prepare(experiment.model.decoder, dataset.max_value)
+    rows = data.batch_indices(seed, 0, benchmark.updates, batch_size, len(pixels))
+    key = key_of(seed, "training")
+    flops = {}
+    advances = {}
+    for name, system in make_systems(experiment, dataset).items():
+        advances[name] = make_repeated(key, system, prepare, pixels, rows)
+        flops[name] = matmul_flops_of(system, prepare, pixels[:batch_size])
+    times = {name: [] for name in advances}
     peaks = []
-    with records.progress(config.benchmark.repeats, description="timing") as show:
-        for turn in range(config.benchmark.repeats):
-            for name, advance in runs.items():
-                times[name].append(advance() / config.benchmark.updates)
+    with records.progress(benchmark.repeats, description="timing") as show:
+        for turn in range(benchmark.repeats):
+            for name, advance in advances.items():
+                times[name].append(advance() / benchmark.updates)
             peaks.append(matmul_peak())
-            show(
-                turn + 1,
-                ", ".join(f"{name} {1e3 * values[-1]:.1f} ms" for name, values in times.items()),
-            )
+            parts = [f"{name} {1e3 * values[-1]:.1f} ms" for name, values in times.items()]
+            show(turn + 1, ", ".join(parts))
     results = summarize(times, flops, np.array(peaks))
     draw(workdir, times)
     tables.write_results(workdir, results)
     tables.print_table(results, title="time per update")
 
 
-def repeat(system, make_x, dataset, config):
-    """A function that makes config.benchmark.updates updates and returns their seconds; compiled on
-    the way."""
-    update = training.scan_updates(system.update, make_x)
-    rows = jnp.asarray(
-        data.batch_indices(
-            config.seed, 0, config.benchmark.updates, config.batch_size, len(dataset.train)
-        )
-    )
-    train, key = jnp.asarray(dataset.train), key_of(config.seed, "training")
-    state = update(system.state, key, train, rows)[0]
+def make_repeated(
+    key, system: systems.System, prepare: Callable, examples: np.ndarray, rows: np.ndarray
+) -> Callable[[], float]:
+    """Make a function that makes some updates and returns their seconds; it is compiled first.
+
+    Args:
+        key: of the noise.
+        system: whose updates.
+        prepare: of `examples.make_prepare`.
+        examples: the data [n, ...].
+        rows: which of them each update takes [updates, batch].
+    """
+    run_updates = systems.make_run_updates(system, prepare)
+    arrays = systems.examples_of(system, jnp.asarray(examples))
+    rows = jnp.asarray(rows)
+    state = run_updates(jax.tree.map(jnp.copy, system.state), key, arrays, rows)[0]
 
     def advance():
         nonlocal state
         began = time.perf_counter()
-        state = jax.block_until_ready(update(state, key, train, rows)[0])
+        state = jax.block_until_ready(run_updates(state, key, arrays, rows)[0])
         return time.perf_counter() - began
 
     return advance
 
 
+def matmul_flops_of(system: systems.System, prepare: Callable, examples: np.ndarray) -> float:
+    """Count the operations of the matrix products of one update.
+
+    Args:
+        system: whose update.
+        prepare: of `examples.make_prepare`.
+        examples: a batch of the data [batch, ...].
+    """
+    key_prepare, key_update = jax.random.split(key_of(0, "operations"))  # any will do
+    x = prepare(key_prepare, jnp.asarray(examples))
+    batch = systems.examples_of(system, x)
+    return matmul_flops(jax.make_jaxpr(system.update)(system.state, key_update, batch).jaxpr)
+
+
 def matmul_flops(jaxpr) -> float:
-    """Floating-point operations of all matrix products of a jaxpr, loops counted as often as they
-    turn."""
+    """Count the operations of all matrix products of a jaxpr, loops as often as they turn."""
     total = 0.0
     for equation in jaxpr.eqns:
         if equation.primitive.name == "dot_general":
@@ -94,7 +134,7 @@ def matmul_flops(jaxpr) -> float:
 
 
 def matmul_peak(size: int = 2048) -> float:
-    """Floating-point operations a second of a large matrix product in float32."""
+    """Measure the operations a second of a large matrix product in float32."""
     a = jnp.ones((size, size))
     product = jax.jit(jnp.matmul)
     product(a, a).block_until_ready()
@@ -106,7 +146,13 @@ def matmul_peak(size: int = 2048) -> float:
 
 
 def summarize(times, flops, peaks) -> list[Result]:
-    """Medians with their standard errors; ratios turn by turn."""
+    """Take medians with their standard errors; ratios are taken turn by turn.
+
+    Args:
+        times: {name: seconds of an update [repeats]}.
+        flops: {name: operations of the matrix products of an update}.
+        peaks: operations a second of a large matrix product [repeats].
+    """
     results = []
     for name, values in times.items():
         results.append(Result(f"{name}.update_time", *median(1e3 * np.array(values)), "ms"))
@@ -123,6 +169,7 @@ def summarize(times, flops, peaks) -> list[Result]:
 
 
 def draw(workdir, times) -> None:
+    """Draw the time of an update over the turns, into workdir/figures."""
     fig, axes = figures.figure()
     for name, values in times.items():
         axes[0, 0].plot(

@@ -5,74 +5,126 @@ picture: KL(p(z|x) || q(z|x)), which counts every posterior mode that the encode
 p(x) itself in place of a bound.
 """
 
-import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from diffenc.estimate import Estimate
-from diffenc.latent import systems, toys
+from diffenc.keys import key_of
+from diffenc.latent import held_out, toys
+from diffenc.latent.systems import System
 from diffenc.run.tables import Result
+from experiments.diffusion_encoder.examples import Truth
 
 GRID = toys.Grid(latent_dim=2, half_width=5.0, num_points=200)
 QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the divergences, at which the figure shows examples
 NUM_SAMPLES = 400  # of each encoder in the figure
 
 
-def applies(config, truth) -> bool:
-    """Whether posteriors are known on a grid; factor analysis has closed forms instead."""
-    return config.model.latent_dim == 2 and config.eval.grid_draws > 0 and truth is None
+class Picture(NamedTuple):
+    """What the figure shows of one encoder at k examples.
+
+    Attributes:
+        kl: the divergence of each of them [k], in nats.
+        posterior: density of the exact posterior on the grid [k, points, points].
+        z: samples of the encoder [k, samples, 2].
+    """
+
+    kl: np.ndarray
+    posterior: np.ndarray
+    z: np.ndarray
 
 
-def measure(config, models, state, held_out) -> tuple[list[Result], dict]:
+class Pictures(NamedTuple):
+    """What the figure shows.
+
+    Attributes:
+        rows: indices of the k examples.
+        of_system: {name: Picture}.
+    """
+
+    rows: np.ndarray
+    of_system: dict[str, Picture]
+
+
+def applies(latent_dim: int, grid_draws: int, truth: Truth | None) -> bool:
+    """Tell whether posteriors are known on a grid; factor analysis has closed forms instead.
+
+    Args:
+        latent_dim: the dimension of the latent.
+        grid_draws: exact draws that are asked for.
+        truth: the maximum-likelihood model of factor analysis; None for other data.
+    """
+    return latent_dim == GRID.latent_dim and grid_draws > 0 and truth is None
+
+
+def measure(
+    seed: int, models: dict[str, System], params: dict, x: np.ndarray, num_draws: int
+) -> tuple[list[Result], Pictures]:
     """Compare every encoder with the exact posterior of its decoder.
 
     Args:
-        config: of the experiment; read are seed, eval.sampler_steps and eval.grid_draws.
-        models: {name: System}.
-        state: {name: TrainState}; the averages of the parameters are measured.
-        held_out: x [n, D].
+        seed: of the run.
+        models: the systems by name.
+        params: of each of them.
+        x: held-out data [n, ...].
+        num_draws: exact draws of z for each x.
 
     Returns:
-        The results, and for the figure {"chosen": indices of the examples, name: {"kl" [n],
-        "posterior" [k, points, points], "z" [k, samples, 2]}}. The examples lie at QUANTILES of the
-        VAE's divergence, or of the diffusion encoder's where no VAE was trained, so they are not
-        chosen by their looks.
+        The results, and what the figure shows. The examples lie at QUANTILES of the VAE's
+        divergence, or of the diffusion encoder's where no VAE was trained, so they are not chosen
+        by their looks.
     """
-    results, divergences, nlls = [], {}, {}
-    key_of_draws, key_of_figure = jax.random.split(jax.random.key(config.seed + 8))
-    for index, (name, system) in enumerate(models.items()):
-        divergences[name], nlls[name] = systems.exact(
-            system,
-            state[name].averages,
-            jax.random.fold_in(key_of_draws, index),
-            held_out,
-            GRID,
-            config.eval.sampler_steps,
-            config.eval.grid_draws,
+    results = []
+    numbers = {}
+    for name, system in models.items():
+        key = key_of(seed, "exact", name)
+        numbers[name] = held_out.on_grid(
+            key, system, params[name], x, GRID, system.sampler_steps, num_draws
         )
-        kl = Estimate.of(divergences[name])
+        kl = Estimate.of(numbers[name].kl)
         results.append(Result(f"{name}.posterior_kl", *kl, truth=0.0))
-        results.append(Result(f"{name}.exact_nll", *Estimate.of(nlls[name])))
+        results.append(Result(f"{name}.exact_nll", *Estimate.of(numbers[name].nll)))
     if "vae" in models:  # on the same examples
-        for quantity, values in (("posterior_kl", divergences), ("exact_nll", nlls)):
-            difference = Estimate.of(values["vae"] - values["diffusion_encoder"])
-            results.append(Result(f"diffusion_encoder.{quantity}_below_vae", *difference))
+        one = numbers["diffusion_encoder"]
+        other = numbers["vae"]
+        kl = Estimate.of(other.kl - one.kl)
+        nll = Estimate.of(other.nll - one.nll)
+        results.append(Result("diffusion_encoder.posterior_kl_below_vae", *kl))
+        results.append(Result("diffusion_encoder.exact_nll_below_vae", *nll))
 
-    order = np.argsort(np.asarray(divergences.get("vae", divergences["diffusion_encoder"])))
-    chosen = order[[int(quantile * len(order)) for quantile in QUANTILES]]
-    arrays = {"chosen": chosen}
-    for index, (name, system) in enumerate(models.items()):
-        params, x = state[name].averages, jnp.asarray(held_out[chosen])
-        posterior = jax.jit(functools.partial(toys.posterior, system.decoder, GRID))
-        shape = (len(chosen), GRID.num_points, GRID.num_points)
-        repeated = jnp.repeat(x, NUM_SAMPLES, axis=0)
-        key = jax.random.fold_in(key_of_figure, index)
-        z = systems.own_samples(system, params, key, repeated)
-        arrays[name] = dict(
-            kl=np.asarray(divergences[name]),
-            posterior=np.exp(np.asarray(posterior(x, params["decoder"]))).reshape(shape),
-            z=np.asarray(z).reshape(len(chosen), NUM_SAMPLES, 2),
+    order = np.argsort(numbers.get("vae", numbers["diffusion_encoder"]).kl)
+    rows = order[[int(quantile * len(order)) for quantile in QUANTILES]]
+    pictures = {
+        name: picture(
+            key_of(seed, "exact_figure", name),
+            system,
+            params[name],
+            x[rows],
+            numbers[name].kl[rows],
         )
-    return results, arrays
+        for name, system in models.items()
+    }
+    return results, Pictures(rows, pictures)
+
+
+def picture(key: jax.Array, system: System, params, x: np.ndarray, kl: np.ndarray) -> Picture:
+    """Draw samples of an encoder, and evaluate the exact posterior, at some examples.
+
+    Args:
+        key: of the samples.
+        system: the model.
+        params: its parameters.
+        x: the examples [k, ...].
+        kl: the divergence of each of them [k].
+    """
+    x = jnp.asarray(x)
+    log_posterior = held_out.log_posterior(params["decoder"], x, decoder=system.decoder, grid=GRID)
+    z = held_out.own_samples(key, system, params, jnp.repeat(x, NUM_SAMPLES, axis=0))
+    return Picture(
+        kl,
+        np.exp(np.asarray(log_posterior)).reshape(len(x), GRID.num_points, GRID.num_points),
+        np.asarray(z).reshape(len(x), NUM_SAMPLES, GRID.latent_dim),
+    )

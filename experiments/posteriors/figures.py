@@ -1,49 +1,63 @@
-"""Figures of `experiments.posteriors`: exact posteriors beside each encoder's samples, likelihood
-over updates and seconds, and the methods side by side."""
+"""Figures of experiments.posteriors: posteriors beside samples, curves, methods side by side."""
 
-import jax
 import numpy as np
 
-from diffenc.latent import toys
+from diffenc.latent import held_out
 from diffenc.run import figures
+from diffenc.run.advance import dotted
+from experiments.posteriors.cases import Case, Name
+from experiments.posteriors.measures import examples_shown
 
-EDGE = 3.2
+EDGE = 3.2  # of the square of latents that is shown, where the posterior has two dimensions
+SIDE_BY_SIDE = ("nll", "neg_elbo", "posterior_kl", "amortization_gap")
 
 
-def draw(workdir, config, cases, samples, results, metrics) -> None:
-    """Every figure that the cases allow, into workdir/figures."""
+def draw(
+    workdir,
+    cases: dict[str, Case],
+    samples: dict[Name, np.ndarray | None],
+    results: list,
+    metrics: list[dict],
+) -> None:
+    """Draw every figure that the cases allow, into workdir/figures.
+
+    Args:
+        workdir: of the run.
+        cases: by name.
+        samples: of every system; None where there is no figure of them.
+        results: of the run.
+        metrics: lines of metrics.jsonl.
+    """
     for case in cases.values():
-        methods = [
-            name.split(".")[1]
-            for name in samples
-            if name.startswith(f"{case.name}.") and name.endswith(".0")
-        ]
-        if methods:
-            posteriors(
-                workdir, case, {method: samples[f"{case.name}.{method}.0"] for method in methods}
-            )
-        curves(workdir, case.name, metrics, config.methods)
+        of_first_seed = {
+            method: z
+            for (name, method, seed), z in samples.items()
+            if (name, seed) == (case.name, 0)
+        }
+        if case.grid is not None:
+            posteriors(workdir, case, of_first_seed)
+        curves(workdir, case.name, metrics, tuple(of_first_seed))
         comparison(workdir, case.name, results)
 
 
-def examples(case) -> np.ndarray:
-    """Three held-out examples [3, D]: at the quartiles of the first coordinate."""
-    order = np.argsort(case.held_out[:, 0])
-    return case.held_out[order[(np.array([0.25, 0.5, 0.75]) * len(order)).astype(int)]]
-
-
 def posteriors(workdir, case, samples) -> None:
-    """Rows: three examples; columns: the posterior on the grid, then samples of each encoder (first
-    seed)."""
-    x, grid = examples(case), case.grid
-    density = np.exp(np.asarray(jax.jit(lambda x: toys.posterior(case.decoder, grid, x))(x)))
+    """Draw the posterior on the grid and samples of each encoder, for three examples in rows.
+
+    Args:
+        workdir: of the run.
+        case: a toy.
+        samples: {method: [3, n, d]}.
+    """
+    x = examples_shown(case)
+    grid = case.grid
+    log_posterior = held_out.log_posterior({}, x, decoder=case.decoder, grid=grid)
+    density = np.exp(np.asarray(log_posterior))
+    columns = {"exact posterior": None, **samples}
     fig, axes = figures.figure(
         3, 1 + len(samples), width=1.9, height=1.8, sharex=True, sharey="row"
     )
     for row in range(3):
-        for ax, (method, z) in zip(
-            axes[row], {"exact posterior": None, **samples}.items(), strict=True
-        ):
+        for ax, (method, z) in zip(axes[row], columns.items(), strict=True):
             if grid.latent_dim == 1:
                 ax.plot(np.asarray(grid.points())[:, 0], density[row], color="black", linewidth=1.0)
                 if z is not None:
@@ -75,37 +89,41 @@ def posteriors(workdir, case, samples) -> None:
     figures.save(fig, workdir, f"posteriors_{case.name}")
 
 
-def curves(workdir, case: str, metrics, methods) -> None:
-    """Held-out negative log-likelihood (importance bound, 10 samples, first seed) over updates and
-    over seconds."""
-    suffix = ".0.held_out_nll"
-    names = [
-        f"{case}.{method}"
-        for method in methods
-        if any(f"{case}.{method}{suffix}" in line for line in metrics)
-    ]
-    if not names:
+def curves(workdir, case: str, metrics: list[dict], methods: tuple[str, ...]) -> None:
+    """Draw held-out -log p(x) over updates and over seconds, of the first seed.
+
+    Args:
+        workdir: of the run.
+        case: its name.
+        metrics: lines of metrics.jsonl; the importance bound of 10 samples is read.
+        methods: their names; bands are of the distance from the first.
+    """
+    measured = {}
+    for method in methods:
+        metric = dotted((case, method, 0, "held_out_nll"))
+        lines = [line for line in metrics if metric in line]
+        if lines:
+            measured[method] = [line for line in lines if line["step"] > 0]
+    if not measured:
         return
     fig, axes = figures.figure(1, 2, width=4.2, height=3.0, sharey=True)
     lowest = []
-    for name in names:
-        lines = [line for line in metrics if name + suffix in line and line["step"] > 0]
-        rows = [
-            (line["step"], line[name + suffix], line.get(f"{name}{suffix}_stderr", 0.0))
-            for line in lines
-        ]
+    for method, lines in measured.items():
+        name = dotted((case, method, 0))
+        metric = f"{name}.held_out_nll"
+        rows = [(line["step"], line[metric], line.get(f"{metric}_stderr", 0.0)) for line in lines]
         steps, nll, stderr = np.array(rows, float).reshape(-1, 3).T
+        metric = f"{name}.ms_per_update"
+        times = [line[metric] for line in metrics if metric in line]
         # The median leaves out compilation and what other processes held up.
-        times = [
-            line[f"{name}.0.ms_per_update"] for line in metrics if f"{name}.0.ms_per_update" in line
-        ]
-        label = name.split(".", 1)[1]
-        figures.band(axes[0, 0], steps, nll, stderr, label)
-        figures.band(axes[0, 1], 1e-3 * np.median(times) * steps, nll, stderr, label)
+        seconds = 1e-3 * np.median(times) * steps
+        figures.band(axes[0, 0], steps, nll, stderr, method)
+        figures.band(axes[0, 1], seconds, nll, stderr, method)
         lowest.append(nll)
     values = np.concatenate(lowest)
     if values.size:
-        low, high = values.min(), np.percentile(values, 60)
+        low = values.min()
+        high = np.percentile(values, 60)
         axes[0, 0].set_ylim(low - 0.1 * (high - low) - 1e-3, high + 0.1 * (high - low) + 1e-3)
     figures.label(axes[0, 0], "updates", "held-out NLL, 10 samples (nats)")
     axes[0, 0].locator_params(axis="x", nbins=5)
@@ -116,31 +134,33 @@ def curves(workdir, case: str, metrics, methods) -> None:
         frameon=False,
         fontsize=8,
     )
-    title = f"{case}: negative log-likelihood; bands: standard error of the distance from {names[0].split('.', 1)[1]}"
+    first = next(iter(measured))
+    title = f"{case}: negative log-likelihood; bands: standard error of the distance from {first}"
     fig.suptitle(title, fontsize=9)
     figures.save(fig, workdir, f"curves_{case}")
 
 
-def comparison(workdir, case: str, results) -> None:
-    """Each method's bounds (and its divergence where the posterior is known), with two standard
-    errors."""
-    mine = {
-        tuple(result.name.split(".")[1:]): result
-        for result in results
-        if result.name.startswith(f"{case}.")
-    }
-    quantities = [
-        q
-        for q in ("nll", "neg_elbo", "posterior_kl", "amortization_gap")
-        if any(q == key[1] for key in mine)
-    ]
+def comparison(workdir, case: str, results: list) -> None:
+    """Draw each method's numbers with two standard errors.
+
+    Args:
+        workdir: of the run.
+        case: its name.
+        results: of the run.
+    """
+    numbers = {}
+    for result in results:
+        name, method, quantity = result.name.split(".")
+        if name == case and quantity in SIDE_BY_SIDE:
+            numbers.setdefault(quantity, {})[method] = result
+    quantities = [quantity for quantity in SIDE_BY_SIDE if quantity in numbers]
     fig, axes = figures.figure(1, len(quantities), width=2.5, height=2.6, sharey=True)
     for ax, quantity in zip(axes[0], quantities, strict=True):
-        rows = [(method, result) for (method, q), result in mine.items() if q == quantity]
-        names = [method for method, _ in rows]
-        values, errors = [r.value for _, r in rows], [2 * (r.stderr or 0.0) for _, r in rows]
-        ax.errorbar(values, names, xerr=errors, fmt="o", markersize=4)
-        truth = rows[0][1].truth
+        of_methods = numbers[quantity]
+        values = [result.value for result in of_methods.values()]
+        errors = [2 * (result.stderr or 0.0) for result in of_methods.values()]
+        ax.errorbar(values, list(of_methods), xerr=errors, fmt="o", markersize=4)
+        truth = next(iter(of_methods.values())).truth
         if quantity == "posterior_kl":  # a missed mode costs a hundred nats
             ax.set_xscale("log")
         elif truth is not None:

@@ -20,6 +20,7 @@ from diffenc.errors import InputError
 from diffenc.run import checkpoints, data, parallel, provenance, records, tables
 from experiments import command_line, kelly
 from experiments.diffusion_encoder import __main__ as diffusion_encoder
+from experiments.diffusion_encoder import examples, settings
 from experiments.guidance import __main__ as guidance
 from experiments.mutual_information import __main__ as mutual_information
 from experiments.neural_entropy import __main__ as neural_entropy
@@ -28,7 +29,7 @@ from experiments.posteriors import __main__ as posteriors
 # ml_collections reads a config file by a method that newer Pythons discourage.
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / "configs" / "diffusion_encoder"
 TINY = {
     "num_devices": 1,
@@ -273,7 +274,9 @@ def test_factor_analysis_runs_and_a_killed_run_of_it_ends_as_one_that_was_not(co
     for name in ("straight", "killed"):
         config = command_line._load(str(CONFIGS / "factor_analysis.py"))
         config.update_from_flattened_dict(TINY | longer)
-        systems = diffusion_encoder.make_systems(config, diffusion_encoder.load_data(config)[0])
+        experiment = settings.read_experiment(config)
+        dataset, _ = diffusion_encoder.load(experiment)
+        systems = diffusion_encoder.make_systems(experiment, dataset)
         example = parallel.replicate(
             parallel.data_mesh(1), {key: system.state for key, system in systems.items()}
         )
@@ -335,12 +338,10 @@ def test_the_config_of_another_experiment_is_refused(tmp_path, module, config, f
 
 def test_a_column_far_from_unit_scale_is_named(caplog):
     rows = np.random.default_rng(0).normal((0, 300), (1, 5), (50, 2)).astype(np.float32)
-    diffusion_encoder.warn_of_scale(data.Dataset("mine", rows, rows, None, None, None))
+    examples.warn_of_scale(data.Dataset("mine", rows, rows, None, None, None))
     assert "'mine' has a column 1 of mean" in caplog.text and "about unit scale" in caplog.text
     caplog.clear()
-    diffusion_encoder.warn_of_scale(
-        data.Dataset("mine", rows[:, :1], rows[:, :1], None, None, None)
-    )
+    examples.warn_of_scale(data.Dataset("mine", rows[:, :1], rows[:, :1], None, None, None))
     assert not caplog.text
 
 
@@ -460,8 +461,7 @@ def test_a_workdir_that_cannot_be_made(command, tmp_path):
 @pytest.mark.parametrize("name", [path.stem for path in sorted(CONFIGS.glob("*.py"))])
 def test_a_config_passes_its_own_checks_and_tells_its_command(name):
     config = command_line._load(str(CONFIGS / f"{name}.py"))
-    diffusion_encoder.check(config)
-    diffusion_encoder.check_e_step(config)
+    settings.read_experiment(config)
     for field in ("num_updates", "save_every", "evaluate_every"):
         assert config[field] % config.updates_per_dispatch == 0
     assert config.batch_size % 4 == 0
@@ -471,11 +471,14 @@ def test_a_config_passes_its_own_checks_and_tells_its_command(name):
 
 def test_held_out_bits_are_drawn_once_and_training_bits_anew():
     config = command_line._load(str(CONFIGS / "digits.py"))
-    dataset, _ = diffusion_encoder.load_data(config)
-    first, second = (diffusion_encoder.observe(config, dataset, dataset.test) for _ in range(2))
+    experiment = settings.read_experiment(config)
+    dataset, _ = diffusion_encoder.load(experiment)
+    prepare = examples.make_prepare(experiment.model.decoder, dataset.max_value)
+    first = examples.observe(config.seed, prepare, dataset.test)
+    second = examples.observe(config.seed, prepare, dataset.test)
     np.testing.assert_array_equal(first, second)
     assert set(np.unique(first)) == {0.0, 1.0} and first.shape == dataset.test.shape
-    prepare, rows = diffusion_encoder.prepare(config, dataset), jax.numpy.asarray(dataset.train[:8])
+    rows = jax.numpy.asarray(dataset.train[:8])
     assert not np.array_equal(prepare(jax.random.key(0), rows), prepare(jax.random.key(1), rows))
     bits = np.mean([data.binarize(jax.random.key(i), rows, 16.0) for i in range(300)], axis=0)
     p = dataset.train[:8] / 16

@@ -8,7 +8,7 @@ from checks import NUM_SIGMAS
 
 from diffenc.diffusion.analytic import FactorAnalysis, gaussian_kl
 from diffenc.estimate import Estimate
-from diffenc.latent import decoders, e_steps, proposals, systems, toys
+from diffenc.latent import decoders, e_steps, held_out, proposals, systems, toys
 from diffenc.latent.baselines import GaussianEncoder
 from diffenc.networks import MLP
 
@@ -31,11 +31,10 @@ def test_the_divergence_on_the_grid_is_that_of_two_gaussians():
         "encoder": {"params": {"Dense_0": {"kernel": jnp.zeros((3, 4)), "bias": bias}}},
         "decoder": PARAMS,
     }
-    system = systems.System.__new__(systems.System)
-    system.encoder, system.decoder = encoder, DECODER
+    system = systems.System(encoder, DECODER, state=None, update=None, sampler_steps=1)
     x = MODEL.sample(jax.random.key(0), 100)[0]
     grid = toys.Grid(2, 6.0, 150)
-    kl, nll = systems.exact(system, params, jax.random.key(1), x, grid, 1, num_draws=400)
+    kl, nll = held_out.on_grid(jax.random.key(1), system, params, x, grid, 1, num_draws=400)
 
     exact_mean, cov = MODEL.posterior(x)
     cov1 = jnp.diag(width**2)

@@ -15,7 +15,7 @@ from diffenc.latent import decoders
 from diffenc.run import records
 from experiments import command_line
 from experiments.posteriors import __main__ as posteriors
-from experiments.posteriors import measures
+from experiments.posteriors import cases, measures, results, settings
 
 CONFIGS = "configs/posteriors"
 TINY = {
@@ -151,23 +151,24 @@ def test_a_trained_encoder_reaches_a_posterior_that_no_gaussian_does(tmp_path):
 
 
 def test_a_flow_is_left_out_where_the_latent_has_one_dimension():
-    config = make_config("toys", toys=("absolute",))
-    (case,) = posteriors.load_cases(config)
-    assert "flow_vae" not in posteriors.methods_of(config, case) and "vae" in posteriors.methods_of(
-        config, case
-    )
+    experiment = settings.read_experiment(make_config("toys", toys=("absolute",)))
+    case = cases.load_cases(experiment)["absolute"]
+    assert tuple(experiment.methods) == ("importance", "langevin", "vae", "flow_vae")
+    of_case = cases.methods_of(experiment.methods, case)
+    assert tuple(of_case) == ("importance", "langevin", "vae")
+    assert {of_method.model.latent_dim for of_method in of_case.values()} == {1}
 
 
 def test_errors_are_over_examples_and_seeds():
     rng = np.random.default_rng(0)
     values = rng.normal(size=(3, 400)) + np.array([[-1.0], [0.0], [1.0]])
-    mean, stderr = posteriors.over_seeds(values)
+    mean, stderr = results.over_seeds(values)
     examples = values.mean(axis=0).std(ddof=1) / 20
     seeds = values.mean(axis=1).std(ddof=1) / np.sqrt(3)
     assert mean == pytest.approx(values.mean()) and stderr == pytest.approx(
         np.hypot(examples, seeds)
     )
-    assert posteriors.over_seeds(values[:1]).stderr == pytest.approx(values[0].std(ddof=1) / 20)
+    assert results.over_seeds(values[:1]).stderr == pytest.approx(values[0].std(ddof=1) / 20)
 
 
 @pytest.mark.parametrize(
@@ -192,6 +193,14 @@ def test_errors_are_over_examples_and_seeds():
         (
             dict(variants=dict(vae=dict(eval=dict(num_samples=3)))),
             "variants.vae.eval.num_samples would have no effect",
+        ),
+        (
+            dict(variants=dict(vae=dict(model=dict(activation="relu")))),
+            "variants.vae.model.activation would have no effect",
+        ),
+        (
+            dict(variants=dict(vae=dict(model=dict(latent_dim=3)))),
+            "variants.vae.model.latent_dim would have no effect",
         ),
         (
             dict(methods=("vae",), variants=dict(vae=dict(model=dict(latent=3)))),

@@ -10,9 +10,10 @@ from checks import assert_mean
 from configs.diffusion_encoder import digits
 from diffenc.diffusion.analytic import FactorAnalysis, Gaussian, gaussian_kl
 from diffenc.estimate import Estimate, map_examples
-from diffenc.latent import bounds, decoders, systems
+from diffenc.latent import bounds, decoders, held_out, systems
 from diffenc.latent.encoder import DiffusionEncoder
 from diffenc.networks import ConditionalDenoiser
+from experiments.diffusion_encoder.settings import read_system
 
 MODEL = FactorAnalysis(
     jnp.array([[1.0, 0.2], [-0.5, 0.8], [0.3, -0.6]]), jnp.array([0.1, 0.0, -0.2]), jnp.array(0.6)
@@ -132,22 +133,17 @@ def test_the_size_of_batches_changes_no_draw():
 def test_terms_and_chains_are_those_of_any_batch_size():
     """Also those of a chain whose step adapts: it did so to all examples of a batch together."""
     config = digits.get_config()
-    config.update_from_flattened_dict(
-        {"eval.langevin_steps": 5, "eval.num_samples": 2, "model.features": (8,)}
-    )
+    config.update_from_flattened_dict({"eval.num_samples": 2, "model.features": (8,)})
     config.model.update(decoder_features=(8,), embed_features=(8,))
     x = np.asarray(jax.random.bernoulli(jax.random.key(0), 0.5, (20, 9)), np.float32)
-    system = systems.make(
-        "vae", config, decoders.make("bernoulli", 9, (8,), "tanh"), 9, 20, config.seed
-    )
+    decoder = decoders.make("bernoulli", 9, (8,), "tanh")
+    system = systems.make(read_system(config, "vae"), decoder, (9,), 20, config.seed)
+    params = system.state.params
     ends = []
     for batch_size in (20, 7):
-        config.eval.batch_size = batch_size
-        terms = systems.held_out_terms(
-            system, system.state.params, jax.random.key(1), x, 2, batch_size
-        )
-        z, _ = systems.reconstructions(system, system.state.params, config, jax.random.key(2), x)
-        ends.append((terms, z))
+        terms = held_out.terms(jax.random.key(1), system, params, x, 2, batch_size)
+        pairs = held_out.reconstructions(jax.random.key(2), system, params, x, 5, batch_size)
+        ends.append((terms, pairs))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), *ends)
 
 

@@ -1,0 +1,188 @@
+"""What a config tells experiments.diffusion_encoder: frozen dataclasses that check themselves."""
+
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+from ml_collections import ConfigDict
+
+from diffenc.errors import InputError
+from diffenc.latent import em, systems
+from experiments import command_line
+from experiments.command_line import read_field, require, require_not_negative, require_positive
+
+NAMES = ("diffusion_encoder", "vae")  # of the systems, in metrics, results and figures
+
+
+@dataclass(frozen=True)
+class Training:
+    """How long and where every system is trained.
+
+    Attributes:
+        batch_size: over all devices.
+        num_updates: of every system.
+        updates_per_dispatch: in one compiled loop.
+        save_every: updates between checkpoints.
+        evaluate_every: updates between held-out measurements; 0: none.
+        seed: of the whole run.
+        num_devices: None for all.
+        metrics_extras: other places that metrics go to.
+    """
+
+    batch_size: int
+    num_updates: int
+    updates_per_dispatch: int
+    save_every: int
+    evaluate_every: int
+    seed: int
+    num_devices: int | None
+    metrics_extras: tuple[str, ...]
+
+    def __post_init__(self):
+        require_positive(self, "batch_size", "num_updates", "updates_per_dispatch", "save_every")
+        require_not_negative(self, "evaluate_every", "seed")
+        if self.num_devices is not None:
+            require_not_negative(self, "num_devices")
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Where the data come from, see `diffenc.run.data.load`.
+
+    Attributes:
+        name: "digits", "factor_analysis", "file", or an image data set of TFDS.
+        dir: of prepared TFDS data sets; "": the place where TFDS looks for itself.
+        path: of a user's file; "" for none.
+        cache_dir: where decoded images are kept; "": nowhere.
+        test_fraction: held out, where a data set has no test part of its own.
+        validation: training examples that stand in for the test set; 0 for none.
+    """
+
+    name: str
+    dir: str
+    path: str
+    cache_dir: str
+    test_fraction: float
+    validation: int
+
+    def __post_init__(self):
+        require_not_negative(self, "validation", section="data")
+        if self.path and self.name != "file":
+            raise InputError(
+                f"config field data.path is given, but data.name is {self.name!r}: "
+                "give data.name=file"
+            )
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What is measured on held-out examples.
+
+    Attributes:
+        num_examples: at most; None for all.
+        num_samples: K of the importance bound.
+        langevin_steps: after which a sample counts as the posterior's.
+        batch_size: examples measured at once.
+        grid_draws: exact posterior draws of each example where the posterior is known on a grid;
+            0 for none.
+    """
+
+    num_examples: int | None
+    num_samples: int
+    langevin_steps: int
+    batch_size: int
+    grid_draws: int
+
+    def __post_init__(self):
+        count = self.num_examples
+        holds = count is None or count >= 2
+        remedy = "a standard error needs 2 or more (0 for all)"
+        require(holds, "eval.num_examples", count, remedy)
+        require_positive(self, "num_samples", "batch_size", section="eval")
+        require_not_negative(self, "langevin_steps", "grid_draws", section="eval")
+
+
+class Experiment(NamedTuple):
+    """A config.
+
+    Attributes:
+        training: how long and where.
+        data: which.
+        systems: the settings of each system, by its name in NAMES.
+        evaluation: what is measured.
+    """
+
+    training: Training
+    data: DataSettings
+    systems: dict[str, systems.Settings]
+    evaluation: Evaluation
+
+    @property
+    def model(self) -> systems.ModelSettings:
+        """The networks, which all systems have in common."""
+        return self.systems["diffusion_encoder"].model
+
+
+def read_experiment(config: ConfigDict) -> Experiment:
+    """Read the config of experiments.diffusion_encoder; raises InputError for a bad field."""
+    training = read_training(config)
+    alternation = command_line.read(em.Settings, config, "em")
+    e_step = read_field(config, "em.e_step")
+    refuse_unread(alternation)
+    methods = {"diffusion_encoder": e_step}
+    if read_field(config, "baseline"):
+        methods["vae"] = "vae"
+    return Experiment(
+        training,
+        command_line.read(DataSettings, config, "data"),
+        {name: read_system(config, method) for name, method in methods.items()},
+        read_evaluation(config, Evaluation),
+    )
+
+
+def read_training(config: ConfigDict) -> Training:
+    """Read how long and where to train."""
+    batch_size = read_field(config, "batch_size")  # first: the config of another may have none
+    num_devices = read_field(config, "num_devices") or None
+    return command_line.read(Training, config, batch_size=batch_size, num_devices=num_devices)
+
+
+def read_evaluation(config: ConfigDict, kind: type[Evaluation]) -> Evaluation:
+    """Read what is measured, as an `Evaluation` of that kind."""
+    num_examples = read_field(config, "eval.num_examples") or None
+    return command_line.read(kind, config, "eval", num_examples=num_examples)
+
+
+def read_system(config: ConfigDict, method: str, **values) -> systems.Settings:
+    """Read the settings of a system.
+
+    Args:
+        config: its fields model, em, learning_rate and so on, eval.sampler_steps.
+        method: a name of `systems.METHODS`.
+        **values: other fields of `systems.Settings`.
+    """
+    optimizer = command_line.read(
+        systems.OptimizerSettings,
+        config,
+        clip_norm=read_field(config, "clip_norm") or None,
+        baseline_learning_rate=read_field(config, "baseline_learning_rate") or None,
+    )
+    return systems.Settings(
+        method,
+        command_line.read(systems.ModelSettings, config, "model"),
+        command_line.read(em.Settings, config, "em"),
+        optimizer,
+        read_field(config, "eval.sampler_steps"),
+        **values,
+    )
+
+
+def refuse_unread(settings: em.Settings) -> None:
+    """Raise an InputError for a field of `em` that was changed, but that its E-step ignores."""
+    defaults = {field.name: field.default for field in fields(settings)}
+    for name in settings.unread():
+        value = getattr(settings, name)
+        if value != defaults[name]:
+            raise InputError(
+                f"config field em.{name} is {value!r}, which em.e_step={settings.e_step} "
+                f"does not read: give --config.em.{name}={defaults[name]}"
+            )

@@ -1,0 +1,169 @@
+"""What a config tells experiments.posteriors, in frozen dataclasses that check themselves."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ml_collections import ConfigDict
+
+from diffenc.errors import InputError
+from diffenc.latent import annealing, systems, toys
+from experiments import command_line
+from experiments.command_line import read_field, require, require_not_negative, require_positive
+from experiments.diffusion_encoder import settings as diffusion_encoder
+from experiments.diffusion_encoder.settings import DataSettings, Training, read_system
+
+VARIED = (  # what a variant may change
+    "method",
+    "model",
+    "em",
+    "rivals",
+    "learning_rate",
+    "baseline_learning_rate",
+    "warmup",
+    "clip_norm",
+    "eval",
+)
+SHARED = ("decoder", "decoder_features", "activation")  # of all methods: one decoder
+
+
+@dataclass(frozen=True)
+class Evaluation(diffusion_encoder.Evaluation):
+    """What is measured on held-out examples.
+
+    Attributes:
+        ais_examples: held-out examples of annealed importance sampling; 0 for none.
+        ais_simulated: simulated ones, whose likelihood is bounded from both sides.
+        ais_temperatures: from the encoder's Gaussian to the posterior.
+        ais_chains: for each example.
+        grid_sampler_steps: of the encoder whose density is measured on toys.
+        grid_examples: examples of a toy for which the density's mass on the grid is measured.
+    """
+
+    ais_examples: int
+    ais_simulated: int
+    ais_temperatures: int
+    ais_chains: int
+    grid_sampler_steps: int
+    grid_examples: int
+
+    def __post_init__(self):
+        super().__post_init__()
+        require_positive(self, "grid_sampler_steps", "grid_draws", section="eval")
+        require_positive(self, "ais_temperatures", "ais_chains", section="eval")
+        require_not_negative(self, "ais_examples", "grid_examples", section="eval")
+        remedy = "a standard error needs 2 or more (0 for none)"
+        require(self.ais_examples != 1, "eval.ais_examples", self.ais_examples, remedy)
+        require(self.ais_simulated >= 2, "eval.ais_simulated", self.ais_simulated, "give 2 or more")
+
+    @property
+    def annealing(self) -> annealing.Settings:
+        """The settings of annealed importance sampling."""
+        return annealing.Settings(
+            num_temperatures=self.ais_temperatures, num_chains=self.ais_chains
+        )
+
+
+class Experiment(NamedTuple):
+    """A config.
+
+    Attributes:
+        training: how long and where.
+        num_seeds: systems of each method on each case.
+        data: which images, unless `toys` names toys.
+        toys: names of toys; none for images.
+        base: settings of the decoder and of the data, before any variant.
+        methods: the settings of each method, by its name; differences are from the first.
+        evaluation: what is measured.
+    """
+
+    training: Training
+    num_seeds: int
+    data: DataSettings
+    toys: tuple[str, ...]
+    base: systems.ModelSettings
+    methods: dict[str, systems.Settings]
+    evaluation: Evaluation
+
+
+def read_experiment(config: ConfigDict) -> Experiment:
+    """Read the config of experiments.posteriors; raises InputError for a bad field."""
+    num_seeds = read_field(config, "num_seeds")
+    require(num_seeds > 0, "num_seeds", num_seeds, "give a number above 0")
+    names = tuple(read_field(config, "methods"))
+    is_once = bool(names) and len(set(names)) == len(names)
+    require(is_once, "methods", names, "name each method once")
+    for name in read_field(config, "variants"):
+        check_variant(config, name)
+    data = command_line.read(DataSettings, config, "data")
+    evaluation = diffusion_encoder.read_evaluation(config, Evaluation)
+    methods = {name: read_method(config, name) for name in names}
+    toy_names = tuple(read_field(config, "toys")) if data.name == "toys" else ()
+    if data.name == "toys":
+        check_toys(toy_names, evaluation, methods)
+    return Experiment(
+        diffusion_encoder.read_training(config),
+        num_seeds,
+        data,
+        toy_names,
+        command_line.read(systems.ModelSettings, config, "model"),
+        methods,
+        evaluation,
+    )
+
+
+def read_method(config: ConfigDict, name: str) -> systems.Settings:
+    """Read the settings of a method, or of a variant of one."""
+    method = config.variants.get(name, {}).get("method", name)
+    config = varied(config, name)
+    num_samples = read_field(config, "rivals.iwae_samples")
+    settings = read_system(config, method, iwae_samples=num_samples)
+    gamma = settings.em.gamma
+    require(gamma == 1, "em.gamma", gamma, "the rivals' bounds are of likelihood, gamma = 1")
+    return settings
+
+
+def varied(config: ConfigDict, name: str) -> ConfigDict:
+    """Give the config with what the variant of that name changes, if there is one."""
+    changes = config.variants.get(name, ConfigDict()).to_dict()
+    changes.pop("method", None)
+    config = ConfigDict(config.to_dict()).lock()
+    try:
+        config.update(changes)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"variants.{name}: {' '.join(str(error.args[0]).split())}") from error
+    return config
+
+
+def check_variant(config: ConfigDict, name: str) -> None:
+    """Raise an InputError for a change of a field that is unknown, or that no variant can move."""
+    varied(config, name)
+    changes = config.variants[name]
+    unread = [field for field in changes if field not in VARIED]
+    unread += [f"eval.{field}" for field in changes.get("eval", {}) if field != "sampler_steps"]
+    unread += [f"em.{field}" for field in changes.get("em", {}) if field == "gamma"]
+    shared = (*SHARED, "latent_dim") if config.data.name == "toys" else SHARED
+    unread += [f"model.{field}" for field in changes.get("model", {}) if field in shared]
+    if unread:
+        raise InputError(
+            f"variants.{name}.{unread[0]} would have no effect: give one of {', '.join(VARIED)}"
+        )
+
+
+def check_toys(
+    names: tuple[str, ...], evaluation: Evaluation, methods: dict[str, systems.Settings]
+) -> None:
+    """Raise an InputError unless these toys can be trained and measured.
+
+    Args:
+        names: of the toys.
+        evaluation: what is measured.
+        methods: the methods that are trained.
+    """
+    if not (names and evaluation.grid_examples > 1):
+        raise InputError("toys want one name or more in toys, and eval.grid_examples of 2 or more")
+    for name in names:
+        toys.make(name)
+    if all(settings.method == "flow_vae" for settings in methods.values()):
+        raise InputError(
+            "methods hold flow_vae alone, which toys of one dimension do not allow: give one more"
+        )
