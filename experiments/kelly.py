@@ -60,8 +60,8 @@ class Race:
         require_positive(self, "num_races", "num_past_races", "variance", "noise_std", "draws")
         if self.num_horses < 2 or not 0 <= self.error < 1 - 1 / self.num_horses:
             raise InputError(
-                f"num_horses is {self.num_horses} and error {self.error}: give 2 or more, and a "
-                "tip that is right more often than chance"
+                f"config field num_horses is {self.num_horses} and error {self.error}: "
+                "give 2 or more, and a tip that is right more often than chance"
             )
         holds = self.num_races >= 2
         require(holds, "num_races", self.num_races, "a standard error needs 2 or more")

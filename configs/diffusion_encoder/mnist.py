@@ -4,9 +4,9 @@
         --workdir=runs/mnist --config.data.dir=DIRECTORY_OF_PREPARED_TFDS_DATA
 
 The E-step is em.e_step=importance, the best of those that configs/posteriors/mnist.py compares.
-All numbers are of commit beba706 or before; random keys are others since. There, 12,000 updates, seed 0, first 1,000 test images: nll 96.07 +- 0.99, -ELBO 97.1 +- 1.0, and
+There, 12,000 updates, seed 0, first 1,000 test images: nll 96.07 +- 0.99, -ELBO 97.1 +- 1.0, and
 the VAE's nll 2.85 +- 0.20 above. All numbers below are of the former default,
---config.em.e_step=langevin.
+--config.em.e_step=langevin, at commit beba706 or before; random keys are others since.
 
 Two CPU cores, seed 0, first 2,000 test images (nats; 100 importance samples):
 
@@ -14,7 +14,8 @@ Two CPU cores, seed 0, first 2,000 test images (nats; 100 importance samples):
     nll                   97.34 +- 0.68      99.55 +- 0.70     (paired difference 2.21 +- 0.15)
     -ELBO                 98.50 +- 0.69     102.41 +- 0.74
     rate                  18.21             16.64
-    own / Langevin        80.25 / 79.26     85.71 / 81.98      (-log p(x|z); the difference 0.99 +- 0.09 / 3.73 +- 0.15)
+    own / Langevin        80.25 / 79.26     85.71 / 81.98      (-log p(x|z); the difference
+                                                                0.99 +- 0.09 / 3.73 +- 0.15)
     effective samples     27.2              11.5
     time of an update     4.16 VAE updates
 
@@ -48,7 +49,8 @@ paired, one seed):
     reference=prior, pressure  (a), residual_bound=100   300    106.79    111.50      4.78
     reference=prior, denoising (a), residual_bound=100 30.52    107.66    117.98     12.71
 
-    (a) learning rate 2e-3 and em.sampler_steps=4: these ran away, or did worse, at 5e-3 in earlier trials
+    (a) learning rate 2e-3 and em.sampler_steps=4: these ran away, or did worse, at 5e-3 in earlier
+        trials
 
 With chains.is_lost, once more: everything, mixture 1.73 / 98.59 / 99.52 / 0.90; everything,
 denoising 27.90 / 99.11 / 100.12 / 0.81. And once more on a later day: mixture 1.75 / 99.13 / 100.06

@@ -36,7 +36,8 @@ def posteriors_of(config):
     config.update(
         dict(
             toys=(),
-            methods=METHODS,  # any of them, and the names of variants; differences are from the first
+            # any of them, and the names of variants; differences are from the first
+            methods=METHODS,
             # What a method, or a variant of one (method="langevin", say), changes of the rest.
             # Wake-sleep is the published scheme: a network alone, denoising from N(0, I), at a rate
             # of its own.
@@ -63,7 +64,8 @@ def posteriors_of(config):
     del config.em.e_step  # each method has its own
     config.eval.update(
         ais_examples=200,  # annealed importance sampling: of so many held-out examples; 0: none
-        ais_simulated=200,  # and of so many simulated ones, whose likelihood is bounded from both sides
+        # and of so many simulated ones, whose likelihood is bounded from both sides
+        ais_simulated=200,
         ais_temperatures=100,
         ais_chains=4,
         grid_draws=32,  # the rest is of toys: exact draws for each held-out example

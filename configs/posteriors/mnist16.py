@@ -18,14 +18,15 @@ How it came about. With em.proposal_width=1 the same run gave importance nll 89.
 the IWAE was better by 0.47 +- .12 by AIS, whose bounds did not close on simulated images (a gap of
 5.8 +- 4.1). Two faults, found on its checkpoint:
 
-  * the annealing, not the model: it started at the encoder's Gaussian, which is wrong for images drawn from the prior.
-    From the mode (`near_mode`) the gap on 200 simulated images fell from 2.1 to 0.40 (100 temperatures), and on test
-    images nothing moved (-0.004 +- 0.028), so the IWAE was indeed the better decoder; also on training images (by 0.40
-    +- .21 of 300), so it was no overfitting;
-  * the proposals: as wide as the decoder's curvature at the mode says, they miss the tails, and the decoder learns to
-    have none. Their bound on training images (400) with K = 10, -L: width 1, 1.15, 1.3, 1.5: 87.97, 87.57, 87.45,
-    87.67 (AIS from the mode: 86.9 on 300 of them); Student's t of 5 degrees of freedom 87.68. d = 8: 93.32, 93.11,
-    93.01, 93.03.
+  * the annealing, not the model: it started at the encoder's Gaussian, which is wrong for images
+    drawn from the prior. From the mode (`near_mode`) the gap on 200 simulated images fell from 2.1
+    to 0.40 (100 temperatures), and on test images nothing moved (-0.004 +- 0.028), so the IWAE was
+    indeed the better decoder; also on training images (by 0.40 +- .21 of 300), so it was no
+    overfitting;
+  * the proposals: as wide as the decoder's curvature at the mode says, they miss the tails, and the
+    decoder learns to have none. Their bound on training images (400) with K = 10, -L: width 1,
+    1.15, 1.3, 1.5: 87.97, 87.57, 87.45, 87.67 (AIS from the mode: 86.9 on 300 of them); Student's t
+    of 5 degrees of freedom 87.68. d = 8: 93.32, 93.11, 93.01, 93.03.
 
 Predicted from this: half a nat. Measured: 1.3.
 """

@@ -369,9 +369,8 @@ class StraightLine(FixedWidth):
 class SubVP(Process):
     """Sub-VP (arXiv 2011.13456): alpha as `VPLinear`, sigma = 1 - alpha^2.
 
-    p_eq = N(0, (1 - alpha^4) I).
-    The equilibrium moves with t and is a point at t = 0, so use t > 0. Raises InputError unless 0 <
-    beta_min <= beta_max.
+    p_eq = N(0, (1 - alpha^4) I). The equilibrium moves with t and is a point at t = 0, so use
+    t > 0. Raises InputError unless 0 < beta_min <= beta_max.
     """
 
     beta_min: float = 0.1
@@ -420,8 +419,8 @@ class SubVP(Process):
 class VE(Process):
     """Variance exploding (arXiv 2011.13456): alpha = 1, sigma = sigma_min (sigma_max/sigma_min)^t.
 
-    p_eq is flat.
-    sigma(0) = sigma_min, not zero. Raises InputError unless 0 < sigma_min < sigma_max.
+    p_eq is flat. sigma(0) = sigma_min, not zero. Raises InputError unless
+    0 < sigma_min < sigma_max.
     """
 
     sigma_min: float = 0.01

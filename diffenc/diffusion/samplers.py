@@ -1,9 +1,10 @@
 """Sample from a score function: the probability flow and the reverse SDE of any process.
 
 Every sampler is one `lax.scan` over a fixed grid, uniform in the angle phi = atan2(sigma/kappa,
-alpha), which runs from pi/2 (noise) to 0 (data). All of them are written in entropy-matching form:
-they integrate e = score - equilibrium score. So a model that knows nothing (e = 0) moves nothing,
-and the noise that went in comes out with exactly the law it had, at any number of steps.
+alpha), which runs from its value at t = 1 (pi/2 where alpha vanishes there) towards 0 (data). All
+of them are written in entropy-matching form: they integrate e = score - equilibrium score. So a
+model that knows nothing (e = 0) moves nothing, and the noise that went in comes out with exactly
+the law it had, at any number of steps.
 """
 
 import math
@@ -71,11 +72,10 @@ def reverse_sde(
 ) -> jax.Array:
     """Sample at t_min, from `x` at t = 1, by a reverse process of the family of equal marginals.
 
-    dx = [-f x + (1 + eta^2)/2 g^2 score] d(tau) + eta g dB,  tau = 1 - t       (arXiv 2011.13456;
-    eta = 0 the flow, eta = 1 the SDE)
+        dx = [-f x + (1 + eta^2)/2 g^2 score] d(tau) + eta g dB,   tau = 1 - t
 
-    A step is the flow from a to b (as `probability_flow`), then Langevin dynamics that preserve p_b
-    for the time eta^2 int g^2 dt,
+    (arXiv 2011.13456): eta = 0 is the flow, eta = 1 the SDE. A step is the flow from a to b (as
+    `probability_flow`), then Langevin dynamics that preserve p_b for the time eta^2 int g^2 dt,
 
         x <- rho x + (1 - rho) m^2 (score + x/m^2) + m sqrt(1 - rho^2) xi,
 

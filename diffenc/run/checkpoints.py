@@ -227,7 +227,10 @@ def _first_difference(there: dict, here: dict) -> str | None:
 
 
 def _hide_orbax_chatter():
-    """Keep orbax's records below a warning out of the log that it shares with the application."""
+    """Keep orbax's notes out of the log that it shares with the application.
+
+    Its records below a warning are notes, and so is the warning that a save took a second.
+    """
     logger = logging.getLogger("absl")
     if not any(isinstance(one, _NoChatter) for one in logger.filters):
         logger.addFilter(_NoChatter())
@@ -235,7 +238,8 @@ def _hide_orbax_chatter():
 
 class _NoChatter(logging.Filter):
     def filter(self, record):
-        return record.levelno >= logging.WARNING or "orbax" not in record.pathname
+        is_note = record.levelno < logging.WARNING or "Waiting for previous save" in str(record.msg)
+        return not is_note or "orbax" not in record.pathname
 
 
 @contextlib.contextmanager

@@ -39,8 +39,8 @@ class Guidance:
         dim_x: of the samples.
         dim_y: of their condition.
         noise_std: of the channel from x to y.
-        weights: w.
-        num_steps: of a chain.
+        weights: w, each once.
+        num_steps: of a chain; half as many are followed too, to extrapolate.
         num_samples: chains for every weight.
     """
 
@@ -59,8 +59,9 @@ class Guidance:
         require(is_even, "num_steps", self.num_steps, "give an even number, 4 or more")
         holds = self.num_samples >= 100
         require(holds, "num_samples", self.num_samples, "give 100 or more")
-        holds = bool(self.weights) and min(self.weights) >= 0
-        require(holds, "weights", self.weights, "give one or more, none below 0")
+        names = {f"{weight:g}" for weight in self.weights}
+        holds = 0 < len(names) == len(self.weights) and min(self.weights) >= 0
+        require(holds, "weights", self.weights, "give different numbers, one or more, none below 0")
 
 
 class Measured(NamedTuple):

@@ -2,14 +2,13 @@
 
     python -m experiments.labels --config=configs/labels/digits.py --workdir=DIR
 
-The information is that of a classifier of
-noised images, `posterior`: a lower bound of I(x_lambda; Y) at every lambda, the log
-signal-to-noise ratio, whose rise is a density of information (arXiv 2509.23937) and shows at which
-noise the label becomes visible: the position of its peak, and the share that is there at lambda = 0
-already. Beside it, for comparison, the three forms of `denoiser`, integrals of densities over
-lambda, with peak and share of the scores, whose difference counts as information whatever the label
-changes without need. Errors are those of the held-out images alone: another training gives other
-networks, which these errors do not know.
+A classifier of noised images (`posterior`) bounds I(x_lambda; Y) from below at every lambda, the
+log signal-to-noise ratio. The rise of this bound is a density of information (arXiv 2509.23937),
+which shows at which noise the label becomes visible: by the position of its peak, and by the share
+of the information that is there at lambda = 0 already. For comparison there are the three forms of
+`denoiser`, integrals of densities over lambda, with peak and share of the scores; their difference
+counts as information whatever the label changes without need. Errors are those of the held-out
+images alone: another training gives other networks, and the errors do not hold this scatter.
 """
 
 import numpy as np

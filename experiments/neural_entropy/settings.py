@@ -214,7 +214,8 @@ class Evaluation:
         monitor: held-out examples of the curves over training and over noise levels.
         num_levels: noise levels of each example.
         batch_size: examples measured at once.
-        repetitions: of an estimate of S_tot, which say how often its error covers; 0: none.
+        repetitions: of the estimates of growth and of S_NN of each network, to count how often
+            their errors cover; 0: none.
         images: how many are generated.
         sampler_steps: of each of them.
     """

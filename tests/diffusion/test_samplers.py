@@ -1,4 +1,4 @@
-"""Samplers: laws within standard errors of closed forms, invariance of the equilibrium, order two."""
+"""Samplers: laws within standard errors of closed forms, the equilibrium invariant, order two."""
 
 import functools
 

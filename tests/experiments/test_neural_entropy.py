@@ -1,5 +1,5 @@
-"""experiments.neural_entropy, speed_limit and entropy_benchmark: every config with tiny settings,
-names, bad input."""
+"""experiments.neural_entropy, speed_limit and benchmarks.entropy_training: every config with tiny
+settings, names, bad input."""
 
 import json
 import shutil
