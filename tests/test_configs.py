@@ -12,16 +12,14 @@ import pytest
 from checks import record_reads
 from ml_collections import ConfigDict
 
-from diffenc.latent import em, systems
+from diffenc.latent import em
 from experiments import command_line
 
 ROOT = Path(__file__).resolve().parents[1]
 PATHS = sorted((ROOT / "configs").glob("*/*.py"))
 NAMES = [f"{path.parent.name}/{path.stem}" for path in PATHS]
 SETTINGS = {  # sections that are read whole
-    "": {field.name for field in dataclasses.fields(systems.OptimizerSettings)},
     "em": {field.name for field in dataclasses.fields(em.Settings)},
-    "model": {field.name for field in dataclasses.fields(systems.ModelSettings)},
 }
 UNREAD = {}  # of a config: its fields that its experiment has no use for
 

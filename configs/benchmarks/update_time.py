@@ -1,5 +1,4 @@
-"""Time of an alternating update against a VAE update with the same decoder, at the MNIST sizes, on
-random bits.
+"""Time of an alternating update against one of a VAE, at the MNIST sizes, on random bits.
 
     python -m experiments.benchmarks.update_time \
         --config=configs/benchmarks/update_time.py --workdir=runs/benchmark

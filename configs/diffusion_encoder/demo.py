@@ -1,5 +1,4 @@
-"""The demo: two encoders on real digits in a latent of two dimensions, where the exact posterior is
-known.
+"""The demo: two encoders on real digits, d = 2, where the exact posterior is known.
 
     python -m experiments.diffusion_encoder --config=configs/diffusion_encoder/demo.py \
         --workdir=runs/demo

@@ -21,8 +21,7 @@ from ml_collections import ConfigDict
 def get_config() -> ConfigDict:
     return ConfigDict(
         dict(
-            # of every draw: initial values, data order, noise; what is held out does not depend on
-            # it
+            # of every draw: initial values, data order, noise; not of what is held out
             seed=0,
             num_devices=0,  # 0: all of them
             data=dict(
@@ -41,12 +40,11 @@ def get_config() -> ConfigDict:
                 activation="tanh",  # of the decoder; or silu, relu, gelu, softplus
                 embed_features=(256, 256),  # what the encoder (and the VAE's) sees of x
                 features=(128, 128),  # of the denoiser, at every noise level
-                # where the diffusion starts: a learned Gaussian; or prior, N(0, I)
+                # where the diffusion starts: posterior, a learned Gaussian; or prior, N(0, I)
                 reference="posterior",
                 # up the decoder's log posterior, from the mean that the network gives; 0: none
                 newton_steps=1,
-                # the denoiser starts from the decoder's gradient where it guesses z; False: from
-                # zero
+                # the denoiser starts from the decoder's gradient where it guesses z, or from 0
                 pressure=True,
                 residual_bound=5.0,  # of the denoiser's output
                 # latents whose posterior weights the network sees beside x: for d <= 3
@@ -65,9 +63,10 @@ def get_config() -> ConfigDict:
                 proposal="gaussian",
                 proposals=10,  # so many for each example
                 proposal_width=1.3,  # of the proposals, in widths of the Gaussian fit
-                # the denoiser learns from all of them, not from the chosen one
+                # the denoiser learns from all proposals, not from the chosen one
                 smooth_targets=False,
-                smooth_decoder=True,  # and so does the decoder, at as many gradients
+                # and so does the decoder, at as many gradients
+                smooth_decoder=True,
                 kernel="mala",  # langevin and persistent: mala, ula or hmc
                 langevin_steps=2,  # of the chains, a batch at a time
                 # of the chain at the start, in squared posterior widths; ula keeps it
@@ -99,7 +98,7 @@ def get_config() -> ConfigDict:
                 num_samples=64,  # K of the importance bound
                 sampler_steps=4,  # of the encoder whose density is measured
                 langevin_steps=100,  # after which a sample counts as the posterior's
-                # d = 2: n exact posterior draws for each example, KL(exact || encoder)
+                # d = 2: n exact posterior draws for each example, for KL(exact || encoder)
                 grid_draws=0,
                 batch_size=300,  # held-out examples at a time: the memory of measuring
             ),

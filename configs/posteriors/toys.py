@@ -1,5 +1,4 @@
-"""Exact posteriors of one and two dimensions under a fixed decoder, encoders of every kind, three
-seeds.
+"""Exact posteriors of one and two dimensions, encoders of every kind, three seeds.
 
     python -m experiments.posteriors --config=configs/posteriors/toys.py --workdir=runs/toys
 
@@ -32,38 +31,7 @@ encoder happens to give its modes (see `absolute`), and three seeds differ. A fl
 never opens a ring, and KL(p || q) counts the exact draws in the gap. The pinwheel has a config of
 its own.
 
-Why it took so long to get here; one seed, 400 x, 16 draws, KL at 32 sampler steps, 2,000 updates of
-256 x and 8 noise levels unless said. L is the exact weighted error 1/2 int dlambda sigma^2 alpha^2
-E|r - r*|^2, r* by quadrature.
-
-    ring, exact pairs (x, z) from the model in place of an E-step (this is wake-sleep)     KL                 L
-        noise levels by the logistic of the posterior's precision, output unscaled          0.114 +- 0.026     0.0184
-            8 / 16 / 64 sampler steps                                                       0.271 / 0.128 / 0.147
-        path_weight=1 (half of the levels uniform in the angle), output in units of w       0.0052 +- 0.0016   0.0040
-            16 sampler steps                                                                0.0127 +- 0.0028
-            and model.pressure                                                              0.0283 +- 0.0044
-    ring, importance, 512 proposals from the prior                                          0.0045 +- 0.0014
-        and 5 Langevin steps of the chosen one                                              0.0039 +- 0.0014
-    ring, langevin, 5 steps, 4 levels, 1,500 updates: it no longer runs away                0.034  +- 0.004
-    pinwheel, exact pairs                                                                   0.128  +- 0.006    0.082
-        octaves=3                                                                           0.068  +- 0.004    0.022
-        octaves=3, learning rate 1e-2: 1,000 updates                                        0.197  +- 0.008
-            2,000 updates, 4 levels, layers of 192                                          0.130  +- 0.006    0.043
-        octaves=3, pressure (gate closed at high noise), 2,500 updates                      0.116  +- 0.006    0.027
-            64 sampler steps; its gradient as an input too                                  0.120; 0.111
-    pinwheel, importance, octaves=3, smooth_targets, 256 proposals, 4 levels                0.044  +- 0.004    0.016
-        128 x, 128 proposals, 2,500 updates                                                 0.068  +- 0.004
-
-So it was neither the E-step (exact pairs were no better than 512 proposals) nor the sampler's
-steps. Guessed: too few levels at low noise. Measured: the noise end. A posterior of width 0.1 put
-the levels at lambda > -2.4, the flow starts at lambda = -infinity, and there the network erred by
-|dr|^2 = 2.3 where |r*|^2 = 0.004; the likelihood gives such levels next to no weight, but every
-sample passes through them. With both changes langevin runs away no more. Next came the noise of the
-target (loss 4.1, of which 0.1 can be learned; 0.4 in all once it is smoothed over the proposals),
-and for the pinwheel the network's sight (octaves). Levels and unit were changed at once: which of
-the two did more is not known. Predicted for the decoder's gradient: better, as on images. Measured:
-worse; at alpha y_t it says nothing of the mean gradient over several modes. The KL of the flow
-exceeds L, which bounds that of the reverse process only.
+What was tried before: docs/notebook/posteriors_toys.md.
 """
 
 from configs.diffusion_encoder import digits

@@ -286,9 +286,15 @@ def make_run_updates(system: System, make_x: Callable) -> Callable:
     return training.scan_updates(system.update, prepare)
 
 
-def examples_of(system: System, train: jax.Array):
-    """Give the arrays of which a system's batches are rows: the data, and for chains indices."""
-    return (train, jnp.arange(len(train))) if system.is_persistent else train
+def examples_of(system: System, examples: jax.Array, indices: jax.Array):
+    """Give the arrays of which a system's batches are rows.
+
+    Args:
+        system: the system.
+        examples: the data [n, ...].
+        indices: 0, ..., n - 1, which chains that persist need too.
+    """
+    return (examples, indices) if system.is_persistent else examples
 
 
 def _with_index(make_x, key, rows):

@@ -91,7 +91,7 @@ def make_repeated(
         rows: which of them each update takes [updates, batch].
     """
     run_updates = systems.make_run_updates(system, prepare)
-    arrays = systems.examples_of(system, jnp.asarray(examples))
+    arrays = systems.examples_of(system, jnp.asarray(examples), jnp.arange(len(examples)))
     rows = jnp.asarray(rows)
     state = run_updates(jax.tree.map(jnp.copy, system.state), key, arrays, rows)[0]
 
@@ -114,7 +114,7 @@ def matmul_flops_of(system: systems.System, prepare: Callable, examples: np.ndar
     """
     key_prepare, key_update = jax.random.split(key_of(0, "operations"))  # any will do
     x = prepare(key_prepare, jnp.asarray(examples))
-    batch = systems.examples_of(system, x)
+    batch = systems.examples_of(system, x, jnp.arange(len(x)))
     return matmul_flops(jax.make_jaxpr(system.update)(system.state, key_update, batch).jaxpr)
 
 

@@ -106,12 +106,13 @@ def make_trainees(
         dataset: the data.
         mesh: over which the training examples are replicated.
     """
-    train = parallel.replicate(mesh, jnp.asarray(dataset.train))
+    train = jnp.asarray(dataset.train)
+    arrays = parallel.replicate(mesh, (train, jnp.arange(len(train))))
     trainees = {}
     for name, system in models.items():
         trainees[name] = Trainee(
             systems.make_run_updates(system, prepare),
-            parallel.replicate(mesh, systems.examples_of(system, train)),
+            systems.examples_of(system, *arrays),
             key_of(seed, "training"),
             seed,
         )

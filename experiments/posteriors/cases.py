@@ -150,9 +150,10 @@ def make_trainees(
         models: the systems.
         mesh: over which the training examples are replicated.
     """
-    train = {
-        name: parallel.replicate(mesh, jnp.asarray(case.train)) for name, case in cases.items()
-    }
+    arrays = {}
+    for case in cases.values():
+        train = jnp.asarray(case.train)
+        arrays[case.name] = parallel.replicate(mesh, (train, jnp.arange(len(train))))
     programs = {}
     trainees = {}
     for (case, method, index), system in models.items():
@@ -160,7 +161,7 @@ def make_trainees(
             programs[case, method] = systems.make_run_updates(system, cases[case].prepare)
         trainees[case, method, index] = Trainee(
             programs[case, method],
-            parallel.replicate(mesh, systems.examples_of(system, train[case])),
+            systems.examples_of(system, *arrays[case]),
             key_of(seed, "training", case, index),
             seed,
             order=(case, index),

@@ -82,9 +82,8 @@ def posteriors(workdir, case, samples) -> None:
             if row == 2:
                 ax.set_xlabel("$z_1$")
         value = ", ".join(f"{value:.2f}" for value in x[row])
-        axes[row, 0].set_ylabel(
-            f"x = {value}\n" + ("density" if grid.latent_dim == 1 else "$z_2$"), fontsize=8
-        )
+        vertical = "density" if grid.latent_dim == 1 else "$z_2$"
+        axes[row, 0].set_ylabel(f"x = {value}\n{vertical}", fontsize=8)
     fig.suptitle(f"{case.name}: posterior p(z|x) and what each encoder samples", fontsize=9)
     figures.save(fig, workdir, f"posteriors_{case.name}")
 

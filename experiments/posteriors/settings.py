@@ -124,7 +124,9 @@ def read_method(config: ConfigDict, name: str) -> systems.Settings:
 
 def varied(config: ConfigDict, name: str) -> ConfigDict:
     """Give the config with what the variant of that name changes, if there is one."""
-    changes = config.variants.get(name, ConfigDict()).to_dict()
+    if name not in config.variants:
+        return config
+    changes = config.variants[name].to_dict()
     changes.pop("method", None)
     config = ConfigDict(config.to_dict()).lock()
     try:
