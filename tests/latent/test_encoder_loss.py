@@ -66,7 +66,7 @@ def test_the_gaussian_loss_is_least_at_the_covariance_and_the_mean_of_newton_ste
             assert np.linalg.eigvalsh(jax.jit(jax.hessian(loss, argnums=argument))(*best)).min() > 0
 
 
-@pytest.mark.parametrize("share", [0.0, 1.0])
+@pytest.mark.parametrize("share", [0.0, 1 - 1e-6])  # no row, or every one
 def test_null_rows_train_the_null_branch_alone(share):
     settings = em.Settings(null_probability=share, draws=2)
     params = jax.jit(ENCODER.init)(jax.random.key(0), X)
@@ -78,12 +78,12 @@ def test_null_rows_train_the_null_branch_alone(share):
     )
     grads = grads["params"]
     for name in ("mean_head", "width_head", "shear_head"):
-        assert (np.abs(grads[name]["bias"]).max() == 0) == (share == 1)
+        assert (np.abs(grads[name]["bias"]).max() == 0) == (share > 0)
     assert np.abs(grads["output"]["bias"]).max() > 0
     assert (
         np.abs(grads["embed_layers_0"]["kernel"]).max() == 0
     )  # output layers are zero: nothing reaches x yet
-    assert (metrics["precision"] == 0) == (share == 1)
+    assert (metrics["precision"] == 0) == (share > 0)
 
 
 @pytest.mark.parametrize(
