@@ -129,8 +129,8 @@ class ConditionalDenoiser(nn.Module):
         Returns:
             The context, computed once for all noise levels.
         """
-        x = x.reshape(x.shape[0], -1)
-        h = x if answers is None else jnp.concatenate([x, answers], axis=-1)
+        h = x.reshape(x.shape[0], -1)
+        h = h if answers is None else jnp.concatenate([h, answers], axis=-1)
         for layer in self.embed_layers:
             h = nn.silu(layer(h))
         h = jnp.where(is_null[:, None], self.null_token[None, :], h)

@@ -192,12 +192,13 @@ def test_one_trace_and_new_draws_for_each_key_chain_and_example():
         of_some = np.concatenate([log_weights, others])[:, :100]
         assert len(np.unique(of_some)) > 0.99 * of_some.size  # float32 allows a few ties
     low = map_examples(
-        lambda key, x: annealing.lower(anneal(key, x, z, fit(x, *WIDE), FEW)[0][0]),
+        lambda key, pair: annealing.lower(anneal(key, *pair, fit(pair[0], *WIDE), FEW)[0][0]),
         jax.random.key(2),
-        np.tile(x, (2, 1))[:5000],
+        (np.tile(x, (2, 1))[:5000], np.tile(z, (2, 1))[:5000]),
         4000,
     )
-    assert low.shape == (5000,) and len(TRACES) == num_traces
+    # map_examples calls with one example, which is another shape: one trace more for both batches.
+    assert low.shape == (5000,) and len(TRACES) == num_traces + 1
 
 
 def test_a_number_below_one_is_refused():
