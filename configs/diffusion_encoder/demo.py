@@ -23,7 +23,7 @@ def get_config():
         features=(128, 128, 128),
         octaves=3,
     )
-    config.em.update(proposal="shared", proposals=1024, smooth_targets=True, path_weight=1.0)
+    config.em.update(proposal="shared", proposals=512, smooth_targets=True, path_weight=1.0)
     config.num_updates = 2000
     config.learning_rate = 4e-3
     config.warmup = 300

@@ -34,10 +34,12 @@ by amortization. Its density remains exact:
   training (as in diffusion posterior sampling, arXiv 2209.14687), it is exact at t = 0 with gate =
   1, and the network holds what the fluctuations add. |rho| is squeezed below residual_bound, which
   matters only far from the posterior.
-* `landmarks` = M > 0: beside x the network sees the decoder's posterior weights of M fixed latents,
-  sqrt(M softmax_m log p(x|z_m)). They tell it where the modes are, for an x that it has never seen
-  too; M latents cover the prior in two or three dimensions, and the decoder's network sees them
-  once for a whole batch.
+* `landmarks` = M > 0 (reference="prior"): M fixed latents z_m, spread evenly like the prior, are
+  weighed by the decoder, w_m ~ p(x|z_m); its network sees them once for a whole batch. The sum over
+  m of w_m N(z_m, h_m^2 I), h_m half the distance between neighbours, is a coarse posterior with all
+  its modes, and its diffusion is known. r is the network's output added to that of the coarse
+  posterior, so that the network, which also sees the weights beside x, holds only what is finer
+  than the landmarks. For two or three dimensions.
 
 Shapes: x [batch, ...], z and y [batch, d], log_snr [batch]; all information is in nats.
 """
@@ -95,6 +97,10 @@ class DiffusionEncoder:
                 f"encoder reference {self.reference!r} is unknown: use one of "
                 f"{', '.join(REFERENCES)}"
             )
+        if self.landmarks and self.reference != "prior":
+            raise InputError(
+                "an encoder with landmarks diffuses from N(0, I): use reference 'prior'"
+            )
         if self.newton_steps or self.pressure or self.landmarks:
             check_exact(self.decoder, "an encoder with newton_steps, pressure or landmarks")
 
@@ -143,18 +149,45 @@ class DiffusionEncoder:
             The context, before any Newton step.
         """
         is_null = jnp.zeros(x.shape[0], bool) if is_null is None else is_null
-        answers = self.answers(params, x) if self.landmarks else None
-        return self.network.apply(params["encoder"], x, is_null, answers, method="embed")
-
-    def answers(self, params, x: jax.Array) -> jax.Array:
-        """Compute what the decoder says of x at M landmarks z_m, which are spread like the prior.
-
-        sqrt(M softmax_m (1/gamma) log p(x|z_m)) [batch, M].
-        """
-        z = jax.scipy.special.ndtri(proposals.even(self.latent_dim, self.landmarks))
+        if not self.landmarks:
+            return self.network.apply(params["encoder"], x, is_null, method="embed")
+        z, _ = self.kernels()
         decoder_params = jax.lax.stop_gradient(params["decoder"])
         log_p = log_prob_pairs(self.decoder, decoder_params, x, z).T / self.gamma
-        return jnp.sqrt(self.landmarks * jax.nn.softmax(log_p, axis=-1))
+        log_weight = jax.nn.log_softmax(log_p, axis=-1)
+        answers = jnp.sqrt(self.landmarks * jnp.exp(log_weight))
+        context = self.network.apply(params["encoder"], x, is_null, answers, method="embed")
+        return context.replace(log_weight=log_weight)
+
+    def kernels(self) -> tuple[jax.Array, jax.Array]:
+        """Give the landmarks z_m [M, d] and the variance h_m^2 [M] of the kernel at each."""
+        z = jax.scipy.special.ndtri(proposals.even(self.latent_dim, self.landmarks))
+        spacing = jnp.exp(-(jnp.log(self.landmarks) + log_prior(z)) / self.latent_dim)
+        return z, jnp.minimum(0.5 * spacing, 1.0) ** 2
+
+    def coarse_residual(self, context: Context, y_t: jax.Array, log_snr: jax.Array) -> jax.Array:
+        """Compute r of sum_m w_m N(z_m, h_m^2 I), the posterior on the landmarks.
+
+        Diffused, its parts are N(alpha z_m, s_m^2 I) with s_m^2 = 1 - alpha^2 (1 - h_m^2), each of
+        residual (z_m - alpha (1 - h_m^2) y_t) / s_m^2; theirs are averaged by responsibility.
+
+        Args:
+            context: of x, with the weights of the landmarks.
+            y_t: noised latents [batch, d].
+            log_snr: their noise levels [batch].
+
+        Returns:
+            [batch, d].
+        """
+        z, variance = self.kernels()
+        alpha = jnp.sqrt(jax.nn.sigmoid(log_snr))[:, None]
+        spread = 1 - alpha**2 * (1 - variance[None])
+        square = jnp.sum((y_t[:, None] - alpha[..., None] * z[None]) ** 2, axis=-1)
+        log_share = context.log_weight - 0.5 * square / spread
+        log_share -= 0.5 * self.latent_dim * jnp.log(spread)
+        share = jax.nn.softmax(log_share, axis=-1) / spread
+        shrink = jnp.sum(share * (1 - variance[None]), axis=-1, keepdims=True)
+        return share @ z - alpha * shrink * y_t
 
     def embed_null(self, params, batch: int, example_shape: tuple[int, ...]) -> Context:
         """Make the context of 'x unknown', under which the encoder is the aggregate posterior q(z).
@@ -209,6 +242,9 @@ class DiffusionEncoder:
         if self.reference == "prior":
             alpha2 = jax.nn.sigmoid(log_snr)
             r = r / jnp.sqrt(1 - alpha2 + alpha2 * self._square_width(context))[:, None]
+        if self.landmarks:
+            coarse = self.coarse_residual(context, y_t, log_snr)
+            r += jnp.where(context.known[:, None], coarse, 0.0)
         if not self.pressure:
             return r
         y = alpha_sigma(log_snr)[0][:, None] * y_t

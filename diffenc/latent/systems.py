@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import optax
 
 from diffenc import training
-from diffenc.errors import check_choice, check_least, check_positive
+from diffenc.errors import InputError, check_choice, check_least, check_positive
 from diffenc.keys import key_of
 from diffenc.latent import baselines, chains, decoders, em
 from diffenc.latent.encoder import REFERENCES, DiffusionEncoder
@@ -72,6 +72,8 @@ class ModelSettings:
         check_positive("model.residual_bound", self.residual_bound)
         for name in ("newton_steps", "landmarks", "octaves"):
             check_least(f"model.{name}", getattr(self, name), 0)
+        if self.landmarks and self.reference != "prior":
+            raise InputError("model.landmarks needs model.reference=prior, to diffuse from N(0, I)")
         for name in ("embed_features", "features"):
             check_least(f"the number of widths model.{name}", len(getattr(self, name)), 1)
         for name in ("embed_features", "features", "decoder_features"):

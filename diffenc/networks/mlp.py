@@ -65,6 +65,7 @@ class Context(flax.struct.PyTreeNode):
         factor: its lower triangular factor, [batch, d, d].
         scales: one [batch, features_i] for each hidden layer.
         shifts: likewise.
+        log_weight: posterior weights [batch, M] of the encoder's landmarks, where it has some.
     """
 
     x: jax.Array
@@ -73,6 +74,7 @@ class Context(flax.struct.PyTreeNode):
     factor: jax.Array
     scales: tuple[jax.Array, ...]
     shifts: tuple[jax.Array, ...]
+    log_weight: jax.Array | None = None
 
 
 class ConditionalDenoiser(nn.Module):
