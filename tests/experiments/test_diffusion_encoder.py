@@ -17,7 +17,7 @@ from absl import flags
 from checks import assert_distinct_keys, record_keys
 
 from diffenc.errors import InputError
-from diffenc.run import checkpoints, data, parallel, provenance, records, tables
+from diffenc.run import checkpoints, data, parallel, records, tables
 from experiments import command_line, kelly
 from experiments.diffusion_encoder import __main__ as diffusion_encoder
 from experiments.diffusion_encoder import examples, settings
@@ -134,13 +134,13 @@ def check_output(workdir, systems=("diffusion_encoder", "vae"), steps=(0, 2, 4),
     assert sorted(path.name for path in (workdir / "checkpoints").iterdir()) == list(kept)
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    return tmp_path_factory.mktemp("finished") / "run"
-
-
-def test_the_demo_runs_and_running_it_again_prints_the_same(command, finished, monkeypatch):
-    elsewhere = finished.parent / "elsewhere"
+def test_the_demo_runs_is_complete_and_goes_on_with_what_cannot_change_a_result(
+    command, tmp_path, monkeypatch
+):
+    """One whole run serves all of these, whichever worker gets it."""
+    finished = tmp_path / "finished" / "run"
+    finished.parent.mkdir()
+    elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
     asked = record_keys(monkeypatch)
@@ -172,21 +172,28 @@ def test_the_demo_runs_and_running_it_again_prints_the_same(command, finished, m
         path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()
     }
 
+    outcome = command(arguments("demo", finished, **SMALL_DEMO, em__gamma=0.5))
+    assert_refused(outcome, "em.gamma: 1.0 in the workdir, 0.5 given", "give another workdir")
+    outcome = command(arguments("demo", finished, **SMALL_DEMO, num_updates=8))
+    assert_refused(outcome, "num_updates: 4 in the workdir, 8 given", "falls to zero")
+    check_going_on(command, finished, tmp_path)
 
-def test_a_run_goes_on_with_what_cannot_change_a_result(command, finished, tmp_path):
-    """Another place for data, other pauses: bit for bit. Other devices and batches of measuring: to
-    rounding."""
-    changes = dict(data__cache_dir=tmp_path / "cache", save_every=4, evaluate_every=0)
-    for more, tolerance in (({}, 0.0), (dict(num_devices=1, eval__batch_size=7), 1e-4)):
-        workdir = tmp_path / f"run{len(more)}"
+
+def check_going_on(command, finished, folder):
+    """Other pauses and another place for data: bit for bit. Other batches of measuring and another
+    number of devices: to rounding."""
+    changes = dict(data__cache_dir=folder / "cache", save_every=4, evaluate_every=0)
+    for more, tolerance in (({}, 0.0), (dict(num_devices=2, eval__batch_size=7), 1e-4)):
+        workdir = folder / f"run{len(more)}"
         shutil.copytree(finished, workdir)
         (workdir / "results.json").unlink()
         shutil.rmtree(workdir / "checkpoints" / "4")
-        given = arguments("digits", workdir, model__decoder_features=(8,), **changes, **more)
-        status, stdout, stderr = command(given)
+        status, stdout, stderr = command(
+            arguments("demo", workdir, **(SMALL_DEMO | changes | more))
+        )
         assert status == 0 and stderr == "" and "continuing from update 2 of 4" in stdout
         stored = json.loads((workdir / "config.json").read_text())
-        assert stored["save_every"] == 4 and stored["data"]["cache_dir"] == str(tmp_path / "cache")
+        assert stored["save_every"] == 4 and stored["data"]["cache_dir"] == str(folder / "cache")
         ends = [without_times(tables.read_results(path)) for path in (finished, workdir)]
         for one, other in zip(*ends, strict=True):
             assert one.name == other.name
@@ -194,21 +201,6 @@ def test_a_run_goes_on_with_what_cannot_change_a_result(command, finished, tmp_p
                 np.testing.assert_allclose(
                     getattr(one, field), getattr(other, field), rtol=tolerance, atol=tolerance
                 )
-
-
-def test_a_run_of_another_length_is_another_run(command, finished):
-    outcome = command(arguments("digits", finished, model__decoder_features=(8,), num_updates=8))
-    assert_refused(
-        outcome, "num_updates: 4 in the workdir, 8 given", "the learning rate falls to zero"
-    )
-
-
-def test_another_config_in_the_same_workdir_is_refused_by_name(command, finished):
-    if not (finished / "config.json").exists():
-        provenance.check_config(finished, {"seed": 0, "em": {"gamma": 1.0}})
-        (finished / "metrics.jsonl").touch()
-    outcome = command(arguments("demo", finished, **SMALL_DEMO, em__gamma=0.5))
-    assert_refused(outcome, "em.gamma: 1.0 in the workdir, 0.5 given", "give another workdir")
 
 
 @pytest.mark.slow
