@@ -103,26 +103,26 @@ def measure(
             system,
             params[name],
             x[rows],
-            numbers[name].kl[rows],
         )
         for name, system in models.items()
     }
     return results, Pictures(rows, pictures)
 
 
-def picture(key: jax.Array, system: System, params, x: np.ndarray, kl: np.ndarray) -> Picture:
+def picture(key: jax.Array, system: System, params, x: np.ndarray) -> Picture:
     """Draw samples of an encoder, and evaluate the exact posterior, at some examples.
 
     Args:
-        key: of the samples.
+        key: of the samples and of the draws for the divergences.
         system: the model.
         params: its parameters.
         x: the examples [k, ...].
-        kl: the divergence of each of them [k].
     """
+    key_own, key_kl = jax.random.split(key)
+    kl = held_out.on_grid(key_kl, system, params, x, GRID, system.sampler_steps, NUM_SAMPLES).kl
     x = jnp.asarray(x)
     log_posterior = held_out.log_posterior(params["decoder"], x, decoder=system.decoder, grid=GRID)
-    z = held_out.own_samples(key, system, params, jnp.repeat(x, NUM_SAMPLES, axis=0))
+    z = held_out.own_samples(key_own, system, params, jnp.repeat(x, NUM_SAMPLES, axis=0))
     return Picture(
         kl,
         np.exp(np.asarray(log_posterior)).reshape(len(x), GRID.num_points, GRID.num_points),
