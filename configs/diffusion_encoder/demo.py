@@ -2,6 +2,9 @@
 
     python -m experiments.diffusion_encoder --config=configs/diffusion_encoder/demo.py \
         --workdir=runs/demo
+
+Results are in the README; how the encoder came about, and what did not help, in
+docs/notebook/demo.md.
 """
 
 from configs.diffusion_encoder import digits
