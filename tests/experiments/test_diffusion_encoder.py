@@ -248,7 +248,7 @@ def test_factor_analysis_runs_and_a_killed_run_of_it_ends_as_one_that_was_not(co
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
     )
-    saved, patience = tmp_path / "killed" / "checkpoints", time.monotonic() + 120
+    saved, patience = tmp_path / "killed" / "checkpoints", time.monotonic() + 600
     while process.poll() is None and time.monotonic() < patience:
         if any(path.name.isdigit() for path in saved.glob("*")):
             process.send_signal(signal.SIGKILL)

@@ -105,7 +105,7 @@ def test_labels_that_differ_in_scale_are_told_apart(monkeypatch):
     result = measures.label_information(jax.random.key(23), x, labels, TINY)
     assert result.shape > 0.8 * truth and abs(result.gaussian.mean) < NUM_SIGMAS * 2**0.5 / N
     assert_estimate(result.estimate, truth, 0.1 * truth)
-    monkeypatch.setattr(measures, "_fit", lambda *arguments: nothing_found(200))
+    monkeypatch.setattr(measures, "_divergence", lambda *arguments: nothing_found(200))
     many = measures.label_information(jax.random.key(23), x[:200], np.arange(200) // 10, TINY)
     assert many.shape == 0  # 80 numbers, fewer than five examples for each in a half
 
