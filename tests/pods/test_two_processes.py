@@ -36,7 +36,7 @@ RUNS = {
             **TRAINING,
             "model.embed_features": (8,),
             "model.decoder_features": (8,),
-            "em.langevin_steps": 1,
+            "em.proposals": 2,
             "em.draws": 1,
             "eval.num_examples": 20,
             "eval.num_samples": 2,
@@ -58,7 +58,6 @@ RUNS = {
             "eval.num_levels": 4,
             "eval.repetitions": 2,
             "eval.batch_size": 20,
-            "eval.sampler_steps": 2,
         },
     ),
 }
