@@ -237,7 +237,7 @@ def training_curves(workdir, metrics, with_vae, e_step):
     figures.label(encoder, "update", "diffusion encoder [nats]", legend=True)
     if e_step == "importance":
         sampler.plot(*series(metrics, "diffusion_encoder.acceptance"))
-        figures.label(sampler, "update", "E-step: effective share of the proposals")
+        figures.label(sampler, "update", "effective share of proposals")
     else:
         sampler.plot(*series(metrics, "diffusion_encoder.acceptance"), label="acceptance")
         sampler.plot(*series(metrics, "diffusion_encoder.step_size"), label="step size (whitened)")

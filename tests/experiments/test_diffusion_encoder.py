@@ -204,6 +204,25 @@ def check_going_on(command, finished, folder):
 
 
 @pytest.mark.slow
+def test_the_demo_tells_the_encoders_apart(command, tmp_path):
+    """The claim of the README, one seed at a third of the updates: four standard errors apart."""
+    changes = {
+        "num_updates": 600,
+        "save_every": 600,
+        "evaluate_every": 0,
+        "eval.num_samples": 2,
+        "eval.grid_draws": 8,
+    }
+    overrides = [f"--config.{key}={value}" for key, value in changes.items()]
+    status, _, _ = command([f"--config={CONFIGS / 'demo'}.py", f"--workdir={tmp_path}", *overrides])
+    assert status == 0
+    named = {result.name: result for result in tables.read_results(tmp_path)}
+    below = named["diffusion_encoder.posterior_kl_below_vae"]
+    assert below.value > 4 * below.stderr and below.stderr < 0.1
+    assert named["diffusion_encoder.posterior_kl"].value < 0.2
+
+
+@pytest.mark.slow
 def test_mnist_runs(command, tmp_path, mnist_dir):
     given = arguments(
         "mnist",
