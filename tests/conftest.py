@@ -4,6 +4,7 @@ the prepared MNIST where there is one."""
 import ctypes
 import gc
 import os
+import sys
 from pathlib import Path
 
 # Compiling is four fifths of the time of the tests. Programs are kept between runs and shared by
@@ -42,6 +43,25 @@ def _optimized(request, monkeypatch):
     jax.config.update("jax_disable_most_optimizations", False)
     yield
     jax.config.update("jax_disable_most_optimizations", True)
+
+
+@pytest.fixture(autouse=True)
+def _results_are_in_the_glossary(monkeypatch):
+    """Hold every results.json that an experiment writes to the glossary of its names."""
+    from diffenc.run import tables
+    from experiments import glossary
+
+    write = tables.write_results
+
+    def write_explained(workdir, results):
+        results = list(results)
+        module = sys._getframe(1).f_globals["__name__"]
+        if module.startswith("experiments."):
+            experiment = module.removeprefix("experiments.").removesuffix(".__main__")
+            assert not glossary.unexplained(experiment, results), "see experiments/glossary.py"
+        write(workdir, results)
+
+    monkeypatch.setattr(tables, "write_results", write_explained)
 
 
 def _release_memory() -> None:

@@ -1,0 +1,361 @@
+"""What every name in a results.json means, by experiment; writes docs/results.md.
+
+    python -m experiments.glossary
+
+`results.json` is a list of objects with the fields of `diffenc.run.tables.Result`. A name of
+`GLOSSARY` holds places such as <system>, which stand for what a run calls its parts; an entry is
+"unit: meaning", and a row's unit begins with that unit. The tests hold every results.json that they
+write to this file (`unexplained`), and docs/results.md to `page`.
+"""
+
+import functools
+import re
+from pathlib import Path
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "results.md"
+HEAD = """# What the results are called
+
+Every finished run has a `results.json`, a list of `{"name", "value", "stderr", "unit", "truth"}`.
+This page says what each name means: find your experiment, then the name. `stderr` is one standard
+error, and null where a value has none; `truth` is null where none is known; a value that is not
+finite is null. lambda is the log signal-to-noise ratio log(alpha^2 / sigma^2) of a diffusion. The
+page is written from `experiments/glossary.py` by
+
+```
+python -m experiments.glossary
+```
+"""
+PLACES = {  # what may stand in a name's place, as a regular expression
+    "system": r"(diffusion_encoder|vae)",
+    "case": r"[\w.]+",
+    "method": r"(?!best_gaussian\b)\w+",
+    "first": r"\w+",
+    "dataset": r"[^=]+",
+    "level": r"-?\d+",
+    "weight": r"[\d.e+-]+",
+    "samples": r"(?!benchmark\b)[\w.]+",
+    "estimator": r"\w+",
+    "loop": r"(plain|scanned|reference)",
+    "share": r"[\d.e+-]+",
+    "process": r"\w+",
+    "dim": r"\d+",
+    "levels": r"\d+",
+    "race": r"(horses|channel)",
+}
+BOUNDS = {  # of latent-variable models; the encoder is q(z|x), the decoder p(x|z), the prior p(z)
+    "neg_elbo": "nats: -ELBO = E[log q(z|x) - log p(x, z)]: `rate` + `distortion`.",
+    "rate": "nats: KL(q(z|x) || p(z)): what the latent says about x.",
+    "distortion": "nats: E[-log p(x|z)] with z from the encoder.",
+    "nll": "nats: An upper bound of -log p(x): importance sampling with K draws.",
+    "ess": "samples: Effective sample size of these K draws: between 1 and K.",
+    "amortization_gap": "nats: -log p(x|z) of the encoder's own sample less that of the same "
+    "chain after `eval.langevin_steps` Langevin steps: what the encoder's samples lack.",
+}
+FORMS = {  # of what a label tells
+    "entropy_difference": "nats: I(image; label) as `s_nn_given_label` less `s_nn`. It is no "
+    "bound.",
+    "growth_difference": "nats: I(image; label) as `growth_given_label` less `growth`. It is no "
+    "bound.",
+    "score_difference": "nats: I(image; label) as 1/2 int sigma^2 E|s(x|y) - s(x)|^2 d(lambda), "
+    "s the learned scores. It is no bound, and counts whatever the label changes without need.",
+    "s_nn": "nats: Neural entropy of the network without the label, held out.",
+    "s_nn_given_label": "nats: Neural entropy of the network given the label.",
+    "growth": "nats: Held-out Kelly growth without the label. S_NN above growth: learned by "
+    "heart; below: not yet trained to the end.",
+    "growth_given_label": "nats: Held-out Kelly growth given the label.",
+    "label_entropy": "nats: Entropy of the labels: the upper limit of the information.",
+}
+
+
+def under(prefix: str, entries: dict[str, str]) -> dict[str, str]:
+    """Put a prefix before the names of entries."""
+    return {f"{prefix}.{name}": entry for name, entry in entries.items()}
+
+
+# For each experiment: what its places stand for, and its entries.
+PLACES_OF = {
+    "diffusion_encoder": "<system> is `diffusion_encoder` or `vae`.",
+    "posteriors": "<case> is a toy or the data set, <method> a name in `methods`, and <first> the "
+    "first of these.",
+    "neural_entropy": "<case> is `<process>.D<dimension>`, such as `vpx.D9`, or "
+    "`<dataset>.N<training examples>`, such as `digits.N400`.",
+    "speed_limit": "<process> and <dim> are those of the config; `gaussian` marks the Gaussian of "
+    "the mixture's moments.",
+    "mutual_information": "<samples> is `data` for your own samples, else the name of a task; "
+    "<estimator> is one of the estimators below it (`gaussian`, `ksg` and so on).",
+    "labels": "<dataset> is `data.name`, <level> a log signal-to-noise ratio.",
+    "guidance": "<weight> is w of the score s(x|y) + w (s(x|y) - s(x)).",
+    "guidance_images": "<weight> is w of the score s(x|y) + w (s(x|y) - s(x)).",
+    "kelly": "<race> is `horses` or `channel`, <levels> the number of levels of a tower.",
+    "benchmarks.update_time": "<system> is `diffusion_encoder` or `vae`.",
+    "benchmarks.entropy_training": "<loop> is `plain` (an epoch loop), `scanned` (many updates in "
+    "one program) or `reference` (scanned, from a Gaussian reference).",
+}
+GLOSSARY = {
+    "diffusion_encoder": under("<system>", BOUNDS)
+    | {
+        "<system>.reconstruction_own": "nats: -log p(x|z) of the encoder's own sample.",
+        "<system>.reconstruction_langevin": "nats: The same after `eval.langevin_steps` Langevin "
+        "steps from there.",
+        "<system>.prior_kl": "nats: KL(q(z) || p(z)), q(z) being the encoder's learned prior: "
+        "the encoder without x.",
+        "<system>.ml_gap": "nats: Factor analysis: log p(x) of the training data below its "
+        "closed-form maximum. Its truth is 0.",
+        "<system>.posterior_kl": "nats: Factor analysis: KL(q(z|x) || exact posterior), by the "
+        "encoder's own samples, and so an estimate may be negative. With `eval.grid_draws` (the "
+        "demo, d = 2): KL(exact posterior of the system's own decoder || q(z|x)), by exact draws "
+        "from a grid. Its truth is 0.",
+        "<system>.exact_nll": "nats: -log p(x) itself, on a grid (d = 2).",
+        "diffusion_encoder.nll_below_vae": "nats: The VAE's `nll` less the diffusion encoder's, "
+        "on the same examples.",
+        "diffusion_encoder.posterior_kl_below_vae": "nats: The same difference of `posterior_kl`.",
+        "diffusion_encoder.exact_nll_below_vae": "nats: The same difference of `exact_nll`.",
+        "<system>.update_time": "ms: Time of an update: the median over dispatches after the "
+        "first, which compiles.",
+        "diffusion_encoder.update_time_ratio": "VAE updates: Time of an alternating update over "
+        "that of a VAE's, dispatch by dispatch.",
+    },
+    "posteriors": under("<case>.<method>", BOUNDS)
+    | {
+        "<case>.<method>.train_nll": "nats: `nll` of 1,000 training examples: below `nll` by "
+        "what the decoder learned by heart.",
+        "<case>.<method>.posterior_kl": "nats: Toys: KL(exact posterior || q(z|x)), by exact "
+        "draws. Its truth is 0.",
+        "<case>.<method>.mass": ": Toys: the integral of q(z|x) over the grid. Its truth is 1.",
+        "<case>.<method>.folds": ": Share of draws whose sampler folded the space. Where it is "
+        "above 0 the encoder's density, and so its bounds, are not strict.",
+        "<case>.<method>.ais_nll": "nats: An upper bound of -log p(x) by annealed importance "
+        "sampling, held out.",
+        "<case>.<method>.ais_lower": "nats: Lower bound of log p(x) of data simulated from the "
+        "model, by annealing.",
+        "<case>.<method>.ais_upper": "nats: Upper bound of the same, by annealing backwards from "
+        "the z that made x.",
+        "<case>.<method>.ais_gap": "nats: `ais_upper` less `ais_lower`: how far the annealing "
+        "can be trusted.",
+        "<case>.<method>.nll_above_<first>": "nats: `nll` less that of the first method, on the "
+        "same examples.",
+        "<case>.<method>.neg_elbo_above_<first>": "nats: The same of `neg_elbo`.",
+        "<case>.<method>.ais_nll_above_<first>": "nats: The same of `ais_nll`.",
+        "<case>.<method>.update_time": "ms: Time of an update of the first seed, as in "
+        "diffusion_encoder.",
+        "<case>.best_gaussian.posterior_kl": "nats: Toys: the least KL(exact posterior || "
+        "Gaussian).",
+    },
+    "neural_entropy": under(
+        "<case>",
+        {
+            "s_tot": "nats: Total entropy: 1/2 int sigma^2 E|exact score - equilibrium score|^2 "
+            "d(lambda), from t_min on. Its truth is the next.",
+            "s_tot_by_densities": "nats: S_tot from the known densities of the data.",
+            "s_nn": "nats: Neural entropy S_NN: the same integral with the model's score, "
+            "reference included, on held-out examples.",
+            "s_nn_train": "nats: S_NN on the model's own training examples.",
+            "s_reference": "nats: S_NN of the Gaussian reference alone, before training.",
+            "kelly_growth": "nats: Kelly growth G on held-out examples: a lower bound of S_tot, "
+            "whatever the network.",
+            "em_gap": "nats: L_EM = 1/2 int sigma^2 E|exact score - model's score|^2 d(lambda).",
+            "reference_gap": "nats: L_EM of the Gaussian reference alone.",
+            "growth_shortfall": "nats: L_EM again, as growth of the exact score less growth of "
+            "the model.",
+            "early_share": "of S_NN, at t < 0.1: Share of S_NN produced before t = 0.1.",
+            "s_nn_ratio": "of S_tot: S_NN / S_tot, on the same draws.",
+            "s_reference_ratio": "of S_tot: `s_reference` / S_tot, on the same draws.",
+            "kelly_growth_ratio": "of S_tot: 1 - `growth_shortfall` / S_tot: G against the exact "
+            "score's growth.",
+            "learned_share": "of the reference's gap: 1 - `em_gap` / `reference_gap`: what "
+            "training closed.",
+            "total_correlation_bound": "nats: G less `pixel_entropy`: a lower bound of the "
+            "pixels' total correlation.",
+        },
+    )
+    | {
+        "<dataset>.pixel_entropy": "nats: S_tot of every pixel by itself, summed; by quadrature "
+        "over gray levels.",
+        "<dataset>.log_law.intercept": "nats: a of the least-squares fit S_NN = a + b log N; the "
+        "error is from the scatter.",
+        "<dataset>.log_law.slope": "nats: b of that fit, for each factor e of N.",
+        "<dataset>.growth_law.intercept": "nats: a of the same fit to G.",
+        "<dataset>.growth_law.slope": "nats: b of the same fit to G.",
+        "coverage_growth": "within 2 errors: Share of repeated estimates of G within two "
+        "standard errors of the truth of that network, S_tot - L_EM. A normal law gives 0.954.",
+        "coverage_s_nn": "within 2 errors: The same of S_NN; its truth is that of a much larger "
+        "evaluation.",
+    },
+    "speed_limit": {
+        "<process>.D<dim>.w2_squared": "squared length: W_2^2 between samples of the start and "
+        "of the end; biased upwards.",
+        "<process>.D<dim>.w2_squared_corrected": "squared length: The same less its floor at "
+        "finite samples; biased downwards.",
+        "<process>.D<dim>.speed_limit": "squared length: Its limit, T int (g^2/2) r dt, r being "
+        "the rate of entropy.",
+        "<process>.D<dim>.gaussian.w2_squared": "squared length: W_2^2 of the Gaussian of the "
+        "same moments, exact.",
+        "<process>.D<dim>.gaussian.speed_limit": "squared length: Its limit, exact.",
+        "<process>.D<dim>.gaussian.largest_share": "of the limit, over t: The largest ratio of "
+        "the two over t: at most 1.",
+    },
+    "mutual_information": {
+        "data.mutual_information": "nats: I(X;Y) of your own samples: the estimate to believe. "
+        "It may be negative.",
+        "<samples>.diffusion": "nats: The same estimate on a task.",
+    }
+    | under(
+        "<samples>",
+        {
+            "gaussian": "nats: Information of the Gaussian of the same moments.",
+            "entropy_difference": "nats: The estimate with the networks' neural entropies in "
+            "place of its products. The three differences agree with the estimate where training "
+            "and samples suffice; their spread shows how far they do not. They, like the "
+            "estimate, are computed after optional invertible maps of x and y and a nonlinear "
+            "regression, each used only if it increases the estimate significantly.",
+            "growth_difference": "nats: The estimate with growth on held-out data.",
+            "score_difference": "nats: The estimate with the distance of conditional and "
+            "marginal score; only where x itself is Gaussian as far as can be told, and the "
+            "length of its residual tells nothing.",
+            "ksg": "nats: Nearest neighbours (Kraskov et al.); sampling error only.",
+            "cca": "nats: Canonical correlations; sampling error only, bias not removed.",
+            "infonce": "nats: A trained critic, InfoNCE; sampling error only.",
+            "mine": "nats: A trained critic, MINE; sampling error only.",
+            "label_entropy": "nats: y as labels: their entropy, the upper limit.",
+            "seconds": "s: Seconds of the estimate, compilation included.",
+        },
+    )
+    | {
+        "data.regression": "nats: The estimate is `regression` + D[X|Y] - D[X]. This is the part "
+        "that the regression finds. X is the smaller block, of equal ones the one of larger "
+        "Gaussian information. If D[X] was detected and D[X|Y] was not, x and y are exchanged "
+        "and the estimate of smaller error is reported; the run says where X is your y.",
+        "data.conditional": "nats: D[X|Y], by networks; 0 where they find nothing.",
+        "data.marginal": "nats: D[X], by networks; 0 where they find nothing.",
+        "benchmark.mean_absolute_error": "nats: Mean |estimate - truth| over the tasks.",
+        "benchmark.within_0.1": "of tasks: Share of tasks with |estimate - truth| <= 0.1.",
+        "benchmark.coverage_2se": "of tasks: Share of tasks whose truth is within two standard "
+        "errors.",
+        "benchmark.<estimator>.mean_absolute_error": "nats: The same of another estimator.",
+        "benchmark.<estimator>.within_0.1": "of tasks: Likewise.",
+        "benchmark.<estimator>.coverage_2se": "of tasks: Likewise.",
+        "benchmark.seconds": "s a task: Mean seconds of a task's estimate.",
+    },
+    "labels": under("<dataset>", FORMS)
+    | {
+        "<dataset>.label_information": "nats: H(Y) + E log q(label | image), q a classifier, on "
+        "nearly clean held-out images: a lower bound of I(image; label), and the number to use.",
+        "<dataset>.lambda=<level>.label_information": "nats: The same bound for images noised to "
+        "that lambda.",
+        "<dataset>.label_information_by_gradients": "nats: 1/2 int sigma^2 E|grad log q(label | "
+        "x)|^2 d(lambda). It is no bound.",
+        "<dataset>.peak_log_snr": "lambda: Where the slope of the bound over lambda is highest.",
+        "<dataset>.high_noise_share": "of the information: Share of the bound that is reached at "
+        "lambda = 0.",
+        "<dataset>.peak_log_snr_by_scores": "lambda: The peak of `score_difference`.",
+        "<dataset>.high_noise_share_by_scores": "of the information: Share of `score_difference` "
+        "below lambda = 0.",
+    },
+    "guidance": {
+        "information": "nats: I(X;Y) of the joint Gaussian, in closed form.",
+        "w=<weight>.injected": "nats: Nats injected by simulated guided chains: the relative "
+        "entropy of their paths. Its truth is the closed recursion of the same steps.",
+        "w=<weight>.injected_in_continuous_time": "nats: The same in continuous time.",
+        "w=<weight>.sample_information": "nats: Information that the guided samples have of "
+        "their condition.",
+        "w=<weight>.sample_information_in_continuous_time": "nats: The same in continuous time.",
+        "w=<weight>.distortion": "nats: KL of the guided samples from the true conditional, in "
+        "continuous time.",
+    },
+    "guidance_images": under("images", FORMS)
+    | {
+        "held_out.label_information": "nats: H(Y) + E log q(label | image) of held-out images, q "
+        "a classifier.",
+        "w=<weight>.label_information": "nats: The same of guided samples.",
+        "w=<weight>.injected": "nats: Nats injected by the chains' own steps.",
+        "w=<weight>.injected_in_continuous_time": "nats: The same extrapolated to infinitely "
+        "many steps.",
+        "w=<weight>.w2_squared": "pixel^2: W_2^2 between the Gaussians of the samples and of the "
+        "held-out images.",
+        "w=<weight>.diversity": "of held-out variance: Variance within a label over that of "
+        "held-out images.",
+        "training.w2_squared": "pixel^2: W_2^2 of as many training images: its floor.",
+        "training.diversity": "of held-out variance: Diversity of training images.",
+    },
+    "kelly": {
+        "<race>.growth_without": "nats a race: Growth of log-wealth without the tip.",
+        "<race>.growth_with": "nats a race: Growth of log-wealth with the tip.",
+        "<race>.growth_difference": "nats a race: Their difference, race by race. Its truth is "
+        "I(X;Y).",
+        "tower.<levels>.sum": "nats: Sum of the ELBO's terms of that many levels.",
+        "tower.limit": "nats: The integral that the sums tend to.",
+        "tower.order": ": Order of convergence in the number of levels. Its truth is 1.",
+    },
+    "benchmarks.update_time": {
+        "<system>.update_time": "ms: Time of an update: the median over turns.",
+        "<system>.matrix_flops": "GFLOP an update: Operations of the matrix products of an update.",
+        "<system>.peak_share": "% of the matrix-product peak: These per second, as a share of "
+        "the peak.",
+        "diffusion_encoder.update_time_ratio": "VAE updates: Time of an alternating update over "
+        "that of a VAE's, turn by turn.",
+        "machine.matrix_peak": "GFLOP/s: The peak: operations a second of a large matrix product "
+        "in float32.",
+    },
+    "benchmarks.entropy_training": {
+        "<loop>.examples_per_second": "1/s: Training examples a second.",
+        "<loop>.evaluations_per_second": "1/s: Network evaluations a second.",
+        "<loop>.em_gap": "nats: L_EM, held out, at the end.",
+        "<loop>.seconds": "s in all: Seconds of training.",
+        "<loop>.seconds_to_<share>_percent": "s: Seconds until L_EM is below that share of "
+        "S_tot; null where it is not.",
+        "scanned.examples_ratio": "of plain: Examples a second, over the plain loop's.",
+        "scanned.evaluations_ratio": "of plain: Evaluations a second, likewise.",
+    },
+}
+
+
+@functools.cache
+def pattern_of(name: str) -> re.Pattern:
+    """Compile the regular expression of the rows that a name of the glossary stands for."""
+    parts = re.split(r"<(\w+)>", name)
+    places = [f"({PLACES[part]})" if k % 2 else re.escape(part) for k, part in enumerate(parts)]
+    return re.compile("".join(places))
+
+
+def entries_of(experiment: str, name: str, unit: str) -> list[str]:
+    """Find the names of the glossary that a row of an experiment's results has.
+
+    Args:
+        experiment: "kelly", "benchmarks.update_time".
+        name: of the row.
+        unit: of the row.
+    """
+    return [
+        known
+        for known, entry in GLOSSARY[experiment].items()
+        if pattern_of(known).fullmatch(name) and unit.startswith(entry.partition(": ")[0])
+    ]
+
+
+def unexplained(experiment: str, results) -> list[str]:
+    """Name the results that no entry explains, or more than one."""
+    return [
+        f"{one.name} [{one.unit}]"
+        for one in results
+        if len(entries_of(experiment, one.name, one.unit)) != 1
+    ]
+
+
+def page() -> str:
+    """Write the page."""
+    parts = [HEAD]
+    for experiment, entries in GLOSSARY.items():
+        places = re.sub(r"(<\w+>)(?![.`\w])", r"`\1`", PLACES_OF[experiment])
+        parts += [f"\n## `experiments.{experiment}`\n\n{places}\n\n"]
+        parts += ["| name | unit | meaning |\n|---|---|---|\n"]
+        for name, entry in entries.items():
+            unit, _, meaning = entry.partition(": ")
+            for special in "|*":  # the end of a cell, and emphasis
+                meaning = meaning.replace(special, f"\\{special}")
+            parts.append(f"| `{name}` | {unit} | {meaning} |\n")
+    return "".join(parts)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
+    print(f"written: {PAGE}")
