@@ -1,10 +1,12 @@
-"""The demo: two encoders on real digits, d = 2, where the exact posterior is known.
+"""The demo: a diffusion encoder and a VAE on real digits, d = 2, where the posterior is known.
 
     python -m experiments.diffusion_encoder --config=configs/diffusion_encoder/demo.py \
         --workdir=runs/demo
 
-Results are in the README; how the encoder came about, and what did not help, in
-docs/notebook/demo.md.
+Two CPU cores, 200 seconds from nothing; three seeds, 28 November 2026, after keys came from names:
+KL(exact posterior || encoder) is 0.165 +- 0.018 nats, the VAE's 0.628 +- 0.087. Results are in
+docs/diffusion-encoder.md; how the encoder came about, and what did not help, in
+docs/notebook/diffusion-encoder.md.
 """
 
 from configs.diffusion_encoder import digits

@@ -3,17 +3,9 @@
     python -m experiments.diffusion_encoder --config=configs/diffusion_encoder/digits.py \
         --workdir=runs/digits
 
-All numbers are of commit beba706 or before; random keys are others since. em.e_step=importance is
-the best of the E-steps that configs/posteriors/digits.py compares: nll 22.17 +- 0.23, -ELBO 22.47
-(langevin 22.21, 22.50; the VAE's nll 0.12 +- 0.06 above; seed 0, 299 held-out digits, nats).
-
-With --config.em.e_step=langevin, the former default, two CPU cores, about a minute, seed 0: nll
-22.18 +- 0.22 (VAE 22.33; paired difference 0.145 +- 0.064), -ELBO 22.47 +- 0.23 (VAE 22.72 +-
-0.23), rate 5.08 (4.32). On another machine the same code gave a difference of 0.066 +- 0.071 at the
-same seed.
-
-Learning rates were chosen on 300 held-out training digits (data.validation=300), with langevin: nll
-of the diffusion encoder at 1e-3, 2e-3, 5e-3: 22.23, 21.99, 22.12; of the VAE 22.63, 22.40, 22.23.
+Two CPU cores, about a minute; seed 0, 299 held-out digits, nats, commit beba706 or before: nll
+22.17 +- 0.23, and the VAE's 0.12 +- 0.06 above. Results are in docs/diffusion-encoder.md, the
+choice of learning rates in docs/notebook/diffusion-encoder.md.
 """
 
 from ml_collections import ConfigDict

@@ -3,22 +3,10 @@
     python -m experiments.neural_entropy --config=configs/neural_entropy/samples.py \
         --workdir=runs/entropy_samples
 
-About five minutes on one of two shared CPU cores; nats, S_tot = 6.19, errors over examples and
-(gap) seeds:
-
-    N          S_NN held out    S_NN own data    growth G held out    gap L_EM
-    100          42.74(29)        13.25(34)        -27.11(32)          33.4(3.0)
-    300          13.39(6)          8.46(11)         -0.06(9)            6.2(5)
-    1,000         6.800(16)        6.461(47)         5.469(32)          0.700(13)
-    3,000         6.179(15)        6.119(27)         5.926(29)          0.248(5)
-    10,000        6.046(15)        6.034(15)         6.002(28)          0.169(4)
-    30,000        6.033(15)        6.028(15)         6.019(28)          0.152(6)
-    100,000       5.993(15)        5.992(15)         6.019(28)          0.147(4)
-
-Predicted: S_NN rises like log N. Measured, at 1,500 updates for every N: it falls to S_tot from
-above, for few samples are learned by heart; G rises to S_tot from below, and the two meet at some
-10,000. Neither is a line in log N: a + b log N through these rows has b = -3.9 +- 1.7 for S_NN and
-3.5 +- 1.6 for G (errors from the scatter).
+One of two shared CPU cores, about five minutes, commit beba706 or before; 1,500 updates for every
+N: S_NN falls to S_tot = 6.19 nats from above, because few samples are learned by heart, and growth
+G rises to it from below. The table is in docs/neural-entropy.md, what was predicted in
+docs/notebook/neural-entropy.md.
 """
 
 from configs.neural_entropy import gaussian_mixture
