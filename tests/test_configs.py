@@ -132,8 +132,10 @@ def test_a_config_is_taken_by_its_experiment_and_each_field_is_read(path, tmp_pa
         assert config.batch_size % 4 == 0  # on one, two and four devices
 
 
-def test_the_commands_of_the_readme_exist_and_run_every_config():
-    commands = re.findall(r"python -m (\S+) --config=(\S+)", (ROOT / "README.md").read_text())
+def test_the_commands_of_the_documentation_run_every_config():
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    text = "\n".join(page.read_text() for page in pages)
+    commands = re.findall(r"python -m (\S+) --config=(\S+)", text)
     assert all(importlib.util.find_spec(module) for module, _ in commands)
     assert {config for _, config in commands} == {str(path.relative_to(ROOT)) for path in PATHS}
     for module, config in commands:

@@ -47,7 +47,7 @@ def posteriors_of(config):
     )
     # Of "importance". Proposals no wider than the Gaussian fit, of the decoder's curvature at the
     # mode, miss the posterior's tails; a factor of 1.3 raised their bound by 0.3 (d = 8) and 0.5
-    # nats (d = 16): see mnist16.py.
+    # nats (d = 16): see docs/notebook/posteriors.md.
     config.em.update(smooth_decoder=True, proposal_width=1.3)
     del config.em.e_step  # each method has its own
     config.eval.update(
