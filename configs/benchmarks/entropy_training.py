@@ -3,20 +3,9 @@
     python -m experiments.benchmarks.entropy_training \
         --config=configs/benchmarks/entropy_training.py --workdir=runs/entropy_speed
 
-One CPU core shared with others, 40 turns (errors over turns; only ratios mean something):
-
-    examples a second, of the plain loop's                  12.98 +- 0.20
-    network evaluations a second, of the plain loop's        1.30 +- 0.02
-    seconds to a held-out gap below   2 %   0.5 %   0.1 %   of S_tot; gap at the end [nats]
-        plain                         2.5   13.0     -       3.99 +- 0.07 (25.1 s)
-        scanned                       2.3    4.4     -       1.53 +- 0.04 (19.6 s)
-        reference                     0      0      3.0      0.19 +- 0.01 (20.0 s)
-
-The tenfold of examples is that of noise levels: one importance-sampled level an example instead of
-ten uniform times. A network evaluation costs the same in both loops, and on a CPU it is nearly all
-of the time of an update: the dispatch of many updates saves a quarter. To 2 % of S_tot, which is
-mostly the size of the data, the plain loop takes no longer; to 0.5 %, three times as long. The same
-on another day, beside other programs: 14.24 +- 0.16 and 1.42 +- 0.02; to 0.5 % 17.0 s against 5.2.
+One CPU core shared with others, 40 turns (errors over turns; only ratios mean something), commit
+beba706 or before: 12.98 +- 0.20 times the plain loop's examples a second, 1.30 +- 0.02 times its
+network evaluations. Seconds to a gap are in docs/benchmarks.md.
 """
 
 from configs.neural_entropy import gaussian_mixture
