@@ -3,8 +3,8 @@
     python -m experiments.benchmarks.update_time \
         --config=configs/benchmarks/update_time.py --workdir=runs/benchmark
 
-Two CPU cores, the langevin E-step, commit beba706 or before: an alternating update takes 3.88 +- 0.09
-VAE updates. More is in docs/benchmarks.md.
+Two CPU cores, the langevin E-step, commit beba706 or before: an alternating update takes 3.88 +-
+0.09 VAE updates. More is in docs/benchmarks.md.
 """
 
 from configs.diffusion_encoder import mnist

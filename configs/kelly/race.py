@@ -2,8 +2,8 @@
 
     python -m experiments.kelly --config=configs/kelly/race.py --workdir=runs/race
 
-Measured at commit beba706 or before (seed 0, a few seconds on one shared CPU core): growth in nats a
-race with and without side information and their difference, and in brackets the truth.
+Measured at commit beba706 or before (seed 0, a few seconds on one shared CPU core): growth in nats
+a race with and without side information and their difference, and in brackets the truth.
 
     horses    0.7277 +- 0.0079 (0.7352)    0.0647 +- 0.0025 (0.0625)    0.6630 +- 0.0078 (0.6727)
     channel   0.6556 +- 0.0058 (0.6462)    0.2483 +- 0.0042 (0.2520)    0.4073 +- 0.0055 (0.3942)

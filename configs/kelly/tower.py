@@ -4,7 +4,8 @@
 
 A few seconds on one CPU core, commit beba706 or before; no randomness. The sums of 4, 32, 256 and
 1024 levels are 32.525, 8.3012, 6.8322 and 6.7013 nats, the integral is 6.6588; the order of
-convergence between the last two numbers of levels is 1.009 (predicted: 1). More is in docs/kelly.md.
+convergence between the last two numbers of levels is 1.009 (predicted: 1). More is in
+docs/kelly.md.
 """
 
 from ml_collections import ConfigDict

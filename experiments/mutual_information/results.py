@@ -65,7 +65,7 @@ def summarize(records: list[Record], rivals: tuple[str, ...]) -> list[Result]:
 
 
 def results_of(record: Record, estimators: tuple[str, ...]) -> list[Result]:
-    """Collect the results of one task, by the names that the README promises."""
+    """Collect the results of one task, by the names of docs/results.md."""
     name = record.name
     truth = record.get("truth")
     # Of known tasks the number is shown even if it is unbounded, because it is scored.

@@ -1,4 +1,5 @@
-"""Processes that the library does not know, by the README's recipe: samples are of the truth."""
+"""Processes that the library does not know, by the recipe of docs/extending.md: samples are of the
+truth."""
 
 import math
 from dataclasses import dataclass
