@@ -60,8 +60,8 @@ FORMS = {  # of what a label tells
     "s the learned scores. It is no bound, and counts whatever the label changes without need.",
     "s_nn": "nats: Neural entropy of the network without the label, held out.",
     "s_nn_given_label": "nats: Neural entropy of the network given the label.",
-    "growth": "nats: Held-out Kelly growth without the label. S_NN above growth: learned by "
-    "heart; below: not yet trained to the end.",
+    "growth": "nats: Held-out Kelly growth without the label. If S_NN is above it, training images "
+    "were memorized; if S_NN is below it, training has not ended.",
     "growth_given_label": "nats: Held-out Kelly growth given the label.",
     "label_entropy": "nats: Entropy of the labels: the upper limit of the information.",
 }
@@ -118,7 +118,7 @@ GLOSSARY = {
     "posteriors": under("<case>.<method>", BOUNDS)
     | {
         "<case>.<method>.train_nll": "nats: `nll` of 1,000 training examples: below `nll` by "
-        "what the decoder learned by heart.",
+        "what the decoder memorized.",
         "<case>.<method>.posterior_kl": "nats: Toys: KL(exact posterior || q(z|x)), by exact "
         "draws. Its truth is 0.",
         "<case>.<method>.mass": ": Toys: the integral of q(z|x) over the grid. Its truth is 1.",
@@ -155,8 +155,8 @@ GLOSSARY = {
             "whatever the network.",
             "em_gap": "nats: L_EM = 1/2 int sigma^2 E|exact score - model's score|^2 d(lambda).",
             "reference_gap": "nats: L_EM of the Gaussian reference alone.",
-            "growth_shortfall": "nats: L_EM again, as growth of the exact score less growth of "
-            "the model.",
+            "growth_shortfall": "nats: L_EM again, as the growth of the exact score against "
+            "the model's.",
             "early_share": "of S_NN, at t < 0.1: Share of S_NN produced before t = 0.1.",
             "s_nn_ratio": "of S_tot: S_NN / S_tot, on the same draws.",
             "s_reference_ratio": "of S_tot: `s_reference` / S_tot, on the same draws.",

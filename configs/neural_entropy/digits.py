@@ -5,7 +5,7 @@
 
 One CPU core, four and a half minutes, one seed, commit beba706 or before; 1,000 updates for every
 size: S_NN falls from 263.5(1.6) nats at N = 100 to 166.3(8) at 1,498, because few images are
-learned by heart, and growth G rises from 94.7(2.3) to 166.7(1.0). The table is in
+memorized, and growth G rises from 94.7(2.3) to 166.7(1.0). The table is in
 docs/neural-entropy.md, what was predicted in docs/notebook/neural-entropy.md.
 """
 

@@ -4,7 +4,7 @@
         --workdir=runs/entropy_samples
 
 One of two shared CPU cores, about five minutes, commit beba706 or before; 1,500 updates for every
-N: S_NN falls to S_tot = 6.19 nats from above, because few samples are learned by heart, and growth
+N: S_NN falls to S_tot = 6.19 nats from above, because few samples are memorized, and growth
 G rises to it from below. The table is in docs/neural-entropy.md, what was predicted in
 docs/notebook/neural-entropy.md.
 """
