@@ -3,6 +3,10 @@ BIN := .venv/bin
 WORKERS := --numprocesses=auto --maxprocesses=4 --dist=worksteal
 DEMO := -m experiments.diffusion_encoder --config=configs/diffusion_encoder/demo.py
 
+# Modules are compiled when they are first imported, which costs a fifth of compiling all that is
+# installed. For that their compiled form has to be kept.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo demo-short test test-slow bench lint clean
 
 demo: .venv/stamp
@@ -33,5 +37,5 @@ clean:
 	@echo "setting up .venv with $(PYTHON), about a minute"
 	@rm -rf .venv
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install -qq -c constraints.txt -e '.[test]'
+	@$(BIN)/python -m pip install -qq --no-compile -c constraints.txt -e '.[test]'
 	@touch $@

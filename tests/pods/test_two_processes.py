@@ -1,8 +1,7 @@
 """Two real processes that find each other on the loopback, as hosts do, give what one gives.
 
 Each has two virtual devices, and they add up over Gloo; the run that they are compared with has
-four devices in one process. The diffusion encoder is slow because two processes on CPUs compile
-everything anew.
+four devices in one process. They are slow because two processes on CPUs compile everything anew.
 """
 
 import json
@@ -17,6 +16,8 @@ import numpy as np
 import pytest
 
 from diffenc.run import tables
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 NUM_DEVICES = 4
@@ -138,10 +139,7 @@ def results_of(workdir: Path) -> dict[str, list[float]]:
     }
 
 
-EXPERIMENTS = [pytest.param("diffusion_encoder", marks=pytest.mark.slow), "neural_entropy"]
-
-
-@pytest.fixture(scope="module", params=EXPERIMENTS)
+@pytest.fixture(scope="module", params=RUNS)
 def runs(request, tmp_path_factory):
     """Workdirs of the same run in one process and in two, and what the two printed."""
     folder = tmp_path_factory.mktemp(request.param)
