@@ -19,7 +19,7 @@ from etils.epath import Path
 from ml_collections import ConfigDict
 
 from diffenc.diffusion import entropy
-from diffenc.diffusion.analytic import Gaussian
+from diffenc.diffusion.gaussians import Gaussian
 from diffenc.diffusion.transport import sample_w2_squared
 from diffenc.estimate import Estimate
 from diffenc.keys import key_of

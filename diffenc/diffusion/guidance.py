@@ -18,8 +18,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from diffenc.diffusion.linear_process import Process, expand
 from diffenc.diffusion.noise_levels import log_snr_range
-from diffenc.diffusion.processes import Process, expand
 from diffenc.errors import InputError
 
 

@@ -32,8 +32,8 @@ from ml_collections import ConfigDict
 
 from diffenc import training
 from diffenc.diffusion.denoiser import Reference
+from diffenc.diffusion.linear_process import FixedWidth
 from diffenc.diffusion.noise_levels import UniformTime
-from diffenc.diffusion.processes import FixedWidth
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate, median
 from diffenc.keys import key_of, rng_of

@@ -21,7 +21,7 @@ from etils.epath import Path
 from ml_collections import ConfigDict
 
 from diffenc.estimate import Estimate
-from diffenc.information import gaussian, tasks
+from diffenc.information import gaussian, pairs
 from diffenc.keys import key_of
 from diffenc.run import figures, records, tables
 from diffenc.run.tables import Result
@@ -93,7 +93,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     settings = command_line.read(Guidance, config)
     if command_line.is_complete(config, workdir):
         return
-    pair = tasks.linear_channel(
+    pair = pairs.linear_channel(
         key_of(settings.seed, "channel"), settings.dim_x, settings.dim_y, settings.noise_std
     )
     with jax.default_matmul_precision("highest"):
@@ -108,7 +108,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
 
 
 def measure(
-    settings: Guidance, pair: tasks.GaussianPair, workdir: Path
+    settings: Guidance, pair: pairs.GaussianPair, workdir: Path
 ) -> tuple[list[Result], list[AtWeight]]:
     """Compute and simulate the chains of every weight.
 
@@ -239,7 +239,7 @@ def draw(workdir, pair, curves: list[AtWeight], log_snr) -> None:
 
 def picture(workdir, settings: Guidance) -> None:
     """Draw guided samples of two correlated scalars, and the density they should have."""
-    pair = tasks.bivariate(0.8)
+    pair = pairs.bivariate(0.8)
     weights = (0.0, 1.0, 4.0)
     fig, axes = figures.figure(1, len(weights), width=2.6, height=2.6, sharex=True, sharey=True)
     grid = np.linspace(-3.5, 3.5, 81)

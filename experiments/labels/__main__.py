@@ -15,7 +15,7 @@ import numpy as np
 from etils.epath import Path
 from ml_collections import ConfigDict
 
-from diffenc.diffusion import entropy
+from diffenc.diffusion import profiles
 from diffenc.estimate import Estimate, bootstrap, resampled_mean
 from diffenc.keys import rng_of
 from diffenc.run import parallel, tables
@@ -87,7 +87,7 @@ def summarize(
     ]
 
 
-def peak(rng, draws: entropy.Profile, levels) -> Estimate:
+def peak(rng, draws: profiles.Profile, levels) -> Estimate:
     """Estimate where the density over lambda, smoothed by a Gaussian kernel, is highest.
 
     Args:
@@ -95,7 +95,7 @@ def peak(rng, draws: entropy.Profile, levels) -> Estimate:
         draws: of one form, [K, n].
         levels: the density of their noise levels.
     """
-    curve = entropy.curve(draws, levels)
+    curve = profiles.curve(draws, levels)
     grid = np.linspace(curve.edges[0], curve.edges[-1], 1001)
     kernel = make_kernel(grid, curve.log_snr)
     heights = figures.densities(draws, curve)
@@ -107,7 +107,7 @@ def peak(rng, draws: entropy.Profile, levels) -> Estimate:
     return Estimate(float(highest(curve.height)), float(error))
 
 
-def high_noise_share(draws: entropy.Profile) -> Estimate:
+def high_noise_share(draws: profiles.Profile) -> Estimate:
     """Estimate the share of the integral of one form [K, n] that lies below lambda = 0.
 
     There noise is above signal. The error is that of a ratio of means over the n images.

@@ -23,7 +23,7 @@ import jax
 from etils.epath import Path
 from ml_collections import ConfigDict
 
-from diffenc.diffusion.analytic import total_entropy
+from diffenc.diffusion.entropy_quadrature import total_entropy
 from diffenc.diffusion.noise_levels import Uniform, log_snr_range
 from diffenc.estimate import Estimate
 from diffenc.keys import key_of

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffenc import networks
-from diffenc.diffusion.analytic import GaussianMixture
 from diffenc.diffusion.denoiser import Denoiser, Reference
+from diffenc.diffusion.gaussians import GaussianMixture
+from diffenc.diffusion.linear_process import Process
 from diffenc.diffusion.noise_levels import Piecewise, log_snr_range
-from diffenc.diffusion.processes import Process
 from diffenc.errors import InputError
 from diffenc.keys import key_of, rng_of
 from diffenc.run import data

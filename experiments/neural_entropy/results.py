@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from diffenc.diffusion import entropy
+from diffenc.diffusion import entropy_quadrature
 from diffenc.diffusion.noise_levels import log_snr_range
 from diffenc.estimate import Estimate
 from diffenc.run.tables import Result
@@ -172,7 +172,7 @@ def entropies(case: Case, levels, counts) -> np.ndarray:
     values = levels / case.scale
     edges = log_snr_range(case.process, *case.times)
     entropy_of = jax.jit(
-        lambda shares: entropy.coordinate_entropy(case.process, values, shares, *edges)
+        lambda shares: entropy_quadrature.coordinate_entropy(case.process, values, shares, *edges)
     )
     return np.asarray(entropy_of(shares), np.float64)
 

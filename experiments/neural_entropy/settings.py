@@ -5,15 +5,8 @@ from dataclasses import dataclass
 from ml_collections import ConfigDict
 
 from diffenc.diffusion.denoiser import OUTPUTS
-from diffenc.diffusion.processes import (
-    VE,
-    FixedWidth,
-    StraightLine,
-    SubVP,
-    VPCosine,
-    VPLinear,
-    VPx,
-)
+from diffenc.diffusion.linear_process import FixedWidth
+from diffenc.diffusion.processes import VE, StraightLine, SubVP, VPCosine, VPLinear, VPx
 from diffenc.errors import InputError
 from experiments import command_line
 from experiments.command_line import (

@@ -17,8 +17,9 @@ from checks import (
 )
 from jax.flatten_util import ravel_pytree
 
-from diffenc.diffusion import entropy
-from diffenc.diffusion.analytic import Gaussian, total_entropy
+from diffenc.diffusion import entropy_quadrature
+from diffenc.diffusion.entropy_quadrature import total_entropy
+from diffenc.diffusion.gaussians import Gaussian
 from diffenc.diffusion.noise_levels import Uniform, log_snr_range
 from diffenc.diffusion.processes import VPLinear
 from diffenc.errors import InputError
@@ -381,7 +382,7 @@ def test_what_two_equal_pixels_have_between_them():
     levels = log_snr_range(process, *times)
     less, one, more = (
         float(
-            entropy.coordinate_entropy(
+            entropy_quadrature.coordinate_entropy(
                 process, np.array([0.0, 1.0]), jnp.array([[1 - p, p]]), *levels
             )[0]
         )

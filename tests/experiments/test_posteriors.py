@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from checks import NUM_SIGMAS, assert_distinct_keys, record_keys
 
-from diffenc.diffusion.analytic import FactorAnalysis
+from diffenc.diffusion.factor_analysis import FactorAnalysis
 from diffenc.errors import InputError
 from diffenc.latent import decoders
 from diffenc.run import records

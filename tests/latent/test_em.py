@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from diffenc import training
-from diffenc.diffusion.analytic import FactorAnalysis
+from diffenc.diffusion.factor_analysis import FactorAnalysis
 from diffenc.latent import chains, decoders, em
 from diffenc.latent.encoder import DiffusionEncoder
 from diffenc.networks import ConditionalDenoiser

@@ -11,7 +11,8 @@ import pytest
 from checks import assert_mean, assert_moments
 
 from diffenc.diffusion import noise_levels
-from diffenc.diffusion.analytic import FactorAnalysis, Gaussian
+from diffenc.diffusion.factor_analysis import FactorAnalysis
+from diffenc.diffusion.gaussians import Gaussian
 from diffenc.diffusion.parameterization import alpha_sigma, to_score
 from diffenc.diffusion.processes import VPCosine
 from diffenc.errors import InputError

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from checks import assert_mean
 
-from diffenc.diffusion.analytic import FactorAnalysis, Gaussian
+from diffenc.diffusion.factor_analysis import FactorAnalysis
+from diffenc.diffusion.gaussians import Gaussian
 from diffenc.latent import decoders, em, encoder_loss, whitening
 from diffenc.latent.e_steps import PosteriorSample
 from diffenc.latent.encoder import DiffusionEncoder

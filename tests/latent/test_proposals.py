@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from checks import assert_mean, assert_moments
 
-from diffenc.diffusion.analytic import FactorAnalysis
+from diffenc.diffusion.factor_analysis import FactorAnalysis
 from diffenc.diffusion.parameterization import alpha_sigma
 from diffenc.latent import chains, decoders, e_steps, em, proposals
 from diffenc.latent.e_steps import PosteriorSample
