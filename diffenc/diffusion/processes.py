@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 
 from diffenc.diffusion.linear_process import FixedWidth, Process, as_float, float_type
-from diffenc.errors import InputError
+from diffenc.errors import check, check_positive
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class VPLinear(FixedWidth):
     kappa: float = 1.0
 
     def __post_init__(self):
-        _check_betas(self.beta_min, self.beta_max)
-        _check_positive("kappa", self.kappa)
+        _check_betas(self)
+        check_positive(self, "kappa")
 
     @property
     def scale(self):
@@ -61,7 +61,7 @@ class VPCosine(FixedWidth):
     kappa: float = 1.0
 
     def __post_init__(self):
-        _check_positive("kappa", self.kappa)
+        check_positive(self, "kappa")
 
     @property
     def scale(self):
@@ -114,7 +114,7 @@ class StraightLine(FixedWidth):
     sigma0: float = 0.1
 
     def __post_init__(self):
-        _check_positive("sigma0", self.sigma0)
+        check_positive(self, "sigma0")
 
     @property
     def scale(self):
@@ -154,7 +154,7 @@ class SubVP(Process):
     beta_max: float = 16.0
 
     def __post_init__(self):
-        _check_betas(self.beta_min, self.beta_max)
+        _check_betas(self)
 
     def alpha(self, t):
         """exp(-decay/2), as `VPLinear` of width one."""
@@ -204,12 +204,9 @@ class VE(Process):
     sigma_max: float = 50.0
 
     def __post_init__(self):
-        _check_positive("sigma_min", self.sigma_min)
-        _check_positive("sigma_max", self.sigma_max)
-        if not self.sigma_min < self.sigma_max:
-            raise InputError(
-                f"sigma_min={self.sigma_min} is not below sigma_max={self.sigma_max}: exchange them"
-            )
+        check_positive(self, "sigma_min", "sigma_max")
+        remedy = f"give less than sigma_max, {self.sigma_max}"
+        check(self.sigma_min < self.sigma_max, "sigma_min", self.sigma_min, remedy)
 
     @property
     def log_ratio(self) -> float:
@@ -255,13 +252,8 @@ def _linear_time(decay, beta_min, beta_max):
     return 2 * decay / (beta_min + jnp.sqrt(beta_min**2 + 2 * (beta_max - beta_min) * decay))
 
 
-def _check_positive(name, value):
-    if not (value > 0 and math.isfinite(value)):
-        raise InputError(f"{name}={value}: give a positive finite number")
-
-
-def _check_betas(beta_min, beta_max):
-    _check_positive("beta_min", beta_min)
-    _check_positive("beta_max", beta_max)
-    if beta_min > beta_max:
-        raise InputError(f"beta_min={beta_min} is above beta_max={beta_max}: exchange them")
+def _check_betas(process):
+    check_positive(process, "beta_min", "beta_max")
+    holds = process.beta_min <= process.beta_max
+    remedy = f"give no more than beta_max, {process.beta_max}"
+    check(holds, "beta_min", process.beta_min, remedy)

@@ -14,7 +14,7 @@ import numpy as np
 
 from diffenc.diffusion.linear_process import Process, expand
 from diffenc.diffusion.noise_levels import Levels
-from diffenc.errors import InputError
+from diffenc.errors import check
 from diffenc.estimate import Estimate
 
 
@@ -80,8 +80,7 @@ def profile(
     Raises:
         InputError: unless num_levels is 1 or more.
     """
-    if num_levels < 1:
-        raise InputError(f"num_levels is {num_levels}: give 1 or more")
+    check(num_levels >= 1, "num_levels", num_levels, "give 1 or more")
     key_level, key_noise = jax.random.split(key)
     cells = jnp.arange(num_levels, dtype=x.dtype)[:, None]
     uniform = (

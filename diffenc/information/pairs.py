@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from scipy.special import digamma, gammaln
 
-from diffenc.errors import InputError
+from diffenc.errors import InputError, check_positive
 from diffenc.keys import generator
 
 
@@ -107,8 +107,7 @@ class UniformNoise:
     width: float
 
     def __post_init__(self):
-        if not self.width > 0:
-            raise InputError(f"width={self.width}: give a number above 0")
+        check_positive(self, "width")
 
     @property
     def information(self) -> float:

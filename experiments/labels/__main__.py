@@ -16,6 +16,7 @@ from etils.epath import Path
 from ml_collections import ConfigDict
 
 from diffenc.diffusion import profiles
+from diffenc.errors import check
 from diffenc.estimate import Estimate, bootstrap, resampled_mean
 from diffenc.keys import rng_of
 from diffenc.run import parallel, tables
@@ -33,7 +34,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     classifier = read_classifier(config)
     source = command_line.read(Images, config, "data")
     seed = command_line.read_field(config, "seed")
-    command_line.require(seed >= 0, "seed", seed, "give 0 or more")
+    check(seed >= 0, "config field seed", seed, "give 0 or more")
     if command_line.is_complete(config, workdir):
         return
     mesh = parallel.data_mesh(training.num_devices or None)

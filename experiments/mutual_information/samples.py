@@ -10,11 +10,10 @@ import jax
 import numpy as np
 from etils.epath import Path
 
-from diffenc.errors import InputError
+from diffenc.errors import InputError, check_choice
 from diffenc.information import checks, pairs, tasks
 from diffenc.keys import key_of
 from diffenc.run import arrays
-from experiments import command_line
 
 LABELS = ("auto", "yes", "no")
 ENDINGS = f".npz, {', '.join(arrays.TABLE_ENDINGS)}"
@@ -37,7 +36,7 @@ class DataSettings:
     labels: str
 
     def __post_init__(self):
-        command_line.check_choice("data.labels", self.labels, LABELS)
+        check_choice("labels", self.labels, LABELS)
 
 
 class Samples(NamedTuple):

@@ -81,7 +81,7 @@ def test_uniform_noise_by_quadrature(width):
         (lambda: pairs.GaussianPair(np.ones((2, 2)), 1), "not positive definite"),
         (lambda: pairs.GaussianPair(np.eye(3), 3), "dim_x=3"),
         (lambda: pairs.StudentPair(1, 1, 0), "dof above 0"),
-        (lambda: pairs.UniformNoise(0.0), "width=0.0"),
+        (lambda: pairs.UniformNoise(0.0), "width is 0.0"),
         (lambda: pairs.sparse(2, 1), "num_pairs=2"),
     ],
 )
