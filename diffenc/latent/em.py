@@ -27,6 +27,9 @@ from diffenc.latent.encoder_loss import dream_gradient, encoder_loss
 from diffenc.training import TrainState
 
 TARGETS = ("denoising", "pressure", "mixture")
+# Fields of `Settings` that chains alone read, and proposals alone.
+OF_CHAINS = ("kernel", "langevin_steps", "step_size", "leapfrog_steps")
+OF_PROPOSALS = ("proposal", "proposals", "proposal_width", "smooth_targets", "smooth_decoder")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,15 +97,12 @@ class Settings:
 
     def unread(self) -> tuple[str, ...]:
         """List the fields that this e_step, with this kernel or proposal, does not read."""
-        of_chains = ("kernel", "langevin_steps", "step_size")
-        smooth = ("smooth_targets", "smooth_decoder")
-        of_proposals = ("proposal", "proposals", "proposal_width", *smooth)
-        leapfrog = () if self.kernel == "hmc" else ("leapfrog_steps",)
         if self.e_step == "importance":
             width = () if self.proposal == "gaussian" else ("proposal_width",)
-            return (*of_chains, "leapfrog_steps", "sampler_steps", *width)
+            return (*OF_CHAINS, "sampler_steps", *width)
+        leapfrog = () if self.kernel == "hmc" else ("leapfrog_steps",)
         sampler = () if self.e_step == "langevin" else ("sampler_steps",)
-        return (*of_proposals, *leapfrog, *sampler)
+        return (*OF_PROPOSALS, *leapfrog, *sampler)
 
 
 def m_step_loss(decoder, params, observation, sample: PosteriorSample) -> jax.Array:

@@ -100,7 +100,10 @@ class DiffusionEncoder:
                 "an encoder with landmarks diffuses from N(0, I): use reference 'prior'"
             )
         if self.newton_steps or self.pressure or self.landmarks:
-            check_exact(self.decoder, "an encoder with newton_steps, pressure or landmarks")
+            asker = "an encoder with newton_steps, pressure or landmarks"
+            if self.decoder is None:
+                raise InputError(f"{asker} asks its decoder: give decoder, or none of the three")
+            check_exact(self.decoder, asker)
 
     @property
     def latent_dim(self) -> int:

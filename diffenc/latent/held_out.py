@@ -135,7 +135,11 @@ def corrected_samples(key, system: System, params, x, num_steps: int) -> jax.Arr
 
     Returns:
         z [batch, d].
+
+    Raises:
+        InputError: for a decoder that is not exact.
     """
+    decoders.check_exact(system.decoder, "MALA towards the posterior")
     return _corrected(
         key,
         params,

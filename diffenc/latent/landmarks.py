@@ -44,7 +44,8 @@ def log_weights(
         [batch, M], of total mass one.
     """
     z, _ = kernels(latent_dim, count)
-    log_p = log_prob_pairs(decoder, jax.lax.stop_gradient(params), x, z).T / gamma
+    observation = decoder.observe(None, x)
+    log_p = log_prob_pairs(decoder, jax.lax.stop_gradient(params), observation, z).T / gamma
     return jax.nn.log_softmax(log_p, axis=-1)
 
 

@@ -111,8 +111,8 @@ class Settings:
     Attributes:
         method: a name of `METHODS`.
         model: the networks.
-        em: the alternation. Its e_step is replaced by the method; of the others, rivals read
-            gamma (vae) and average_decay.
+        em: the alternation. Its e_step is replaced by the method; what a method does not read of
+            the posterior samples is `unread`.
         optimizer: of all parameters.
         sampler_steps: steps of the encoder when it is measured.
         iwae_samples: draws of each update of iwae.
@@ -139,6 +139,13 @@ class Settings:
         """The settings `em`, with the method as E-step where it is one."""
         e_step = self.method if self.method in ALTERNATING else "langevin"
         return dataclasses.replace(self.em, e_step=e_step)
+
+    def unread(self) -> tuple[str, ...]:
+        """List the fields of `em` about posterior samples that this method does not read."""
+        if self.method in ALTERNATING:
+            return self.alternation.unread()
+        sampler = () if self.method == "wake_sleep" else ("sampler_steps",)
+        return (*em.OF_CHAINS, *em.OF_PROPOSALS, *sampler)
 
 
 @dataclasses.dataclass(frozen=True)

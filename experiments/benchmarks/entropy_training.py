@@ -140,7 +140,7 @@ def the_case(cases: list[Case], settings: Benchmark) -> Case:
     case = cases[0]
     if not isinstance(case.process, FixedWidth):
         raise InputError(
-            f"config field processes names {case.name.split('.')[0]}: "
+            f"config field processes names {case.group}: "
             "the benchmark takes one of fixed width, as vpx"
         )
     if settings.plain_batch > len(case.train[0]):

@@ -1,5 +1,6 @@
 """What a config tells experiments.diffusion_encoder: frozen dataclasses that check themselves."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
@@ -24,7 +25,7 @@ class Training:
         save_every: updates between checkpoints.
         evaluate_every: updates between held-out measurements; 0: none.
         seed: of the whole run.
-        num_devices: 0 for all.
+        num_devices: see `parallel.data_mesh`.
         metrics_extras: other places that metrics go to.
     """
 
@@ -122,7 +123,7 @@ def read_experiment(config: ConfigDict) -> Experiment:
     training = read_training(config)
     alternation = command_line.read(em.Settings, config, "em")
     e_step = read_field(config, "em.e_step")
-    refuse_unread(alternation)
+    refuse_unread(alternation, alternation.unread(), f"em.e_step={e_step}")
     methods = {"diffusion_encoder": e_step}
     if read_field(config, "baseline"):
         methods["vae"] = "vae"
@@ -168,13 +169,20 @@ def read_system(config: ConfigDict, method: str, **values) -> systems.Settings:
         return systems.Settings(method, model, alternation, optimizer, sampler_steps, **values)
 
 
-def refuse_unread(settings: em.Settings) -> None:
-    """Raise an InputError for a field of `em` that was changed, but that its E-step ignores."""
+def refuse_unread(settings: em.Settings, unread: Iterable[str], reader: str) -> None:
+    """Raise an InputError where fields of `em` were changed that have no effect.
+
+    Args:
+        settings: the config's.
+        unread: names of the fields without effect.
+        reader: what does not read them, for the message.
+    """
     defaults = {field.name: field.default for field in fields(settings)}
-    for name in settings.unread():
-        value = getattr(settings, name)
-        if value != defaults[name]:
-            raise InputError(
-                f"config field em.{name} is {value!r}, which em.e_step={settings.e_step} "
-                f"does not read: give --config.em.{name}={defaults[name]}"
-            )
+    changed = [name for name in unread if getattr(settings, name) != defaults[name]]
+    if changed:
+        first = changed[0]
+        remedy = " ".join(f"--config.em.{name}={defaults[name]}" for name in changed)
+        raise InputError(
+            f"config field em.{first} is {getattr(settings, first)!r}, which {reader} does not "
+            f"read: give {remedy}"
+        )

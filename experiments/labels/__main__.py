@@ -37,7 +37,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     check(seed >= 0, "config field seed", seed, "give 0 or more")
     if command_line.is_complete(config, workdir):
         return
-    mesh = parallel.data_mesh(training.num_devices or None)
+    mesh = parallel.data_mesh(training.num_devices)
     parallel.check_batch(classifier.batch_size, mesh)
     labelled = denoiser.load(source)
     trained = denoiser.train(seed, workdir, labelled, training, evaluation)

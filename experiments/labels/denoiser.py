@@ -97,7 +97,7 @@ def train(
         evaluation: of the measurement.
     """
     images = labelled.images
-    mesh = parallel.data_mesh(settings.num_devices or None)
+    mesh = parallel.data_mesh(settings.num_devices)
     parallel.check_batch(settings.batch_size, mesh)
     network = networks.UNet(tuple(settings.channels), labelled.num_classes)
     model = Denoiser(network, VPLinear(), "v")

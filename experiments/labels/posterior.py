@@ -98,7 +98,7 @@ def run(
         batch_size: images measured at once.
     """
     images = labelled.images
-    mesh = parallel.data_mesh(of_denoiser.num_devices or None)
+    mesh = parallel.data_mesh(of_denoiser.num_devices)
     process = VPLinear()
     levels = Uniform(*log_snr_range(process, of_denoiser.t_min))
     network = networks.MLP(tuple(settings.features), labelled.num_classes)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from ml_collections import ConfigDict
 
 from diffenc.errors import check, check_fraction, check_least, check_positive, check_widths
+from diffenc.networks.unet import check_channels
 from experiments import command_line
 
 
@@ -51,7 +52,7 @@ class Training:
         save_every: updates between checkpoints.
         evaluate_every: updates between held-out measurements; 0: none.
         metrics_extras: other places that metrics go to.
-        num_devices: 0 for all.
+        num_devices: see `parallel.data_mesh`.
     """
 
     channels: tuple[int, ...]
@@ -70,7 +71,7 @@ class Training:
     num_devices: int
 
     def __post_init__(self):
-        check_widths(self, "channels")
+        check_channels("channels", self.channels)
         check_positive(self, "batch_size", "num_updates", "updates_per_dispatch")
         check_positive(self, "save_every", "learning_rate", "clip_norm", "t_min")
         check_least(self, 0, "warmup", "evaluate_every", "num_devices")

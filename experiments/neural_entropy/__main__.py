@@ -52,7 +52,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     if command_line.is_complete(config, workdir):
         return
     seed = sweep.seed
-    mesh = parallel.data_mesh(training.num_devices or None)
+    mesh = parallel.data_mesh(training.num_devices)
     parallel.check_batch(training.batch_size, mesh)
     cases = {case.name: case for case in load_cases(sweep)}
     programs = cases_of_programs(cases)

@@ -185,11 +185,7 @@ def log_laws(cases: dict[str, Case], results: list[Result]) -> list[Result]:
     value_of = {result.name: result.value for result in results}
     laws = []
     for dataset in dict.fromkeys(case.program for case in cases.values()):
-        mine = [
-            case
-            for case in cases.values()
-            if case.program == dataset and case.name.startswith(f"{dataset}.N")
-        ]
+        mine = [case for case in cases.values() if case.program == dataset]
         if len(mine) < 3:
             continue
         design = np.array([[1.0, math.log(case.size)] for case in mine])

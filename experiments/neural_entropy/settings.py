@@ -16,6 +16,7 @@ from diffenc.errors import (
     check_positive,
     check_widths,
 )
+from diffenc.networks.unet import check_channels
 from experiments import command_line
 
 PROCESSES = {
@@ -173,7 +174,7 @@ class Training:
         save_every: updates between checkpoints.
         evaluate_every: updates between held-out measurements; 0: none.
         metrics_extras: other places that metrics go to.
-        num_devices: 0 for all.
+        num_devices: see `parallel.data_mesh`.
     """
 
     batch_size: int
@@ -252,8 +253,7 @@ def read_sweep(config: ConfigDict) -> Sweep:
         with command_line.naming(features="model.features"):
             check_widths(network, "features")
     if set(datasets) - {"mixture"}:
-        with command_line.naming(channels="model.channels"):
-            check_widths(network, "channels")
+        check_channels("config field model.channels", network.channels)
         values["images"] = command_line.read(Images, config, "data")
         num_images = read_field(config, "eval.images")
         check(num_images > 0, "config field eval.images", num_images, "give a number above 0")

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from ml_collections import ConfigDict
 
 from diffenc.errors import InputError, check, check_least, check_positive
-from diffenc.latent import annealing, systems, toys
+from diffenc.latent import annealing, em, systems, toys
 from experiments import command_line
 from experiments.command_line import read_field
 from experiments.diffusion_encoder import settings as diffusion_encoder
@@ -100,6 +100,7 @@ def read_experiment(config: ConfigDict) -> Experiment:
     toy_names = tuple(read_field(config, "toys")) if data.name == "toys" else ()
     if data.name == "toys":
         check_toys(toy_names, evaluation, methods)
+    refuse_unread(config, methods)
     return Experiment(
         diffusion_encoder.read_training(config),
         num_seeds,
@@ -121,6 +122,29 @@ def read_method(config: ConfigDict, name: str) -> systems.Settings:
     remedy = "give 1, for the rivals' bounds are of likelihood"
     check(gamma == 1, "config field em.gamma", gamma, remedy)
     return settings
+
+
+def refuse_unread(config: ConfigDict, methods: dict[str, systems.Settings]) -> None:
+    """Raise an InputError for a field of `em` that was changed, but that nothing reads.
+
+    A field of the config has to be read by one of the methods, a field of a variant by its own.
+
+    Args:
+        config: the whole config.
+        methods: the settings of each method, by its name.
+    """
+    unread = set.intersection(*(set(settings.unread()) for settings in methods.values()))
+    alternation = command_line.read(em.Settings, config, "em")
+    names = ", ".join(methods)
+    diffusion_encoder.refuse_unread(alternation, sorted(unread), f"a run of {names}")
+    for name, settings in methods.items():
+        changes = config.variants.get(name, {}).get("em", {})
+        ignored = [field for field in settings.unread() if field in changes]
+        if ignored:
+            raise InputError(
+                f"variants.{name}.em.{ignored[0]} would have no effect: {settings.method} does "
+                "not read it, leave it out"
+            )
 
 
 def varied(config: ConfigDict, name: str) -> ConfigDict:

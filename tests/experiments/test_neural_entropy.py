@@ -375,7 +375,7 @@ def test_what_two_equal_pixels_have_between_them():
     bits = np.random.default_rng(0).permutation(np.repeat([0, 255], [3000, 1000])).astype(np.uint8)
     train = np.stack([bits, bits], axis=1).reshape(-1, 1, 2, 1)
     case = neural_entropy_cases.Case(
-        "d.N4000", "d", 4000, process, times, *(None,) * 3, [train], [train], 255.0
+        "d.N4000", "d", "d", 4000, process, times, *(None,) * 3, [train], [train], 255.0
     )
     growth = Result("d.N4000.kelly_growth", 10.0, 0.3)
     alone, bound = neural_entropy_results.between_pixels({"d.N4000": case}, [growth])
@@ -404,7 +404,7 @@ def test_what_two_equal_pixels_have_between_them():
 
 def test_the_law_in_log_n_is_found():
     cases = {
-        f"d.N{n}": neural_entropy_cases.Case(f"d.N{n}", "d", n, *(None,) * 7)
+        f"d.N{n}": neural_entropy_cases.Case(f"d.N{n}", "d", "d", n, *(None,) * 7)
         for n in (100, 1000, 10_000)
     }
     results = [tables.Result(f"d.N{n}.s_nn", 3.0 + 2.0 * np.log(n)) for n in (100, 1000, 10_000)]

@@ -228,6 +228,12 @@ def test_an_unknown_reference_is_refused():
         DiffusionEncoder(NETWORK, "posteriour")
 
 
+@pytest.mark.parametrize("option", [{"newton_steps": 1}, {"pressure": True}])
+def test_an_encoder_that_asks_the_decoder_wants_one(option):
+    with pytest.raises(InputError, match="asks its decoder: give decoder"):
+        DiffusionEncoder(NETWORK, **option)
+
+
 def test_null_rows_do_not_depend_on_x_and_have_the_prior_as_reference():
     params, is_null = random_params(), jnp.array([True, False, True, False])
     one, other = (embed(params, data(4, seed), is_null) for seed in (1, 2))
