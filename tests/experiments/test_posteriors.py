@@ -191,7 +191,10 @@ def test_errors_are_over_examples_and_seeds():
             "give --config.em.langevin_steps=2",
         ),
         (
-            dict(methods=("a",), variants=dict(a=dict(method="langevin", em=dict(proposals=9)))),
+            dict(
+                methods=("importance", "a"),
+                variants=dict(a=dict(method="langevin", em=dict(proposals=9))),
+            ),
             "variants.a.em.proposals would have no effect",
         ),
         (dict(eval__ais_examples=1), "eval.ais_examples is 1"),
