@@ -59,11 +59,11 @@ PROGRAMS = {
     "annealing.reverse": lambda key, params: annealing.reverse(
         key, log_joint(params), X, Z, FRAME, LOG_STEPS, SETTINGS
     ),
-    "toys.log_marginal": lambda key, params: posterior_grid.log_marginal(
+    "posterior_grid.log_marginal": lambda key, params: posterior_grid.log_marginal(
         DECODER, GRID, X, params["decoder"]
     ),
     "toys.encoder_log_prob": encoder_log_prob,
-    "toys.posterior_kl_by_draws": kl_by_draws,
+    "posterior_grid.posterior_kl_by_draws": kl_by_draws,
     "toys.best_gaussian_kl": best_gaussian_kl,
 }
 
