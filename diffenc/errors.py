@@ -1,6 +1,12 @@
-"""The one error a person can cause: a bad value, file or setting, named with its remedy."""
+"""The one error a person can cause: a bad value, file or setting, named with its remedy.
+
+Settings check themselves in `__post_init__` by the checks of this file. A message begins with the
+name of the field, as in "draws is 0: give 1 or more"; a command line puts the place of the field
+before it.
+"""
 
 import difflib
+import math
 from collections.abc import Iterable
 
 
@@ -14,28 +20,58 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {text[:120]}"
 
 
+def check(holds: bool, name: str, value, remedy: str) -> None:
+    """Raise an InputError that names a value and its remedy, unless the value can be used.
+
+    Args:
+        holds: whether it can.
+        name: of the field or parameter.
+        value: what it is.
+        remedy: what to give instead, as in "give 1 or more".
+    """
+    if not holds:
+        raise InputError(f"{name} is {value}: {remedy}")
+
+
 def check_choice(name: str, value: str, choices: Iterable[str]) -> None:
-    """Raise an InputError unless the setting called `name` has one of the values in `choices`."""
+    """Raise an InputError unless the value called `name` is one of `choices`."""
     choices = sorted(choices)
-    if value not in choices:
-        near = difflib.get_close_matches(str(value), choices, n=1)
-        hint = f" (nearest: {near[0]})" if near else ""
-        raise InputError(f"{name} is {value!r}: choose one of {', '.join(choices)}{hint}")
+    near = difflib.get_close_matches(str(value), choices, n=1)
+    hint = f" (nearest: {near[0]})" if near else ""
+    check(value in choices, name, repr(value), f"choose one of {', '.join(choices)}{hint}")
 
 
-def check_least(name: str, value: float, least: float) -> None:
-    """Raise an InputError unless the setting called `name` is a number of at least `least`."""
-    if not value >= least:
-        raise InputError(f"{name} is {value}: give {least} or more")
+def check_least(settings, least: float, *names: str) -> None:
+    """Raise an InputError unless these fields of the settings are numbers of at least `least`.
+
+    One that is None was not given, and passes.
+    """
+    for name in names:
+        value = getattr(settings, name)
+        check(value is None or value >= least, name, value, f"give {least} or more")
 
 
-def check_positive(name: str, value: float) -> None:
-    """Raise an InputError unless the setting called `name` is a number above 0."""
-    if not value > 0:
-        raise InputError(f"{name} is {value}: give a number above 0")
+def check_positive(settings, *names: str) -> None:
+    """Raise an InputError unless these fields of the settings are finite numbers above 0.
+
+    One that is None was not given, and passes.
+    """
+    for name in names:
+        value = getattr(settings, name)
+        kind = "a finite number" if value == math.inf else "a number"
+        check(value is None or 0 < value < math.inf, name, value, f"give {kind} above 0")
 
 
-def check_fraction(name: str, value: float) -> None:
-    """Raise an InputError unless the setting called `name` is a number in [0, 1)."""
-    if not 0 <= value < 1:
-        raise InputError(f"{name} is {value}: give a number in [0, 1)")
+def check_fraction(settings, *names: str) -> None:
+    """Raise an InputError unless these fields of the settings are numbers in [0, 1)."""
+    for name in names:
+        value = getattr(settings, name)
+        check(0 <= value < 1, name, value, "give a number in [0, 1)")
+
+
+def check_widths(settings, *names: str) -> None:
+    """Raise an InputError unless these fields of the settings are widths of one layer or more."""
+    for name in names:
+        widths = getattr(settings, name)
+        holds = bool(widths) and min(widths) >= 1
+        check(holds, name, widths, "give widths of 1 or more, one of them or more")

@@ -1,6 +1,7 @@
 """The command line of every experiment: --config, --workdir, overrides; a line for each error.
 
-A library's error names its own parameter; `naming` makes that the field of the config.
+Settings check themselves and name their own field in an error, as the library names its parameter;
+`naming` makes that the field of the config, with its section.
 """
 
 import contextlib
@@ -10,7 +11,7 @@ import logging
 import os
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from absl import app, flags
 from absl import logging as absl_logging
@@ -215,33 +216,6 @@ def naming(**fields: str):
         raise InputError(f"config field {fields[name]} {rest}") from error
 
 
-def check_choice(field: str, value: str, choices) -> None:
-    """Raise InputError unless value is one of the choices."""
-    if value not in choices:
-        near = difflib.get_close_matches(str(value), list(choices), n=1)
-        hint = f" (nearest: {near[0]})" if near else ""
-        raise InputError(
-            f"config field {field} is {value!r}: choose one of {', '.join(sorted(choices))}{hint}"
-        )
-
-
-def check_positive(config: ConfigDict, *fields: str) -> None:
-    """Raise InputError unless every named field is a number above zero."""
-    for field in fields:
-        if not read_field(config, field) > 0:
-            raise InputError(
-                f"config field {field} is {read_field(config, field)}: give a number above 0"
-            )
-
-
-def check_not_negative(config: ConfigDict, *fields: str) -> None:
-    """Raise InputError where a named field is below zero."""
-    for field in fields:
-        if read_field(config, field) < 0:
-            value = read_field(config, field)
-            raise InputError(f"config field {field} is {value}: give 0 or more")
-
-
 def read_field(config: ConfigDict, field: str):
     """Read a field such as "eval.batch_size"; raise an InputError where the config has none."""
     for name in field.split("."):
@@ -261,14 +235,22 @@ def _this_experiment() -> str:
     return parts[1] if parts[:1] == ["experiments"] and len(parts) > 1 else "<this experiment>"
 
 
-def read(kind: type, config: ConfigDict, section: str = "", **values):
+def read(
+    kind: type,
+    config: ConfigDict,
+    section: str = "",
+    places: Mapping[str, str] | None = None,
+    **values,
+):
     """Make a frozen dataclass of the config's fields of the same names.
 
     Args:
         kind: the dataclass; a field that has a default may be absent from the config.
         config: the whole config.
         section: of the config, such as "eval", that holds the fields; "": its top level.
-        **values: fields that do not come from there.
+        places: where in the config a field of the dataclass is, if not in the section under its
+            own name, as in {"channels": "model.channels"}.
+        **values: fields that are made already.
 
     Returns:
         The dataclass.
@@ -276,50 +258,15 @@ def read(kind: type, config: ConfigDict, section: str = "", **values):
     Raises:
         InputError: a field is absent, or the dataclass refuses its value.
     """
+    holder = config.get(section, {}) if section else config
+    paths = {}
     for field in dataclasses.fields(kind):
-        path = f"{section}.{field.name}" if section else field.name
-        holder = config.get(section, {}) if section else config
-        is_optional = field.default is not dataclasses.MISSING
-        if field.name in values or (is_optional and field.name not in holder):
+        name = field.name
+        paths[name] = (places or {}).get(name, f"{section}.{name}".lstrip("."))
+        is_optional = field.default is not dataclasses.MISSING and name not in (places or {})
+        if name in values or (is_optional and name not in holder):
             continue
-        value = read_field(config, path)
-        values[field.name] = tuple(value) if isinstance(value, list) else value
-    return kind(**values)
-
-
-def require(holds: bool, field: str, value, remedy: str) -> None:
-    """Raise an InputError that names the config field, its value and the remedy, unless it holds.
-
-    Args:
-        holds: whether the value is one that can be used.
-        field: its name in the config, with its section.
-        value: what the config says.
-        remedy: what to give instead, as in "give 1 or more".
-    """
-    if not holds:
-        raise InputError(f"config field {field} is {value}: {remedy}")
-
-
-def require_positive(settings, *names: str, section: str = "") -> None:
-    """Raise an InputError unless every named field of the settings is above zero."""
-    for name in names:
-        value = getattr(settings, name)
-        require(value > 0, f"{section}.{name}".lstrip("."), value, "give a number above 0")
-
-
-def require_not_negative(settings, *names: str, section: str = "") -> None:
-    """Raise an InputError where a named field of the settings is below zero."""
-    for name in names:
-        value = getattr(settings, name)
-        require(value >= 0, f"{section}.{name}".lstrip("."), value, "give 0 or more")
-
-
-def require_decay(value: float, field: str) -> None:
-    """Raise an InputError unless a moving average can forget at that rate."""
-    require(0 <= value < 1, field, value, "give a number in [0, 1)")
-
-
-def require_widths(widths, field: str) -> None:
-    """Raise an InputError unless these are the widths of one layer or more."""
-    holds = bool(widths) and min(widths) >= 1
-    require(holds, field, widths, "give widths of 1 or more, one of them or more")
+        value = read_field(config, paths[name])
+        values[name] = tuple(value) if isinstance(value, list) else value
+    with naming(**paths):
+        return kind(**values)

@@ -22,13 +22,12 @@ from ml_collections import ConfigDict
 from diffenc.diffusion import processes
 from diffenc.diffusion.noise_levels import Uniform
 from diffenc.diffusion.parameterization import alpha_sigma
-from diffenc.errors import InputError
+from diffenc.errors import InputError, check, check_choice, check_least, check_positive
 from diffenc.estimate import Estimate
 from diffenc.keys import key_of, rng_of
 from diffenc.run import figures, records, tables
 from diffenc.run.tables import Result
 from experiments import command_line
-from experiments.command_line import require, require_not_negative, require_positive
 
 
 @dataclass(frozen=True)
@@ -56,15 +55,15 @@ class Race:
     draws: int
 
     def __post_init__(self):
-        require_not_negative(self, "seed")
-        require_positive(self, "num_races", "num_past_races", "variance", "noise_std", "draws")
+        check_least(self, 0, "seed")
+        check_positive(self, "num_races", "num_past_races", "variance", "noise_std", "draws")
         if self.num_horses < 2 or not 0 <= self.error < 1 - 1 / self.num_horses:
             raise InputError(
-                f"config field num_horses is {self.num_horses} and error {self.error}: "
+                f"num_horses is {self.num_horses} and error {self.error}: "
                 "give 2 or more, and a tip that is right more often than chance"
             )
         holds = self.num_races >= 2
-        require(holds, "num_races", self.num_races, "a standard error needs 2 or more")
+        check(holds, "num_races", self.num_races, "a standard error needs 2 or more")
 
 
 @dataclass(frozen=True)
@@ -83,10 +82,10 @@ class Tower:
 
     def __post_init__(self):
         holds = len(set(self.levels)) >= 2 and min(self.levels) >= 1
-        require(holds, "levels", self.levels, "give two numbers of levels or more")
+        check(holds, "levels", self.levels, "give two numbers of levels or more")
         holds = bool(self.variances) and min(self.variances) > 0
-        require(holds, "variances", self.variances, "give one or more, all above 0")
-        require(0 < self.start < 1, "start", self.start, "give a time between 0 and 1")
+        check(holds, "variances", self.variances, "give one or more, all above 0")
+        check(0 < self.start < 1, "start", self.start, "give a time between 0 and 1")
 
 
 class Growth(NamedTuple):
@@ -108,7 +107,7 @@ class Growth(NamedTuple):
 def run(config: ConfigDict, workdir: Path) -> None:
     """Run the case of the config; running it again prints the results of the finished run."""
     case = command_line.read_field(config, "case")
-    command_line.check_choice("case", case, ("race", "tower"))
+    check_choice("config field case", case, ("race", "tower"))
     settings = command_line.read(Race if case == "race" else Tower, config)
     if command_line.is_complete(config, workdir):
         return

@@ -19,14 +19,14 @@ from etils.epath import Path
 from ml_collections import ConfigDict
 
 from diffenc.diffusion import entropy
-from diffenc.diffusion.analytic import Gaussian
+from diffenc.diffusion.gaussians import Gaussian
 from diffenc.diffusion.transport import sample_w2_squared
+from diffenc.errors import check, check_least, check_positive
 from diffenc.estimate import Estimate
 from diffenc.keys import key_of
 from diffenc.run import figures, records, tables
 from diffenc.run.tables import Result
 from experiments import command_line
-from experiments.command_line import require, require_not_negative, require_positive
 from experiments.neural_entropy.cases import draw_mixture
 from experiments.neural_entropy.settings import (
     PROCESSES,
@@ -50,9 +50,9 @@ class Transport:
     groups: int
 
     def __post_init__(self):
-        require_positive(self, "samples", section="transport")
+        check_positive(self, "samples")
         holds = self.groups >= 2
-        require(holds, "transport.groups", self.groups, "a standard error needs 2 or more")
+        check(holds, "groups", self.groups, "a standard error needs 2 or more")
 
 
 @dataclass(frozen=True)
@@ -82,12 +82,12 @@ class Settings:
     transport: Transport
 
     def __post_init__(self):
-        require_not_negative(self, "seed")
+        check_least(self, 0, "seed")
         check_processes(self.processes)
         check_dimensions(self.dimensions)
-        require_positive(self, "t_min", "num_times", "refine")
+        check_positive(self, "t_min", "num_times", "refine")
         holds = self.num_samples >= 2
-        require(holds, "num_samples", self.num_samples, "a standard error needs 2 or more")
+        check(holds, "num_samples", self.num_samples, "a standard error needs 2 or more")
 
 
 class Motion(NamedTuple):

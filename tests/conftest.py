@@ -103,3 +103,41 @@ def mnist_dir() -> Path:
             f"no prepared MNIST in {directory}: set DIFFENC_TFDS to a directory of TFDS data sets"
         )
     return directory
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Runs the command line in this process: command(arguments) -> (exit status, stdout,
+    stderr)."""
+    import logging
+
+    from absl import flags
+
+    from experiments import command_line
+    from experiments.diffusion_encoder import __main__ as diffusion_encoder
+
+    root = logging.getLogger()
+    handlers = list(root.handlers)
+    monkeypatch.setattr(logging, "basicConfig", lambda **settings: None)
+
+    def run(given):
+        flag_values = flags.FLAGS
+        for name in [
+            name
+            for name in flag_values
+            if name in ("config", "workdir") or name.startswith("config.")
+        ]:
+            delattr(flag_values, name)
+        flag_values.unparse_flags()
+        monkeypatch.delitem(
+            sys.modules, "config_config", raising=False
+        )  # the config of the command before
+        monkeypatch.setattr(sys, "argv", ["diffusion_encoder", *given])
+        monkeypatch.setattr(sys.modules["__main__"], "__doc__", "usage")
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            command_line.main(diffusion_encoder.run)
+        return (end.value.code or 0, *capsys.readouterr())
+
+    yield run
+    root.handlers[:] = handlers

@@ -14,7 +14,7 @@ from configs.posteriors import mnist
 PLAIN = dict(
     newton_steps=0, pressure=False, residual_bound=100.0
 )  # the network alone: none of the decoder's answers
-SLOW = dict(learning_rate=2e-3, em=dict(sampler_steps=4))  # at 5e-3 it runs away
+SLOW = dict(learning_rate=2e-3)  # at 5e-3 it runs away
 VARIANTS = dict(
     wide=dict(model=dict(embed_features=(1024, 1024))),
     deep=dict(model=dict(embed_features=(512, 512, 512))),

@@ -14,6 +14,7 @@ def get_config():
     config = toys.get_config()
     config.toys = ("pinwheel",)
     config.methods = ("importance",)
+    config.em.update(langevin_steps=2, sampler_steps=1)  # their defaults: no chains here
     config.num_updates = 12000
     config.batch_size = 256
     config.save_every = 3000

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from diffenc.errors import InputError
+from diffenc.errors import InputError, check
 
 HALF_PI = math.pi / 2
 
@@ -197,5 +197,4 @@ def check_num_steps(num_steps) -> None:
         valid = operator.index(num_steps) >= 1
     except TypeError:
         valid = False
-    if not valid:
-        raise InputError(f"num_steps is {num_steps!r}: give a positive integer")
+    check(valid, "num_steps", repr(num_steps), "give a positive integer")

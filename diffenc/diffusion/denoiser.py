@@ -37,10 +37,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffenc.diffusion import noise_levels
-from diffenc.diffusion.analytic import Gaussian
+from diffenc.diffusion.gaussians import Gaussian
+from diffenc.diffusion.linear_process import Process, expand
 from diffenc.diffusion.noise_levels import Levels, Piecewise
 from diffenc.diffusion.parameterization import to_score
-from diffenc.diffusion.processes import Process, expand
 from diffenc.errors import InputError
 
 OUTPUTS = ("v", "residual")
@@ -98,7 +98,7 @@ class Reference(flax.struct.PyTreeNode):
         return cls(mean, jnp.asarray(variances, jnp.float32), axes)
 
     def gaussian(self, dim: int) -> Gaussian:
-        """Give the same as an `analytic.Gaussian` of dimension `dim`."""
+        """Give the same as a `gaussians.Gaussian` of dimension `dim`."""
         mean = jnp.broadcast_to(self.mean, (dim,))
         variance = jnp.broadcast_to(self.variance, (dim,))
         if self.axes is None:

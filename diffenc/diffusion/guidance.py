@@ -18,9 +18,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from diffenc.diffusion.linear_process import Process, expand
 from diffenc.diffusion.noise_levels import log_snr_range
-from diffenc.diffusion.processes import Process, expand
-from diffenc.errors import InputError
+from diffenc.errors import check
 
 
 class Guided(NamedTuple):
@@ -65,8 +65,7 @@ def guided_chain(
     Raises:
         InputError: for fewer than one step.
     """
-    if num_steps < 1:
-        raise InputError(f"num_steps is {num_steps}: give 1 or more")
+    check(num_steps >= 1, "num_steps", num_steps, "give 1 or more")
     with jax.ensure_compile_time_eval():
         low, high = log_snr_range(process, t_min)
     log_snr = jnp.linspace(low, high, num_steps + 1)

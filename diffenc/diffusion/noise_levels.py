@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from diffenc.diffusion.processes import Process
+from diffenc.diffusion.linear_process import Process
 from diffenc.errors import InputError
 
 

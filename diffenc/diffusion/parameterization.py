@@ -24,7 +24,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from diffenc.diffusion.processes import Process, expand
+from diffenc.diffusion.linear_process import Process, expand
 from diffenc.errors import InputError
 
 KINDS = ("eps", "x0", "v", "entropy", "score")
@@ -62,15 +62,12 @@ def to_score(
     Raises:
         InputError: for an unknown kind or unequal shapes.
     """
-    _check(kind, out, x_t)
-    alpha = expand(process.alpha(t), x_t)
-    sigma = expand(process.sigma(t), x_t)
+    alpha, sigma, width = _coefficients(process, kind, out, x_t, t)
     if kind == "eps":
         return -out / sigma
     if kind == "x0":
         return -(x_t - alpha * out) / jnp.square(sigma)
     if kind == "v":
-        width = process.scale * expand(process.radius(t), x_t)
         return -x_t / jnp.square(width) - alpha / (width * sigma) * out
     if kind == "entropy":
         return out + process.equilibrium_score(x_t, t)
@@ -84,7 +81,7 @@ def from_score(
 
     Args:
         process: the forward process.
-        kind: one of KINDS.
+        kind: the kind of the output.
         score: the score [batch, ...].
         x_t: where, [batch, ...].
         t: when, a scalar or [batch].
@@ -93,17 +90,14 @@ def from_score(
         [batch, ...].
 
     Raises:
-        InputError: for an unknown kind or unequal shapes.
+        InputError: as in `to_score`.
     """
-    _check(kind, score, x_t)
-    alpha = expand(process.alpha(t), x_t)
-    sigma = expand(process.sigma(t), x_t)
+    alpha, sigma, width = _coefficients(process, kind, score, x_t, t)
     if kind == "eps":
         return -sigma * score
     if kind == "x0":
         return (x_t + jnp.square(sigma) * score) / alpha
     if kind == "v":
-        width = process.scale * expand(process.radius(t), x_t)
         return -(width * sigma / alpha) * (score + x_t / jnp.square(width))
     if kind == "entropy":
         return score - process.equilibrium_score(x_t, t)
@@ -156,12 +150,15 @@ def score_fn(process: Process, kind: str, network_fn: Callable) -> Callable:
     return score
 
 
-def _check(kind, out, x_t):
+def _coefficients(process, kind, out, x_t, t):
+    """Check an output or a score; give alpha, sigma and the width kappa r, to multiply x_t."""
     _check_kind(kind)
     if out.shape != x_t.shape:
         raise InputError(
             f"the {kind} has shape {out.shape} but x_t has {x_t.shape}: make them one shape"
         )
+    width = process.scale * expand(process.radius(t), x_t)
+    return expand(process.alpha(t), x_t), expand(process.sigma(t), x_t), width
 
 
 def _check_kind(kind):

@@ -1,235 +1,12 @@
-"""Linear forward processes, frozen sets of pure functions of time.
-
-    x_t = alpha_t x_0 + sigma_t eps,   t in [0, 1], data at t = 0
-    dx = f x dt + g dB,                f = d log(alpha)/dt,   g^2 = d(sigma^2)/dt - 2 f sigma^2
-    log_snr = log(alpha^2 / sigma^2),  g^2 dt = -sigma^2 d(log_snr)
-
-(arXiv 2011.13456; the last line, arXiv 2107.00630.)
-
-Every function of time takes a scalar or [batch] and returns that shape. sigma is a standard
-deviation. The closed forms keep float32's digits at both ends; what is truly infinite there
-(log_snr at sigma = 0) is returned as infinite.
-"""
+"""The linear forward processes of the papers, by name; their interface is `linear_process`."""
 
 import math
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-import jax
 import jax.numpy as jnp
 
-from diffenc.errors import InputError
-
-
-def expand(t: jax.Array, x: jax.Array) -> jax.Array:
-    """Give t, a scalar or [batch], trailing axes of length one: it then multiplies x [batch, ...].
-
-    Raises InputError where t is neither a scalar nor one number per example.
-    """
-    t = jnp.asarray(t)
-    if t.ndim == 0:
-        return t
-    if t.ndim != 1 or x.ndim == 0 or t.shape[0] != x.shape[0]:
-        raise InputError(
-            f"t has shape {t.shape} but x has {x.shape}: give t as a scalar or [batch]"
-        )
-    return t.reshape(t.shape + (1,) * (x.ndim - 1))
-
-
-class Process(ABC):
-    """A linear process.
-
-    A subclass gives alpha, which must not grow, sigma, drift, diffusion, log_snr, time and
-    equilibrium_std. The rest follows from these seven, the steps of the samplers included.
-    """
-
-    @property
-    def scale(self) -> float:
-        """The unit kappa of sigma against alpha.
-
-        It is the width of the equilibrium where that is fixed, else one.
-        """
-        return 1.0
-
-    @abstractmethod
-    def alpha(self, t):
-        """Signal coefficient alpha_t."""
-
-    @abstractmethod
-    def sigma(self, t):
-        """Noise standard deviation sigma_t."""
-
-    @abstractmethod
-    def drift(self, t):
-        """The coefficient of x, f(t) = d log(alpha)/dt."""
-
-    @abstractmethod
-    def diffusion(self, t):
-        """The coefficient of the noise g(t), g^2 = d(sigma^2)/dt - 2 f sigma^2."""
-
-    @abstractmethod
-    def log_snr(self, t):
-        """The log signal-to-noise ratio log(alpha^2 / sigma^2), which falls with t."""
-
-    @abstractmethod
-    def time(self, log_snr):
-        """The time of a log signal-to-noise ratio: the inverse of `log_snr`, in closed form."""
-
-    @abstractmethod
-    def equilibrium_std(self, t):
-        """Standard deviation of the quasi-invariant density p_eq = N(0, std^2 I).
-
-        std^2 = -g^2 / (2 f), infinite where f = 0: there the density is flat.
-        """
-
-    def equilibrium_score(self, x, t):
-        """The score of the equilibrium, 2 f x / g^2 = -x / std^2, at x [batch, ...] and t."""
-        return -x / expand(jnp.square(self.equilibrium_std(t)), x)
-
-    def radius(self, t):
-        """The width r = sqrt(alpha^2 + (sigma/kappa)^2), one for a fixed width.
-
-        x_t / r is the variance-preserving variable.
-        """
-        return jnp.hypot(self.alpha(t), self.sigma(t) / self.scale)
-
-    def angle(self, t):
-        """The angle phi = atan2(sigma/kappa, alpha), in [0, pi/2]."""
-        return jnp.arctan2(self.sigma(t) / self.scale, self.alpha(t))
-
-    def time_at_angle(self, phi):
-        """The time of an angle: the inverse of `angle`, held within [0, 1]."""
-        cosine = jnp.maximum(jnp.sin(math.pi / 2 - phi), 0.0)
-        log_snr = 2 * (jnp.log(cosine) - jnp.log(jnp.sin(phi)) - math.log(self.scale))
-        return jnp.clip(
-            self.time(jnp.clip(log_snr, self.log_snr(1.0), self.log_snr(0.0))), 0.0, 1.0
-        )
-
-    def clock_steps(self, t, phi):
-        """Steps of the clock in which `samplers` integrate the flow, between neighbours of a grid.
-
-        The clock is the arc length of the curve (kappa alpha_t, sigma_t): in it the points
-        alpha_t x_0 + sigma_t eps, and with them the flow, move at a bounded rate. A step is the
-        chord; its relative error is of second order in the step.
-
-        Args:
-            t: times [n + 1], falling towards the data.
-            phi: the angles at these times [n + 1].
-
-        Returns:
-            Steps [n], negative.
-        """
-        return -jnp.hypot(self.scale * jnp.diff(self.alpha(t)), jnp.diff(self.sigma(t)))
-
-    def flow_weight(self, t):
-        """The weight (g^2/2) dt/d(clock) of the flow.
-
-        Its velocity is -weight (score - equilibrium score).
-
-        In units of sigma/alpha, d(sigma)/d(log(sigma/alpha)) = sigma (1 - q) and
-        d(alpha)/d(log(sigma/alpha)) = -alpha q, with q = sigma^2/std^2. As g^2 dt =
-        -sigma^2 d(log_snr), the weight is sigma^2 over the length of these two.
-        """
-        sigma = self.sigma(t)
-        q = jnp.square(sigma / self.equilibrium_std(t))
-        return sigma / jnp.hypot(1 - q, q * self.scale * self.alpha(t) / sigma)
-
-    def langevin_step(self, t, t_next, eta):
-        """Width m and length -log(rho) of the Langevin step by which `reverse_sde` adds noise.
-
-        Every m and rho leave p at t_next invariant. m is the width of the equilibrium, which then
-        is invariant too, and rho = (alpha/alpha_next)^(eta^2), as in the process itself. Where the
-        equilibrium is flat, or so wide that alpha in float32 does not change enough to tell rho,
-        m is sigma and -log(rho) is half the growth of (sigma/alpha)^2, in units of its value at
-        t_next.
-
-        Args:
-            t: time at which the step begins, a scalar.
-            t_next: time at which it ends, nearer to the data.
-            eta: strength of the noise, 1 for that of the process.
-
-        Returns:
-            m and -log(rho): x <- rho x + m sqrt(1 - rho^2) xi is the exact part of the step.
-        """
-        alpha = self.alpha(t)
-        sigma = self.sigma(t)
-        alpha_next = self.alpha(t_next)
-        sigma_next = self.sigma(t_next)
-        std = self.equilibrium_std(t_next)
-        is_flat = std > sigma_next / math.sqrt(jnp.finfo(jnp.float32).eps)
-        growth = 0.5 * eta**2 * (jnp.square(sigma / alpha / (sigma_next / alpha_next)) - 1)
-        decay = eta**2 * (jnp.log(alpha_next) - jnp.log(alpha))
-        length = jnp.maximum(jnp.where(is_flat, growth, decay), 0.0)
-        return jnp.where(is_flat, sigma_next, std), length
-
-    def perturb(self, x0, eps, t):
-        """Compute x_t = alpha_t x_0 + sigma_t eps.
-
-        Args:
-            x0: data [batch, ...].
-            eps: noise [batch, ...].
-            t: a scalar or [batch].
-
-        Returns:
-            [batch, ...].
-        """
-        return expand(self.alpha(t), x0) * x0 + expand(self.sigma(t), eps) * eps
-
-
-class FixedWidth(Process):
-    """Processes with alpha^2 + (sigma/kappa)^2 = 1: the equilibrium N(0, kappa^2 I) does not move.
-
-    A subclass gives decay, rate and, unless it gives `time`, time_at_decay; then f = -rate/2 and
-    g^2 = kappa^2 rate.
-    """
-
-    @abstractmethod
-    def decay(self, t):
-        """The integral of beta, -2 log(alpha_t).
-
-        `rate` is its derivative beta(t), `time_at_decay` its inverse.
-        """
-
-    def alpha(self, t):
-        """exp(-decay/2)."""
-        return jnp.exp(-0.5 * self.decay(t))
-
-    def sigma(self, t):
-        """The noise kappa sqrt(1 - exp(-decay))."""
-        return self.scale * jnp.sqrt(-jnp.expm1(-self.decay(t)))
-
-    def drift(self, t):
-        """-rate/2."""
-        return -0.5 * self.rate(t)
-
-    def diffusion(self, t):
-        """The coefficient kappa sqrt(rate)."""
-        return self.scale * jnp.sqrt(self.rate(t))
-
-    def log_snr(self, t):
-        """log(alpha^2 / sigma^2), from decay without cancellation."""
-        decay = self.decay(t)
-        return -decay - jnp.log(-jnp.expm1(-decay)) - 2 * math.log(self.scale)
-
-    def time(self, log_snr):
-        """The inverse of `log_snr`, by `time_at_decay`."""
-        return self.time_at_decay(jax.nn.softplus(-(log_snr + 2 * math.log(self.scale))))
-
-    def equilibrium_std(self, t):
-        """The width kappa, at every time."""
-        return jnp.full(jnp.shape(t), self.scale, _float_type(t))
-
-    def radius(self, t):
-        """One, at every time."""
-        return jnp.ones(jnp.shape(t), _float_type(t))
-
-    def clock_steps(self, t, phi):
-        """Steps of the angle."""
-        return jnp.diff(phi)  # the arc is one of a circle
-
-    def flow_weight(self, t):
-        """The weight kappa sigma / alpha."""
-        return self.scale * self.sigma(t) / self.alpha(t)
+from diffenc.diffusion.linear_process import FixedWidth, Process, as_float, float_type
+from diffenc.errors import check, check_positive
 
 
 @dataclass(frozen=True)
@@ -245,8 +22,8 @@ class VPLinear(FixedWidth):
     kappa: float = 1.0
 
     def __post_init__(self):
-        _check_betas(self.beta_min, self.beta_max)
-        _check_positive("kappa", self.kappa)
+        _check_betas(self)
+        check_positive(self, "kappa")
 
     @property
     def scale(self):
@@ -284,7 +61,7 @@ class VPCosine(FixedWidth):
     kappa: float = 1.0
 
     def __post_init__(self):
-        _check_positive("kappa", self.kappa)
+        check_positive(self, "kappa")
 
     @property
     def scale(self):
@@ -319,7 +96,7 @@ class VPCosine(FixedWidth):
 
     def angle(self, t):
         """The angle pi t / 2."""
-        return (math.pi / 2) * _as_float(t)
+        return (math.pi / 2) * as_float(t)
 
     def time_at_angle(self, phi):
         """2 phi / pi, held within [0, 1]."""
@@ -337,7 +114,7 @@ class StraightLine(FixedWidth):
     sigma0: float = 0.1
 
     def __post_init__(self):
-        _check_positive("sigma0", self.sigma0)
+        check_positive(self, "sigma0")
 
     @property
     def scale(self):
@@ -346,7 +123,7 @@ class StraightLine(FixedWidth):
 
     def alpha(self, t):
         """1 - t."""
-        return 1.0 - _as_float(t)
+        return 1.0 - as_float(t)
 
     def sigma(self, t):
         """sigma0 sqrt(1 - (1-t)^2)."""
@@ -354,7 +131,7 @@ class StraightLine(FixedWidth):
 
     def decay(self, t):
         """-2 log(1 - t)."""
-        return -2 * jnp.log1p(-_as_float(t))
+        return -2 * jnp.log1p(-as_float(t))
 
     def rate(self, t):
         """2 / (1 - t)."""
@@ -377,7 +154,7 @@ class SubVP(Process):
     beta_max: float = 16.0
 
     def __post_init__(self):
-        _check_betas(self.beta_min, self.beta_max)
+        _check_betas(self)
 
     def alpha(self, t):
         """exp(-decay/2), as `VPLinear` of width one."""
@@ -427,12 +204,9 @@ class VE(Process):
     sigma_max: float = 50.0
 
     def __post_init__(self):
-        _check_positive("sigma_min", self.sigma_min)
-        _check_positive("sigma_max", self.sigma_max)
-        if not self.sigma_min < self.sigma_max:
-            raise InputError(
-                f"sigma_min={self.sigma_min} is not below sigma_max={self.sigma_max}: exchange them"
-            )
+        check_positive(self, "sigma_min", "sigma_max")
+        remedy = f"give less than sigma_max, {self.sigma_max}"
+        check(self.sigma_min < self.sigma_max, "sigma_min", self.sigma_min, remedy)
 
     @property
     def log_ratio(self) -> float:
@@ -441,7 +215,7 @@ class VE(Process):
 
     def alpha(self, t):
         """One, at every time."""
-        return jnp.ones(jnp.shape(t), _float_type(t))
+        return jnp.ones(jnp.shape(t), float_type(t))
 
     def sigma(self, t):
         """sigma_min (sigma_max/sigma_min)^t."""
@@ -449,7 +223,7 @@ class VE(Process):
 
     def drift(self, t):
         """Zero, at every time."""
-        return jnp.zeros(jnp.shape(t), _float_type(t))
+        return jnp.zeros(jnp.shape(t), float_type(t))
 
     def diffusion(self, t):
         """The coefficient sigma sqrt(2 log(sigma_max/sigma_min))."""
@@ -465,7 +239,7 @@ class VE(Process):
 
     def equilibrium_std(self, t):
         """Infinite, at every time."""
-        return jnp.full(jnp.shape(t), jnp.inf, _float_type(t))
+        return jnp.full(jnp.shape(t), jnp.inf, float_type(t))
 
 
 def _linear_decay(t, beta_min, beta_max):
@@ -478,21 +252,8 @@ def _linear_time(decay, beta_min, beta_max):
     return 2 * decay / (beta_min + jnp.sqrt(beta_min**2 + 2 * (beta_max - beta_min) * decay))
 
 
-def _float_type(t):
-    return jnp.result_type(t, float)
-
-
-def _as_float(t):
-    return jnp.asarray(t, _float_type(t))
-
-
-def _check_positive(name, value):
-    if not (value > 0 and math.isfinite(value)):
-        raise InputError(f"{name}={value}: give a positive finite number")
-
-
-def _check_betas(beta_min, beta_max):
-    _check_positive("beta_min", beta_min)
-    _check_positive("beta_max", beta_max)
-    if beta_min > beta_max:
-        raise InputError(f"beta_min={beta_min} is above beta_max={beta_max}: exchange them")
+def _check_betas(process):
+    check_positive(process, "beta_min", "beta_max")
+    holds = process.beta_min <= process.beta_max
+    remedy = f"give no more than beta_max, {process.beta_max}"
+    check(holds, "beta_min", process.beta_min, remedy)

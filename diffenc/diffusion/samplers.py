@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from diffenc.diffusion.angle_flow import HALF_PI, check_num_steps
-from diffenc.diffusion.processes import Process
+from diffenc.diffusion.linear_process import Process
 from diffenc.errors import InputError
 
 

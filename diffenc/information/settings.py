@@ -4,21 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from diffenc.errors import InputError
-
-
-def _check_least(section, prefix, least, *fields) -> None:
-    for field in fields:
-        value = getattr(section, field)
-        if not value >= least:
-            raise InputError(f"{prefix}{field} is {value}: give {least} or more")
-
-
-def _check_positive(section, prefix, *fields) -> None:
-    for field in fields:
-        value = getattr(section, field)
-        if not value > 0:
-            raise InputError(f"{prefix}{field} is {value}: give a number above 0")
+from diffenc.errors import InputError, check_least, check_positive
 
 
 @dataclass(frozen=True)
@@ -50,9 +36,9 @@ class DenoiserSettings:
 
     def __post_init__(self):
         counts = ("width", "depth", "batch_size", "draws", "updates", "rounds", "patience")
-        _check_least(self, "denoiser.", 1, *counts)
-        _check_least(self, "denoiser.", 0, "average")
-        _check_positive(self, "denoiser.", "learning_rate")
+        check_least(self, 1, *counts)
+        check_least(self, 0, "average")
+        check_positive(self, "learning_rate")
 
 
 @dataclass(frozen=True)
@@ -75,7 +61,7 @@ class MixtureSettings:
 
     def __post_init__(self):
         counts = ("components", "batch_size", "updates", "rounds", "patience")
-        _check_least(self, "mixture.", 1, *counts)
+        check_least(self, 1, *counts)
 
 
 @dataclass(frozen=True)
@@ -108,9 +94,9 @@ class FlowSettings:
     sparsity_price: float = 1.5e-3
 
     def __post_init__(self):
-        _check_least(self, "flow.", 1, "width", "steps", "batch_size", "updates", "patience")
-        _check_least(self, "flow.", 0, "average", "rounds", "roughness_price", "sparsity_price")
-        _check_positive(self, "flow.", "learning_rate")
+        check_least(self, 1, "width", "steps", "batch_size", "updates", "patience")
+        check_least(self, 0, "average", "rounds", "roughness_price", "sparsity_price")
+        check_positive(self, "learning_rate")
 
 
 @dataclass(frozen=True)
@@ -126,8 +112,8 @@ class NullSettings:
     errors: float = 2.5
 
     def __post_init__(self):
-        _check_least(self, "null.", 1, "rounds")
-        _check_least(self, "null.", 0, "errors")
+        check_least(self, 1, "rounds")
+        check_least(self, 0, "errors")
 
 
 @dataclass(frozen=True)
@@ -151,8 +137,8 @@ class JudgeSettings:
     step_error: float = 1.0
 
     def __post_init__(self):
-        _check_least(self, "judge.", 1, "strata", "parts", "rows")
-        _check_least(self, "judge.", 0, "noise_price", "extrapolation", "step_error")
+        check_least(self, 1, "strata", "parts", "rows")
+        check_least(self, 0, "noise_price", "extrapolation", "step_error")
 
 
 @dataclass(frozen=True)
@@ -181,8 +167,8 @@ class Settings:
     full_rounds: int = 2500
 
     def __post_init__(self):
-        _check_least(self, "", 0, "least_gain", "map_errors")
-        _check_least(self, "", 1, "full_rounds")
+        check_least(self, 0, "least_gain", "map_errors")
+        check_least(self, 1, "full_rounds")
 
     @classmethod
     def from_dict(cls, values: Mapping) -> "Settings":
@@ -199,7 +185,10 @@ class Settings:
         arguments = dict(values)
         for name in sections.keys() & values.keys():
             _check_names(sections[name], values[name], f"{name}.")
-            arguments[name] = sections[name](**values[name])
+            try:
+                arguments[name] = sections[name](**values[name])
+            except InputError as error:
+                raise InputError(f"{name}.{error}") from error
         return cls(**arguments)
 
     def for_examples(self, n: int) -> "Settings":

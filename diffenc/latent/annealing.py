@@ -68,8 +68,7 @@ class Settings:
     tuning_steps: int = 5
 
     def __post_init__(self):
-        for name, number in dataclasses.asdict(self).items():
-            check_least(f"annealing.{name}", number, 1)
+        check_least(self, 1, *vars(self))
 
 
 class Point(NamedTuple):

@@ -27,14 +27,17 @@ from diffenc.latent.encoder_loss import dream_gradient, encoder_loss
 from diffenc.training import TrainState
 
 TARGETS = ("denoising", "pressure", "mixture")
+# Fields of `Settings` that chains alone read, and proposals alone.
+OF_CHAINS = ("kernel", "langevin_steps", "step_size", "leapfrog_steps")
+OF_PROPOSALS = ("proposal", "proposals", "proposal_width", "smooth_targets", "smooth_decoder")
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """Choices of the alternating update.
 
-    Raises InputError for an unknown choice or a number out of range; messages call the fields
-    em.<field>, as the configs do. `unread` lists the fields that an E-step does not read.
+    Raises InputError for an unknown choice or a number out of range. `unread` lists the fields that
+    an E-step does not read.
 
     Attributes:
         e_step: how the posterior is sampled: "importance" (one of many weighted proposals),
@@ -83,30 +86,23 @@ class Settings:
     average_decay: float = 0.999
 
     def __post_init__(self):
-        check_choice("em.e_step", self.e_step, E_STEPS)
-        check_choice("em.kernel", self.kernel, KERNELS)
-        check_choice("em.proposal", self.proposal, proposals.KINDS)
-        check_choice("em.target", self.target, TARGETS)
-        for name in ("leapfrog_steps", "sampler_steps", "proposals", "draws"):
-            check_least(f"em.{name}", getattr(self, name), 1)
-        for name in ("langevin_steps", "path_weight"):
-            check_least(f"em.{name}", getattr(self, name), 0)
-        for name in ("step_size", "proposal_width", "gamma"):
-            check_positive(f"em.{name}", getattr(self, name))
-        check_fraction("em.null_probability", self.null_probability)
-        check_fraction("em.average_decay", self.average_decay)
+        check_choice("e_step", self.e_step, E_STEPS)
+        check_choice("kernel", self.kernel, KERNELS)
+        check_choice("proposal", self.proposal, proposals.KINDS)
+        check_choice("target", self.target, TARGETS)
+        check_least(self, 1, "leapfrog_steps", "sampler_steps", "proposals", "draws")
+        check_least(self, 0, "langevin_steps", "path_weight")
+        check_positive(self, "step_size", "proposal_width", "gamma")
+        check_fraction(self, "null_probability", "average_decay")
 
     def unread(self) -> tuple[str, ...]:
         """List the fields that this e_step, with this kernel or proposal, does not read."""
-        of_chains = ("kernel", "langevin_steps", "step_size")
-        smooth = ("smooth_targets", "smooth_decoder")
-        of_proposals = ("proposal", "proposals", "proposal_width", *smooth)
-        leapfrog = () if self.kernel == "hmc" else ("leapfrog_steps",)
         if self.e_step == "importance":
             width = () if self.proposal == "gaussian" else ("proposal_width",)
-            return (*of_chains, "leapfrog_steps", "sampler_steps", *width)
+            return (*OF_CHAINS, "sampler_steps", *width)
+        leapfrog = () if self.kernel == "hmc" else ("leapfrog_steps",)
         sampler = () if self.e_step == "langevin" else ("sampler_steps",)
-        return (*of_proposals, *leapfrog, *sampler)
+        return (*OF_PROPOSALS, *leapfrog, *sampler)
 
 
 def m_step_loss(decoder, params, observation, sample: PosteriorSample) -> jax.Array:

@@ -24,8 +24,8 @@ W, so that the network r holds only what is not Gaussian in the posterior:
 * the decoder-pressure target of r is y + grad_y log posterior(y), which is zero for a posterior
   equal to the reference.
 
-Two options let the encoder call the decoder at inference time, so that its accuracy is not limited
-by amortization. Its density remains exact:
+Three options let the encoder call the decoder at inference time, so that its accuracy is not
+limited by amortization. Its density remains exact:
 
 * `newton_steps` > 0: the mean is the head's after as many Newton steps up the log posterior, in the
   metric W W^T.
@@ -34,12 +34,10 @@ by amortization. Its density remains exact:
   training (as in diffusion posterior sampling, arXiv 2209.14687), it is exact at t = 0 with gate =
   1, and the network holds what the fluctuations add. |rho| is squeezed below residual_bound, which
   matters only far from the posterior.
-* `landmarks` = M > 0 (reference="prior"): M fixed latents z_m, spread evenly like the prior, are
-  weighed by the decoder, w_m ~ p(x|z_m); its network sees them once for a whole batch. The sum over
-  m of w_m N(z_m, h_m^2 I), h_m half the distance between neighbours, is a coarse posterior with all
-  its modes, and its diffusion is known. r is the network's output added to that of the coarse
-  posterior, so that the network, which also sees the weights beside x, holds only what is finer
-  than the landmarks. For two or three dimensions.
+* `landmarks` = M > 0 (reference="prior"): the decoder weighs M fixed latents (`landmarks`), and r
+  is the network's output added to that of their coarse posterior, so that the network, which also
+  sees the weights beside x, holds only what is finer than the landmarks. For two or three
+  dimensions.
 
 Shapes: x [batch, ...], z and y [batch, d], log_snr [batch]; all information is in nats.
 """
@@ -57,8 +55,8 @@ from diffenc.diffusion import angle_flow
 from diffenc.diffusion.parameterization import alpha_sigma, to_score
 from diffenc.diffusion.processes import VPCosine
 from diffenc.errors import InputError
-from diffenc.latent import proposals, whitening
-from diffenc.latent.decoders import check_exact, log_joint, log_prior, log_prob_pairs
+from diffenc.latent import landmarks, whitening
+from diffenc.latent.decoders import check_exact, log_joint, log_prior
 from diffenc.networks import ConditionalDenoiser
 from diffenc.networks.mlp import Context
 
@@ -78,7 +76,7 @@ class DiffusionEncoder:
         reference: "posterior" (a fitted Gaussian) or "prior" (N(0, I)).
         newton_steps: number of Newton steps that refine the mean of the reference.
         pressure: whether r contains the gradient of the log posterior.
-        decoder: the decoder of the posterior that the two options ask for.
+        decoder: the decoder of the posterior that these options ask for.
         gamma: temperature of that posterior, see `decoders.log_joint`.
         landmarks: number M of fixed latents whose posterior weights the network sees; 0 for none.
     """
@@ -102,7 +100,10 @@ class DiffusionEncoder:
                 "an encoder with landmarks diffuses from N(0, I): use reference 'prior'"
             )
         if self.newton_steps or self.pressure or self.landmarks:
-            check_exact(self.decoder, "an encoder with newton_steps, pressure or landmarks")
+            asker = "an encoder with newton_steps, pressure or landmarks"
+            if self.decoder is None:
+                raise InputError(f"{asker} asks its decoder: give decoder, or none of the three")
+            check_exact(self.decoder, asker)
 
     @property
     def latent_dim(self) -> int:
@@ -151,43 +152,12 @@ class DiffusionEncoder:
         is_null = jnp.zeros(x.shape[0], bool) if is_null is None else is_null
         if not self.landmarks:
             return self.network.apply(params["encoder"], x, is_null, method="embed")
-        z, _ = self.kernels()
-        decoder_params = jax.lax.stop_gradient(params["decoder"])
-        log_p = log_prob_pairs(self.decoder, decoder_params, x, z).T / self.gamma
-        log_weight = jax.nn.log_softmax(log_p, axis=-1)
+        log_weight = landmarks.log_weights(
+            self.decoder, params["decoder"], x, self.latent_dim, self.landmarks, self.gamma
+        )
         answers = jnp.sqrt(self.landmarks * jnp.exp(log_weight))
         context = self.network.apply(params["encoder"], x, is_null, answers, method="embed")
         return context.replace(log_weight=log_weight)
-
-    def kernels(self) -> tuple[jax.Array, jax.Array]:
-        """Give the landmarks z_m [M, d] and the variance h_m^2 [M] of the kernel at each."""
-        z = jax.scipy.special.ndtri(proposals.even(self.latent_dim, self.landmarks))
-        spacing = jnp.exp(-(jnp.log(self.landmarks) + log_prior(z)) / self.latent_dim)
-        return z, jnp.minimum(0.5 * spacing, 1.0) ** 2
-
-    def coarse_residual(self, context: Context, y_t: jax.Array, log_snr: jax.Array) -> jax.Array:
-        """Compute r of sum_m w_m N(z_m, h_m^2 I), the posterior on the landmarks.
-
-        Diffused, its parts are N(alpha z_m, s_m^2 I) with s_m^2 = 1 - alpha^2 (1 - h_m^2), each of
-        residual (z_m - alpha (1 - h_m^2) y_t) / s_m^2; theirs are averaged by responsibility.
-
-        Args:
-            context: of x, with the weights of the landmarks.
-            y_t: noised latents [batch, d].
-            log_snr: their noise levels [batch].
-
-        Returns:
-            [batch, d].
-        """
-        z, variance = self.kernels()
-        alpha = jnp.sqrt(jax.nn.sigmoid(log_snr))[:, None]
-        spread = 1 - alpha**2 * (1 - variance[None])
-        square = jnp.sum((y_t[:, None] - alpha[..., None] * z[None]) ** 2, axis=-1)
-        log_share = context.log_weight - 0.5 * square / spread
-        log_share -= 0.5 * self.latent_dim * jnp.log(spread)
-        share = jax.nn.softmax(log_share, axis=-1) / spread
-        shrink = jnp.sum(share * (1 - variance[None]), axis=-1, keepdims=True)
-        return share @ z - alpha * shrink * y_t
 
     def embed_null(self, params, batch: int, example_shape: tuple[int, ...]) -> Context:
         """Make the context of 'x unknown', under which the encoder is the aggregate posterior q(z).
@@ -243,7 +213,7 @@ class DiffusionEncoder:
             alpha2 = jax.nn.sigmoid(log_snr)
             r = r / jnp.sqrt(1 - alpha2 + alpha2 * self._square_width(context))[:, None]
         if self.landmarks:
-            coarse = self.coarse_residual(context, y_t, log_snr)
+            coarse = landmarks.coarse_residual(context.log_weight, y_t, log_snr)
             r += jnp.where(context.known[:, None], coarse, 0.0)
         if not self.pressure:
             return r

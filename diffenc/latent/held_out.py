@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from diffenc.estimate import map_examples
-from diffenc.latent import bounds, chains, decoders, em, toys, whitening
+from diffenc.latent import bounds, chains, decoders, em, posterior_grid, whitening
 from diffenc.latent.systems import System
 
 
@@ -135,7 +135,11 @@ def corrected_samples(key, system: System, params, x, num_steps: int) -> jax.Arr
 
     Returns:
         z [batch, d].
+
+    Raises:
+        InputError: for a decoder that is not exact.
     """
+    decoders.check_exact(system.decoder, "MALA towards the posterior")
     return _corrected(
         key,
         params,
@@ -241,13 +245,15 @@ def _on_grid(key, params, x, *, encoder, decoder, grid, num_steps, num_draws):
     def log_prob(z):
         return encoder.log_prob(params, context, z, num_steps)
 
-    nll = -toys.log_marginal(decoder, grid, x, params["decoder"])
-    kl = toys.posterior_kl_by_draws(key, decoder, grid, x, log_prob, num_draws, params["decoder"])
+    nll = -posterior_grid.log_marginal(decoder, grid, x, params["decoder"])
+    kl = posterior_grid.posterior_kl_by_draws(
+        key, decoder, grid, x, log_prob, num_draws, params["decoder"]
+    )
     return OnGrid(kl, nll)
 
 
 def on_grid(
-    key, system: System, params, x, grid: toys.Grid, num_steps: int, num_draws: int
+    key, system: System, params, x, grid: posterior_grid.Grid, num_steps: int, num_draws: int
 ) -> OnGrid:
     """Compare an encoder with the exact posterior of its own decoder, on the cells of a grid.
 
@@ -272,8 +278,8 @@ def on_grid(
 
 
 @functools.partial(jax.jit, static_argnames=("decoder", "grid"))
-def log_posterior(params, x, *, decoder, grid: toys.Grid) -> jax.Array:
-    """Evaluate log p(z|x) [batch, n] at every point of a grid, see `toys.posterior`.
+def log_posterior(params, x, *, decoder, grid: posterior_grid.Grid) -> jax.Array:
+    """Evaluate log p(z|x) [batch, n] at every point of a grid, see `posterior_grid.posterior`.
 
     Args:
         params: those of the decoder.
@@ -281,12 +287,12 @@ def log_posterior(params, x, *, decoder, grid: toys.Grid) -> jax.Array:
         decoder: a toy or a decoder.
         grid: the cells.
     """
-    return toys.posterior(decoder, grid, x, params)
+    return posterior_grid.posterior(decoder, grid, x, params)
 
 
 @functools.partial(jax.jit, static_argnames=("decoder", "grid"))
-def log_marginal(params, x, *, decoder, grid: toys.Grid) -> jax.Array:
-    """Evaluate log p(x) [batch] by quadrature, see `toys.log_marginal`.
+def log_marginal(params, x, *, decoder, grid: posterior_grid.Grid) -> jax.Array:
+    """Evaluate log p(x) [batch] by quadrature, see `posterior_grid.log_marginal`.
 
     Args:
         params: those of the decoder.
@@ -294,4 +300,4 @@ def log_marginal(params, x, *, decoder, grid: toys.Grid) -> jax.Array:
         decoder: a toy or a decoder.
         grid: the cells.
     """
-    return toys.log_marginal(decoder, grid, x, params)
+    return posterior_grid.log_marginal(decoder, grid, x, params)

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import optax
 
 from diffenc import training
-from diffenc.errors import InputError, check_choice, check_least, check_positive
+from diffenc.errors import check, check_choice, check_least, check_positive, check_widths
 from diffenc.keys import key_of
 from diffenc.latent import baselines, chains, decoders, em
 from diffenc.latent.encoder import REFERENCES, DiffusionEncoder
@@ -33,8 +33,7 @@ METHODS = (*DIFFUSING, "vae", "iwae", "flow_vae")
 class ModelSettings:
     """The networks of a model.
 
-    Raises InputError for an unknown choice or a number out of range; messages call the fields
-    `model.<field>`, as the configs do.
+    Raises InputError for an unknown choice or a number out of range.
 
     Attributes:
         latent_dim: the dimension d of the latent.
@@ -65,20 +64,18 @@ class ModelSettings:
     octaves: int
 
     def __post_init__(self):
-        check_choice("model.decoder", self.decoder, decoders.KINDS)
-        check_choice("model.activation", self.activation, decoders.ACTIVATIONS)
-        check_choice("model.reference", self.reference, REFERENCES)
-        check_least("model.latent_dim", self.latent_dim, 1)
-        check_positive("model.residual_bound", self.residual_bound)
-        for name in ("newton_steps", "landmarks", "octaves"):
-            check_least(f"model.{name}", getattr(self, name), 0)
-        if self.landmarks and self.reference != "prior":
-            raise InputError("model.landmarks needs model.reference=prior, to diffuse from N(0, I)")
-        for name in ("embed_features", "features"):
-            check_least(f"the number of widths model.{name}", len(getattr(self, name)), 1)
-        for name in ("embed_features", "features", "decoder_features"):
-            for width in getattr(self, name):
-                check_least(f"a width of model.{name}", width, 1)
+        check_choice("decoder", self.decoder, decoders.KINDS)
+        check_choice("activation", self.activation, decoders.ACTIVATIONS)
+        check_choice("reference", self.reference, REFERENCES)
+        check_least(self, 1, "latent_dim")
+        check_positive(self, "residual_bound")
+        check_least(self, 0, "newton_steps", "landmarks", "octaves")
+        starts_at_prior = self.reference == "prior"
+        remedy = "set reference=prior, to diffuse from N(0, I), or give 0"
+        check(starts_at_prior or not self.landmarks, "landmarks", self.landmarks, remedy)
+        check_widths(self, "embed_features", "features")
+        if self.decoder_features:  # a linear decoder has none
+            check_widths(self, "decoder_features")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,13 +97,9 @@ class OptimizerSettings:
     baseline_learning_rate: float | None = None
 
     def __post_init__(self):
-        check_positive("learning_rate", self.learning_rate)
-        check_least("num_updates", self.num_updates, 1)
-        check_least("warmup", self.warmup, 0)
-        for name in ("clip_norm", "baseline_learning_rate"):
-            value = getattr(self, name)
-            if value is not None:
-                check_positive(name, value)
+        check_positive(self, "learning_rate", "clip_norm", "baseline_learning_rate")
+        check_least(self, 1, "num_updates")
+        check_least(self, 0, "warmup")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,8 +111,8 @@ class Settings:
     Attributes:
         method: a name of `METHODS`.
         model: the networks.
-        em: the alternation. Its e_step is replaced by the method; of the others, rivals read
-            gamma (vae) and average_decay.
+        em: the alternation. Its e_step is replaced by the method; what a method does not read of
+            the posterior samples is `unread`.
         optimizer: of all parameters.
         sampler_steps: steps of the encoder when it is measured.
         iwae_samples: draws of each update of iwae.
@@ -133,9 +126,8 @@ class Settings:
     iwae_samples: int = 10
 
     def __post_init__(self):
-        check_choice("methods", self.method, METHODS)
-        check_least("eval.sampler_steps", self.sampler_steps, 1)
-        check_least("rivals.iwae_samples", self.iwae_samples, 1)
+        check_choice("method", self.method, METHODS)
+        check_least(self, 1, "sampler_steps", "iwae_samples")
 
     @property
     def diffuses(self) -> bool:
@@ -147,6 +139,13 @@ class Settings:
         """The settings `em`, with the method as E-step where it is one."""
         e_step = self.method if self.method in ALTERNATING else "langevin"
         return dataclasses.replace(self.em, e_step=e_step)
+
+    def unread(self) -> tuple[str, ...]:
+        """List the fields of `em` about posterior samples that this method does not read."""
+        if self.method in ALTERNATING:
+            return self.alternation.unread()
+        sampler = () if self.method == "wake_sleep" else ("sampler_steps",)
+        return (*em.OF_CHAINS, *em.OF_PROPOSALS, *sampler)
 
 
 @dataclasses.dataclass(frozen=True)

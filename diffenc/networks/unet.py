@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from diffenc.errors import InputError
+from diffenc.errors import InputError, check
 from diffenc.networks.embeddings import log_snr_features
 
 
@@ -159,16 +159,19 @@ class UNet(nn.Module):
         return Conv(u.shape[-1], as_matmul, kernel_init=nn.initializers.zeros)(h)
 
     def _check(self, sides: tuple[int, int]) -> None:
-        if not self.channels or any(width < 8 or width % 8 for width in self.channels):
-            raise InputError(
-                f"UNet: channels is {tuple(self.channels)}: give multiples of 8, one or more"
-            )
+        check_channels("UNet: channels", self.channels)
         halvings = len(self.channels) - 1
         if any(side % 2**halvings for side in sides):
             raise InputError(
                 f"UNet: channels has {halvings + 1} levels, but images of {tuple(sides)} "
                 f"cannot be halved {halvings} times: give fewer"
             )
+
+
+def check_channels(name: str, channels: tuple[int, ...]) -> None:
+    """Raise an InputError unless the value called `name` can be the widths of a `UNet`."""
+    holds = bool(channels) and all(width >= 8 and width % 8 == 0 for width in channels)
+    check(holds, name, tuple(channels or ()), "give multiples of 8, one or more")
 
 
 def _halve(h):

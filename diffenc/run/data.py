@@ -193,6 +193,8 @@ def _split(name, x, labels, max_value, test_fraction, seed) -> Dataset:
 
     The order is sorted by label, if there are labels, so that each gives the same share.
     """
+    # Not from a named key (`keys.rng_of`): that would move the test part of every data set, and
+    # with it all numbers that were measured before keys had names.
     order = np.random.default_rng(seed).permutation(len(x))
     if labels is not None:
         order = order[np.argsort(labels[order], kind="stable")]

@@ -61,17 +61,29 @@ def _wants_many_hosts(environment) -> bool:
     )
 
 
-def data_mesh(num_devices: int | None = None) -> Mesh:
+def data_mesh(num_devices: int = 0) -> Mesh:
     """Make the one-dimensional mesh `data` over the first `num_devices` devices, or over all.
 
-    Raises InputError when there are fewer devices than asked for.
+    Args:
+        num_devices: how many; 0 stands for all, which several processes must use.
+
+    Returns:
+        The mesh.
+
+    Raises:
+        InputError: there are fewer devices, or another process would be left without one.
     """
     devices = jax.devices()
-    count = len(devices) if num_devices is None else num_devices
+    count = len(devices) if num_devices == 0 else num_devices
     if not 1 <= count <= len(devices):
         raise InputError(
             f"num_devices is {count}, and this run has {len(devices)}: "
-            f"give a number from 1 to {len(devices)}"
+            f"give a number from 1 to {len(devices)}, or 0 for all"
+        )
+    if jax.process_count() > 1 and count < len(devices):
+        raise InputError(
+            f"num_devices is {count}, and the {jax.process_count()} processes of this run have "
+            f"{len(devices)} together: give 0, for all"
         )
     return jax.make_mesh((count,), (AXIS,), axis_types=(AxisType.Auto,), devices=devices[:count])
 

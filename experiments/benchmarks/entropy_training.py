@@ -32,15 +32,14 @@ from ml_collections import ConfigDict
 
 from diffenc import training
 from diffenc.diffusion.denoiser import Reference
+from diffenc.diffusion.linear_process import FixedWidth
 from diffenc.diffusion.noise_levels import UniformTime
-from diffenc.diffusion.processes import FixedWidth
-from diffenc.errors import InputError
+from diffenc.errors import InputError, check_positive
 from diffenc.estimate import Estimate, median
 from diffenc.keys import key_of, rng_of
 from diffenc.run import data, figures, records, tables
 from diffenc.run.tables import Result
 from experiments import command_line
-from experiments.command_line import require_positive
 from experiments.neural_entropy.cases import Case, load_cases
 from experiments.neural_entropy.measures import evaluation_levels, make_measure
 from experiments.neural_entropy.settings import Evaluation, Training, read_sweep
@@ -70,9 +69,9 @@ class Benchmark:
     shares: tuple[float, ...]
 
     def __post_init__(self):
-        require_positive(self, "turns", "plain_updates", "scanned_updates", section="benchmark")
-        require_positive(self, "plain_batch", "plain_draws", section="benchmark")
-        require_positive(self, "plain_learning_rate", section="benchmark")
+        check_positive(self, "turns", "plain_updates", "scanned_updates")
+        check_positive(self, "plain_batch", "plain_draws")
+        check_positive(self, "plain_learning_rate")
 
 
 class Contender(NamedTuple):
@@ -141,7 +140,7 @@ def the_case(cases: list[Case], settings: Benchmark) -> Case:
     case = cases[0]
     if not isinstance(case.process, FixedWidth):
         raise InputError(
-            f"config field processes names {case.name.split('.')[0]}: "
+            f"config field processes names {case.group}: "
             "the benchmark takes one of fixed width, as vpx"
         )
     if settings.plain_batch > len(case.train[0]):

@@ -18,6 +18,7 @@ from etils.epath import Path
 from jax.extend.core import jaxprs_in_params
 from ml_collections import ConfigDict
 
+from diffenc.errors import check_positive
 from diffenc.estimate import median
 from diffenc.keys import key_of, rng_of
 from diffenc.latent import systems
@@ -42,7 +43,7 @@ class Benchmark:
     updates: int
 
     def __post_init__(self):
-        command_line.require_positive(self, "repeats", "updates", section="benchmark")
+        check_positive(self, "repeats", "updates")
 
 
 def run(config: ConfigDict, workdir: Path) -> None:

@@ -13,12 +13,12 @@ import numpy as np
 
 from diffenc.estimate import Estimate
 from diffenc.keys import key_of
-from diffenc.latent import held_out, toys
+from diffenc.latent import held_out, posterior_grid
 from diffenc.latent.systems import System
 from diffenc.run.tables import Result
 from experiments.diffusion_encoder.examples import Truth
 
-GRID = toys.Grid(latent_dim=2, half_width=5.0, num_points=200)
+GRID = posterior_grid.Grid(latent_dim=2, half_width=5.0, num_points=200)
 QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the divergences, at which the figure shows examples
 NUM_SAMPLES = 400  # of each encoder in the figure
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from diffenc.diffusion import analytic
+from diffenc.diffusion.factor_analysis import FactorAnalysis
 from diffenc.errors import InputError
 from diffenc.keys import key_of
 from diffenc.run import data
@@ -25,7 +25,7 @@ class Truth(NamedTuple):
         x: the training data [n, D].
     """
 
-    model: analytic.FactorAnalysis
+    model: FactorAnalysis
     x: jax.Array
 
 
@@ -70,11 +70,11 @@ def draw_factor_analysis(seed: int, latent_dim: int) -> tuple[data.Dataset, Trut
     key_of_truth = functools.partial(key_of, seed, "factor_analysis")
     weight = jax.random.normal(key_of_truth("weight"), (dim, latent_dim))
     mean = jax.random.normal(key_of_truth("mean"), (dim,))
-    source = analytic.FactorAnalysis(weight, mean, 0.5)
+    source = FactorAnalysis(weight, mean, 0.5)
     train = np.asarray(source.sample(key_of_truth("train"), count)[0])
     test = np.asarray(source.sample(key_of_truth("test"), count)[0])
     dataset = data.Dataset("factor_analysis", train, test, None, None, None)
-    model = analytic.FactorAnalysis.maximum_likelihood(train, latent_dim)
+    model = FactorAnalysis.maximum_likelihood(train, latent_dim)
     return dataset, Truth(model, jnp.asarray(train))
 
 

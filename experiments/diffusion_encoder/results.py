@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from diffenc.diffusion import analytic
+from diffenc.diffusion.factor_analysis import FactorAnalysis
+from diffenc.diffusion.gaussians import Gaussian
 from diffenc.estimate import Estimate, map_examples, median
 from diffenc.keys import key_of
 from diffenc.latent import decoders, held_out
@@ -142,12 +143,10 @@ def decode_shown(
     }
 
 
-def learned_model(decoder_params) -> analytic.FactorAnalysis:
+def learned_model(decoder_params) -> FactorAnalysis:
     """Give the factor analysis that a linear Gaussian decoder has become."""
     dense = decoder_params["network"]["params"]["Dense_0"]
-    return analytic.FactorAnalysis(
-        dense["kernel"].T, dense["bias"], jnp.exp(decoder_params["log_tau"])
-    )
+    return FactorAnalysis(dense["kernel"].T, dense["bias"], jnp.exp(decoder_params["log_tau"]))
 
 
 def likelihood_gap(params, truth: Truth) -> jax.Array:
@@ -161,7 +160,7 @@ def _divergence(key, params, x, *, encoder, sampler_steps, gamma):
     context = encoder.infer(params, x)
     z, log_q = encoder.sample_and_log_prob(key, params, context, sampler_steps)
     mean, cov = learned_model(params["decoder"]).posterior(x, gamma)
-    return log_q - analytic.Gaussian(jnp.zeros_like(mean[0]), cov).log_prob(z - mean)
+    return log_q - Gaussian(jnp.zeros_like(mean[0]), cov).log_prob(z - mean)
 
 
 def factor_analysis(

@@ -1,14 +1,15 @@
 """What a config tells experiments.diffusion_encoder: frozen dataclasses that check themselves."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
-from diffenc.errors import InputError
+from diffenc.errors import InputError, check, check_least, check_positive
 from diffenc.latent import em, systems
 from experiments import command_line
-from experiments.command_line import read_field, require, require_not_negative, require_positive
+from experiments.command_line import read_field
 
 NAMES = ("diffusion_encoder", "vae")  # of the systems, in metrics, results and figures
 
@@ -24,7 +25,7 @@ class Training:
         save_every: updates between checkpoints.
         evaluate_every: updates between held-out measurements; 0: none.
         seed: of the whole run.
-        num_devices: None for all.
+        num_devices: see `parallel.data_mesh`.
         metrics_extras: other places that metrics go to.
     """
 
@@ -34,14 +35,12 @@ class Training:
     save_every: int
     evaluate_every: int
     seed: int
-    num_devices: int | None
+    num_devices: int
     metrics_extras: tuple[str, ...]
 
     def __post_init__(self):
-        require_positive(self, "batch_size", "num_updates", "updates_per_dispatch", "save_every")
-        require_not_negative(self, "evaluate_every", "seed")
-        if self.num_devices is not None:
-            require_not_negative(self, "num_devices")
+        check_positive(self, "batch_size", "num_updates", "updates_per_dispatch", "save_every")
+        check_least(self, 0, "evaluate_every", "seed", "num_devices")
 
 
 @dataclass(frozen=True)
@@ -65,12 +64,9 @@ class DataSettings:
     validation: int
 
     def __post_init__(self):
-        require_not_negative(self, "validation", section="data")
+        check_least(self, 0, "validation")
         if self.path and self.name != "file":
-            raise InputError(
-                f"config field data.path is given, but data.name is {self.name!r}: "
-                "give data.name=file"
-            )
+            raise InputError(f"path is given, but data.name is {self.name!r}: give data.name=file")
 
 
 @dataclass(frozen=True)
@@ -96,9 +92,9 @@ class Evaluation:
         count = self.num_examples
         holds = count is None or count >= 2
         remedy = "a standard error needs 2 or more (0 for all)"
-        require(holds, "eval.num_examples", count, remedy)
-        require_positive(self, "num_samples", "batch_size", section="eval")
-        require_not_negative(self, "langevin_steps", "grid_draws", section="eval")
+        check(holds, "num_examples", count, remedy)
+        check_positive(self, "num_samples", "batch_size")
+        check_least(self, 0, "langevin_steps", "grid_draws")
 
 
 class Experiment(NamedTuple):
@@ -127,7 +123,7 @@ def read_experiment(config: ConfigDict) -> Experiment:
     training = read_training(config)
     alternation = command_line.read(em.Settings, config, "em")
     e_step = read_field(config, "em.e_step")
-    refuse_unread(alternation)
+    refuse_unread(alternation, alternation.unread(), f"em.e_step={e_step}")
     methods = {"diffusion_encoder": e_step}
     if read_field(config, "baseline"):
         methods["vae"] = "vae"
@@ -141,9 +137,7 @@ def read_experiment(config: ConfigDict) -> Experiment:
 
 def read_training(config: ConfigDict) -> Training:
     """Read how long and where to train."""
-    batch_size = read_field(config, "batch_size")  # first: the config of another may have none
-    num_devices = read_field(config, "num_devices") or None
-    return command_line.read(Training, config, batch_size=batch_size, num_devices=num_devices)
+    return command_line.read(Training, config)
 
 
 def read_evaluation(config: ConfigDict, kind: type[Evaluation]) -> Evaluation:
@@ -166,23 +160,29 @@ def read_system(config: ConfigDict, method: str, **values) -> systems.Settings:
         clip_norm=read_field(config, "clip_norm") or None,
         baseline_learning_rate=read_field(config, "baseline_learning_rate") or None,
     )
-    return systems.Settings(
-        method,
-        command_line.read(systems.ModelSettings, config, "model"),
-        command_line.read(em.Settings, config, "em"),
-        optimizer,
-        read_field(config, "eval.sampler_steps"),
-        **values,
-    )
+    model = command_line.read(systems.ModelSettings, config, "model")
+    alternation = command_line.read(em.Settings, config, "em")
+    sampler_steps = read_field(config, "eval.sampler_steps")
+    with command_line.naming(
+        method="methods", sampler_steps="eval.sampler_steps", iwae_samples="rivals.iwae_samples"
+    ):
+        return systems.Settings(method, model, alternation, optimizer, sampler_steps, **values)
 
 
-def refuse_unread(settings: em.Settings) -> None:
-    """Raise an InputError for a field of `em` that was changed, but that its E-step ignores."""
+def refuse_unread(settings: em.Settings, unread: Iterable[str], reader: str) -> None:
+    """Raise an InputError where fields of `em` were changed that have no effect.
+
+    Args:
+        settings: the config's.
+        unread: names of the fields without effect.
+        reader: what does not read them, for the message.
+    """
     defaults = {field.name: field.default for field in fields(settings)}
-    for name in settings.unread():
-        value = getattr(settings, name)
-        if value != defaults[name]:
-            raise InputError(
-                f"config field em.{name} is {value!r}, which em.e_step={settings.e_step} "
-                f"does not read: give --config.em.{name}={defaults[name]}"
-            )
+    changed = [name for name in unread if getattr(settings, name) != defaults[name]]
+    if changed:
+        first = changed[0]
+        remedy = " ".join(f"--config.em.{name}={defaults[name]}" for name in changed)
+        raise InputError(
+            f"config field em.{first} is {getattr(settings, first)!r}, which {reader} does not "
+            f"read: give {remedy}"
+        )

@@ -20,13 +20,13 @@ import numpy as np
 from etils.epath import Path
 from ml_collections import ConfigDict
 
+from diffenc.errors import check, check_least, check_positive
 from diffenc.estimate import Estimate
-from diffenc.information import gaussian, tasks
+from diffenc.information import gaussian, pairs
 from diffenc.keys import key_of
 from diffenc.run import figures, records, tables
 from diffenc.run.tables import Result
 from experiments import command_line
-from experiments.command_line import require, require_not_negative, require_positive
 from experiments.guidance.recursion import Exact, continuous, levels, recursion, scores
 
 
@@ -53,15 +53,14 @@ class Guidance:
     num_samples: int
 
     def __post_init__(self):
-        require_positive(self, "dim_x", "dim_y", "noise_std")
-        require_not_negative(self, "seed")
+        check_positive(self, "dim_x", "dim_y", "noise_std")
+        check_least(self, 0, "seed")
         is_even = self.num_steps >= 4 and self.num_steps % 2 == 0
-        require(is_even, "num_steps", self.num_steps, "give an even number, 4 or more")
-        holds = self.num_samples >= 100
-        require(holds, "num_samples", self.num_samples, "give 100 or more")
+        check(is_even, "num_steps", self.num_steps, "give an even number, 4 or more")
+        check_least(self, 100, "num_samples")
         names = {f"{weight:g}" for weight in self.weights}
         holds = 0 < len(names) == len(self.weights) and min(self.weights) >= 0
-        require(holds, "weights", self.weights, "give different numbers, one or more, none below 0")
+        check(holds, "weights", self.weights, "give different numbers, one or more, none below 0")
 
 
 class Measured(NamedTuple):
@@ -93,7 +92,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     settings = command_line.read(Guidance, config)
     if command_line.is_complete(config, workdir):
         return
-    pair = tasks.linear_channel(
+    pair = pairs.linear_channel(
         key_of(settings.seed, "channel"), settings.dim_x, settings.dim_y, settings.noise_std
     )
     with jax.default_matmul_precision("highest"):
@@ -108,7 +107,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
 
 
 def measure(
-    settings: Guidance, pair: tasks.GaussianPair, workdir: Path
+    settings: Guidance, pair: pairs.GaussianPair, workdir: Path
 ) -> tuple[list[Result], list[AtWeight]]:
     """Compute and simulate the chains of every weight.
 
@@ -239,7 +238,7 @@ def draw(workdir, pair, curves: list[AtWeight], log_snr) -> None:
 
 def picture(workdir, settings: Guidance) -> None:
     """Draw guided samples of two correlated scalars, and the density they should have."""
-    pair = tasks.bivariate(0.8)
+    pair = pairs.bivariate(0.8)
     weights = (0.0, 1.0, 4.0)
     fig, axes = figures.figure(1, len(weights), width=2.6, height=2.6, sharex=True, sharey=True)
     grid = np.linspace(-3.5, 3.5, 81)

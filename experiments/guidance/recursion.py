@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from diffenc.information import tasks
+from diffenc.information import pairs
 
 LOG_SNR = (-10.0, 10.0)
 
@@ -35,7 +35,7 @@ def levels(num_steps: int):
     return log_snr[:-1], alpha2[:-1], log_snr[1] - log_snr[0], np.sqrt(alpha2[1:] / alpha2[:-1])
 
 
-def scores(pair: tasks.GaussianPair, alpha2: float) -> Scores:
+def scores(pair: pairs.GaussianPair, alpha2: float) -> Scores:
     """Compute the scores of x_l = alpha x + sigma eps of the pair, without y and given y."""
     dim = pair.dim_x
     slope = np.linalg.solve(pair.cov_y, pair.cov[dim:, :dim]).T

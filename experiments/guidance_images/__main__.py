@@ -21,11 +21,10 @@ from etils.epath import Path
 from ml_collections import ConfigDict
 
 from diffenc.diffusion.guidance import Guided, guided_chain
-from diffenc.errors import InputError
+from diffenc.errors import InputError, check, check_least
 from diffenc.keys import key_of
 from diffenc.run import records, tables
 from experiments import command_line
-from experiments.command_line import require
 from experiments.guidance_images import figures, judgement
 from experiments.labels import denoiser
 from experiments.labels.settings import Evaluation, Images, read_training
@@ -48,15 +47,14 @@ class Guidance:
     num_samples: int
 
     def __post_init__(self):
-        require(self.seed >= 0, "seed", self.seed, "give 0 or more")
+        check_least(self, 0, "seed")
         is_even = self.num_steps >= 4 and self.num_steps % 2 == 0
-        require(is_even, "num_steps", self.num_steps, "give an even number, 4 or more")
-        holds = self.num_samples >= 100
-        require(holds, "num_samples", self.num_samples, "give 100 or more")
+        check(is_even, "num_steps", self.num_steps, "give an even number, 4 or more")
+        check_least(self, 100, "num_samples")
         names = {f"{weight:g}" for weight in self.weights}
         are_finite = all(0 <= weight < math.inf for weight in self.weights)
         holds = are_finite and 0 < len(names) == len(self.weights)
-        require(holds, "weights", self.weights, "give different numbers, none below 0")
+        check(holds, "weights", self.weights, "give different numbers, none below 0")
 
 
 class Chains(NamedTuple):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from diffenc.diffusion import entropy
+from diffenc.diffusion import profiles
 from diffenc.run import figures
 
 
@@ -39,7 +39,7 @@ def nats_and_distances(workdir, results, draws, levels, chains) -> None:
         ("growth_difference", "held-out growth"),
         ("score_difference", "difference of scores"),
     ):
-        curve = entropy.curve(draws._replace(values=draws.values[name]), levels)
+        curve = profiles.curve(draws._replace(values=draws.values[name]), levels)
         figures.band(axes[0, 1], curve.log_snr, curve.height, curve.stderr, label=text)
     for weight in weights[:: max(1, len(weights) // 3)]:
         guided = chains[weight].guided

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax.numpy as jnp
 import numpy as np
 
-from diffenc.diffusion.analytic import gaussian_w2_squared
+from diffenc.diffusion.gaussians import gaussian_w2_squared
 from diffenc.estimate import Estimate, bootstrap
 from diffenc.keys import rng_of
 from diffenc.run.tables import Result

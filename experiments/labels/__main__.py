@@ -15,7 +15,8 @@ import numpy as np
 from etils.epath import Path
 from ml_collections import ConfigDict
 
-from diffenc.diffusion import entropy
+from diffenc.diffusion import profiles
+from diffenc.errors import check
 from diffenc.estimate import Estimate, bootstrap, resampled_mean
 from diffenc.keys import rng_of
 from diffenc.run import parallel, tables
@@ -33,10 +34,10 @@ def run(config: ConfigDict, workdir: Path) -> None:
     classifier = read_classifier(config)
     source = command_line.read(Images, config, "data")
     seed = command_line.read_field(config, "seed")
-    command_line.require(seed >= 0, "seed", seed, "give 0 or more")
+    check(seed >= 0, "config field seed", seed, "give 0 or more")
     if command_line.is_complete(config, workdir):
         return
-    mesh = parallel.data_mesh(training.num_devices or None)
+    mesh = parallel.data_mesh(training.num_devices)
     parallel.check_batch(classifier.batch_size, mesh)
     labelled = denoiser.load(source)
     trained = denoiser.train(seed, workdir, labelled, training, evaluation)
@@ -87,7 +88,7 @@ def summarize(
     ]
 
 
-def peak(rng, draws: entropy.Profile, levels) -> Estimate:
+def peak(rng, draws: profiles.Profile, levels) -> Estimate:
     """Estimate where the density over lambda, smoothed by a Gaussian kernel, is highest.
 
     Args:
@@ -95,7 +96,7 @@ def peak(rng, draws: entropy.Profile, levels) -> Estimate:
         draws: of one form, [K, n].
         levels: the density of their noise levels.
     """
-    curve = entropy.curve(draws, levels)
+    curve = profiles.curve(draws, levels)
     grid = np.linspace(curve.edges[0], curve.edges[-1], 1001)
     kernel = make_kernel(grid, curve.log_snr)
     heights = figures.densities(draws, curve)
@@ -107,7 +108,7 @@ def peak(rng, draws: entropy.Profile, levels) -> Estimate:
     return Estimate(float(highest(curve.height)), float(error))
 
 
-def high_noise_share(draws: entropy.Profile) -> Estimate:
+def high_noise_share(draws: profiles.Profile) -> Estimate:
     """Estimate the share of the integral of one form [K, n] that lies below lambda = 0.
 
     There noise is above signal. The error is that of a ratio of means over the n images.

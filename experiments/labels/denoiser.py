@@ -18,7 +18,7 @@ import numpy as np
 from etils.epath import Path
 
 from diffenc import networks, training
-from diffenc.diffusion import entropy
+from diffenc.diffusion import profiles
 from diffenc.diffusion.denoiser import Denoiser, Reference
 from diffenc.diffusion.noise_levels import Uniform, log_snr_range
 from diffenc.diffusion.processes import VPLinear
@@ -63,7 +63,7 @@ class Trained(NamedTuple):
     model: Denoiser
     reference: Reference
     params: dict
-    draws: entropy.Profile
+    draws: profiles.Profile
     levels: Uniform
 
 
@@ -97,7 +97,7 @@ def train(
         evaluation: of the measurement.
     """
     images = labelled.images
-    mesh = parallel.data_mesh(settings.num_devices or None)
+    mesh = parallel.data_mesh(settings.num_devices)
     parallel.check_batch(settings.batch_size, mesh)
     network = networks.UNet(tuple(settings.channels), labelled.num_classes)
     model = Denoiser(network, VPLinear(), "v")
@@ -209,10 +209,10 @@ def make_integrand(process, free: Callable, bound: Callable) -> Callable:
         bound_score = _evaluated(bound, x_t, t)
 
         def gap(score, base):
-            return entropy.gap_integrand(score, base, process)(x_t, eps, t)
+            return profiles.gap_integrand(score, base, process)(x_t, eps, t)
 
         def growth(score, base):
-            return entropy.growth_integrand(score, base, process)(x_t, eps, t)
+            return profiles.growth_integrand(score, base, process)(x_t, eps, t)
 
         values = {
             "s_nn": gap(free_score, rest),
@@ -250,7 +250,7 @@ def make_measure(
         free = model.score_fn(params, reference, condition=None)
         bound = model.score_fn(params, reference, condition=pair[1])
         integrand = make_integrand(process, free, bound)
-        draws = entropy.profile(key, integrand, process, x, levels, settings.num_levels)
+        draws = profiles.profile(key, integrand, process, x, levels, settings.num_levels)
         return jax.tree.map(jnp.transpose, draws)
 
     def measure(params, images, count):

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from diffenc.diffusion import entropy
+from diffenc.diffusion import profiles
 from diffenc.estimate import Estimate
 from diffenc.run import figures, tables
 from experiments.labels import denoiser, posterior
@@ -35,12 +35,12 @@ class Line(NamedTuple):
     integral: np.ndarray
 
 
-def form(draws: entropy.Profile, which: str) -> entropy.Profile:
+def form(draws: profiles.Profile, which: str) -> profiles.Profile:
     """Select the draws of one of the three forms of the denoiser."""
     return draws._replace(values=draws.values[which])
 
 
-def densities(draws: entropy.Profile, curve: entropy.Curve) -> np.ndarray:
+def densities(draws: profiles.Profile, curve: profiles.Curve) -> np.ndarray:
     """Compute the density over lambda in every cell, for each image: [K, n]."""
     width = np.diff(curve.edges)[:, None]
     values = np.asarray(draws.values, np.float64) / np.asarray(draws.density, np.float64)
@@ -59,9 +59,9 @@ def lines_of_classifier(curve: posterior.Curve) -> dict[str, Line]:
     }
 
 
-def line_of_denoiser(draws: entropy.Profile, levels) -> Line:
+def line_of_denoiser(draws: profiles.Profile, levels) -> Line:
     """Make the line of one form of the denoiser."""
-    curve = entropy.curve(draws, levels)
+    curve = profiles.curve(draws, levels)
     density = densities(draws, curve)
     integral = np.cumsum(density * np.diff(curve.edges)[:, None], axis=0)
     return Line(curve.log_snr, density, curve.edges[1:], integral)

@@ -26,10 +26,11 @@ import numpy as np
 from etils.epath import Path
 
 from diffenc import networks, training
-from diffenc.diffusion import entropy, noise_levels
+from diffenc.diffusion import noise_levels, profiles
 from diffenc.diffusion.denoiser import Reference
+from diffenc.diffusion.linear_process import expand
 from diffenc.diffusion.noise_levels import Uniform, log_snr_range
-from diffenc.diffusion.processes import VPLinear, expand
+from diffenc.diffusion.processes import VPLinear
 from diffenc.estimate import Estimate, bootstrap, map_examples, resampled_mean
 from diffenc.keys import key_of
 from diffenc.networks.embeddings import log_snr_features
@@ -63,13 +64,13 @@ class Curve(NamedTuple):
         step = self.information[low + 1] - self.information[low]
         return self.information[low] + (place - low) * step
 
-    def slope(self) -> entropy.Profile:
+    def slope(self) -> profiles.Profile:
         """Give the rise of (a) over each of the K steps, as draws of its density over lambda."""
         step = np.diff(self.log_snr)[:, None]
         values = np.diff(self.information, axis=0) / step
         centres = 0.5 * (self.log_snr[1:] + self.log_snr[:-1])
         centres = np.broadcast_to(centres[:, None], values.shape)
-        return entropy.Profile(centres, values, np.full(values.shape, 1 / np.ptp(self.log_snr)))
+        return profiles.Profile(centres, values, np.full(values.shape, 1 / np.ptp(self.log_snr)))
 
     def integral(self) -> np.ndarray:
         """Integrate (b) up to every point of the grid by the trapezoidal rule: [K + 1, n]."""
@@ -97,7 +98,7 @@ def run(
         batch_size: images measured at once.
     """
     images = labelled.images
-    mesh = parallel.data_mesh(of_denoiser.num_devices or None)
+    mesh = parallel.data_mesh(of_denoiser.num_devices)
     process = VPLinear()
     levels = Uniform(*log_snr_range(process, of_denoiser.t_min))
     network = networks.MLP(tuple(settings.features), labelled.num_classes)

@@ -4,14 +4,9 @@ from dataclasses import dataclass
 
 from ml_collections import ConfigDict
 
+from diffenc.errors import check, check_fraction, check_least, check_positive, check_widths
+from diffenc.networks.unet import check_channels
 from experiments import command_line
-from experiments.command_line import (
-    require,
-    require_decay,
-    require_not_negative,
-    require_positive,
-    require_widths,
-)
 
 
 @dataclass(frozen=True)
@@ -35,8 +30,8 @@ class Images:
     def __post_init__(self):
         holds = self.name != "file"
         remedy = "give 'digits' or a labelled image data set of TFDS"
-        require(holds, "data.name", repr(self.name), remedy)
-        require_not_negative(self, "validation", section="data")
+        check(holds, "name", repr(self.name), remedy)
+        check_least(self, 0, "validation")
 
 
 @dataclass(frozen=True)
@@ -57,7 +52,7 @@ class Training:
         save_every: updates between checkpoints.
         evaluate_every: updates between held-out measurements; 0: none.
         metrics_extras: other places that metrics go to.
-        num_devices: 0 for all.
+        num_devices: see `parallel.data_mesh`.
     """
 
     channels: tuple[int, ...]
@@ -76,14 +71,14 @@ class Training:
     num_devices: int
 
     def __post_init__(self):
-        require_widths(self.channels, "model.channels")
-        require_positive(self, "batch_size", "num_updates", "updates_per_dispatch")
-        require_positive(self, "save_every", "learning_rate", "clip_norm", "t_min")
-        require_not_negative(self, "warmup", "evaluate_every", "num_devices")
-        require(self.t_min < 1, "t_min", self.t_min, "give a time below 1")
+        check_channels("channels", self.channels)
+        check_positive(self, "batch_size", "num_updates", "updates_per_dispatch")
+        check_positive(self, "save_every", "learning_rate", "clip_norm", "t_min")
+        check_least(self, 0, "warmup", "evaluate_every", "num_devices")
+        check(self.t_min < 1, "t_min", self.t_min, "give a time below 1")
         share = self.null_probability
-        require(0 < share < 1, "null_probability", share, "give a number in (0, 1)")
-        require_decay(self.average_decay, "average_decay")
+        check(0 < share < 1, "null_probability", share, "give a number in (0, 1)")
+        check_fraction(self, "average_decay")
 
 
 @dataclass(frozen=True)
@@ -103,9 +98,9 @@ class Evaluation:
     batch_size: int
 
     def __post_init__(self):
-        require_positive(self, "num_levels", "batch_size", section="eval")
-        require_hundred(self.num_examples, "eval.num_examples")
-        require(self.monitor >= 2, "eval.monitor", self.monitor, "give 2 or more")
+        check_positive(self, "num_levels", "batch_size")
+        check_least(self, 100, "num_examples")
+        check_least(self, 2, "monitor")
 
 
 @dataclass(frozen=True)
@@ -141,32 +136,25 @@ class Classifier:
     updates_per_dispatch: int
 
     def __post_init__(self):
-        section = "posterior"
-        require_positive(self, "batch_size", "num_updates", "save_every", section=section)
-        require_positive(self, "learning_rate", "num_levels", "num_draws", section=section)
-        require_not_negative(self, "warmup", "evaluate_every", section=section)
+        check_positive(self, "batch_size", "num_updates", "save_every")
+        check_positive(self, "learning_rate", "num_levels", "num_draws")
+        check_least(self, 0, "warmup", "evaluate_every")
         every = self.updates_per_dispatch
         remedy = f"give a multiple of updates_per_dispatch, {every}"
         for name in ("num_updates", "save_every", "evaluate_every"):
             value = getattr(self, name)
-            require(value % every == 0, f"posterior.{name}", value, remedy)
-        require_decay(self.average_decay, "posterior.average_decay")
-        require_hundred(self.num_examples, "posterior.num_examples")
-        require_widths(self.features, "posterior.features")
-
-
-def require_hundred(count: int, field: str) -> None:
-    """Raise an InputError where so few images say nothing."""
-    require(count >= 100, field, count, "give 100 or more")
+            check(value % every == 0, name, value, remedy)
+        check_fraction(self, "average_decay")
+        check_least(self, 100, "num_examples")
+        check_widths(self, "features")
 
 
 def read_training(config: ConfigDict) -> Training:
     """Read the training of the denoiser."""
-    channels = tuple(command_line.read_field(config, "model.channels"))
-    return command_line.read(Training, config, channels=channels)
+    return command_line.read(Training, config, places={"channels": "model.channels"})
 
 
 def read_classifier(config: ConfigDict) -> Classifier:
     """Read the classifier; its updates come in dispatches as many as the denoiser's."""
-    every = command_line.read_field(config, "updates_per_dispatch")
-    return command_line.read(Classifier, config, "posterior", updates_per_dispatch=every)
+    places = {"updates_per_dispatch": "updates_per_dispatch"}
+    return command_line.read(Classifier, config, "posterior", places)

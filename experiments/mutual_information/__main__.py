@@ -18,7 +18,7 @@ import numpy as np
 from etils.epath import Path
 from ml_collections import ConfigDict
 
-from diffenc.errors import InputError
+from diffenc.errors import InputError, check, check_choice, check_least
 from diffenc.estimate import Estimate
 from diffenc.information import measures
 from diffenc.information.assembly import Information
@@ -62,23 +62,21 @@ class Experiment:
     metrics_extras: tuple[str, ...]
 
     def __post_init__(self):
-        command_line.require_not_negative(self, "seed")
+        check_least(self, 0, "seed")
         for name in self.rivals:
-            command_line.check_choice("rivals", name, RIVALS)
+            check_choice("rivals", name, RIVALS)
         if self.data.path:
             return
-        command_line.require(
-            self.num_samples >= 100, "num_samples", self.num_samples, "give 100 or more"
-        )
+        check_least(self, 100, "num_samples")
         if not self.tasks:
             raise InputError(
                 "config field data.path is empty: "
                 "give an .npz file with arrays x and y, or a .csv file"
             )
         for name in self.tasks:
-            command_line.check_choice("tasks", name, known_tasks())
+            check_choice("tasks", name, known_tasks())
         are_different = len(set(self.tasks)) == len(self.tasks)
-        command_line.require(are_different, "tasks", self.tasks, "give every task once")
+        check(are_different, "tasks", self.tasks, "give every task once")
 
     @property
     def names(self) -> tuple[str, ...]:

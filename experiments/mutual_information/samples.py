@@ -10,11 +10,10 @@ import jax
 import numpy as np
 from etils.epath import Path
 
-from diffenc.errors import InputError
-from diffenc.information import checks, tasks
+from diffenc.errors import InputError, check_choice
+from diffenc.information import checks, pairs, tasks
 from diffenc.keys import key_of
 from diffenc.run import arrays
-from experiments import command_line
 
 LABELS = ("auto", "yes", "no")
 ENDINGS = f".npz, {', '.join(arrays.TABLE_ENDINGS)}"
@@ -37,7 +36,7 @@ class DataSettings:
     labels: str
 
     def __post_init__(self):
-        command_line.check_choice("data.labels", self.labels, LABELS)
+        check_choice("labels", self.labels, LABELS)
 
 
 class Samples(NamedTuple):
@@ -63,8 +62,8 @@ def known_tasks() -> dict:
     They are made when they are asked for, because making them computes with jax.
     """
     return tasks.benchmark() | {
-        "joint_gaussian_25x15": tasks.linear_channel(jax.random.key(0)),
-        "gaussian_80x80": tasks.high_information(80, 80.0),
+        "joint_gaussian_25x15": pairs.linear_channel(jax.random.key(0)),
+        "gaussian_80x80": pairs.high_information(80, 80.0),
     }
 
 

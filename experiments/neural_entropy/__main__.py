@@ -23,7 +23,7 @@ import jax
 from etils.epath import Path
 from ml_collections import ConfigDict
 
-from diffenc.diffusion.analytic import total_entropy
+from diffenc.diffusion.entropy_quadrature import total_entropy
 from diffenc.diffusion.noise_levels import Uniform, log_snr_range
 from diffenc.estimate import Estimate
 from diffenc.keys import key_of
@@ -52,7 +52,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     if command_line.is_complete(config, workdir):
         return
     seed = sweep.seed
-    mesh = parallel.data_mesh(training.num_devices or None)
+    mesh = parallel.data_mesh(training.num_devices)
     parallel.check_batch(training.batch_size, mesh)
     cases = {case.name: case for case in load_cases(sweep)}
     programs = cases_of_programs(cases)

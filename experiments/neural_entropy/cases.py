@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffenc import networks
-from diffenc.diffusion.analytic import GaussianMixture
 from diffenc.diffusion.denoiser import Denoiser, Reference
+from diffenc.diffusion.gaussians import GaussianMixture
+from diffenc.diffusion.linear_process import Process
 from diffenc.diffusion.noise_levels import Piecewise, log_snr_range
-from diffenc.diffusion.processes import Process
 from diffenc.errors import InputError
 from diffenc.keys import key_of, rng_of
 from diffenc.run import data
@@ -21,7 +21,8 @@ class Case(NamedTuple):
     """A process, data, and a model of them; several systems are trained on it, one for each seed.
 
     Attributes:
-        name: in metrics and results, such as "vp.D3" or "digits.N100".
+        name: in metrics and results, such as "vp.D3" or "digits.N100": the group and the size.
+        group: the process of a mixture, or the data set; cases of one group differ in size.
         program: cases of one program differ in their training data alone, and share what is
             compiled and their random numbers.
         size: the dimension, or the number of training examples.
@@ -37,6 +38,7 @@ class Case(NamedTuple):
     """
 
     name: str
+    group: str
     program: str
     size: int
     process: Process
@@ -71,7 +73,7 @@ def load_cases(sweep: Sweep) -> list[Case]:
     for process in sweep.processes:
         for dim in sweep.dimensions:
             examples = draw_examples(sweep, dim, sweep.samples[0])
-            cases.append(make_case(sweep, f"{process}.D{dim}", dim, process, examples))
+            cases.append(make_case(sweep, process, f"D{dim}", dim, process, examples))
     return cases
 
 
@@ -86,7 +88,7 @@ def cases_of_samples(sweep: Sweep) -> list[Case]:
             else:
                 examples = load_images(sweep, name, count)
             size = len(examples.train[0])
-            case = make_case(sweep, f"{name}.N{size}", size, sweep.processes[0], examples)
+            case = make_case(sweep, name, f"N{size}", size, sweep.processes[0], examples)
             first = case if first is None else first
             cases.append(case._replace(program=name, levels=first.levels))
     if len({case.name for case in cases}) < len(cases):
@@ -153,12 +155,15 @@ def load_images(sweep: Sweep, name: str, count: int) -> Examples:
     return Examples(train, [test] * sweep.num_seeds, float(dataset.max_value or 1.0), None)
 
 
-def make_case(sweep: Sweep, name: str, size: int, process_name: str, examples: Examples) -> Case:
+def make_case(
+    sweep: Sweep, group: str, label: str, size: int, process_name: str, examples: Examples
+) -> Case:
     """Make a case with its model: an MLP for vectors, a U-Net for images.
 
     Args:
         sweep: its network, reference, output and t_min are read.
-        name: of the case, and of its program.
+        group: the process, or the data set.
+        label: of the size; the case and its program are called group.label.
         size: the dimension, or the number of training examples.
         process_name: in PROCESSES.
         examples: its data.
@@ -175,7 +180,8 @@ def make_case(sweep: Sweep, name: str, size: int, process_name: str, examples: E
         make_reference(sweep.reference, process, x, examples.scale) for x in examples.train
     ]
     levels = model.levels(references[0], *log_snr_range(process, *times))
-    return Case(name, name, size, process, times, model, references, levels, *examples)
+    name = f"{group}.{label}"
+    return Case(name, group, name, size, process, times, model, references, levels, *examples)
 
 
 def make_reference(name: str, process: Process, x: np.ndarray, scale: float) -> Reference:

@@ -43,8 +43,13 @@ def draw(workdir, sweep, cases, results, truths, curves, images, metrics) -> Non
 
 def grid_of(cases) -> tuple[list[str], int]:
     """Give the rows of panels (process or data set) and the number of columns."""
-    rows = list(dict.fromkeys(name.rpartition(".")[0] for name in cases))
-    return rows, max(sum(name.rpartition(".")[0] == row for name in cases) for row in rows)
+    rows = list(dict.fromkeys(case.group for case in cases.values()))
+    return rows, max(len(names_of(cases, row)) for row in rows)
+
+
+def names_of(cases, row: str) -> list[str]:
+    """List the names of the cases of a row."""
+    return [name for name, case in cases.items() if case.group == row]
 
 
 def panels(cases, width=2.7, height=2.1):
@@ -53,7 +58,7 @@ def panels(cases, width=2.7, height=2.1):
     fig, axes = figures.figure(len(rows), columns, width=width, height=height)
     placed = {}
     for row, label in enumerate(rows):
-        names = [name for name in cases if name.rpartition(".")[0] == label]
+        names = names_of(cases, label)
         for column in range(columns):
             if column < len(names):
                 placed[names[column]] = axes[row, column]
@@ -88,7 +93,7 @@ def training(workdir, cases, truths, metrics) -> None:
 def rates(workdir, cases, curves) -> None:
     """Draw entropy production per unit of lambda, and its rate r(t), learned and exact."""
     rows, _ = grid_of(cases)
-    shown = [[name for name in cases if name.rpartition(".")[0] == row][-1] for row in rows]
+    shown = [names_of(cases, row)[-1] for row in rows]
     fig, axes = figures.figure(2, len(shown), width=3.2, height=2.3)
     for column, name in enumerate(shown):
         process = cases[name].process
@@ -129,7 +134,7 @@ def ratios(workdir, cases, results) -> None:
     rows, _ = grid_of(cases)
     fig, axes = figures.figure(1, 2, width=3.6, height=2.7)
     for row in rows:
-        names = [name for name in cases if name.rpartition(".")[0] == row]
+        names = names_of(cases, row)
         sizes = [cases[name].size for name in names]
         for quantity, marker in (("s_nn_ratio", "o"), ("kelly_growth_ratio", "s")):
             values = [by_name[f"{name}.{quantity}"] for name in names]
@@ -177,7 +182,7 @@ def sample_sizes(workdir, cases, results) -> None:
     rows, _ = grid_of(cases)
     fig, axes = figures.figure(1, len(rows), width=3.6, height=2.8)
     for ax, row in zip(axes[0], rows, strict=True):
-        names = [name for name in cases if name.rpartition(".")[0] == row]
+        names = names_of(cases, row)
         sizes = np.array([cases[name].size for name in names], float)
         quantities = (
             ("s_nn", "$S_{NN}$, held out"),

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from diffenc.diffusion import entropy, samplers
+from diffenc.diffusion import entropy_quadrature, profiles, samplers
 from diffenc.diffusion.denoiser import Reference
 from diffenc.diffusion.noise_levels import Levels, Piecewise, Uniform, log_snr_range
 from diffenc.estimate import Estimate, map_examples
@@ -38,19 +38,19 @@ def integrands(case: Case, params, reference: Reference, density) -> Callable:
     equilibrium = case.process.equilibrium_score
     base = equilibrium if case.test[0].ndim == 4 else reference_score
     fields = {
-        "s_nn": entropy.gap_integrand(score, equilibrium, case.process),
-        "s_reference": entropy.gap_integrand(reference_score, equilibrium, case.process),
-        "kelly_growth": entropy.growth_integrand(score, base, case.process),
+        "s_nn": profiles.gap_integrand(score, equilibrium, case.process),
+        "s_reference": profiles.gap_integrand(reference_score, equilibrium, case.process),
+        "kelly_growth": profiles.growth_integrand(score, base, case.process),
     }
     if density is not None:
 
         def exact(x, t):
             return density.score(case.process, x, t)
 
-        fields["s_tot"] = entropy.gap_integrand(exact, equilibrium, case.process)
-        fields["em_gap"] = entropy.gap_integrand(exact, score, case.process)
-        fields["reference_gap"] = entropy.gap_integrand(exact, reference_score, case.process)
-        fields["growth_shortfall"] = entropy.growth_integrand(exact, score, case.process)
+        fields["s_tot"] = profiles.gap_integrand(exact, equilibrium, case.process)
+        fields["em_gap"] = profiles.gap_integrand(exact, score, case.process)
+        fields["reference_gap"] = profiles.gap_integrand(exact, reference_score, case.process)
+        fields["growth_shortfall"] = profiles.growth_integrand(exact, score, case.process)
 
     def values(x_t, eps, t):
         whole = {name: field(x_t, eps, t) for name, field in fields.items()}
@@ -81,10 +81,12 @@ def make_measure(case: Case, levels: Levels, num_levels: int, batch_size: int) -
     def batch_of(params, reference, density, key, rows):
         x = scaled(case.scale, rows)
         field = integrands(case, params, reference, density)
-        values = entropy.profile(key, field, case.process, x, levels, num_levels).total()
+        values = profiles.profile(key, field, case.process, x, levels, num_levels).total()
         if x.ndim == 2:
             gaussian = reference.gaussian(x.shape[1])
-            values["kelly_growth"] += entropy.gaussian_growth(gaussian, case.process, x, low, high)
+            values["kelly_growth"] += entropy_quadrature.gaussian_growth(
+                gaussian, case.process, x, low, high
+            )
         return values
 
     def measure(key, params, reference, density, x, count=None):
@@ -109,10 +111,10 @@ def evaluation_levels(key, case: Case) -> Piecewise:
     edges = np.linspace(low, high, 65)
     uniform = Uniform(low, high)
     score = case.model.score_fn(None, case.references[0], with_network=False)
-    field = entropy.gap_integrand(score, case.process.equilibrium_score, case.process)
-    pilot = jax.jit(lambda key, x: entropy.profile(key, field, case.process, x, uniform, 64))
+    field = profiles.gap_integrand(score, case.process.equilibrium_score, case.process)
+    pilot = jax.jit(lambda key, x: profiles.profile(key, field, case.process, x, uniform, 64))
     draws = pilot(key, scaled(case.scale, jnp.asarray(case.train[0][:500])))
-    heights = np.maximum(entropy.curve(draws, uniform).height, 0)
+    heights = np.maximum(profiles.curve(draws, uniform).height, 0)
     trained = case.levels.heights(edges)
     shape = trained / trained.sum() + (heights / heights.sum() if heights.sum() > 0 else 0)
     return Piecewise.fit(edges, shape, floor=0.1)
@@ -154,7 +156,7 @@ def monitor(
 
 def measure_curves(
     seed: int, case: Case, settings: Evaluation, systems: dict
-) -> dict[str, dict[str, entropy.Curve]]:
+) -> dict[str, dict[str, profiles.Curve]]:
     """Measure i(lambda) in 32 bins of equal width, learned and, where it is known, exact.
 
     Args:
@@ -172,7 +174,7 @@ def measure_curves(
     @jax.jit
     def draw(params, reference, key, rows):
         field = integrands(case, params, reference, density)
-        draws = entropy.profile(key, field, case.process, scaled(case.scale, rows), levels, 32)
+        draws = profiles.profile(key, field, case.process, scaled(case.scale, rows), levels, 32)
         return jax.tree.map(jnp.transpose, draws)
 
     curves = {}
@@ -183,7 +185,7 @@ def measure_curves(
         draws = map_examples(call, key, rows, settings.batch_size)
         draws = jax.tree.map(np.transpose, draws)
         curves[name] = {
-            quantity: entropy.curve(draws._replace(values=values), levels)
+            quantity: profiles.curve(draws._replace(values=values), levels)
             for quantity, values in draws.values.items()
         }
     return curves

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from diffenc.diffusion import entropy
+from diffenc.diffusion import entropy_quadrature
 from diffenc.diffusion.noise_levels import log_snr_range
 from diffenc.estimate import Estimate
 from diffenc.run.tables import Result
@@ -172,7 +172,7 @@ def entropies(case: Case, levels, counts) -> np.ndarray:
     values = levels / case.scale
     edges = log_snr_range(case.process, *case.times)
     entropy_of = jax.jit(
-        lambda shares: entropy.coordinate_entropy(case.process, values, shares, *edges)
+        lambda shares: entropy_quadrature.coordinate_entropy(case.process, values, shares, *edges)
     )
     return np.asarray(entropy_of(shares), np.float64)
 
@@ -185,11 +185,7 @@ def log_laws(cases: dict[str, Case], results: list[Result]) -> list[Result]:
     value_of = {result.name: result.value for result in results}
     laws = []
     for dataset in dict.fromkeys(case.program for case in cases.values()):
-        mine = [
-            case
-            for case in cases.values()
-            if case.program == dataset and case.name.startswith(f"{dataset}.N")
-        ]
+        mine = [case for case in cases.values() if case.program == dataset]
         if len(mine) < 3:
             continue
         design = np.array([[1.0, math.log(case.size)] for case in mine])

@@ -5,25 +5,19 @@ from dataclasses import dataclass
 from ml_collections import ConfigDict
 
 from diffenc.diffusion.denoiser import OUTPUTS
-from diffenc.diffusion.processes import (
-    VE,
-    FixedWidth,
-    StraightLine,
-    SubVP,
-    VPCosine,
-    VPLinear,
-    VPx,
-)
-from diffenc.errors import InputError
-from experiments import command_line
-from experiments.command_line import (
+from diffenc.diffusion.linear_process import FixedWidth
+from diffenc.diffusion.processes import VE, StraightLine, SubVP, VPCosine, VPLinear, VPx
+from diffenc.errors import (
+    InputError,
+    check,
     check_choice,
-    require,
-    require_decay,
-    require_not_negative,
-    require_positive,
-    require_widths,
+    check_fraction,
+    check_least,
+    check_positive,
+    check_widths,
 )
+from diffenc.networks.unet import check_channels
+from experiments import command_line
 
 PROCESSES = {
     "vp": VPLinear(),
@@ -57,11 +51,9 @@ class Mixture:
     all: int | None = None
 
     def __post_init__(self):
-        require_positive(self, "components", "side", "std_min", section="mixture")
+        check_positive(self, "components", "side", "std_min", "all")
         largest = self.std_max
-        require(largest >= self.std_min, "mixture.std_max", largest, "give std_min or more")
-        if self.all is not None:
-            require_positive(self, "all", section="mixture")
+        check(largest >= self.std_min, "std_max", largest, "give std_min or more")
 
 
 @dataclass(frozen=True)
@@ -94,7 +86,7 @@ class Network:
     dtype: str = "float32"
 
     def __post_init__(self):
-        check_choice("model.dtype", self.dtype, ("float32", "bfloat16"))
+        check_choice("dtype", self.dtype, ("float32", "bfloat16"))
 
 
 @dataclass(frozen=True)
@@ -134,8 +126,8 @@ class Sweep:
     images: Images | None = None
 
     def __post_init__(self):
-        require_positive(self, "num_seeds", "t_min")
-        require_not_negative(self, "seed")
+        check_positive(self, "num_seeds", "t_min")
+        check_least(self, 0, "seed")
         check_choice("sweep", self.sweep, SWEEPS)
         check_choice("reference", self.reference, REFERENCES)
         check_choice("output", self.output, OUTPUTS)
@@ -143,12 +135,13 @@ class Sweep:
         for process in self.processes:
             if self.reference == "equilibrium" and not isinstance(PROCESSES[process], FixedWidth):
                 raise InputError(
-                    f"{process} has no equilibrium that stays: give another config field reference"
+                    f"reference is 'equilibrium', but {process} has no equilibrium that stays: "
+                    "give moments or isotropic"
                 )
-        require(bool(self.datasets), "datasets", self.datasets, "give one or more")
+        check(bool(self.datasets), "datasets", self.datasets, "give one or more")
         holds = bool(self.samples) and min(self.samples) >= 0
-        require(holds, "samples", self.samples, "give counts, one or more (0 for all)")
-        require_two(self.num_examples, "eval.num_examples")
+        check(holds, "samples", self.samples, "give counts, one or more (0 for all)")
+        check_least(self, 2, "num_examples")
         if self.mixture is not None:
             check_dimensions(self.dimensions)
         self._check_that_nothing_is_ignored()
@@ -181,7 +174,7 @@ class Training:
         save_every: updates between checkpoints.
         evaluate_every: updates between held-out measurements; 0: none.
         metrics_extras: other places that metrics go to.
-        num_devices: 0 for all.
+        num_devices: see `parallel.data_mesh`.
     """
 
     batch_size: int
@@ -199,10 +192,10 @@ class Training:
     num_devices: int
 
     def __post_init__(self):
-        require_positive(self, "batch_size", "draws", "num_updates", "updates_per_dispatch")
-        require_positive(self, "learning_rate", "clip_norm", "save_every")
-        require_not_negative(self, "max_epochs", "warmup", "evaluate_every", "num_devices")
-        require_decay(self.average_decay, "average_decay")
+        check_positive(self, "batch_size", "draws", "num_updates", "updates_per_dispatch")
+        check_positive(self, "learning_rate", "clip_norm", "save_every")
+        check_least(self, 0, "max_epochs", "warmup", "evaluate_every", "num_devices")
+        check_fraction(self, "average_decay")
 
 
 @dataclass(frozen=True)
@@ -229,20 +222,14 @@ class Evaluation:
     sampler_steps: int = 1
 
     def __post_init__(self):
-        require_two(self.num_examples, "eval.num_examples")
-        require_two(self.monitor, "eval.monitor")
-        require_positive(self, "num_levels", "batch_size", "sampler_steps", section="eval")
-        require_not_negative(self, "repetitions", "images", section="eval")
-
-
-def require_two(count: int, field: str) -> None:
-    """Raise an InputError unless so many examples have a standard error."""
-    require(count >= 2, field, count, "a standard error needs 2 or more")
+        check_least(self, 2, "num_examples", "monitor")
+        check_positive(self, "num_levels", "batch_size", "sampler_steps")
+        check_least(self, 0, "repetitions", "images")
 
 
 def check_processes(processes: tuple[str, ...]) -> None:
     """Raise an InputError unless these are names of processes, one or more."""
-    require(bool(processes), "processes", processes, "give one or more")
+    check(bool(processes), "processes", processes, "give one or more")
     for process in processes:
         check_choice("processes", process, PROCESSES)
 
@@ -250,7 +237,7 @@ def check_processes(processes: tuple[str, ...]) -> None:
 def check_dimensions(dimensions: tuple[int, ...]) -> None:
     """Raise an InputError unless these are dimensions of mixtures, one or more."""
     holds = bool(dimensions) and min(dimensions) >= 1
-    require(holds, "dimensions", dimensions, "give dimensions of 1 or more, one of them or more")
+    check(holds, "dimensions", dimensions, "give dimensions of 1 or more, one of them or more")
 
 
 def read_sweep(config: ConfigDict) -> Sweep:
@@ -260,17 +247,15 @@ def read_sweep(config: ConfigDict) -> Sweep:
     if read_field(config, "sweep") == "samples":
         datasets = tuple(read_field(config, "datasets"))
     network = command_line.read(Network, config, "model")
-    values = {
-        "network": network,
-        "num_examples": read_field(config, "eval.num_examples"),
-        "datasets": datasets,
-    }
+    values = {"network": network, "datasets": datasets}
     if "mixture" in datasets:
         values["mixture"] = command_line.read(Mixture, config, "mixture")
-        require_widths(network.features, "model.features")
+        with command_line.naming(features="model.features"):
+            check_widths(network, "features")
     if set(datasets) - {"mixture"}:
-        require_widths(network.channels, "model.channels")
+        check_channels("config field model.channels", network.channels)
         values["images"] = command_line.read(Images, config, "data")
         num_images = read_field(config, "eval.images")
-        require(num_images > 0, "eval.images", num_images, "give a number above 0")
-    return command_line.read(Sweep, config, **values)
+        check(num_images > 0, "config field eval.images", num_images, "give a number above 0")
+    places = {"num_examples": "eval.num_examples"}
+    return command_line.read(Sweep, config, places=places, **values)

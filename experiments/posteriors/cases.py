@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffenc.keys import key_of
-from diffenc.latent import systems, toys
+from diffenc.latent import posterior_grid, systems, toys
 from diffenc.latent.systems import System
 from diffenc.run import parallel
 from diffenc.run.advance import Trainee
@@ -40,7 +40,7 @@ class Case(NamedTuple):
     prepare: Callable
     held_out: np.ndarray
     decoder: Any
-    grid: toys.Grid | None = None
+    grid: posterior_grid.Grid | None = None
     train_measured: np.ndarray | None = None
 
 
@@ -81,7 +81,7 @@ def load_toy(experiment: Experiment, name: str) -> Case:
         _as_they_are,
         draw("test", experiment.evaluation.num_examples or 1000),
         toy,
-        toys.Grid(toy.latent_dim, half_width=4.5, num_points=num_points),
+        posterior_grid.Grid(toy.latent_dim, half_width=4.5, num_points=num_points),
     )
 
 

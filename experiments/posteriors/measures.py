@@ -13,7 +13,14 @@ import numpy as np
 
 from diffenc.estimate import Estimate, map_examples
 from diffenc.keys import key_of
-from diffenc.latent import annealing, decoders, encoder_loss, held_out, toys, whitening
+from diffenc.latent import (
+    annealing,
+    decoders,
+    encoder_loss,
+    held_out,
+    posterior_grid,
+    whitening,
+)
 from diffenc.latent.encoder import DiffusionEncoder
 from diffenc.latent.systems import System
 from diffenc.run import parallel
@@ -150,7 +157,7 @@ def grid_divergence(
 
 @functools.partial(jax.jit, static_argnames=("encoder", "grid", "num_steps"))
 def _mass(params, x, *, encoder, grid, num_steps):
-    return toys.encoder_log_prob(encoder, params, grid, x, num_steps)[1]
+    return posterior_grid.encoder_log_prob(encoder, params, grid, x, num_steps)[1]
 
 
 def folds(key, system: System, params, x: np.ndarray, batch_size: int) -> dict[str, np.ndarray]:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from diffenc.estimate import Estimate, map_examples, median
-from diffenc.latent import held_out, toys
+from diffenc.latent import held_out, posterior_grid
 from diffenc.run import tables
 from diffenc.run.advance import dotted
 from diffenc.run.tables import Result
@@ -81,7 +81,7 @@ def best_gaussian(case: Case) -> Result:
         return held_out.log_posterior({}, x, decoder=case.decoder, grid=case.grid)
 
     log_posterior = map_examples(of_batch, None, case.held_out, BATCH_SIZE)
-    kl = Estimate.of(toys.best_gaussian_kl(log_posterior, case.grid))
+    kl = Estimate.of(posterior_grid.best_gaussian_kl(log_posterior, case.grid))
     return Result(dotted((case.name, "best_gaussian", "posterior_kl")), *kl)
 
 

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
-from diffenc.errors import InputError
-from diffenc.latent import annealing, systems, toys
+from diffenc.errors import InputError, check, check_least, check_positive
+from diffenc.latent import annealing, em, systems, toys
 from experiments import command_line
-from experiments.command_line import read_field, require, require_not_negative, require_positive
+from experiments.command_line import read_field
 from experiments.diffusion_encoder import settings as diffusion_encoder
 from experiments.diffusion_encoder.settings import DataSettings, Training, read_system
 
@@ -48,12 +48,12 @@ class Evaluation(diffusion_encoder.Evaluation):
 
     def __post_init__(self):
         super().__post_init__()
-        require_positive(self, "grid_sampler_steps", "grid_draws", section="eval")
-        require_positive(self, "ais_temperatures", "ais_chains", section="eval")
-        require_not_negative(self, "ais_examples", "grid_examples", section="eval")
+        check_positive(self, "grid_sampler_steps", "grid_draws")
+        check_positive(self, "ais_temperatures", "ais_chains")
+        check_least(self, 0, "ais_examples", "grid_examples")
         remedy = "a standard error needs 2 or more (0 for none)"
-        require(self.ais_examples != 1, "eval.ais_examples", self.ais_examples, remedy)
-        require(self.ais_simulated >= 2, "eval.ais_simulated", self.ais_simulated, "give 2 or more")
+        check(self.ais_examples != 1, "ais_examples", self.ais_examples, remedy)
+        check_least(self, 2, "ais_simulated")
 
     @property
     def annealing(self) -> annealing.Settings:
@@ -88,10 +88,10 @@ class Experiment(NamedTuple):
 def read_experiment(config: ConfigDict) -> Experiment:
     """Read the config of experiments.posteriors; raises InputError for a bad field."""
     num_seeds = read_field(config, "num_seeds")
-    require(num_seeds > 0, "num_seeds", num_seeds, "give a number above 0")
+    check(num_seeds > 0, "config field num_seeds", num_seeds, "give a number above 0")
     names = tuple(read_field(config, "methods"))
     is_once = bool(names) and len(set(names)) == len(names)
-    require(is_once, "methods", names, "name each method once")
+    check(is_once, "config field methods", names, "name each method once")
     for name in read_field(config, "variants"):
         check_variant(config, name)
     data = command_line.read(DataSettings, config, "data")
@@ -100,6 +100,7 @@ def read_experiment(config: ConfigDict) -> Experiment:
     toy_names = tuple(read_field(config, "toys")) if data.name == "toys" else ()
     if data.name == "toys":
         check_toys(toy_names, evaluation, methods)
+    refuse_unread(config, methods)
     return Experiment(
         diffusion_encoder.read_training(config),
         num_seeds,
@@ -118,8 +119,32 @@ def read_method(config: ConfigDict, name: str) -> systems.Settings:
     num_samples = read_field(config, "rivals.iwae_samples")
     settings = read_system(config, method, iwae_samples=num_samples)
     gamma = settings.em.gamma
-    require(gamma == 1, "em.gamma", gamma, "the rivals' bounds are of likelihood, gamma = 1")
+    remedy = "give 1, for the rivals' bounds are of likelihood"
+    check(gamma == 1, "config field em.gamma", gamma, remedy)
     return settings
+
+
+def refuse_unread(config: ConfigDict, methods: dict[str, systems.Settings]) -> None:
+    """Raise an InputError for a field of `em` that was changed, but that nothing reads.
+
+    A field of the config has to be read by one of the methods, a field of a variant by its own.
+
+    Args:
+        config: the whole config.
+        methods: the settings of each method, by its name.
+    """
+    unread = set.intersection(*(set(settings.unread()) for settings in methods.values()))
+    alternation = command_line.read(em.Settings, config, "em")
+    names = ", ".join(methods)
+    diffusion_encoder.refuse_unread(alternation, sorted(unread), f"a run of {names}")
+    for name, settings in methods.items():
+        changes = config.variants.get(name, {}).get("em", {})
+        ignored = [field for field in settings.unread() if field in changes]
+        if ignored:
+            raise InputError(
+                f"variants.{name}.em.{ignored[0]} would have no effect: {settings.method} does "
+                "not read it, leave it out"
+            )
 
 
 def varied(config: ConfigDict, name: str) -> ConfigDict:

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from checks import assert_mean
 
-from diffenc.diffusion.analytic import Gaussian, GaussianMixture
 from diffenc.diffusion.angle_flow import (
     angle_flow,
     angle_flow_folds,
     angle_flow_with_hutchinson,
     angle_flow_with_log_det,
 )
+from diffenc.diffusion.gaussians import Gaussian, GaussianMixture
 from diffenc.diffusion.parameterization import from_score
 from diffenc.diffusion.processes import VPCosine
 from diffenc.errors import InputError

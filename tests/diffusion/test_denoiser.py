@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from checks import NUM_SIGMAS, assert_mean
 
-from diffenc.diffusion import entropy
-from diffenc.diffusion.analytic import Gaussian
+from diffenc.diffusion import profiles
 from diffenc.diffusion.denoiser import Denoiser, Reference
+from diffenc.diffusion.gaussians import Gaussian
 from diffenc.diffusion.noise_levels import log_snr_range
 from diffenc.diffusion.processes import VE, StraightLine, SubVP, VPLinear, VPx
 from diffenc.errors import InputError
@@ -77,7 +77,7 @@ def test_the_loss_is_that_of_the_score(output):
         error = process.sigma(t)[:, None] * score(x_t, t) + eps
         return 0.5 * jnp.sum(jnp.square(error), axis=1)
 
-    direct = np.asarray(entropy.profile(key_profile, integrand, process, x, levels, 4).total())
+    direct = np.asarray(profiles.profile(key_profile, integrand, process, x, levels, 4).total())
     # the two draws of an example share its x: its mean counts; stratified lambda makes the error
     # smaller, if anything
     by_example = losses.reshape(2, -1).mean(axis=0)

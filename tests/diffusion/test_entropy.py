@@ -7,14 +7,9 @@ import numpy as np
 import pytest
 from checks import NUM_SIGMAS, assert_mean
 
-from diffenc.diffusion import entropy
-from diffenc.diffusion.analytic import (
-    Gaussian,
-    GaussianMixture,
-    gaussian_kl,
-    gaussian_w2_squared,
-    total_entropy,
-)
+from diffenc.diffusion import entropy, entropy_quadrature, profiles
+from diffenc.diffusion.entropy_quadrature import total_entropy
+from diffenc.diffusion.gaussians import Gaussian, GaussianMixture, gaussian_kl, gaussian_w2_squared
 from diffenc.diffusion.noise_levels import Logistic, Piecewise, Uniform, log_snr_range
 from diffenc.diffusion.processes import VE, StraightLine, SubVP, VPCosine, VPLinear, VPx
 from diffenc.errors import InputError
@@ -158,7 +153,7 @@ def test_growth_of_a_wrong_model_is_total_entropy_less_the_gap(name):
     total, gap, growth = estimates(key, x)
     assert_mean(total - gap - growth, 0.0)
     assert Estimate.of(gap).mean > 4 * Estimate.of(gap).stderr
-    exactly = entropy.gaussian_growth(OTHER, process, x, levels.low, levels.high)
+    exactly = entropy_quadrature.gaussian_growth(OTHER, process, x, levels.low, levels.high)
     assert_mean(growth - exactly, 0.0)
     assert Estimate.of(exactly).stderr < Estimate.of(growth).stderr
 
@@ -240,13 +235,13 @@ def test_the_curve_adds_up_to_the_integral():
     density = SOURCES["mixture"]
     key_x, key = jax.random.split(jax.random.key(9))
     x = density.sample(key_x, 2000)
-    integrand = entropy.gap_integrand(
+    integrand = profiles.gap_integrand(
         score_of(density, process), process.equilibrium_score, process
     )
     levels, spreads = Uniform(*log_snr_range(process, t_min, t_max)), []
     for _ in range(2):  # uniform, then the density fitted to it
-        draws = entropy.profile(clone(key), integrand, process, x, levels, 24)
-        found = entropy.curve(draws, levels)
+        draws = profiles.profile(clone(key), integrand, process, x, levels, 24)
+        found = profiles.curve(draws, levels)
         assert np.sum(found.height * np.diff(found.edges)) == pytest.approx(
             Estimate.of(draws.total()).mean, rel=1e-4
         )
@@ -322,7 +317,7 @@ def test_entropy_of_single_coordinates_is_that_of_their_law(process):
     Gaussians."""
     values, shares = np.array([-0.4, 0.1, 0.8]), jnp.array([[0.2, 0.5, 0.3], [0.0, 0.9, 0.1]])
     t_max = 0.999 if isinstance(process, StraightLine) else 1.0
-    found = entropy.coordinate_entropy(
+    found = entropy_quadrature.coordinate_entropy(
         process, values, shares, *log_snr_range(process, 1e-2, t_max)
     )
     for share, value in zip(shares, found, strict=True):
@@ -338,7 +333,7 @@ def test_entropy_of_a_constant_coordinate_is_closed():
     under VP; within the bound of the trapezoidal rule, h^2 / 12 |f'(high) - f'(low)|, and the
     rounding of float32 sums."""
     value, (low, high) = 0.7, log_snr_range(VPLinear())
-    found = entropy.coordinate_entropy(
+    found = entropy_quadrature.coordinate_entropy(
         VPLinear(), np.array([value, 0.0]), jnp.array([[1.0, 0.0]]), low, high, 400
     )
     alpha2, sigma2 = (1 / (1 + np.exp(-sign * np.array([low, high]))) for sign in (1, -1))

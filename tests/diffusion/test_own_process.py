@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from checks import NUM_SIGMAS
 
-from diffenc.diffusion.analytic import GaussianMixture
-from diffenc.diffusion.processes import VE, FixedWidth, Process
+from diffenc.diffusion.gaussians import GaussianMixture
+from diffenc.diffusion.linear_process import FixedWidth, Process
+from diffenc.diffusion.processes import VE
 from diffenc.diffusion.samplers import probability_flow, reverse_sde
 
 T_MIN = 0.01

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from diffenc.diffusion import parameterization
+from diffenc.diffusion.linear_process import expand
 from diffenc.diffusion.parameterization import KINDS, convert, from_score, score_fn, to_score
-from diffenc.diffusion.processes import VE, StraightLine, SubVP, VPCosine, VPLinear, VPx, expand
+from diffenc.diffusion.processes import VE, StraightLine, SubVP, VPCosine, VPLinear, VPx
 from diffenc.errors import InputError
 
 FIXED_WIDTH = [VPLinear(), VPx(), VPCosine(), VPCosine(0.1), StraightLine()]

@@ -7,16 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from diffenc.diffusion.processes import (
-    VE,
-    FixedWidth,
-    StraightLine,
-    SubVP,
-    VPCosine,
-    VPLinear,
-    VPx,
-    expand,
-)
+from diffenc.diffusion.linear_process import FixedWidth, expand
+from diffenc.diffusion.processes import VE, StraightLine, SubVP, VPCosine, VPLinear, VPx
 from diffenc.errors import InputError
 
 PROCESSES = [

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from checks import assert_mean
 
-from diffenc.diffusion.analytic import Gaussian, GaussianMixture
+from diffenc.diffusion.gaussians import Gaussian, GaussianMixture
 from diffenc.diffusion.processes import VE, StraightLine, SubVP, VPCosine, VPLinear, VPx
 from diffenc.diffusion.samplers import probability_flow, reverse_sde
 from diffenc.errors import InputError

@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-from diffenc.diffusion.analytic import gaussian_w2_squared
+from diffenc.diffusion.gaussians import gaussian_w2_squared
 from diffenc.diffusion.transport import sample_w2_squared
 from diffenc.errors import InputError
 

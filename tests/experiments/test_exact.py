@@ -6,9 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 from checks import NUM_SIGMAS
 
-from diffenc.diffusion.analytic import FactorAnalysis, gaussian_kl
+from diffenc.diffusion.factor_analysis import FactorAnalysis
+from diffenc.diffusion.gaussians import gaussian_kl
 from diffenc.estimate import Estimate
-from diffenc.latent import decoders, e_steps, held_out, proposals, systems, toys
+from diffenc.latent import decoders, e_steps, held_out, posterior_grid, proposals, systems
 from diffenc.latent.baselines import GaussianEncoder
 from diffenc.networks import MLP
 
@@ -33,7 +34,7 @@ def test_the_divergence_on_the_grid_is_that_of_two_gaussians():
     }
     system = systems.System(encoder, DECODER, state=None, update=None, sampler_steps=1)
     x = MODEL.sample(jax.random.key(0), 100)[0]
-    grid = toys.Grid(2, 6.0, 150)
+    grid = posterior_grid.Grid(2, 6.0, 150)
     kl, nll = held_out.on_grid(jax.random.key(1), system, params, x, grid, 1, num_draws=400)
 
     exact_mean, cov = MODEL.posterior(x)

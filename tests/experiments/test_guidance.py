@@ -14,13 +14,13 @@ from diffenc.diffusion.guidance import guided_chain
 from diffenc.diffusion.noise_levels import log_snr_range
 from diffenc.diffusion.processes import VPLinear
 from diffenc.errors import InputError
-from diffenc.information import tasks
+from diffenc.information import pairs
 from diffenc.run import records
 from experiments import command_line
 from experiments.guidance import __main__ as guidance
 from experiments.guidance import recursion
 
-PAIR = tasks.linear_channel(jax.random.key(1), 3, 2)
+PAIR = pairs.linear_channel(jax.random.key(1), 3, 2)
 
 
 def make_config(**changes):
@@ -49,7 +49,7 @@ def test_continuous_time_agrees_with_an_integration_of_its_equations(weight):
     by scipy."""
     from scipy.integrate import solve_ivp
 
-    pair = tasks.bivariate(0.8)
+    pair = pairs.bivariate(0.8)
 
     def rates(log_snr, state):
         slope, cov, _ = state
@@ -182,7 +182,7 @@ def test_a_chain_of_few_steps_is_its_closed_recursion(weight):
 
 @pytest.mark.parametrize("weight", [0.0, 2.0])
 def test_many_steps_are_continuous_time(weight):
-    exact = recursion.continuous(tasks.bivariate(0.8), weight, 2000).injected
+    exact = recursion.continuous(pairs.bivariate(0.8), weight, 2000).injected
     levels = log_snr_range(VPLinear())
     coarse, fine = (
         recursion_of_a_pair(weight, np.linspace(*levels, n + 1))[0].sum() for n in (500, 1000)

@@ -11,7 +11,7 @@ from checks import NUM_SIGMAS
 
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate
-from diffenc.information import rivals, tasks
+from diffenc.information import pairs, rivals, tasks
 from diffenc.information.assembly import Information
 from diffenc.information.settings import Settings
 from diffenc.keys import key_of
@@ -33,7 +33,7 @@ TINY = {
     "num_samples": 1000,
 }
 FIVE = ("bimodal_1x1", "uniform_noise_0.1", "dense_3x3", "student_3x3_dof3", "spiral_3x3")
-TASK = tasks.dense(2, 1, 0.6)
+TASK = pairs.dense(2, 1, 0.6)
 
 
 def make_config(name, **changes):
@@ -184,7 +184,7 @@ def test_the_config_of_another_experiment_is_refused(tmp_path):
 
 @pytest.mark.parametrize("name", ["cca", "ksg"])
 def test_rivals_know_a_bivariate_normal(name):
-    task = tasks.bivariate(0.75)
+    task = pairs.bivariate(0.75)
     x, y = task.sample(jax.random.key(1), 4000)
     estimate = rivals.RIVALS[name](jax.random.key(2), x, y)
     assert abs(estimate.mean - task.information) < NUM_SIGMAS * estimate.stderr
@@ -193,7 +193,7 @@ def test_rivals_know_a_bivariate_normal(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["infonce", "mine"])
 def test_critics_know_a_bivariate_normal(name):
-    task = tasks.bivariate(0.75)
+    task = pairs.bivariate(0.75)
     x, y = task.sample(jax.random.key(1), 10_000)
     estimate = rivals.RIVALS[name](jax.random.key(2), x, y)
     assert (

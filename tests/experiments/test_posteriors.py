@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from checks import NUM_SIGMAS, assert_distinct_keys, record_keys
 
-from diffenc.diffusion.analytic import FactorAnalysis
+from diffenc.diffusion.factor_analysis import FactorAnalysis
 from diffenc.errors import InputError
 from diffenc.latent import decoders
 from diffenc.run import records
@@ -136,6 +136,7 @@ def test_a_trained_encoder_reaches_a_posterior_that_no_gaussian_does(tmp_path):
     Gaussian."""
     config = command_line._load(f"{CONFIGS}/toys.py")
     config.update(toys=("ring",), num_seeds=1, methods=("importance", "vae"), num_devices=1)
+    config.em.update(langevin_steps=2, sampler_steps=1)  # their defaults: no chains here
     config.eval.update(num_examples=250, num_samples=16, sampler_steps=16)
     posteriors.run(config, tmp_path)
     rows = values_of(tmp_path)
@@ -181,6 +182,19 @@ def test_errors_are_over_examples_and_seeds():
         (dict(em__proposal="encoder"), "em.proposal is 'encoder'"),
         (dict(em__proposal_width=0.0), "em.proposal_width is 0.0"),
         (dict(toys=()), "toys want one name"),
+        (dict(em__leapfrog_steps=5), "em.leapfrog_steps is 5, which a run of importance, "),
+        (
+            dict(methods=("importance", "vae"), em__langevin_steps=7, em__sampler_steps=1),
+            "em.langevin_steps is 7, which a run of importance, vae does not read: "
+            "give --config.em.langevin_steps=2",
+        ),
+        (
+            dict(
+                methods=("importance", "a"),
+                variants=dict(a=dict(method="langevin", em=dict(proposals=9))),
+            ),
+            "variants.a.em.proposals would have no effect",
+        ),
         (dict(eval__ais_examples=1), "eval.ais_examples is 1"),
         (dict(eval__ais_simulated=1), "eval.ais_simulated is 1"),
         (dict(methods=("flow_vae",)), "flow_vae alone"),

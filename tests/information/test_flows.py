@@ -11,7 +11,7 @@ import pytest
 from checks import NUM_SIGMAS
 from scipy.linalg import expm
 
-from diffenc.information import flows, gaussian, regression, tasks
+from diffenc.information import flows, gaussian, pairs, regression, tasks
 from diffenc.information.flows import Pair
 from diffenc.information.settings import FlowSettings, Settings
 
@@ -55,7 +55,7 @@ def test_a_linear_velocity_has_a_closed_form():
 def test_information_of_halves():
     """Of both together where they share coordinates, else the mean; linear maps of a half change
     nothing then; half of the optimism is added."""
-    pair = halves_of(tasks.dense(2, 3, 0.5), 1, 400)
+    pair = halves_of(pairs.dense(2, 3, 0.5), 1, 400)
     together = gaussian.gaussian_information(pair.x.reshape(800, -1), pair.y.reshape(800, -1))
     assert flows.information(pair, regression.linear).mean == pytest.approx(together.mean)
     turn = np.stack([np.eye(2), [[0.3, 2.0], [-1.0, 0.5]]])
@@ -92,9 +92,9 @@ def test_a_half_is_mapped_by_the_flows_of_the_other():
 
 
 def test_pairs_without_need_stay_as_they_are():
-    scalars = halves_of(tasks.bivariate(0.75), 3, 100)
+    scalars = halves_of(pairs.bivariate(0.75), 3, 100)
     assert flows.learn(jax.random.key(4), scalars, TINY).own is None
-    linear_part, told = halves_of(tasks.dense(2, 2, 0.5), 4, 500), []
+    linear_part, told = halves_of(pairs.dense(2, 2, 0.5), 4, 500), []
     learned = flows.learn(
         jax.random.key(5), linear_part, TINY, lambda updates, value: told.append(updates)
     )
@@ -103,7 +103,7 @@ def test_pairs_without_need_stay_as_they_are():
 
 def test_another_pair_is_better_only_by_several_errors():
     """Of y as it is, and of y with noise of its own; optimism does not count."""
-    pair = halves_of(tasks.dense(2, 2, 0.5), 12, 500)
+    pair = halves_of(pairs.dense(2, 2, 0.5), 12, 500)
     noise = np.random.default_rng(13).normal(size=pair.y.shape)
     noisy = pair._replace(y=pair.y + 0.5 * noise)
     noisier = pair._replace(y=pair.y + noise)
@@ -134,7 +134,7 @@ def test_likelihood_counts_the_volume():
     settings = FlowSettings(width=8, sparsity_price=0.0, roughness_price=0.0, steps=16)
     blocks = [
         jnp.asarray(block, jnp.float32)
-        for block in tasks.dense(2, 2, 0.5).sample(jax.random.key(6), 2000)
+        for block in pairs.dense(2, 2, 0.5).sample(jax.random.key(6), 2000)
     ]
     params = moving_params(settings, 8, 10)
 
@@ -171,8 +171,8 @@ def test_likelihood_counts_the_volume():
 
 @pytest.mark.slow
 def test_a_spiral_is_unrolled():
-    pair = halves_of(tasks.spiral_both(tasks.sparse(4, 4, 0.7), 4, 4), 5, 3000)
-    truth = tasks.sparse(4, 4, 0.7).information
+    pair = halves_of(tasks.spiral_both(pairs.sparse(4, 4, 0.7), 4, 4), 5, 3000)
+    truth = pairs.sparse(4, 4, 0.7).information
     before = flows.information(pair, flows.MEAN)
     learned = flows.learn(jax.random.key(9), pair, Settings())
     after = flows.information(learned, flows.MEAN)

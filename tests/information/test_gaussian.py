@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from checks import NUM_SIGMAS, assert_mean
 
-from diffenc.information import gaussian, tasks
+from diffenc.information import gaussian, pairs
 
 
 def ties():
@@ -59,7 +59,7 @@ def test_gaussian_information_does_not_change_under_exp(n):
     """Less than half a standard error: scores by rank and standardized ones see the same
     samples."""
     for index, (dim_x, dim_y) in enumerate(((1, 1), (2, 3), (1, 1), (2, 3))):
-        x, y = tasks.dense(dim_x, dim_y, 0.5).sample(jax.random.key(20 + index), n)
+        x, y = pairs.dense(dim_x, dim_y, 0.5).sample(jax.random.key(20 + index), n)
         first, second = (
             gaussian.gaussian_information(
                 gaussian.normal_scores(ties(), a), gaussian.normal_scores(ties(), b)
@@ -140,7 +140,7 @@ def test_anderson_darling_agrees_with_scipy():
 
 
 def test_gaussian_information_is_unbiased_where_samples_are_few():
-    task = tasks.dense(4, 3, 0.5)
+    task = pairs.dense(4, 3, 0.5)
     values = [
         gaussian.gaussian_information(*task.sample(key, 40)).mean
         for key in jax.random.split(jax.random.key(4), 600)
@@ -153,7 +153,7 @@ def test_gaussian_information_is_unbiased_where_samples_are_few():
 
 
 def test_the_pointwise_spread_is_that_of_the_estimate():
-    task = tasks.sparse(2, 2, 0.8)
+    task = pairs.sparse(2, 2, 0.8)
     values, errors = [], []
     for key in jax.random.split(jax.random.key(5), 400):
         result = gaussian.gaussian_information(*task.sample(key, 500))
@@ -165,6 +165,6 @@ def test_the_pointwise_spread_is_that_of_the_estimate():
 
 
 def test_high_information_keeps_its_digits():
-    task = tasks.high_information(80, 80.0)
+    task = pairs.high_information(80, 80.0)
     result = gaussian.gaussian_information(*task.sample(jax.random.key(6), 5000))
     assert abs(result.mean - 80.0) < NUM_SIGMAS * result.pointwise.std() / 5000**0.5

@@ -7,7 +7,16 @@ import pytest
 from checks import NUM_SIGMAS
 
 from diffenc.errors import InputError
-from diffenc.information import assembly, checks, flows, gaussian, measures, regression, tasks
+from diffenc.information import (
+    assembly,
+    checks,
+    flows,
+    gaussian,
+    measures,
+    pairs,
+    regression,
+    tasks,
+)
 from diffenc.information.divergence import Divergence
 from diffenc.information.settings import Settings
 
@@ -37,7 +46,7 @@ def nothing_found(n):
 
 
 def test_gaussian_data_need_no_network():
-    task = tasks.dense(2, 2, 0.5)
+    task = pairs.dense(2, 2, 0.5)
     x, y = task.sample(jax.random.key(0), N)
     result = measures.mutual_information(jax.random.key(1), x, y, TINY)
     assert_estimate(result.estimate, task.information, 0.1 * task.information)
@@ -62,7 +71,7 @@ def test_gaussian_data_need_no_network():
 
 
 def test_what_lengths_tell_is_found_without_a_network():
-    task = tasks.StudentPair(2, 2, 2)
+    task = pairs.StudentPair(2, 2, 2)
     x, y = task.sample(jax.random.key(14), N)
     result = measures.mutual_information(jax.random.key(15), x, y, TINY)
     assert_estimate(result.regression, task.information, 0.15 * task.information)
@@ -113,7 +122,7 @@ def test_labels_that_differ_in_scale_are_told_apart(monkeypatch):
 def test_mixed_sources_are_unmixed():
     """x and y are linear maps of cubes of normals, which are related one to one: a Gaussian copula,
     unmixed."""
-    task = tasks.map_both(tasks.sparse(2, 2, 0.8), lambda z: z**3)
+    task = tasks.map_both(pairs.sparse(2, 2, 0.8), lambda z: z**3)
     x, y = task.sample(jax.random.key(16), N)
     mix = np.array([[1.0, 0.7], [-0.6, 1.0]])
     result = measures.mutual_information(jax.random.key(17), x @ mix, y @ mix.T, TINY)
@@ -124,7 +133,7 @@ def test_mixed_sources_are_unmixed():
 def test_learned_coordinates_are_used_and_doubted(monkeypatch):
     """Linear maps in place of learned ones, another for either half: of a Gaussian all is in the
     mean regression, half of the optimism is added, and both it and the drift are in the error."""
-    task = tasks.dense(2, 2, 0.5)
+    task = pairs.dense(2, 2, 0.5)
     x, y = task.sample(jax.random.key(0), N)
     turns = np.stack([np.diag([1.0, 3.0]), [[0.5, 1.0], [-1.0, 0.5]]])
     seen = []
@@ -154,7 +163,7 @@ def test_learned_coordinates_are_used_and_doubted(monkeypatch):
 def test_the_other_block_is_diffused_where_only_its_own_divergence_is_found(monkeypatch, doubt):
     """D[X] = 0.3 and nothing else is found, whatever is asked first; then nothing, with this
     doubt."""
-    task = tasks.dense(2, 2, 0.5)
+    task = pairs.dense(2, 2, 0.5)
     x, y = task.sample(jax.random.key(18), N)
     calls = iter([(0.0, 0.01, 0), (0.3, 0.01, 40), (0.0, doubt, 0), (0.0, doubt, 0)])
     asked, keys = [], set()
@@ -205,7 +214,7 @@ def test_the_other_block_is_diffused_where_only_its_own_divergence_is_found(monk
     ],
 )
 def test_order_and_increasing_maps_of_coordinates_do_not_matter(dim_x, dim_y):
-    x, y = tasks.StudentPair(dim_x, dim_y, 2).sample(jax.random.key(2), N)
+    x, y = pairs.StudentPair(dim_x, dim_y, 2).sample(jax.random.key(2), N)
     first = measures.mutual_information(jax.random.key(3), x, y, TINY)
     second = measures.mutual_information(jax.random.key(3), np.arctan(y), x**3, TINY)
     assert first.estimate == second.estimate
@@ -239,7 +248,7 @@ def test_conditional_information_of_gaussians():
 
 def test_conditional_information_that_lengths_tell():
     """A Student law and a z apart from it: given z, all of the law's information is left."""
-    rng, task = np.random.default_rng(24), tasks.StudentPair(2, 1, 2)
+    rng, task = np.random.default_rng(24), pairs.StudentPair(2, 1, 2)
     x, y = task.sample(jax.random.key(25), N)
     z = rng.normal(size=(N, 1))
     result = measures.conditional_information(jax.random.key(26), x, y, z, TINY)
@@ -248,7 +257,7 @@ def test_conditional_information_that_lengths_tell():
 
 
 def test_total_correlation_of_gaussians():
-    cov = tasks.bivariate(0.7).cov
+    cov = pairs.bivariate(0.7).cov
     x = np.random.default_rng(1).multivariate_normal(np.zeros(2), cov, size=N)
     result = measures.total_correlation(jax.random.key(5), x, TINY)
     truth = -0.5 * np.linalg.slogdet(cov)[1]
@@ -281,7 +290,7 @@ def test_labels_of_a_mixture():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "task", [tasks.StudentPair(2, 2, 1.5), tasks.UniformNoise(0.4)], ids=["student", "uniform"]
+    "task", [pairs.StudentPair(2, 2, 1.5), pairs.UniformNoise(0.4)], ids=["student", "uniform"]
 )
 def test_what_correlations_do_not_see(task):
     x, y = task.sample(jax.random.key(7), 6000)

@@ -12,7 +12,7 @@ from scipy.optimize import check_grad
 from scipy.special import ndtr
 from scipy.stats import chi
 
-from diffenc.information import gaussian, regression, tasks
+from diffenc.information import gaussian, pairs, regression
 from diffenc.information.regression import Features
 
 MEAN = regression.without_shape(regression.polar)
@@ -162,7 +162,7 @@ def test_scales_far_apart_are_found_in_many_dimensions():
 
 @pytest.mark.parametrize(("dim", "dof"), [(1, 1), (2, 2), (5, 3)])
 def test_most_of_a_student_law_is_found(dim, dof):
-    task = tasks.StudentPair(dim, dim, dof)
+    task = pairs.StudentPair(dim, dim, dof)
     x, y = task.sample(jax.random.key(dim), 8000)
     x = gaussian.block_scores(np.random.default_rng(0), x)
     y = gaussian.block_scores(np.random.default_rng(0), y)
@@ -176,7 +176,7 @@ def test_most_of_a_student_law_is_found(dim, dof):
 
 
 def test_nothing_is_gained_of_gaussians():
-    task, gains = tasks.dense(2, 2, 0.5), []
+    task, gains = pairs.dense(2, 2, 0.5), []
     for key in jax.random.split(jax.random.key(9), 40):
         x, y = task.sample(key, 500)
         with_shape = regression.information(x, regression.polar(y))

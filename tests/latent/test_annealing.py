@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from checks import NUM_SIGMAS, assert_mean
 
-from diffenc.diffusion.analytic import FactorAnalysis
+from diffenc.diffusion.factor_analysis import FactorAnalysis
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate, map_examples
 from diffenc.latent import annealing, decoders
@@ -202,5 +202,5 @@ def test_one_trace_and_new_draws_for_each_key_chain_and_example():
 
 
 def test_a_number_below_one_is_refused():
-    with pytest.raises(InputError, match="annealing.leapfrog_steps is 0: give 1 or more"):
+    with pytest.raises(InputError, match="^leapfrog_steps is 0: give 1 or more"):
         Settings(leapfrog_steps=0)

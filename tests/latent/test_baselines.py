@@ -9,7 +9,8 @@ import pytest
 from checks import assert_mean
 
 from diffenc import training
-from diffenc.diffusion.analytic import FactorAnalysis, Gaussian, gaussian_kl
+from diffenc.diffusion.factor_analysis import FactorAnalysis
+from diffenc.diffusion.gaussians import Gaussian, gaussian_kl
 from diffenc.latent import baselines, chains, decoders, em
 from diffenc.latent.baselines import GaussianEncoder, gaussian_rate
 from diffenc.latent.encoder import DiffusionEncoder

@@ -8,7 +8,8 @@ import pytest
 from checks import assert_mean
 
 from configs.diffusion_encoder import digits
-from diffenc.diffusion.analytic import FactorAnalysis, Gaussian, gaussian_kl
+from diffenc.diffusion.factor_analysis import FactorAnalysis
+from diffenc.diffusion.gaussians import Gaussian, gaussian_kl
 from diffenc.estimate import Estimate, map_examples
 from diffenc.latent import bounds, decoders, held_out, systems
 from diffenc.latent.encoder import DiffusionEncoder

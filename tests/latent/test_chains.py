@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from checks import assert_mean, assert_moments
 
-from diffenc.diffusion.analytic import FactorAnalysis
+from diffenc.diffusion.factor_analysis import FactorAnalysis
 from diffenc.latent import chains, decoders, em
 from diffenc.latent.whitening import Frame
 

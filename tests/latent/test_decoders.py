@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from checks import assert_mean, assert_moments
 
-from diffenc.diffusion.analytic import FactorAnalysis, Gaussian
+from diffenc.diffusion.factor_analysis import FactorAnalysis
+from diffenc.diffusion.gaussians import Gaussian
 from diffenc.errors import InputError
 from diffenc.latent import decoders
 

@@ -11,7 +11,8 @@ import pytest
 from checks import assert_mean, assert_moments
 
 from diffenc.diffusion import noise_levels
-from diffenc.diffusion.analytic import FactorAnalysis, Gaussian
+from diffenc.diffusion.factor_analysis import FactorAnalysis
+from diffenc.diffusion.gaussians import Gaussian
 from diffenc.diffusion.parameterization import alpha_sigma, to_score
 from diffenc.diffusion.processes import VPCosine
 from diffenc.errors import InputError
@@ -225,6 +226,12 @@ def test_x_keeps_its_shape_until_the_network_flattens_it():
 def test_an_unknown_reference_is_refused():
     with pytest.raises(InputError, match="posteriour"):
         DiffusionEncoder(NETWORK, "posteriour")
+
+
+@pytest.mark.parametrize("option", [{"newton_steps": 1}, {"pressure": True}])
+def test_an_encoder_that_asks_the_decoder_wants_one(option):
+    with pytest.raises(InputError, match="asks its decoder: give decoder"):
+        DiffusionEncoder(NETWORK, **option)
 
 
 def test_null_rows_do_not_depend_on_x_and_have_the_prior_as_reference():

@@ -5,28 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from checks import assert_mean
+from linear_model import DECODER, ENCODER, MODEL, X, decoder_params
 
-from diffenc.diffusion.analytic import FactorAnalysis, Gaussian
+from diffenc.diffusion.gaussians import Gaussian
 from diffenc.latent import decoders, em, encoder_loss, whitening
 from diffenc.latent.e_steps import PosteriorSample
 from diffenc.latent.encoder import DiffusionEncoder
 from diffenc.latent.proposals import Proposals
 from diffenc.latent.whitening import Frame
-from diffenc.networks import ConditionalDenoiser
 from diffenc.networks.mlp import Context
-
-MODEL = FactorAnalysis(
-    jnp.array([[1.0, 0.2], [-0.5, 0.8], [0.3, -0.6]]), jnp.array([0.1, 0.0, -0.2]), jnp.array(0.6)
-)
-X = jnp.array([[0.9, -1.4, 0.8]])
-DECODER = decoders.make("gaussian", 3)
-ENCODER = DiffusionEncoder(ConditionalDenoiser(latent_dim=2, embed_features=(16,), features=(16,)))
-
-
-def decoder_params(model):
-    """The parameters that make DECODER this factor analysis."""
-    dense = {"kernel": model.weight.T, "bias": model.mean}
-    return {"network": {"params": {"Dense_0": dense}}, "log_tau": jnp.log(model.noise_std)}
 
 
 @pytest.mark.parametrize("gamma", [1.0, 0.5])

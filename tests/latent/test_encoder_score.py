@@ -12,7 +12,7 @@ import pytest
 from checks import NUM_SIGMAS, assert_mean, assert_moments
 
 from diffenc.diffusion import entropy, samplers
-from diffenc.diffusion.analytic import Gaussian, GaussianMixture, gaussian_kl
+from diffenc.diffusion.gaussians import Gaussian, GaussianMixture, gaussian_kl
 from diffenc.diffusion.noise_levels import Logistic
 from diffenc.diffusion.parameterization import from_score
 from diffenc.diffusion.processes import VPCosine

@@ -6,7 +6,7 @@ import numpy as np
 
 from diffenc.diffusion.parameterization import alpha_sigma
 from diffenc.diffusion.processes import VPCosine
-from diffenc.latent import decoders
+from diffenc.latent import decoders, landmarks
 from diffenc.latent.encoder import DiffusionEncoder
 from diffenc.networks import ConditionalDenoiser
 
@@ -21,7 +21,7 @@ def test_the_coarse_residual_is_that_of_the_diffused_mixture():
         "decoder": decoder.init(jax.random.key(1), 2),
     }
     context = encoder.infer(params, x)
-    z, variance = encoder.kernels()
+    z, variance = landmarks.kernels(2, 50)
     log_weight = jnp.stack(
         [decoder.log_prob(params["decoder"], jnp.broadcast_to(row, (50, 4)), z) for row in x]
     )

@@ -9,9 +9,9 @@ import optax
 import pytest
 
 from diffenc import training
-from diffenc.diffusion.analytic import FactorAnalysis
+from diffenc.diffusion.factor_analysis import FactorAnalysis
 from diffenc.errors import InputError
-from diffenc.latent import annealing, baselines, bounds, chains, decoders, em, toys
+from diffenc.latent import annealing, baselines, bounds, chains, decoders, em, posterior_grid
 from diffenc.latent.encoder import DiffusionEncoder
 from diffenc.networks import MLP, ConditionalDenoiser
 
@@ -111,7 +111,9 @@ REFUSED = {
     "annealed importance sampling": [lambda: annealing.make_log_joint(DECODER, None)],
     "em.e_step=persistent with em.kernel=mala": [lambda: persistent("mala")],
     "em.e_step=persistent with em.kernel=hmc": [lambda: persistent("hmc")],
-    "a posterior on a grid": [lambda: toys.posterior(DECODER, toys.Grid(2), jnp.zeros((1, 3)))],
+    "a posterior on a grid": [
+        lambda: posterior_grid.posterior(DECODER, posterior_grid.Grid(2), jnp.zeros((1, 3)))
+    ],
     "an encoder with newton_steps": [
         lambda: DiffusionEncoder(NETWORK, newton_steps=1, decoder=DECODER)
     ],

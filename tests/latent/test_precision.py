@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import pytest
 from jax.extend.core import jaxprs_in_params
 
-from diffenc.latent import annealing, bounds, decoders, toys
+from diffenc.latent import annealing, bounds, decoders, posterior_grid
 from diffenc.latent.encoder import DiffusionEncoder
 from diffenc.latent.whitening import Frame
 from diffenc.networks import ConditionalDenoiser
@@ -23,7 +23,7 @@ ENCODER = DiffusionEncoder(
     pressure=True,
     decoder=DECODER,
 )
-GRID = toys.Grid(2, num_points=8)
+GRID = posterior_grid.Grid(2, num_points=8)
 SETTINGS = annealing.Settings(2, 2, 1, 1)
 LOG_STEPS = jnp.zeros(2)
 
@@ -33,17 +33,19 @@ def log_joint(params):
 
 
 def encoder_log_prob(key, params):
-    return toys.encoder_log_prob(ENCODER, params, GRID, X, 1)
+    return posterior_grid.encoder_log_prob(ENCODER, params, GRID, X, 1)
 
 
 def kl_by_draws(key, params):
-    return toys.posterior_kl_by_draws(
+    return posterior_grid.posterior_kl_by_draws(
         key, DECODER, GRID, X, decoders.log_prior, 2, params["decoder"]
     )
 
 
 def best_gaussian_kl(key, params):
-    return toys.best_gaussian_kl(toys.posterior(DECODER, GRID, X, params["decoder"]), GRID)
+    return posterior_grid.best_gaussian_kl(
+        posterior_grid.posterior(DECODER, GRID, X, params["decoder"]), GRID
+    )
 
 
 PROGRAMS = {
@@ -57,9 +59,11 @@ PROGRAMS = {
     "annealing.reverse": lambda key, params: annealing.reverse(
         key, log_joint(params), X, Z, FRAME, LOG_STEPS, SETTINGS
     ),
-    "toys.log_marginal": lambda key, params: toys.log_marginal(DECODER, GRID, X, params["decoder"]),
+    "posterior_grid.log_marginal": lambda key, params: posterior_grid.log_marginal(
+        DECODER, GRID, X, params["decoder"]
+    ),
     "toys.encoder_log_prob": encoder_log_prob,
-    "toys.posterior_kl_by_draws": kl_by_draws,
+    "posterior_grid.posterior_kl_by_draws": kl_by_draws,
     "toys.best_gaussian_kl": best_gaussian_kl,
 }
 

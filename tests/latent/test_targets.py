@@ -8,7 +8,8 @@ import pytest
 from checks import assert_mean
 
 from diffenc.diffusion import noise_levels
-from diffenc.diffusion.analytic import FactorAnalysis, gaussian_kl
+from diffenc.diffusion.factor_analysis import FactorAnalysis
+from diffenc.diffusion.gaussians import gaussian_kl
 from diffenc.diffusion.parameterization import alpha_sigma, from_score
 from diffenc.diffusion.processes import VPCosine
 from diffenc.latent import targets

@@ -10,24 +10,25 @@ import pytest
 from checks import assert_mean, assert_moments
 from scipy import integrate, stats
 
-from diffenc.diffusion.analytic import FactorAnalysis, Gaussian, gaussian_kl
+from diffenc.diffusion.factor_analysis import FactorAnalysis
+from diffenc.diffusion.gaussians import Gaussian, gaussian_kl
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate
-from diffenc.latent import toys
+from diffenc.latent import posterior_grid, toys
 from diffenc.latent.baselines import GaussianEncoder
 from diffenc.latent.decoders import log_joint, log_prior
 from diffenc.latent.encoder import DiffusionEncoder
-from diffenc.latent.toys import Grid
+from diffenc.latent.posterior_grid import Grid
 from diffenc.networks import MLP, ConditionalDenoiser
 
 NAMES = ("absolute", "ring", "pinwheel", "two_components")
-log_marginal = jax.jit(toys.log_marginal, static_argnums=(0, 1))
-posterior = jax.jit(toys.posterior, static_argnums=(0, 1))
-best_gaussian_kl = jax.jit(toys.best_gaussian_kl, static_argnums=1)
-posterior_moments = jax.jit(toys.posterior_moments, static_argnums=1)
-posterior_kl = jax.jit(toys.posterior_kl, static_argnums=2)
-sample_posterior = jax.jit(toys.sample_posterior, static_argnums=(2, 3))
-encoder_log_prob = jax.jit(toys.encoder_log_prob, static_argnums=(0, 2, 4, 5))
+log_marginal = jax.jit(posterior_grid.log_marginal, static_argnums=(0, 1))
+posterior = jax.jit(posterior_grid.posterior, static_argnums=(0, 1))
+best_gaussian_kl = jax.jit(posterior_grid.best_gaussian_kl, static_argnums=1)
+posterior_moments = jax.jit(posterior_grid.posterior_moments, static_argnums=1)
+posterior_kl = jax.jit(posterior_grid.posterior_kl, static_argnums=2)
+sample_posterior = jax.jit(posterior_grid.sample_posterior, static_argnums=(2, 3))
+encoder_log_prob = jax.jit(posterior_grid.encoder_log_prob, static_argnums=(0, 2, 4, 5))
 likelihood = jax.jit(
     lambda toy, x, z: jax.vmap(lambda row: toy.log_prob({}, row[None], z))(x), static_argnums=0
 )
@@ -212,7 +213,7 @@ def test_the_divergence_from_draws_is_that_of_quadrature(linear, num_points):
     exact = gaussian_divergence(
         mean - 0.3, jnp.tile(cov / 1.5, (6, 1, 1)), mean, jnp.tile(cov, (6, 1, 1))
     )
-    draws = functools.partial(toys.posterior_kl_by_draws, num_draws=200)
+    draws = functools.partial(posterior_grid.posterior_kl_by_draws, num_draws=200)
 
     @jax.jit
     def found(key):
@@ -397,6 +398,6 @@ def test_a_wrong_name_or_dimension_is_named():
     with pytest.raises(InputError, match="latent_dim=3"):
         ring.init(jax.random.key(0), 3)
     with pytest.raises(InputError, match="needs"):
-        toys.log_marginal(ring, Grid(1), jnp.zeros((2, 1)))
+        posterior_grid.log_marginal(ring, Grid(1), jnp.zeros((2, 1)))
     with pytest.raises(InputError, match="needs"):
-        toys.posterior(ring, Grid(2), jnp.zeros((2, 2)))
+        posterior_grid.posterior(ring, Grid(2), jnp.zeros((2, 2)))

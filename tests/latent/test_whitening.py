@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from diffenc.diffusion.analytic import Gaussian
+from diffenc.diffusion.gaussians import Gaussian
 from diffenc.latent import whitening
 
 FACTOR = jnp.array([[0.6, 0.0], [0.2, 0.4]])

@@ -15,10 +15,20 @@ from diffenc.run import parallel
 def test_the_mesh_is_one_dimensional_and_over_all_devices_by_default():
     mesh = parallel.data_mesh()
     assert mesh.axis_names == ("data",) and mesh.size == jax.device_count() == 4
-    assert parallel.data_mesh(2).size == 2
+    assert parallel.data_mesh(2).size == 2 and parallel.data_mesh(0).size == 4
 
 
-@pytest.mark.parametrize("count", [0, -1, 5])
+def test_several_processes_use_all_their_devices(monkeypatch):
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    assert parallel.data_mesh(4).size == 4
+    with pytest.raises(
+        InputError,
+        match="num_devices is 3, and the 2 processes of this run have 4 together: give 0",
+    ):
+        parallel.data_mesh(3)
+
+
+@pytest.mark.parametrize("count", [-1, 5])
 def test_too_many_or_too_few_devices(count):
     with pytest.raises(
         InputError, match=f"num_devices is {count}, and this run has 4: give a number from 1 to 4"

@@ -1,18 +1,19 @@
-"""Analytic densities: scores by automatic differentiation, laws by sampling, the latent model by
-Bayes' rule."""
+"""Gaussians, mixtures and factor analysis: scores by automatic differentiation, laws by sampling,
+the latent model by Bayes' rule."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from checks import assert_mean
 from scipy import stats
 
-from diffenc.diffusion.analytic import FactorAnalysis, Gaussian, GaussianMixture, gaussian_kl
+from diffenc.diffusion.factor_analysis import FactorAnalysis
+from diffenc.diffusion.gaussians import Gaussian, GaussianMixture, gaussian_kl
 from diffenc.diffusion.processes import VE, StraightLine, SubVP, VPCosine, VPLinear, VPx
 from diffenc.errors import InputError
 
 PROCESSES = [VPLinear(), VPx(), VPCosine(), StraightLine(), SubVP(), VE(0.01, 50.0)]
-NUM_SIGMAS = 4  # every statistical tolerance is this many computed standard errors
 MEAN, COV = np.array([0.5, -1.0]), np.array([[2.0, 0.6], [0.6, 0.5]])
 
 
@@ -31,13 +32,6 @@ def make_mixture():
 def make_factor_analysis(noise_std=0.5):
     weight = jax.random.normal(jax.random.key(7), (4, 2))
     return FactorAnalysis(weight, jnp.array([1.0, 0.0, -1.0, 2.0]), jnp.asarray(noise_std))
-
-
-def assert_mean(values, truth):
-    """The mean over the leading axis agrees with the truth within computed standard errors."""
-    values = np.asarray(values, np.float64)
-    stderr = values.std(axis=0, ddof=1) / np.sqrt(len(values))
-    np.testing.assert_array_less(np.abs(values.mean(axis=0) - truth), NUM_SIGMAS * stderr)
 
 
 @pytest.mark.parametrize("make", [make_gaussian, make_mixture])
