@@ -177,12 +177,17 @@ def refuse_unread(settings: em.Settings, unread: Iterable[str], reader: str) -> 
         unread: names of the fields without effect.
         reader: what does not read them, for the message.
     """
-    defaults = {field.name: field.default for field in fields(settings)}
-    changed = [name for name in unread if getattr(settings, name) != defaults[name]]
+    changed = changed_fields(settings, unread)
     if changed:
-        first = changed[0]
-        remedy = " ".join(f"--config.em.{name}={defaults[name]}" for name in changed)
+        first = next(iter(changed))
+        remedy = " ".join(f"--config.em.{name}={default}" for name, default in changed.items())
         raise InputError(
             f"config field em.{first} is {getattr(settings, first)!r}, which {reader} does not "
             f"read: give {remedy}"
         )
+
+
+def changed_fields(settings: em.Settings, names: Iterable[str]) -> dict[str, object]:
+    """Return the defaults of those named fields that differ from their defaults."""
+    defaults = {field.name: field.default for field in fields(settings)}
+    return {name: defaults[name] for name in names if getattr(settings, name) != defaults[name]}

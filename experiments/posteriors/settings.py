@@ -1,5 +1,6 @@
 """What a config tells experiments.posteriors, in frozen dataclasses that check themselves."""
 
+import logging
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,6 +12,8 @@ from experiments import command_line
 from experiments.command_line import read_field
 from experiments.diffusion_encoder import settings as diffusion_encoder
 from experiments.diffusion_encoder.settings import DataSettings, Training, read_system
+
+logger = logging.getLogger(__name__)
 
 VARIED = (  # what a variant may change
     "method",
@@ -100,7 +103,7 @@ def read_experiment(config: ConfigDict) -> Experiment:
     toy_names = tuple(read_field(config, "toys")) if data.name == "toys" else ()
     if data.name == "toys":
         check_toys(toy_names, evaluation, methods)
-    refuse_unread(config, methods)
+    check_unread(config, methods)
     return Experiment(
         diffusion_encoder.read_training(config),
         num_seeds,
@@ -124,10 +127,12 @@ def read_method(config: ConfigDict, name: str) -> systems.Settings:
     return settings
 
 
-def refuse_unread(config: ConfigDict, methods: dict[str, systems.Settings]) -> None:
-    """Raise an InputError for a field of `em` that was changed, but that nothing reads.
+def check_unread(config: ConfigDict, methods: dict[str, systems.Settings]) -> None:
+    """Name fields of `em` that were changed and that nothing reads.
 
-    A field of the config has to be read by one of the methods, a field of a variant by its own.
+    A field of a variant that its own method does not read is refused with an InputError. A field of
+    the config that none of the methods reads is warned of: the file was written for all of its
+    methods, and `methods` may name a few of them.
 
     Args:
         config: the whole config.
@@ -135,8 +140,10 @@ def refuse_unread(config: ConfigDict, methods: dict[str, systems.Settings]) -> N
     """
     unread = set.intersection(*(set(settings.unread()) for settings in methods.values()))
     alternation = command_line.read(em.Settings, config, "em")
-    names = ", ".join(methods)
-    diffusion_encoder.refuse_unread(alternation, sorted(unread), f"a run of {names}")
+    changed = diffusion_encoder.changed_fields(alternation, sorted(unread))
+    if changed:
+        fields = ", ".join(f"em.{name}" for name in changed)
+        logger.warning("none of the methods %s reads %s", ", ".join(methods), fields)
     for name, settings in methods.items():
         changes = config.variants.get(name, {}).get("em", {})
         ignored = [field for field in settings.unread() if field in changes]
