@@ -170,6 +170,7 @@ def test_mnist_runs(command, tmp_path, mnist_dir):
     check_output(tmp_path / "run", systems=("diffusion_encoder",))
 
 
+@pytest.mark.slow
 def test_a_users_file_of_real_vectors_runs_with_one_latent(command, tmp_path):
     np.save(tmp_path / "mine.npy", np.random.default_rng(0).normal(size=(150, 5)))
     given = arguments(

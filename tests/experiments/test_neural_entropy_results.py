@@ -61,6 +61,7 @@ def test_coverage_counts_what_lies_within_two_errors():
     assert far["coverage_growth"].value == 0 and far["coverage_s_nn"].value > 0.9
 
 
+@pytest.mark.slow
 def test_growth_and_s_nn_cover_the_truth_of_a_bad_network_and_not_that_of_a_good_one():
     """A network moved at random is far from the exact score, and its errors cover all the same."""
     config = make_config(
