@@ -1,3 +1,48 @@
-"""Diffusion encoders and the information theory of diffusion models, in JAX."""
+"""Diffusion encoders and the information theory of diffusion models, in JAX.
+
+The names below are imported when they are asked for: `import diffenc` loads no JAX and computes
+nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # for editors and checkers of types, which do not run `__getattr__`
+    from diffenc.errors import InputError
+    from diffenc.information.estimates import (
+        conditional_information,
+        entropy,
+        mutual_information,
+        total_correlation,
+    )
+    from diffenc.models import load
 
 __version__ = "0.1.0"
+__all__ = [
+    "InputError",
+    "conditional_information",
+    "entropy",
+    "load",
+    "mutual_information",
+    "total_correlation",
+]
+# Where each name is: its module, and what it is called there.
+_PLACES = {
+    "InputError": ("diffenc.errors", "InputError"),
+    "conditional_information": ("diffenc.information.estimates", "conditional_information"),
+    "entropy": ("diffenc.information.estimates", "entropy"),
+    "load": ("diffenc.models", "load"),
+    "mutual_information": ("diffenc.information.estimates", "mutual_information"),
+    "total_correlation": ("diffenc.information.estimates", "total_correlation"),
+}
+
+
+def __getattr__(name):
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = _PLACES[name]
+    return getattr(importlib.import_module(module), attribute)
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

@@ -1,5 +1,6 @@
 """Estimators: one value per example inside, `Estimate(mean, stderr)` at the door."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -26,6 +27,25 @@ class Estimate(NamedTuple):
         if values.size < 2:
             raise ValueError(f"a standard error needs two values or more, got {values.size}")
         return cls(float(values.mean()), float(values.std(ddof=1) / np.sqrt(values.size)))
+
+
+def format_value(mean: float, stderr: float | None, sign: str = "±") -> str:
+    """Write a number and its error with two digits of the error, both to the same place.
+
+    Args:
+        mean: a finite number.
+        stderr: its standard error, or None.
+        sign: what stands between them.
+
+    Returns:
+        Such as "1.234 ± 0.021".
+    """
+    if stderr is None or stderr <= 0:
+        return f"{mean:.5g}" + ("" if stderr is None else f" {sign} 0")
+    places = max(0, 1 - math.floor(math.log10(stderr)))
+    if places > 8 or abs(mean) >= 1e9:
+        return f"{mean:.5g} {sign} {stderr:.2g}"
+    return f"{mean:.{places}f} {sign} {stderr:.{places}f}"
 
 
 def map_examples(fn, key, x, batch_size: int):

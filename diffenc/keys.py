@@ -18,14 +18,19 @@ def key_of(seed: int, *names: str | int) -> jax.Array:
     """Make the key of a purpose: key_of(config.seed, "evaluation", "vae").
 
     Args:
-        seed: the seed of the run.
+        seed: the seed of the run, a whole number of 0 or more.
         *names: what the key is for, a string first; numbers may follow, such as a step or which of
             several systems.
 
     Returns:
         A typed key.
     """
-    return jax.random.fold_in(jax.random.key(seed), _hash(names))
+    key = jax.random.key(seed % 2**32)
+    rest = seed >> 32
+    while rest > 0:  # jax.random.key would drop what is beyond 32 bits
+        key = jax.random.fold_in(key, rest % 2**32)
+        rest = rest >> 32
+    return jax.random.fold_in(key, _hash(names))
 
 
 def rng_of(seed: int, *names: str | int) -> np.random.Generator:

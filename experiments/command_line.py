@@ -18,6 +18,7 @@ from absl import logging as absl_logging
 from etils import epath
 from ml_collections import ConfigDict, config_flags
 
+from diffenc import compilation
 from diffenc.errors import InputError
 from diffenc.run import parallel, provenance, tables
 
@@ -44,8 +45,8 @@ def main(experiment: Callable[[ConfigDict, epath.Path], None]) -> None:
     """Parse the command line and call experiment(config, workdir).
 
     Before that, the process joins the others of the run. Only the first one prints: tables,
-    progress and notes of the others go nowhere, their errors to stderr. Bad input ends in one line
-    and exit status 2.
+    progress and notes of the others go nowhere, their errors to stderr. Compiled programs are kept
+    for later runs, see `diffenc.compilation`. Bad input ends in one line and exit status 2.
     """
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     config_flag = config_flags.DEFINE_config_file(
@@ -66,7 +67,7 @@ def main(experiment: Callable[[ConfigDict, epath.Path], None]) -> None:
         workdir = epath.Path(workdir_flag.value)
         _make(workdir)
         parallel.start()
-        with _only_the_first_prints():
+        with _only_the_first_prints(), compilation.cache():
             experiment(config_flag.value, workdir)
 
     try:

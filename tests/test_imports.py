@@ -15,14 +15,16 @@ BASE = {"errors", "keys", "estimate"}
 LAW = {
     "errors": set(),
     "keys": set(),
+    "compilation": set(),
     "estimate": {"errors"},
     "training": {"errors"},
     "networks": {"errors", "diffusion.parameterization"},
     "diffusion": BASE,
-    "information": BASE | {"networks", "diffusion.noise_levels", "diffusion.parameterization"},
+    "information": BASE
+    | {"compilation", "networks", "diffusion.noise_levels", "diffusion.parameterization"},
     "latent": BASE | {"training", "networks", "diffusion"},
-    "run": {"errors", "keys", "training"},
-    "__init__": set(),
+    "run": {"errors", "keys", "estimate", "training"},
+    "__init__": {"errors", "information", "models"},  # when a name is asked for
 }
 # Which other experiments an experiment may import; all may import diffenc and
 # experiments.command_line.

@@ -56,6 +56,24 @@ class Information(NamedTuple):
     unbounded: bool
     diffused: str = "x"
 
+    @property
+    def errors(self) -> dict[str, float]:
+        """The standard error (nats) by source, whose squares add up to that of the estimate.
+
+        `examples` is sampling; `networks` are the systematic errors of both divergences;
+        `regression` is that of the regression and of the learned maps.
+        """
+        examples = Estimate.of(self.pointwise).stderr
+        networks = float(np.linalg.norm(_doubts(self.conditional, self.marginal)))
+        rest = self.estimate.stderr**2 - examples**2 - networks**2
+        regression = float(np.sqrt(max(0.0, rest)))
+        return {"examples": examples, "networks": networks, "regression": regression}
+
+    @property
+    def systematic(self) -> float:
+        """The part of the standard error that more examples to evaluate on would not reduce."""
+        return float(np.hypot(self.errors["networks"], self.errors["regression"]))
+
 
 def assemble(
     linear_part: GaussianPart,
@@ -85,20 +103,16 @@ def assemble(
     """
     share = linear_part.pointwise
     spread = Estimate.of(share).stderr
-    doubts = [doubt, conditional.systematic]
     mean = conditional.mean
     pointwise = conditional.pointwise
     growth = conditional.kelly_growth
     entropy = conditional.s_nn
     if marginal is not None:
-        doubts.append(marginal.systematic)
         mean = mean - marginal.mean
         pointwise = pointwise - marginal.pointwise
         growth = growth - marginal.kelly_growth
         entropy = entropy - marginal.s_nn
-    if is_one_sided(marginal, conditional):
-        doubts.append(marginal.mean)
-    systematic = np.linalg.norm(doubts)
+    systematic = np.linalg.norm([doubt, *_doubts(conditional, marginal)])
 
     def add(mean, values):
         stderr = np.hypot(Estimate.of(share + values).stderr, systematic)
@@ -122,6 +136,16 @@ def assemble(
         regression_density=None,
         unbounded=still_grows(conditional, marginal, dim),
     )
+
+
+def _doubts(conditional: Divergence, marginal: Divergence | None) -> list[float]:
+    """Return the systematic errors of an information by its divergences."""
+    doubts = [conditional.systematic]
+    if marginal is not None:
+        doubts.append(marginal.systematic)
+    if is_one_sided(marginal, conditional):
+        doubts.append(marginal.mean)
+    return doubts
 
 
 def is_one_sided(marginal: Divergence | None, conditional: Divergence) -> bool:

@@ -9,8 +9,15 @@ from diffenc.information import gaussian
 LEAST_ROWS = 100
 
 
-def check(*blocks: np.ndarray) -> tuple[np.ndarray, ...]:
+def check(*blocks: np.ndarray, names: tuple[str, ...] = ("x", "y", "z")) -> tuple[np.ndarray, ...]:
     """Return the blocks x, y and z, as many as there are, as float64 [N, dim].
+
+    Args:
+        *blocks: arrays [N] or [N, dim].
+        names: what errors call them.
+
+    Returns:
+        The blocks.
 
     Raises:
         InputError: for samples that have no finite information or no error bar: different numbers
@@ -18,7 +25,7 @@ def check(*blocks: np.ndarray) -> tuple[np.ndarray, ...]:
             large to be squared, and columns that are constant, repeated, or a linear function of
             the others.
     """
-    names = ("x", "y", "z")[: len(blocks)]
+    names = names[: len(blocks)]
     arrays = [_as_block(name, block) for name, block in zip(names, blocks, strict=True)]
     lengths = {len(block) for block in arrays}
     if len(lengths) > 1:
@@ -49,7 +56,7 @@ def _as_block(name, block):
     if not (is_real or block.dtype == bool) or block.ndim not in (1, 2) or not block.size:
         hint = ""
         if name == "y" and block.size and block.dtype.kind in "USO":
-            hint = ", names of labels as np.unique(names, return_inverse=True)[1]"
+            hint = ", or names of classes and labels=True"
         raise InputError(
             f"{name} has type {block.dtype} and shape {block.shape}: "
             f"give numbers [N] or [N, dim]{hint}"
@@ -120,6 +127,69 @@ def _repeats(columns):
             correlation = np.abs(scores[:, :index].T @ scores[:, index]) / len(scores)
             twins = np.flatnonzero(correlation > 1 - 1e-9)
             yield index, (twins[0] if twins.size else None)
+
+
+def are_labels(y: np.ndarray, labels: bool | None) -> bool:
+    """Return whether y is class labels.
+
+    If y is one column of few distinct integers or truth values, it is treated as labels. Whole
+    numbers stored as floats, as those of a text always are, are ambiguous.
+
+    Args:
+        y: an array.
+        labels: what the caller says y is; None is nothing.
+
+    Returns:
+        Whether it is labels.
+
+    Raises:
+        InputError: for a y that cannot be labels though the caller says so, and for an ambiguous
+            one of which he says nothing.
+    """
+    is_column = y.ndim in (1, 2) and y.size == len(y) > 0
+    is_number = np.issubdtype(y.dtype, np.integer) or np.issubdtype(y.dtype, np.floating)
+    if labels and is_column and y.dtype.kind in "US":
+        return True
+    is_whole = bool(
+        is_column
+        and (is_number or y.dtype == bool)
+        and np.isfinite(y).all()
+        and np.all(y == np.round(y))
+    )
+    if labels and not is_whole:
+        raise InputError("y is not one column of whole numbers: give labels, or labels=False")
+    if labels is not None:
+        return labels
+    count = len(np.unique(y)) if is_whole else 0
+    are_few = 1 < count <= max(2, min(50, len(y) // 10))
+    if are_few and np.issubdtype(y.dtype, np.floating):
+        raise InputError(
+            f"y holds {count} whole numbers as floats: say labels=True (classes) or labels=False "
+            "(amounts)"
+        )
+    return are_few
+
+
+def count_copies(*blocks: np.ndarray) -> int:
+    """Count the rows that look like copies of others.
+
+    Of the column with the most distinct values, at least a quarter of N, equal values are counted
+    that are equal in all other columns too. A few of them are chance; more than a hundredth of the
+    rows, and more than half of such values, are reported.
+
+    Args:
+        *blocks: arrays [N] or [N, dim].
+
+    Returns:
+        The number of rows that repeat another, 0 if they may be chance.
+    """
+    table = np.concatenate([block.reshape(len(block), -1) for block in blocks], axis=1)
+    distinct = [len(np.unique(column)) for column in table.T]
+    ties = len(table) - max(distinct)
+    if max(distinct) < len(table) / 4 or ties <= 0.01 * len(table):
+        return 0
+    copies = len(table) - len(np.unique(table, axis=0))
+    return copies if copies > max(0.01 * len(table), 0.5 * ties) else 0
 
 
 def check_labels(x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -14,6 +14,7 @@ Theory: arXiv 2409.03817, 2509.23937.
 
 import functools
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -246,9 +247,27 @@ def total_correlation(
     return assemble(linear_part, rows, x.shape[1], beyond, None)
 
 
+class Entropy(NamedTuple):
+    """An estimate of a differential entropy, and its parts; all in nats.
+
+    Attributes:
+        estimate: h(X). Its error holds the sampling and the systematic part in quadrature.
+        gaussian: the entropy of the Gaussian of the same moments.
+        marginal: D[X].
+        pointwise: [n] noisy estimates of -log p(x) for the examples `rows`; use them in averages.
+        rows: [n] which examples these are.
+    """
+
+    estimate: Estimate
+    gaussian: Estimate
+    marginal: Divergence
+    pointwise: np.ndarray
+    rows: np.ndarray
+
+
 def entropy(
     key: jax.Array, x: np.ndarray, settings: Settings = DEFAULTS, show: Show = silent
-) -> Estimate:
+) -> Entropy:
     """Estimate the differential entropy h(X) = h(Gaussian of the same moments) - D[X] of samples.
 
     No coordinate is mapped, because that would change the entropy.
@@ -260,7 +279,7 @@ def entropy(
         show: progress callback, called with (stage, updates, value in nats).
 
     Returns:
-        The entropy in nats.
+        The entropy and its parts.
 
     Raises:
         InputError: for samples that `checks` refuses.
@@ -272,8 +291,15 @@ def entropy(
     check_halves({"x": x[rows]})
     halves = make_halves(x[rows], None)
     beyond = _divergence(key_fit, halves, settings, functools.partial(show, "x"))
-    sampling = Estimate.of(linear_part.pointwise[rows.ravel()] - beyond.pointwise).stderr
-    return Estimate(linear_part.mean - beyond.mean, float(np.hypot(sampling, beyond.systematic)))
+    pointwise = linear_part.pointwise[rows.ravel()] - beyond.pointwise
+    stderr = float(np.hypot(Estimate.of(pointwise).stderr, beyond.systematic))
+    return Entropy(
+        estimate=Estimate(linear_part.mean - beyond.mean, stderr),
+        gaussian=_estimate(linear_part),
+        marginal=beyond,
+        pointwise=pointwise,
+        rows=rows.ravel(),
+    )
 
 
 def _estimate(part: GaussianPart) -> Estimate:

@@ -8,6 +8,7 @@ from etils import epath
 from rich.console import Console
 from rich.table import Table
 
+from diffenc import estimate
 from diffenc.errors import InputError
 from diffenc.run import files
 
@@ -63,12 +64,7 @@ def format_value(value, stderr=None) -> str:
     stderr = files.json_number(stderr)
     if value is None:
         return "not finite"
-    if stderr is None or stderr <= 0:
-        return f"{value:.5g}" + ("" if stderr is None else " ± 0")
-    places = max(0, 1 - math.floor(math.log10(stderr)))
-    if places > 8 or abs(value) >= 1e9:
-        return f"{value:.5g} ± {stderr:.2g}"
-    return f"{value:.{places}f} ± {stderr:.{places}f}"
+    return estimate.format_value(value, stderr)
 
 
 def print_table(results, title: str = "", file=None) -> None:

@@ -14,14 +14,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 from etils.epath import Path
 from ml_collections import ConfigDict
 
 from diffenc.errors import InputError, check, check_choice, check_least
 from diffenc.estimate import Estimate
-from diffenc.information import measures
-from diffenc.information.assembly import Information
+from diffenc.information import checks, estimates
+from diffenc.information.measurement import Measurement
 from diffenc.information.rivals import RIVALS
 from diffenc.information.settings import Settings
 from diffenc.keys import key_of
@@ -198,14 +197,19 @@ def measure(
         Numbers by name: `<task>.<estimator>`, with its error at `<task>.<estimator>.stderr`, the
         parts of the estimate, and their densities over lambda.
     """
-    estimate = measures.label_information if samples.are_labels else measures.mutual_information
     began = time.perf_counter()
-    result = estimate(key_of(seed, "estimate", name), samples.x, samples.y, estimator, tell)
+    result = estimates.mutual_information(
+        samples.x,
+        samples.y,
+        labels=samples.are_labels,
+        seed=seed,
+        progress=tell,
+        settings=estimator,
+        name=name,
+    )
     numbers = {("seconds",): time.perf_counter() - began, ("truth",): samples.truth}
     numbers |= numbers_of(result)
-    if samples.are_labels:
-        share = np.unique(samples.y, return_counts=True)[1] / len(samples.y)
-        numbers[("label_entropy",)] = -np.sum(share * np.log(share))
+    numbers[("copies",)] = checks.count_copies(samples.x, samples.y)
     for rival in () if samples.are_labels else rivals:
         x = samples.x.reshape(len(samples.x), -1)
         y = samples.y.astype(float).reshape(len(samples.y), -1)
@@ -216,19 +220,20 @@ def measure(
     return {dotted((name, *names)): value for names, value in numbers.items()}
 
 
-def numbers_of(result: Information) -> dict:
+def numbers_of(measurement: Measurement) -> dict:
     """Return the numbers of an estimate by the parts of their names."""
+    result = measurement.details
     numbers = {
         ("unbounded",): float(result.unbounded),
         ("shape",): result.shape,
         ("y_diffused",): float(result.diffused == "y"),
     }
-    numbers |= _with_error((FORMS[0],), result.estimate)
-    for form in FORMS[1:]:
-        value = getattr(result, form)
-        if value is not None:
-            numbers |= _with_error((form,), value)
-    numbers |= _with_error(("regression",), result.regression)
+    numbers |= _with_error((FORMS[0],), measurement.estimate)
+    for name, value in measurement.parts.items():
+        if name not in PARTS:
+            numbers[(name,)] = value.mean
+        if value.stderr is not None:
+            numbers[(name, "stderr")] = value.stderr
     numbers |= _density("regression", "", result.regression_density)
     for part in PARTS:
         divergence = getattr(result, part)
@@ -236,8 +241,6 @@ def numbers_of(result: Information) -> dict:
             continue
         for field in ("mean", "value", "earlier", "systematic", "updates"):
             numbers[(part, field)] = getattr(divergence, field)
-        sampling = Estimate.of(divergence.pointwise).stderr
-        numbers[(part, "stderr")] = float(np.hypot(sampling, divergence.systematic))
         numbers |= _density(part, "", divergence.density)
         numbers |= _density(part, "stderr", divergence.density_stderr)
     return numbers

@@ -5,10 +5,11 @@ from typing import NamedTuple
 import numpy as np
 
 from diffenc.estimate import Estimate
+from diffenc.information import measurement
 from diffenc.run.advance import dotted
 from diffenc.run.tables import Result
 
-FORMS = ("diffusion", "entropy_difference", "growth_difference", "score_difference", "gaussian")
+FORMS = ("diffusion", *measurement.FORMS)
 PARTS = ("conditional", "marginal")
 OWN = "data"  # the name of a user's samples, beside those of tasks
 
@@ -31,20 +32,12 @@ class Record(NamedTuple):
 
 def notes(record: Record) -> list[str]:
     """Return what the reader of a result should know beside the number."""
-    lines = []
-    if not any(record.get(part, "updates") for part in PARTS):
-        lines.append("the denoisers found nothing beyond a Gaussian residual of the regression")
-    if record.name == OWN and record.get("y_diffused"):
-        lines.append(
-            "x and y were exchanged internally; in the rows `conditional` and `marginal`, "
-            "X means your y"
-        )
-    if record.get("unbounded"):
-        lines.append(
-            "information still grows at the finest resolution: infinite, or sharper than the "
-            "samples show"
-        )
-    return lines
+    return measurement.remarks(
+        nothing_detected=not any(record.get(part, "updates") for part in PARTS),
+        exchanged=record.name == OWN and bool(record.get("y_diffused")),
+        unbounded=bool(record.get("unbounded")),
+        copies=int(record.get("copies") or 0),
+    )
 
 
 def summarize(records: list[Record], rivals: tuple[str, ...]) -> list[Result]:

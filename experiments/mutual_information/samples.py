@@ -1,5 +1,6 @@
 """Samples of experiments.mutual_information: those of known tasks, and those of a user's file."""
 
+import contextlib
 import functools
 import io
 import zipfile
@@ -15,7 +16,7 @@ from diffenc.information import checks, pairs, tasks
 from diffenc.keys import key_of
 from diffenc.run import arrays
 
-LABELS = ("auto", "yes", "no")
+LABELS = {"auto": None, "yes": True, "no": False}
 ENDINGS = f".npz, {', '.join(arrays.TABLE_ENDINGS)}"
 
 
@@ -102,9 +103,11 @@ def load_samples(settings: DataSettings) -> Samples:
         raise InputError(
             f"rows differ in number (x has {len(x)}, y has {len(y)}): give one y for each x"
         )
-    are_labels = _are_labels(y, settings.labels)
+    with _naming_the_field():
+        are_labels = checks.are_labels(y, LABELS[settings.labels])
     if are_labels:
-        y = y.reshape(len(y)).astype(np.int64)
+        y = np.unique(y, return_inverse=True)[1] if y.dtype.kind in "US" else y.astype(np.int64)
+        y = y.reshape(len(y))
         checks.check_labels(x, y)
     else:
         checks.check_no_function(*checks.check(x, y))
@@ -145,25 +148,13 @@ def _read_table(path, settings: DataSettings) -> tuple[np.ndarray, np.ndarray]:
     return blocks[0], blocks[1]
 
 
-def _are_labels(y, choice) -> bool:
-    """Return whether y is one column of class labels.
-
-    If y has few distinct integer values it is treated as labels. Integers stored as floats are
-    ambiguous and refused, unless the choice says what they are.
-    """
-    is_column = np.asarray(y).size == len(y) and np.issubdtype(y.dtype, np.number)
-    is_whole = bool(is_column and np.isfinite(y).all() and np.all(y == np.round(y)))
-    if choice == "yes" and not is_whole:
-        raise InputError(
-            "y is not one column of whole numbers: give labels, or --config.data.labels=no"
-        )
-    if choice != "auto":
-        return choice == "yes"
-    count = len(np.unique(y)) if is_whole else 0
-    are_few = 1 < count <= max(2, min(50, len(y) // 10))
-    if are_few and not np.issubdtype(y.dtype, np.integer):
-        raise InputError(
-            f"y holds {count} whole numbers as floats: "
-            "say --config.data.labels=yes (labels) or no (amounts)"
-        )
-    return are_few
+@contextlib.contextmanager
+def _naming_the_field():
+    """Say how the command line is told what an error asks for as labels=True or labels=False."""
+    try:
+        yield
+    except InputError as error:
+        text = str(error)
+        for word, value in LABELS.items():
+            text = text.replace(f"labels={value}", f"--config.data.labels={word}")
+        raise InputError(text) from error

@@ -1,0 +1,142 @@
+"""Compiled programs that are kept between processes, in JAX's persistent compilation cache.
+
+A second run of the same shapes finds its programs there and compiles nothing. They are kept in
+$XDG_CACHE_HOME/diffenc, by default ~/.cache/diffenc. The variable DIFFENC_COMPILATION_CACHE names
+another directory, or is `off`. Who has configured JAX's cache himself keeps what he configured.
+"""
+
+import contextlib
+import logging
+import os
+import platform
+import time
+import warnings
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import jax
+from jax.experimental.compilation_cache import compilation_cache
+
+VARIABLE = "DIFFENC_COMPILATION_CACHE"
+OFF = ("off", "no", "0")
+MOST_BYTES = 10**9
+SECONDS_BETWEEN_PRUNINGS = 86_400
+# Every program is kept, however small it is and however soon compiled: an estimate is made of
+# hundreds of such.
+KEEP_ALL = {
+    "jax_persistent_cache_min_compile_time_secs": 0.0,
+    "jax_persistent_cache_min_entry_size_bytes": -1,
+}
+
+
+@contextlib.contextmanager
+def cache() -> Iterator[None]:
+    """Find the programs of earlier processes, and keep those that are compiled within.
+
+    Nothing is done if JAX's cache is configured already or turned off, or if the directory cannot
+    be written to: then programs are compiled as ever. JAX's settings are put back at the end, so
+    that what a caller compiles elsewhere is not kept.
+    """
+    folder = _prepare(directory(os.environ)) if _is_free() else None
+    if folder is None:
+        yield
+        return
+    settings = {"jax_compilation_cache_dir": str(folder)} | KEEP_ALL
+    before = {name: getattr(jax.config, name) for name in settings}
+    _configure(settings)
+    try:
+        with warnings.catch_warnings():
+            # A full disk, or an entry that another process is writing, costs a compilation.
+            warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation")
+            yield
+    finally:
+        _configure(before)
+
+
+def directory(environment: Mapping[str, str]) -> Path | None:
+    """Return the directory of the programs of this machine, or None if none are to be kept."""
+    choice = environment.get(VARIABLE, "")
+    if choice.lower() in OFF:
+        return None
+    if not choice:
+        choice = os.path.join(environment.get("XDG_CACHE_HOME") or "~/.cache", "diffenc")
+    return Path(os.path.expanduser(choice)).absolute() / f"jax-{_machine()}"
+
+
+def _machine() -> str:
+    """Name the kind of processor.
+
+    A program for a CPU uses all of its instructions, and would not run on an older one that sees
+    the same home directory.
+    """
+    kind = platform.machine()
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith(("flags", "Features")):
+                return f"{kind}-{zlib.crc32(line.encode()):08x}"
+    return kind
+
+
+def _is_free() -> bool:
+    """Return whether JAX's cache is for us to configure.
+
+    It is not on CPUs of several processes, see `run.parallel`.
+    """
+    is_configured = jax.config.jax_compilation_cache_dir is not None
+    if is_configured or not jax.config.jax_enable_compilation_cache:
+        return False
+    return not (jax.distributed.is_initialized() and jax.default_backend() == "cpu")
+
+
+def _prepare(folder: Path | None) -> Path | None:
+    """Make the folder and bound its size; return None if it cannot be written to."""
+    if folder is None:
+        return None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(13, "Permission denied")
+        _prune_daily(folder.parent)
+    except OSError as error:
+        logging.getLogger(__name__).info("%s: no programs are kept (%s)", folder, error.strerror)
+        return None
+    return folder
+
+
+def _prune_daily(root: Path) -> None:
+    """Bound the size of the directory if that was not done within a day."""
+    marker = root / "pruned"
+    if marker.exists() and time.time() - marker.stat().st_mtime < SECONDS_BETWEEN_PRUNINGS:
+        return
+    marker.touch()
+    prune(root, MOST_BYTES)
+
+
+def prune(root: Path, most_bytes: int) -> None:
+    """Delete the programs that were not used for longest, if all together exceed `most_bytes`.
+
+    A quarter of the bytes is then made free. JAX's own limit, `jax_compilation_cache_max_size`,
+    needs another package. Where the file system notes no times
+    of reading, the oldest are deleted.
+    """
+    entries = []
+    for path in root.glob("jax-*/*-cache"):
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            entries.append((max(status.st_atime, status.st_mtime), status.st_size, path))
+    total = sum(size for _, size, _ in entries)
+    if total <= most_bytes:
+        return
+    for _, size, path in sorted(entries):
+        with contextlib.suppress(OSError):
+            path.unlink()
+        total -= size
+        if total <= 0.75 * most_bytes:
+            return
+
+
+def _configure(settings) -> None:
+    for name, value in settings.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()  # JAX looks at the settings at the first compilation only

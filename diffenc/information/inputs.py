@@ -1,0 +1,203 @@
+"""What a caller gives as samples: arrays, lists, tables of pandas; errors in the caller's words."""
+
+import contextlib
+import math
+import operator
+import re
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from diffenc.errors import InputError, describe
+from diffenc.information.measures import DEFAULTS, silent
+from diffenc.information.settings import Settings
+
+SECONDS_BETWEEN_LINES = 2.0
+Progress = bool | Callable[[str, int, float], None] | None
+
+
+class Block(NamedTuple):
+    """Samples of one parameter of a caller.
+
+    Attributes:
+        name: of the parameter.
+        values: [N] or [N, dim].
+        columns: what errors call its columns.
+        index: the index of a pandas object, or None.
+    """
+
+    name: str
+    values: np.ndarray
+    columns: list[str]
+    index: Any
+
+
+def read(name: str, values, may_be_names: bool = False) -> Block:
+    """Read what a caller gave as samples.
+
+    Args:
+        name: of the parameter.
+        values: an array, a list, or a DataFrame or Series of pandas; [N] or [N, dim].
+        may_be_names: whether names of classes will do.
+
+    Returns:
+        The block; its numbers are not checked.
+
+    Raises:
+        InputError: it is no such thing, or a column of it holds no numbers.
+    """
+    pandas = sys.modules.get("pandas")  # without pandas nobody can have given its objects
+    if pandas is not None and isinstance(values, pandas.Series):
+        values = values.to_frame(name if values.name is None else values.name)
+        block = _read_table(name, values, may_be_names)
+        return block._replace(values=block.values[:, 0])
+    if pandas is not None and isinstance(values, pandas.DataFrame):
+        return _read_table(name, values, may_be_names)
+    if isinstance(values, np.ma.MaskedArray):
+        values = values.astype(float).filled(np.nan)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:  # of lists of different lengths
+        raise InputError(
+            f"{name} is no array ({describe(error)}): give numbers [N] or [N, dim]"
+        ) from error
+    if may_be_names and array.dtype == object and all(isinstance(one, str) for one in array.flat):
+        array = array.astype(str)
+    width = array.shape[1] if array.ndim == 2 else 1
+    return Block(name, array, [f"{name} column {column}" for column in range(width)], None)
+
+
+def _read_table(name, table, may_be_names) -> Block:
+    if not table.size:
+        raise InputError(f"{name} has shape {table.shape}: give rows and columns")
+    columns = [f"{name} column {label!r}" for label in table.columns]
+    arrays = [
+        _read_column(column, table.iloc[:, place], may_be_names)
+        for place, column in enumerate(columns)
+    ]
+    if len({array.dtype.kind in "US" for array in arrays}) > 1:
+        raise InputError(f"{name} has columns of names and of numbers: give one column of classes")
+    return Block(name, np.stack(arrays, axis=1), columns, table.index)
+
+
+def _read_column(name, column, may_be_names) -> np.ndarray:
+    """Return the numbers of a Series, NaN where there is none, or the names of classes in it."""
+    from pandas.api.types import is_complex_dtype, is_numeric_dtype
+
+    if is_numeric_dtype(column.dtype) and not is_complex_dtype(column.dtype):
+        if column.isna().any():
+            return column.to_numpy(float, na_value=np.nan)
+        return column.to_numpy(column.dtype.type)
+    if not may_be_names:
+        raise InputError(
+            f"{name} holds {column.dtype}: give numbers, or, as y, names of classes and labels=True"
+        )
+    is_missing = column.isna().to_numpy()
+    if is_missing.any():
+        raise InputError(f"{name} is empty in row {np.argmax(is_missing)}: drop such rows")
+    return column.astype(str).to_numpy(str)
+
+
+def check_rows(*blocks: Block) -> None:
+    """Check that the blocks have equally many rows, and tables of pandas the same index.
+
+    Rows are taken in their order. Two tables whose indexes differ were cut or sorted differently,
+    and their rows would be paired wrongly.
+    """
+    lengths = {block.name: len(block.values) for block in blocks if block.values.ndim}
+    if len(set(lengths.values())) > 1:
+        counts = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+        raise InputError(f"rows differ in number ({counts}): give one y for each x")
+    tables = [block for block in blocks if block.index is not None]
+    for table in tables[1:]:
+        if not table.index.equals(tables[0].index):
+            first = tables[0].name
+            raise InputError(
+                f"{table.name} has another index than {first}: align them "
+                f"({table.name}.loc[{first}.index]), or give arrays if their rows belong together"
+            )
+
+
+@contextlib.contextmanager
+def naming(blocks: dict[str, list[Block]], classes: np.ndarray | None = None):
+    """Put errors of the library in the caller's words: names of parameters, columns, rows, classes.
+
+    Args:
+        blocks: by the name that the library uses, such as "z", the caller's blocks whose columns
+            it holds.
+        classes: names of the labels 0, 1, ..., if the caller gave names.
+    """
+    columns = {}
+    for name, parts in blocks.items():
+        columns[name] = [column for part in parts for column in part.columns]
+    index = next((part.index for parts in blocks.values() for part in parts), None)
+
+    def name_column(match):
+        names = columns.get(match[1], [])
+        place = int(match[2])
+        return names[place] if place < len(names) else match[0]
+
+    def name_row(match):
+        label = None if index is None else index[int(match[1])]
+        return match[0] if label is None or label == int(match[1]) else f"in row {label!r}"
+
+    def name_class(match):
+        return match[0] if classes is None else f"label {str(classes[int(match[1])])!r}"
+
+    try:
+        yield
+    except InputError as error:
+        text = re.sub(r"\b(y, z|[xyz]) column (\d+)", name_column, str(error))
+        text = re.sub(r"\bin row (\d+)", name_row, text)
+        text = re.sub(r"\blabel (\d+)", name_class, text)
+        text = re.sub(r"\bz has\b", "given has", text)
+        raise InputError(text) from error
+
+
+def read_seed(seed) -> int:
+    """Return a seed as an integer; raise InputError unless it is one of 0 or more."""
+    try:
+        number = operator.index(seed)
+    except TypeError:
+        number = -1
+    if number < 0 or isinstance(seed, bool):
+        raise InputError(f"seed is {seed!r}: give a whole number of 0 or more")
+    return number
+
+
+def read_settings(settings: Settings | Mapping | None) -> Settings:
+    """Make the settings of what a caller gave."""
+    if settings is None or isinstance(settings, Settings):
+        return settings or DEFAULTS
+    if not isinstance(settings, Mapping):
+        raise InputError(f"settings is {settings!r}: give Settings, or a mapping of its sections")
+    return Settings.from_dict(settings)
+
+
+def read_progress(progress: Progress) -> Callable[[str, int, float], None]:
+    """Make the progress callback of what a caller gave."""
+    if progress is None or progress is False:
+        return silent
+    if progress is True:
+        return _make_printer()
+    if not callable(progress):
+        raise InputError(
+            f"progress is {progress!r}: give True, or a function of (stage, updates, nats)"
+        )
+    return progress
+
+
+def _make_printer():
+    """Make the callback that prints a line to stderr every other second."""
+    last = -math.inf
+
+    def show(stage, updates, value):
+        nonlocal last
+        if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
+            print(f"{stage}: {updates} updates, {value:.3f} nats", file=sys.stderr, flush=True)
+
+    return show

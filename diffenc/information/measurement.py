@@ -1,0 +1,137 @@
+"""The result of an estimate: it prints itself with its error, and holds all that it is made of."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from diffenc.estimate import Estimate, format_value
+from diffenc.information.assembly import Information
+from diffenc.information.divergence import Divergence
+from diffenc.information.label_difference import LabelDifference
+from diffenc.information.measures import Entropy
+
+NOTHING_DETECTED = "the denoisers found nothing beyond a Gaussian residual of the regression"
+EXCHANGED = (
+    "x and y were exchanged internally; in the rows `conditional` and `marginal`, X means your y"
+)
+UNBOUNDED = (
+    "information still grows at the finest resolution: infinite, or sharper than the samples show"
+)
+FORMS = ("entropy_difference", "growth_difference", "score_difference", "gaussian")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Measurement:
+    """An information or an entropy with its error, in nats, and all that it is made of.
+
+    It prints itself as "1.234 +- 0.021 nats"; `report()` is the table of its parts.
+
+    Attributes:
+        quantity: what is estimated, such as "I(X;Y)".
+        estimate: (mean, stderr). The error holds every source in `errors`.
+        parts: what it is made of and its other forms, (mean, stderr) by name; docs/own-data.md
+            says what each is. The error of a part is None where the part is exact.
+        errors: standard errors by source: `examples` is sampling, `networks` and `regression` are
+            systematic. Their squares add up to that of the estimate.
+        notes: what a reader of the number should know beside it.
+        details: the result of the library, with pointwise values and densities.
+    """
+
+    quantity: str
+    estimate: Estimate
+    parts: dict[str, Estimate]
+    errors: dict[str, float]
+    notes: tuple[str, ...]
+    details: Information | LabelDifference | Entropy
+
+    @property
+    def mean(self) -> float:
+        """The estimate in nats. It may be negative, see `mutual_information`."""
+        return self.estimate.mean
+
+    @property
+    def stderr(self) -> float:
+        """Its standard error in nats."""
+        return self.estimate.stderr
+
+    @property
+    def bits(self) -> Estimate:
+        """The estimate in bits, (mean, stderr)."""
+        return Estimate(self.mean / math.log(2), self.stderr / math.log(2))
+
+    def report(self) -> str:
+        """Return a table of the estimate, its parts and its errors by source, and the notes."""
+        rows = {self.quantity: self.estimate} | self.parts
+        for source, error in self.errors.items():
+            rows[f"error by {source}"] = Estimate(error, None)
+        width = max(len(name) for name in rows)
+        lines = [f"{name:{width}}  {_write(value)}" for name, value in rows.items()]
+        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+
+    def __float__(self) -> float:
+        return self.mean
+
+    def __str__(self) -> str:
+        text = f"{_write(self.estimate)} nats"
+        return f"{text} ({UNBOUNDED})" if UNBOUNDED in self.notes else text
+
+    __repr__ = __str__
+
+
+def _write(value: Estimate) -> str:
+    return format_value(value.mean, value.stderr, sign="+-")
+
+
+def parts_of(result: Information) -> dict[str, Estimate]:
+    """Return what an information is made of, and its other forms, (mean, stderr) by name.
+
+    It is regression + conditional - marginal; `marginal` is absent where it needs no network.
+    """
+    parts = {"regression": result.regression, "conditional": of_divergence(result.conditional)}
+    if result.marginal is not None:
+        parts["marginal"] = of_divergence(result.marginal)
+    forms = {form: getattr(result, form) for form in FORMS}
+    return parts | {form: value for form, value in forms.items() if value is not None}
+
+
+def of_divergence(divergence: Divergence) -> Estimate:
+    """Return a divergence with its whole error."""
+    sampling = Estimate.of(divergence.pointwise).stderr
+    return Estimate(divergence.mean, float(np.hypot(sampling, divergence.systematic)))
+
+
+def entropy_of_labels(labels: np.ndarray) -> Estimate:
+    """Return the entropy of labels, an upper limit of their information."""
+    share = np.unique(labels, return_counts=True)[1] / labels.size
+    return Estimate(-float(np.sum(share * np.log(share))), None)
+
+
+def remarks(
+    nothing_detected: bool = False,
+    exchanged: bool = False,
+    unbounded: bool = False,
+    copies: int = 0,
+) -> list[str]:
+    """Return what the reader of an estimate should know beside the number.
+
+    Args:
+        nothing_detected: whether no network was trained to the end.
+        exchanged: whether x and y were exchanged.
+        unbounded: whether the information still grows at the finest noise.
+        copies: how many rows repeat another.
+
+    Returns:
+        Sentences.
+    """
+    copied = (
+        f"{copies} rows repeat another row: if they are copies, drop them, or the estimate is too "
+        "high and its error too small"
+    )
+    notes = {
+        NOTHING_DETECTED: nothing_detected,
+        EXCHANGED: exchanged,
+        UNBOUNDED: unbounded,
+        copied: copies > 0,
+    }
+    return [note for note, holds in notes.items() if holds]
