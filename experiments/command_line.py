@@ -49,10 +49,7 @@ def main(experiment: Callable[[ConfigDict, epath.Path], None]) -> None:
     for later runs, see `diffenc.compilation`. Bad input ends in one line and exit status 2.
     """
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
-    config_flag = config_flags.DEFINE_config_file(
-        "config", None, "File with get_config().", lock_config=True
-    )
-    workdir_flag = flags.DEFINE_string("workdir", None, "Directory for everything the run writes.")
+    config_flag, workdir_flag = define_flags(flags.FLAGS)
 
     def run(arguments):
         absl_logging.set_verbosity(absl_logging.WARNING)
@@ -75,6 +72,30 @@ def main(experiment: Callable[[ConfigDict, epath.Path], None]) -> None:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+def define_flags(values: flags.FlagValues, arguments: list[str] | None = None):
+    """Define the flags that every experiment has.
+
+    Args:
+        values: where they are defined.
+        arguments: the command line, if it is not that of this process.
+
+    Returns:
+        The flags of the config and of the workdir.
+    """
+    config_flag = config_flags.DEFINE_config_file(
+        "config",
+        None,
+        "File with get_config().",
+        flag_values=values,
+        lock_config=True,
+        sys_argv=arguments,
+    )
+    workdir_flag = flags.DEFINE_string(
+        "workdir", None, "Directory for everything the run writes.", flag_values=values
+    )
+    return config_flag, workdir_flag
 
 
 def _make(workdir: epath.Path) -> None:

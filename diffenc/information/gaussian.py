@@ -16,9 +16,6 @@ import numpy as np
 from scipy.linalg import LinAlgError, solve_triangular
 from scipy.optimize import minimize_scalar
 from scipy.special import chdtri, digamma, log_ndtr, ndtri, stdtrit
-from scipy.stats import rankdata
-from sklearn.decomposition import FastICA
-from sklearn.exceptions import ConvergenceWarning
 
 # Range of degrees of freedom of the elliptical laws that `block_scores` fits.
 DEGREES_OF_FREEDOM = (0.7, 12.0)
@@ -65,11 +62,17 @@ def by_rank(x: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray
 def _uniform(x, rng):
     """Return (rank - 1/2) / N of every column."""
     if rng is None:
-        return (rankdata(x, axis=0) - 0.5) / len(x)
+        return (np.stack([_ranks(column) for column in x.T], axis=1) - 0.5) / len(x)
     # The rank of (value, place in a random order).
     place = rng.permuted(np.tile(np.arange(len(x)), (x.shape[1], 1)), axis=1).T
     order = np.lexsort((place, x), axis=0)
     return (np.argsort(order, axis=0) + 0.5) / len(x)
+
+
+def _ranks(values):
+    """Return the ranks [N], from 1, of values [N]; equal ones have their average rank."""
+    _, index, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - 0.5 * (counts - 1))[index]
 
 
 def anderson_darling(z: np.ndarray) -> np.ndarray:
@@ -118,6 +121,10 @@ def independent_scores(rng: np.random.Generator, x: np.ndarray) -> np.ndarray | 
     n, dim = x.shape
     if dim == 1 or n < 5 * dim**2 or has_ties(x).any():
         return None
+    # Their import takes as long as JAX's, and loads pandas.
+    from sklearn.decomposition import FastICA
+    from sklearn.exceptions import ConvergenceWarning
+
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", ConvergenceWarning)  # any rotation is an invertible map
         warnings.simplefilter("ignore", RuntimeWarning)
@@ -145,7 +152,7 @@ def radial_scores(x: np.ndarray) -> np.ndarray:
         scatter *= dim / np.trace(scatter)
     z = solve_triangular(np.linalg.cholesky(scatter), x.T, lower=True).T
     length = np.linalg.norm(z, axis=1)
-    new_length = np.sqrt(chdtri(dim, 1 - (rankdata(length) - 0.5) / n))
+    new_length = np.sqrt(chdtri(dim, 1 - (_ranks(length) - 0.5) / n))
     return z * (new_length / np.maximum(length, 1e-300))[:, None]
 
 

@@ -20,8 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.optimize import minimize
-from scipy.special import chdtr, chdtrc, chdtri, ndtr, ndtri
-from scipy.stats import chi2
+from scipy.special import chdtr, chdtrc, chdtri, gammaincinv, ndtr, ndtri
 
 from diffenc.information import gaussian
 from diffenc.information.gaussian import GaussianPart
@@ -145,7 +144,8 @@ def fit(x: np.ndarray, features: Features) -> Regression:
         return Regression(r, mean, factor, np.zeros(n))
     square = np.maximum(np.sum(np.square(r), axis=1), 1e-12)
     score, gain = fit_length_map(normal_score(square, dim), features.shape)
-    new_square = np.where(score < 0, chi2.ppf(ndtr(score), dim), chdtri(dim, ndtr(-score)))
+    below = 2 * gammaincinv(dim / 2, ndtr(score))
+    new_square = np.where(score < 0, below, chdtri(dim, ndtr(-score)))
     return Regression(r * np.sqrt(new_square / square)[:, None], mean, factor, gain)
 
 

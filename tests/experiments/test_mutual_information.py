@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 from checks import NUM_SIGMAS
 
+import diffenc
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate
-from diffenc.information import pairs, rivals, tasks
-from diffenc.information.assembly import Information
+from diffenc.information import estimates, pairs, rivals, tasks
+from diffenc.information.assembly import assemble
+from diffenc.information.divergence import Divergence
+from diffenc.information.gaussian import GaussianPart
 from diffenc.information.settings import Settings
 from diffenc.keys import key_of
 from diffenc.run import provenance, records, tables
@@ -72,6 +75,11 @@ def test_samples_of_ones_own(tmp_path, capsys):
         "results.json",
         "figures",
     }
+    estimate = diffenc.mutual_information(x, y, settings=config.estimator.to_dict())
+    assert [row["value"], row["stderr"]] == list(estimate.estimate)  # digit for digit
+    for name, part in estimate.parts.items():
+        row_of_part = values_of(workdir)[f"data.{name}"]
+        assert [row_of_part["value"], row_of_part["stderr"]] == list(part)
     names = {*mutual_information.FORMS[1:], "ksg", "seconds"}
     assert {f"data.{name}" for name in names} < set(values_of(workdir))
     parts = {
@@ -210,7 +218,7 @@ X = np.random.default_rng(0).normal(size=(300, 2))
         (dict(x=X), {}, "no y: save x and y"),
         (dict(x=X, y=X[:200, 0]), {}, "rows differ in number"),
         (dict(x=X, y=np.ones(300)), {}, "y column 0 is constant"),
-        (dict(x=X, y=np.array(["cat", "dog"] * 150)), {}, "names of labels as np.unique"),
+        (dict(x=X, y=np.array(["cat", "dog"] * 150)), {}, "names of classes and labels=True"),
         (
             dict(x=X, y=np.where(np.arange(300) == 5, np.nan, X[:, 1])),
             {},
@@ -288,10 +296,13 @@ def test_every_use_has_a_key_of_its_own(monkeypatch):
 
     def estimator(key, x, y, settings, tell):
         rival(key, x, y)
-        part = Information(*[Estimate(0.0, 1.0)] * 7, *[None] * 6)
-        return part._replace(shape=0.0, unbounded=False, regression_density=np.zeros(0))
+        zeros = [*[np.zeros(300)] * 4, *[np.zeros(1)] * 2]
+        nothing = Divergence(0.0, 0.0, *zeros, np.arange(2.0), 0.0, 0.0, 0)
+        share = GaussianPart(0.0, np.arange(300.0))
+        result = assemble(share, np.arange(300), 1, nothing, None)
+        return result._replace(regression_density=np.zeros(0))
 
-    monkeypatch.setattr(mutual_information.measures, "mutual_information", estimator)
+    monkeypatch.setattr(estimates.measures, "mutual_information", estimator)
     monkeypatch.setattr(mutual_information, "RIVALS", {"cca": rival, "ksg": rival})
     for seed in range(3):
         for name in ("sparse_2x3", "sparse_3x2"):

@@ -168,3 +168,9 @@ def test_high_information_keeps_its_digits():
     task = pairs.high_information(80, 80.0)
     result = gaussian.gaussian_information(*task.sample(jax.random.key(6), 5000))
     assert abs(result.mean - 80.0) < NUM_SIGMAS * result.pointwise.std() / 5000**0.5
+
+
+def test_ranks_are_those_of_scipy():
+    rng = np.random.default_rng(0)
+    for values in (rng.normal(size=100), rng.integers(0, 9, size=100)):
+        np.testing.assert_array_equal(gaussian._ranks(values), rankdata(values))

@@ -1,0 +1,304 @@
+"""`import diffenc`: closed forms through the door, whatever samples are given as; results that print
+themselves; one line for what has no estimate."""
+
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pytest
+from checks import NUM_SIGMAS
+from scipy.integrate import quad
+from scipy.stats import chi2
+
+import diffenc
+from diffenc.errors import InputError
+from diffenc.estimate import Estimate
+from diffenc.information import checks, inputs, measurement, measures, tasks
+from diffenc.information.settings import Settings
+from diffenc.keys import key_of
+
+SECTIONS = {
+    "denoiser": {"width": 16, "batch_size": 32, "draws": 2, "updates": 20, "rounds": 2},
+    "mixture": {"updates": 20, "rounds": 2},
+    "flow": {"rounds": 0},
+    "judge": {"parts": 3},
+}
+TINY = Settings.from_dict(SECTIONS)
+N = 1000  # and two columns in most blocks, as in test_measures, so that programs are shared
+TASK = tasks.dense(2, 2, 0.5)
+X, Y = TASK.sample(jax.random.key(0), N)
+
+
+def assert_estimate(estimate, truth, most):
+    """The truth within computed standard errors, which are themselves below `most`."""
+    assert abs(estimate.mean - truth) < NUM_SIGMAS * estimate.stderr
+    assert 0 < estimate.stderr < most
+
+
+def assert_errors_add_up(estimate):
+    squares = [error**2 for error in estimate.errors.values()]
+    assert sum(squares) ** 0.5 == pytest.approx(estimate.stderr)
+
+
+IMPORTS = """
+import sys
+import diffenc
+assert not {"jax", "numpy", "pandas"} & set(sys.modules), "import diffenc is not free"
+assert {"mutual_information", "load"} <= set(dir(diffenc)) >= set(diffenc.__all__)
+diffenc.mutual_information
+assert not {"pandas", "sklearn", "scipy.stats"} & set(sys.modules), "not needed by every estimate"
+"""
+
+
+def test_names_are_imported_when_they_are_asked_for():
+    ended = subprocess.run([sys.executable, "-c", IMPORTS], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert diffenc.InputError is InputError
+    with pytest.raises(AttributeError, match="has no attribute 'mutual'"):
+        diffenc.mutual  # noqa: B018
+
+
+def test_a_gaussian_pair_however_it_is_given():
+    estimate = diffenc.mutual_information(X, Y, settings=TINY)
+    assert_estimate(estimate, TASK.information, 0.1 * TASK.information)
+    library = measures.mutual_information(key_of(0, "estimate", "data"), X, Y, TINY)
+    assert estimate.estimate == library.estimate
+    table = pd.DataFrame(X, columns=["a", "b"], index=range(5, N + 5))
+    other = pd.DataFrame(Y.astype(np.float32), columns=[0, 1])
+    for again in (
+        diffenc.mutual_information(table, other.set_index(table.index), None, settings=SECTIONS),
+        diffenc.mutual_information(y=jnp.asarray(Y), x=X.tolist(), seed=np.int64(0), settings=TINY),
+    ):
+        assert again.mean == pytest.approx(estimate.mean, abs=1e-5)  # y was rounded to float32
+    seen = []
+    again = diffenc.mutual_information(
+        table, Y.tolist(), settings=TINY, progress=lambda *round_: seen.append(round_)
+    )
+    assert again.estimate == estimate.estimate
+    assert seen and all(isinstance(stage, str) and updates > 0 for stage, updates, _ in seen)
+    assert diffenc.mutual_information(X, Y, seed=2**40, settings=TINY).mean != estimate.mean
+
+
+def test_a_result_prints_itself_and_holds_its_parts():
+    estimate = diffenc.mutual_information(X, Y, settings=TINY)
+    places = len(f"{estimate}".split(" +- ")[0].split(".")[1])
+    assert str(estimate) == repr(estimate)
+    assert str(estimate) == f"{estimate.mean:.{places}f} +- {estimate.stderr:.{places}f} nats"
+    assert float(estimate) == estimate.mean == estimate.estimate.mean
+    assert estimate.bits.mean == pytest.approx(estimate.mean / np.log(2))
+    assert estimate.bits.stderr == pytest.approx(estimate.stderr / np.log(2))
+    assert_errors_add_up(estimate)
+    parts = estimate.parts
+    made_of = parts["regression"].mean + parts["conditional"].mean - parts["marginal"].mean
+    assert estimate.mean == pytest.approx(made_of)
+    assert {"gaussian", "entropy_difference", "growth_difference"} < set(parts)
+    lines = estimate.report().splitlines()
+    assert len(lines) == 1 + len(parts) + len(estimate.errors) + len(estimate.notes)
+    assert lines[0].startswith("I(X;Y)") and measurement.NOTHING_DETECTED in lines[-1]
+    unbounded = estimate.details._replace(unbounded=True)
+    from diffenc.information import estimates
+
+    block = inputs.read("x", X)
+    endless = estimates._of_information("I(X;Y)", unbounded, (block,))
+    assert "infinite" in str(endless) and measurement.UNBOUNDED in endless.notes
+
+
+def test_independent_samples_scatter_around_nothing():
+    rng = np.random.default_rng(3)
+    estimates = [
+        diffenc.mutual_information(
+            rng.normal(size=(N, 2)), rng.normal(size=(N, 2)), settings=TINY, name=f"pair {index}"
+        )
+        for index in range(4)
+    ]
+    for estimate in estimates:
+        assert_estimate(estimate, 0.0, 0.03)
+    assert min(estimate.mean for estimate in estimates) < 0
+
+
+def scale_information(dim: int, ratio: float = 6.0) -> float:
+    """I(X;L) of X ~ N(0, I) or N(0, ratio^2 I) of so many coordinates, by quadrature over |X|^2.
+
+    At the same |X| both densities are functions of it alone."""
+    densities = [
+        lambda s: chi2.pdf(s, dim),
+        lambda s: chi2.pdf(s / ratio**2, dim) / ratio**2,
+    ]
+
+    def integrand(s):
+        values = [density(s) for density in densities]
+        mean = sum(values) / 2
+        return sum(value * np.log(value / mean) for value in values if value > 0) / 2
+
+    edges = [0, 5, 20, 60, 200, 3000]
+    return sum(quad(integrand, *ends)[0] for ends in zip(edges, edges[1:], strict=False))
+
+
+def draw_scales(dim):
+    """X [N, dim] of one of two scales, and which."""
+    rng = np.random.default_rng(22)
+    labels = rng.integers(0, 2, size=N)
+    return np.where(labels, 6.0, 1.0)[:, None] * rng.normal(size=(N, dim)), labels
+
+
+def test_labels_in_all_their_forms():
+    x, labels = draw_scales(2)
+    truth = scale_information(2)
+    estimate = diffenc.mutual_information(x, labels, settings=TINY)
+    assert_estimate(estimate, truth, 0.1 * truth)
+    assert estimate.parts["label_entropy"].mean == pytest.approx(np.log(2), abs=1e-2)
+    assert_errors_add_up(estimate)
+    names = np.array(["narrow", "wide"])[labels]
+    for y in (
+        labels * 1.0,
+        names,
+        list(names),
+        pd.Series(names),
+        pd.Series(names, dtype="category"),
+    ):
+        again = diffenc.mutual_information(x, y, labels=True, settings=TINY)
+        assert again.estimate == estimate.estimate
+    as_bool = diffenc.mutual_information(x, labels == 1, settings=TINY)
+    assert as_bool.estimate == estimate.estimate
+
+
+def test_labels_beyond_what_a_condition_tells():
+    """x and z have the scale in common: z tells of it, and x adds what four coordinates tell more
+    than two."""
+    both, labels = draw_scales(4)
+    truth = scale_information(4) - scale_information(2)
+    estimate = diffenc.conditional_information(both[:, :2], labels, both[:, 2:], settings=TINY)
+    assert_estimate(estimate, truth, 0.4 * truth)
+    assert_errors_add_up(estimate)
+    parts = estimate.parts
+    assert estimate.mean == parts["I(X,Z;Y)"].mean - parts["I(Z;Y)"].mean
+    assert parts["I(X,Z;Y)"].stderr < 0.05 and "I(X;Y|Z)" in estimate.report()
+
+
+def test_conditional_information_of_a_gaussian_triple():
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(N, 1))
+    x = np.hstack([z + rng.normal(size=(N, 1)), rng.normal(size=(N, 1))])
+    y = z + rng.normal(size=(N, 1))
+    estimate = diffenc.mutual_information(x, y, given=z, settings=TINY)
+    assert_estimate(estimate, 0.0, 0.05)
+    assert_errors_add_up(estimate)
+    assert diffenc.conditional_information(x, y, z, settings=TINY).estimate == estimate.estimate
+    total = x[:, :1] + y + z
+    cov = np.array([[2.0, 1, 4], [1, 2, 4], [4, 4, 11]])  # of x, y and the total
+    rest = cov[:2, :2] - np.outer(cov[:2, 2], cov[:2, 2]) / cov[2, 2]
+    truth = -0.5 * np.log(1 - rest[0, 1] ** 2 / rest[0, 0] / rest[1, 1])
+    estimate = diffenc.conditional_information(x, y, given=total, settings=TINY)
+    assert_estimate(estimate, truth, 0.2 * truth)
+
+
+def test_total_correlation_and_entropy_of_gaussians():
+    cov = np.array([[4.0, 1.0], [1.0, 2.0]])
+    x = pd.DataFrame(np.random.default_rng(6).multivariate_normal([1.0, -1.0], cov, size=N))
+    estimate = diffenc.total_correlation(x, settings=TINY)
+    assert_estimate(estimate, -0.5 * np.log(1 - 1 / 8), 0.05)
+    assert_errors_add_up(estimate)
+    estimate = diffenc.entropy(x, settings=TINY)
+    assert_estimate(estimate, 0.5 * np.linalg.slogdet(2 * np.pi * np.e * cov)[1], 0.05)
+    assert_errors_add_up(estimate)
+    assert estimate.mean == estimate.parts["gaussian"].mean - estimate.parts["divergence"].mean
+
+
+def test_copies_are_noted():
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(500, 2)), rng.normal(size=500)
+    assert checks.count_copies(x, y) == 0
+    assert checks.count_copies(np.tile(x, (2, 1)), np.tile(y, 2)) == 500
+    few = rng.integers(0, 4, size=(500, 2))  # these repeat each other by chance
+    assert checks.count_copies(few, few[:, 0]) == 0 == checks.count_copies(np.round(x, 2), y)
+    names = np.array(["a", "b"])[few[:, 0] % 2]
+    assert checks.count_copies(np.tile(x, (2, 1)), np.unique(names, return_inverse=True)[1]) == 0
+    note = measurement.remarks(copies=500)
+    assert len(note) == 1 and note[0].startswith("500 rows repeat another row")
+
+
+def test_progress_is_printed_to_stderr(capsys):
+    show = inputs.read_progress(True)
+    show("x given y", 125, 0.5)
+    show("x given y", 250, 0.6)  # too soon after the first
+    printed = capsys.readouterr()
+    assert printed.err == "x given y: 125 updates, 0.500 nats\n" and not printed.out
+
+
+TABLE = pd.DataFrame({"height": X[:, 0], "age": X[:, 1], "city": ["Rome", "Oslo"] * (N // 2)})
+GAP = pd.Series(np.where(np.arange(N) == 7, np.nan, Y[:, 0]), name="weight", index=TABLE.index + 3)
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (dict(x=TABLE, y=Y), "x column 'city' holds str: give numbers"),
+        (dict(x=TABLE["height"], y=TABLE["city"]), "y column 'city' holds str.*labels=True"),
+        (dict(x=X, y=GAP), "y column 'weight' is not finite in row 7: drop or repair"),
+        (
+            dict(x=TABLE[["height"]].set_index(GAP.index), y=GAP),
+            "y column 'weight' is not finite in row 10",
+        ),
+        (dict(x=X, y=np.ma.masked_greater(Y, 2.0)), "y column 0 is not finite in row"),
+        (dict(x=TABLE["height"], y=GAP), "y has another index than x: align them"),
+        (dict(x=X, y=Y[:500]), "rows differ in number .x has 1000, y has 500."),
+        (dict(x=X, y=Y, given=X[:9]), "x has 1000, y has 1000, given has 9"),
+        (dict(x=X, y=Y, given=np.ones(N)), "^given column 0 is constant"),
+        (
+            dict(x=X, y=Y, given=pd.DataFrame({"sum": Y.sum(axis=1)})),
+            "given column 'sum' is a func",
+        ),
+        (dict(x=X[:50], y=Y[:50]), "50 rows are too few"),
+        (dict(x=TABLE[["height"]], y=TABLE["height"]), "y column 'height' is a function of x"),
+        (dict(x=X, y=Y * 1j), "y has type complex128"),
+        (dict(x=X, y=Y.astype(object)), "y has type object"),
+        (dict(x=X, y=["a"] * N), "y has type <U1 .*labels=True"),
+        (dict(x=X, y=[[1.0], [2.0, 3.0]]), "y is no array .ValueError: .*: give numbers"),
+        (dict(x=X, y=3.0), "y has type float64 and shape ..: give numbers"),
+        (dict(x=X, y=pd.DataFrame()), "y has shape .0, 0.: give rows and columns"),
+        (dict(x=X.reshape(N, 2, 1), y=Y), "x has type float64 and shape .1000, 2, 1.: give"),
+        (dict(x=X, y=np.arange(N) % 3 * 1.0), "3 whole numbers as floats: say labels=True"),
+        (dict(x=X, y=Y, labels=True), "y is not one column of whole numbers"),
+        (dict(x=X, y=Y, labels=Y), "labels is a ndarray: give None, True or False"),
+        (dict(x=X, y=["few"] * 5 + ["many"] * (N - 5), labels=True), "label 'few' has 5 examples"),
+        (dict(x=X, y=Y, seed=-1), "seed is -1: give a whole number of 0 or more"),
+        (dict(x=X, y=Y, seed=0.0), "seed is 0.0: give a whole number"),
+        (dict(x=X, y=Y, progress=3), "progress is 3: give True, or a function"),
+        (dict(x=X, y=Y, settings={"flows": {}}), "flows does not exist: give one of denoiser"),
+        (dict(x=X, y=Y, settings=3), "settings is 3: give Settings, or a mapping"),
+    ],
+)
+def test_what_has_no_estimate_is_named_in_one_line(arguments, words):
+    with pytest.raises(InputError, match=words) as raised:
+        diffenc.mutual_information(**arguments)
+    assert "\n" not in str(raised.value)
+
+
+def test_single_blocks_are_checked_too():
+    with pytest.raises(InputError, match="x has one column"):
+        diffenc.total_correlation(X[:, 0])
+    with pytest.raises(InputError, match="x column 'b' repeats x column 'a'"):
+        diffenc.entropy(pd.DataFrame({"a": X[:, 0], "b": 2 * X[:, 0]}))
+
+
+def test_columns_of_a_table_may_be_of_any_numbers():
+    table = pd.DataFrame(
+        {
+            "small": np.arange(N, dtype=np.int8),
+            "missing": pd.array([None, *range(1, N)], dtype="Int64"),
+            "truth": np.arange(N) % 2 == 0,
+        }
+    )
+    block = inputs.read("x", table)
+    assert block.columns == ["x column 'small'", "x column 'missing'", "x column 'truth'"]
+    assert np.isnan(block.values[0, 1]) and block.values[1:, 1].tolist() == list(range(1, N))
+    assert inputs.read("x", table["truth"]).values.dtype == bool
+    twice = pd.DataFrame(X, columns=["a", "a"])
+    np.testing.assert_array_equal(inputs.read("x", twice).values, X)
+
+
+def test_the_error_of_a_part_that_is_exact_is_none():
+    assert measurement.entropy_of_labels(np.array([0, 1] * 50)) == Estimate(np.log(2), None)

@@ -1,0 +1,140 @@
+"""Where compiled programs are kept: the variables, the limit of size, and a second process's luck."""
+
+import os
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax._src import monitoring as listeners
+
+import diffenc
+from diffenc import compilation
+
+TINY = {
+    "denoiser": {"width": 8, "batch_size": 16, "updates": 10, "rounds": 1},
+    "mixture": {"components": 2, "updates": 10, "rounds": 1},
+    "flow": {"rounds": 0},
+    "null": {"rounds": 1},
+    "judge": {"parts": 1},
+}
+
+
+@pytest.fixture
+def unconfigured(monkeypatch, tmp_path):
+    """JAX without a compilation cache of the tests, and a place for ours."""
+    place = jax.config.jax_compilation_cache_dir
+    compilation._configure({"jax_compilation_cache_dir": None})
+    monkeypatch.setenv(compilation.VARIABLE, str(tmp_path / "programs"))
+    yield tmp_path / "programs"
+    compilation._configure({"jax_compilation_cache_dir": place})
+
+
+@pytest.fixture
+def events():
+    """Names of the events of JAX from now on."""
+    names = []
+
+    def listen(name, **_):
+        names.append(name)
+
+    jax.monitoring.register_event_listener(listen)
+    yield names
+    listeners.unregister_event_listener(listen)
+
+
+def count(events, what) -> int:
+    return events.count(f"/jax/compilation_cache/cache_{what}")
+
+
+def test_variables_say_where():
+    home = Path.home() / ".cache" / "diffenc"
+    assert compilation.directory({}).parent == home
+    assert compilation.directory({"XDG_CACHE_HOME": "/x"}).parent == Path("/x/diffenc")
+    both = {"XDG_CACHE_HOME": "/x", compilation.VARIABLE: "/y"}
+    assert compilation.directory(both).parent == Path("/y")
+    for word in ("off", "OFF", "no", "0"):
+        assert compilation.directory({compilation.VARIABLE: word}) is None
+    assert compilation.directory({}).name.startswith("jax-")
+
+
+def test_what_is_compiled_within_is_kept_and_found(unconfigured, events):
+    def program(x):
+        return jnp.sin(x) + 3 * x
+
+    thresholds = {name: getattr(jax.config, name) for name in compilation.KEEP_ALL}
+    with compilation.cache():
+        jax.jit(program)(jnp.ones(7))
+        assert jax.config.jax_compilation_cache_dir.startswith(str(unconfigured))
+        with compilation.cache():  # within itself it does nothing
+            pass
+        assert jax.config.jax_compilation_cache_dir is not None
+    assert jax.config.jax_compilation_cache_dir is None
+    assert {name: getattr(jax.config, name) for name in thresholds} == thresholds
+    files = list(unconfigured.glob("jax-*/*-cache"))
+    assert files and count(events, "misses") == len(files)
+    jax.clear_caches()
+    jax.jit(program)(jnp.ones(7))  # outside nothing is looked for
+    assert count(events, "hits") == 0
+    jax.clear_caches()
+    with compilation.cache():
+        jax.jit(program)(jnp.ones(7))
+    assert count(events, "misses") == len(files) and count(events, "hits") > 0
+
+
+def test_a_second_estimate_of_the_same_shape_compiles_nothing(unconfigured, events):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 200))
+    estimates = [diffenc.mutual_information(x, y, settings=TINY)]
+    assert count(events, "misses") > 5
+    jax.clear_caches()  # as in a process that begins
+    events.clear()
+    estimates.append(diffenc.mutual_information(x, y, settings=TINY))
+    assert count(events, "misses") == 0 and count(events, "hits") > 5
+    assert estimates[0].estimate == estimates[1].estimate
+    events.clear()
+    diffenc.mutual_information(y, x, settings=TINY)
+    assert not [name for name in events if "compil" in name]  # nor does the same process
+
+
+def test_who_has_configured_the_cache_keeps_it(unconfigured, monkeypatch, tmp_path):
+    own = str(tmp_path / "own")
+    compilation._configure({"jax_compilation_cache_dir": own})
+    with compilation.cache():
+        assert jax.config.jax_compilation_cache_dir == own
+    compilation._configure({"jax_compilation_cache_dir": None})
+    monkeypatch.setenv(compilation.VARIABLE, "off")
+    with compilation.cache():
+        assert jax.config.jax_compilation_cache_dir is None
+    monkeypatch.setenv(compilation.VARIABLE, str(tmp_path / "programs"))
+    monkeypatch.setattr(jax.distributed, "is_initialized", lambda: True)
+    with compilation.cache():  # several processes on CPUs
+        assert jax.config.jax_compilation_cache_dir is None
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["file", "read-only"])
+def test_a_directory_that_cannot_be_written_to_is_done_without(unconfigured, monkeypatch, kind):
+    if kind == "file":
+        unconfigured.write_text("")
+    else:
+        monkeypatch.setattr(os, "access", lambda *_: False)
+    with compilation.cache():
+        assert jax.config.jax_compilation_cache_dir is None
+        assert float(jax.jit(jnp.cos)(0.0)) == 1.0
+
+
+def test_programs_unused_for_longest_make_room(tmp_path):
+    folder = tmp_path / "jax-here"
+    folder.mkdir()
+    for age in range(8):
+        path = folder / f"program{age}-cache"
+        path.write_bytes(bytes(100))
+        os.utime(path, (10_000 - age, 10_000 - age))
+    (tmp_path / "of another.txt").write_bytes(bytes(1000))
+    compilation.prune(tmp_path, 800)
+    assert len(list(folder.iterdir())) == 8
+    compilation.prune(tmp_path, 799)  # to three quarters
+    assert {path.name for path in folder.iterdir()} == {f"program{age}-cache" for age in range(5)}
+    assert (tmp_path / "of another.txt").exists()
