@@ -1,4 +1,4 @@
-"""Where compiled programs are kept: the variables, the limit of size, and a second process's luck."""
+"""Where compiled programs are kept: variables, the limit of size, what a second process finds."""
 
 import os
 from pathlib import Path

@@ -1,5 +1,5 @@
-"""`import diffenc`: closed forms through the door, whatever samples are given as; results that print
-themselves; one line for what has no estimate."""
+"""`import diffenc`: closed forms, whatever samples are given as; results that print themselves; one
+line for what has no estimate."""
 
 import subprocess
 import sys

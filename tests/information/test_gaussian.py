@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 from checks import NUM_SIGMAS, assert_mean
+from scipy.stats import rankdata
 
 from diffenc.information import gaussian, pairs
 
