@@ -71,8 +71,8 @@ def _machine() -> str:
     the same home directory.
     """
     kind = platform.machine()
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+    with contextlib.suppress(OSError), open("/proc/cpuinfo") as lines:
+        for line in lines:
             if line.startswith(("flags", "Features")):
                 return f"{kind}-{zlib.crc32(line.encode()):08x}"
     return kind

@@ -37,6 +37,7 @@ def make_optimizer(learning_rate: float) -> optax.GradientTransformation:
     return optax.adam(optax.linear_schedule(0.0, learning_rate, 50), b2=0.99)
 
 
+@functools.partial(jax.jit, static_argnames=("settings", "dim", "dim_y"))
 def initialize(key: jax.Array, settings: Settings, dim: int, dim_y: int) -> State:
     """Initialize two networks with different parameters.
 
@@ -175,6 +176,7 @@ def descend(
     return jax.lax.scan(update, state, jax.random.split(key, updates))[0]
 
 
+@functools.partial(jax.jit, static_argnames=("dim", "length"))
 def spread(params, key: jax.Array, dim: int, length: float = 0.5):
     """Move the components of the mixtures apart by normal vectors.
 
@@ -196,6 +198,7 @@ def spread(params, key: jax.Array, dim: int, length: float = 0.5):
     return {"params": params["params"] | {"mean_head": mean_head}}
 
 
+@functools.partial(jax.jit, static_argnames="learning_rate")
 def restart(averages, learning_rate: float) -> State:
     """Make a state that starts from an average, with a new optimizer."""
     params = jax.tree.map(jnp.array, averages)

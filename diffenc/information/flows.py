@@ -154,6 +154,7 @@ def learn(
     return better(pair, best_pair, settings.map_errors)
 
 
+@functools.partial(jax.jit, static_argnames=("dims", "settings"))
 def _initialize(key, dims, settings: FlowSettings) -> fitting.State:
     """Initialize the flows of x and of y, those of both halves alike, so that they learn alike."""
     params = []

@@ -141,8 +141,7 @@ def naming(blocks: dict[str, list[Block]], classes: np.ndarray | None = None):
         return names[place] if place < len(names) else match[0]
 
     def name_row(match):
-        label = None if index is None else index[int(match[1])]
-        return match[0] if label is None or label == int(match[1]) else f"in row {label!r}"
+        return match[0] if index is None else f"in row {list(index)[int(match[1])]!r}"
 
     def name_class(match):
         return match[0] if classes is None else f"label {str(classes[int(match[1])])!r}"
