@@ -42,9 +42,9 @@ def mutual_information(
     Row i of x belongs to row i of y. 100 rows or more are needed, and four for each column.
 
     An estimate may be negative, and is returned as it is: known biases are subtracted, so that the
-    estimates of many independent pairs scatter around 0, half of them below it. Cut at 0 they would
-    be biased. A negative estimate says that no information was detected; what there may be is below
-    about twice the error.
+    estimates of many independent pairs scatter about 0, some of them below it. Cut at 0, their mean
+    would be too high. A negative estimate says that no information was detected; what there may be
+    is below about twice the error.
 
     Args:
         x: [N] or [N, dim]: an array, a list, or a DataFrame or Series of pandas.
