@@ -16,7 +16,7 @@ from scipy.stats import chi2
 import diffenc
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate
-from diffenc.information import checks, estimates, inputs, measurement, measures, tasks
+from diffenc.information import checks, estimates, inputs, measurement, measures, pairs
 from diffenc.information.settings import Settings
 from diffenc.keys import key_of
 
@@ -28,7 +28,7 @@ SECTIONS = {
 }
 TINY = Settings.from_dict(SECTIONS)
 N = 1000  # and two columns in most blocks, as in test_measures, so that programs are shared
-TASK = tasks.dense(2, 2, 0.5)
+TASK = pairs.dense(2, 2, 0.5)
 X, Y = TASK.sample(jax.random.key(0), N)
 
 
