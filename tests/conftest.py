@@ -44,9 +44,8 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 @pytest.fixture(autouse=True)
 def _optimized(request, monkeypatch):
-    """Compile the programs of tests marked `slow` or `optimized`, and of the processes they start,
-    as users do."""
-    if not any(request.node.get_closest_marker(mark) for mark in ("slow", "optimized")):
+    """Compile the programs of slow tests, and of the processes they start, as users do."""
+    if not request.node.get_closest_marker("slow"):
         yield
         return
     monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "0")
