@@ -44,8 +44,9 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 @pytest.fixture(autouse=True)
 def _optimized(request, monkeypatch):
-    """Compile the programs of slow tests, and of the processes they start, as users do."""
-    if not request.node.get_closest_marker("slow"):
+    """Compile the programs of tests marked `optimized`, and of the processes they start, as users
+    do."""
+    if not request.node.get_closest_marker("optimized"):
         yield
         return
     monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "0")

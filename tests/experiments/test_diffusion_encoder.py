@@ -136,6 +136,7 @@ def test_other_devices_and_batches_of_measuring_move_a_run_by_rounding_alone(com
             )
 
 
+@pytest.mark.optimized
 @pytest.mark.slow
 def test_the_demo_tells_the_encoders_apart(command, tmp_path):
     """The claim of the README, one seed at a third of the updates: four standard errors apart."""

@@ -154,6 +154,7 @@ def test_tasks_with_truth_are_resumed_one_by_one(tmp_path, monkeypatch):
     assert (tmp_path / "figures" / "truth_against_estimate.png").exists()
 
 
+@pytest.mark.optimized
 @pytest.mark.slow
 def test_error_and_coverage_of_five_of_the_forty_tasks(tmp_path):
     """One of each kind, with the settings of the benchmark, at 5,000 samples in place of 10,000."""
@@ -198,6 +199,7 @@ def test_rivals_know_a_bivariate_normal(name):
     assert abs(estimate.mean - task.information) < NUM_SIGMAS * estimate.stderr
 
 
+@pytest.mark.optimized
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["infonce", "mine"])
 def test_critics_know_a_bivariate_normal(name):

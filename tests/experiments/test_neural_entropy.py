@@ -176,6 +176,7 @@ def test_passes_are_over_samples_not_dimensions():
     assert {systems.updates_of(settings, case) for case in load_cases(config)} == {75}
 
 
+@pytest.mark.optimized
 @pytest.mark.slow
 def test_training_closes_the_gap_of_the_gaussian_reference(tmp_path):
     """A mixture of three dimensions, trained as its config says, one seed."""

@@ -130,6 +130,7 @@ def test_every_method_on_digits(tmp_path, capsys):
     assert "flow_vae" in capsys.readouterr().out
 
 
+@pytest.mark.optimized
 @pytest.mark.slow
 def test_a_trained_encoder_reaches_a_posterior_that_no_gaussian_does(tmp_path):
     """The ring, trained as its config says, one seed: KL(exact || encoder) against that of the best

@@ -169,6 +169,7 @@ def test_likelihood_counts_the_volume():
     assert more - less == pytest.approx(2e-3 * norms, rel=1e-2)
 
 
+@pytest.mark.optimized
 @pytest.mark.slow
 def test_a_spiral_is_unrolled():
     pair = halves_of(tasks.spiral_both(pairs.sparse(4, 4, 0.7), 4, 4), 5, 3000)

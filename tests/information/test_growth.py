@@ -277,6 +277,7 @@ def test_mixtures_find_more_than_one_mode():
     assert grown.mean() > NUM_SIGMAS * grown.std() / grown.size**0.5
 
 
+@pytest.mark.optimized
 @pytest.mark.slow
 def test_a_mixture_is_found_with_its_error():
     """0.5 N(-a, s^2) + 0.5 N(a, s^2), white: D by quadrature."""

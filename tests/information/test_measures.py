@@ -271,6 +271,7 @@ def test_entropy_of_gaussians():
     assert_estimate(estimate, 0.5 * np.linalg.slogdet(2 * np.pi * np.e * cov)[1], 0.05)  # of 4 nats
 
 
+@pytest.mark.optimized
 @pytest.mark.slow
 def test_labels_of_a_mixture():
     """Two Gaussians two standard deviations apart, and their label: I by quadrature, symmetric
@@ -288,6 +289,7 @@ def test_labels_of_a_mixture():
     )
 
 
+@pytest.mark.optimized
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "task", [pairs.StudentPair(2, 2, 1.5), pairs.UniformNoise(0.4)], ids=["student", "uniform"]
