@@ -54,7 +54,9 @@ def check_output(workdir, systems=("diffusion_encoder", "vae"), steps=(0, 2, 4),
         "config.json",
         "figures",
         "metrics.jsonl",
+        "model.json",
         "results.json",
+        "run.json",
     }
     assert sorted(path.name for path in (workdir / "checkpoints").iterdir()) == list(kept)
 

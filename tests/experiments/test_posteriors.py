@@ -94,6 +94,7 @@ def test_a_toy_with_two_seeds(tmp_path, capsys, monkeypatch):
     assert names == {"posteriors_ring.png", "curves_ring.png", "methods_ring.png"}
     assert {p.name for p in tmp_path.iterdir()} == {
         "config.json",
+        "model.json",
         "metrics.jsonl",
         "results.json",
         "checkpoints",
