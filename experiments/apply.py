@@ -142,11 +142,12 @@ def apply(trained: models.Trained, x: np.ndarray, request: Request) -> tuple[dic
             z = trained.encode(x, seed, progress=show)
         if "encode" in request.what:
             arrays["z"] = z
-            rows += [Result(f"z[{i}]", *_estimate(column), unit="") for i, column in enumerate(z.T)]
+            squares = np.mean(np.square(z), axis=1)
+            rows.append(Result("z^2 of a dimension", *_estimate(squares), unit=""))
     if "reconstruct" in request.what:
         with records.progress(count, description="decoding") as show:
             arrays["reconstruction"] = trained.decode(z, progress=show)
-        error = arrays["reconstruction"].reshape(count, -1) - x.reshape(count, -1)
+        error = arrays["reconstruction"].reshape(count, -1) - x.reshape(count, -1).astype(float)
         squares = np.mean(np.square(error), axis=1)
         rows.append(Result("squared error of a dimension", *_estimate(squares), unit="units^2"))
     if "log_prob" in request.what:

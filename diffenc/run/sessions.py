@@ -27,7 +27,6 @@ from typing import Any
 import jax
 from etils import epath
 
-from diffenc.errors import describe
 from diffenc.run import files, provenance
 
 FORMAT = 1
