@@ -247,14 +247,14 @@ class Trained:
         """Apply fn by `map_examples` to rows that are filled up to a batch of a power of two."""
         count = len(rows)
         size = min(self.batch_size, 1 << (count - 1).bit_length())
-        filled = rows[np.minimum(np.arange(max(count, size)), count - 1)]
+        batch = rows[np.minimum(np.arange(max(count, size)), count - 1)]
 
         def show(done):
             if progress is not None:
                 progress(min(done, count))
 
         with jax.default_matmul_precision("highest"):  # as experiments evaluate
-            results = map_examples(fn, key, filled, size, show)
+            results = map_examples(fn, key, batch, size, show)
         return jax.tree.map(lambda values: values[:count], results)
 
 

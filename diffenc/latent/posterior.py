@@ -98,19 +98,19 @@ def _draw(
         return z, log_density(observation, z) - log_q
 
     z, log_weight = jax.lax.map(propose, jax.random.split(key_propose, num_proposals))
-    choice = jax.random.categorical(
+    index = jax.random.categorical(
         key_choose, log_weight.T[:, None], axis=-1, shape=(x.shape[0], num_draws)
     )
-    chosen = jnp.take_along_axis(jnp.swapaxes(z, 0, 1), choice[..., None], axis=1)
+    choices = jnp.take_along_axis(jnp.swapaxes(z, 0, 1), index[..., None], axis=1)
 
     # A chain for each draw: the rows of an example are repeated, draws beside each other.
     def repeat(rows):
         return jnp.repeat(rows, num_draws, axis=0)
 
     mean, factor = jax.tree.map(repeat, encoder.gaussian(context))
-    start = whitening.solve(factor, chosen.reshape(mean.shape) - mean)
+    start = whitening.solve(factor, choices.reshape(mean.shape) - mean)
     settings = em.Settings(kernel="mala", gamma=gamma)
-    moved = chains.run_chains(
+    chain = chains.run_chains(
         key_move,
         log_density,
         jax.tree.map(repeat, observation),
@@ -120,7 +120,7 @@ def _draw(
         settings,
         num_steps,
     )
-    return Draws(moved.z.reshape(chosen.shape), annealing.effective_sample_size(log_weight))
+    return Draws(chain.z.reshape(choices.shape), annealing.effective_sample_size(log_weight))
 
 
 def draw(

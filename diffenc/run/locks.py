@@ -117,8 +117,11 @@ def _renew(path: epath.Path, owner: dict, done: threading.Event) -> None:
     """Renew the time of the lock while it is the owner's."""
     while not done.wait(BEAT):
         with contextlib.suppress(OSError):
-            if _read(path) != owner:
-                return  # a person has removed it
+            holder = _read(path)
+            if holder is None:
+                continue  # a person has removed it, or the disk is away for a moment
+            if holder != owner:
+                return
             if _is_local(path):
                 os.utime(path)
             else:
