@@ -16,13 +16,13 @@ LATENT_DIM = 2
 
 
 def make_truth() -> FactorAnalysis:
-    """The model that the decoder of `make_workdir` is."""
+    """The model that the decoder of `make_workdir` is; N(0, I) reaches all of its posteriors."""
     weight = jax.random.normal(jax.random.key(0), (DIM, LATENT_DIM))
-    return FactorAnalysis(weight, jnp.linspace(-1.0, 1.0, DIM), jnp.float32(0.7))
+    return FactorAnalysis(weight, jnp.linspace(-1.0, 1.0, DIM), jnp.float32(2.0))
 
 
 def make_blueprint(name, method) -> Blueprint:
-    """A tiny system with a linear Gaussian decoder of x [DIM]."""
+    """A tiny system with a linear Gaussian decoder of x [DIM]; its encoder starts as a Gaussian."""
     model = systems.ModelSettings(
         latent_dim=LATENT_DIM,
         decoder="gaussian",
@@ -32,7 +32,7 @@ def make_blueprint(name, method) -> Blueprint:
         features=(8,),
         reference="posterior",
         newton_steps=1,
-        pressure=True,
+        pressure=False,
         residual_bound=5.0,
         landmarks=0,
         octaves=0,
@@ -43,7 +43,7 @@ def make_blueprint(name, method) -> Blueprint:
 
 
 def make_workdir(workdir, updates=(2, 4)) -> None:
-    """Write a run whose averages are the truth's decoder, and encoders as they start."""
+    """Write a run whose averages are the truth's decoder, and encoders that are near N(0, I)."""
     truth = make_truth()
     blueprints = [
         make_blueprint("diffusion_encoder", "langevin"),
@@ -57,7 +57,8 @@ def make_workdir(workdir, updates=(2, 4)) -> None:
     for one in blueprints:
         outline = one.outline()
         state = systems.make(one.settings, outline.decoder, (DIM,), 100, 0).state
-        averages = {"encoder": state.averages["encoder"], "decoder": decoder}
+        encoder = jax.tree.map(lambda weights: 0.3 * weights, state.averages["encoder"])
+        averages = {"encoder": encoder, "decoder": decoder}
         states[one.name] = state.replace(averages=averages)
     storage.write(workdir, "diffusion_encoder", 4, blueprints)
     (workdir / "config.json").write_text(json.dumps({"seed": 0}))
