@@ -20,10 +20,12 @@ from diffenc import storage
 from diffenc.errors import check_choice, check_least
 from diffenc.estimate import map_examples
 from diffenc.keys import key_of
-from diffenc.latent import held_out, posterior
+from diffenc.latent import draws, held_out, posterior
 from diffenc.latent.blueprints import Blueprint
 from diffenc.latent.systems import System
 from diffenc.run import data, examples, files
+
+FOLD_DRAWS = 10  # of each example, for the share of draws that fold the space
 
 
 class LogProb(NamedTuple):
@@ -34,12 +36,16 @@ class LogProb(NamedTuple):
         stderr: its standard error over the draws of z [n], (K / ess - 1) / (K - 1) under the root.
             It is too small where `ess` is a few.
         ess: the effective number of the K draws [n]; near K where q(z|x) is the posterior.
+        folds: the share of 10 more draws [n] on whose way the sampler folded the space. The density
+            of such draws is not known: where it is not 0, the values are no bound. It happens to
+            encoders that were hardly trained, and on data unlike those of training.
         bound: the name of the bound, and what it bounds.
     """
 
     values: np.ndarray
     stderr: np.ndarray
     ess: np.ndarray
+    folds: np.ndarray
     bound: str
 
 
@@ -113,7 +119,7 @@ class Trained:
 
         def draw(key, x):
             if mean:
-                return posterior.mean(key, self._system, self._params, x, samples)
+                return draws.mean(key, self._system, self._params, x, samples)
             return held_out.own_samples(key, self._system, self._params, x)
 
         return self._map(draw, key_of(seed, "encode"), x, progress)
@@ -157,7 +163,7 @@ class Trained:
         check_least("n", n, 1)
 
         def draw(key, _):
-            return held_out.ancestral(key, self._system, self._params, mean)
+            return draws.ancestral(key, self._system, self._params, mean)
 
         nothing = np.zeros((n, 0), np.float32)
         return self._in_units(self._map(draw, key_of(seed, "sample"), nothing))
@@ -182,6 +188,9 @@ class Trained:
         def terms(key, x):
             return held_out.batch_terms(key, self._system, self._params, x, samples)
 
+        def fold_shares(key, x):
+            return draws.fold_shares(key, self._system, self._params, x, FOLD_DRAWS)
+
         bound = self._map(terms, key_of(seed, "log_prob"), x, progress)
         variance = np.maximum(samples / bound.ess - 1, 0) / (samples - 1)
         subject = "the bits drawn from x" if self._blueprint.is_binary else "x"
@@ -191,6 +200,7 @@ class Trained:
             -bound.nll,
             np.sqrt(variance),
             bound.ess,
+            self._map(fold_shares, key_of(seed, "folds"), x),
             f"importance-weighted lower bound of log p({subject}) in nats, K = {samples}",
         )
 

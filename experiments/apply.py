@@ -9,7 +9,8 @@ the run was trained on. The output holds one array for each word of --what, and 
     encode         z: one draw z ~ q(z|x) for each example
     reconstruct    reconstruction: E[x|z] of these z
     log_prob       log_prob: a lower bound of log p(x); log_prob_stderr, its error over draws of z;
-                   log_prob_ess, the effective number of the draws
+                   log_prob_ess, the effective number of the draws; log_prob_folds, where not 0
+                   there is no bound, see `models.LogProb`
 
 From Python the same is `diffenc.load(RUN)`, see `diffenc.models`.
 """
@@ -156,8 +157,10 @@ def apply(trained: models.Trained, x: np.ndarray, request: Request) -> tuple[dic
         arrays["log_prob"] = bound.values
         arrays["log_prob_stderr"] = bound.stderr
         arrays["log_prob_ess"] = bound.ess
+        arrays["log_prob_folds"] = bound.folds
         rows.append(Result("log_prob", *_estimate(bound.values), unit="nats"))
         rows.append(Result("log_prob_ess", *_estimate(bound.ess), unit="samples"))
+        rows.append(Result("log_prob_folds", *_estimate(bound.folds), unit=""))
         print(f"log_prob: {bound.bound}")
     return arrays, rows
 

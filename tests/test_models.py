@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from checks import assert_mean, assert_moments
+from checks import NUM_SIGMAS, assert_mean, assert_moments
 from workdirs import DIM, LATENT_DIM, make_truth, make_workdir
 
 from diffenc import models
@@ -166,8 +166,23 @@ def test_the_bound_of_factor_analysis_is_its_likelihood(linear):
         assert ratio.std(ddof=1) / 16 < 0.05
         z_score = (bound.values - exact) / bound.stderr
         is_regular = bound.ess > 50  # elsewhere the error is known to be too small
-        assert is_regular.mean() > 0.2 and 0.7 < z_score[is_regular].std() < 1.3
+        assert (
+            not bound.folds.any()
+            and is_regular.mean() > 0.2
+            and 0.7 < z_score[is_regular].std() < 1.3
+        )
     assert bound.bound == "importance-weighted lower bound of log p(x) in nats, K = 200"
+
+
+def test_an_encoder_that_folds_the_space_says_so(tmp_path):
+    """Untrained, it overshoots with the decoder's gradient, and its "bound" is above log p(x)."""
+    make_workdir(tmp_path, updates=(0,), pressure=True, noise_std=0.7)
+    truth = make_truth(0.7)
+    x = np.asarray(truth.sample(jax.random.key(1), 64)[0])
+    bound = models.load(tmp_path).log_prob(x, samples=50)
+    ratio = np.exp(bound.values - np.asarray(truth.log_prob(jnp.asarray(x))))
+    assert ratio.mean() - 1 > NUM_SIGMAS * ratio.std(ddof=1) / 8
+    assert bound.folds.mean() > 0.1
 
 
 def test_posterior_samples_and_means_are_those_of_the_closed_form(linear):

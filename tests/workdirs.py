@@ -15,13 +15,13 @@ DIM = 6
 LATENT_DIM = 2
 
 
-def make_truth() -> FactorAnalysis:
+def make_truth(noise_std=2.0) -> FactorAnalysis:
     """The model that the decoder of `make_workdir` is; N(0, I) reaches all of its posteriors."""
     weight = jax.random.normal(jax.random.key(0), (DIM, LATENT_DIM))
-    return FactorAnalysis(weight, jnp.linspace(-1.0, 1.0, DIM), jnp.float32(2.0))
+    return FactorAnalysis(weight, jnp.linspace(-1.0, 1.0, DIM), jnp.float32(noise_std))
 
 
-def make_blueprint(name, method) -> Blueprint:
+def make_blueprint(name, method, pressure) -> Blueprint:
     """A tiny system with a linear Gaussian decoder of x [DIM]; its encoder starts as a Gaussian."""
     model = systems.ModelSettings(
         latent_dim=LATENT_DIM,
@@ -32,7 +32,7 @@ def make_blueprint(name, method) -> Blueprint:
         features=(8,),
         reference="posterior",
         newton_steps=1,
-        pressure=False,
+        pressure=pressure,
         residual_bound=5.0,
         landmarks=0,
         octaves=0,
@@ -42,12 +42,12 @@ def make_blueprint(name, method) -> Blueprint:
     return Blueprint(name, settings, (DIM,), 100, None)
 
 
-def make_workdir(workdir, updates=(2, 4)) -> None:
+def make_workdir(workdir, updates=(2, 4), pressure=False, noise_std=2.0) -> None:
     """Write a run whose averages are the truth's decoder, and encoders that are near N(0, I)."""
-    truth = make_truth()
+    truth = make_truth(noise_std)
     blueprints = [
-        make_blueprint("diffusion_encoder", "langevin"),
-        make_blueprint("vae", "vae"),
+        make_blueprint("diffusion_encoder", "langevin", pressure),
+        make_blueprint("vae", "vae", pressure),
     ]
     decoder = {
         "network": {"params": {"Dense_0": {"kernel": truth.weight.T, "bias": truth.mean}}},

@@ -228,33 +228,6 @@ def decode_batch(system: System, params, z) -> jax.Array:
     return _decode(params, z, decoder=system.decoder)
 
 
-@functools.partial(jax.jit, static_argnames=("decoder", "latent_dim", "is_mean"))
-def _ancestral(key, params, *, decoder, latent_dim, is_mean):
-    key_z, key_x = jax.random.split(key)
-    z = jax.random.normal(key_z, (1, latent_dim))
-    if is_mean:
-        return decoder.mean(params["decoder"], z)
-    return decoder.sample(key_x, params["decoder"], z)
-
-
-def ancestral(key, system: System, params, is_mean: bool) -> jax.Array:
-    """Draw one x ~ p(x) [1, D]: z ~ N(0, I), then x ~ p(x|z).
-
-    Args:
-        key: a random key.
-        system: the model.
-        params: its parameters.
-        is_mean: whether to give E[x|z] in place of x.
-    """
-    return _ancestral(
-        key,
-        params,
-        decoder=system.decoder,
-        latent_dim=system.encoder.latent_dim,
-        is_mean=is_mean,
-    )
-
-
 @functools.partial(
     jax.jit, static_argnames=("encoder", "num_samples", "example_shape", "sampler_steps")
 )

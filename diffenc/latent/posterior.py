@@ -1,4 +1,4 @@
-"""Latents of given x: the mean of an encoder's draws, and draws from the decoder's posterior.
+"""Draws from the posterior of a trained decoder, which begin at those of its encoder.
 
     p*(z|x) ~ p(z) p(x|z)^(1/gamma)
 
@@ -36,39 +36,6 @@ class Draws(NamedTuple):
 
     z: jax.Array
     ess: jax.Array
-
-
-@functools.partial(jax.jit, static_argnames=("encoder", "sampler_steps", "num_samples"))
-def _mean(key, params, x, *, encoder, sampler_steps, num_samples):
-    context = encoder.infer(params, x)
-
-    def draw(key):
-        return encoder.sample(key, params, context, sampler_steps)
-
-    return jax.lax.map(draw, jax.random.split(key, num_samples)).mean(axis=0)
-
-
-def mean(key, system: System, params, x, num_samples: int) -> jax.Array:
-    """Average draws z ~ q(z|x); the average errs by their width / sqrt(num_samples).
-
-    Args:
-        key: a random key.
-        system: the model.
-        params: its parameters.
-        x: data [batch, ...].
-        num_samples: how many draws.
-
-    Returns:
-        [batch, d].
-    """
-    return _mean(
-        key,
-        params,
-        x,
-        encoder=system.encoder,
-        sampler_steps=system.sampler_steps,
-        num_samples=num_samples,
-    )
 
 
 @functools.partial(

@@ -45,6 +45,7 @@ def test_it_gives_what_load_gives(workdir, x, tmp_path, capsys):
         "log_prob": bound.values,
         "log_prob_stderr": bound.stderr,
         "log_prob_ess": bound.ess,
+        "log_prob_folds": bound.folds,
     }
     with np.load(tmp_path / "out.npz") as output:
         assert set(output.files) == set(expected)
