@@ -40,14 +40,22 @@ SETTLING = 1.0  # seconds until a bucket shows who has written last
 def hold(workdir):
     """Hold the lock of a workdir, in the first process of a run; the others need none.
 
-    Raises InputError, which names host and process, where another process holds it.
+    Raises InputError, which names host and process, where another process holds it; in all
+    processes of the run, since one that went on alone would wait for the first for ever.
     """
+    path = files.absolute(workdir) / FILE
+    owner = _describe_self()
+    refusal = None
+    if parallel.is_main_process():
+        try:
+            _take(path, owner)
+        except InputError as error:
+            refusal = error
+    if not parallel.first_says(refusal is None):
+        raise refusal or InputError("the first process of this run was refused: see its message")
     if not parallel.is_main_process():
         yield
         return
-    path = files.absolute(workdir) / FILE
-    owner = _describe_self()
-    _take(path, owner)
     done = threading.Event()
     beat = threading.Thread(target=_renew, args=(path, owner, done), daemon=True)
     beat.start()
