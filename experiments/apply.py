@@ -24,7 +24,7 @@ import numpy as np
 from etils import epath
 
 from diffenc import models
-from diffenc.errors import InputError, check_choice, check_least
+from diffenc.errors import InputError, check, check_choice
 from diffenc.estimate import Estimate
 from diffenc.run import data, files, records, tables
 from diffenc.run.tables import Result
@@ -63,9 +63,9 @@ class Request:
     def __post_init__(self):
         for word in self.what:
             check_choice("--what", word, WHAT)
-        check_least("--seed", self.seed, 0)
-        check_least("--samples", self.samples, 2)
-        check_least("--batch_size", self.batch_size, 1)
+        check(self.seed >= 0, "--seed", self.seed, "give 0 or more")
+        check(self.samples >= 2, "--samples", self.samples, "give 2 or more")
+        check(self.batch_size >= 1, "--batch_size", self.batch_size, "give 1 or more")
         output = epath.Path(self.output)
         if output.suffix != ".npz":
             raise InputError(f"--output is {output}: give the name of an .npz file")

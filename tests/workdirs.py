@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from diffenc import storage
-from diffenc.diffusion.analytic import FactorAnalysis
+from diffenc.diffusion.factor_analysis import FactorAnalysis
 from diffenc.latent import em, systems
 from diffenc.latent.blueprints import Blueprint
 from diffenc.run import checkpoints
