@@ -37,8 +37,9 @@ class LogProb(NamedTuple):
             It is too small where `ess` is a few.
         ess: the effective number of the K draws [n]; near K where q(z|x) is the posterior.
         folds: the share of 10 more draws [n] on whose way the sampler folded the space. The density
-            of such draws is not known: where it is not 0, the values are no bound. It happens to
-            encoders that were hardly trained, and on data unlike those of training.
+            of such draws is not known: if the mean over examples is above a per cent, the values
+            are no bounds. It happens to encoders that were hardly trained, and on data unlike those
+            of training.
         bound: the name of the bound, and what it bounds.
     """
 

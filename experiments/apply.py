@@ -9,8 +9,8 @@ the run was trained on. The output holds one array for each word of --what, and 
     encode         z: one draw z ~ q(z|x) for each example
     reconstruct    reconstruction: E[x|z] of these z
     log_prob       log_prob: a lower bound of log p(x); log_prob_stderr, its error over draws of z;
-                   log_prob_ess, the effective number of the draws; log_prob_folds, where not 0
-                   there is no bound, see `models.LogProb`
+                   log_prob_ess, the effective number of the draws; log_prob_folds, whose mean
+                   should be below a per cent, see `models.LogProb`
 
 From Python the same is `diffenc.load(RUN)`, see `diffenc.models`.
 """

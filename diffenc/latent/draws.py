@@ -82,7 +82,7 @@ def _folds(key, params, x, *, encoder, sampler_steps, num_draws):
 
 
 def fold_shares(key, system: System, params, x, num_draws: int) -> jax.Array:
-    """Estimate how often the sampler folds the space [batch]; where it does, no bound is one.
+    """Estimate how often the sampler folds the space [batch]; above a per cent no bound is one.
 
     Args:
         key: a random key.
