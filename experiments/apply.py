@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from etils import epath
 
-from diffenc import models
+from diffenc import compilation, models
 from diffenc.errors import InputError, check, check_choice
 from diffenc.estimate import Estimate
 from diffenc.run import data, files, records, tables
@@ -194,7 +194,9 @@ def main(arguments: list[str]) -> None:
     """Run the command line; bad input ends in one line and exit status 2."""
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     try:
-        run(parse(arguments))
+        request = parse(arguments)
+        with compilation.cache():
+            run(request)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
