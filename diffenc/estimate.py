@@ -48,7 +48,7 @@ def format_value(mean: float, stderr: float | None, sign: str = "±") -> str:
     return f"{mean:.{places}f} {sign} {stderr:.{places}f}"
 
 
-def map_examples(fn, key, x, batch_size: int):
+def map_examples(fn, key, x, batch_size: int, progress: Callable[[int], None] = lambda count: None):
     """Apply fn to every example of x [n, ...], each once and in order, in bounded memory.
 
     Every example has a key of its own, a function of its index, and fn is mapped over batches of
@@ -63,6 +63,7 @@ def map_examples(fn, key, x, batch_size: int):
         x: an array or a tree of them, such as (x, condition).
         batch_size: examples at a time. The last batch is filled up with its last example (one
             compilation) and cut back.
+        progress: progress(count) is called after every batch with the number of examples done.
 
     Returns:
         The results of all examples, numpy arrays [n, ...].
@@ -83,6 +84,7 @@ def map_examples(fn, key, x, batch_size: int):
         with jax.debug_key_reuse(False):
             part = fn(None, batch) if key is None else jax.vmap(of_example)(rows, batch)
         parts.append(jax.tree.map(np.asarray, part))
+        progress(min(start + batch_size, n))
     return jax.tree.map(lambda *a: np.concatenate(a)[:n], *parts)
 
 

@@ -19,8 +19,8 @@ from etils import epath
 from ml_collections import ConfigDict, config_flags
 
 from diffenc import compilation
-from diffenc.errors import InputError
-from diffenc.run import parallel, provenance, tables
+from diffenc.errors import InputError, describe
+from diffenc.run import locks, loop, parallel, provenance, sessions, tables
 
 # Fields that change no result of a run that goes on, or only the order in which numbers are added.
 MAY_DIFFER = (
@@ -39,6 +39,7 @@ _SCHEDULE = (
     "so a run of another length differs from its first update on"
 )
 REASONS = {"num_updates": _SCHEDULE, "posterior.num_updates": _SCHEDULE}
+_session: sessions.Session | None = None  # of this process; `is_complete` begins it
 
 
 def main(experiment: Callable[[ConfigDict, epath.Path], None]) -> None:
@@ -64,7 +65,11 @@ def main(experiment: Callable[[ConfigDict, epath.Path], None]) -> None:
         workdir = epath.Path(workdir_flag.value)
         _make(workdir)
         parallel.start()
-        with _only_the_first_prints(), compilation.cache():
+        with (
+            _only_the_first_prints(),
+            compilation.cache(),
+            _recorded(config_flag.value, workdir),
+        ):
             experiment(config_flag.value, workdir)
 
     try:
@@ -117,6 +122,34 @@ def _make(workdir: epath.Path) -> None:
 
 
 @contextlib.contextmanager
+def _recorded(config: ConfigDict, workdir: epath.Path):
+    """Hold the lock of a workdir, and write in its run.json how the run ends.
+
+    A finished run is only printed, or refused: its workdir stays as it is.
+    """
+    global _session
+    if (workdir / "results.json").exists():
+        yield
+        return
+    command = ["python", "-m", f"experiments.{_this_experiment()}", *sys.argv[1:]]
+    with locks.hold(workdir):
+        session = sessions.Session(workdir, _this_experiment(), config.to_dict(), command)
+        _session = session
+        try:
+            yield
+        except (loop.Stopped, KeyboardInterrupt) as error:
+            session.end("stopped", describe(error))
+            raise
+        except BaseException as error:
+            session.end("failed", describe(error))
+            raise
+        else:
+            session.end("complete")
+        finally:
+            _session = None
+
+
+@contextlib.contextmanager
 def _only_the_first_prints():
     """Send what the other processes of a run print to nowhere."""
     if parallel.is_main_process():
@@ -129,6 +162,7 @@ def _only_the_first_prints():
 def is_complete(config: ConfigDict, workdir: epath.Path) -> bool:
     """Print the results of a finished run, and say whether there are any.
 
+    Where there are none, the run is accepted: this is where run.json says that it goes on.
     A workdir of another config (`MAY_DIFFER` aside), or of another data file by the same name, is
     refused by an InputError.
     """
@@ -139,6 +173,8 @@ def is_complete(config: ConfigDict, workdir: epath.Path) -> bool:
         values["data"]["path_sha256"] = provenance.digest(path)
     provenance.check_config(workdir, values, MAY_DIFFER, REASONS)
     if not has_results:
+        if _session is not None:
+            _session.begin()
         return False
     print(f"the run in {workdir} is complete; its results:")
     tables.print_table(tables.read_results(workdir))
@@ -251,7 +287,7 @@ def read_field(config: ConfigDict, field: str):
 
 
 def _this_experiment() -> str:
-    """Return the name of the experiment that was called by `python -m experiments.NAME`."""
+    """Return NAME of the experiment that was called by `python -m experiments.NAME`."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     parts = spec.name.split(".") if spec else []
     return parts[1] if parts[:1] == ["experiments"] and len(parts) > 1 else "<this experiment>"

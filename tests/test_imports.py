@@ -24,6 +24,8 @@ LAW = {
     | {"compilation", "networks", "diffusion.noise_levels", "diffusion.parameterization"},
     "latent": BASE | {"training", "networks", "diffusion"},
     "run": {"errors", "keys", "estimate", "training"},
+    "storage": {"errors", "latent", "run"},
+    "models": BASE | {"latent", "run", "storage"},
     "__init__": {"errors", "information", "models"},  # when a name is asked for
 }
 # Which other experiments an experiment may import; all may import diffenc and

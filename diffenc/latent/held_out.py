@@ -74,14 +74,32 @@ def terms(key, system: System, params, x, num_samples: int, batch_size: int) -> 
     Returns:
         The terms [n].
     """
-    fn = functools.partial(
-        _terms,
+
+    def of_batch(key, x):
+        return batch_terms(key, system, params, x, num_samples)
+
+    return map_examples(of_batch, key, x, batch_size)
+
+
+def batch_terms(key, system: System, params, x, num_samples: int) -> bounds.Terms:
+    """Estimate the terms of the likelihood of a batch, see `terms`.
+
+    Args:
+        key: a random key.
+        system: the model.
+        params: its parameters.
+        x: data [batch, ...].
+        num_samples: draws of z for each example.
+    """
+    return _terms(
+        key,
+        params,
+        x,
         encoder=system.encoder,
         decoder=system.decoder,
         num_samples=num_samples,
         sampler_steps=system.sampler_steps,
     )
-    return map_examples(lambda key, x: fn(key, params, x), key, x, batch_size)
 
 
 @functools.partial(jax.jit, static_argnames=("encoder", "sampler_steps"))
@@ -202,7 +220,12 @@ def decode(system: System, params, z) -> np.ndarray:
         params: its parameters.
         z: latents.
     """
-    return np.asarray(_decode(params, z, decoder=system.decoder))
+    return np.asarray(decode_batch(system, params, z))
+
+
+def decode_batch(system: System, params, z) -> jax.Array:
+    """Evaluate E[x|z] [batch, D], as `decode`, where it may be part of a larger program."""
+    return _decode(params, z, decoder=system.decoder)
 
 
 @functools.partial(

@@ -38,10 +38,32 @@ def open(directory, keep: int = 2, every: int | None = None) -> "Checkpoints":
     return Checkpoints(directory, keep=keep, every=every)
 
 
+def read(directory, example):
+    """Restore the newest whole checkpoint of a run, which may be training meanwhile.
+
+    Nothing in the directory is changed: neither a damaged checkpoint nor one that is being written.
+
+    Args:
+        directory: where a run keeps its checkpoints; it exists.
+        example: as of `Checkpoints.restore`.
+
+    Returns:
+        As `Checkpoints.restore`.
+
+    Raises:
+        InputError: as `Checkpoints.restore`.
+    """
+    with Checkpoints(directory, is_read_only=True) as checkpoints:
+        return checkpoints.restore(example)
+
+
 class Checkpoints:
     """A directory of checkpoints, `directory/<step>`, see `open`. States are trees of arrays."""
 
-    def __init__(self, directory, keep: int = 2, every: int | None = None):
+    def __init__(
+        self, directory, keep: int = 2, every: int | None = None, is_read_only: bool = False
+    ):
+        self._is_read_only = is_read_only
         for name, value in (("keep", keep), ("every", every)):
             if value is not None and value < 1:
                 raise InputError(f"checkpoint setting {name} is {value}: give at least 1")
@@ -56,7 +78,7 @@ class Checkpoints:
                 self.directory,
                 save_decision_policy=policies.AnySavePolicy(when),
                 preservation_policy=ocp.training.preservation_policies.LatestN(keep),
-                cleanup_tmp_directories=True,
+                cleanup_tmp_directories=not is_read_only,
             )
         except OSError as error:
             raise InputError(
@@ -91,7 +113,7 @@ class Checkpoints:
         """Restore the newest whole checkpoint.
 
         A damaged checkpoint is passed over with one line of warning in the log, and set aside as
-        `damaged-<step>` once an older one has been read.
+        `damaged-<step>` once an older one has been read, unless this only reads.
 
         Args:
             example: a state, or its `jax.ShapeDtypeStruct`s with shardings; it gives structure,
@@ -118,7 +140,8 @@ class Checkpoints:
                 damaged[step] = reason
                 continue
             if damaged:
-                self._set_aside(damaged)
+                if not self._is_read_only:
+                    self._set_aside(damaged)
                 _LOG.warning(
                     "checkpoint %s in %s is damaged: continuing from %d",
                     _list(damaged),

@@ -4,6 +4,7 @@ The order is a pure function of (seed, step), so a resumed run has no iterator t
 """
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import jax
@@ -133,6 +134,23 @@ def binarize(key: jax.Array, rows: jax.Array, max_value: float) -> jax.Array:
     return (jax.random.uniform(key, rows.shape) * max_value < rows).astype(rows.dtype)
 
 
+def make_prepare(is_binary: bool, max_value: float | None) -> Callable:
+    """Make `prepare(key, rows [batch, ...]) -> x [batch, ...]`, what a model sees of the data.
+
+    Args:
+        is_binary: whether x is fresh bits at every call, see `binarize`; else it is rows /
+            max_value.
+        max_value: of the data; None where they are real-valued.
+    """
+    if is_binary:
+        return functools.partial(binarize, max_value=max_value)
+    return functools.partial(_scaled, scale=max_value or 1.0)
+
+
+def _scaled(key, rows, scale):
+    return rows.astype("float32") / scale
+
+
 def batch_indices(
     seed: int,
     step: int,
@@ -212,7 +230,7 @@ def _split(name, x, labels, max_value, test_fraction, seed) -> Dataset:
 
 
 def _load_file(path, test_fraction, seed) -> Dataset:
-    path, arrays = _read_file(path)
+    path, arrays = read_file(path)
     if "train" in arrays and "test" in arrays:
         return _make_pair(path, arrays)
     key = next((key for key in ("x", "train") if key in arrays), None)
@@ -225,8 +243,13 @@ def _load_file(path, test_fraction, seed) -> Dataset:
     return _split(path.stem, x, labels, max_value, test_fraction, seed)
 
 
-def _read_file(path) -> tuple[epath.Path, dict[str, np.ndarray]]:
-    """Return the path of a person's file, and its arrays by their names."""
+def read_file(path) -> tuple[epath.Path, dict[str, np.ndarray]]:
+    """Read a person's file; return its path, and its arrays by their names.
+
+    The columns of a table become the array "x", a column "labels" the array "labels".
+
+    Raises InputError for a file that is absent or damaged, or of another kind.
+    """
     known = f".npy, .npz or {', '.join(TABLE_ENDINGS)}"
     if path is None:
         raise InputError(f"data set 'file' needs a path: give that of a file {known}")

@@ -165,6 +165,16 @@ def is_main_process() -> bool:
     return jax.process_index() == 0
 
 
+def first_says(is_so: bool) -> bool:
+    """Return in every process what the first one says, once all have come here."""
+    if jax.process_count() == 1:
+        return is_so
+    from jax.experimental import multihost_utils
+
+    wait_for_all("the first process")
+    return bool(multihost_utils.broadcast_one_to_all(np.asarray(is_so)))
+
+
 def wait_for_all(what: str) -> None:
     """Return once every process of the run has come here.
 

@@ -1,6 +1,7 @@
 """What a run was made with: its config, compared field by field, and the digest of its data."""
 
 import hashlib
+import importlib
 import json
 
 from etils import epath
@@ -9,7 +10,14 @@ from diffenc.errors import InputError, describe
 from diffenc.run import files, parallel
 
 DIGEST = "data.path_sha256"  # the field of a config that tells two data files of one name apart
+# What a run writes before it makes anything, besides its config; hidden files are temporary.
+BESIDE = ("config.json", "run.json", "model.json", "run.lock")
 BLOCK = 1 << 20  # bytes of a data file that are read at once
+
+
+def version() -> str:
+    """Return the version of diffenc."""
+    return importlib.import_module("diffenc").__version__
 
 
 def digest(path) -> str:
@@ -31,9 +39,9 @@ def digest(path) -> str:
 def check_config(workdir, config: dict, allowed=(), reasons: dict[str, str] | None = None) -> None:
     """Keep a run's config in workdir/config.json, or compare it with the one kept there.
 
-    If the workdir contains only that file, nothing was made with it, and the new config replaces
-    it. `DIGEST` may be absent, in a workdir made without it, or where the data file is no longer
-    there.
+    If the workdir contains only that file and others of `BESIDE`, nothing was made with it, and the
+    new config replaces it. `DIGEST` may be absent, in a workdir made without it, or where the data
+    file is no longer there.
 
     Args:
         workdir: the directory of the run.
@@ -48,7 +56,7 @@ def check_config(workdir, config: dict, allowed=(), reasons: dict[str, str] | No
     """
     path = epath.Path(workdir) / "config.json"
     config = json.loads(json.dumps(config, default=str))
-    if path.exists() and any(other.name != path.name for other in path.parent.iterdir()):
+    if path.exists() and any(_is_made(other.name) for other in path.parent.iterdir()):
         old = _flatten(_read(path))
         new = _flatten(config)
         if DIGEST not in old:
@@ -65,6 +73,11 @@ def check_config(workdir, config: dict, allowed=(), reasons: dict[str, str] | No
     parallel.wait_for_all("config compared")  # no process writes while another still reads
     text = json.dumps(config, indent=2, sort_keys=True) + "\n"
     files.write_once(path, lambda temporary: temporary.write_text(text))
+
+
+def _is_made(name: str) -> bool:
+    """Return whether a file of that name was made with the config, as all but a few are."""
+    return name not in BESIDE and not name.startswith(".")
 
 
 def _read(path) -> dict:

@@ -16,8 +16,10 @@ import numpy as np
 from etils.epath import Path
 from ml_collections import ConfigDict
 
+from diffenc import storage
 from diffenc.keys import key_of
 from diffenc.latent import systems
+from diffenc.latent.blueprints import Blueprint
 from diffenc.run import data, loop, parallel, records, tables
 from diffenc.run.advance import Trainee, make_advance
 from experiments import command_line
@@ -40,6 +42,9 @@ def run(config: ConfigDict, workdir: Path) -> None:
     prepare = examples.make_prepare(experiment.model.decoder, dataset.max_value)
     held_out = examples.observe(seed, prepare, dataset.test, evaluation.num_examples)
     models = make_systems(experiment, dataset)
+    storage.write(
+        workdir, "diffusion_encoder", training.num_updates, make_blueprints(experiment, dataset)
+    )
     states = loop.train(
         workdir,
         parallel.replicate(mesh, {name: system.state for name, system in models.items()}),
@@ -92,6 +97,14 @@ def make_systems(experiment: Experiment, dataset: data.Dataset) -> dict[str, sys
         name: systems.make(settings, decoder, dataset.example_shape, len(dataset.train), seed)
         for name, settings in experiment.systems.items()
     }
+
+
+def make_blueprints(experiment: Experiment, dataset: data.Dataset) -> list[Blueprint]:
+    """Say what the systems can be made from again, for `diffenc.load`."""
+    return [
+        Blueprint(name, settings, dataset.example_shape, len(dataset.train), dataset.max_value)
+        for name, settings in experiment.systems.items()
+    ]
 
 
 def make_trainees(

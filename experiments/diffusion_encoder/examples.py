@@ -93,19 +93,8 @@ def warn_of_scale(dataset: data.Dataset) -> None:
 
 
 def make_prepare(decoder: str, max_value: float | None) -> Callable:
-    """Make `prepare(key, rows [batch, ...]) -> x [batch, ...]`.
-
-    Args:
-        decoder: for "bernoulli" x is fresh bits at every call, else rows / max_value.
-        max_value: of the data; None where they are real-valued.
-    """
-    if decoder == "bernoulli":
-        return functools.partial(data.binarize, max_value=max_value)
-    return functools.partial(_scaled, scale=max_value or 1.0)
-
-
-def _scaled(key, rows, scale):
-    return rows.astype("float32") / scale
+    """Make what turns rows of the data into x, see `data.make_prepare`: bits for "bernoulli"."""
+    return data.make_prepare(decoder == "bernoulli", max_value)
 
 
 def observe(

@@ -16,13 +16,21 @@ import jax
 from etils.epath import Path
 from ml_collections import ConfigDict
 
+from diffenc import storage
 from diffenc.keys import key_of
 from diffenc.latent.systems import System
 from diffenc.run import loop, parallel, records, tables
 from diffenc.run.advance import dotted, make_advance
 from experiments import command_line
 from experiments.posteriors import figures, measures
-from experiments.posteriors.cases import Case, Name, load_cases, make_models, make_trainees
+from experiments.posteriors.cases import (
+    Case,
+    Name,
+    load_cases,
+    make_blueprints,
+    make_models,
+    make_trainees,
+)
 from experiments.posteriors.results import print_methods, summarize, update_times
 from experiments.posteriors.settings import Evaluation, read_experiment
 
@@ -39,6 +47,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     parallel.check_batch(training.batch_size, mesh)
     cases = load_cases(experiment)
     models = make_models(experiment, cases)
+    storage.write(workdir, "posteriors", training.num_updates, make_blueprints(experiment, cases))
     states = loop.train(
         workdir,
         parallel.replicate(mesh, {name: system.state for name, system in models.items()}),

@@ -11,6 +11,7 @@ import numpy as np
 
 from diffenc.keys import key_of
 from diffenc.latent import posterior_grid, systems, toys
+from diffenc.latent.blueprints import Blueprint
 from diffenc.latent.systems import System
 from diffenc.run import parallel
 from diffenc.run.advance import Trainee
@@ -33,6 +34,7 @@ class Case(NamedTuple):
         grid: where the posterior is known on one; None elsewhere.
         train_measured: x [n, ...] of training examples, where the decoder learns from them; None
             elsewhere.
+        max_value: the value of the data that counts as one; None for real-valued data.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Case(NamedTuple):
     decoder: Any
     grid: posterior_grid.Grid | None = None
     train_measured: np.ndarray | None = None
+    max_value: float | None = None
 
 
 def load_cases(experiment: Experiment) -> dict[str, Case]:
@@ -67,6 +70,7 @@ def load_images(experiment: Experiment) -> Case:
         examples.observe(seed, prepare, dataset.test, count),
         systems.make_decoder(experiment.base, int(np.prod(dataset.example_shape))),
         train_measured=examples.observe(seed, prepare, first, count, name="train"),
+        max_value=dataset.max_value,
     )
 
 
@@ -135,6 +139,23 @@ def make_models(experiment: Experiment, cases: dict[str, Case]) -> dict[Name, Sy
                     settings, case.decoder, example_shape, len(case.train), *start
                 )
     return models
+
+
+def make_blueprints(experiment: Experiment, cases: dict[str, Case]) -> list[Blueprint]:
+    """Say what the systems can be made from again, for `diffenc.load`."""
+    return [
+        Blueprint(
+            (case.name, method, seed),
+            settings,
+            case.held_out.shape[1:],
+            len(case.train),
+            case.max_value,
+            None if case.grid is None else case.name,
+        )
+        for case in cases.values()
+        for method, settings in methods_of(experiment.methods, case).items()
+        for seed in range(experiment.num_seeds)
+    ]
 
 
 def make_trainees(

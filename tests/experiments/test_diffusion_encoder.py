@@ -13,7 +13,8 @@ import pytest
 from checks import NUM_SIGMAS, assert_distinct_keys, record_keys
 from commands import CONFIGS, ROOT, TINY, arguments, assert_refused
 
-from diffenc.run import checkpoints, data, parallel, records, tables
+from diffenc import models
+from diffenc.run import checkpoints, data, parallel, records, sessions, tables
 from experiments import command_line
 from experiments.diffusion_encoder import __main__ as diffusion_encoder
 from experiments.diffusion_encoder import examples, settings
@@ -54,7 +55,9 @@ def check_output(workdir, systems=("diffusion_encoder", "vae"), steps=(0, 2, 4),
         "config.json",
         "figures",
         "metrics.jsonl",
+        "model.json",
         "results.json",
+        "run.json",
     }
     assert sorted(path.name for path in (workdir / "checkpoints").iterdir()) == list(kept)
 
@@ -212,6 +215,9 @@ def test_factor_analysis_runs_and_a_killed_run_of_it_ends_as_one_that_was_not(co
     assert process.wait() == -signal.SIGKILL
     reached = int(records.read_metrics(tmp_path / "killed")[-1]["step"])
     assert 20 <= reached < 300 and not (tmp_path / "killed" / "results.json").exists()
+    assert models.load(tmp_path / "killed").updates >= 20, "an unfinished run can be used"
+    lock = json.loads((tmp_path / "killed" / "run.lock").read_text())
+    assert lock["pid"] == process.pid, "it is left behind, and taken from the dead"
 
     status, stdout, _ = command(killed)
     assert status == 0 and "continuing from update" in stdout
@@ -243,6 +249,9 @@ def test_factor_analysis_runs_and_a_killed_run_of_it_ends_as_one_that_was_not(co
     assert timeless[0] == timeless[1]
 
     check_output(tmp_path / "straight", ("diffusion_encoder",), range(0, 301, 2), ("280", "300"))
+    work = sessions.read(tmp_path / "killed")
+    assert [one["status"] for one in work] == ["failed", "complete"]
+    assert work[0]["pid"] == process.pid and work[1]["seconds"] > 0
     named = {result.name: result for result in results[0]}
     assert (
         named["diffusion_encoder.ml_gap"].value > 0 and named["diffusion_encoder.ml_gap"].truth == 0

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from checks import NUM_SIGMAS, assert_distinct_keys, record_keys
 
+from diffenc import models
 from diffenc.diffusion.factor_analysis import FactorAnalysis
 from diffenc.errors import InputError
-from diffenc.latent import decoders
+from diffenc.latent import decoders, toys
 from diffenc.run import records
 from experiments import command_line
 from experiments.posteriors import __main__ as posteriors
@@ -60,6 +61,19 @@ def values_of(workdir):
     return {row["name"]: row for row in rows}
 
 
+def check_loaded(workdir):
+    """A system of a run on a toy is loaded by its case, its method and its seed."""
+    toy = toys.make("ring")
+    x = np.asarray(toy.sample(jax.random.key(1), {}, jnp.ones((5, 2))))
+    labels = models.load(workdir).systems
+    assert labels[0] == "ring.importance.0" and len(labels) == 4
+    for label in ("ring.importance.1", "ring.flow_vae.0"):
+        trained = models.load(workdir, label)
+        assert trained.encode(x).shape == (5, 2) and trained.updates == 4
+    z = trained.posterior_samples(x, samples=3, proposals=4, steps=1).z
+    np.testing.assert_allclose(trained.decode(z[:, 0]), toy.mean({}, z[:, 0]), rtol=1e-6)
+
+
 @pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
 def test_a_toy_with_two_seeds(tmp_path, capsys, monkeypatch):
     methods = ("importance", "flow_vae")  # importance with smoothed targets
@@ -94,11 +108,13 @@ def test_a_toy_with_two_seeds(tmp_path, capsys, monkeypatch):
     assert names == {"posteriors_ring.png", "curves_ring.png", "methods_ring.png"}
     assert {p.name for p in tmp_path.iterdir()} == {
         "config.json",
+        "model.json",
         "metrics.jsonl",
         "results.json",
         "checkpoints",
         "figures",
     }
+    check_loaded(tmp_path)
     metrics = records.read_metrics(tmp_path)
     first, second = (metrics[1][f"ring.flow_vae.{seed}.decoder_loss"] for seed in (0, 1))
     assert first != second

@@ -58,6 +58,17 @@ def test_a_workdir_in_which_nothing_was_made_takes_another_config(tmp_path):
     assert json.loads((tmp_path / "config.json").read_text())["seed"] == 1
 
 
+def test_what_stands_beside_a_config_before_anything_is_made_does_not_count(tmp_path):
+    provenance.check_config(tmp_path, CONFIG)
+    for name in ("run.json", "model.json", "run.lock", ".run.json.0123"):
+        (tmp_path / name).touch()
+    provenance.check_config(tmp_path, {**CONFIG, "seed": 1})
+    assert json.loads((tmp_path / "config.json").read_text())["seed"] == 1
+    (tmp_path / "checkpoints").mkdir()
+    with pytest.raises(InputError, match="seed: 1 in the workdir, 0 given"):
+        provenance.check_config(tmp_path, CONFIG)
+
+
 def test_fields_that_may_differ(tmp_path):
     provenance.check_config(tmp_path, CONFIG)
     (tmp_path / "metrics.jsonl").touch()

@@ -1,6 +1,8 @@
 """The files of a run in a bucket, of which a file system in memory takes the place."""
 
 import json
+import os
+import time
 
 import fsspec
 import numpy as np
@@ -9,7 +11,7 @@ from etils import epath
 from etils.epath import backend
 
 from diffenc.errors import InputError
-from diffenc.run import figures, provenance, records, tables
+from diffenc.run import figures, locks, provenance, records, tables
 from diffenc.run.tables import Result
 
 
@@ -51,3 +53,19 @@ def test_the_digest_of_a_file_in_a_bucket(workdir):
     assert len(provenance.digest(workdir / "x.csv")) == 64
     with pytest.raises(InputError, match="x.npz does not exist"):
         provenance.digest(workdir / "x.npz")
+
+
+def test_a_lock_in_a_bucket(workdir, monkeypatch):
+    monkeypatch.setattr(locks, "SETTLING", 0.0)
+    monkeypatch.setattr(locks, "BEAT", 0.01)
+    with locks.hold(workdir):
+        with pytest.raises(InputError, match=f"in use by process {os.getpid()} on host"):
+            with locks.hold(workdir):
+                pass
+        time.sleep(0.05)  # renewed meanwhile
+        assert json.loads((workdir / locks.FILE).read_text())["pid"] == os.getpid()
+    holder = locks._describe_self() | {"process_started": "1"}
+    (workdir / locks.FILE).write_text(json.dumps(holder))
+    with locks.hold(workdir):
+        assert [path.name for path in workdir.iterdir()] == [locks.FILE]
+    assert not list(workdir.iterdir())

@@ -1,0 +1,95 @@
+"""What a system can be made from again, without its data: plain values, written as JSON."""
+
+import dataclasses
+import functools
+import math
+from typing import Any
+
+import jax
+
+from diffenc.latent import em, systems, toys
+from diffenc.latent.systems import ModelSettings, OptimizerSettings, Settings, System
+
+Name = str | tuple[str | int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Blueprint:
+    """A system's name and settings, and what it has to know of its data.
+
+    Attributes:
+        name: the key of the system's state in a checkpoint.
+        settings: of the system.
+        example_shape: of x [batch, *example_shape].
+        num_examples: how many it was trained on.
+        max_value: the value of the data that counts as one, see `data.Dataset`; None for
+            real-valued data.
+        toy: the name of the toy that is its decoder; None for a decoder that learns.
+    """
+
+    name: Name
+    settings: Settings
+    example_shape: tuple[int, ...]
+    num_examples: int
+    max_value: float | None
+    toy: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The name with its parts joined by dots, as in results.json."""
+        return ".".join(map(str, self.name)) if isinstance(self.name, tuple) else self.name
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether the decoder's data are bits."""
+        return self.toy is None and self.settings.model.decoder == "bernoulli"
+
+    def outline(self) -> System:
+        """Make the system with the shapes of its state in place of the arrays; nothing is computed.
+
+        It cannot be trained: it has no update.
+        """
+        decoder = self._decoder()
+        make = functools.partial(
+            systems.make, self.settings, decoder, self.example_shape, self.num_examples, 0
+        )
+        return System(
+            systems.make_encoder(self.settings, decoder),
+            decoder,
+            jax.eval_shape(lambda: make().state),
+            None,
+            self.settings.sampler_steps,
+            self.settings.em.gamma,
+            self.settings.method == "persistent",
+        )
+
+    def _decoder(self):
+        if self.toy is not None:
+            return toys.make(self.toy)
+        return systems.make_decoder(self.settings.model, math.prod(self.example_shape))
+
+
+def to_json(blueprint: Blueprint) -> dict[str, Any]:
+    """Write a blueprint as nested dictionaries of plain values; tuples become lists in JSON."""
+    return dataclasses.asdict(blueprint)
+
+
+def from_json(values: dict[str, Any]) -> Blueprint:
+    """Read what `to_json` wrote.
+
+    Raises TypeError, KeyError or an InputError where a field is absent, unknown, or has a value
+    that the settings refuse.
+    """
+    of_settings = values["settings"] | {
+        "model": ModelSettings(**_with_tuples(values["settings"]["model"])),
+        "em": em.Settings(**values["settings"]["em"]),
+        "optimizer": OptimizerSettings(**values["settings"]["optimizer"]),
+    }
+    return Blueprint(**_with_tuples(values) | {"settings": Settings(**of_settings)})
+
+
+def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
+    """Turn the lists of JSON into tuples, which are hashable as the settings must be."""
+    return {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+    }

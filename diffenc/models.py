@@ -1,0 +1,320 @@
+"""A trained run as a model to be used: `load(workdir)` and what it returns.
+
+    trained = diffenc.load("runs/digits")
+    z = trained.encode(x)
+
+A run of experiments.diffusion_encoder or experiments.posteriors keeps what its systems are made
+from in workdir/model.json and their parameters in workdir/checkpoints. Nothing else is read: no
+data set, no config, no pickle.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from diffenc import storage
+from diffenc.errors import check, check_choice
+from diffenc.estimate import map_examples
+from diffenc.keys import key_of
+from diffenc.latent import draws, held_out, posterior
+from diffenc.latent.blueprints import Blueprint
+from diffenc.latent.systems import System
+from diffenc.run import data, examples, files
+
+FOLD_DRAWS = 10  # of each example, for the share of draws that fold the space
+
+
+class LogProb(NamedTuple):
+    """A lower bound of log p(x) for each example, in nats.
+
+    Attributes:
+        values: the bound [n].
+        stderr: its standard error over the draws of z [n], (K / ess - 1) / (K - 1) under the root.
+            It is too small where `ess` is a few.
+        ess: the effective number of the K draws [n]; near K where q(z|x) is the posterior.
+        folds: the share of 10 more draws [n] on whose way the sampler folded the space. The density
+            of such draws is not known: if the mean over examples is above a per cent, the values
+            are no bounds. It happens to encoders that were hardly trained, and on data unlike those
+            of training.
+        bound: the name of the bound, and what it bounds.
+    """
+
+    values: np.ndarray
+    stderr: np.ndarray
+    ess: np.ndarray
+    folds: np.ndarray
+    bound: str
+
+
+class PosteriorSamples(NamedTuple):
+    """Latents from the exact posterior of the decoder, see `Trained.posterior_samples`.
+
+    Attributes:
+        z: [n, samples, d].
+        ess: the effective number of the encoder's draws that they were chosen from [n].
+    """
+
+    z: np.ndarray
+    ess: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Trained:
+    """A trained encoder with its decoder, made by `load`.
+
+    Data x are arrays in the units and the shape of those that the run was trained on: [n, h, w, c],
+    [n, h, w] for images of one channel, or flat [n, D]. Results are numpy arrays whose first axis
+    is that of x. Every example has its own random numbers, a function of the seed and of its place
+    in x, so that no result depends on the other examples. Where the decoder is of bits, the bits of
+    x are drawn by its intensities, the same ones for the same seed in every method.
+
+    Work is done in batches of a power of two of examples, at most `batch_size`: a second call of
+    the same size compiles nothing, one of another size compiles each program once more at most.
+    A `progress`, where it is given, is called with the number of examples done.
+
+    Attributes:
+        name: of the system, one of `systems`.
+        systems: the names of all systems of the run.
+        updates: how many the parameters were trained for.
+        num_updates: how many the whole training has.
+        example_shape: of one x.
+        latent_dim: the dimension d of z.
+        max_value: the largest value of the data, such as 255; None for real-valued data.
+        batch_size: the largest number of examples at a time.
+    """
+
+    name: str
+    systems: tuple[str, ...]
+    updates: int
+    num_updates: int
+    example_shape: tuple[int, ...]
+    latent_dim: int
+    max_value: float | None
+    batch_size: int
+    _blueprint: Blueprint = dataclasses.field(repr=False)
+    _system: System = dataclasses.field(repr=False)
+    _params: Any = dataclasses.field(repr=False)
+
+    def encode(
+        self, x, seed: int = 0, mean: bool = False, samples: int = 100, progress=None
+    ) -> np.ndarray:
+        """Draw one z ~ q(z|x) for each example, or average such draws.
+
+        Args:
+            x: data [n, ...].
+            seed: of the draws.
+            mean: whether to average `samples` draws instead, which errs by the width of q(z|x) /
+                sqrt(samples). Of a posterior with several modes the mean may lie in none.
+            samples: how many draws are averaged; read only with `mean`.
+            progress: called with the number of examples done.
+
+        Returns:
+            z [n, d].
+        """
+        check(samples >= 1, "samples", samples, "give 1 or more")
+        x = self._observe(x, seed)
+
+        def draw(key, x):
+            if mean:
+                return draws.mean(key, self._system, self._params, x, samples)
+            return held_out.own_samples(key, self._system, self._params, x)
+
+        return self._map(draw, key_of(seed, "encode"), x, progress)
+
+    def decode(self, z, progress=None) -> np.ndarray:
+        """Compute E[x|z] in the units and the shape of the data.
+
+        Args:
+            z: latents [n, d].
+            progress: called with the number of latents done.
+
+        Returns:
+            [n, ...]. For bits these are their probabilities times `max_value`.
+        """
+        z = examples.check_rows(z, (self.latent_dim,), "z")
+
+        def of_latents(key, z):
+            return held_out.decode_batch(self._system, self._params, z)
+
+        return self._in_units(self._map(of_latents, None, z, progress))
+
+    def reconstruct(self, x, seed: int = 0, progress=None) -> np.ndarray:
+        """Encode x and decode z: E[x|z] [n, ...] of the z that `encode(x, seed)` draws.
+
+        Args:
+            x: data [n, ...].
+            seed: of the draws.
+            progress: called with the number of examples encoded.
+        """
+        return self.decode(self.encode(x, seed, progress=progress))
+
+    def sample(self, n: int, seed: int = 0, mean: bool = False) -> np.ndarray:
+        """Draw x [n, ...] from the model: z ~ N(0, I), then x ~ p(x|z).
+
+        Args:
+            n: how many.
+            seed: of the draws.
+            mean: whether to give E[x|z] in place of x, which for images is the clearer picture. For
+                bits x itself is 0 or `max_value`.
+        """
+        check(n >= 1, "n", n, "give 1 or more")
+
+        def draw(key, _):
+            return draws.ancestral(key, self._system, self._params, mean)
+
+        nothing = np.zeros((n, 0), np.float32)
+        return self._in_units(self._map(draw, key_of(seed, "sample"), nothing))
+
+    def log_prob(self, x, samples: int = 100, seed: int = 0, progress=None) -> LogProb:
+        """Bound log p(x) of every example from below, by the importance-weighted bound.
+
+        log p(x) >= E log (1/K) sum_k p(x, z_k) / q(z_k|x), z_k ~ q(z|x) (Burda et al., 1509.00519).
+        More samples bring it nearer. For bits it is the log probability of the bits drawn from x,
+        otherwise the log density of x / max_value, as in results.json. In the units of the data the
+        density is lower by D log(max_value).
+
+        Args:
+            x: data [n, ...].
+            samples: K.
+            seed: of the draws.
+            progress: called with the number of examples done.
+        """
+        check(samples >= 2, "samples", samples, "give 2 or more")
+        x = self._observe(x, seed)
+
+        def terms(key, x):
+            return held_out.batch_terms(key, self._system, self._params, x, samples)
+
+        def fold_shares(key, x):
+            return draws.fold_shares(key, self._system, self._params, x, FOLD_DRAWS)
+
+        bound = self._map(terms, key_of(seed, "log_prob"), x, progress)
+        variance = np.maximum(samples / bound.ess - 1, 0) / (samples - 1)
+        subject = "the bits drawn from x" if self._blueprint.is_binary else "x"
+        if not self._blueprint.is_binary and (self.max_value or 1.0) != 1.0:
+            subject = f"x / {self.max_value:g}"
+        return LogProb(
+            -bound.nll,
+            np.sqrt(variance),
+            bound.ess,
+            self._map(fold_shares, key_of(seed, "folds"), x),
+            f"importance-weighted lower bound of log p({subject}) in nats, K = {samples}",
+        )
+
+    def posterior_samples(
+        self,
+        x,
+        samples: int = 10,
+        seed: int = 0,
+        proposals: int = 1000,
+        steps: int = 20,
+        progress=None,
+    ) -> PosteriorSamples:
+        """Draw from the posterior of the decoder, p(z|x) ~ p(z) p(x|z), rather than from q(z|x).
+
+        `proposals` draws of the encoder are weighted by p(z|x) / q(z|x), `samples` of them are
+        chosen by weight, and each choice is moved by `steps` of MALA. This is exact for many
+        proposals or many steps. It is poor where `ess` is a few: then the encoder's draws miss part
+        of the posterior. Steps mend that nearby, but lead to no other mode; a mode where the
+        encoder never draws is missed, and `ess` does not tell. If the run was trained with a
+        gamma other than 1, the posterior is p(z) p(x|z)^(1/gamma).
+
+        Args:
+            x: data [n, ...].
+            samples: draws for each example.
+            seed: of all draws.
+            proposals: draws of the encoder.
+            steps: of MALA; 0 for none.
+            progress: called with the number of examples done.
+        """
+        check(samples >= 1, "samples", samples, "give 1 or more")
+        check(proposals >= 1, "proposals", proposals, "give 1 or more")
+        check(steps >= 0, "steps", steps, "give 0 or more")
+        x = self._observe(x, seed)
+
+        def draw(key, x):
+            return posterior.draw(key, self._system, self._params, x, samples, proposals, steps)
+
+        return PosteriorSamples(*self._map(draw, key_of(seed, "posterior_samples"), x, progress))
+
+    def _observe(self, x, seed: int) -> np.ndarray:
+        """Check x and make of it what the model sees, as in training."""
+        rows = examples.check_rows(x, self.example_shape, "x")
+        examples.check_scale(rows, self.max_value, self._blueprint.is_binary)
+        prepare = functools.partial(
+            _prepare, is_binary=self._blueprint.is_binary, max_value=self.max_value
+        )
+        return self._map(prepare, key_of(seed, "bits"), rows)
+
+    def _in_units(self, x: np.ndarray) -> np.ndarray:
+        """Bring flat x of the model to the units and the shape of the data."""
+        return (x * np.float32(self.max_value or 1.0)).reshape(-1, *self.example_shape)
+
+    def _map(self, fn: Callable, key, rows: np.ndarray, progress=None):
+        """Apply fn by `map_examples` to rows that are filled up to a batch of a power of two."""
+        count = len(rows)
+        size = min(self.batch_size, 1 << (count - 1).bit_length())
+        batch = rows[np.minimum(np.arange(max(count, size)), count - 1)]
+
+        def show(done):
+            if progress is not None:
+                progress(min(done, count))
+
+        with jax.default_matmul_precision("highest"):  # as experiments evaluate
+            results = map_examples(fn, key, batch, size, show)
+        return jax.tree.map(lambda values: values[:count], results)
+
+
+@functools.partial(jax.jit, static_argnames=("is_binary", "max_value"))
+def _prepare(key, rows, *, is_binary, max_value):
+    return data.make_prepare(is_binary, max_value)(key, rows)
+
+
+def load(workdir, system: str | None = None, batch_size: int = 256) -> Trained:
+    """Load a trained model from the directory of its run, with the averages of its parameters.
+
+    A run that is still training, or was stopped, gives its newest checkpoint; `Trained.updates`
+    says which. A damaged checkpoint is passed over with a warning in the log. Nothing in the
+    directory is changed.
+
+    Args:
+        workdir: of a run of experiments.diffusion_encoder or experiments.posteriors; a path of a
+            bucket is one too.
+        system: which of the run's systems: "diffusion_encoder" or "vae", in experiments.posteriors
+            "<case>.<method>.<seed>". None is the first, the diffusion encoder. `Trained.systems`
+            lists all.
+        batch_size: the largest number of examples at a time: the memory of every method.
+
+    Returns:
+        The model.
+
+    Raises:
+        InputError: this is no such run, it has no such system or no whole checkpoint, or a newer
+            version wrote it.
+    """
+    check(batch_size >= 1, "batch_size", batch_size, "give 1 or more")
+    directory = files.absolute(workdir)
+    run = storage.read(directory)
+    labels = tuple(blueprint.label for blueprint in run.systems)
+    label = labels[0] if system is None else system
+    check_choice(f"system of {directory}", label, labels)
+    blueprint = run.systems[labels.index(label)]
+    outlines = {one.name: one.outline() for one in run.systems}
+    step, states = storage.restore(directory, outlines)
+    return Trained(
+        label,
+        labels,
+        step,
+        run.num_updates,
+        blueprint.example_shape,
+        outlines[blueprint.name].encoder.latent_dim,
+        blueprint.max_value,
+        batch_size,
+        blueprint,
+        outlines[blueprint.name],
+        states[blueprint.name].averages,
+    )

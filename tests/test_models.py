@@ -1,0 +1,322 @@
+"""A loaded run against the run itself, closed forms, and what a person may give it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from checks import NUM_SIGMAS, assert_mean, assert_moments
+from workdirs import DIM, LATENT_DIM, make_truth, make_workdir
+
+from diffenc import models
+from diffenc.errors import InputError
+from diffenc.estimate import map_examples
+from diffenc.keys import key_of
+from diffenc.latent import held_out
+from diffenc.run import checkpoints, parallel
+from experiments import command_line
+from experiments.diffusion_encoder import __main__ as diffusion_encoder
+from experiments.diffusion_encoder.settings import read_experiment
+
+ROOT = Path(__file__).resolve().parents[1]
+TINY = {
+    "num_devices": 2,  # and loaded onto one
+    "num_updates": 4,
+    "updates_per_dispatch": 2,
+    "save_every": 2,
+    "evaluate_every": 0,
+    "batch_size": 8,
+    "model.decoder_features": (8,),
+    "model.embed_features": (8,),
+    "model.features": (8,),
+    "em.draws": 1,
+    "em.proposals": 2,
+    "eval.num_examples": 20,
+    "eval.num_samples": 2,
+    "eval.sampler_steps": 2,
+    "eval.langevin_steps": 2,
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run on digits: its workdir, its settings and its data."""
+    workdir = tmp_path_factory.mktemp("digits")
+    config = command_line._load(str(ROOT / "configs/diffusion_encoder/digits.py"))
+    config.update_from_flattened_dict(TINY)
+    diffusion_encoder.run(config, workdir)
+    experiment = read_experiment(config)
+    return workdir, experiment, diffusion_encoder.load(experiment)[0]
+
+
+@pytest.fixture(scope="module")
+def linear(tmp_path_factory):
+    """A workdir whose model is factor analysis."""
+    workdir = tmp_path_factory.mktemp("linear")
+    make_workdir(workdir)
+    return workdir
+
+
+def count_compilations(fn) -> int:
+    """Count the programs that are compiled, or taken from the disk, while fn runs."""
+    compilations = []
+
+    def listen(event, seconds, **details):
+        if event == "/jax/core/compile/backend_compile_duration":
+            compilations.append(details)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        fn()
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    return len(compilations)
+
+
+@pytest.mark.parametrize("name", ["diffusion_encoder", "vae"])
+def test_latents_are_those_of_the_run_bit_for_bit(run, name):
+    workdir, experiment, dataset = run
+    trained = models.load(workdir, name)
+    assert trained.name == name and trained.systems == ("diffusion_encoder", "vae")
+    assert trained.updates == trained.num_updates == 4
+    system = diffusion_encoder.make_systems(experiment, dataset)[name]
+    example = {
+        key: one.state for key, one in diffusion_encoder.make_systems(experiment, dataset).items()
+    }
+    with checkpoints.open(workdir / "checkpoints") as store:
+        _, states = store.restore(parallel.replicate(parallel.data_mesh(2), example))
+    params = parallel.local(states)[name].averages
+    assert trained._system.encoder == system.encoder and trained._system.decoder == system.decoder
+    bits = np.asarray(dataset.test[:64] >= 8, np.float32)
+
+    def draw(key, x):
+        return held_out.own_samples(key, system, params, x)
+
+    with jax.default_matmul_precision("highest"):
+        z = map_examples(draw, key_of(3, "encode"), bits, 64)
+    np.testing.assert_array_equal(trained.encode(16 * bits, seed=3), z)
+
+
+def test_what_a_model_of_bits_gives_is_in_the_units_and_the_shape_of_the_data(run):
+    workdir, _, dataset = run
+    trained = models.load(workdir)
+    x = dataset.test[:5]
+    assert x.dtype == np.uint8 and x.shape[1:] == trained.example_shape == (8, 8, 1)
+    z = trained.encode(x)
+    assert z.shape == (5, 4) and z.dtype == np.float32 and trained.latent_dim == 4
+    for same in (x[..., 0], x.reshape(5, -1), x.astype(np.float64), x.tolist()):
+        np.testing.assert_array_equal(trained.encode(same), z)
+    assert np.abs(trained.encode(x, seed=1) - z).max() > 1e-3
+    np.testing.assert_allclose(trained.encode(x[:3]), z[:3], atol=1e-5)  # of no other example
+    mean = trained.decode(z)
+    assert mean.shape == x.shape and 0 < mean.min() and 1 < mean.max() < 16
+    np.testing.assert_array_equal(trained.reconstruct(x), mean)
+    drawn = trained.sample(40)
+    assert drawn.shape == (40, 8, 8, 1) and set(np.unique(drawn)) == {0.0, 16.0}
+    expected = trained.sample(40, mean=True)
+    variance = expected * (16 - expected)  # of bits that are 0 or 16
+    assert_mean(((drawn - expected) / np.sqrt(variance)).reshape(40, -1).mean(axis=1), 0.0)
+    bound = trained.log_prob(x, samples=4)
+    assert bound.values.shape == bound.stderr.shape == bound.ess.shape == (5,)
+    assert (bound.values < 0).all() and (bound.stderr > 0).all() and (bound.ess <= 4.001).all()
+    assert "bits drawn from x" in bound.bound and "K = 4" in bound.bound
+    counts = []
+    models.load(workdir, batch_size=2).encode(x, progress=counts.append)
+    assert counts == [2, 4, 5]
+
+
+def test_a_second_call_compiles_nothing_and_another_size_each_program_once(run):
+    workdir, _, dataset = run
+    trained = models.load(workdir, batch_size=8)
+    calls = {
+        "encode": lambda n: trained.encode(dataset.test[:n]),
+        "mean": lambda n: trained.encode(dataset.test[:n], mean=True, samples=3),
+        "reconstruct": lambda n: trained.reconstruct(dataset.test[:n]),
+        "sample": trained.sample,
+        "log_prob": lambda n: trained.log_prob(dataset.test[:n], samples=3),
+        "posterior_samples": lambda n: trained.posterior_samples(
+            dataset.test[:n], samples=2, proposals=3, steps=1
+        ),
+    }
+    for name, call in calls.items():
+        call(7)
+        for n in (7, 5, 8, 30):  # the batch of all of these holds 8
+            assert count_compilations(lambda call=call, n=n: call(n)) == 0, (name, n)
+        again = models.load(workdir, batch_size=8)
+        assert count_compilations(lambda again=again: again.encode(dataset.test[:7])) == 0
+    jax.block_until_ready(trained.encode(dataset.test[:3]))
+    assert count_compilations(lambda: trained.encode(dataset.test[:4])) == 0
+
+
+def test_the_bound_of_factor_analysis_is_its_likelihood(linear):
+    """E exp(bound) = p(x) at any K, and the bound comes with its error."""
+    truth = make_truth()
+    x = np.asarray(truth.sample(jax.random.key(1), 256)[0])
+    exact = np.asarray(truth.log_prob(jnp.asarray(x)))
+    for name in ("diffusion_encoder", "vae"):
+        bound = models.load(linear, name).log_prob(x, samples=200, seed=1)
+        ratio = np.exp(bound.values - exact)
+        assert_mean(ratio, 1.0)
+        assert ratio.std(ddof=1) / 16 < 0.05
+        z_score = (bound.values - exact) / bound.stderr
+        is_regular = bound.ess > 50  # elsewhere the error is known to be too small
+        assert (
+            not bound.folds.any()
+            and is_regular.mean() > 0.2
+            and 0.7 < z_score[is_regular].std() < 1.3
+        )
+    assert bound.bound == "importance-weighted lower bound of log p(x) in nats, K = 200"
+
+
+def test_an_encoder_that_folds_the_space_says_so(tmp_path):
+    """Untrained, it overshoots with the decoder's gradient, and its "bound" is above log p(x)."""
+    make_workdir(tmp_path, updates=(0,), pressure=True, noise_std=0.7)
+    truth = make_truth(0.7)
+    x = np.asarray(truth.sample(jax.random.key(1), 64)[0])
+    bound = models.load(tmp_path).log_prob(x, samples=50)
+    above = bound.values - np.asarray(truth.log_prob(jnp.asarray(x)))
+    assert above.mean() > NUM_SIGMAS * above.std(ddof=1) / 8
+    assert bound.folds.mean() > 0.1
+
+
+def test_posterior_samples_and_means_are_those_of_the_closed_form(linear):
+    truth = make_truth()
+    x = np.asarray(truth.sample(jax.random.key(2), 600)[0])
+    trained = models.load(linear)
+    draws = trained.posterior_samples(x, samples=2, proposals=300, steps=10)
+    assert draws.z.shape == (600, 2, LATENT_DIM) and draws.ess.shape == (600,)
+    assert draws.ess.min() > 30
+    mean, cov = truth.posterior(jnp.asarray(x))
+    for column in range(2):
+        assert_moments(draws.z[:, column] - np.asarray(mean), np.zeros(LATENT_DIM), cov)
+    decoded = trained.decode(np.asarray(mean))
+    expected = np.asarray(mean @ truth.weight.T + truth.mean[None])
+    np.testing.assert_allclose(decoded, expected, rtol=1e-5, atol=1e-5)
+    drawn = trained.sample(4000)
+    assert_moments(drawn, truth.mean, truth.marginal().cov)
+
+
+def test_the_mean_of_a_vae_is_its_mean(linear):
+    trained = models.load(linear, "vae")
+    x = np.asarray(make_truth().sample(jax.random.key(3), 200)[0])
+    mean, log_width = trained._system.encoder.infer(trained._params, x)
+    error = trained.encode(x, mean=True, samples=25) - np.asarray(mean)
+    assert_moments(5 * error / np.exp(log_width), np.zeros(LATENT_DIM), np.eye(LATENT_DIM))
+
+
+@pytest.mark.parametrize(
+    "x, words",
+    [
+        (np.zeros((8, 8)), r"x has shape \(8, 8\), one example .*: give x\[None\]"),
+        (np.zeros((3, 7, 7)), r"x has shape \(3, 7, 7\).* give \[n, 8, 8, 1\] or \[n, 8, 8\]"),
+        (np.zeros((0, 64)), "no examples"),
+        (np.full((2, 64), np.nan), r"128 values that are NaN.*the first at \(0, 0\)"),
+        (np.full((2, 64), 17), "from 17 to 17, and the model was trained on intensities from 0"),
+        (np.full((2, 64), -1.0), "from -1 to -1"),
+        (np.full((2, 64), 0.5), r"no value above 0.5.*such as 16 \* x"),
+        ([["a"] * 64], "dtype"),
+        ([[1.0], [1.0, 2.0]], "no array"),
+    ],
+)
+def test_bad_data_are_named(run, x, words):
+    with pytest.raises(InputError, match=words):
+        models.load(run[0]).encode(x)
+
+
+def test_bad_latents_and_counts_are_named(linear):
+    trained = models.load(linear)
+    with pytest.raises(InputError, match=r"z has shape \(3, 5\).*give \[n, 2\]"):
+        trained.decode(np.zeros((3, 5)))
+    for call in (
+        lambda: trained.sample(0),
+        lambda: trained.log_prob(np.zeros((1, DIM)), samples=1),
+        lambda: trained.posterior_samples(np.zeros((1, DIM)), samples=0),
+        lambda: trained.encode(np.zeros((1, DIM)), samples=0),
+        lambda: models.load(linear, batch_size=0),
+    ):
+        with pytest.raises(InputError, match="give [12] or more"):
+            call()
+
+
+def rewrite(path, **changes):
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_what_is_no_trained_run_is_named(linear, tmp_path):
+    def refused(words):
+        with pytest.raises(InputError, match=words) as raised:
+            models.load(tmp_path)
+        assert "\n" not in str(raised.value)
+
+    refused("is no workdir, it has no model.json")
+    with pytest.raises(InputError, match="none does not exist"):
+        models.load(tmp_path / "none")
+    (tmp_path / "config.json").write_text("{}")
+    refused("another experiment, or of a version that kept no model.json")
+    (tmp_path / "run.json").write_text(json.dumps({"experiment": "kelly", "sessions": []}))
+    refused("is a run of experiments.kelly, which keeps no model.json: give the workdir of")
+    shutil.copy(linear / "model.json", tmp_path)
+    refused("has no checkpoint yet")
+    (tmp_path / "checkpoints").mkdir()
+    refused("has no checkpoint yet")
+    assert not list((tmp_path / "checkpoints").iterdir())
+    rewrite(tmp_path / "model.json", format=2, diffenc="9.0.0")
+    refused("is of format 2, written by diffenc 9.0.0, and diffenc .* reads 1")
+    rewrite(tmp_path / "model.json", format=1, systems=[{"name": "vae"}])
+    refused("model.json is damaged")
+    (tmp_path / "model.json").write_text("{")
+    refused("model.json is damaged")
+    with pytest.raises(InputError, match="'vea': choose one of diffusion_encoder, vae .nearest: v"):
+        models.load(linear, "vea")
+
+
+def test_a_damaged_checkpoint_is_passed_over_and_nothing_is_changed(linear, tmp_path, caplog):
+    workdir = tmp_path / "run"
+    shutil.copytree(linear, workdir)
+    assert models.load(workdir).updates == 4
+    largest = max(
+        (path for path in (workdir / "checkpoints" / "4").rglob("*") if path.is_file()),
+        key=lambda path: path.stat().st_size,
+    )
+    content = bytearray(largest.read_bytes())
+    content[len(content) // 2] ^= 255
+    largest.write_bytes(content)
+    being_written = workdir / "checkpoints" / "6.orbax-checkpoint-tmp"
+    being_written.mkdir()
+    before = sorted(path for path in workdir.rglob("*"))
+    trained = models.load(workdir)
+    assert (trained.updates, trained.num_updates) == (2, 4)
+    assert "checkpoint 4" in caplog.text and "continuing from 2" in caplog.text
+    assert sorted(path for path in workdir.rglob("*")) == before
+
+
+ENCODE = """
+import sys
+import numpy as np
+from diffenc import models
+
+trained = models.load(sys.argv[1])
+np.save(sys.argv[3], trained.encode(np.load(sys.argv[2])))
+"""
+
+
+@pytest.mark.slow
+def test_another_python_gives_the_same_latents(run, tmp_path):
+    """DIFFENC_OTHER_PYTHON is an interpreter in which diffenc is installed."""
+    python = os.environ.get("DIFFENC_OTHER_PYTHON")
+    if not python:
+        pytest.skip("set DIFFENC_OTHER_PYTHON to another Python that has diffenc")
+    workdir, _, dataset = run
+    np.save(tmp_path / "x.npy", dataset.test)
+    z = []
+    for name, interpreter in (("here", sys.executable), ("there", python)):
+        words = [workdir, tmp_path / "x.npy", tmp_path / f"{name}.npy"]
+        subprocess.run([interpreter, "-c", ENCODE, *words], check=True, cwd=ROOT)
+        z.append(np.load(tmp_path / f"{name}.npy"))
+    np.testing.assert_allclose(*z, rtol=1e-6, atol=1e-6)

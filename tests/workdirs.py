@@ -1,0 +1,68 @@
+"""A workdir as a run leaves it, made without training, for tests of what uses one."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+
+from diffenc import storage
+from diffenc.diffusion.factor_analysis import FactorAnalysis
+from diffenc.latent import em, systems
+from diffenc.latent.blueprints import Blueprint
+from diffenc.run import checkpoints
+
+DIM = 6
+LATENT_DIM = 2
+
+
+def make_truth(noise_std=2.0) -> FactorAnalysis:
+    """The model that the decoder of `make_workdir` is; N(0, I) reaches all of its posteriors."""
+    weight = jax.random.normal(jax.random.key(0), (DIM, LATENT_DIM))
+    return FactorAnalysis(weight, jnp.linspace(-1.0, 1.0, DIM), jnp.float32(noise_std))
+
+
+def make_blueprint(name, method, pressure) -> Blueprint:
+    """A tiny system with a linear Gaussian decoder of x [DIM]; its encoder starts as a Gaussian."""
+    model = systems.ModelSettings(
+        latent_dim=LATENT_DIM,
+        decoder="gaussian",
+        decoder_features=(),
+        activation="tanh",
+        embed_features=(8,),
+        features=(8,),
+        reference="posterior",
+        newton_steps=1,
+        pressure=pressure,
+        residual_bound=5.0,
+        landmarks=0,
+        octaves=0,
+    )
+    optimizer = systems.OptimizerSettings(learning_rate=1e-3, num_updates=4, warmup=1)
+    settings = systems.Settings(method, model, em.Settings(), optimizer, sampler_steps=2)
+    return Blueprint(name, settings, (DIM,), 100, None)
+
+
+def make_workdir(workdir, updates=(2, 4), pressure=False, noise_std=2.0) -> None:
+    """Write a run whose averages are the truth's decoder, and encoders that are near N(0, I)."""
+    truth = make_truth(noise_std)
+    blueprints = [
+        make_blueprint("diffusion_encoder", "langevin", pressure),
+        make_blueprint("vae", "vae", pressure),
+    ]
+    decoder = {
+        "network": {"params": {"Dense_0": {"kernel": truth.weight.T, "bias": truth.mean}}},
+        "log_tau": jnp.log(truth.noise_std),
+    }
+    states = {}
+    for one in blueprints:
+        outline = one.outline()
+        state = systems.make(one.settings, outline.decoder, (DIM,), 100, 0).state
+        encoder = jax.tree.map(lambda weights: 0.3 * weights, state.averages["encoder"])
+        averages = {"encoder": encoder, "decoder": decoder}
+        states[one.name] = state.replace(averages=averages)
+    storage.write(workdir, "diffusion_encoder", 4, blueprints)
+    (workdir / "config.json").write_text(json.dumps({"seed": 0}))
+    with checkpoints.open(workdir / "checkpoints") as store:
+        for step in updates:
+            store.save(step, states)
+            store.wait()
