@@ -12,10 +12,12 @@ from experiments import command_line
 NUM_SIGMAS = 4  # every statistical tolerance is this many computed standard errors
 
 
-def assert_mean(values, truth):
-    """The mean over the leading axis agrees with the truth within computed standard errors."""
+def assert_mean(values, truth, largest_stderr=0.1):
+    """The mean over the leading axis agrees with the truth within computed standard errors, none of
+    which is so large (as a share of truths above 1) that a wrong mean would agree as well."""
     values = np.asarray(values, np.float64)
     stderr = values.std(axis=0, ddof=1) / np.sqrt(len(values))
+    np.testing.assert_array_less(stderr, largest_stderr * np.maximum(1, np.abs(truth)))
     np.testing.assert_array_less(np.abs(values.mean(axis=0) - truth), NUM_SIGMAS * stderr)
 
 
