@@ -12,20 +12,26 @@ from experiments import command_line
 NUM_SIGMAS = 4  # every statistical tolerance is this many computed standard errors
 
 
-def assert_mean(values, truth, largest_stderr=0.1):
-    """The mean over the leading axis agrees with the truth within computed standard errors, none of
-    which is so large (as a share of truths above 1) that a wrong mean would agree as well."""
+def assert_mean(values, truth, largest_stderr=0.1, scale=None):
+    """The mean over the leading axis is finite and agrees with the truth within computed standard
+    errors. None of these exceeds `largest_stderr` in units of `scale` (by default the truth's size,
+    or 1 if that is larger): a wrong mean would agree as well."""
     values = np.asarray(values, np.float64)
+    assert np.all(np.isfinite(values))
+    scale = np.maximum(1, np.abs(truth)) if scale is None else scale
     stderr = values.std(axis=0, ddof=1) / np.sqrt(len(values))
-    np.testing.assert_array_less(stderr, largest_stderr * np.maximum(1, np.abs(truth)))
+    np.testing.assert_array_less(stderr, largest_stderr * scale)
     np.testing.assert_array_less(np.abs(values.mean(axis=0) - truth), NUM_SIGMAS * stderr)
 
 
 def assert_moments(z, mean, cov):
     """Mean and covariance of independent draws z [n, d] against those of their law."""
     centred = np.asarray(z, np.float64) - np.asarray(mean)
-    assert_mean(centred, 0.0)
-    assert_mean(centred[:, :, None] * centred[:, None, :], np.asarray(cov))
+    cov = np.asarray(cov)
+    width = np.maximum(1, np.sqrt(np.diagonal(cov, axis1=-2, axis2=-1)))
+    assert_mean(centred, 0.0, scale=width)
+    products = centred[:, :, None] * centred[:, None, :]
+    assert_mean(products, cov, scale=width[..., :, None] * width[..., None, :])
 
 
 def record_keys(monkeypatch) -> set:

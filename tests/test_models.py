@@ -204,7 +204,7 @@ def test_posterior_samples_and_means_are_those_of_the_closed_form(linear):
 
 def test_the_mean_of_a_vae_is_its_mean(linear):
     trained = models.load(linear, "vae")
-    x = np.asarray(make_truth().sample(jax.random.key(3), 200)[0])
+    x = np.asarray(make_truth().sample(jax.random.key(3), 400)[0])
     mean, log_width = trained._system.encoder.infer(trained._params, x)
     error = trained.encode(x, mean=True, samples=25) - np.asarray(mean)
     assert_moments(5 * error / np.exp(log_width), np.zeros(LATENT_DIM), np.eye(LATENT_DIM))

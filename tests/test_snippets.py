@@ -58,7 +58,12 @@ def test_the_reader_of_pages_sees_blocks_and_commands():
     assert len(snippets_of(text)) >= 3 and len(commands_of(text)) >= 30
 
 
-WITH_PYTHON = [page for page in PAGES if snippets_of(page.read_text())]
+WITH_PYTHON = [
+    # a page that trains takes half a minute
+    pytest.param(page, marks=pytest.mark.slow) if page.stem == "trained-runs" else page
+    for page in PAGES
+    if snippets_of(page.read_text())
+]
 
 
 @pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda page: str(page.relative_to(ROOT)))

@@ -168,7 +168,8 @@ class Process(ABC):
         is_flat = std > sigma_next / math.sqrt(jnp.finfo(jnp.float32).eps)
         growth = 0.5 * eta**2 * (jnp.square(sigma / alpha / (sigma_next / alpha_next)) - 1)
         decay = eta**2 * (jnp.log(alpha_next) - jnp.log(alpha))
-        length = jnp.maximum(jnp.where(is_flat, growth, decay), 0.0)
+        # Without noise the step has no length, also from t = 1 where alpha vanishes.
+        length = jnp.where(eta == 0, 0.0, jnp.maximum(jnp.where(is_flat, growth, decay), 0.0))
         return jnp.where(is_flat, sigma_next, std), length
 
     def perturb(self, x0, eps, t):

@@ -62,7 +62,10 @@ def by_rank(x: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray
 def _uniform(x, rng):
     """Return (rank - 1/2) / N of every column."""
     if rng is None:
-        return (np.stack([_ranks(column) for column in x.T], axis=1) - 0.5) / len(x)
+        ranks = np.empty(x.shape)  # x may have no columns
+        for column, values in enumerate(x.T):
+            ranks[:, column] = _ranks(values)
+        return (ranks - 0.5) / len(x)
     # The rank of (value, place in a random order).
     place = rng.permuted(np.tile(np.arange(len(x)), (x.shape[1], 1)), axis=1).T
     order = np.lexsort((place, x), axis=0)

@@ -151,10 +151,11 @@ def test_growth_of_a_wrong_model_is_total_entropy_less_the_gap(name):
         return total, gap, entropy.kelly_growth(clone(key), model, process, x, levels, 8)
 
     total, gap, growth = estimates(key, x)
-    assert_mean(total - gap - growth, 0.0)
+    size = max(1.0, Estimate.of(total).mean)
+    assert_mean(total - gap - growth, 0.0, scale=size)
     assert Estimate.of(gap).mean > 4 * Estimate.of(gap).stderr
     exactly = entropy_quadrature.gaussian_growth(OTHER, process, x, levels.low, levels.high)
-    assert_mean(growth - exactly, 0.0)
+    assert_mean(growth - exactly, 0.0, scale=size)
     assert Estimate.of(exactly).stderr < Estimate.of(growth).stderr
 
 
@@ -197,7 +198,7 @@ def test_errors_cover_the_truth():
         jax.random.split(jax.random.key(7), 200)
     )
     z = np.array([(e.mean - truth) / e.stderr for e in map(Estimate.of, np.asarray(values))])
-    assert_mean(z**2, 1.0)
+    assert_mean(z**2, 1.0, largest_stderr=0.15)
     assert_mean(z, 0.0)
 
 
