@@ -33,6 +33,9 @@ TINY = {
     "estimator.mixture.rounds": 2,
     "estimator.judge.parts": 3,
     "estimator.flow.rounds": 2,
+    "estimator.flow.updates": 10,
+    "estimator.flow.width": 16,
+    "estimator.flow.steps": 4,
     "num_samples": 1000,
 }
 FIVE = ("bimodal_1x1", "uniform_noise_0.1", "dense_3x3", "student_3x3_dof3", "spiral_3x3")
