@@ -25,6 +25,8 @@ class Information(NamedTuple):
             it was not used.
         entropy_difference: the estimate with the networks' neural entropies in place of D.
         growth_difference: the estimate with the networks' growth on held-out data in place of D.
+            What the networks have overfitted raises the first and lowers the second by as much, so
+            that half of their distance enters the errors of both.
         score_difference: 1/2 int sigma^2 E|s(x|y) - s(x)|^2, with both scores at the same noisy x.
             None if x itself differs from a Gaussian or lengths are modelled, since its score is not
             known in these coordinates then, and for conditional information and total correlation.
@@ -114,8 +116,10 @@ def assemble(
         entropy = entropy - marginal.s_nn
     systematic = np.linalg.norm([doubt, *_doubts(conditional, marginal)])
 
-    def add(mean, values):
-        stderr = np.hypot(Estimate.of(share + values).stderr, systematic)
+    overfit = 0.5 * abs(entropy.mean() - growth.mean())
+
+    def add(mean, values, *doubts):
+        stderr = np.linalg.norm([Estimate.of(share + values).stderr, systematic, *doubts])
         return Estimate(float(linear_part.mean + mean), float(stderr))
 
     score_difference = None
@@ -126,8 +130,8 @@ def assemble(
         gaussian=Estimate(linear_part.mean, spread),
         regression=Estimate(linear_part.mean, float(np.hypot(spread, doubt))),
         shape=0.0,
-        entropy_difference=add(entropy.mean(), entropy),
-        growth_difference=add(growth.mean(), growth),
+        entropy_difference=add(entropy.mean(), entropy, overfit),
+        growth_difference=add(growth.mean(), growth, overfit),
         score_difference=score_difference,
         pointwise=share + pointwise,
         rows=rows.ravel(),

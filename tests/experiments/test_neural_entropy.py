@@ -208,7 +208,12 @@ def test_sample_sizes_of_a_mixture(tmp_path):
 @pytest.mark.slow
 def test_digits_with_a_unet(tmp_path, monkeypatch):
     config = make_config(
-        "neural_entropy/digits", samples=(100, 200, 0), batch_size=4, num_updates=2, save_every=2
+        "neural_entropy/digits",
+        samples=(100, 200, 0),
+        batch_size=4,
+        num_updates=2,
+        save_every=2,
+        model__channels=(8, 8),
     )
     reads = record_reads(monkeypatch, config)
     neural_entropy.run(config, tmp_path)
@@ -231,6 +236,7 @@ def test_mnist_with_a_unet(tmp_path, mnist_dir):
         batch_size=4,
         data__dir=str(mnist_dir),
         eval__images=2,
+        model__channels=(8,),
     )
     config.eval.update(num_examples=8, monitor=4, batch_size=4)
     neural_entropy.run(config, tmp_path)
