@@ -205,9 +205,10 @@ GLOSSARY = {
             "gaussian": "nats: Information of the Gaussian of the same moments.",
             "entropy_difference": "nats: The estimate with the networks' neural entropies in "
             "place of its products. The three differences agree with the estimate where training "
-            "and samples suffice; their spread shows how far they do not, and half of the distance "
-            "of the first two is in their errors. They, like the estimate, are computed after optional invertible maps of x and y and a nonlinear "
-            "regression, each used only if it increases the estimate significantly.",
+            "and samples suffice; their spread shows how far they do not, and half of the "
+            "distance of the first two is in their errors. They, like the estimate, are computed "
+            "after optional invertible maps of x and y and a nonlinear regression, each used only "
+            "if it increases the estimate significantly.",
             "growth_difference": "nats: The estimate with growth on held-out data.",
             "score_difference": "nats: The estimate with the distance of conditional and "
             "marginal score; only where x itself is Gaussian as far as can be told, and the "
