@@ -19,7 +19,7 @@ import jax
 from jax.experimental.compilation_cache import compilation_cache
 
 VARIABLE = "DIFFENC_COMPILATION_CACHE"
-OFF = ("off", "no", "0")
+OFF = ("off", "no", "false", "none", "0")
 MOST_BYTES = 10**9
 SECONDS_BETWEEN_PRUNINGS = 86_400
 # Every program is kept, however small it is and however soon compiled: an estimate is made of
@@ -109,8 +109,8 @@ def _prune_daily(root: Path) -> None:
     marker = root / "pruned"
     if marker.exists() and time.time() - marker.stat().st_mtime < SECONDS_BETWEEN_PRUNINGS:
         return
-    marker.touch()
     prune(root, MOST_BYTES)
+    marker.touch()
 
 
 def prune(root: Path, most_bytes: int) -> None:

@@ -10,13 +10,14 @@ data set, no config, no pickle.
 
 import dataclasses
 import functools
+import logging
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from diffenc import storage
+from diffenc import compilation, storage
 from diffenc.errors import check, check_choice
 from diffenc.estimate import map_examples
 from diffenc.keys import key_of
@@ -25,6 +26,9 @@ from diffenc.latent.blueprints import Blueprint
 from diffenc.latent.systems import System
 from diffenc.run import data, examples, files
 
+logger = logging.getLogger(__name__)
+
+LARGEST_FOLDS = 0.01  # a share of draws, above which values are no bounds
 FOLD_DRAWS = 10  # of each example, for the share of draws that fold the space
 
 
@@ -123,7 +127,7 @@ class Trained:
                 return draws.mean(key, self._system, self._params, x, samples)
             return held_out.own_samples(key, self._system, self._params, x)
 
-        return self._map(draw, key_of(seed, "encode"), x, progress)
+        return self._map(draw, self._key(seed, "encode"), x, progress)
 
     def decode(self, z, progress=None) -> np.ndarray:
         """Compute E[x|z] in the units and the shape of the data.
@@ -167,7 +171,7 @@ class Trained:
             return draws.ancestral(key, self._system, self._params, mean)
 
         nothing = np.zeros((n, 0), np.float32)
-        return self._in_units(self._map(draw, key_of(seed, "sample"), nothing))
+        return self._in_units(self._map(draw, self._key(seed, "sample"), nothing))
 
     def log_prob(self, x, samples: int = 100, seed: int = 0, progress=None) -> LogProb:
         """Bound log p(x) of every example from below, by the importance-weighted bound.
@@ -192,7 +196,15 @@ class Trained:
         def fold_shares(key, x):
             return draws.fold_shares(key, self._system, self._params, x, FOLD_DRAWS)
 
-        bound = self._map(terms, key_of(seed, "log_prob"), x, progress)
+        bound = self._map(terms, self._key(seed, "log_prob"), x, progress)
+        folds = self._map(fold_shares, self._key(seed, "folds"), x)
+        kind = "importance-weighted lower bound"
+        if folds.mean() > LARGEST_FOLDS:
+            kind = "no bound, for the sampler folds the space: importance-weighted estimate"
+            logger.warning(
+                "%.1f %% of the draws fold the space: the values are no bounds of log p(x)",
+                100 * folds.mean(),
+            )
         variance = np.maximum(samples / bound.ess - 1, 0) / (samples - 1)
         subject = "the bits drawn from x" if self._blueprint.is_binary else "x"
         if not self._blueprint.is_binary and (self.max_value or 1.0) != 1.0:
@@ -201,8 +213,8 @@ class Trained:
             -bound.nll,
             np.sqrt(variance),
             bound.ess,
-            self._map(fold_shares, key_of(seed, "folds"), x),
-            f"importance-weighted lower bound of log p({subject}) in nats, K = {samples}",
+            folds,
+            f"{kind} of log p({subject}) in nats, K = {samples}",
         )
 
     def posterior_samples(
@@ -239,7 +251,7 @@ class Trained:
         def draw(key, x):
             return posterior.draw(key, self._system, self._params, x, samples, proposals, steps)
 
-        return PosteriorSamples(*self._map(draw, key_of(seed, "posterior_samples"), x, progress))
+        return PosteriorSamples(*self._map(draw, self._key(seed, "posterior_samples"), x, progress))
 
     def _observe(self, x, seed: int) -> np.ndarray:
         """Check x and make of it what the model sees, as in training."""
@@ -248,7 +260,13 @@ class Trained:
         prepare = functools.partial(
             _prepare, is_binary=self._blueprint.is_binary, max_value=self.max_value
         )
-        return self._map(prepare, key_of(seed, "bits"), rows)
+        return self._map(prepare, self._key(seed, "bits"), rows)
+
+    def _key(self, seed: int, name: str):
+        """Make the key of a purpose; raises InputError for a seed that is none."""
+        is_whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
+        check(is_whole and seed >= 0, "seed", seed, "give a whole number of 0 or more")
+        return key_of(int(seed), name)
 
     def _in_units(self, x: np.ndarray) -> np.ndarray:
         """Bring flat x of the model to the units and the shape of the data."""
@@ -264,7 +282,8 @@ class Trained:
             if progress is not None:
                 progress(min(done, count))
 
-        with jax.default_matmul_precision("highest"):  # as experiments evaluate
+        # As experiments evaluate, and with the programs of earlier processes.
+        with compilation.cache(), jax.default_matmul_precision("highest"):
             results = map_examples(fn, key, batch, size, show)
         return jax.tree.map(lambda values: values[:count], results)
 

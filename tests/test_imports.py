@@ -26,7 +26,7 @@ LAW = {
     "run": {"errors", "keys", "estimate", "training"},
     "storage": {"errors", "latent", "run"},
     "models": BASE | {"latent", "run", "storage"},
-    "__init__": {"errors", "information", "models"},  # when a name is asked for
+    "__init__": {"compilation", "errors", "information", "models"},  # when a name is asked for
 }
 # Which other experiments an experiment may import; all may import diffenc and
 # experiments.command_line.

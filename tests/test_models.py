@@ -229,6 +229,16 @@ def test_bad_data_are_named(run, x, words):
         models.load(run[0]).encode(x)
 
 
+def test_masks_and_seeds_that_are_none_are_refused(run):
+    trained = models.load(run[0])
+    x = np.ma.masked_greater(np.arange(128.0).reshape(2, 64) % 17, 15)
+    with pytest.raises(InputError, match="x has masked entries"):
+        trained.encode(x)
+    for seed in (1.5, -1, "a", True):
+        with pytest.raises(InputError, match="seed is .*: give a whole number of 0 or more"):
+            trained.encode(x.data, seed=seed)
+
+
 def test_bad_latents_and_counts_are_named(linear):
     trained = models.load(linear)
     with pytest.raises(InputError, match=r"z has shape \(3, 5\).*give \[n, 2\]"):

@@ -4,6 +4,7 @@ The order is a pure function of (seed, step), so a resumed run has no iterator t
 """
 
 import functools
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from diffenc.errors import InputError
 from diffenc.keys import rng_of
 from diffenc.run import image_sets
 from diffenc.run.arrays import TABLE_ENDINGS, numbers, read_arrays, read_table
+
+logger = logging.getLogger(__name__)
 
 MIN_EXAMPLES = 100
 
@@ -334,6 +337,14 @@ def _check_examples(what, x, fewest=MIN_EXAMPLES, bits=True):
     if x.dtype == np.uint8 or (
         np.issubdtype(x.dtype, np.integer) and x.ndim > 2 and low >= 0 and high <= 255
     ):
+        if high < 128:
+            logger.warning(
+                "%s has whole numbers up to %g, which are taken as intensities of 255: if %g is "
+                "the largest intensity, give the data divided by it",
+                what,
+                high,
+                high,
+            )
         return narrow.astype(np.uint8), 255.0
     if np.issubdtype(x.dtype, np.floating) and low >= 0 and high <= 1:
         return narrow, 1.0

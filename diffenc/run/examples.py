@@ -16,6 +16,8 @@ def check_rows(x, example_shape: tuple[int, ...], name: str) -> np.ndarray:
     Raises:
         InputError: x has another shape, no examples, or a value that is no finite float32.
     """
+    if np.ma.isMaskedArray(x) and np.ma.getmaskarray(x).any():
+        raise InputError(f"{name} has masked entries: fill them, or leave such examples out")
     try:
         x = np.asarray(x)
     except ValueError as error:

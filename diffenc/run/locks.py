@@ -11,8 +11,11 @@ and takes the lock of a dead one:
 
 On a local or shared file system the file is made in one step that only one process can make. In a
 bucket (gs://...) there is no such step: a process writes the lock, waits, and has it if it still
-reads its own. Two processes that begin within that second exclude each other unless the bucket
-delays what it shows.
+reads its own. If the bucket delays what it shows, two processes that begin within that second may
+both believe to have it.
+
+A process that finds the lock taken over, because it was not heard of for `PATIENCE` seconds, ends
+at once: two that write one workdir would spoil it.
 """
 
 import contextlib
@@ -20,6 +23,7 @@ import datetime
 import json
 import os
 import socket
+import sys
 import threading
 import time
 import uuid
@@ -49,7 +53,7 @@ def hold(workdir):
     if parallel.is_main_process():
         try:
             _take(path, owner)
-        except InputError as error:
+        except Exception as error:  # whatever it is, the others wait for a word
             refusal = error
     if not parallel.first_says(refusal is None):
         raise refusal or InputError("the first process of this run was refused: see its message")
@@ -94,8 +98,12 @@ def _make(path: epath.Path, owner: dict) -> bool:
             number = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
         except FileExistsError:
             return False
-        with os.fdopen(number, "w") as file:
-            file.write(text)
+        try:
+            with os.fdopen(number, "w") as file:
+                file.write(text)
+        except OSError:
+            path.unlink(missing_ok=True)  # an empty lock would be in the way for `PATIENCE` seconds
+            raise
         return True
     if path.exists():
         return False
@@ -129,11 +137,24 @@ def _renew(path: epath.Path, owner: dict, done: threading.Event) -> None:
             if holder is None:
                 continue  # a person has removed it, or the disk is away for a moment
             if holder != owner:
+                _end(path, holder)
                 return
             if _is_local(path):
                 os.utime(path)
             else:
                 path.write_text(json.dumps(owner, indent=2) + "\n")
+
+
+def _end(path: epath.Path, holder: dict) -> None:
+    """End this process, which has lost its lock, before it writes anything more."""
+    print(
+        f"error: workdir {path.parent} was taken over by process {holder.get('pid')} on host "
+        f"{holder.get('host')}, as this one had not renewed its lock for {PATIENCE:.0f} s: it ends "
+        "here and writes nothing more",
+        file=sys.stderr,
+        flush=True,
+    )
+    os._exit(2)
 
 
 def _read(path: epath.Path) -> dict | None:
@@ -203,7 +224,8 @@ def _is_alive(holder: dict | None, age: float) -> bool:
     if holder is None or os.name == "nt":  # there a process cannot be asked without harm
         return is_recent
     here = _describe_self()
-    if any(holder.get(name) != here[name] for name in ("host", "machine")):
+    is_here = here["machine"] is not None  # else two machines of one name look like one
+    if not is_here or any(holder.get(name) != here[name] for name in ("host", "machine")):
         return is_recent
     pid = holder.get("pid")
     if not isinstance(pid, int) or pid <= 0:

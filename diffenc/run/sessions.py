@@ -7,7 +7,7 @@ A run that goes on after a stop has several sessions. The status of one is
     running    now, or it ended without a word (kill -9, a power cut); the next session then makes
                it "failed" and leaves its end open
     complete   the results are written
-    stopped    by a signal, with its state saved
+    stopped    by a signal or an interrupt; a training has saved its state
     failed     by an error, which `reason` names
 """
 
@@ -27,12 +27,13 @@ from typing import Any
 import jax
 from etils import epath
 
-from diffenc.run import files, provenance
+from diffenc.run import files, parallel, provenance
 
 FORMAT = 1
 FILE = "run.json"
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 CODE = ("diffenc", "experiments", "configs")  # what a commit is called dirty by
+NEEDED = {"started", "host", "pid", "status"}  # fields of a session, without which it is none
 SEEDS = ("seed", "seeds", "num_seeds")  # fields of a config, in any section
 
 
@@ -90,6 +91,7 @@ class Session:
 
     def _write(self) -> None:
         earlier = [one for one in read(self._path.parent) if not self._is_this(one)]
+        _set_aside_damaged(self._path)
         for one in earlier:
             if one["status"] == "running":
                 one |= {"status": "failed", "reason": "ended without a word"}
@@ -110,10 +112,23 @@ def read(workdir) -> list[dict[str, Any]]:
 
     A record of what was done must not keep anything from being done.
     """
+    sessions = _content(epath.Path(workdir) / FILE)
+    return [one for one in sessions or [] if isinstance(one, dict) and NEEDED <= one.keys()]
+
+
+def _content(path: epath.Path) -> list | None:
+    """Return the sessions that a file holds; None where it is absent or damaged."""
     try:
-        return json.loads((epath.Path(workdir) / FILE).read_text())["sessions"]
+        sessions = json.loads(path.read_text())["sessions"]
+        return sessions if isinstance(sessions, list) else None
     except (OSError, ValueError, KeyError, TypeError):
-        return []
+        return None
+
+
+def _set_aside_damaged(path: epath.Path) -> None:
+    """Give a file that cannot be read another name, so that what it holds is not lost."""
+    if parallel.is_main_process() and path.exists() and _content(path) is None:
+        path.replace(path.with_name(f"{path.name}.damaged"))
 
 
 def seeds_of(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -163,10 +178,13 @@ def _commit() -> tuple[str | None, bool | None]:
         if Path(top).resolve() != root:  # another project's, in which diffenc is installed
             return None, None
         commit = _git(root, "rev-parse", "HEAD")
-        folders = [name for name in CODE if (root / name).is_dir()]
-        return commit, bool(_git(root, "status", "--porcelain", "--", *folders))
     except (OSError, subprocess.SubprocessError):
         return None, None
+    folders = [name for name in CODE if (root / name).is_dir()]
+    try:
+        return commit, bool(_git(root, "status", "--porcelain", "--", *folders))
+    except (OSError, subprocess.SubprocessError):  # such as a slow disk
+        return commit, None
 
 
 def _git(root: Path, *words: str) -> str:

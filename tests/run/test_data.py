@@ -271,3 +271,10 @@ def test_batch_indices_of_nothing(bad):
     }
     with pytest.raises(InputError, match=f"{bad} is -1"):
         data.batch_indices(**settings)
+
+
+def test_a_small_maximum_of_bytes_is_warned_of(tmp_path, caplog):
+    images = GENERATOR.integers(0, 17, (120, 5, 4)).astype(np.uint8)
+    np.save(tmp_path / "x.npy", images)
+    assert data.load("file", path=tmp_path / "x.npy").max_value == 255.0
+    assert "up to 16, which are taken as intensities of 255" in caplog.text

@@ -87,7 +87,7 @@ def test_a_lock_that_is_being_written_is_one(tmp_path):
             pass
 
 
-def test_a_lock_is_renewed_and_a_removed_one_is_left_alone(tmp_path, monkeypatch):
+def test_a_lock_is_renewed(tmp_path, monkeypatch):
     monkeypatch.setattr(locks, "BEAT", 0.01)
     with locks.hold(tmp_path):
         path = tmp_path / locks.FILE
@@ -96,12 +96,36 @@ def test_a_lock_is_renewed_and_a_removed_one_is_left_alone(tmp_path, monkeypatch
         while path.stat().st_mtime < 2 and time.monotonic() < patience:
             time.sleep(0.01)
         assert path.stat().st_mtime > 2
-        write_lock(tmp_path)  # as if a person had removed it, and another run had come
-        time.sleep(0.05)
-    assert holder_of(tmp_path)["token"] == "another's"
 
 
 def test_of_the_processes_of_a_run_the_first_holds_the_lock(tmp_path, monkeypatch):
     monkeypatch.setattr(parallel, "is_main_process", lambda: False)
     with locks.hold(tmp_path):
         assert not list(tmp_path.iterdir())
+
+
+def test_a_process_whose_lock_was_taken_over_ends(tmp_path, monkeypatch, capsys):
+    statuses = []
+    monkeypatch.setattr(locks, "BEAT", 0.01)
+    monkeypatch.setattr(locks.os, "_exit", statuses.append)
+    with locks.hold(tmp_path):
+        write_lock(tmp_path, host="elsewhere", pid=7)
+        patience = time.monotonic() + 60
+        while not statuses and time.monotonic() < patience:
+            time.sleep(0.01)
+    assert statuses == [2]
+    assert "was taken over by process 7 on host elsewhere" in capsys.readouterr().err
+    assert holder_of(tmp_path)["pid"] == 7  # the lock of the other stays
+
+
+def test_any_error_of_taking_the_lock_is_told_to_the_others(tmp_path, monkeypatch):
+    told = []
+
+    def fail(path, owner):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(locks, "_take", fail)
+    monkeypatch.setattr(parallel, "first_says", lambda good: told.append(good) or good)
+    with pytest.raises(OSError, match="no space left"), locks.hold(tmp_path):
+        pass
+    assert told == [False]

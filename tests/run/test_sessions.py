@@ -155,3 +155,14 @@ def test_the_command_line_records_how_a_run_ends(tmp_path, error, status):
         assert command_line.is_complete(other, workdir)
         assert not (workdir / "run.lock").exists()
     assert len(sessions.read(workdir)) == 2
+
+
+def test_a_damaged_record_is_set_aside_and_keeps_nothing_from_being_done(tmp_path):
+    (tmp_path / "run.json").write_text('{"sessions": [')
+    make(tmp_path).begin()
+    assert (tmp_path / "run.json.damaged").read_text() == '{"sessions": ['
+    assert len(sessions.read(tmp_path)) == 1
+    (tmp_path / "run.json").write_text('{"sessions": [{"status": "running"}, 3]}')
+    assert sessions.read(tmp_path) == []
+    make(tmp_path).begin()
+    assert len(sessions.read(tmp_path)) == 1
