@@ -25,8 +25,8 @@ LAW = {
     "latent": BASE | {"training", "networks", "diffusion"},
     "run": {"errors", "keys", "estimate", "training"},
     "storage": {"errors", "latent", "run"},
-    "models": BASE | {"latent", "run", "storage"},
-    "__init__": {"compilation", "errors", "information", "models"},  # when a name is asked for
+    "models": BASE | {"compilation", "latent", "run", "storage"},
+    "__init__": {"errors", "information", "models"},  # when a name is asked for
 }
 # Which other experiments an experiment may import; all may import diffenc and
 # experiments.command_line.
