@@ -46,7 +46,8 @@ BOUNDS = {  # of latent-variable models; the encoder is q(z|x), the decoder p(x|
     "neg_elbo": "nats: -ELBO = E[log q(z|x) - log p(x, z)]: `rate` + `distortion`.",
     "rate": "nats: KL(q(z|x) || p(z)): what the latent says about x.",
     "distortion": "nats: E[-log p(x|z)] with z from the encoder.",
-    "nll": "nats: An upper bound of -log p(x): importance sampling with K = `eval.num_samples` draws.",
+    "nll": "nats: An upper bound of -log p(x): importance sampling with K = `eval.num_samples` "
+    "draws.",
     "ess": "samples: Effective sample size of these K draws: between 1 and K.",
     "amortization_gap": "nats: -log p(x|z) of the encoder's own sample less that of the same "
     "chain after `eval.langevin_steps` Langevin steps: what the encoder's samples lack.",
