@@ -24,14 +24,16 @@ os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 # times the time of one thread each.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-flags = [os.environ.get("XLA_FLAGS", "")]
-if "xla_force_host_platform_device_count" not in flags[0]:
+# Workers inherit the flags. A flag twice would be another key to the same program.
+flags = os.environ.get("XLA_FLAGS", "").split()
+if not any(flag.startswith("--xla_force_host_platform_device_count") for flag in flags):
     flags.append("--xla_force_host_platform_device_count=4")
 # Without its MLIR emitters XLA compiles in two thirds of the time. Later releases have no choice,
 # and refuse the flag.
-if importlib.metadata.version("jaxlib").startswith("0.10."):
-    flags.append("--xla_cpu_use_fusion_emitters=false")
-os.environ["XLA_FLAGS"] = " ".join(flags).strip()
+NO_EMITTERS = "--xla_cpu_use_fusion_emitters=false"
+if importlib.metadata.version("jaxlib").startswith("0.10.") and NO_EMITTERS not in flags:
+    flags.append(NO_EMITTERS)
+os.environ["XLA_FLAGS"] = " ".join(flags)
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["MPLBACKEND"] = "Agg"
 
