@@ -1,11 +1,13 @@
-"""Compiled programs that are kept between processes, in JAX's persistent compilation cache.
+"""How few programs are compiled, and where they are kept between processes.
 
-A second run of the same shapes finds its programs there and compiles nothing. They are kept in
-$XDG_CACHE_HOME/diffenc, by default ~/.cache/diffenc. The variable DIFFENC_COMPILATION_CACHE names
-another directory, or is `off`. Who has configured JAX's cache himself keeps what he configured.
+A second run of the same shapes finds its programs in JAX's persistent compilation cache, and
+compiles nothing. They are kept in $XDG_CACHE_HOME/diffenc, by default ~/.cache/diffenc. The
+variable DIFFENC_COMPILATION_CACHE names another directory, or is `off`. Who has configured JAX's
+cache himself keeps what he configured.
 """
 
 import contextlib
+import functools
 import logging
 import os
 import platform
@@ -28,6 +30,22 @@ KEEP_ALL = {
     "jax_persistent_cache_min_compile_time_secs": 0.0,
     "jax_persistent_cache_min_entry_size_bytes": -1,
 }
+
+
+@functools.partial(jax.jit, static_argnums=0, static_argnames="method")
+def init(network, key: jax.Array, *inputs, method: str | None = None):
+    """Make the parameters of a network by one program, in place of several for each layer.
+
+    Args:
+        network: a flax module.
+        key: a key.
+        *inputs: what the network is called with.
+        method: of the network that is called, if it is not `__call__`.
+
+    Returns:
+        The parameters.
+    """
+    return network.init(key, *inputs, method=method)
 
 
 @contextlib.contextmanager

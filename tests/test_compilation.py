@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +12,7 @@ from jax._src import monitoring as listeners
 
 import diffenc
 from diffenc import compilation
+from diffenc.networks import MLP
 
 TINY = {
     "denoiser": {"width": 8, "batch_size": 16, "updates": 10, "rounds": 1},
@@ -48,6 +50,17 @@ def count(events, what) -> int:
     return events.count(f"/jax/compilation_cache/cache_{what}")
 
 
+def test_parameters_are_made_by_one_program(events):
+    network = MLP((5, 7), 3)
+    x = np.ones((1, 4), np.float32)
+    made = compilation.init(network, jax.random.key(0), x)
+    chex.assert_trees_all_close(made, network.init(jax.random.key(0), x), rtol=1e-6)
+    key = jax.random.key(1)
+    events.clear()
+    compilation.init(MLP((5, 7), 3), key, x)  # an equal network is the same program
+    assert not [name for name in events if "compil" in name]
+
+
 def test_variables_say_where():
     home = Path.home() / ".cache" / "diffenc"
     assert compilation.directory({}).parent == home
@@ -65,7 +78,7 @@ def test_what_is_compiled_within_is_kept_and_found(unconfigured, events):
 
     thresholds = {name: getattr(jax.config, name) for name in compilation.KEEP_ALL}
     with compilation.cache():
-        jax.jit(program)(jnp.ones(7))
+        jax.jit(program)(np.ones(7, np.float32))
         assert jax.config.jax_compilation_cache_dir.startswith(str(unconfigured))
         with compilation.cache():  # within itself it does nothing
             pass
@@ -75,11 +88,11 @@ def test_what_is_compiled_within_is_kept_and_found(unconfigured, events):
     files = list(unconfigured.glob("jax-*/*-cache"))
     assert files and count(events, "misses") == len(files)
     jax.clear_caches()
-    jax.jit(program)(jnp.ones(7))  # outside nothing is looked for
+    jax.jit(program)(np.ones(7, np.float32))  # outside nothing is looked for
     assert count(events, "hits") == 0
     jax.clear_caches()
     with compilation.cache():
-        jax.jit(program)(jnp.ones(7))
+        jax.jit(program)(np.ones(7, np.float32))
     assert count(events, "misses") == len(files) and count(events, "hits") > 0
 
 

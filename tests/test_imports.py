@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 # By folder of diffenc, or file at its top: which of the others it may import.
-BASE = {"errors", "keys", "estimate"}
+BASE = {"errors", "keys", "estimate", "compilation"}
 LAW = {
     "errors": set(),
     "keys": set(),
@@ -20,12 +20,11 @@ LAW = {
     "training": {"errors"},
     "networks": {"errors", "diffusion.parameterization"},
     "diffusion": BASE,
-    "information": BASE
-    | {"compilation", "networks", "diffusion.noise_levels", "diffusion.parameterization"},
+    "information": BASE | {"networks", "diffusion.noise_levels", "diffusion.parameterization"},
     "latent": BASE | {"training", "networks", "diffusion"},
     "run": {"errors", "keys", "estimate", "training"},
     "storage": {"errors", "latent", "run"},
-    "models": BASE | {"compilation", "latent", "run", "storage"},
+    "models": BASE | {"latent", "run", "storage"},
     "__init__": {"errors", "information", "models"},  # when a name is asked for
 }
 # Which other experiments an experiment may import; all may import diffenc and

@@ -36,6 +36,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from diffenc.compilation import init
 from diffenc.diffusion import noise_levels
 from diffenc.diffusion.gaussians import Gaussian
 from diffenc.diffusion.linear_process import Process, expand
@@ -139,7 +140,7 @@ class Denoiser:
 
     def init(self, key: jax.Array, x: jax.Array):
         """Make the parameters, for examples like x [1, ...]."""
-        return self.network.init(key, x, jnp.zeros(1))
+        return init(self.network, key, x, np.zeros(1, np.float32))
 
     def _eps(
         self,

@@ -11,6 +11,7 @@ import optax
 from scipy.spatial import cKDTree
 from scipy.special import digamma
 
+from diffenc.compilation import init
 from diffenc.estimate import Estimate
 from diffenc.information import gaussian
 from diffenc.networks import MLP
@@ -142,7 +143,7 @@ def _train_critic(key, x, y, bound, batch, steps=1500, learning_rate=1e-3) -> Es
     network = MLP((64, 64), 1)
     optimizer = optax.adam(learning_rate)
     key_init, key_train = jax.random.split(key)
-    params = network.init(key_init, jnp.zeros((1, x.shape[1] + y.shape[1])))
+    params = init(network, key_init, np.zeros((1, x.shape[1] + y.shape[1]), np.float32))
     opt_state = optimizer.init(params)
 
     def value(params, rows):

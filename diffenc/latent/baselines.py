@@ -12,8 +12,10 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
+from diffenc.compilation import init
 from diffenc.latent import em, whitening
 from diffenc.latent.decoders import check_exact, log_joint, log_prior
 from diffenc.latent.e_steps import PosteriorSample, slope
@@ -40,7 +42,7 @@ class GaussianEncoder:
 
     def init(self, key: jax.Array, x: jax.Array):
         """Make the parameters of the network, for examples like x [batch, ...]."""
-        return self.network.init(key, x[:1])
+        return init(self.network, key, x[:1])
 
     def infer(self, params, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Compute the context of x [batch, ...].
@@ -93,7 +95,8 @@ class FlowEncoder:
 
     def init(self, key: jax.Array, x: jax.Array):
         """Make the parameters of the flow, for examples like x [batch, ...]."""
-        return self.network.init(key, x[:1], jnp.zeros((1, self.latent_dim)), method="initialize")
+        z = np.zeros((1, self.latent_dim), np.float32)
+        return init(self.network, key, x[:1], z, method="initialize")
 
     def infer(self, params, x: jax.Array) -> CouplingContext:
         """Compute the context of x [batch, ...]."""

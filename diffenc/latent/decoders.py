@@ -23,6 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from diffenc.compilation import init
 from diffenc.errors import InputError, check_choice
 from diffenc.networks import MLP
 
@@ -43,7 +44,7 @@ class Bernoulli:
 
     def init(self, key: jax.Array, latent_dim: int):
         """Make the parameters of the network."""
-        return self.network.init(key, jnp.zeros((1, latent_dim)))
+        return init(self.network, key, np.zeros((1, latent_dim), np.float32))
 
     def observe(self, key: jax.Array | None, x: jax.Array) -> jax.Array:
         """Return x: the likelihood is exact, and nothing is drawn."""
@@ -104,7 +105,7 @@ class Gaussian:
     def init(self, key: jax.Array, latent_dim: int):
         """Make the parameters: those of the network, and log tau = 0."""
         return {
-            "network": self.network.init(key, jnp.zeros((1, latent_dim))),
+            "network": init(self.network, key, np.zeros((1, latent_dim), np.float32)),
             "log_tau": jnp.zeros(()),
         }
 

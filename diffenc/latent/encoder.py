@@ -51,6 +51,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from diffenc.compilation import init
 from diffenc.diffusion import angle_flow
 from diffenc.diffusion.parameterization import alpha_sigma, to_score
 from diffenc.diffusion.processes import VPCosine
@@ -112,9 +113,10 @@ class DiffusionEncoder:
 
     def init(self, key: jax.Array, x: jax.Array):
         """Make the parameters of the encoder's network, for examples like x [batch, ...]."""
-        u = jnp.zeros((1, self.latent_dim))
-        answers = jnp.zeros((1, self.landmarks)) if self.landmarks else None
-        return self.network.init(key, x[:1], u, jnp.zeros(1), answers, method="initialize")
+        u = np.zeros((1, self.latent_dim), np.float32)
+        log_snr = np.zeros(1, np.float32)
+        answers = np.zeros((1, self.landmarks), np.float32) if self.landmarks else None
+        return init(self.network, key, x[:1], u, log_snr, answers, method="initialize")
 
     def log_posterior(self, params, x: jax.Array, z: jax.Array) -> jax.Array:
         """Evaluate log q*(z|x) up to a constant.

@@ -26,6 +26,7 @@ import numpy as np
 from etils.epath import Path
 
 from diffenc import networks, training
+from diffenc.compilation import init
 from diffenc.diffusion import noise_levels, profiles
 from diffenc.diffusion.denoiser import Reference
 from diffenc.diffusion.linear_process import expand
@@ -108,7 +109,7 @@ def run(
         settings.learning_rate, settings.num_updates, settings.warmup
     )
     shape = (1, images.train[0].size + log_snr_features(jnp.zeros(())).size)
-    params = network.init(key_of(seed, NAME, "model"), jnp.zeros(shape))
+    params = init(network, key_of(seed, NAME, "model"), np.zeros(shape, np.float32))
     update = make_update(log_q, process, levels, optimizer, settings.average_decay)
     key = key_of(seed, NAME, "evaluation")
     measure = make_measure(key, log_q, process, levels, settings, batch_size)
