@@ -76,6 +76,23 @@ def _results_are_in_the_glossary(monkeypatch):
     monkeypatch.setattr(tables, "write_results", write_explained)
 
 
+# Collecting garbage walks through all that lives, hundreds of thousands of objects of JAX and of
+# its programs: it is done seldom.
+gc.freeze()
+gc.set_threshold(100_000, 50, 50)
+
+MOST_BYTES = 2.5e9  # of one worker
+
+
+def _resident_bytes() -> float:
+    """Give the memory of this process, or infinity where that is not told."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return float("inf")
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
 def _release_memory() -> None:
     """Forget what was compiled, and give the memory back: glibc would keep two thirds of it for the
     next allocation."""
@@ -88,10 +105,11 @@ def _release_memory() -> None:
 
 @pytest.fixture(autouse=True, scope="module")
 def _after_a_file():
-    """Release what a file of tests compiled, so that the suite's memory is that of its largest
-    file."""
+    """Release what files of tests compiled once it is much. Until then a program that another file
+    needs too is found in memory."""
     yield
-    _release_memory()
+    if _resident_bytes() > MOST_BYTES:
+        _release_memory()
 
 
 @pytest.fixture(scope="session")
