@@ -286,9 +286,25 @@ def _prediction_error(block, values):
     others = nearest != np.arange(n)[:, None]
     others[others.all(axis=1), -1] = False  # twins in the block hid the example itself
     near = nearest[others].reshape(n, count)
-    offset = block[near] - block[:, None]
-    reach = np.abs(offset).max(axis=(1, 2), keepdims=True)
-    plane = np.concatenate([np.ones((n, count, 1)), offset / np.where(reach > 0, reach, 1)], axis=2)
-    weights = np.linalg.pinv(plane)[:, 0]  # of the neighbours in the prediction
+    weights = _weights_at_zero(block[near] - block[:, None])
     error = values - np.einsum("nk,nkc->nc", weights, values[near])
     return np.median(np.abs(error) / np.sqrt(1 + np.sum(weights**2, axis=1))[:, None], axis=0)
+
+
+def _weights_at_zero(offset):
+    """Return the weights [n, k] of k points in the value at 0 of the plane through them.
+
+    Least squares: they are what is left of a column of ones once the offsets [n, k, dim] have been
+    projected out of it, divided by its squared length. An offset that is a multiple of the one
+    before it is left out. Points that all lie at one other place have equal weights.
+    """
+    count = offset.shape[1]
+    basis = []
+    for column in (*np.moveaxis(offset, 2, 0), np.ones(offset.shape[:2])):
+        whole = np.linalg.norm(column, axis=1, keepdims=True)
+        for direction in basis:
+            column = column - np.sum(direction * column, axis=1, keepdims=True) * direction
+        length = np.linalg.norm(column, axis=1, keepdims=True)
+        inverse = np.where(length > 1e-12 * whole, 1 / np.maximum(length, 1e-300), 0.0)
+        basis.append(column * inverse)
+    return np.where(inverse > 0, basis[-1] * inverse, 1 / count)

@@ -26,29 +26,38 @@ def halves_of(task, seed, n):
 
 def test_an_untrained_flow_is_the_identity():
     network = flows.make_network(3, TINY.flow)
-    x = jax.random.normal(jax.random.key(0), (7, 3))
+    x = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
     params = network.init(jax.random.key(1), x)
-    image, log_det, roughness = flows.flow(
-        lambda x: network.apply(params, x), x, jnp.ones_like(x), 4
-    )
+
+    @jax.jit
+    def flow(x):
+        return flows.flow(lambda x: network.apply(params, x), x, jnp.ones_like(x), 4)
+
+    image, log_det, roughness = flow(x)
     assert np.array_equal(image, x) and not log_det.any() and not roughness.any()
-    read, move = np.split(np.asarray(network.coordinate_norms(params)), 2)
+    read, move = np.split(np.asarray(jax.jit(network.coordinate_norms)(params)), 2)
     assert np.all(read > 0.1) and np.all(move < 1e-3)
 
 
 def test_a_linear_velocity_has_a_closed_form():
     """dx/ds = A x: the image is exp(A) x up to the square of the step, log|det| is tr A."""
     matrix = np.array([[0.3, -0.8, 0.1], [0.5, -0.4, 0.2], [-0.3, 0.1, 0.6]], np.float32)
-    x = jax.random.normal(jax.random.key(2), (4000, 3))
-    probe = jax.random.rademacher(jax.random.key(3), x.shape, x.dtype)
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(4000, 3)).astype(np.float32)
+    probe = rng.choice(np.float32([-1, 1]), size=x.shape)
+
+    @functools.partial(jax.jit, static_argnums=1)
+    def flow(matrix, steps):
+        return flows.flow(lambda x: x @ matrix.T, x, probe, steps)
+
     errors = []
     for steps in (4, 8):
-        image, log_det, roughness = flows.flow(lambda x: x @ matrix.T, x, probe, steps)
+        image, log_det, roughness = map(np.asarray, flow(matrix, steps))
         errors.append(np.abs(image - x @ expm(matrix).T).max())
         assert abs(log_det.mean() - np.trace(matrix)) < NUM_SIGMAS * log_det.std() / len(x) ** 0.5
         assert not roughness.any()  # the map bends little within a step
     assert 3 < errors[0] / errors[1] < 5
-    _, _, roughness = flows.flow(lambda x: 3.0 * x, x, probe, 4)
+    _, _, roughness = flow(3 * np.eye(3, dtype=np.float32), 4)
     np.testing.assert_allclose(roughness, 4 * (3.0 / 4 - 0.5) ** 2, rtol=1e-4)
 
 
@@ -75,10 +84,10 @@ def test_a_half_is_mapped_by_the_flows_of_the_other():
     linear maps apart, which regression takes out, not the first half's in the coordinates of the
     second."""
     rng = np.random.default_rng(2)
-    blocks = tuple(jnp.asarray(rng.normal(size=(2, 50, dim)), jnp.float32) for dim in (2, 1))
+    blocks = tuple(rng.normal(size=(2, 50, dim)).astype(np.float32) for dim in (2, 1))
 
     def params(*seeds):
-        return [jax.tree.map(lambda *a: jnp.stack(a), *moving_params(TINY.flow, *seeds)), {}]
+        return [jax.tree.map(lambda *a: np.stack(a), *moving_params(TINY.flow, *seeds)), {}]
 
     crossed = flows._images(params(3, 5), blocks, TINY.flow)
     other = flows._images(params(4, 5), blocks, TINY.flow)
@@ -122,9 +131,8 @@ def moving_params(settings, *seeds):
     each = [network.init(jax.random.key(seed), jnp.zeros((1, 2))) for seed in seeds]
     for seed, one in zip(seeds, each, strict=True):
         kernel = one["params"]["output"]["kernel"]
-        one["params"]["output"]["kernel"] = 0.3 * jax.random.normal(
-            jax.random.key(seed), kernel.shape
-        )
+        noise = np.random.default_rng(seed).normal(size=kernel.shape)
+        one["params"]["output"]["kernel"] = np.float32(0.3 * noise)
     return each
 
 
@@ -132,40 +140,34 @@ def test_likelihood_counts_the_volume():
     """-log N of the images less log|det| of the map, against its Jacobian by differentiation; and
     the prices."""
     settings = FlowSettings(width=8, sparsity_price=0.0, roughness_price=0.0, steps=16)
-    blocks = [
-        jnp.asarray(block, jnp.float32)
-        for block in pairs.dense(2, 2, 0.5).sample(jax.random.key(6), 2000)
-    ]
+    pair = pairs.dense(2, 2, 0.5).sample(jax.random.key(6), 2000)
+    blocks = [np.float32(block) for block in pair]
     params = moving_params(settings, 8, 10)
 
     def image(params, x):
         return flows._run(params, x[None], jnp.zeros((1, 2)), settings)[0][0]
 
-    images = [
-        jax.vmap(functools.partial(image, one))(block)
-        for one, block in zip(params, blocks, strict=True)
-    ]
-    slopes = [
-        jax.vmap(jax.jacfwd(functools.partial(image, one)))(block)
-        for one, block in zip(params, blocks, strict=True)
-    ]
-    volume = sum(float(jnp.mean(jnp.linalg.slogdet(slope)[1])) for slope in slopes)
+    @jax.jit
+    def map_all(params, block):
+        points = functools.partial(image, params)
+        slopes = jax.vmap(jax.jacfwd(points))(block)
+        return jax.vmap(points)(block), jnp.mean(jnp.linalg.slogdet(slopes)[1])
+
+    images, volumes = zip(*map(map_all, params, blocks), strict=True)
+    volume = sum(map(float, volumes))
     covariance = np.cov(np.concatenate(images, axis=1).T, bias=True)
-    found = [
-        float(flows.negative_log_likelihood(params, key, blocks, settings))
-        for key in jax.random.split(jax.random.key(8), 20)
-    ]
+    likelihood = jax.jit(flows.negative_log_likelihood, static_argnames="settings")
+    found = [float(likelihood(params, jax.random.key(k), blocks, settings)) for k in range(20)]
     error = (
         NUM_SIGMAS * np.std(found, ddof=1) / 20**0.5 + 2e-3
     )  # of the directions, and of the steps
     assert abs(volume) > 5 * error
     assert abs(np.mean(found) - (0.5 * np.linalg.slogdet(covariance)[1] - volume)) < error
     priced = dataclasses.replace(settings, sparsity_price=1e-3)
-    norms = sum(
-        float(jnp.sum(flows.make_network(2, settings).coordinate_norms(one))) for one in params
-    )
-    more = float(flows.negative_log_likelihood(params, jax.random.key(9), blocks, priced))
-    less = float(flows.negative_log_likelihood(params, jax.random.key(9), blocks, settings))
+    coordinate_norms = jax.jit(flows.make_network(2, settings).coordinate_norms)
+    norms = sum(float(np.sum(coordinate_norms(one))) for one in params)
+    more = float(likelihood(params, jax.random.key(9), blocks, priced))
+    less = float(likelihood(params, jax.random.key(9), blocks, settings))
     assert more - less == pytest.approx(2e-3 * norms, rel=1e-2)
 
 

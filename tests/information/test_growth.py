@@ -33,33 +33,32 @@ N = 1500  # one size for all, so that each program is compiled once
 def halves_of(r, dim_y=2):
     """r [2, n, dim] with a condition that says nothing."""
     _, n, dim = r.shape
-    y = jax.random.normal(jax.random.key(9), (2, n, dim_y))
-    return Halves(
-        jnp.asarray(r, jnp.float32),
-        y,
-        jnp.zeros_like(y, shape=r.shape),
-        jnp.stack([jnp.eye(dim)] * 2),
-    )
+    y = np.random.default_rng(9).normal(size=(2, n, dim_y))
+    parts = (r, y, np.zeros_like(r), np.stack([np.eye(dim)] * 2))
+    return Halves(*(jnp.asarray(part, jnp.float32) for part in parts))
 
 
 def state_with(mean, log_std, dim):
     """Two networks that predict N(mean, exp(log_std)^2) for every condition, through the biases of
     their heads."""
     state = fitting.initialize(jax.random.key(0), TINY, dim, 2)
-    inner = jax.tree.map(jnp.copy, state.averages)
+    inner = jax.tree.map(np.array, state.averages)
     inner["params"]["mean_head"]["bias"] += mean  # all components alike
     inner["params"]["std_head"]["bias"] += log_std
     return inner
 
 
+draw_log_snr = jax.jit(growth.draw_log_snr, static_argnums=(1, 2))
+
+
 def test_draws_of_lambda_carry_their_weight():
-    log_snr, weight = growth.draw_log_snr(jax.random.key(1), 4000, 8)
+    log_snr, weight = map(np.asarray, draw_log_snr(jax.random.key(1), 4000, 8))
     edges = growth.edges(8)
     assert edges[[0, -1]] == pytest.approx(growth.LOG_SNR)
     inside = (log_snr >= edges[None, :-1] - 1e-4) & (log_snr <= edges[None, 1:] + 1e-4)
     assert bool(inside.all())
     # int alpha^2 sigma^2 d(lambda) over the range, the growth of a shift
-    values = np.asarray(weight * jax.nn.sigmoid(-log_snr)).mean(axis=1)
+    values = (weight * expit(-log_snr)).mean(axis=1)
     assert_mean(values, expit(growth.LOG_SNR[1]) - expit(growth.LOG_SNR[0]))
 
 
@@ -89,7 +88,7 @@ def test_the_right_gaussian_grows_by_its_divergence(mean, std):
 def test_mixtures_find_a_gaussian_that_depends_on_y():
     rng = np.random.default_rng(3)
     halves = halves_of(np.zeros((2, N, 2)))
-    r = np.square(halves.y) - 1 + 0.3 * rng.normal(size=(2, N, 2))
+    r = np.square(np.asarray(halves.y)) - 1 + 0.3 * rng.normal(size=(2, N, 2))
     halves = halves._replace(r=jnp.asarray(r / r.std(), jnp.float32))
     state = fitting.initialize(jax.random.key(4), TINY, 2, 2)
     state = fitting.advance_mixture(
@@ -168,7 +167,7 @@ def test_halves_are_disjoint_and_white_each_by_itself():
     assert rows.shape == (2, 100) and len(np.unique(rows)) == 200
     rng = np.random.default_rng(6)
     x, y = rng.normal(size=(201, 2)), rng.normal(size=(201, 3))
-    halves = make_halves(x[rows], y[rows])
+    halves = jax.tree.map(np.asarray, make_halves(x[rows], y[rows]))
     for half in range(2):
         joint = np.concatenate([halves.r[half], halves.y[half]], axis=1).astype(np.float64)
         np.testing.assert_allclose(joint.T @ joint / 100, np.eye(5), atol=1e-5)
@@ -254,7 +253,7 @@ def test_mixtures_find_more_than_one_mode():
     rng = np.random.default_rng(16)
     sign = rng.choice([-0.9, 0.9], size=(2, N, 1))
     halves = halves_of(sign + 0.19**0.5 * rng.normal(size=(2, N, 1)))._replace(
-        y=jnp.zeros((2, N, 1))
+        y=np.zeros((2, N, 1), np.float32)
     )
     state = fitting.initialize(jax.random.key(17), TINY, 1, 1)
     state = fitting.restart(
@@ -265,14 +264,14 @@ def test_mixtures_find_more_than_one_mode():
     products = growth.judge(state.averages, jax.random.key(6), halves, TINY, 3)
     grown = (2 * products.held - products.own).sum(axis=-1).ravel()
     network = growth.make_network(1, TINY)
-    mixtures = jax.jit(jax.vmap(lambda params, y: network.apply(params, y, method="mixture")))
-    found = mixtures(
-        jax.tree.map(lambda a: a[::-1], state.averages), halves.y
-    )  # of the network that has not seen them
-    wealth = jax.vmap(lambda mixture, r: mixture.log_prob(r))(found, halves.r) + 0.5 * jnp.square(
-        halves.r[..., 0]
-    )
-    difference = np.asarray(grown - wealth.ravel(), np.float64)
+
+    def wealth_of(params, y, r):
+        mixture = network.apply(params, y, method="mixture")
+        return mixture.log_prob(r) + 0.5 * jnp.square(r[:, 0])
+
+    unseen = jax.tree.map(lambda a: np.asarray(a)[::-1], state.averages)  # the other half's network
+    wealth = jax.jit(jax.vmap(wealth_of))(unseen, halves.y, halves.r)
+    difference = grown - np.asarray(wealth, np.float64).ravel()
     assert abs(difference.mean()) < NUM_SIGMAS * difference.std() / difference.size**0.5
     assert grown.mean() > NUM_SIGMAS * grown.std() / grown.size**0.5
 
@@ -304,16 +303,22 @@ def test_what_the_noisy_x_says_about_itself():
         [[1.0, 0.0, 0.7, 0.1], [0.0, 1.0, -0.2, 0.5], [0.7, -0.2, 1.0, 0.0], [0.1, 0.5, 0.0, 1.0]]
     )
     factor = np.linalg.cholesky(np.eye(2) - cov[:2, 2:] @ cov[2:, :2])
-    key_y, key_r, key_log_snr, key_eps = jax.random.split(jax.random.key(20), 4)
-    linear = jax.random.normal(key_y, (20_000, 2)) @ cov[2:, :2]
-    log_snr, weight = growth.draw_log_snr(key_log_snr, len(linear), 4)
-    eps = jax.random.normal(key_eps, (*log_snr.shape, 2))
-    r_noised, v = growth.add_noise(jax.random.normal(key_r, linear.shape), eps, log_snr)
-    g = growth.predict_without_y(linear, jnp.asarray(factor), r_noised, log_snr)
-    assert_mean(
-        0.5 * np.mean(weight * jnp.sum(g**2, axis=-1), axis=1), -0.5 * np.linalg.slogdet(cov)[1]
-    )
-    assert_mean(np.mean(weight * jnp.sum(v * g, axis=-1), axis=1), 0.0)
+
+    @jax.jit
+    def products(key, y, r):
+        key_log_snr, key_eps = jax.random.split(key)
+        linear = y @ cov[2:, :2]
+        log_snr, weight = growth.draw_log_snr(key_log_snr, len(linear), 4)
+        eps = jax.random.normal(key_eps, (*log_snr.shape, 2))
+        r_noised, v = growth.add_noise(r, eps, log_snr)
+        g = growth.predict_without_y(linear, jnp.asarray(factor), r_noised, log_snr)
+        by_product = (0.5 * jnp.sum(g**2, axis=-1), jnp.sum(v * g, axis=-1))
+        return [jnp.mean(weight * product, axis=1) for product in by_product]
+
+    y, r = np.random.default_rng(20).normal(size=(2, 20_000, 2)).astype(np.float32)
+    square, product = products(jax.random.key(20), y, r)
+    assert_mean(square, -0.5 * np.linalg.slogdet(cov)[1])
+    assert_mean(product, 0.0)
 
 
 def test_the_gap_of_scores_is_that_of_the_two_predictions():
@@ -322,34 +327,32 @@ def test_the_gap_of_scores_is_that_of_the_two_predictions():
     mean, std, dim, n = 0.5, 0.8, 2, 6000
     cov = np.array([[0.5, 0.1], [0.1, 0.7]])
     factor = np.linalg.cholesky(np.eye(dim) - cov @ cov.T)
-    y = jax.random.normal(jax.random.key(30), (2, n, dim))
-    r = mean + std * jax.random.normal(jax.random.key(31), y.shape)
+    y, r = np.random.default_rng(30).normal(size=(2, 2, n, dim))
+    r = mean + std * r
     r = (r - r.mean(axis=1, keepdims=True)) / r.std(axis=1, keepdims=True)
-    r = jnp.stack(
-        [
-            jnp.asarray(residual_of(np.asarray(one), np.asarray(given)), jnp.float32)
-            for one, given in zip(r, y, strict=True)
-        ]
-    )
-    halves = Halves(r, y, y @ cov.T, jnp.stack([jnp.asarray(factor, jnp.float32)] * 2))
+    r = np.stack([residual_of(one, given) for one, given in zip(r, y, strict=True)])
+    parts = (r, y, y @ cov.T, np.stack([factor] * 2))
+    halves = Halves(*(jnp.asarray(part, jnp.float32) for part in parts))
     bias = np.log(std) / np.sqrt(1 - (np.log(std) / 4) ** 2)
     products = growth.judge(
         state_with(mean, bias, dim), jax.random.key(32), halves, TINY, 3, tilted=True
     )
     gap = np.asarray(products.cross + 2 * products.tilt).sum(axis=-1).ravel()
 
-    log_snr, weight = growth.draw_log_snr(jax.random.key(33), n, 8)
-    r_noised, _ = growth.add_noise(
-        r[0], jax.random.normal(jax.random.key(34), (*log_snr.shape, dim)), log_snr
-    )
-    alpha, sigma = alpha_sigma(log_snr[..., None])
-    tau2 = jnp.square(alpha) * std**2 + jnp.square(sigma)
-    o = -sigma * (mean + alpha * (std**2 - 1) / tau2 * (r_noised - alpha * mean))
-    g = growth.predict_without_y(halves.linear[0], halves.factor[0], r_noised, log_snr)
-    direct = (
-        np.asarray(jnp.mean(weight * jnp.sum(jnp.square(o - g) - jnp.square(g), axis=-1), axis=1))
-        / 2
-    )
+    @jax.jit
+    def gap_of_scores(key, r, linear, factor):
+        key_log_snr, key_eps = jax.random.split(key)
+        log_snr, weight = growth.draw_log_snr(key_log_snr, n, 8)
+        eps = jax.random.normal(key_eps, (*log_snr.shape, dim))
+        r_noised, _ = growth.add_noise(r, eps, log_snr)
+        alpha, sigma = alpha_sigma(log_snr[..., None])
+        tau2 = jnp.square(alpha) * std**2 + jnp.square(sigma)
+        o = -sigma * (mean + alpha * (std**2 - 1) / tau2 * (r_noised - alpha * mean))
+        g = growth.predict_without_y(linear, factor, r_noised, log_snr)
+        return jnp.mean(weight * jnp.sum(jnp.square(o - g) - jnp.square(g), axis=-1), axis=1) / 2
+
+    half = (np.asarray(part)[0] for part in (halves.r, halves.linear, halves.factor))
+    direct = np.asarray(gap_of_scores(jax.random.key(33), *half))
     errors = np.hypot(gap.std() / gap.size**0.5, direct.std() / direct.size**0.5)
     assert abs(gap.mean() - direct.mean()) < NUM_SIGMAS * errors
     assert (
@@ -366,9 +369,10 @@ def test_a_regression_on_features_leaves_what_they_do_not_tell():
     rng = np.random.default_rng(22)
     x, y = rng.normal(size=(2, 400, 2))
     features, rows = regression.without_shape(regression.polar)(y), split(jax.random.key(23), 400)
-    halves = make_halves((x + y)[rows], y[rows], Features(*(of_y[rows] for of_y in features)))
-    for half, index in enumerate(rows):
-        np.testing.assert_allclose(halves.r[half].T @ features.mean[index] / 200, 0.0, atol=1e-5)
+    features = Features(*(of_y[rows] for of_y in features))
+    halves = jax.tree.map(np.asarray, make_halves((x + y)[rows], y[rows], features))
+    for half in range(2):
+        np.testing.assert_allclose(halves.r[half].T @ features.mean[half] / 200, 0.0, atol=1e-5)
         white = halves.linear[half] + halves.r[half] @ halves.factor[half].T
         np.testing.assert_allclose(white.T @ white / 200, np.eye(2), atol=1e-5)
         np.testing.assert_allclose(halves.y[half].T @ halves.y[half] / 200, np.eye(2), atol=1e-5)
