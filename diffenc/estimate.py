@@ -1,5 +1,6 @@
 """Estimators: one value per example inside, `Estimate(mean, stderr)` at the door."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -70,22 +71,31 @@ def map_examples(fn, key, x, batch_size: int, progress: Callable[[int], None] = 
     """
     import jax
 
-    def of_example(index, row):
-        one = fn(jax.random.fold_in(key, index), jax.tree.map(lambda a: a[None], row))
-        return jax.tree.map(lambda a: a[0], one)
-
     n = len(jax.tree.leaves(x)[0])
     batch_size = min(batch_size, n)
     parts = []
     for start in range(0, n, batch_size):
         rows = np.minimum(np.arange(start, start + batch_size), n - 1)
-        batch = jax.tree.map(lambda a, rows=rows: a[rows], x)
-        # The checker of key reuse takes the transposed keys of a loop under vmap for used ones.
-        with jax.debug_key_reuse(False):
-            part = fn(None, batch) if key is None else jax.vmap(of_example)(rows, batch)
-        parts.append(jax.tree.map(np.asarray, part))
+        batch = jax.tree.map(lambda a, rows=rows: np.asarray(a)[rows], x)
+        if key is None:
+            part = jax.tree.map(np.asarray, fn(None, batch))
+        else:
+            batch = jax.tree.map(lambda a: a[:, None], batch)
+            # The checker of key reuse takes the transposed keys of a loop under vmap for used ones.
+            with jax.debug_key_reuse(False):
+                part = jax.vmap(fn)(_fold_in_all()(key, rows), batch)
+            part = jax.tree.map(lambda a: np.asarray(a)[:, 0], part)
+        parts.append(part)
         progress(min(start + batch_size, n))
     return jax.tree.map(lambda *a: np.concatenate(a)[:n], *parts)
+
+
+@functools.cache
+def _fold_in_all():
+    """Make fold_in(key, indices [n]) -> keys [n], one program for a batch."""
+    import jax
+
+    return jax.jit(jax.vmap(jax.random.fold_in, in_axes=(None, 0)))
 
 
 def bootstrap(

@@ -3,6 +3,7 @@
 Pure: no files, no devices, no configs.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -33,9 +34,8 @@ class TrainState(flax.struct.PyTreeNode):
     @classmethod
     def create(cls, params, optimizer: optax.GradientTransformation, carried=None) -> "TrainState":
         """Make the state before the first update."""
-        # The average starts as a copy: an alias could not be donated together with its original.
-        averages = jax.tree.map(jnp.copy, params)
-        return cls(jnp.zeros((), jnp.int32), params, averages, optimizer.init(params), carried)
+        step, averages, opt_state = _start(params, optimizer)
+        return cls(step, params, averages, opt_state, carried)
 
     def apply_gradients(
         self, grads, optimizer: optax.GradientTransformation, average_decay: float
@@ -59,6 +59,14 @@ class TrainState(flax.struct.PyTreeNode):
         )
 
 
+@functools.partial(jax.jit, static_argnames="optimizer")
+def _start(params, optimizer):
+    # The average starts as a copy: an alias could not be donated together with its original.
+    averages = jax.tree.map(jnp.copy, params)
+    return jnp.zeros((), jnp.int32), averages, optimizer.init(params)
+
+
+@functools.cache  # the same object for all seeds, which then share the programs that it is part of
 def make_optimizer(
     learning_rate: float, num_updates: int, warmup: int = 1000, clip_norm: float | None = None
 ) -> optax.GradientTransformation:

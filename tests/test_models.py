@@ -8,11 +8,10 @@ import sys
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from checks import NUM_SIGMAS, assert_mean, assert_moments
-from workdirs import DIM, LATENT_DIM, make_truth, make_workdir
+from workdirs import DIM, LATENT_DIM, draw, make_truth, make_workdir
 
 from diffenc import models
 from diffenc.errors import InputError
@@ -95,11 +94,11 @@ def test_latents_are_those_of_the_run_bit_for_bit(run, name):
     assert trained._system.encoder == system.encoder and trained._system.decoder == system.decoder
     bits = np.asarray(dataset.test[:64] >= 8, np.float32)
 
-    def draw(key, x):
+    def own(key, x):
         return held_out.own_samples(key, system, params, x)
 
     with jax.default_matmul_precision("highest"):
-        z = map_examples(draw, key_of(3, "encode"), bits, 64)
+        z = map_examples(own, key_of(3, "encode"), bits, 64)
     np.testing.assert_array_equal(trained.encode(16 * bits, seed=3), z)
 
 
@@ -157,8 +156,8 @@ def test_a_second_call_compiles_nothing_and_another_size_each_program_once(run):
 def test_the_bound_of_factor_analysis_is_its_likelihood(linear):
     """E exp(bound) = p(x) at any K, and the bound comes with its error."""
     truth = make_truth()
-    x = np.asarray(truth.sample(jax.random.key(1), 256)[0])
-    exact = np.asarray(truth.log_prob(jnp.asarray(x)))
+    x = draw(truth, 1, 256)
+    exact = np.asarray(jax.jit(truth.log_prob)(x))
     for name in ("diffusion_encoder", "vae"):
         bound = models.load(linear, name).log_prob(x, samples=200, seed=1)
         ratio = np.exp(bound.values - exact)
@@ -178,34 +177,34 @@ def test_an_encoder_that_folds_the_space_says_so(tmp_path):
     """Untrained, it overshoots with the decoder's gradient, and its "bound" is above log p(x)."""
     make_workdir(tmp_path, updates=(0,), pressure=True, noise_std=0.7)
     truth = make_truth(0.7)
-    x = np.asarray(truth.sample(jax.random.key(1), 64)[0])
+    x = draw(truth, 1, 64)
     bound = models.load(tmp_path).log_prob(x, samples=50)
-    above = bound.values - np.asarray(truth.log_prob(jnp.asarray(x)))
+    above = bound.values - np.asarray(jax.jit(truth.log_prob)(x))
     assert above.mean() > NUM_SIGMAS * above.std(ddof=1) / 8
     assert bound.folds.mean() > 0.1
 
 
 def test_posterior_samples_and_means_are_those_of_the_closed_form(linear):
     truth = make_truth()
-    x = np.asarray(truth.sample(jax.random.key(2), 600)[0])
+    x = draw(truth, 2, 600)
     trained = models.load(linear)
     draws = trained.posterior_samples(x, samples=2, proposals=300, steps=10)
     assert draws.z.shape == (600, 2, LATENT_DIM) and draws.ess.shape == (600,)
     assert draws.ess.min() > 30
-    mean, cov = truth.posterior(jnp.asarray(x))
+    mean, cov = map(np.asarray, jax.jit(truth.posterior)(x))
     for column in range(2):
-        assert_moments(draws.z[:, column] - np.asarray(mean), np.zeros(LATENT_DIM), cov)
-    decoded = trained.decode(np.asarray(mean))
-    expected = np.asarray(mean @ truth.weight.T + truth.mean[None])
+        assert_moments(draws.z[:, column] - mean, np.zeros(LATENT_DIM), cov)
+    decoded = trained.decode(mean)
+    expected = mean @ truth.weight.T + truth.mean
     np.testing.assert_allclose(decoded, expected, rtol=1e-5, atol=1e-5)
     drawn = trained.sample(4000)
-    assert_moments(drawn, truth.mean, truth.marginal().cov)
+    assert_moments(drawn, truth.mean, jax.jit(truth.marginal)().cov)
 
 
 def test_the_mean_of_a_vae_is_its_mean(linear):
     trained = models.load(linear, "vae")
-    x = np.asarray(make_truth().sample(jax.random.key(3), 400)[0])
-    mean, log_width = trained._system.encoder.infer(trained._params, x)
+    x = draw(make_truth(), 3, 400)
+    mean, log_width = jax.jit(trained._system.encoder.infer)(trained._params, x)
     error = trained.encode(x, mean=True, samples=25) - np.asarray(mean)
     assert_moments(5 * error / np.exp(log_width), np.zeros(LATENT_DIM), np.eye(LATENT_DIM))
 

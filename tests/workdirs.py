@@ -3,7 +3,7 @@
 import json
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 
 from diffenc import storage
 from diffenc.diffusion.factor_analysis import FactorAnalysis
@@ -17,8 +17,15 @@ LATENT_DIM = 2
 
 def make_truth(noise_std=2.0) -> FactorAnalysis:
     """The model that the decoder of `make_workdir` is; N(0, I) reaches all of its posteriors."""
-    weight = jax.random.normal(jax.random.key(0), (DIM, LATENT_DIM))
-    return FactorAnalysis(weight, jnp.linspace(-1.0, 1.0, DIM), jnp.float32(noise_std))
+    weight = np.random.default_rng(0).normal(size=(DIM, LATENT_DIM)).astype(np.float32)
+    mean = np.linspace(-1.0, 1.0, DIM, dtype=np.float32)
+    return FactorAnalysis(weight, mean, np.float32(noise_std))
+
+
+def draw(truth, seed, count) -> np.ndarray:
+    """Draw x [count, DIM] of a model."""
+    sample = jax.jit(truth.sample, static_argnums=1)
+    return np.asarray(sample(jax.random.key(seed), count)[0])
 
 
 def make_blueprint(name, method, pressure) -> Blueprint:
@@ -51,13 +58,14 @@ def make_workdir(workdir, updates=(2, 4), pressure=False, noise_std=2.0) -> None
     ]
     decoder = {
         "network": {"params": {"Dense_0": {"kernel": truth.weight.T, "bias": truth.mean}}},
-        "log_tau": jnp.log(truth.noise_std),
+        "log_tau": np.asarray(np.log(truth.noise_std)),
     }
     states = {}
     for one in blueprints:
         outline = one.outline()
         state = systems.make(one.settings, outline.decoder, (DIM,), 100, 0).state
-        encoder = jax.tree.map(lambda weights: 0.3 * weights, state.averages["encoder"])
+        start = jax.tree.map(np.asarray, state.averages["encoder"])
+        encoder = jax.tree.map(lambda weights: np.float32(0.3) * weights, start)
         averages = {"encoder": encoder, "decoder": decoder}
         states[one.name] = state.replace(averages=averages)
     storage.write(workdir, "diffusion_encoder", 4, blueprints)

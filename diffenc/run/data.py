@@ -128,6 +128,7 @@ def hold_out(dataset: Dataset, count: int, seed: int = 0) -> Dataset:
     )
 
 
+@jax.jit
 def binarize(key: jax.Array, rows: jax.Array, max_value: float) -> jax.Array:
     """Draw bits [n, ...] in {0., 1.} with probability rows / max_value.
 

@@ -98,9 +98,13 @@ def draw_toy(seed: int, toy: toys.Toy, part: str, count: int) -> np.ndarray:
         part: "train" or "test".
         count: how many.
     """
-    key_z, key_x = jax.random.split(key_of(seed, "toy", toy.name, part))
-    z = jax.random.normal(key_z, (count, toy.latent_dim))
-    return np.asarray(toy.sample(key_x, {}, z))
+    return np.asarray(_draw(key_of(seed, "toy", toy.name, part), toy, count))
+
+
+@functools.partial(jax.jit, static_argnames=("toy", "count"))
+def _draw(key, toy, count):
+    key_z, key_x = jax.random.split(key)
+    return toy.sample(key_x, {}, jax.random.normal(key_z, (count, toy.latent_dim)))
 
 
 def _as_they_are(key, rows):

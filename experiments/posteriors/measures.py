@@ -113,7 +113,7 @@ def measure(key, case: Case, system: System, params, settings: Evaluation) -> Me
     samples = None
     if case.grid is not None:
         values |= grid_divergence(key_exact, case, system, params, settings)
-        x = jnp.repeat(jnp.asarray(examples_shown(case)), NUM_SAMPLES, axis=0)
+        x = np.repeat(examples_shown(case), NUM_SAMPLES, axis=0)
         z = held_out.own_samples(key_figure, system, params, x)
         samples = np.asarray(z).reshape(-1, NUM_SAMPLES, z.shape[-1])
     elif settings.ais_examples:

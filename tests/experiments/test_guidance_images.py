@@ -29,7 +29,7 @@ def make_config(**changes):
         "num_samples": 100,
         "eval.num_levels": 4,
     }
-    tiny |= {"eval.num_examples": 100} | {
+    tiny |= {"eval.num_examples": 100, "eval.monitor": 20, "eval.batch_size": 20} | {
         key.replace("__", "."): value for key, value in changes.items()
     }
     config.update_from_flattened_dict(tiny)

@@ -38,6 +38,7 @@ def make_config(**changes):
         "eval.num_levels": 4,
         "eval.num_examples": 100,
         "eval.monitor": 20,
+        "eval.batch_size": 20,
     }
     small = {
         "features": (8,),
@@ -160,6 +161,7 @@ def test_a_trained_classifier_finds_nearly_all(clusters, tmp_path):
     changes |= {"evaluate_every": 0, "average_decay": 0.98, "num_examples": 10000}
     config = make_config(
         updates_per_dispatch=100,
+        eval__batch_size=5000,
         **{f"posterior__{field}": value for field, value in changes.items()},
     )
     labelled = denoiser.Labelled(images, 1.0, 2)
