@@ -1,9 +1,8 @@
 """experiments.apply writes what `diffenc.load` gives, and bad input ends in one line."""
 
-import jax
 import numpy as np
 import pytest
-from workdirs import DIM, make_truth, make_workdir
+from workdirs import DIM, draw, make_truth, make_workdir
 
 from diffenc import models
 from experiments import apply
@@ -18,7 +17,7 @@ def workdir(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def x():
-    return np.asarray(make_truth().sample(jax.random.key(1), 20)[0])
+    return draw(make_truth(), 1, 20)
 
 
 def test_it_gives_what_load_gives(workdir, x, tmp_path, capsys):
