@@ -55,6 +55,12 @@ def run(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def trained(run):
+    """The diffusion encoder of the run on digits."""
+    return models.load(run[0])
+
+
+@pytest.fixture(scope="module")
 def linear(tmp_path_factory):
     """A workdir whose model is factor analysis."""
     workdir = tmp_path_factory.mktemp("linear")
@@ -102,9 +108,8 @@ def test_latents_are_those_of_the_run_bit_for_bit(run, name):
     np.testing.assert_array_equal(trained.encode(16 * bits, seed=3), z)
 
 
-def test_what_a_model_of_bits_gives_is_in_the_units_and_the_shape_of_the_data(run):
+def test_what_a_model_of_bits_gives_is_in_the_units_and_the_shape_of_the_data(run, trained):
     workdir, _, dataset = run
-    trained = models.load(workdir)
     x = dataset.test[:5]
     assert x.dtype == np.uint8 and x.shape[1:] == trained.example_shape == (8, 8, 1)
     z = trained.encode(x)
@@ -147,8 +152,8 @@ def test_a_second_call_compiles_nothing_and_another_size_each_program_once(run):
         call(7)
         for n in (7, 5, 8, 30):  # the batch of all of these holds 8
             assert count_compilations(lambda call=call, n=n: call(n)) == 0, (name, n)
-        again = models.load(workdir, batch_size=8)
-        assert count_compilations(lambda again=again: again.encode(dataset.test[:7])) == 0
+    again = models.load(workdir, batch_size=8)
+    assert count_compilations(lambda: again.encode(dataset.test[:7])) == 0
     jax.block_until_ready(trained.encode(dataset.test[:3]))
     assert count_compilations(lambda: trained.encode(dataset.test[:4])) == 0
 
@@ -223,13 +228,12 @@ def test_the_mean_of_a_vae_is_its_mean(linear):
         ([[1.0], [1.0, 2.0]], "no array"),
     ],
 )
-def test_bad_data_are_named(run, x, words):
+def test_bad_data_are_named(trained, x, words):
     with pytest.raises(InputError, match=words):
-        models.load(run[0]).encode(x)
+        trained.encode(x)
 
 
-def test_masks_and_seeds_that_are_none_are_refused(run):
-    trained = models.load(run[0])
+def test_masks_and_seeds_that_are_none_are_refused(trained):
     x = np.ma.masked_greater(np.arange(128.0).reshape(2, 64) % 17, 15)
     with pytest.raises(InputError, match="x has masked entries"):
         trained.encode(x)
