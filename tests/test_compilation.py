@@ -15,7 +15,7 @@ from diffenc import compilation
 from diffenc.networks import MLP
 
 TINY = {
-    "denoiser": {"width": 8, "batch_size": 16, "updates": 10, "rounds": 1},
+    "denoiser": {"width": 8, "depth": 1, "batch_size": 16, "updates": 10, "rounds": 1},
     "mixture": {"components": 2, "updates": 10, "rounds": 1},
     "flow": {"rounds": 0},
     "null": {"rounds": 1},

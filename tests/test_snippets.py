@@ -20,7 +20,7 @@ BLOCK = re.compile(r"(<!-- not run: [^\n]+ -->\n)?^```python\n(.*?)^```$", re.MU
 COMMAND = re.compile(r"python -m (experiments\.[\w.]+)((?:[^\S\n]*(?:\\\n)?[^\S\n]*--[^\n`\\]+)+)")
 TINY = Settings.from_dict(  # a snippet shows the defaults; here they are quick
     {
-        "denoiser": {"width": 16, "batch_size": 32, "updates": 20, "rounds": 2},
+        "denoiser": {"width": 16, "batch_size": 32, "draws": 2, "updates": 20, "rounds": 2},
         "mixture": {"updates": 20, "rounds": 2},
         "flow": {"rounds": 0},
         "judge": {"parts": 3},

@@ -399,19 +399,18 @@ FUNCTIONS = {
 }
 
 
-@pytest.mark.parametrize("n", [100, 200, 400])
+@pytest.mark.parametrize("n", [100, 400])
 @pytest.mark.parametrize("name", FINITE)
 def test_finite_information_is_not_refused(name, n):
     assert refusals(FINITE[name], n) <= 0.01
 
 
-@pytest.mark.parametrize("n", [200, 400])
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_functions_are_refused(name, n):
-    assert refusals(FUNCTIONS[name], n, 30) >= 0.7
-    assert (
-        refusals(lambda rng, n: FUNCTIONS[name](rng, n)[::-1], n, 30) >= 0.7
-    )  # whichever is given first
+def test_functions_are_refused(name):
+    """Of 200 rows; of more it is easier."""
+    assert refusals(FUNCTIONS[name], 200, 30) >= 0.7
+    exchanged = refusals(lambda rng, n: FUNCTIONS[name](rng, n)[::-1], 200, 30)
+    assert exchanged >= 0.7  # whichever is given first
 
 
 def test_functions_of_two_columns_are_refused():
