@@ -10,6 +10,7 @@ Gaussian data; each term of its ELBO divided by its step tends to the rate 1/2 g
 of the diffusion, and their sum to the integral, with an error like 1/N (2509.23937).
 """
 
+import functools
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -199,6 +200,20 @@ def channel(key, settings: Race) -> Growth:
     prediction of v = alpha eps - sigma x, without Y and given Y (2409.03817); truth: KL(N(0, v) ||
     N(0, 1)), and 1/2 log(1 + v / noise^2) more.
     """
+    without, with_y = _channel_growths(key, settings)
+    noise = settings.noise_std**2
+    kl = 0.5 * (settings.variance - 1 - np.log(settings.variance))
+    return Growth(
+        np.asarray(without, np.float64),
+        np.asarray(with_y, np.float64),
+        kl,
+        kl + 0.5 * np.log1p(settings.variance / noise),
+    )
+
+
+@functools.partial(jax.jit, static_argnames="settings")
+def _channel_growths(key, settings: Race):
+    """Give the growth of every race without Y and given Y, [num_races] each."""
     key_x, key_y, key_u, key_eps = jax.random.split(key, 4)
     n = settings.num_races
     draws = settings.draws
@@ -220,18 +235,12 @@ def channel(key, settings: Race) -> Growth:
         return jnp.mean(integrand / density, axis=1)
 
     def of_both_signs(mean, spread):
-        both = growth(mean, spread, eps) + growth(mean, spread, -eps)
-        return np.asarray(0.5 * both, np.float64)
+        return 0.5 * (growth(mean, spread, eps) + growth(mean, spread, -eps))
 
     posterior_mean = variance / (variance + noise) * y
     posterior_variance = variance * noise / (variance + noise)
-    kl = 0.5 * (variance - 1 - np.log(variance))
-    return Growth(
-        of_both_signs(jnp.zeros_like(y), variance),
-        of_both_signs(posterior_mean, posterior_variance),
-        kl,
-        kl + 0.5 * np.log1p(variance / noise),
-    )
+    without = of_both_signs(jnp.zeros_like(y), variance)
+    return without, of_both_signs(posterior_mean, posterior_variance)
 
 
 # -------------------------------------------------------------------------------------------- tower
@@ -244,33 +253,33 @@ def tower(settings: Tower, workdir: Path) -> list[Result]:
     start = settings.start
     end = 1.0
 
-    def snr(t):
-        return np.exp(np.asarray(process.log_snr(t), np.float64))
+    def mmse(snr):
+        return np.sum(variances / (1 + variances * snr[:, None]), axis=-1)
 
-    def mmse(t):
-        return np.sum(variances / (1 + variances * snr(t)[..., None]), axis=-1)
-
+    counts = sorted(settings.levels)
     grid = np.geomspace(start, end, 20_001)
-    limit = -0.5 * np.trapezoid(mmse(grid), snr(grid))
-    at_start = np.log1p(variances * snr(np.array(start)))
-    at_end = np.log1p(variances * snr(np.array(end)))
+    times = [grid, *(np.linspace(start, end, count + 1) for count in counts)]
+    log_snr = jax.jit(process.log_snr)(np.concatenate(times))  # of all in one program
+    sizes = [len(t) for t in times]
+    snr, *snr_of_levels = np.split(np.exp(np.asarray(log_snr, np.float64)), np.cumsum(sizes)[:-1])
+    limit = -0.5 * np.trapezoid(mmse(snr), snr)
+    at_start = np.log1p(variances * snr[0])
+    at_end = np.log1p(variances * snr[-1])
     closed = 0.5 * np.sum(at_start - at_end)
     results = [Result("tower.limit", limit, None, truth=closed)]
     fig, axes = figures.figure(1, 2, width=4.0)
-    counts = sorted(settings.levels)
     errors = []
-    for count in counts:
-        t = np.linspace(start, end, count + 1)
+    for count, t, at_t in zip(counts, times[1:], snr_of_levels, strict=True):
         # KL(q(x_s | x_t, x_0) || p(x_s | x_t)) with the exact mean of x_0 and q's variance
         # (2107.00630, equation 13)
-        terms = 0.5 * (snr(t[:-1]) - snr(t[1:])) * mmse(t[1:])
+        terms = 0.5 * (at_t[:-1] - at_t[1:]) * mmse(at_t[1:])
         errors.append(abs(terms.sum() - limit))
         results.append(Result(f"tower.{count}.sum", terms.sum(), None, truth=closed))
         if count in (counts[0], 32, counts[-1]):
             centres = 0.5 * (t[:-1] + t[1:])
             rates = terms / np.diff(t)
             axes[0, 0].plot(centres, rates, ".-", markersize=3, label=f"{count} levels")
-    rate = -0.5 * mmse(grid) * np.gradient(snr(grid), grid)
+    rate = -0.5 * mmse(snr) * np.gradient(snr, grid)
     black = {"color": "#000000", "linestyle": "--", "linewidth": 1.0}
     axes[0, 0].plot(grid, rate, label="rate of the diffusion", **black)
     axes[0, 0].set_yscale("log")

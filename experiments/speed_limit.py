@@ -9,6 +9,7 @@ samples for a mixture. Right side: closed form again, and `entropy.rate` of the 
 is trained.
 """
 
+import functools
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -185,23 +186,27 @@ def of_gaussian(density: Gaussian, process, times, settings: Settings) -> Motion
     """
     variance, axes = np.linalg.eigh(np.asarray(density.cov, np.float64))
     mean = np.asarray(density.mean, np.float64) @ axes
+    t = np.geomspace(*times, settings.num_times * settings.refine + 1)
     with jax.enable_x64(True):
-        t = jnp.asarray(np.geomspace(*times, settings.num_times * settings.refine + 1))
-        alpha = process.alpha(t)[:, None]
-        sigma = process.sigma(t)[:, None]
-        spread = jnp.square(alpha) * variance[None] + jnp.square(sigma)
-        inverse_eq = 1 / jnp.square(process.equilibrium_std(t))[:, None]
-        squared = jnp.square(inverse_eq - 1 / spread) * spread + jnp.square(
-            alpha * mean[None] * inverse_eq
-        )
-        rate = 0.5 * jnp.square(process.diffusion(t)) * squared.sum(axis=1)
-        limit = np.asarray(entropy.speed_limit(process, t, rate))[:: settings.refine]
-        width = jnp.sqrt(spread)
-        moved = jnp.square((alpha - alpha[:1]) * mean[None]) + jnp.square(width - width[:1])
-        distance = np.asarray(moved.sum(axis=1))[:: settings.refine]
-        t = np.asarray(t)[:: settings.refine]
-    zero = np.zeros_like(distance)
-    return Motion(t, distance, zero, distance, limit, zero)
+        distance, limit = map(np.asarray, _sides_of_gaussian(process, t, mean, variance))
+    shown = slice(None, None, settings.refine)
+    zero = np.zeros_like(t[shown])
+    return Motion(t[shown], distance[shown], zero, distance[shown], limit[shown], zero)
+
+
+@functools.partial(jax.jit, static_argnames="process")
+def _sides_of_gaussian(process, t, mean, variance):
+    """Compute W_2^2 and its limit [T] of N(mean, diag variance)."""
+    alpha = process.alpha(t)[:, None]
+    sigma = process.sigma(t)[:, None]
+    spread = jnp.square(alpha) * variance[None] + jnp.square(sigma)
+    inverse_eq = 1 / jnp.square(process.equilibrium_std(t))[:, None]
+    drift = alpha * mean[None] * inverse_eq
+    squared = jnp.square(inverse_eq - 1 / spread) * spread + jnp.square(drift)
+    rate = 0.5 * jnp.square(process.diffusion(t)) * squared.sum(axis=1)
+    width = jnp.sqrt(spread)
+    moved = jnp.square((alpha - alpha[:1]) * mean[None]) + jnp.square(width - width[:1])
+    return moved.sum(axis=1), entropy.speed_limit(process, t, rate)
 
 
 def of_mixture(key, density, process, times, settings: Settings) -> Motion:
@@ -215,19 +220,19 @@ def of_mixture(key, density, process, times, settings: Settings) -> Motion:
         settings: numbers of samples and of times.
     """
     key_x, key_rate, key_distance = jax.random.split(key, 3)
-    fine = jnp.geomspace(*times, settings.num_times * settings.refine + 1)
-    x = density.sample(key_x, settings.num_samples)
+    fine = np.geomspace(*times, settings.num_times * settings.refine + 1, dtype=np.float32)
 
     @jax.jit
-    def limits(key, x):
-        rates = entropy.rate(key, lambda x, t: density.score(process, x, t), process, x, fine)
+    def limits(key_x, key_rate):
+        x = density.sample(key_x, settings.num_samples)
+        rates = entropy.rate(key_rate, lambda x, t: density.score(process, x, t), process, x, fine)
         return entropy.speed_limit(process, fine, rates)[:: settings.refine]
 
-    limit = [Estimate.of(row) for row in np.asarray(limits(key_rate, x))]
+    limit = [Estimate.of(row) for row in np.asarray(limits(key_x, key_rate))]
     t = fine[:: settings.refine]
     distances, corrected = transported(key_distance, density, process, t, settings.transport)
     return Motion(
-        np.asarray(t),
+        t,
         distances.mean(axis=1),
         distances.std(axis=1, ddof=1) / np.sqrt(settings.transport.groups),
         corrected.mean(axis=1),
@@ -258,18 +263,25 @@ def transported(key, density, process, t, settings: Transport):
     distances = np.empty((len(t), settings.groups))
     floors = np.empty_like(distances)
     for group, key_group in enumerate(jax.random.split(key, settings.groups)):
-        key_first, key_x, key_noise = jax.random.split(key_group, 3)
-        first = density.diffused(process, t[0]).sample(key_first, 2 * size)
-        start = np.asarray(first).reshape(2, size, -1)
+        start, on_the_way = map(np.asarray, _draw_motion(key_group, density, process, t, size))
         floor = sample_w2_squared(*start)
-        x = density.sample(key_x, 2 * size)
-        noise = jax.random.normal(key_noise, x.shape, x.dtype)
-        for index, time in enumerate(t):
-            x_t = np.asarray(process.alpha(time) * x + process.sigma(time) * noise)
-            x_t = x_t.reshape(2, size, -1)
+        for index, x_t in enumerate(on_the_way):
             distances[index, group] = sample_w2_squared(start[0], x_t[0])
             floors[index, group] = 0.5 * (floor + sample_w2_squared(*x_t))
     return distances, distances - floors
+
+
+@functools.partial(jax.jit, static_argnames=("process", "size"))
+def _draw_motion(key, density, process, t, size):
+    """Draw two sets of samples at the first time [2, size, D], and two others at all [T, ...]."""
+    key_first, key_x, key_noise = jax.random.split(key, 3)
+    start = density.diffused(process, t[0]).sample(key_first, 2 * size)
+    x = density.sample(key_x, 2 * size)
+    noise = jax.random.normal(key_noise, x.shape, x.dtype)
+    alpha = process.alpha(t)[:, None, None]
+    sigma = process.sigma(t)[:, None, None]
+    x_t = alpha * x[None] + sigma * noise[None]
+    return start.reshape(2, size, -1), x_t.reshape(len(t), 2, size, -1)
 
 
 def draw(workdir, columns: int, motions: dict[str, Motion]) -> None:

@@ -165,26 +165,9 @@ def simulate(key, pair, weight: float, num_steps: int, num_samples: int) -> Meas
     key_pair, key_start, key_noise = jax.random.split(key, 3)
     _, alpha2, h, growth = levels(num_steps)
     at_levels = jax.tree.map(lambda *rows: np.stack(rows), *[scores(pair, a2) for a2 in alpha2])
-    arrays = [jnp.asarray(array, jnp.float32) for array in (alpha2, growth, *at_levels)]
-    y = jnp.asarray(pair.sample(key_pair, num_samples)[1], jnp.float32)
-    x = jax.random.normal(key_start, (num_samples, pair.dim_x))
-
-    @jax.jit
-    def chains(x, y, keys, arrays):
-        def step(carry, inputs):
-            x, nats = carry
-            key, (a2, factor, free, bound, mean) = inputs
-            s = -x @ free
-            s_given_y = -(x - y @ mean.T) @ bound
-            extra = (1 + weight) * (s_given_y - s)
-            variance = (1 - a2) * h
-            noise = jnp.sqrt(variance) * jax.random.normal(key, x.shape)
-            x = factor * x + variance * (s + extra) + noise
-            return (x, nats + 0.5 * variance * jnp.sum(jnp.square(extra), axis=1)), None
-
-        return jax.lax.scan(step, (x, jnp.zeros_like(x[:, 0])), (keys, arrays))[0]
-
-    x, nats = chains(x, y, jax.random.split(key_noise, num_steps), arrays)
+    arrays = [np.asarray(array, np.float32) for array in (alpha2, growth, *at_levels)]
+    y = np.asarray(pair.sample(key_pair, num_samples)[1], np.float32)
+    x, nats = _chains(key_start, key_noise, y, weight, h, arrays)
     x = np.asarray(x, np.float64)
     y = np.asarray(y, np.float64)
     linear_part = gaussian.gaussian_information(x, y)
@@ -194,6 +177,27 @@ def simulate(key, pair, weight: float, num_steps: int, num_samples: int) -> Meas
         x,
         y,
     )
+
+
+@jax.jit
+def _chains(key_start, key_noise, y, weight, h, arrays):
+    """Run the chains of `simulate` with the conditions y [n, dim_y]: their ends, and their nats."""
+    alpha2, _, free, _, _ = arrays
+
+    def step(carry, inputs):
+        x, nats = carry
+        key, (a2, factor, free, bound, mean) = inputs
+        s = -x @ free
+        s_given_y = -(x - y @ mean.T) @ bound
+        extra = (1 + weight) * (s_given_y - s)
+        variance = (1 - a2) * h
+        noise = jnp.sqrt(variance) * jax.random.normal(key, x.shape)
+        x = factor * x + variance * (s + extra) + noise
+        return (x, nats + 0.5 * variance * jnp.sum(jnp.square(extra), axis=1)), None
+
+    x = jax.random.normal(key_start, (len(y), free.shape[-1]))
+    keys = jax.random.split(key_noise, len(alpha2))
+    return jax.lax.scan(step, (x, jnp.zeros_like(x[:, 0])), (keys, arrays))[0]
 
 
 def draw(workdir, pair, curves: list[AtWeight], log_snr) -> None:

@@ -1,5 +1,6 @@
 """The cases of experiments.neural_entropy: a process, data for every seed, and a model."""
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -128,6 +129,11 @@ def draw_mixture(seed: int, mixture: Mixture, dim: int, system: int = 0) -> Gaus
     """
     key_mean = key_of(seed, "mixture", dim, system, "means")
     key_std = key_of(seed, "mixture", dim, system, "widths")
+    return _mixture(key_mean, key_std, mixture, dim)
+
+
+@functools.partial(jax.jit, static_argnames=("mixture", "dim"))
+def _mixture(key_mean, key_std, mixture: Mixture, dim: int) -> GaussianMixture:
     count = mixture.components
     means = mixture.side * (jax.random.uniform(key_mean, (count, dim)) - 0.5)
     stds = jax.random.uniform(key_std, (count,), minval=mixture.std_min, maxval=mixture.std_max)
