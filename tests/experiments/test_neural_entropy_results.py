@@ -14,6 +14,7 @@ from diffenc.diffusion.gaussians import Gaussian
 from diffenc.diffusion.noise_levels import Uniform, log_snr_range
 from diffenc.diffusion.processes import VPLinear
 from diffenc.estimate import Estimate
+from diffenc.keys import generator
 from diffenc.run import tables
 from diffenc.run.tables import Result
 from experiments import command_line
@@ -45,7 +46,7 @@ def test_coverage_counts_what_lies_within_two_errors():
     model = (None, None, Gaussian(jnp.zeros(2), jnp.eye(2)))
 
     def measure(key, params, reference, density, x):
-        draws = np.asarray(jax.random.normal(key, (3, len(x))))
+        draws = generator(key).normal(size=(3, len(x)))
         gap = 1.0 + 0.1 * draws[2]
         return {"kelly_growth": 3.0 + draws[0], "s_nn": 7.0 + draws[1], "em_gap": gap}
 

@@ -35,8 +35,8 @@ class State(flax.struct.PyTreeNode):
 def make_state(value, num_devices=4):
     params = {
         "dense": {
-            "kernel": jnp.full((30, 40), value) + jnp.arange(40.0)[None],
-            "bias": jnp.zeros(3),
+            "kernel": np.full((30, 40), value) + np.arange(40, dtype=np.float32)[None],
+            "bias": np.zeros(3, np.float32),
         }
     }
     opt_state = optax.chain(optax.clip(1.0), optax.adamw(1e-3)).init(params)
