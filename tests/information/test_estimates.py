@@ -152,6 +152,9 @@ def test_labels_in_all_their_forms(monkeypatch):
     truth = scale_information(2)
     estimate = diffenc.mutual_information(x, labels, settings=TINY)
     assert_estimate(estimate, truth, 0.1 * truth)
+    assert estimate.details.shape > 0.8 * truth  # lengths tell it
+    linear_part = estimate.details.gaussian.mean
+    assert abs(linear_part) < NUM_SIGMAS * 2**0.5 / N  # the Gaussian of the moments sees nothing
     assert estimate.parts["label_entropy"].mean == pytest.approx(np.log(2), abs=1e-2)
     assert_errors_add_up(estimate)
     seen = []

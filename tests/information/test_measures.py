@@ -99,24 +99,14 @@ def test_the_correction_is_that_of_either_half_in_coordinates_of_its_own():
     assert measures._correction(pair, flows.MEAN) == 0
 
 
-def test_labels_that_differ_in_scale_are_told_apart(monkeypatch):
-    """N(0, I) or N(0, 36 I) of 2 coordinates: I by simulation; the Gaussian of the same moments
-    sees nothing."""
+def test_of_many_labels_no_lengths_are_modelled(monkeypatch):
+    """80 coefficients, fewer than five examples for each in a half. What lengths tell of two labels
+    is in test_estimates."""
     rng = np.random.default_rng(22)
-    labels = rng.integers(0, 2, size=N)
-    x = np.where(labels, 6.0, 1.0)[:, None] * rng.normal(size=(N, 2))
-    draws = np.where(rng.integers(0, 2, size=100_000), 6.0, 1.0)[:, None] * rng.normal(
-        size=(100_000, 2)
-    )
-    square = np.sum(draws**2, axis=1)
-    log_p = np.logaddexp(-square / 2, -square / 72 - 2 * np.log(6)) - np.log(2)
-    truth = -log_p.mean() - 1 - np.log(6.0)
-    result = measures.label_information(jax.random.key(23), x, labels, TINY)
-    assert result.shape > 0.8 * truth and abs(result.gaussian.mean) < NUM_SIGMAS * 2**0.5 / N
-    assert_estimate(result.estimate, truth, 0.1 * truth)
+    labels = np.arange(200) // 10
+    x = np.where(labels % 2, 6.0, 1.0)[:, None] * rng.normal(size=(200, 2))
     monkeypatch.setattr(measures, "_divergence", lambda *arguments: nothing_found(200))
-    many = measures.label_information(jax.random.key(23), x[:200], np.arange(200) // 10, TINY)
-    assert many.shape == 0  # 80 numbers, fewer than five examples for each in a half
+    assert measures.label_information(jax.random.key(23), x, labels, TINY).shape == 0
 
 
 def test_mixed_sources_are_unmixed():
@@ -230,22 +220,6 @@ def test_a_few_values_that_tell_nothing_make_no_information(values):
         )
 
 
-def test_conditional_information_of_gaussians():
-    rng = np.random.default_rng(0)
-    z = rng.normal(size=(N, 1))
-    x, y = z + rng.normal(size=(N, 1)), z + rng.normal(size=(N, 1))
-    apart = rng.normal(size=(N, 1))  # tells nothing
-    result = measures.conditional_information(jax.random.key(4), np.hstack([x, apart]), y, z, TINY)
-    assert_estimate(result.estimate, 0.0, 0.05)
-    result = measures.conditional_information(
-        jax.random.key(4), np.hstack([x, apart]), y, x + y + z, TINY
-    )
-    cov = np.array([[2.0, 1, 4], [1, 2, 4], [4, 4, 11]])  # of x, y and their sum with z
-    given = cov[:2, :2] - np.outer(cov[:2, 2], cov[:2, 2]) / cov[2, 2]
-    truth = -0.5 * np.log(1 - given[0, 1] ** 2 / given[0, 0] / given[1, 1])
-    assert_estimate(result.estimate, truth, 0.2 * truth)
-
-
 def test_conditional_information_that_lengths_tell():
     """A Student law and a z apart from it: given z, all of the law's information is left."""
     rng, task = np.random.default_rng(24), pairs.StudentPair(2, 1, 2)
@@ -254,21 +228,6 @@ def test_conditional_information_that_lengths_tell():
     result = measures.conditional_information(jax.random.key(26), x, y, z, TINY)
     assert_estimate(result.estimate, task.information, 0.3 * task.information)
     assert result.shape > 0.6 * task.information and abs(result.gaussian.mean) < 0.02
-
-
-def test_total_correlation_of_gaussians():
-    cov = pairs.bivariate(0.7).cov
-    x = np.random.default_rng(1).multivariate_normal(np.zeros(2), cov, size=N)
-    result = measures.total_correlation(jax.random.key(5), x, TINY)
-    truth = -0.5 * np.linalg.slogdet(cov)[1]
-    assert_estimate(result.estimate, truth, 0.2 * truth)
-
-
-def test_entropy_of_gaussians():
-    cov = np.array([[4.0, 1.0], [1.0, 2.0]])
-    x = np.random.default_rng(6).multivariate_normal([1.0, -1.0], cov, size=N)
-    estimate = measures.entropy(jax.random.key(5), x, TINY).estimate
-    assert_estimate(estimate, 0.5 * np.linalg.slogdet(2 * np.pi * np.e * cov)[1], 0.05)  # of 4 nats
 
 
 @pytest.mark.optimized

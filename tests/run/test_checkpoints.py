@@ -274,16 +274,16 @@ def test_all_checkpoints_damaged(directory):
     "changes, message",
     [
         (
-            {"chains": jnp.ones((9, 2))},
+            {"chains": np.ones((9, 2), np.float32)},
             r"state.chains is float32\[8, 2\] there, float32\[9, 2\] here",
         ),
-        ({"step": jnp.float32(0)}, r"state.step is int32\[\] there, float32\[\] here"),
+        ({"step": np.zeros((), np.float32)}, r"state.step is int32\[\] there, float32\[\] here"),
         (
-            {"params": {"dense": {"kernel": jnp.ones((30, 40))}}},
+            {"params": {"dense": {"kernel": np.ones((30, 40), np.float32)}}},
             r"state.params.dense.bias is float32\[3\] there, absent here",
         ),
         (
-            {"params": {"conv": {"kernel": jnp.ones(2)}}},
+            {"params": {"conv": {"kernel": np.ones(2, np.float32)}}},
             r"state.params.conv.kernel is absent there, float32\[2\] here \(and 2 more\)",
         ),
     ],
