@@ -8,7 +8,6 @@ p(x) itself in place of a bound.
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from diffenc.estimate import Estimate
@@ -120,9 +119,8 @@ def picture(key: jax.Array, system: System, params, x: np.ndarray) -> Picture:
     """
     key_own, key_kl = jax.random.split(key)
     kl = held_out.on_grid(key_kl, system, params, x, GRID, system.sampler_steps, NUM_SAMPLES).kl
-    x = jnp.asarray(x)
     log_posterior = held_out.log_posterior(params["decoder"], x, decoder=system.decoder, grid=GRID)
-    z = held_out.own_samples(key_own, system, params, jnp.repeat(x, NUM_SAMPLES, axis=0))
+    z = held_out.own_samples(key_own, system, params, np.repeat(x, NUM_SAMPLES, axis=0))
     return Picture(
         kl,
         np.exp(np.asarray(log_posterior)).reshape(len(x), GRID.num_points, GRID.num_points),

@@ -107,9 +107,10 @@ def evaluate(
             draws = held_out.learned_prior(
                 key_learned, system, params[name], NUM_LEARNED, x.shape[1:]
             )
-            prior_kl = Estimate.of(draws.log_prob - decoders.log_prior(draws.z))
+            log_prior = np.asarray(jax.jit(decoders.log_prior)(draws.z))
+            prior_kl = Estimate.of(np.asarray(draws.log_prob) - log_prior)
             results.append(Result(f"{name}.prior_kl", *prior_kl))
-            shown = draws.z[:num_shown]
+            shown = np.asarray(draws.z)[:num_shown]
             arrays[name]["learned"] = held_out.decode(system, params[name], shown)
         if truth is not None:
             key = key_of(seed, "posterior_kl", name)

@@ -124,7 +124,7 @@ def sample(
         The chains of every weight.
     """
     num_samples = settings.num_samples
-    labels = jnp.arange(num_samples) % labelled.num_classes
+    labels = np.arange(num_samples) % labelled.num_classes
     key_start, key_chain = jax.random.split(key_of(settings.seed, "chains"))
     start = jax.random.normal(key_start, (num_samples, *labelled.images.example_shape))
     model = trained.model
@@ -147,7 +147,7 @@ def sample(
             fine = guided(weight, settings.num_steps)
             coarse = guided(weight, settings.num_steps // 2)
             continuous = 2 * fine.nats.sum(axis=0) - coarse.nats.sum(axis=0)
-            chains[weight] = Chains(fine, np.asarray(labels), continuous)
+            chains[weight] = Chains(fine, labels, continuous)
             show(index + 1, f"w={weight:g}: {fine.nats.sum(axis=0).mean():.2f} nats injected")
     return chains
 

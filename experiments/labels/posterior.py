@@ -108,7 +108,8 @@ def run(
     optimizer = training.make_optimizer(
         settings.learning_rate, settings.num_updates, settings.warmup
     )
-    shape = (1, images.train[0].size + log_snr_features(jnp.zeros(())).size)
+    level = jax.eval_shape(log_snr_features, np.zeros((), np.float32))
+    shape = (1, images.train[0].size + level.size)
     params = init(network, key_of(seed, NAME, "model"), np.zeros(shape, np.float32))
     update = make_update(log_q, process, levels, optimizer, settings.average_decay)
     key = key_of(seed, NAME, "evaluation")
@@ -235,7 +236,7 @@ def make_measure(
         batch_size: images measured at once.
     """
     grid = np.linspace(levels.low, levels.high, settings.num_levels + 1)
-    times = process.time(jnp.asarray(grid, jnp.float32))
+    times = jax.jit(process.time)(grid.astype(np.float32))
 
     @jax.jit
     def batch_of(params, key, pair):
