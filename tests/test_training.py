@@ -18,6 +18,7 @@ DATA = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
 OPTIMIZER = training.make_optimizer(0.1, 40)
 
 
+@jax.jit
 def make_state():
     return training.TrainState.create({"w": jnp.ones(3)}, OPTIMIZER)
 
@@ -34,6 +35,9 @@ def prepare(key, rows):
     return rows + 0.1 * jax.random.normal(key, rows.shape)
 
 
+RUN = training.scan_updates(update, prepare)
+
+
 def test_a_scan_of_updates_is_traced_once_and_equals_one_by_one():
     traces = []
 
@@ -45,15 +49,17 @@ def test_a_scan_of_updates_is_traced_once_and_equals_one_by_one():
     state, losses = make_state(), []
     for part in (indices[:4], indices[4:8], indices[8:]):
         state, metrics = run(state, jax.random.key(1), DATA, part)
-        losses.extend(metrics["loss"])
+        losses.extend(np.asarray(metrics["loss"]))
     assert len(traces) == 1 and run._cache_size() == 1
 
-    expected, one = make_state(), jax.jit(update)
-    for step in range(12):
+    @jax.jit
+    def one(state, step, rows):
         key_prepare, key_update = jax.random.split(jax.random.fold_in(jax.random.key(1), step))
-        expected, metrics = one(
-            expected, key_update, prepare(key_prepare, jnp.asarray(DATA[indices[step]]))
-        )
+        return update(state, key_update, prepare(key_prepare, rows))
+
+    expected = make_state()
+    for step in range(12):
+        expected, metrics = one(expected, step, DATA[indices[step]])
         np.testing.assert_allclose(losses[step], metrics["loss"], rtol=1e-6)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), state, expected
@@ -63,11 +69,10 @@ def test_a_scan_of_updates_is_traced_once_and_equals_one_by_one():
 
 def test_how_many_updates_a_dispatch_makes_changes_no_bit():
     indices, ends = batch_indices(0, 0, 12, 8, 50), []
-    run = training.scan_updates(update, prepare)
     for size in (12, 3):
         state = make_state()
         for start in range(0, 12, size):
-            state, _ = run(state, jax.random.key(1), DATA, indices[start : start + size])
+            state, _ = RUN(state, jax.random.key(1), DATA, indices[start : start + size])
         ends.append(state)
     jax.tree.map(np.testing.assert_array_equal, *ends)
 
@@ -75,17 +80,16 @@ def test_how_many_updates_a_dispatch_makes_changes_no_bit():
 def test_the_state_is_donated_with_its_average():
     state = make_state()
     np.testing.assert_array_equal(state.averages["w"], state.params["w"])
-    training.scan_updates(update, prepare)(
-        state, jax.random.key(1), DATA, batch_indices(0, 0, 2, 8, 50)
-    )
+    RUN(state, jax.random.key(1), DATA, batch_indices(0, 0, 3, 8, 50))
     assert state.params["w"].is_deleted() and state.averages["w"].is_deleted()
 
 
 def test_the_average_forgets_slowly_but_not_at_the_start():
     optimizer = optax.sgd(1.0)
-    state, expected = training.TrainState.create(jnp.zeros(()), optimizer), 0.0
+    apply = jax.jit(lambda state: state.apply_gradients(jnp.ones(()), optimizer, 0.7))
+    state, expected = jax.jit(training.TrainState.create, static_argnums=1)(0.0, optimizer), 0.0
     for step in range(30):
-        state = state.apply_gradients(jnp.ones(()), optimizer, 0.7)
+        state = apply(state)
         decay = min(0.7, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * -(step + 1.0)
     np.testing.assert_allclose(state.averages, expected, rtol=1e-5)
@@ -94,11 +98,19 @@ def test_the_average_forgets_slowly_but_not_at_the_start():
 @pytest.mark.parametrize("clip_norm", [None, 0.5])
 def test_the_optimizer_warms_up_descends_and_clips(clip_norm):
     optimizer = training.make_optimizer(0.1, 100, warmup=1000, clip_norm=clip_norm)
-    params, sizes = jnp.zeros(2), []
-    state = optimizer.init(params)
-    for _ in range(101):
-        updates, state = optimizer.update(jnp.array([3.0, 4.0]), state, params)
-        sizes.append(float(-updates[0]))
+
+    @jax.jit
+    def updates():
+        """The steps of the first parameter, and the state at the end."""
+        params = jnp.zeros(2)
+
+        def step(state, _):
+            updates, state = optimizer.update(jnp.array([3.0, 4.0]), state, params)
+            return state, -updates[0]
+
+        return jax.lax.scan(step, optimizer.init(params), length=101)
+
+    state, sizes = jax.device_get(updates())
     # Adam's step for a constant gradient is the learning rate itself
     np.testing.assert_allclose(sizes[:51], 0.1 * np.arange(51) / 50, rtol=1e-4, atol=1e-7)
     np.testing.assert_allclose(sizes[75], 0.05, rtol=1e-3)

@@ -1,6 +1,8 @@
 """Held-out likelihood: exact with the exact posterior, a bound with any other encoder, and each
 example once."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,13 +19,15 @@ from diffenc.networks import ConditionalDenoiser
 from experiments.diffusion_encoder.settings import read_system
 
 MODEL = FactorAnalysis(
-    jnp.array([[1.0, 0.2], [-0.5, 0.8], [0.3, -0.6]]), jnp.array([0.1, 0.0, -0.2]), jnp.array(0.6)
+    np.array([[1.0, 0.2], [-0.5, 0.8], [0.3, -0.6]], np.float32),
+    np.array([0.1, 0.0, -0.2], np.float32),
+    np.float32(0.6),
 )
 DECODER = decoders.make("gaussian", 3)
 DENSE = {"kernel": MODEL.weight.T, "bias": MODEL.mean}
 PARAMS = {
     "encoder": None,
-    "decoder": {"network": {"params": {"Dense_0": DENSE}}, "log_tau": jnp.log(MODEL.noise_std)},
+    "decoder": {"network": {"params": {"Dense_0": DENSE}}, "log_tau": np.log(MODEL.noise_std)},
 }
 
 
@@ -44,17 +48,21 @@ class FullGaussian:
         return mean + z, Gaussian(jnp.zeros(2), cov).log_prob(z)
 
 
-def terms(encoder, x, num_samples, sampler_steps=1, params=PARAMS):
-    def of_key(key, x):
-        return bounds.terms(key, encoder, DECODER, params, x, num_samples, sampler_steps)
-
-    return jax.jit(of_key)(jax.random.key(1), x)
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def of_gaussian(n, num_samples, offset=0.0, stretch=1.0):
+    """Terms of a `FullGaussian` for n examples, their -log p(x), and its divergence from the
+    posterior."""
+    x = MODEL.sample(jax.random.key(0), n)[0]
+    cov = MODEL.posterior(x)[1]
+    divergence = gaussian_kl(jnp.full(2, offset), stretch**2 * cov, jnp.zeros(2), cov)
+    encoder = FullGaussian(offset, stretch)
+    found = bounds.terms(jax.random.key(1), encoder, DECODER, PARAMS, x, num_samples, 1)
+    return found, -MODEL.log_prob(x), divergence
 
 
 @pytest.mark.parametrize("num_samples", [1, 7])
 def test_the_exact_posterior_has_no_variance(num_samples):
-    x = MODEL.sample(jax.random.key(0), 20)[0]
-    found, exact = terms(FullGaussian(), x, num_samples), -MODEL.log_prob(x)
+    found, exact, _ = jax.device_get(of_gaussian(20, num_samples))
     np.testing.assert_allclose(found.neg_elbo, exact, rtol=1e-5)
     np.testing.assert_allclose(found.nll, exact, rtol=1e-5)
     np.testing.assert_allclose(found.ess, num_samples, rtol=1e-4)
@@ -63,10 +71,7 @@ def test_the_exact_posterior_has_no_variance(num_samples):
 
 @pytest.mark.parametrize("offset, stretch", [(0.0, 1.3), (0.2, 1.1)])
 def test_another_encoder_pays_its_divergence(offset, stretch):
-    x = MODEL.sample(jax.random.key(0), 4000)[0]
-    found, exact = terms(FullGaussian(offset, stretch), x, 16), -MODEL.log_prob(x)
-    cov = MODEL.posterior(x)[1]
-    divergence = gaussian_kl(jnp.full(2, offset), stretch**2 * cov, jnp.zeros(2), cov)
+    found, exact, divergence = jax.device_get(of_gaussian(4000, 16, offset, stretch))
     assert_mean(found.neg_elbo - exact, divergence)
     nll_gap = Estimate.of(found.nll - exact)
     assert (
@@ -82,12 +87,19 @@ def test_the_weights_of_a_diffusion_encoder_have_the_likelihood_as_mean(asks_the
     asks = dict(newton_steps=2, pressure=True) if asks_the_decoder else {}
     network = ConditionalDenoiser(latent_dim=2, embed_features=(8,), features=(8,))
     encoder = DiffusionEncoder(network, decoder=DECODER, **asks)
-    params = jax.jit(encoder.init)(jax.random.key(0), jnp.zeros((1, 3)))
-    params["params"]["output"]["kernel"] = 0.4 * jax.random.normal(jax.random.key(1), (8, 2))
-    x = jnp.tile(MODEL.sample(jax.random.key(0), 1)[0], (4000, 1))
-    found = terms(encoder, x, 2, sampler_steps=2, params={**PARAMS, "encoder": params})
-    assert_mean(jnp.exp(-found.nll - MODEL.log_prob(x)), 1.0)
-    divergence = Estimate.of(found.neg_elbo + MODEL.log_prob(x)).mean
+
+    @jax.jit
+    def terms():
+        params = encoder.init(jax.random.key(0), jnp.zeros((1, 3)))
+        params["params"]["output"]["kernel"] = 0.4 * jax.random.normal(jax.random.key(1), (8, 2))
+        params = {**PARAMS, "encoder": params}
+        x = jnp.tile(MODEL.sample(jax.random.key(0), 1)[0], (4000, 1))
+        found = bounds.terms(jax.random.key(1), encoder, DECODER, params, x, 2, 2)
+        return found, MODEL.log_prob(x)
+
+    found, log_p = jax.device_get(terms())
+    assert_mean(np.exp(-found.nll - log_p), 1.0)
+    divergence = Estimate.of(found.neg_elbo + log_p).mean
     assert divergence > (0.02 if asks_the_decoder else 0.1)  # it is far from the posterior
 
 
@@ -101,13 +113,18 @@ def test_an_estimate_is_the_mean_with_its_standard_error():
         Estimate.of([1.0])
 
 
+@jax.jit
+def sum_and_first(rows):
+    return {"sum": jnp.sum(rows, axis=1), "first": rows[:, :1]}
+
+
 @pytest.mark.parametrize("n, batch_size", [(1, 4), (3, 4), (4, 4), (5, 4), (12, 4), (10, 3)])
 def test_each_example_is_counted_once_and_in_order(n, batch_size):
     x, sizes = np.arange(2.0 * n).reshape(n, 2), []
 
     def fn(key, rows):
         sizes.append(len(rows))
-        return {"sum": jnp.sum(jnp.asarray(rows), axis=1), "first": jnp.asarray(rows)[:, :1]}
+        return sum_and_first(rows)
 
     for key, size in ((jax.random.key(0), 1), (None, min(n, batch_size))):
         found = map_examples(fn, key, x, batch_size)
@@ -120,6 +137,7 @@ def test_each_example_is_counted_once_and_in_order(n, batch_size):
 def test_the_size_of_batches_changes_no_draw():
     """Every example has a key of its own, that of its index."""
 
+    @jax.jit
     def draw(key, rows):
         return jax.random.normal(key, rows.shape) + rows
 
@@ -136,7 +154,7 @@ def test_terms_and_chains_are_those_of_any_batch_size():
     config = digits.get_config()
     config.update_from_flattened_dict({"eval.num_samples": 2, "model.features": (8,)})
     config.model.update(decoder_features=(8,), embed_features=(8,))
-    x = np.asarray(jax.random.bernoulli(jax.random.key(0), 0.5, (20, 9)), np.float32)
+    x = np.random.default_rng(0).integers(0, 2, (20, 9)).astype(np.float32)
     decoder = decoders.make("bernoulli", 9, (8,), "tanh")
     system = systems.make(read_system(config, "vae"), decoder, (9,), 20, config.seed)
     params = system.state.params

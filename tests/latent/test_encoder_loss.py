@@ -18,51 +18,63 @@ from diffenc.networks.mlp import Context
 
 @pytest.mark.parametrize("gamma", [1.0, 0.5])
 def test_dreams_measure_the_precision_of_the_posterior(gamma):
-    z = jax.random.normal(jax.random.key(0), (8000, 2))
+    z = np.random.default_rng(0).normal(size=(8000, 2)).astype(np.float32)
     draw = jax.jit(em.dream_gradient, static_argnums=(1, 4))
-    s = draw(jax.random.key(1), DECODER, decoder_params(MODEL), z, gamma)
-    precision = jnp.linalg.inv(MODEL.posterior(X, gamma)[1])
+    s = np.asarray(draw(jax.random.key(1), DECODER, decoder_params(MODEL), z, gamma))
+    _, cov = jax.jit(MODEL.posterior)(X, gamma)
     assert_mean(s, 0.0)
-    assert_mean(s[:, :, None] * s[:, None, :], precision - jnp.eye(2))
+    assert_mean(s[:, :, None] * s[:, None, :], np.linalg.inv(cov) - np.eye(2))
 
 
 def test_the_gaussian_loss_is_least_at_the_covariance_and_the_mean_of_newton_steps():
     """Over lower-triangular factors, with E[s s^T] known exactly: the gradient vanishes at C = (I +
     E s s^T)^-1."""
+    s = np.array([[1.5, 0.3], [-1.5, -0.3], [0.4, -2.0], [-0.4, 2.0]])
+    newton = np.array([[1.0, 0.0], [2.0, -1.0], [0.5, 0.3], [0.5, -0.1]])
+    cov = np.linalg.inv(np.eye(2) + s.T @ s / 4)
+    best = newton.mean(axis=0), np.linalg.cholesky(cov)[np.tril_indices(2)]
+
+    def loss(mean, entries):
+        factor = jnp.zeros((2, 2)).at[np.tril_indices(2)].set(entries)
+        context = Context(
+            s,
+            s[:, 0] > 0,
+            jnp.tile(mean[None], (4, 1)),
+            jnp.tile(factor[None], (4, 1, 1)),
+            (),
+            (),
+        )
+        return encoder_loss.gaussian_loss(context, newton, s).mean()
+
+    @jax.jit
+    def derivatives(*at):
+        hessians = [jax.hessian(loss, argnums=argument)(*at) for argument in (0, 1)]
+        return jax.grad(loss, argnums=(0, 1))(*at), hessians
+
     with jax.enable_x64(True):
-        s = jnp.array([[1.5, 0.3], [-1.5, -0.3], [0.4, -2.0], [-0.4, 2.0]])
-        newton = jnp.array([[1.0, 0.0], [2.0, -1.0], [0.5, 0.3], [0.5, -0.1]])
-        cov = jnp.linalg.inv(jnp.eye(2) + s.T @ s / 4)
-
-        def loss(mean, entries):
-            factor = jnp.zeros((2, 2)).at[jnp.tril_indices(2)].set(entries)
-            context = Context(
-                s,
-                s[:, 0] > 0,
-                jnp.tile(mean[None], (4, 1)),
-                jnp.tile(factor[None], (4, 1, 1)),
-                (),
-                (),
-            )
-            return encoder_loss.gaussian_loss(context, newton, s).mean()
-
-        best = newton.mean(axis=0), jnp.linalg.cholesky(cov)[jnp.tril_indices(2)]
-        for gradient in jax.jit(jax.grad(loss, argnums=(0, 1)))(*best):
-            np.testing.assert_allclose(gradient, 0.0, atol=1e-12)
-        for argument in (0, 1):
-            assert np.linalg.eigvalsh(jax.jit(jax.hessian(loss, argnums=argument))(*best)).min() > 0
+        gradients, hessians = derivatives(*best)
+    for gradient in gradients:
+        np.testing.assert_allclose(gradient, 0.0, atol=1e-12)
+    for hessian in hessians:
+        assert np.linalg.eigvalsh(hessian).min() > 0
 
 
 @pytest.mark.parametrize("share", [0.0, 1 - 1e-6])  # no row, or every one
 def test_null_rows_train_the_null_branch_alone(share):
     settings = em.Settings(null_probability=share, draws=2)
-    params = jax.jit(ENCODER.init)(jax.random.key(0), X)
-    x = MODEL.sample(jax.random.key(1), 8)[0]
-    z = jax.random.normal(jax.random.key(2), (8, 2))
-    sample = PosteriorSample(z, Frame(0 * z, jnp.tile(jnp.eye(2), (8, 1, 1))), z, -z - 1.0)
-    grads, metrics = jax.jit(jax.grad(em.encoder_loss, has_aux=True), static_argnums=(3, 7))(
-        params, None, jax.random.key(3), ENCODER, x, sample, z, settings
-    )
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(8, 3)).astype(np.float32)
+    z = rng.normal(size=(8, 2)).astype(np.float32)
+    frame = Frame(0 * z, np.tile(np.eye(2, dtype=np.float32), (8, 1, 1)))
+    sample = PosteriorSample(z, frame, z, -z - 1.0)
+    gradient = jax.grad(em.encoder_loss, has_aux=True)
+
+    @jax.jit
+    def evaluate():
+        params = ENCODER.init(jax.random.key(0), X)
+        return gradient(params, None, jax.random.key(3), ENCODER, x, sample, z, settings)
+
+    grads, metrics = jax.device_get(evaluate())
     grads = grads["params"]
     for name in ("mean_head", "width_head", "shear_head"):
         assert (np.abs(grads[name]["bias"]).max() == 0) == (share > 0)
@@ -71,6 +83,15 @@ def test_null_rows_train_the_null_branch_alone(share):
         np.abs(grads["embed_layers_0"]["kernel"]).max() == 0
     )  # output layers are zero: nothing reaches x yet
     assert (metrics["precision"] == 0) == (share > 0)
+
+
+def fitted_params(encoder):
+    """Parameters of a reference that is not the prior."""
+    params = encoder.init(jax.random.key(0), X)
+    biases = {"mean_head": [0.7, -1.2], "width_head": [-0.6, -0.2], "shear_head": [0.8]}
+    for name, bias in biases.items():
+        params["params"][name]["bias"] = jnp.array(bias)
+    return params
 
 
 @pytest.mark.parametrize(
@@ -88,59 +109,59 @@ def test_the_exact_gaussian_has_its_rate_and_no_loss_where_the_network_holds_non
     """Pairs from a Gaussian posterior: the encoder that holds it as reference has nothing left to
     regress."""
     encoder = DiffusionEncoder(ENCODER.network, reference)
-    params = jax.jit(encoder.init)(jax.random.key(0), X)
-    for name, bias in {
-        "mean_head": [0.7, -1.2],
-        "width_head": [-0.6, -0.2],
-        "shear_head": [0.8],
-    }.items():
-        params["params"][name]["bias"] = jnp.array(bias)
-    context = jax.jit(encoder.embed)({"encoder": params}, X)
-    mean, factor = context.mean, context.factor[0]
-    y = jax.random.normal(jax.random.key(1), (4000, 2))
-    z, cov = mean + y @ factor.T, factor @ factor.T
-    frame = Frame(jnp.tile(mean, (len(z), 1)), jnp.tile(factor, (len(z), 1, 1)))
-    sample = PosteriorSample(z, frame, y, -y)
-    loss = jax.jit(em.encoder_loss, static_argnums=(3, 7))
     settings = em.Settings(target=target, null_probability=0.0)
-    _, metrics = loss(
-        params, None, jax.random.key(2), encoder, jnp.tile(X, (len(z), 1)), sample, z, settings
-    )
+    y = np.random.default_rng(1).normal(size=(4000, 2)).astype(np.float32)
+
+    @jax.jit
+    def evaluate():
+        """The metrics, and log q(z|x) - log p(z) of the very draws."""
+        params = fitted_params(encoder)
+        context = encoder.embed({"encoder": params}, X)
+        mean, factor = context.mean, context.factor[0]
+        z, cov = mean + y @ factor.T, factor @ factor.T
+        frame = Frame(jnp.tile(mean, (len(z), 1)), jnp.tile(factor, (len(z), 1, 1)))
+        sample = PosteriorSample(z, frame, y, -y)
+        x = jnp.tile(X, (len(z), 1))
+        _, metrics = em.encoder_loss(
+            params, None, jax.random.key(2), encoder, x, sample, z, settings
+        )
+        return metrics, Gaussian(mean[0], cov).log_prob(z) - decoders.log_prior(z)
+
+    metrics, log_ratio = jax.device_get(evaluate())
     assert (metrics["encoder_loss"] < 1e-8) == (reference == "posterior" and target != "denoising")
     if reference == "posterior":
         assert metrics["neural_entropy"] == 0.0
-        log_ratio = Gaussian(mean[0], cov).log_prob(z) - decoders.log_prior(z)
-        np.testing.assert_allclose(
-            metrics["rate"], log_ratio.mean(), rtol=1e-4
-        )  # the rate of these very draws
+        np.testing.assert_allclose(metrics["rate"], log_ratio.mean(), rtol=1e-4)
 
 
 def test_smoothed_targets_are_in_the_coordinates_of_the_reference():
     """Proposals from the reference itself, of equal weight: y + grad log posterior is zero for
     each, and in mean."""
-    params = jax.jit(ENCODER.init)(jax.random.key(0), X)
-    for name, bias in {
-        "mean_head": [0.7, -1.2],
-        "width_head": [-0.6, -0.2],
-        "shear_head": [0.8],
-    }.items():
-        params["params"][name]["bias"] = jnp.array(bias)
     n = 200
-    context = jax.jit(ENCODER.embed)({"encoder": params}, jnp.tile(X, (n, 1)))
-    y = jax.random.normal(jax.random.key(1), (3, n, 2))
-    z = jax.vmap(whitening.apply, (None, None, 0))(context.mean, context.factor, y)
-    slope = jax.vmap(
-        lambda y: whitening.solve(jnp.swapaxes(context.factor, 1, 2), -y, lower=False)
-    )(y)
-    weighted = Proposals(z, jnp.full((3, n), -jnp.log(3.0)), slope)
-    frame = Frame(context.mean, context.factor)
-    sample = PosteriorSample(z[0], frame, y[0], -y[0], weighted)
-    loss = jax.jit(em.encoder_loss, static_argnums=(3, 7))
-    values = {}
-    for target in ("mixture", "denoising"):
-        settings = em.Settings(target=target, null_probability=0.0, draws=2, smooth_targets=True)
-        _, metrics = loss(
-            params, None, jax.random.key(2), ENCODER, jnp.tile(X, (n, 1)), sample, z[0], settings
-        )
-        values[target] = metrics["encoder_loss"]
-    assert values["mixture"] < 1e-6 < 1e-2 < values["denoising"]
+    y = np.random.default_rng(1).normal(size=(3, n, 2)).astype(np.float32)
+
+    @jax.jit
+    def losses():
+        params = fitted_params(ENCODER)
+        x = jnp.tile(X, (n, 1))
+        context = ENCODER.embed({"encoder": params}, x)
+        z = jax.vmap(whitening.apply, (None, None, 0))(context.mean, context.factor, y)
+        upper = jnp.swapaxes(context.factor, 1, 2)
+        slope = jax.vmap(lambda y: whitening.solve(upper, -y, lower=False))(y)
+        weighted = Proposals(z, jnp.full((3, n), -jnp.log(3.0)), slope)
+        frame = Frame(context.mean, context.factor)
+        sample = PosteriorSample(z[0], frame, y[0], -y[0], weighted)
+
+        def loss(target):
+            settings = em.Settings(
+                target=target, null_probability=0.0, draws=2, smooth_targets=True
+            )
+            _, metrics = em.encoder_loss(
+                params, None, jax.random.key(2), ENCODER, x, sample, z[0], settings
+            )
+            return metrics["encoder_loss"]
+
+        return loss("mixture"), loss("denoising")
+
+    mixture, denoising = jax.device_get(losses())
+    assert mixture < 1e-6 < 1e-2 < denoising
