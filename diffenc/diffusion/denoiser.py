@@ -92,11 +92,8 @@ class Reference(flax.struct.PyTreeNode):
                 "the data's covariance is singular: "
                 "use the isotropic reference, or fewer dimensions"
             )
-        mean = jnp.asarray(x.mean(axis=0), jnp.float32)
-        axes = jnp.asarray(axes, jnp.float32)
-        with jax.default_matmul_precision("highest"):
-            mean = mean @ axes
-        return cls(mean, jnp.asarray(variances, jnp.float32), axes)
+        mean = jnp.asarray(x.mean(axis=0) @ axes, jnp.float32)
+        return cls(mean, jnp.asarray(variances, jnp.float32), jnp.asarray(axes, jnp.float32))
 
     def gaussian(self, dim: int) -> Gaussian:
         """Give the same as a `gaussians.Gaussian` of dimension `dim`."""

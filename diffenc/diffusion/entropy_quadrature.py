@@ -5,13 +5,14 @@ values) nothing but samples of the data is random. `entropy` defines the quantit
 log signal-to-noise ratio, and everything is in nats.
 """
 
+import functools
 import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from diffenc.diffusion.gaussians import Gaussian, GaussianMixture
+from diffenc.diffusion.gaussians import Gaussian, GaussianMixture, jit_for_process
 from diffenc.diffusion.linear_process import Process
 from diffenc.diffusion.noise_levels import log_snr_range
 
@@ -49,6 +50,11 @@ def total_entropy(
         InputError: for impossible times.
     """
     low, high = log_snr_range(process, t_min, t_max)
+    return _total_entropy(key, density, process, n, t_min, t_max, low, high)
+
+
+@functools.partial(jax.jit, static_argnames=("process", "n"))
+def _total_entropy(key, density, process, n, t_min, t_max, low, high):
     key_x, key_first, key_last = jax.random.split(key, 3)
     x = density.sample(key_x, n)
     log_probs = []
@@ -67,6 +73,7 @@ def total_entropy(
     return log_probs[0] - log_probs[1] + heat
 
 
+@jit_for_process
 @jax.default_matmul_precision("highest")
 def gaussian_growth(
     reference: Gaussian, process: Process, x: jax.Array, low: float, high: float
@@ -141,18 +148,23 @@ def coordinate_entropy(
         [D], in nats.
     """
     values = np.asarray(values, np.float32)
-    lowest = float(values.min())
-    highest = float(values.max())
-    half_span = 0.5 * (highest - lowest)
-    middle = 0.5 * (highest + lowest)
-    nodes = jnp.linspace(-1.0, 1.0, 1 + 2 * math.ceil(4 * (8 + half_span * math.exp(high / 2))))
+    half_span = 0.5 * float(np.ptp(values))
+    num_nodes = 1 + 2 * math.ceil(4 * (8 + half_span * math.exp(high / 2)))
+    return _coordinate_entropy(process, values, shares, low, high, num_levels, num_nodes)
+
+
+@functools.partial(jax.jit, static_argnames=("process", "num_levels", "num_nodes"))
+def _coordinate_entropy(process, values, shares, low, high, num_levels, num_nodes):
+    half_span = 0.5 * (values.max() - values.min())
+    middle = 0.5 * (values.max() + values.min())
+    nodes = jnp.linspace(-1.0, 1.0, num_nodes)
 
     def at_level(log_snr):
         t = process.time(log_snr)
         alpha = process.alpha(t)
         sigma = process.sigma(t)
         x = alpha * middle + nodes * (alpha * half_span + 8 * sigma)
-        white = (x[:, None] - alpha * jnp.asarray(values)[None]) / sigma
+        white = (x[:, None] - alpha * values[None]) / sigma
         weight = jnp.exp(-0.5 * jnp.square(white)) / (sigma * math.sqrt(2 * math.pi))
         density = jnp.matmul(shares, weight.T, precision="highest")  # [D, nodes]
         slope = jnp.matmul(shares, -(weight * white).T, precision="highest")  # sigma dp/dx

@@ -1,7 +1,7 @@
 """Factor analysis: a latent model whose densities and scores are all known in closed form.
 
-Densities are in nats, summed over dimensions. Products of matrices are exact to float32, as in
-`gaussians`.
+Densities are in nats, summed over dimensions. Products of matrices are exact to float32, and what
+is called by itself is compiled to one program, as in `gaussians`.
 """
 
 import jax
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
-from diffenc.diffusion.gaussians import LOG_2PI, Gaussian, exact
+from diffenc.diffusion.gaussians import LOG_2PI, Gaussian, exact, jit_for_n
 from diffenc.diffusion.linear_process import Process, expand
 from diffenc.errors import InputError
 
@@ -54,6 +54,7 @@ class FactorAnalysis:
         pull = (self.weight / jnp.square(self._noise_stds())[:, None]).T / gamma
         return jnp.eye(self.weight.shape[1], dtype=self.weight.dtype) + pull @ self.weight, pull
 
+    @jax.jit
     @exact
     def marginal(self) -> Gaussian:
         """Give p(x) = N(mean, W W^T + diag(tau^2))."""
@@ -62,6 +63,7 @@ class FactorAnalysis:
             self.mean, self.weight @ self.weight.T + jnp.diag(jnp.square(self._noise_stds()))
         )
 
+    @jit_for_n
     @exact
     def sample(self, key: jax.Array, n: int) -> tuple[jax.Array, jax.Array]:
         """Draw n independent pairs.
@@ -79,10 +81,12 @@ class FactorAnalysis:
         noise = jax.random.normal(key_noise, (n, self.weight.shape[0]), self.weight.dtype)
         return z @ self.weight.T + self.mean[None] + self._noise_stds()[None] * noise, z
 
+    @jax.jit
     def log_prob(self, x: jax.Array) -> jax.Array:
         """Evaluate log p(x) in nats at x [batch, D]: [batch]."""
         return self.marginal().log_prob(x)
 
+    @jax.jit
     @exact
     def log_likelihood(self, x: jax.Array, z: jax.Array) -> jax.Array:
         """Evaluate log p(x|z) in nats at x [batch, D] and z [batch, d]: [batch]."""

@@ -6,9 +6,11 @@ Under x_t = alpha x_0 + sigma eps a Gaussian N(m, C) becomes N(alpha m, alpha^2 
 a mixture of Gaussians goes with it component by component. All densities are in nats, summed over
 dimensions. The objects are pytrees of arrays; shapes are checked where they are used, since
 transformations also build such trees around other leaves. Products of matrices are exact to
-float32, which accelerators give only when asked for it.
+float32, which accelerators give only when asked for it. What is called by itself is compiled to one
+program, instead of one for each operation.
 """
 
+import functools
 import math
 
 import jax
@@ -20,6 +22,8 @@ from diffenc.errors import InputError
 
 LOG_2PI = math.log(2 * math.pi)
 exact = jax.default_matmul_precision("highest")  # decorates what multiplies matrices
+jit_for_n = functools.partial(jax.jit, static_argnames="n")
+jit_for_process = functools.partial(jax.jit, static_argnames="process")
 
 
 @struct.dataclass
@@ -39,6 +43,7 @@ class Gaussian:
     def _check(self):
         _check_square("cov", self.cov, self.mean)
 
+    @jit_for_n
     @exact
     def sample(self, key: jax.Array, n: int) -> jax.Array:
         """Draw n independent x, [n, D]."""
@@ -46,6 +51,7 @@ class Gaussian:
         noise = jax.random.normal(key, (n, *self.mean.shape), self.mean.dtype)
         return noise @ jnp.linalg.cholesky(self.cov).T + self.mean[None]
 
+    @jax.jit
     @exact
     def log_prob(self, x: jax.Array) -> jax.Array:
         """Evaluate log N(x; mean, cov) in nats at x [batch, D]: [batch]."""
@@ -55,16 +61,19 @@ class Gaussian:
         log_det = jnp.sum(jnp.log(jnp.diagonal(factor)))
         return -0.5 * jnp.sum(jnp.square(white), axis=0) - log_det - 0.5 * self.mean.size * LOG_2PI
 
+    @jax.jit
     def second_moment(self) -> jax.Array:
         """Compute E|x|^2."""
         self._check()
         return jnp.trace(self.cov) + jnp.sum(jnp.square(self.mean))
 
+    @jax.jit
     def entropy(self) -> jax.Array:
         """Compute the differential entropy 1/2 log det(2 pi e cov), in nats."""
         self._check()
         return 0.5 * (self.mean.size * (1 + LOG_2PI) + jnp.linalg.slogdet(self.cov)[1])
 
+    @jit_for_process
     def diffused(self, process: Process, t: jax.Array) -> "Gaussian":
         """Give the density of x_t, N(alpha mean, alpha^2 cov + sigma^2 I), at a scalar t."""
         self._check()
@@ -121,6 +130,7 @@ class GaussianMixture:
             raise InputError(f"log_weights has shape {shapes}: give one weight for each mean")
 
     @classmethod
+    @functools.partial(jax.jit, static_argnums=0)
     def isotropic(
         cls, log_weights: jax.Array, means: jax.Array, stds: jax.Array
     ) -> "GaussianMixture":
@@ -142,6 +152,7 @@ class GaussianMixture:
         self._check()
         return Gaussian(self.means, self.covs)
 
+    @jit_for_n
     @exact
     def sample(self, key: jax.Array, n: int) -> jax.Array:
         """Draw n independent x, [n, D]."""
@@ -153,10 +164,12 @@ class GaussianMixture:
             "nij,nj->ni", jnp.linalg.cholesky(self.covs)[chosen], noise
         )
 
+    @jax.jit
     def log_prob(self, x: jax.Array) -> jax.Array:
         """Evaluate the log density in nats at x [batch, D]: [batch]."""
         return jax.nn.logsumexp(self._joint_log_prob(x), axis=0)
 
+    @jax.jit
     @exact
     def second_moment(self) -> jax.Array:
         """Compute E|x|^2."""
@@ -164,6 +177,7 @@ class GaussianMixture:
             self.components()
         )
 
+    @jax.jit
     @exact
     def moments(self) -> Gaussian:
         """Give the Gaussian of the mixture's mean and covariance."""
@@ -179,6 +193,7 @@ class GaussianMixture:
         component_log_prob = jax.vmap(lambda component: component.log_prob(x))(self.components())
         return jax.nn.log_softmax(self.log_weights)[:, None] + component_log_prob
 
+    @jit_for_process
     def diffused(self, process: Process, t: jax.Array) -> "GaussianMixture":
         """Give the density of x_t at a scalar t: each component diffused."""
         moved = jax.vmap(lambda component: component.diffused(process, t))(self.components())
@@ -211,6 +226,7 @@ class GaussianMixture:
         return jnp.sum(responsibility[:, :, None] * scores, axis=0)
 
 
+@jax.jit
 @exact
 def gaussian_kl(mean0: jax.Array, cov0: jax.Array, mean1: jax.Array, cov1: jax.Array) -> jax.Array:
     """Compute the relative entropy of two Gaussians in nats.
@@ -241,6 +257,7 @@ def gaussian_kl(mean0: jax.Array, cov0: jax.Array, mean1: jax.Array, cov1: jax.A
     )
 
 
+@jax.jit
 @exact
 def gaussian_w2_squared(
     mean0: jax.Array, cov0: jax.Array, mean1: jax.Array, cov1: jax.Array

@@ -10,6 +10,7 @@ density)`, where log_snr is the inverse of its distribution function at `uniform
 `truncated_logistic` and `with_angles` do the same for a location of each example's own.
 """
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Protocol
@@ -214,14 +215,18 @@ def log_snr_range(process: Process, t_min: float = 1e-3, t_max: float = 1.0) -> 
     """
     if not 0 <= t_min < t_max <= 1:
         raise InputError(f"t_min={t_min}, t_max={t_max}: give 0 <= t_min < t_max <= 1")
-    low = float(process.log_snr(jnp.asarray(t_max)))
-    high = float(process.log_snr(jnp.asarray(t_min)))
+    low, high = np.asarray(_log_snr(process, np.array([t_max, t_min], float))).tolist()
     if not math.isfinite(low) or not math.isfinite(high):
         raise InputError(
             f"{type(process).__name__} has an infinite log_snr between t_min={t_min} and "
             f"t_max={t_max}: give t_min=1e-3, t_max=0.999, say"
         )
     return low, high
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _log_snr(process, t):
+    return process.log_snr(t)
 
 
 def stratified_uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:

@@ -154,7 +154,8 @@ def curve(draws: Profile, levels: Levels) -> Curve:
     Returns:
         The curve of K cells.
     """
-    edges = np.asarray(levels.draw(jnp.linspace(0.0, 1.0, len(draws.values) + 1))[0], np.float64)
+    quantiles = np.linspace(0.0, 1.0, len(draws.values) + 1)
+    edges = np.asarray(jax.jit(levels.draw)(quantiles)[0], np.float64)
     width = np.diff(edges)
     # E[value / density] over a cell of mass 1/K is K times the cell's integral
     parts = (
