@@ -330,3 +330,19 @@ def test_another_python_gives_the_same_latents(run, tmp_path):
         subprocess.run([interpreter, "-c", ENCODE, *words], check=True, cwd=ROOT)
         z.append(np.load(tmp_path / f"{name}.npy"))
     np.testing.assert_allclose(*z, rtol=1e-6, atol=1e-6)
+
+
+def test_what_is_no_whole_number_or_no_number_is_refused(linear):
+    trained = models.load(linear)
+    x = np.zeros((2, DIM))
+    for call in (
+        lambda: trained.sample(2.5),
+        lambda: trained.log_prob(x, samples="10"),
+        lambda: trained.posterior_samples(x, proposals=10.0),
+        lambda: trained.encode(x, mean=True, samples=True),
+        lambda: models.load(linear, batch_size="2"),
+    ):
+        with pytest.raises(InputError, match="give a whole number of [12] or more"):
+            call()
+    with pytest.raises(InputError, match="dtype timedelta64"):
+        trained.encode(x.astype("timedelta64[s]"))

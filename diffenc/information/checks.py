@@ -52,8 +52,8 @@ def check(*blocks: np.ndarray, names: tuple[str, ...] = ("x", "y", "z")) -> tupl
 def _as_block(name, block):
     """Return numbers [N] or [N, dim] as float64 [N, dim]."""
     block = np.asarray(block)
-    is_real = np.issubdtype(block.dtype, np.integer) or np.issubdtype(block.dtype, np.floating)
-    if not (is_real or block.dtype == bool) or block.ndim not in (1, 2) or not block.size:
+    is_real = block.dtype.kind in "biuf"  # to numpy a span of time is an integer, too
+    if not is_real or block.ndim not in (1, 2) or not block.size:
         hint = ""
         if name == "y" and block.size and block.dtype.kind in "USO":
             hint = ", or names of classes and labels=True"
@@ -147,12 +147,11 @@ def are_labels(y: np.ndarray, labels: bool | None) -> bool:
             one of which he says nothing.
     """
     is_column = y.ndim in (1, 2) and y.size == len(y) > 0
-    is_number = np.issubdtype(y.dtype, np.integer) or np.issubdtype(y.dtype, np.floating)
     if labels and is_column and y.dtype.kind in "US":
         return True
     is_whole = bool(
         is_column
-        and (is_number or y.dtype == bool)
+        and y.dtype.kind in "biuf"
         and np.isfinite(y).all()
         and np.all(y == np.round(y))
     )
