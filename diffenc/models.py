@@ -283,7 +283,7 @@ class Trained:
                 progress(min(done, count))
 
         # As experiments evaluate, and with the programs of earlier processes.
-        with compilation.cache(), jax.default_matmul_precision("highest"):
+        with compilation.cache(), jax.default_matmul_precision("highest"), jax.enable_x64(False):
             results = map_examples(fn, key, batch, size, show)
         return jax.tree.map(lambda values: values[:count], results)
 
@@ -322,8 +322,9 @@ def load(workdir, system: str | None = None, batch_size: int = 256) -> Trained:
     label = labels[0] if system is None else system
     check_choice(f"system of {directory}", label, labels)
     blueprint = run.systems[labels.index(label)]
-    outlines = {one.name: one.outline() for one in run.systems}
-    step, states = storage.restore(directory, outlines)
+    with jax.enable_x64(False):  # whatever the caller has chosen, runs are of single precision
+        outlines = {one.name: one.outline() for one in run.systems}
+        step, states = storage.restore(directory, outlines)
     return Trained(
         label,
         labels,

@@ -346,3 +346,10 @@ def test_what_is_no_whole_number_or_no_number_is_refused(linear):
             call()
     with pytest.raises(InputError, match="dtype timedelta64"):
         trained.encode(x.astype("timedelta64[s]"))
+
+
+def test_a_caller_in_double_precision_gets_the_same(linear):
+    x = np.zeros((2, DIM))
+    z = models.load(linear).encode(x)
+    with jax.enable_x64(True):
+        np.testing.assert_array_equal(models.load(linear).encode(x), z)
