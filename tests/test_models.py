@@ -353,3 +353,15 @@ def test_a_caller_in_double_precision_gets_the_same(linear):
     z = models.load(linear).encode(x)
     with jax.enable_x64(True):
         np.testing.assert_array_equal(models.load(linear).encode(x), z)
+
+
+def test_a_run_that_has_just_begun_is_not_called_another_experiment(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "run.json").write_text(json.dumps({"experiment": "posteriors", "sessions": []}))
+    with pytest.raises(InputError, match="is a run of experiments.posteriors without model.json"):
+        models.load(tmp_path)
+    with pytest.raises(InputError, match="run.json is a file: give the workdir"):
+        models.load(tmp_path / "run.json")
+    (tmp_path / "model.json").write_text('{"format": 1, "diffenc": "", "systems": []}')
+    with pytest.raises(InputError, match="model.json is damaged .ValueError: it has no systems"):
+        models.load(tmp_path)
