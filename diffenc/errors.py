@@ -57,9 +57,7 @@ def check_least(settings, least: float, *names: str) -> None:
     for name in names:
         value = getattr(settings, name)
         is_number = isinstance(value, numbers.Real)
-        check(
-            value is None or (is_number and value >= least), name, value, f"give {least} or more"
-        )
+        check(value is None or (is_number and value >= least), name, value, f"give {least} or more")
 
 
 def check_positive(settings, *names: str) -> None:

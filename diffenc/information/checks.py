@@ -21,7 +21,7 @@ def check(*blocks: np.ndarray, names: tuple[str, ...] = ("x", "y", "z")) -> tupl
 
     Raises:
         InputError: for samples that have no finite information or no error bar: different numbers
-            of rows, fewer than 100 or than four for each column, values that are not finite or too
+            of rows, fewer than 100 or no more than four for each column, values that are not finite or too
             large to be squared, and columns that are constant, repeated, or a linear function of
             the others.
     """
@@ -41,7 +41,8 @@ def check(*blocks: np.ndarray, names: tuple[str, ...] = ("x", "y", "z")) -> tupl
     columns = sum(block.shape[1] for block in arrays)
     if columns >= rows / 4:
         raise InputError(
-            f"{columns} columns are too many for {rows} rows: give fewer, or four rows a column"
+            f"{columns} columns are too many for {rows} rows: give fewer, or more than four rows "
+            "a column"
         )
     for name, block in zip(names, arrays, strict=True):
         _check_values(name, block)
@@ -150,10 +151,7 @@ def are_labels(y: np.ndarray, labels: bool | None) -> bool:
     if labels and is_column and y.dtype.kind in "US":
         return True
     is_whole = bool(
-        is_column
-        and y.dtype.kind in "biuf"
-        and np.isfinite(y).all()
-        and np.all(y == np.round(y))
+        is_column and y.dtype.kind in "biuf" and np.isfinite(y).all() and np.all(y == np.round(y))
     )
     if labels and not is_whole:
         raise InputError("y is not one column of whole numbers: give labels, or labels=False")
@@ -211,7 +209,7 @@ def check_labels(x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndar
     if counts.min() < 10:
         raise InputError(
             f"label {values[counts.argmin()]} has {counts.min()} examples: "
-            "ten or more of each are needed, drop rarer ones"
+            "ten or more of each are needed, drop rarer ones, or say labels=False if y is amounts"
         )
     (x,) = check(x)
     return x, index

@@ -304,3 +304,11 @@ def test_columns_of_a_table_may_be_of_any_numbers():
 
 def test_the_error_of_a_part_that_is_exact_is_none():
     assert measurement.entropy_of_labels(np.array([0, 1] * 50)) == Estimate(np.log(2), None)
+
+
+def test_discrete_samples_have_no_density_and_amounts_are_no_labels():
+    counts = np.random.default_rng(0).poisson(3.0, N)
+    assert measurement.TIED in diffenc.entropy(counts, settings=TINY).notes
+    assert measurement.TIED not in diffenc.entropy(X, settings=TINY).notes
+    with pytest.raises(InputError, match="drop rarer ones, or say labels=False if y is amounts"):
+        diffenc.mutual_information(X, counts)
