@@ -10,7 +10,6 @@ import difflib
 import logging
 import os
 import sys
-import uuid
 from collections.abc import Callable, Mapping
 
 from absl import app, flags
@@ -20,7 +19,7 @@ from ml_collections import ConfigDict, config_flags
 
 from diffenc import compilation
 from diffenc.errors import InputError, describe
-from diffenc.run import locks, loop, parallel, provenance, sessions, tables
+from diffenc.run import files, locks, loop, parallel, provenance, sessions, tables
 
 # Fields that change no result of a run that goes on, or only the order in which numbers are added.
 MAY_DIFFER = (
@@ -111,10 +110,8 @@ def _make(workdir: epath.Path) -> None:
         raise InputError(
             f"workdir {workdir} cannot be made ({error.strerror}): give another --workdir"
         ) from error
-    probe = workdir / f".probe.{uuid.uuid4().hex}"  # of no other process
     try:
-        probe.write_text("")
-        probe.unlink()
+        files.check_writable(workdir)
     except OSError as error:
         raise InputError(
             f"workdir {workdir} cannot be written to ({error.strerror}): give another --workdir"

@@ -21,9 +21,9 @@ def check(*blocks: np.ndarray, names: tuple[str, ...] = ("x", "y", "z")) -> tupl
 
     Raises:
         InputError: for samples that have no finite information or no error bar: different numbers
-            of rows, fewer than 100 or no more than four for each column, values that are not finite or too
-            large to be squared, and columns that are constant, repeated, or a linear function of
-            the others.
+            of rows, fewer than 100 or no more than four for each column, values that are not finite
+            or too large to be squared, and columns that are constant, repeated, or a linear
+            function of the others.
     """
     names = names[: len(blocks)]
     arrays = [_as_block(name, block) for name, block in zip(names, blocks, strict=True)]
