@@ -9,6 +9,7 @@ import dataclasses
 import difflib
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping
 
@@ -129,7 +130,7 @@ def _recorded(config: ConfigDict, workdir: epath.Path):
         yield
         return
     command = ["python", "-m", f"experiments.{_this_experiment()}", *sys.argv[1:]]
-    with locks.hold(workdir):
+    with _terminated_as_interrupted(), locks.hold(workdir):
         session = sessions.Session(workdir, _this_experiment(), config.to_dict(), command)
         _session = session
         try:
@@ -144,6 +145,26 @@ def _recorded(config: ConfigDict, workdir: epath.Path):
             session.end("complete")
         finally:
             _session = None
+
+
+@contextlib.contextmanager
+def _terminated_as_interrupted():
+    """Make an exception of SIGTERM, so that the lock is freed and run.json says how the run ended.
+
+    `loop.train` catches the signal itself while it trains, and saves first.
+    """
+
+    def stop(number, frame):
+        raise loop.Stopped(128 + number)
+
+    before = None
+    with contextlib.suppress(ValueError):  # signals belong to the main thread
+        before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager
