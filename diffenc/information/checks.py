@@ -228,15 +228,38 @@ def check_no_function(x: np.ndarray, y: np.ndarray) -> None:
     Raises:
         InputError: for a column that is a function.
     """
-    every = max(1, len(x) // 20_000)
-    x = x[::every]
-    y = y[::every]
+    x, y = _thin(x, y)
     _check_one_way("x", x, "y", y)
     _check_one_way("y", y, "x", x)
 
 
-def _check_one_way(name, block, other, values) -> None:
-    """Raise InputError if a column of values is a function of the block."""
+def check_no_function_given(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> None:
+    """Check that no column is a function of the other block, by itself or with the condition z.
+
+    Each column is tried as `check_no_function` does.
+    """
+    check_no_function(x, y)
+    x, y, z = _thin(x, y, z)
+    _check_one_way("x, z", np.concatenate([x, z], axis=1), "y", y)
+    _check_one_way("y, z", np.concatenate([y, z], axis=1), "x", x)
+
+
+def check_no_function_within(x: np.ndarray) -> None:
+    """Check that no column is a function of the others, of two or three; as `check_no_function`."""
+    (x,) = _thin(x)
+    for column in range(x.shape[1] if x.shape[1] > 1 else 0):
+        others = np.delete(x, column, axis=1)
+        _check_one_way("the other columns", others, "x", x[:, [column]], column)
+
+
+def _thin(*blocks):
+    """Return about 20,000 rows at most, the same of every block."""
+    every = max(1, len(blocks[0]) // 20_000)
+    return [block[::every] for block in blocks]
+
+
+def _check_one_way(name, block, other, values, first=0) -> None:
+    """Raise InputError if a column of values, counted from `first`, is a function of the block."""
     dim = block.shape[1]
     columns = np.flatnonzero(~gaussian.has_ties(values))
     if dim > 2 or not columns.size or gaussian.has_ties(block).any():
@@ -257,7 +280,7 @@ def _check_one_way(name, block, other, values) -> None:
     shrinks = (from_half > 0.5 * rate) & (from_quarter > 0.7 * 2 * rate)
     is_function = (by_all < 1e-9) | ((by_all < 0.02) & shrinks)
     if is_function.any():
-        column = columns[np.argmax(is_function)]
+        column = first + columns[np.argmax(is_function)]
         raise InputError(
             f"{other} column {column} is a function of {name}, or nearly: their information is "
             "infinite, or the relation sharper than the samples show; leave the column out, or "
