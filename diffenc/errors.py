@@ -7,6 +7,7 @@ before it.
 
 import difflib
 import math
+import numbers
 from collections.abc import Iterable
 
 
@@ -33,6 +34,13 @@ def check(holds: bool, name: str, value, remedy: str) -> None:
         raise InputError(f"{name} is {value}: {remedy}")
 
 
+def check_whole(name: str, value, least: int) -> None:
+    """Raise an InputError unless the value called `name` is a whole number of at least `least`."""
+    is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    kind = "" if is_whole else "a whole number of "
+    check(is_whole and value >= least, name, value, f"give {kind}{least} or more")
+
+
 def check_choice(name: str, value: str, choices: Iterable[str]) -> None:
     """Raise an InputError unless the value called `name` is one of `choices`."""
     choices = sorted(choices)
@@ -48,7 +56,8 @@ def check_least(settings, least: float, *names: str) -> None:
     """
     for name in names:
         value = getattr(settings, name)
-        check(value is None or value >= least, name, value, f"give {least} or more")
+        is_number = isinstance(value, numbers.Real)
+        check(value is None or (is_number and value >= least), name, value, f"give {least} or more")
 
 
 def check_positive(settings, *names: str) -> None:
@@ -59,14 +68,17 @@ def check_positive(settings, *names: str) -> None:
     for name in names:
         value = getattr(settings, name)
         kind = "a finite number" if value == math.inf else "a number"
-        check(value is None or 0 < value < math.inf, name, value, f"give {kind} above 0")
+        is_number = isinstance(value, numbers.Real)
+        holds = value is None or (is_number and 0 < value < math.inf)
+        check(holds, name, value, f"give {kind} above 0")
 
 
 def check_fraction(settings, *names: str) -> None:
     """Raise an InputError unless these fields of the settings are numbers in [0, 1)."""
     for name in names:
         value = getattr(settings, name)
-        check(0 <= value < 1, name, value, "give a number in [0, 1)")
+        holds = isinstance(value, numbers.Real) and 0 <= value < 1
+        check(holds, name, value, "give a number in [0, 1)")
 
 
 def check_widths(settings, *names: str) -> None:

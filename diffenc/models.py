@@ -18,7 +18,7 @@ import jax
 import numpy as np
 
 from diffenc import compilation, storage
-from diffenc.errors import check, check_choice
+from diffenc.errors import check, check_choice, check_whole
 from diffenc.estimate import map_examples
 from diffenc.keys import key_of
 from diffenc.latent import draws, held_out, posterior
@@ -119,7 +119,7 @@ class Trained:
         Returns:
             z [n, d].
         """
-        check(samples >= 1, "samples", samples, "give 1 or more")
+        check_whole("samples", samples, 1)
         x = self._observe(x, seed)
 
         def draw(key, x):
@@ -165,7 +165,7 @@ class Trained:
             mean: whether to give E[x|z] in place of x, which for images is the clearer picture. For
                 bits x itself is 0 or `max_value`.
         """
-        check(n >= 1, "n", n, "give 1 or more")
+        check_whole("n", n, 1)
 
         def draw(key, _):
             return draws.ancestral(key, self._system, self._params, mean)
@@ -187,7 +187,7 @@ class Trained:
             seed: of the draws.
             progress: called with the number of examples done.
         """
-        check(samples >= 2, "samples", samples, "give 2 or more")
+        check_whole("samples", samples, 2)
         x = self._observe(x, seed)
 
         def terms(key, x):
@@ -243,9 +243,9 @@ class Trained:
             steps: of MALA; 0 for none.
             progress: called with the number of examples done.
         """
-        check(samples >= 1, "samples", samples, "give 1 or more")
-        check(proposals >= 1, "proposals", proposals, "give 1 or more")
-        check(steps >= 0, "steps", steps, "give 0 or more")
+        check_whole("samples", samples, 1)
+        check_whole("proposals", proposals, 1)
+        check_whole("steps", steps, 0)
         x = self._observe(x, seed)
 
         def draw(key, x):
@@ -283,7 +283,7 @@ class Trained:
                 progress(min(done, count))
 
         # As experiments evaluate, and with the programs of earlier processes.
-        with compilation.cache(), jax.default_matmul_precision("highest"):
+        with compilation.cache(), jax.default_matmul_precision("highest"), jax.enable_x64(False):
             results = map_examples(fn, key, batch, size, show)
         return jax.tree.map(lambda values: values[:count], results)
 
@@ -315,15 +315,16 @@ def load(workdir, system: str | None = None, batch_size: int = 256) -> Trained:
         InputError: this is no such run, it has no such system or no whole checkpoint, or a newer
             version wrote it.
     """
-    check(batch_size >= 1, "batch_size", batch_size, "give 1 or more")
+    check_whole("batch_size", batch_size, 1)
     directory = files.absolute(workdir)
     run = storage.read(directory)
     labels = tuple(blueprint.label for blueprint in run.systems)
     label = labels[0] if system is None else system
     check_choice(f"system of {directory}", label, labels)
     blueprint = run.systems[labels.index(label)]
-    outlines = {one.name: one.outline() for one in run.systems}
-    step, states = storage.restore(directory, outlines)
+    with jax.enable_x64(False):  # whatever the caller has chosen, runs are of single precision
+        outlines = {one.name: one.outline() for one in run.systems}
+        step, states = storage.restore(directory, outlines)
     return Trained(
         label,
         labels,

@@ -15,6 +15,7 @@ from diffenc.run import checkpoints, files, provenance
 
 FORMAT = 1  # of model.json; a field of a system's settings that is added or renamed makes it 2
 FILE = "model.json"
+KEEPERS = ("diffusion_encoder", "posteriors")  # the experiments whose runs have a model.json
 REMEDY = "give the workdir of experiments.diffusion_encoder or experiments.posteriors"
 
 
@@ -61,8 +62,10 @@ def read(directory: epath.Path) -> Run:
         writer = (content["format"], content["diffenc"])
         if content["format"] <= FORMAT:
             systems = tuple(blueprints.from_json(values) for values in content["systems"])
+            if not systems:
+                raise ValueError("it has no systems")
             return Run(content["num_updates"], systems)
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path} is damaged ({describe(error)}): put a copy back, or train the run anew"
         ) from error
@@ -75,11 +78,17 @@ def read(directory: epath.Path) -> Run:
 def _absence(directory: epath.Path) -> str:
     """Say what a directory without model.json is."""
     if not directory.is_dir():
-        return f"workdir {directory} does not exist: {REMEDY}"
+        problem = "is a file" if directory.exists() else "does not exist"
+        return f"workdir {directory} {problem}: {REMEDY}"
     if not (directory / "config.json").exists():
         return f"{directory} is no workdir, it has no {FILE}: {REMEDY}"
     try:
         experiment = json.loads((directory / "run.json").read_text())["experiment"]
+        if experiment in KEEPERS:
+            return (
+                f"{directory} is a run of experiments.{experiment} without {FILE}, which it gets "
+                "once its data are read: let it go on until then, or train it anew"
+            )
         return f"{directory} is a run of experiments.{experiment}, which keeps no {FILE}: {REMEDY}"
     except (OSError, ValueError, KeyError, TypeError):
         return (

@@ -24,7 +24,7 @@ import numpy as np
 from etils import epath
 
 from diffenc import compilation, models
-from diffenc.errors import InputError, check, check_choice
+from diffenc.errors import InputError, check, check_choice, describe
 from diffenc.estimate import Estimate
 from diffenc.run import data, files, records, tables
 from diffenc.run.tables import Result
@@ -69,10 +69,19 @@ class Request:
         output = epath.Path(self.output)
         if output.suffix != ".npz":
             raise InputError(f"--output is {output}: give the name of an .npz file")
+        if files.absolute(output) == files.absolute(self.input):
+            raise InputError(f"--output {output} is the input: give another name")
         if output.exists() and not self.overwrite:
             raise InputError(f"--output {output} exists: give another name, or --overwrite")
-        if not files.absolute(output).parent.is_dir():
+        directory = files.absolute(output).parent
+        if not directory.is_dir():
             raise InputError(f"the directory of --output {output} does not exist: make it first")
+        try:
+            files.check_writable(directory)
+        except OSError as error:
+            raise InputError(
+                f"--output {output} cannot be written ({error.strerror}): give another name"
+            ) from error
 
 
 class _Parser(argparse.ArgumentParser):
@@ -184,7 +193,12 @@ def run(request: Request) -> None:
         with temporary.open("wb") as file:
             np.savez(file, **arrays)
 
-    files.write(request.output, write)
+    try:
+        files.write(request.output, write)
+    except OSError as error:  # such as a full disk
+        raise InputError(
+            f"--output {request.output} cannot be written ({describe(error)}): give another name"
+        ) from error
     tables.print_table(rows, title=f"{len(x)} examples: mean over them ± standard error")
     shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in arrays.items())
     print(f"written to {request.output}: {shapes}")

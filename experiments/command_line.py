@@ -9,8 +9,8 @@ import dataclasses
 import difflib
 import logging
 import os
+import signal
 import sys
-import uuid
 from collections.abc import Callable, Mapping
 
 from absl import app, flags
@@ -20,7 +20,7 @@ from ml_collections import ConfigDict, config_flags
 
 from diffenc import compilation
 from diffenc.errors import InputError, describe
-from diffenc.run import locks, loop, parallel, provenance, sessions, tables
+from diffenc.run import files, locks, loop, parallel, provenance, sessions, tables
 
 # Fields that change no result of a run that goes on, or only the order in which numbers are added.
 MAY_DIFFER = (
@@ -111,10 +111,8 @@ def _make(workdir: epath.Path) -> None:
         raise InputError(
             f"workdir {workdir} cannot be made ({error.strerror}): give another --workdir"
         ) from error
-    probe = workdir / f".probe.{uuid.uuid4().hex}"  # of no other process
     try:
-        probe.write_text("")
-        probe.unlink()
+        files.check_writable(workdir)
     except OSError as error:
         raise InputError(
             f"workdir {workdir} cannot be written to ({error.strerror}): give another --workdir"
@@ -132,7 +130,7 @@ def _recorded(config: ConfigDict, workdir: epath.Path):
         yield
         return
     command = ["python", "-m", f"experiments.{_this_experiment()}", *sys.argv[1:]]
-    with locks.hold(workdir):
+    with _terminated_as_interrupted(), locks.hold(workdir):
         session = sessions.Session(workdir, _this_experiment(), config.to_dict(), command)
         _session = session
         try:
@@ -147,6 +145,26 @@ def _recorded(config: ConfigDict, workdir: epath.Path):
             session.end("complete")
         finally:
             _session = None
+
+
+@contextlib.contextmanager
+def _terminated_as_interrupted():
+    """Make an exception of SIGTERM, so that the lock is freed and run.json says how the run ended.
+
+    `loop.train` catches the signal itself while it trains, and saves first.
+    """
+
+    def stop(number, frame):
+        raise loop.Stopped(128 + number)
+
+    before = None
+    with contextlib.suppress(ValueError):  # signals belong to the main thread
+        before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager

@@ -197,7 +197,7 @@ GLOSSARY = {
     },
     "mutual_information": {
         "data.mutual_information": "nats: I(X;Y) of your own samples: the estimate to believe. "
-        "It may be negative.",
+        "It may be negative. It is null where the information still grows at the finest noise.",
         "<samples>.diffusion": "nats: The same estimate on a task.",
     }
     | under(

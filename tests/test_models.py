@@ -333,3 +333,38 @@ def test_another_python_gives_the_same_latents(run, tmp_path):
         subprocess.run([interpreter, "-c", ENCODE, *words], check=True, cwd=ROOT)
         z.append(np.load(tmp_path / f"{name}.npy"))
     np.testing.assert_allclose(*z, rtol=1e-6, atol=1e-6)
+
+
+def test_what_is_no_whole_number_or_no_number_is_refused(linear):
+    trained = models.load(linear)
+    x = np.zeros((2, DIM))
+    for call in (
+        lambda: trained.sample(2.5),
+        lambda: trained.log_prob(x, samples="10"),
+        lambda: trained.posterior_samples(x, proposals=10.0),
+        lambda: trained.encode(x, mean=True, samples=True),
+        lambda: models.load(linear, batch_size="2"),
+    ):
+        with pytest.raises(InputError, match="give a whole number of [12] or more"):
+            call()
+    with pytest.raises(InputError, match="dtype timedelta64"):
+        trained.encode(x.astype("timedelta64[s]"))
+
+
+def test_a_caller_in_double_precision_gets_the_same(linear):
+    x = np.zeros((2, DIM))
+    z = models.load(linear).encode(x)
+    with jax.enable_x64(True):
+        np.testing.assert_array_equal(models.load(linear).encode(x), z)
+
+
+def test_a_run_that_has_just_begun_is_not_called_another_experiment(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "run.json").write_text(json.dumps({"experiment": "posteriors", "sessions": []}))
+    with pytest.raises(InputError, match="is a run of experiments.posteriors without model.json"):
+        models.load(tmp_path)
+    with pytest.raises(InputError, match="run.json is a file: give the workdir"):
+        models.load(tmp_path / "run.json")
+    (tmp_path / "model.json").write_text('{"format": 1, "diffenc": "", "systems": []}')
+    with pytest.raises(InputError, match="model.json is damaged .ValueError: it has no systems"):
+        models.load(tmp_path)

@@ -21,9 +21,9 @@ def check(*blocks: np.ndarray, names: tuple[str, ...] = ("x", "y", "z")) -> tupl
 
     Raises:
         InputError: for samples that have no finite information or no error bar: different numbers
-            of rows, fewer than 100 or than four for each column, values that are not finite or too
-            large to be squared, and columns that are constant, repeated, or a linear function of
-            the others.
+            of rows, fewer than 100 or no more than four for each column, values that are not finite
+            or too large to be squared, and columns that are constant, repeated, or a linear
+            function of the others.
     """
     names = names[: len(blocks)]
     arrays = [_as_block(name, block) for name, block in zip(names, blocks, strict=True)]
@@ -41,7 +41,8 @@ def check(*blocks: np.ndarray, names: tuple[str, ...] = ("x", "y", "z")) -> tupl
     columns = sum(block.shape[1] for block in arrays)
     if columns >= rows / 4:
         raise InputError(
-            f"{columns} columns are too many for {rows} rows: give fewer, or four rows a column"
+            f"{columns} columns are too many for {rows} rows: give fewer, or more than four rows "
+            "a column"
         )
     for name, block in zip(names, arrays, strict=True):
         _check_values(name, block)
@@ -52,8 +53,8 @@ def check(*blocks: np.ndarray, names: tuple[str, ...] = ("x", "y", "z")) -> tupl
 def _as_block(name, block):
     """Return numbers [N] or [N, dim] as float64 [N, dim]."""
     block = np.asarray(block)
-    is_real = np.issubdtype(block.dtype, np.integer) or np.issubdtype(block.dtype, np.floating)
-    if not (is_real or block.dtype == bool) or block.ndim not in (1, 2) or not block.size:
+    is_real = block.dtype.kind in "biuf"  # to numpy a span of time is an integer, too
+    if not is_real or block.ndim not in (1, 2) or not block.size:
         hint = ""
         if name == "y" and block.size and block.dtype.kind in "USO":
             hint = ", or names of classes and labels=True"
@@ -147,14 +148,10 @@ def are_labels(y: np.ndarray, labels: bool | None) -> bool:
             one of which he says nothing.
     """
     is_column = y.ndim in (1, 2) and y.size == len(y) > 0
-    is_number = np.issubdtype(y.dtype, np.integer) or np.issubdtype(y.dtype, np.floating)
     if labels and is_column and y.dtype.kind in "US":
         return True
     is_whole = bool(
-        is_column
-        and (is_number or y.dtype == bool)
-        and np.isfinite(y).all()
-        and np.all(y == np.round(y))
+        is_column and y.dtype.kind in "biuf" and np.isfinite(y).all() and np.all(y == np.round(y))
     )
     if labels and not is_whole:
         raise InputError("y is not one column of whole numbers: give labels, or labels=False")
@@ -212,7 +209,7 @@ def check_labels(x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndar
     if counts.min() < 10:
         raise InputError(
             f"label {values[counts.argmin()]} has {counts.min()} examples: "
-            "ten or more of each are needed, drop rarer ones"
+            "ten or more of each are needed, drop rarer ones, or say labels=False if y is amounts"
         )
     (x,) = check(x)
     return x, index
@@ -231,15 +228,38 @@ def check_no_function(x: np.ndarray, y: np.ndarray) -> None:
     Raises:
         InputError: for a column that is a function.
     """
-    every = max(1, len(x) // 20_000)
-    x = x[::every]
-    y = y[::every]
+    x, y = _thin(x, y)
     _check_one_way("x", x, "y", y)
     _check_one_way("y", y, "x", x)
 
 
-def _check_one_way(name, block, other, values) -> None:
-    """Raise InputError if a column of values is a function of the block."""
+def check_no_function_given(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> None:
+    """Check that no column is a function of the other block, by itself or with the condition z.
+
+    Each column is tried as `check_no_function` does.
+    """
+    check_no_function(x, y)
+    x, y, z = _thin(x, y, z)
+    _check_one_way("x, z", np.concatenate([x, z], axis=1), "y", y)
+    _check_one_way("y, z", np.concatenate([y, z], axis=1), "x", x)
+
+
+def check_no_function_within(x: np.ndarray) -> None:
+    """Check that no column is a function of the others, of two or three; as `check_no_function`."""
+    (x,) = _thin(x)
+    for column in range(x.shape[1] if x.shape[1] > 1 else 0):
+        others = np.delete(x, column, axis=1)
+        _check_one_way("the other columns", others, "x", x[:, [column]], column)
+
+
+def _thin(*blocks):
+    """Return about 20,000 rows at most, the same of every block."""
+    every = max(1, len(blocks[0]) // 20_000)
+    return [block[::every] for block in blocks]
+
+
+def _check_one_way(name, block, other, values, first=0) -> None:
+    """Raise InputError if a column of values, counted from `first`, is a function of the block."""
     dim = block.shape[1]
     columns = np.flatnonzero(~gaussian.has_ties(values))
     if dim > 2 or not columns.size or gaussian.has_ties(block).any():
@@ -260,7 +280,7 @@ def _check_one_way(name, block, other, values) -> None:
     shrinks = (from_half > 0.5 * rate) & (from_quarter > 0.7 * 2 * rate)
     is_function = (by_all < 1e-9) | ((by_all < 0.02) & shrinks)
     if is_function.any():
-        column = columns[np.argmax(is_function)]
+        column = first + columns[np.argmax(is_function)]
         raise InputError(
             f"{other} column {column} is a function of {name}, or nearly: their information is "
             "infinite, or the relation sharper than the samples show; leave the column out, or "

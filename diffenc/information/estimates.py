@@ -13,6 +13,7 @@ from diffenc.errors import InputError
 from diffenc.estimate import Estimate
 from diffenc.information import checks, inputs, measures
 from diffenc.information.assembly import Information
+from diffenc.information.gaussian import has_ties
 from diffenc.information.inputs import Block, Progress
 from diffenc.information.label_difference import conditional_label_information
 from diffenc.information.measurement import (
@@ -39,7 +40,8 @@ def mutual_information(
 ) -> Measurement:
     """Estimate the mutual information I(X;Y) of samples, or I(X;Y|Z) of samples and `given`.
 
-    Row i of x belongs to row i of y. 100 rows or more are needed, and four for each column.
+    Row i of x belongs to row i of y. 100 rows or more are needed, and more than four for each
+    column.
 
     An estimate may be negative, and is returned as it is: known biases are subtracted, so that the
     estimates of many independent pairs scatter about 0, some of them below it. Cut at 0, their mean
@@ -195,7 +197,8 @@ def entropy(
     """Estimate the differential entropy h(X) = -E log p(x) of samples with a density.
 
     It changes with the unit of x, by log c for each column that is multiplied by c. It is negative
-    where log p(x) is positive on average.
+    where log p(x) is positive on average. Discrete samples have none (it would be -infinity): where
+    many values are equal, a note says so.
 
     Args:
         x: [N] or [N, dim] of finite variance, see `mutual_information`.
@@ -224,9 +227,13 @@ def entropy(
             "examples": Estimate.of(result.pointwise).stderr,
             "networks": result.marginal.systematic,
         },
-        notes=tuple(remarks(copies=_count_copies(x))),
+        notes=tuple(remarks(copies=_count_copies(x), tied=_has_ties(x))),
         details=result,
     )
+
+
+def _has_ties(x: Block) -> bool:
+    return bool(has_ties(x.values.reshape(len(x.values), -1)).any())
 
 
 def _of_information(quantity, result: Information, blocks, label_entropy=None) -> Measurement:

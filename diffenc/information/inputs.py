@@ -153,6 +153,7 @@ def naming(blocks: dict[str, list[Block]], classes: np.ndarray | None = None):
         text = re.sub(r"\bin row (\d+)", name_row, text)
         text = re.sub(r"\blabel (\d+)", name_class, text)
         text = re.sub(r"\bz has\b", "given has", text)
+        text = re.sub(r"\b([xy]), z,", r"\1 and given,", text)
         raise InputError(text) from error
 
 

@@ -18,6 +18,10 @@ EXCHANGED = (
 UNBOUNDED = (
     "information still grows at the finest resolution: infinite, or sharper than the samples show"
 )
+TIED = (
+    "more than a tenth of the values of a column repeat others, as those of a density never do: if "
+    "they are discrete rather than rounded, there is no such entropy, and the number means nothing"
+)
 FORMS = ("entropy_difference", "growth_difference", "score_difference", "gaussian")
 
 
@@ -112,6 +116,7 @@ def remarks(
     exchanged: bool = False,
     unbounded: bool = False,
     copies: int = 0,
+    tied: bool = False,
 ) -> list[str]:
     """Return what the reader of an estimate should know beside the number.
 
@@ -120,6 +125,7 @@ def remarks(
         exchanged: whether x and y were exchanged.
         unbounded: whether the information still grows at the finest noise.
         copies: how many rows repeat another.
+        tied: whether the entropy is of samples of which many values are equal.
 
     Returns:
         Sentences.
@@ -133,5 +139,6 @@ def remarks(
         EXCHANGED: exchanged,
         UNBOUNDED: unbounded,
         copied: copies > 0,
+        TIED: tied,
     }
     return [note for note, holds in notes.items() if holds]

@@ -23,7 +23,13 @@ from diffenc.errors import InputError
 from diffenc.estimate import Estimate
 from diffenc.information import flows, gaussian, regression
 from diffenc.information.assembly import Information, assemble, is_one_sided, still_grows
-from diffenc.information.checks import check, check_labels, check_no_function
+from diffenc.information.checks import (
+    check,
+    check_labels,
+    check_no_function,
+    check_no_function_given,
+    check_no_function_within,
+)
 from diffenc.information.divergence import Divergence, divergence
 from diffenc.information.flows import Pair
 from diffenc.information.gaussian import GaussianPart
@@ -182,6 +188,7 @@ def conditional_information(
     key_ties, key_split, key_fit = jax.random.split(key, 3)
     rng = generator(key_ties)
     x, y, z = check(x, y, z)
+    check_no_function_given(x, y, z)
     x = gaussian.block_scores(rng, x)
     y = gaussian.block_scores(rng, y)
     z = gaussian.block_scores(rng, z)
@@ -231,6 +238,7 @@ def total_correlation(
     (x,) = check(x)
     if x.shape[1] < 2:
         raise InputError("x has one column: total correlation is between two or more")
+    check_no_function_within(x)
     key_ties, key_split, key_fit = jax.random.split(key, 3)
     x = gaussian.by_rank(x, generator(key_ties))
     mean = 0.0
@@ -285,6 +293,7 @@ def entropy(
         InputError: for samples that `checks` refuses.
     """
     (x,) = check(x)
+    check_no_function_within(x)
     linear_part = gaussian.gaussian_entropy(x)
     key_split, key_fit = jax.random.split(key)
     rows = split(key_split, len(x))

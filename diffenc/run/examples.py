@@ -22,8 +22,7 @@ def check_rows(x, example_shape: tuple[int, ...], name: str) -> np.ndarray:
         x = np.asarray(x)
     except ValueError as error:
         raise InputError(f"{name} is no array: give numbers of one shape") from error
-    is_real = np.issubdtype(x.dtype, np.floating) or np.issubdtype(x.dtype, np.integer)
-    if not is_real and x.dtype != bool:
+    if x.dtype.kind not in "biuf":  # to numpy a span of time is an integer, too
         raise InputError(f"{name} has dtype {x.dtype}: give real numbers")
     shapes = {(int(np.prod(example_shape)),), tuple(example_shape)}
     if len(example_shape) == 3 and example_shape[-1] == 1:

@@ -19,6 +19,13 @@ def absolute(path) -> epath.Path:
     return path if "://" in str(path) else path.resolve()
 
 
+def check_writable(directory: epath.Path) -> None:
+    """Make a file in a directory and remove it; raise OSError where that cannot be done."""
+    probe = directory / f".probe.{uuid.uuid4().hex}"  # of no other process
+    probe.write_text("")
+    probe.unlink()
+
+
 def write(path, write_to: Callable[[epath.Path], object]) -> None:
     """Make a file by write_to(temporary), which then takes the place of `path` in one step.
 

@@ -20,7 +20,7 @@ Metrics = dict[str, np.ndarray]
 
 
 class Stopped(SystemExit):
-    """Raised after a stop signal, once the state is saved.
+    """Raised after a stop signal; in training, once the state is saved.
 
     The exit status is 128 + the signal's number.
     """

@@ -105,12 +105,12 @@ def load_samples(settings: DataSettings) -> Samples:
         )
     with _naming_the_field():
         are_labels = checks.are_labels(y, LABELS[settings.labels])
-    if are_labels:
-        y = np.unique(y, return_inverse=True)[1] if y.dtype.kind in "US" else y.astype(np.int64)
-        y = y.reshape(len(y))
-        checks.check_labels(x, y)
-    else:
-        checks.check_no_function(*checks.check(x, y))
+        if are_labels:
+            y = np.unique(y, return_inverse=True)[1] if y.dtype.kind in "US" else y.astype(np.int64)
+            y = y.reshape(len(y))
+            checks.check_labels(x, y)
+        else:
+            checks.check_no_function(*checks.check(x, y))
     return Samples(x, y, are_labels, None)
 
 

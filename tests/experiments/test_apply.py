@@ -104,3 +104,16 @@ def test_bad_input_is_one_line(workdir, x, tmp_path, monkeypatch, capsys, change
     assert not (tmp_path / "out.npz").exists()
     with np.load("there.npz") as untouched:
         np.testing.assert_array_equal(untouched["x"], x)
+
+
+def test_nothing_is_computed_for_an_output_that_cannot_be_written(tmp_path, monkeypatch, capsys):
+    def refuse(directory):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(apply.files, "check_writable", refuse)
+    np.savez(tmp_path / "x.npz", x=np.zeros((2, DIM)))
+    given = ["--workdir=none", f"--input={tmp_path / 'x.npz'}", "--overwrite"]
+    for output, words in (("out", "cannot be written (Permission denied)"), ("x", "is the input")):
+        with pytest.raises(SystemExit):
+            apply.main([*given, f"--output={tmp_path / output}.npz"])
+        assert words in capsys.readouterr().err

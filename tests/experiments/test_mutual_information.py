@@ -223,7 +223,11 @@ X = np.random.default_rng(0).normal(size=(300, 2))
         (dict(x=X), {}, "no y: save x and y"),
         (dict(x=X, y=X[:200, 0]), {}, "rows differ in number"),
         (dict(x=X, y=np.ones(300)), {}, "y column 0 is constant"),
-        (dict(x=X, y=np.array(["cat", "dog"] * 150)), {}, "names of classes and labels=True"),
+        (
+            dict(x=X, y=np.array(["cat", "dog"] * 150)),
+            {},
+            "names of classes and --config.data.labels=yes",
+        ),
         (
             dict(x=X, y=np.where(np.arange(300) == 5, np.nan, X[:, 1])),
             {},

@@ -18,3 +18,11 @@ def test_frames_and_series_of_pandas_are_taken_as_arrays():
     x.iloc[5, 1] = np.nan
     with pytest.raises(InputError, match="x column 1 is not finite in row 5"):
         checks.check(x, y)
+
+
+@pytest.mark.parametrize("labels", [None, False, True])
+def test_spans_of_time_are_no_numbers(labels):
+    spans = np.arange(300).astype("timedelta64[s]")  # a gap among them would be a huge number
+    with pytest.raises(InputError, match="y is not one|y has type timedelta64.s."):
+        if not checks.are_labels(spans, labels):
+            checks.check(np.random.default_rng(0).normal(size=300), spans)

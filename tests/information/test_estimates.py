@@ -307,3 +307,29 @@ def test_columns_of_a_table_may_be_of_any_numbers():
 
 def test_the_error_of_a_part_that_is_exact_is_none():
     assert measurement.entropy_of_labels(np.array([0, 1] * 50)) == Estimate(np.log(2), None)
+
+
+def test_discrete_samples_have_no_density_and_amounts_are_no_labels():
+    counts = np.random.default_rng(0).poisson(3.0, N)
+    assert measurement.TIED in diffenc.entropy(counts, settings=TINY).notes
+    assert measurement.TIED not in diffenc.entropy(X, settings=TINY).notes
+    with pytest.raises(InputError, match="drop rarer ones, or say labels=False if y is amounts"):
+        diffenc.mutual_information(X, counts)
+
+
+@pytest.mark.parametrize(
+    "ask, words",
+    [
+        (lambda x, z: diffenc.conditional_information(x, x**2, z), "y column 0 .* of x, or nearly"),
+        (lambda x, z: diffenc.conditional_information(x, x * z, z), "of x and given, or nearly"),
+        (lambda x, z: diffenc.entropy(np.stack([x**2, x], axis=1)), "x column 0 .* other columns"),
+        (
+            lambda x, z: diffenc.total_correlation(np.stack([x, z, x * z], axis=1)),
+            "x column 0 .* of the other columns",
+        ),
+    ],
+)
+def test_what_is_infinite_is_refused_by_every_quantity(ask, words):
+    x, z = X.T
+    with pytest.raises(InputError, match=words):
+        ask(x, z)

@@ -3,6 +3,7 @@
 import datetime
 import json
 import os
+import signal
 import subprocess
 
 import jax
@@ -166,3 +167,13 @@ def test_a_damaged_record_is_set_aside_and_keeps_nothing_from_being_done(tmp_pat
     assert sessions.read(tmp_path) == []
     make(tmp_path).begin()
     assert len(sessions.read(tmp_path)) == 1
+
+
+def test_a_run_that_is_terminated_says_so_and_frees_its_workdir(tmp_path):
+    config = ConfigDict(CONFIG)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(loop.Stopped), command_line._recorded(config, epath.Path(tmp_path)):
+        command_line.is_complete(config, epath.Path(tmp_path))
+        signal.raise_signal(signal.SIGTERM)
+    assert sessions.read(tmp_path)[0]["status"] == "stopped"
+    assert not (tmp_path / "run.lock").exists() and signal.getsignal(signal.SIGTERM) == before
