@@ -8,6 +8,7 @@ which need as much memory. All information is in nats, and products are in full 
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 
@@ -42,6 +43,7 @@ class Grid:
         """The volume of a cell."""
         return self.width**self.latent_dim
 
+    @functools.partial(jax.jit, static_argnums=0)
     def points(self) -> jax.Array:
         """Compute the centres of the n = num_points^d cells [n, d]; the last axis runs fastest."""
         axis = self.width * (jnp.arange(self.num_points) - 0.5 * (self.num_points - 1))
@@ -214,6 +216,7 @@ def posterior_moments(log_posterior: jax.Array, grid: Grid) -> tuple[jax.Array, 
         return mean, jnp.einsum("bn,bni,bnj->bij", weight, centred, centred)
 
 
+@functools.partial(jax.jit, static_argnums=1)
 def best_gaussian_kl(log_posterior: jax.Array, grid: Grid) -> jax.Array:
     """Compute KL(p || N(m, C)) [batch] with the mean and covariance of p.
 

@@ -16,11 +16,13 @@ from diffenc.latent import annealing, decoders
 from diffenc.latent.annealing import Settings
 
 MODEL = FactorAnalysis(
-    jnp.array([[1.0, 0.2], [-0.5, 0.8], [0.3, -0.6]]), jnp.array([0.1, 0.0, -0.2]), jnp.array(0.6)
+    np.array([[1.0, 0.2], [-0.5, 0.8], [0.3, -0.6]], np.float32),
+    np.array([0.1, 0.0, -0.2], np.float32),
+    np.float32(0.6),
 )
 DECODER = decoders.make("gaussian", 3)
 DENSE = {"kernel": MODEL.weight.T, "bias": MODEL.mean}
-PARAMS = {"network": {"params": {"Dense_0": DENSE}}, "log_tau": jnp.log(MODEL.noise_std)}
+PARAMS = {"network": {"params": {"Dense_0": DENSE}}, "log_tau": np.log(MODEL.noise_std)}
 FEW, MANY = Settings(3, num_chains=8), Settings(100, num_chains=8)
 WIDE, NARROW = (
     (1.0, 2.0),
@@ -32,12 +34,24 @@ def log_joint(x, z):
     return decoders.log_joint(DECODER, PARAMS, x, z)
 
 
+@functools.cache
+def data(n):
+    """Pairs x, z of the model and log p(x), as numpy arrays."""
+
+    def draw():
+        x, z = MODEL.sample(jax.random.key(0), n)
+        return x, z, MODEL.log_prob(x)
+
+    return jax.device_get(jax.jit(draw)())
+
+
+@jax.jit
 def fit(x, shift=0.0, stretch=1.0):
     """The posterior's Gaussian, its mean moved by (shift, -shift) of its own widths and its widths
     stretched."""
     mean, cov = MODEL.posterior(x)
     factor = jnp.linalg.cholesky(cov)
-    return mean + (factor @ jnp.array([shift, -shift]))[None], jnp.tile(
+    return mean + (factor @ jnp.stack([shift, -shift]))[None], jnp.tile(
         stretch * factor, (len(x), 1, 1)
     )
 
@@ -47,10 +61,12 @@ TRACES = []
 
 @functools.partial(jax.jit, static_argnames=("settings", "log_joint_fn"))
 def anneal(key, x, z, gaussian, settings, log_joint_fn=log_joint):
-    """(forward, reverse) log weights and their acceptances, at steps from a pilot run."""
+    """(forward, reverse) log weights and their acceptances, at steps from a pilot run of the first
+    hundred examples."""
     TRACES.append(settings)
     key_tune, key_forward, key_reverse = jax.random.split(key, 3)
-    log_steps = annealing.tune(key_tune, log_joint_fn, x, gaussian, settings)
+    pilot = jax.tree.map(lambda a: a[:100], (x, gaussian))
+    log_steps = annealing.tune(key_tune, log_joint_fn, *pilot, settings)
     log_weights, up = annealing.forward(key_forward, log_joint_fn, x, gaussian, log_steps, settings)
     reverse_log_weights, down = annealing.reverse(
         key_reverse, log_joint_fn, x, z, gaussian, log_steps, settings
@@ -58,14 +74,22 @@ def anneal(key, x, z, gaussian, settings, log_joint_fn=log_joint):
     return (log_weights, reverse_log_weights), (up, down)
 
 
+@jax.jit
+def bounds(log_weights, reverse_log_weights):
+    """The lower bound, the upper one with and without forward weights, and the effective sample
+    size."""
+    return (
+        annealing.lower(log_weights),
+        annealing.upper(reverse_log_weights, log_weights),
+        annealing.upper(reverse_log_weights),
+        annealing.effective_sample_size(log_weights),
+    )
+
+
 def errors(weights, truth):
     """`Estimate` of lower - truth, of upper - truth with and without forward weights, and of upper
     - lower."""
-    low, high, alone = (
-        annealing.lower(weights[0]),
-        annealing.upper(*weights[::-1]),
-        annealing.upper(weights[1]),
-    )
+    low, high, alone, _ = np.asarray(bounds(*weights))
     return [Estimate.of(gap) for gap in (low - truth, high - truth, alone - truth, high - low)]
 
 
@@ -79,27 +103,22 @@ def assert_sandwich(weights, truth, width):
 
 
 def test_every_weight_is_the_likelihood_where_the_gaussian_is_the_posterior():
-    x, z = MODEL.sample(jax.random.key(0), 4000)
+    x, z, exact = data(4000)
     weights, _ = anneal(jax.random.key(1), x, z, fit(x), FEW)
-    exact = np.tile(MODEL.log_prob(x), (8, 1))
     for log_weights in weights:
-        np.testing.assert_allclose(log_weights, exact, rtol=2e-5)
-    for bound in (
-        annealing.lower(weights[0]),
-        annealing.upper(weights[1]),
-        annealing.upper(*weights[::-1]),
-    ):
-        np.testing.assert_allclose(bound, exact[0], rtol=2e-5)
-    np.testing.assert_allclose(annealing.effective_sample_size(weights[0]), 8, rtol=1e-4)
+        np.testing.assert_allclose(log_weights, np.tile(exact, (8, 1)), rtol=2e-5)
+    *found, sample_size = bounds(*weights)
+    for bound in found:
+        np.testing.assert_allclose(bound, exact, rtol=2e-5)
+    np.testing.assert_allclose(sample_size, 8, rtol=1e-4)
 
 
 @pytest.mark.parametrize("offset", [WIDE, NARROW])
 def test_three_temperatures_give_unbiased_weights_and_bounds_off_in_the_right_direction(offset):
     """E[w] = p(x) and E[1/w] = 1/p(x): each where its variance is finite, at a wide and at a narrow
     Gaussian."""
-    x, z = MODEL.sample(jax.random.key(0), 4000)
-    weights, _ = anneal(jax.random.key(1), x, z, fit(x, *offset), FEW)
-    truth = np.asarray(MODEL.log_prob(x))
+    x, z, truth = data(4000)
+    weights, _ = jax.device_get(anneal(jax.random.key(1), x, z, fit(x, *offset), FEW))
     if offset == WIDE:
         assert_mean(np.exp(weights[0] - truth[None]).ravel(), 1.0)
     else:
@@ -112,13 +131,14 @@ def test_three_temperatures_give_unbiased_weights_and_bounds_off_in_the_right_di
     assert alone.mean > NUM_SIGMAS * alone.stderr
 
 
+@pytest.mark.optimized
 @pytest.mark.parametrize("offset", [WIDE, NARROW, (1.5, 1.0)])
 def test_many_temperatures_close_the_sandwich_and_keep_the_acceptance(offset):
-    x, z = MODEL.sample(jax.random.key(0), 400)
+    x, z, truth = data(400)
     weights, acceptances = anneal(jax.random.key(1), x, z, fit(x, *offset), MANY)
-    assert_sandwich(weights, MODEL.log_prob(x), 0.05)
-    assert annealing.effective_sample_size(weights[0]).mean() > 6
-    for acceptance in acceptances:
+    assert_sandwich(weights, truth, 0.05)
+    assert np.mean(bounds(*weights)[-1]) > 6
+    for acceptance in np.asarray(acceptances):
         assert abs(acceptance.mean() - annealing.ACCEPTANCE) < 0.03
         assert np.all(
             np.abs(acceptance - annealing.ACCEPTANCE) < 0.15
@@ -132,26 +152,29 @@ def log_joint_of_two_bananas(x, z):
     return decoders.log_prior(z) + decoders.log_prior((x - mean) / 0.5) - 2 * np.log(0.5)
 
 
-def test_the_truth_of_a_bimodal_posterior_lies_between_the_bounds():
-    key_z, key_noise = jax.random.split(jax.random.key(0))
-    z = jax.random.normal(key_z, (300, 2))
-    x = jnp.stack([z[:, 0] ** 2 + 0.5 * z[:, 1], z[:, 1]], axis=1) + 0.5 * jax.random.normal(
-        key_noise, (300, 2)
-    )
-    gaussian = (
-        jnp.tile(jnp.array([0.3, 0.0]), (300, 1)),
-        jnp.tile(jnp.array([[1.0, 0.0], [0.2, 0.8]]), (300, 1, 1)),
-    )
-    weights, _ = anneal(
-        jax.random.key(1), x, z, gaussian, Settings(150, num_chains=8), log_joint_of_two_bananas
-    )
-
+@jax.jit
+def log_marginal_of_two_bananas(x):
+    """log p(x) [batch] by quadrature."""
     line = jnp.linspace(-6.0, 6.0, 241)
     grid = jnp.stack(jnp.meshgrid(line, line), axis=-1).reshape(-1, 2)
     log_sum = jax.lax.map(lambda x: jax.nn.logsumexp(log_joint_of_two_bananas(x[None], grid)), x)
-    truth = log_sum + 2 * jnp.log(line[1] - line[0])
+    return log_sum + 2 * jnp.log(line[1] - line[0])
+
+
+def test_the_truth_of_a_bimodal_posterior_lies_between_the_bounds():
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(300, 2)).astype(np.float32)
+    mean = np.stack([z[:, 0] ** 2 + 0.5 * z[:, 1], z[:, 1]], axis=1)
+    x = (mean + 0.5 * rng.normal(size=(300, 2))).astype(np.float32)
+    gaussian = (
+        np.tile(np.array([0.3, 0.0], np.float32), (300, 1)),
+        np.tile(np.array([[1.0, 0.0], [0.2, 0.8]], np.float32), (300, 1, 1)),
+    )
+    settings = Settings(150, num_chains=8)
+    weights, _ = anneal(jax.random.key(1), x, z, gaussian, settings, log_joint_of_two_bananas)
+    truth = np.asarray(log_marginal_of_two_bananas(x))
     assert_sandwich(weights, truth, 0.2)
-    assert_mean(np.exp(weights[0] - truth[None]).ravel(), 1.0)
+    assert_mean(np.exp(np.asarray(weights[0]) - truth[None]).ravel(), 1.0)
 
 
 def test_bounds_of_given_weights():
@@ -159,30 +182,26 @@ def test_bounds_of_given_weights():
         np.log([[1.0, 4.0], [3.0, 4.0]]),
         np.log([[2.0, 1.0], [5.0, 7.0]]),
     )
-    np.testing.assert_allclose(annealing.lower(log_weights), np.log([2, 4]), rtol=1e-6)
-    np.testing.assert_allclose(
-        annealing.upper(reverse_log_weights), np.log([20 / 7, 7 / 4]), rtol=1e-6
-    )
     with_forward = np.log([6 * 9, 9 * 15]) / 2 - np.log(3)
-    np.testing.assert_allclose(
-        annealing.upper(reverse_log_weights, log_weights), with_forward, rtol=1e-6
-    )
-    np.testing.assert_allclose(annealing.effective_sample_size(log_weights), [1.6, 2.0], rtol=1e-6)
+    expected = np.log([2, 4]), with_forward, np.log([20 / 7, 7 / 4]), [1.6, 2.0]
+    found = bounds(log_weights, reverse_log_weights)
+    for value, truth in zip(found, expected, strict=True):
+        np.testing.assert_allclose(value, truth, rtol=1e-6)
 
 
 @pytest.mark.parametrize("num_temperatures", [1, 2, 50])
 def test_temperatures_rise_from_0_to_1(num_temperatures):
-    beta = np.asarray(annealing.temperatures(num_temperatures))
+    beta = np.asarray(jax.jit(annealing.temperatures, static_argnums=0)(num_temperatures))
     assert beta.shape == (num_temperatures + 1,) and beta[0] == 0 and beta[-1] == 1
     assert np.all(np.diff(beta) > 0)
     np.testing.assert_allclose(beta + beta[::-1], 1, atol=1e-6)
 
 
 def test_one_trace_and_new_draws_for_each_key_chain_and_example():
-    x, z = MODEL.sample(jax.random.key(0), 4000)
+    x, z, _ = data(4000)
 
     def run(seed):
-        return anneal(jax.random.key(seed), x, z, fit(x, *WIDE), FEW)
+        return jax.device_get(anneal(jax.random.key(seed), x, z, fit(x, *WIDE), FEW))
 
     first, num_traces = run(2), len(TRACES)
     again, other = run(2), run(3)
@@ -191,14 +210,14 @@ def test_one_trace_and_new_draws_for_each_key_chain_and_example():
         assert log_weights.shape == (8, 4000) and acceptance.shape == (3,)
         of_some = np.concatenate([log_weights, others])[:, :100]
         assert len(np.unique(of_some)) > 0.99 * of_some.size  # float32 allows a few ties
-    low = map_examples(
-        lambda key, pair: annealing.lower(anneal(key, *pair, fit(pair[0], *WIDE), FEW)[0][0]),
-        jax.random.key(2),
-        (np.tile(x, (2, 1))[:5000], np.tile(z, (2, 1))[:5000]),
-        4000,
-    )
+
+    @jax.jit
+    def lower(key, pair):
+        return annealing.lower(anneal(key, *pair, fit(pair[0], *WIDE), FEW)[0][0])
+
+    low = map_examples(lower, jax.random.key(2), (x[:400], z[:400]), 300)
     # map_examples calls with one example, which is another shape: one trace more for both batches.
-    assert low.shape == (5000,) and len(TRACES) == num_traces + 1
+    assert low.shape == (400,) and len(TRACES) == num_traces + 1
 
 
 def test_a_number_below_one_is_refused():
