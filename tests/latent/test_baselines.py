@@ -87,16 +87,15 @@ def test_the_width_is_clipped_where_a_density_would_overflow():
     np.testing.assert_array_equal(log_width, np.tile([2.0, -8.0], (5, 1)))
 
 
-def make_state(encoder, decoder, optimizer):
-    @jax.jit
-    def make():
-        params = {
-            "encoder": encoder.init(jax.random.key(1), X),
-            "decoder": decoder.init(jax.random.key(2), encoder.latent_dim),
-        }
-        return training.TrainState.create(params, optimizer)
+create_state = jax.jit(training.TrainState.create, static_argnums=1)
 
-    return make()
+
+def make_state(encoder, decoder, optimizer):
+    params = {
+        "encoder": encoder.init(jax.random.key(1), X),
+        "decoder": decoder.init(jax.random.key(2), encoder.latent_dim),
+    }
+    return create_state(params, optimizer)
 
 
 def test_an_update_descends_the_bound():
@@ -128,22 +127,23 @@ FLOW = baselines.FlowEncoder(Coupling(latent_dim=3, embed_features=(16,), width=
 
 
 def new_flow():
-    return {"encoder": FLOW.init(jax.random.key(1), X)}
+    return {"encoder": jax.device_get(FLOW.init(jax.random.key(1), X))}
 
 
 def random_flow(scale=0.5):
     """A flow far from the identity: every output layer at random."""
-    params = new_flow()["encoder"]["params"]
-    for index, key in enumerate(jax.random.split(jax.random.key(2), 4)):
-        kernel = params[f"output_{index}"]["kernel"]
-        params[f"output_{index}"]["kernel"] = scale * jax.random.normal(key, kernel.shape)
-    return {"encoder": {"params": params}}
+    params, rng = new_flow(), np.random.default_rng(2)
+    for index in range(4):
+        layer = params["encoder"]["params"][f"output_{index}"]
+        layer["kernel"] = (scale * rng.normal(size=layer["kernel"].shape)).astype(np.float32)
+    return params
 
 
 def test_a_new_flow_is_its_gaussian():
+    params = new_flow()
+
     @jax.jit
     def draw():
-        params = new_flow()
         context = FLOW.infer(params, X)
         z, log_q = FLOW.sample_and_log_prob(jax.random.key(3), params, context)
         mean, factor = FLOW.gaussian(context)
@@ -154,11 +154,11 @@ def test_a_new_flow_is_its_gaussian():
 
 
 def test_the_flow_has_an_inverse_and_the_jacobian_it_says():
+    params = random_flow()
     y = np.random.default_rng(3).normal(size=(5, 3)).astype(np.float32)
 
     @jax.jit
     def evaluate():
-        params = random_flow()
         context = FLOW.infer(params, X)
 
         def flow(y):
@@ -172,7 +172,6 @@ def test_the_flow_has_an_inverse_and_the_jacobian_it_says():
 
     @jax.jit
     def log_prob():
-        params = random_flow()
         context = FLOW.infer(params, X)
         z = FLOW.sample(jax.random.key(4), params, context)
         return z, FLOW.log_prob(params, context, z)
@@ -244,12 +243,7 @@ def test_wake_sleep_learns_the_posterior_of_dreams_and_the_decoder_of_data():
     moving = optax.sgd(1.0)
 
     def create(params, optimizer):
-        return training.TrainState.create(params, optimizer, chains.ChainState.create(settings))
-
-    @jax.jit
-    def start():
-        params = {"encoder": encoder.init(jax.random.key(0), X), "decoder": decoder_params}
-        return create(params, still), model.sample(jax.random.key(1), 400)[0]
+        return create_state(params, optimizer, chains.ChainState.create(settings))
 
     @jax.jit
     def divergences(params, x):
@@ -268,7 +262,9 @@ def test_wake_sleep_learns_the_posterior_of_dreams_and_the_decoder_of_data():
         baselines.make_wake_sleep_update(encoder, decoder, settings, still), lambda key, rows: rows
     )
     rows = np.random.default_rng(0).integers(0, 400, (600, 64))
-    state, x = start()
+    params = {"encoder": encoder.init(jax.random.key(0), X), "decoder": decoder_params}
+    state = create(params, still)
+    x = jax.jit(lambda: model.sample(jax.random.key(1), 400)[0])()
     before = jax.device_get(state.params["decoder"])
     state, _ = run(state, jax.random.key(2), x, rows)
     jax.tree.map(np.testing.assert_array_equal, before, state.params["decoder"])

@@ -88,16 +88,17 @@ def test_the_weights_of_a_diffusion_encoder_have_the_likelihood_as_mean(asks_the
     network = ConditionalDenoiser(latent_dim=2, embed_features=(8,), features=(8,))
     encoder = DiffusionEncoder(network, decoder=DECODER, **asks)
 
+    params = encoder.init(jax.random.key(0), np.zeros((1, 3), np.float32))
+    kernel = jax.jit(lambda: 0.4 * jax.random.normal(jax.random.key(1), (8, 2)))()
+    params["params"]["output"]["kernel"] = kernel
+
     @jax.jit
-    def terms():
-        params = encoder.init(jax.random.key(0), jnp.zeros((1, 3)))
-        params["params"]["output"]["kernel"] = 0.4 * jax.random.normal(jax.random.key(1), (8, 2))
-        params = {**PARAMS, "encoder": params}
+    def terms(params):
         x = jnp.tile(MODEL.sample(jax.random.key(0), 1)[0], (4000, 1))
         found = bounds.terms(jax.random.key(1), encoder, DECODER, params, x, 2, 2)
         return found, MODEL.log_prob(x)
 
-    found, log_p = jax.device_get(terms())
+    found, log_p = jax.device_get(terms({**PARAMS, "encoder": params}))
     assert_mean(np.exp(-found.nll - log_p), 1.0)
     divergence = Estimate.of(found.neg_elbo + log_p).mean
     assert divergence > (0.02 if asks_the_decoder else 0.1)  # it is far from the posterior

@@ -23,14 +23,10 @@ def learned_model(params):
 
 def make_state(optimizer, settings, z=None):
     """The state before the first update, with chains at z."""
-
-    @jax.jit
-    def make():
-        key_encoder, key_decoder = jax.random.split(jax.random.key(0))
-        params = {"encoder": ENCODER.init(key_encoder, X), "decoder": DECODER.init(key_decoder, 2)}
-        return training.TrainState.create(params, optimizer, chains.ChainState.create(settings, z))
-
-    return make()
+    key_encoder, key_decoder = jax.random.split(jax.random.key(0))
+    params = {"encoder": ENCODER.init(key_encoder, X), "decoder": DECODER.init(key_decoder, 2)}
+    create = jax.jit(training.TrainState.create, static_argnums=1)
+    return create(params, optimizer, chains.ChainState.create(settings, z))
 
 
 @functools.cache

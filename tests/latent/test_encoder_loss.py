@@ -69,12 +69,13 @@ def test_null_rows_train_the_null_branch_alone(share):
     sample = PosteriorSample(z, frame, z, -z - 1.0)
     gradient = jax.grad(em.encoder_loss, has_aux=True)
 
+    params = ENCODER.init(jax.random.key(0), X)
+
     @jax.jit
-    def evaluate():
-        params = ENCODER.init(jax.random.key(0), X)
+    def evaluate(params):
         return gradient(params, None, jax.random.key(3), ENCODER, x, sample, z, settings)
 
-    grads, metrics = jax.device_get(evaluate())
+    grads, metrics = jax.device_get(evaluate(params))
     grads = grads["params"]
     for name in ("mean_head", "width_head", "shear_head"):
         assert (np.abs(grads[name]["bias"]).max() == 0) == (share > 0)
@@ -86,11 +87,11 @@ def test_null_rows_train_the_null_branch_alone(share):
 
 
 def fitted_params(encoder):
-    """Parameters of a reference that is not the prior."""
-    params = encoder.init(jax.random.key(0), X)
+    """Parameters of a reference that is not the prior, as numpy arrays."""
+    params = jax.device_get(encoder.init(jax.random.key(0), X))
     biases = {"mean_head": [0.7, -1.2], "width_head": [-0.6, -0.2], "shear_head": [0.8]}
     for name, bias in biases.items():
-        params["params"][name]["bias"] = jnp.array(bias)
+        params["params"][name]["bias"] = np.array(bias, np.float32)
     return params
 
 
@@ -109,13 +110,13 @@ def test_the_exact_gaussian_has_its_rate_and_no_loss_where_the_network_holds_non
     """Pairs from a Gaussian posterior: the encoder that holds it as reference has nothing left to
     regress."""
     encoder = DiffusionEncoder(ENCODER.network, reference)
+    params = fitted_params(encoder)
     settings = em.Settings(target=target, null_probability=0.0)
     y = np.random.default_rng(1).normal(size=(4000, 2)).astype(np.float32)
 
     @jax.jit
     def evaluate():
         """The metrics, and log q(z|x) - log p(z) of the very draws."""
-        params = fitted_params(encoder)
         context = encoder.embed({"encoder": params}, X)
         mean, factor = context.mean, context.factor[0]
         z, cov = mean + y @ factor.T, factor @ factor.T
@@ -137,12 +138,11 @@ def test_the_exact_gaussian_has_its_rate_and_no_loss_where_the_network_holds_non
 def test_smoothed_targets_are_in_the_coordinates_of_the_reference():
     """Proposals from the reference itself, of equal weight: y + grad log posterior is zero for
     each, and in mean."""
-    n = 200
+    n, params = 200, fitted_params(ENCODER)
     y = np.random.default_rng(1).normal(size=(3, n, 2)).astype(np.float32)
 
     @jax.jit
     def losses():
-        params = fitted_params(ENCODER)
         x = jnp.tile(X, (n, 1))
         context = ENCODER.embed({"encoder": params}, x)
         z = jax.vmap(whitening.apply, (None, None, 0))(context.mean, context.factor, y)

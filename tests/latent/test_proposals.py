@@ -59,12 +59,10 @@ def test_the_width_of_the_proposals_does_not_move_what_is_chosen(width):
             factor = jnp.tile(jnp.linalg.cholesky(cov), (3000, 1, 1))
             return Frame(jnp.tile(mean, (3000, 1)), factor)
 
+    params = {"encoder": ENCODER.init(jax.random.key(0), X), "decoder": decoder_params(MODEL)}
+
     @jax.jit
-    def draw():
-        params = {
-            "encoder": ENCODER.init(jax.random.key(0), X),
-            "decoder": decoder_params(MODEL),
-        }
+    def draw(params):
         settings = em.Settings(e_step="importance", proposals=100, proposal_width=width)
         state = chains.ChainState.create(settings)
         encoder = Exact(ENCODER.network)
@@ -73,7 +71,7 @@ def test_the_width_of_the_proposals_does_not_move_what_is_chosen(width):
         spread = outcome.sample.proposals.z.std(axis=(0, 1)) / jnp.sqrt(jnp.diagonal(cov))
         return outcome.sample.z, outcome.acceptance, spread, (mean, cov)
 
-    z, acceptance, spread, posterior = jax.device_get(draw())
+    z, acceptance, spread, posterior = jax.device_get(draw(params))
     assert_moments(z, *posterior)
     np.testing.assert_allclose(
         spread, width, rtol=4 * 0.0013
