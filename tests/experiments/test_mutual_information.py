@@ -171,6 +171,13 @@ def test_error_and_coverage_of_five_of_the_forty_tasks(tmp_path):
     assert errors.mean() < 0.03
     assert np.all(errors < NUM_SIGMAS * stderr) and np.all(stderr < 0.1)
     assert np.sum(errors < 2 * stderr) >= 4  # all but one but for a chance of 2 %
+    for task in FIVE:
+        for form in ("entropy_difference", "growth_difference", "score_difference"):
+            row = rows.get(f"{task}.{form}")  # a form that needs a Gaussian x has no row
+            if row and row["value"] is not None:
+                error = abs(row["value"] - rows[f"{task}.diffusion"]["truth"])
+                assert error < NUM_SIGMAS * row["stderr"], (task, form)
+    assert all(f"{task}.entropy_difference" in rows for task in FIVE)
 
 
 def test_the_configs_name_tasks_that_exist():

@@ -250,10 +250,9 @@ def test_labels_of_a_mixture():
 
 @pytest.mark.optimized
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "task", [pairs.StudentPair(2, 2, 1.5), pairs.UniformNoise(0.4)], ids=["student", "uniform"]
-)
-def test_what_correlations_do_not_see(task):
+def test_what_correlations_do_not_see():
+    """The heaviest tails; five of the forty tasks have their forms beside the truth, too."""
+    task = pairs.StudentPair(2, 2, 1.5)
     x, y = task.sample(jax.random.key(7), 6000)
     result = measures.mutual_information(jax.random.key(8), x, y)
     assert_estimate(result.estimate, task.information, 0.05)
