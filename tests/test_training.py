@@ -132,7 +132,7 @@ def test_the_alternating_update_does_not_depend_on_the_number_of_devices():
     )
     decoder, settings = (
         decoders.make("bernoulli", 16, (16,)),
-        em.Settings(langevin_steps=2, sampler_steps=2, draws=2),
+        em.Settings(e_step="langevin", langevin_steps=2, sampler_steps=2, draws=2),
     )
     optimizer = training.make_optimizer(1e-3, 100)
     make_update = em.make_update(encoder, decoder, settings, optimizer)

@@ -67,7 +67,7 @@ class Settings:
         average_decay: decay of the moving average of the parameters.
     """
 
-    e_step: str = "langevin"
+    e_step: str = "importance"
     kernel: str = "mala"
     langevin_steps: int = 2
     step_size: float = 0.1

@@ -38,7 +38,8 @@ def data():
 def test_an_update_descends_the_gradients_at_its_own_pairs():
     """With plain descent of rate one the parameters change by the gradient at fixed z: none passes
     the chain."""
-    settings, optimizer = em.Settings(draws=2), optax.sgd(1.0)
+    settings = em.Settings(e_step="langevin", draws=2)
+    optimizer = optax.sgd(1.0)
     state, x = make_state(optimizer, settings), data()[:12]
     new, metrics = jax.jit(em.make_update(ENCODER, DECODER, settings, optimizer))(
         state, jax.random.key(2), x
@@ -98,7 +99,8 @@ def test_an_update_descends_the_gradients_at_its_own_pairs():
 
 
 def test_the_alternation_raises_the_closed_form_likelihood():
-    settings, optimizer = em.Settings(draws=2), optax.adam(1e-2)
+    settings = em.Settings(e_step="langevin", draws=2)
+    optimizer = optax.adam(1e-2)
     x = data()
     run = training.scan_updates(
         em.make_update(ENCODER, DECODER, settings, optimizer), lambda key, rows: rows
