@@ -11,9 +11,9 @@ whatever noise is needed, and the value is a draw of a lower bound of log p(x|z)
 then serves as a likelihood of its own, but values of different observations cannot be compared.
 Whatever would compare them calls `check_exact` first.
 
-A decoder also has `init(key, latent_dim)`, `mean(params, z)` and `sample(key, params, z)`. Two
-methods are its own choice: `log_prob_pairs`, see below, and `about_latent(observation)`, which drops
-from an observation what does not depend on z, so that an E-step need not compute it.
+A decoder also has `init(key, latent_dim)`, `mean(params, z)` and `sample(key, params, z)`. It may
+have `log_prob_pairs`, see below, and `about_latent(observation)`, which drops from an observation
+what does not depend on z, so that an E-step need not compute it.
 
 Shapes: x [batch, ...], flattened here to [batch, D]; z [batch, d]; means and samples [batch, D]. An
 observation is an array or a tree of arrays with one row for each example.
