@@ -253,8 +253,14 @@ def make_wake_sleep_update(
         y = whitening.solve(frame.factor, z - frame.mean)
         gradient = whitening.pull(frame.factor, slope(log_density, dream_observation, z))
         sample = PosteriorSample(z, frame, y, gradient)
-        dream = em.dream_gradient(
-            key_dream, decoder, params["decoder"], z, settings.gamma, key_fisher
+        dream = em.curvature_draw(
+            key_dream,
+            decoder,
+            params["decoder"],
+            dream_observation,
+            z,
+            settings.gamma,
+            key_fisher,
         )
         encoder_grads, metrics = jax.grad(em.encoder_loss, has_aux=True)(
             params["encoder"],

@@ -11,7 +11,9 @@ whatever noise is needed, and the value is a draw of a lower bound of log p(x|z)
 then serves as a likelihood of its own, but values of different observations cannot be compared.
 Whatever would compare them calls `check_exact` first.
 
-A decoder also has `init(key, latent_dim)`, `mean(params, z)` and `sample(key, params, z)`.
+A decoder also has `init(key, latent_dim)`, `mean(params, z)` and `sample(key, params, z)`. It may
+have `log_prob_pairs`, see below, and `about_latent(observation)`, which drops from an observation
+what does not depend on z, so that an E-step need not compute it.
 
 Shapes: x [batch, ...], flattened here to [batch, D]; z [batch, d]; means and samples [batch, D]. An
 observation is an array or a tree of arrays with one row for each example.
@@ -216,6 +218,16 @@ def log_prob_pairs(decoder, params, observation, z: jax.Array) -> jax.Array:
         return decoder.log_prob(params, jax.tree.map(for_every_z, row), z)
 
     return jax.vmap(of_example, out_axes=1)(observation)
+
+
+def about_latent(decoder, observation):
+    """Drop what does not depend on z from an observation, if the decoder can.
+
+    `log_prob` then moves by a constant of each example.
+    """
+    if hasattr(decoder, "about_latent"):
+        return decoder.about_latent(observation)
+    return observation
 
 
 def _flat(x: jax.Array) -> jax.Array:

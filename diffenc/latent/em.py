@@ -20,10 +20,10 @@ import optax
 from diffenc.errors import check_choice, check_fraction, check_least, check_positive
 from diffenc.latent import proposals
 from diffenc.latent.chains import KERNELS
-from diffenc.latent.decoders import check_exact, log_prob_pairs
+from diffenc.latent.decoders import about_latent, check_exact, log_prob_pairs
 from diffenc.latent.e_steps import E_STEPS, PosteriorSample, e_step
 from diffenc.latent.encoder import DiffusionEncoder
-from diffenc.latent.encoder_loss import dream_gradient, encoder_loss
+from diffenc.latent.encoder_loss import curvature_draw, encoder_loss
 from diffenc.training import TrainState
 
 TARGETS = ("denoising", "pressure", "mixture")
@@ -158,11 +158,18 @@ def make_update(
         key_e_step, key_dream, key_loss, key_observe, key_observe_dream = jax.random.split(key, 5)
         params = state.params
         observation = decoder.observe(key_observe, x)
+        about_z = about_latent(decoder, observation)
         sample, acceptance, carried = e_step(
-            key_e_step, encoder, decoder, params, state.carried, x, observation, settings, index
+            key_e_step, encoder, decoder, params, state.carried, x, about_z, settings, index
         )
-        dream = dream_gradient(
-            key_dream, decoder, params["decoder"], sample.z, settings.gamma, key_observe_dream
+        dream = curvature_draw(
+            key_dream,
+            decoder,
+            params["decoder"],
+            about_z,
+            sample.z,
+            settings.gamma,
+            key_observe_dream,
         )
         encoder_grads, metrics = jax.grad(encoder_loss, has_aux=True)(
             params["encoder"], params["decoder"], key_loss, encoder, x, sample, dream, settings

@@ -56,6 +56,25 @@ def dream_gradient(
     return jax.grad(log_prob)(z) / jnp.sqrt(gamma)
 
 
+def curvature_draw(key, decoder, params, observation, z, gamma: float, key_observe) -> jax.Array:
+    """Draw s [batch, d], where E[s s^T] is the curvature of -log p(x|z) / gamma in z.
+
+    It is the decoder's own `curvature_draw`, if it has one, and else `dream_gradient`.
+
+    Args:
+        key: a random key.
+        decoder: p(x|z).
+        params: of the decoder.
+        observation: of x, for a decoder that draws the curvature at x itself.
+        z: latents [batch, d].
+        gamma: the temperature of q*.
+        key_observe: the key of a dream's observation.
+    """
+    if hasattr(decoder, "curvature_draw"):
+        return decoder.curvature_draw(key, params, observation, z) / jnp.sqrt(gamma)
+    return dream_gradient(key, decoder, params, z, gamma, key_observe)
+
+
 def gaussian_loss(context: Context, newton: jax.Array, dream: jax.Array) -> jax.Array:
     """Evaluate the loss that fits the Gaussian N(m, C), C = W W^T.
 
@@ -69,7 +88,7 @@ def gaussian_loss(context: Context, newton: jax.Array, dream: jax.Array) -> jax.
     Args:
         context: the encoder's; its mean and factor are fitted.
         newton: the ends of the Newton steps [batch, d].
-        dream: s of `dream_gradient` [batch, d].
+        dream: s of `curvature_draw` [batch, d].
 
     Returns:
         [batch].
@@ -106,7 +125,7 @@ def encoder_loss(
         encoder: the encoder.
         x: data [batch, ...].
         sample: of the posterior of each x.
-        dream: s of `dream_gradient` [batch, d].
+        dream: s of `curvature_draw` [batch, d].
         settings: an `em.Settings`.
 
     Returns:

@@ -34,7 +34,7 @@ class MLP(nn.Module):
 
 
 class LevelMLP(nn.Module):
-    """Dense layers of (u, features of the noise level), the last one zero at first.
+    """Dense layers of (u, features of the noise level, condition), the last one zero at first.
 
     Attributes:
         features: widths of the hidden layers.
@@ -43,12 +43,18 @@ class LevelMLP(nn.Module):
     features: Sequence[int]
 
     @nn.compact
-    def __call__(self, u: jax.Array, level: jax.Array) -> jax.Array:
-        """Map u [batch, ...] to an array of its shape.
+    def __call__(
+        self, u: jax.Array, level: jax.Array, condition: jax.Array | None = None
+    ) -> jax.Array:
+        """Map u to an array of its shape.
 
-        level [batch] is a log signal-to-noise ratio, zero where signal and noise are of one size.
+        Args:
+            u: [batch, ...].
+            level: log signal-to-noise ratio [batch], zero where signal and noise are of one size.
+            condition: a vector for each example [batch, c], or None.
         """
-        h = jnp.concatenate([u.reshape(u.shape[0], -1), log_snr_features(level)], axis=-1)
+        parts = [u.reshape(u.shape[0], -1), log_snr_features(level)]
+        h = jnp.concatenate(parts if condition is None else [*parts, condition], axis=-1)
         for width in self.features:
             h = nn.silu(nn.Dense(width)(h))
         out = nn.Dense(u.size // u.shape[0], kernel_init=nn.initializers.zeros)(h)

@@ -95,7 +95,7 @@ class Attention(nn.Module):
 
 
 class UNet(nn.Module):
-    """A U-Net over images and noise levels, with labels or without; zero at first, float32.
+    """A U-Net over images and noise levels, with a condition or without; zero at first, float32.
 
     Raises InputError for widths that are not multiples of 8 and for images whose sides cannot be
     halved often enough.
@@ -104,7 +104,7 @@ class UNet(nn.Module):
         channels: the width of each resolution, multiples of 8, the first that of the image, each
             next one half as fine. Attention acts at the coarsest.
         num_classes: with more than 0 a label adds its own embedding; the label num_classes stands
-            for 'not given', as does labels=None.
+            for 'not given', as does condition=None.
         num_heads: heads of the attention.
         as_matmul: see `Conv`; None for on a CPU only.
         dtype: bfloat16 computes in half the memory; parameters stay float32.
@@ -118,14 +118,15 @@ class UNet(nn.Module):
 
     @nn.compact
     def __call__(
-        self, u: jax.Array, level: jax.Array, labels: jax.Array | None = None
+        self, u: jax.Array, level: jax.Array, condition: jax.Array | None = None
     ) -> jax.Array:
         """Map images to images.
 
         Args:
             u: images [batch, h, w, c].
             level: log signal-to-noise ratio [batch], zero where signal and noise are of one size.
-            labels: [batch], or None.
+            condition: labels [batch] if there are classes, else a vector for each example [batch,
+                c]; or None.
 
         Returns:
             An array of the shape of u.
@@ -136,8 +137,10 @@ class UNet(nn.Module):
         embedding = nn.silu(nn.Dense(4 * self.channels[0])(log_snr_features(level)))
         embedding = nn.Dense(4 * self.channels[0])(embedding)
         if self.num_classes:
-            labels = jnp.full(u.shape[:1], self.num_classes) if labels is None else labels
+            labels = jnp.full(u.shape[:1], self.num_classes) if condition is None else condition
             embedding += nn.Embed(self.num_classes + 1, 4 * self.channels[0])(labels)
+        elif condition is not None:
+            embedding += nn.Dense(4 * self.channels[0])(condition)
         embedding = embedding.astype(self.dtype)
 
         h = Conv(self.channels[0], as_matmul, self.dtype)(u)

@@ -13,6 +13,7 @@ from diffenc import training
 from diffenc.diffusion.factor_analysis import FactorAnalysis
 from diffenc.latent import chains, em
 from diffenc.latent.encoder import DiffusionEncoder
+from diffenc.latent.encoder_loss import dream_gradient
 
 
 def learned_model(params):
@@ -51,7 +52,7 @@ def test_an_update_descends_the_gradients_at_its_own_pairs():
         params = state.params
         outcome = em.e_step(key_chain, ENCODER, DECODER, params, state.carried, x, x, settings)
         z = outcome.sample.z
-        dream = em.dream_gradient(key_dream, DECODER, params["decoder"], z, settings.gamma)
+        dream = dream_gradient(key_dream, DECODER, params["decoder"], z, settings.gamma)
         # As numbers, cut off from the parameters they came from.
         outcome, dream = jax.lax.stop_gradient((outcome, dream))
         sample = outcome.sample

@@ -19,7 +19,7 @@ from diffenc.networks.mlp import Context
 @pytest.mark.parametrize("gamma", [1.0, 0.5])
 def test_dreams_measure_the_precision_of_the_posterior(gamma):
     z = np.random.default_rng(0).normal(size=(8000, 2)).astype(np.float32)
-    draw = jax.jit(em.dream_gradient, static_argnums=(1, 4))
+    draw = jax.jit(encoder_loss.dream_gradient, static_argnums=(1, 4))
     s = np.asarray(draw(jax.random.key(1), DECODER, decoder_params(MODEL), z, gamma))
     _, cov = jax.jit(MODEL.posterior)(X, gamma)
     assert_mean(s, 0.0)

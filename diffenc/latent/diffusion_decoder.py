@@ -1,0 +1,276 @@
+"""A decoder p(x|z) that is a diffusion model of x, with z as its condition.
+
+x diffuses by the variance-preserving process of width one, x_lambda = alpha x + sigma eps, and the
+network's output v(x_lambda, lambda, z) stands for the score as in `parameterization`. Its denoising
+loss bounds the likelihood (arXiv 2107.00630),
+
+    -log p(x|z) <= L(x; z) = KL(q(x_low|x) || N(0, I))                     prior
+                           + 1/2 int alpha^2 E|v - v_phi|^2 d(lambda)      diffusion, low to high
+                           + D/2 (log(2 pi e) - high)                      reconstruction
+
+in nats; the last is -E log N(x; x_high/alpha, (sigma/alpha)^2 I), the density by which x is read
+off x_high. With the exact v the bound is log p(x|z) but for what lies beyond low and high.
+
+*z is seen at high noise only*, at lambda < split: the network is told nothing of z above it, and
+the detail of x that any decoder of this kind can explain without z does not drown what z is for.
+Where it is seen at every level and gamma = 1, z is left unused (see the notebook).
+
+`observe` draws levels and noise once, and holds them: an observation is x with m pairs (lambda,
+eps) below the split and m above it. `log_prob` of that observation is a deterministic function of
+z, so all that compares several z of one x (weights, line searches, Metropolis ratios) does so by
+common noise, and its differences have little variance. Averaged over observations, it is -L.
+
+Shapes: x [batch, ...], z [batch, d]; all information is in nats.
+"""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from diffenc.compilation import init
+from diffenc.diffusion import noise_levels, samplers
+from diffenc.diffusion.linear_process import expand
+from diffenc.diffusion.noise_levels import Levels
+from diffenc.diffusion.parameterization import alpha_sigma, from_score, to_score
+from diffenc.diffusion.processes import VPCosine
+from diffenc.errors import InputError
+
+PROCESS = VPCosine()
+LOG_2PI_E = float(np.log(2 * np.pi * np.e))
+
+
+class Noise(flax.struct.PyTreeNode):
+    """Noise levels and the noise there, m for each example.
+
+    Attributes:
+        log_snr: lambda [batch, m].
+        density: of lambda there [batch, m].
+        eps: the noise [batch, m, ...].
+    """
+
+    log_snr: jax.Array
+    density: jax.Array
+    eps: jax.Array
+
+
+class Observation(flax.struct.PyTreeNode):
+    """An example and the noise by which it is looked at.
+
+    Attributes:
+        x: [batch, ...].
+        below: noise below the split, where z is seen.
+        above: noise above it; None where nothing is asked that does not depend on z.
+    """
+
+    x: jax.Array
+    below: Noise
+    above: Noise | None
+
+
+class Terms(flax.struct.PyTreeNode):
+    """The parts of a draw of L(x; z), each [batch] in nats.
+
+    Attributes:
+        prior: KL(q(x_low|x) || N(0, I)), closed.
+        below: the diffusion term below the split, which depends on z.
+        above: that above it.
+        reconstruction: of x from x_high, closed.
+    """
+
+    prior: jax.Array
+    below: jax.Array
+    above: jax.Array
+    reconstruction: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class DiffusionDecoder:
+    """p(x|z) by a diffusion of x.
+
+    Raises InputError unless the two densities of levels meet at the split.
+
+    Attributes:
+        network: network.apply(params, x_lambda [n, ...], lambda [n], condition [n, d + 1]) -> v
+            [n, ...]. The condition is (z, 1), and zeros where z is not seen.
+        shape: of one example x.
+        below: the density of lambda on [low, split].
+        above: the density of lambda on [split, high]; None to see z at every level of `below`.
+        draws: m, noise levels for each example and side of the split.
+        sampler_steps: steps of the probability flow that draws x.
+    """
+
+    network: Any
+    shape: tuple[int, ...]
+    below: Levels
+    above: Levels | None = None
+    draws: int = 4
+    sampler_steps: int = 50
+    is_exact = False
+
+    def __post_init__(self):
+        if self.above is not None and self.above.low != self.below.high:
+            raise InputError(
+                f"z is seen up to lambda={self.below.high}, and levels above begin at "
+                f"{self.above.low}: give both the same split"
+            )
+
+    @property
+    def high(self) -> float:
+        """The largest lambda, where x is read off."""
+        return (self.above or self.below).high
+
+    def init(self, key: jax.Array, latent_dim: int):
+        """Make the parameters of the network."""
+        x = np.zeros((1, *self.shape), np.float32)
+        condition = np.zeros((1, latent_dim + 1), np.float32)
+        return init(self.network, key, x, np.zeros(1, np.float32), condition)
+
+    def observe(self, key: jax.Array, x: jax.Array) -> Observation:
+        """Draw the noise by which x [batch, ...] is looked at, stratified over the batch."""
+        key_below, key_above = jax.random.split(key)
+        above = None if self.above is None else self._draw(key_above, x, self.above)
+        return Observation(x, self._draw(key_below, x, self.below), above)
+
+    def _draw(self, key, x, levels: Levels) -> Noise:
+        key_level, key_eps = jax.random.split(key)
+        shape = (len(x), self.draws)
+        log_snr, density = levels.draw(noise_levels.stratified_uniform(key_level, shape))
+        return Noise(log_snr, density, jax.random.normal(key_eps, (*shape, *x.shape[1:])))
+
+    def about_latent(self, observation: Observation) -> Observation:
+        """Drop what does not depend on z: `log_prob` then moves by a constant of each x."""
+        return observation.replace(above=None)
+
+    def log_prob(self, params, observation: Observation, z: jax.Array) -> jax.Array:
+        """Evaluate the draw -L(x; z) of a lower bound of log p(x|z).
+
+        Args:
+            params: of the network.
+            observation: of x.
+            z: latents [batch, d].
+
+        Returns:
+            [batch], in nats.
+        """
+        return -sum(jax.tree.leaves(self.terms(params, observation, z)))
+
+    def terms(self, params, observation: Observation, z: jax.Array) -> Terms:
+        """Evaluate the parts of a draw of L(x; z), see `log_prob`."""
+        x = observation.x
+        dim = x[0].size
+        alpha, sigma = alpha_sigma(self.below.low)
+        square = jnp.sum(x.reshape(len(x), -1) ** 2, axis=-1)
+        prior = 0.5 * (alpha**2 * square + dim * (sigma**2 - 1 - 2 * jnp.log(sigma)))
+        above = jnp.zeros(len(x))
+        if observation.above is not None:
+            above = self._loss(params, x, observation.above, jnp.zeros(_wide(z).shape))
+        below = self._loss(params, x, observation.below, _wide(z))
+        reconstruction = jnp.full(len(x), 0.5 * dim * (LOG_2PI_E - self.high))
+        return Terms(prior, below, above, reconstruction)
+
+    def _loss(self, params, x, noise: Noise, condition: jax.Array) -> jax.Array:
+        """Average 1/2 alpha^2 |v - v_phi|^2 / density over the noise, [batch]."""
+        rows = _rows(x, noise)
+        target = expand(rows.alpha, rows.x) * rows.eps - expand(rows.sigma, rows.x) * rows.x
+        error = self._velocity(params, rows, condition) - target
+        square = jnp.sum(error.reshape(noise.density.size, -1) ** 2, axis=-1)
+        weighted = 0.5 * rows.alpha**2 * square / noise.density.reshape(-1)
+        return jnp.mean(weighted.reshape(noise.density.shape), axis=1)
+
+    def _velocity(self, params, rows: "_Rows", condition: jax.Array) -> jax.Array:
+        """Evaluate v_phi at the noised rows, under the condition of each example."""
+        x_t = expand(rows.alpha, rows.x) * rows.x + expand(rows.sigma, rows.x) * rows.eps
+        condition = jnp.repeat(condition, len(x_t) // len(condition), axis=0)
+        return self.network.apply(params, x_t, rows.log_snr, condition)
+
+    def curvature_draw(
+        self, key: jax.Array, params, observation: Observation, z: jax.Array
+    ) -> jax.Array:
+        """Draw s [batch, d] with E[s s^T] = the Gauss-Newton Hessian of L in z.
+
+        s = sum_j sqrt(alpha_j^2 / (m density_j)) J_j^T xi_j, with J_j = dv_phi/dz at noise j of
+        the observation and xi_j ~ N(0, I): L is half a sum of squares, so its Hessian is sum_j
+        alpha_j^2 / (m density_j) J_j^T J_j but for the curvature of v itself. One product with the
+        transposed Jacobian; no x is sampled.
+
+        Args:
+            key: of xi.
+            params: of the network.
+            observation: of x.
+            z: latents [batch, d].
+        """
+        noise = observation.below
+        rows = _rows(observation.x, noise)
+        weight = rows.alpha / jnp.sqrt(noise.density.reshape(-1) * self.draws)
+        xi = expand(weight, rows.x) * jax.random.normal(key, rows.x.shape)
+
+        def along(z):
+            return jnp.sum(xi * self._velocity(params, rows, _wide(z)))
+
+        return jax.grad(along)(z)
+
+    def score_fn(self, params, z: jax.Array):
+        """Make the score of x_t given z, for samplers, on the clock of `PROCESS`.
+
+        Args:
+            params: of the network.
+            z: latents, whose rows are those of x_t.
+
+        Returns:
+            score(x_t [batch, ...], t [batch]) -> [batch, ...].
+        """
+
+        def score(x_t, t):
+            log_snr = PROCESS.log_snr(t)
+            is_seen = log_snr < self.below.high
+            condition = jnp.where(is_seen[:, None], _wide(z), 0.0)
+            v = self.network.apply(params, x_t, log_snr, condition)
+            return to_score(PROCESS, "v", v, x_t, t)
+
+        return score
+
+    def sample(self, key: jax.Array, params, z: jax.Array) -> jax.Array:
+        """Draw x ~ p(x|z) [batch, D] by the probability flow from noise."""
+        return self.decode(params, z, jax.random.normal(key, (len(z), *self.shape)))
+
+    def decode(self, params, z: jax.Array, x_1: jax.Array) -> jax.Array:
+        """Follow the probability flow from noise to data, a deterministic function of both.
+
+        Args:
+            params: of the network.
+            z: latents [batch, d].
+            x_1: standard normal [batch, ...].
+
+        Returns:
+            E[x|x_high] [batch, D], flat as the samples of all decoders.
+        """
+        t_high = float(np.arctan(np.exp(-0.5 * self.high)) * 2 / np.pi)  # PROCESS.time, not traced
+        score = self.score_fn(params, z)
+        x = samplers.probability_flow(score, PROCESS, x_1, self.sampler_steps, t_high)
+        t = jnp.full(len(x), t_high)
+        return from_score(PROCESS, "x0", score(x, t), x, t).reshape(len(x), -1)
+
+
+class _Rows(NamedTuple):
+    """An observation with one row for each noise."""
+
+    x: jax.Array
+    eps: jax.Array
+    log_snr: jax.Array
+    alpha: jax.Array
+    sigma: jax.Array
+
+
+def _rows(x: jax.Array, noise: Noise) -> _Rows:
+    eps = noise.eps.reshape(-1, *x.shape[1:])
+    log_snr = noise.log_snr.reshape(-1)
+    return _Rows(jnp.repeat(x, noise.eps.shape[1], axis=0), eps, log_snr, *alpha_sigma(log_snr))
+
+
+def _wide(z: jax.Array) -> jax.Array:
+    """(z, 1): the last coordinate says that z is seen."""
+    return jnp.concatenate([z, jnp.ones_like(z[:, :1])], axis=-1)
