@@ -97,6 +97,7 @@ def _release_memory() -> None:
     """Forget what was compiled, and give the memory back: glibc would keep two thirds of it for the
     next allocation."""
     jax.clear_caches()
+    gc.unfreeze()
     gc.collect()
     libc = ctypes.CDLL(None)
     if hasattr(libc, "malloc_trim"):
@@ -106,10 +107,11 @@ def _release_memory() -> None:
 @pytest.fixture(autouse=True, scope="module")
 def _after_a_file():
     """Release what files of tests compiled once it is much. Until then a program that another file
-    needs too is found in memory."""
+    needs too is found in memory, and what lives is not walked through."""
     yield
     if _resident_bytes() > MOST_BYTES:
         _release_memory()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
