@@ -1,11 +1,12 @@
-"""Contracts of the checks of samples: what they take, besides arrays."""
+"""Contracts of the checks of samples: what they take besides arrays, and what they refuse."""
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
 
 from diffenc.errors import InputError
-from diffenc.information import checks
+from diffenc.information import checks, measures
 
 
 def test_frames_and_series_of_pandas_are_taken_as_arrays():
@@ -26,3 +27,128 @@ def test_spans_of_time_are_no_numbers(labels):
     with pytest.raises(InputError, match="y is not one|y has type timedelta64.s."):
         if not checks.are_labels(spans, labels):
             checks.check(np.random.default_rng(0).normal(size=300), spans)
+
+
+X = np.random.default_rng(3).normal(size=(200, 2))
+
+
+def changed(row, column, value):
+    x = X.copy()
+    x[row, column] = value
+    return x
+
+
+@pytest.mark.parametrize(
+    "x, y, words",
+    [
+        (X, X[:150, 0] + 1, "rows differ in number .x has 200, y has 150."),
+        (X[:99], X[:99, 0], "99 rows are too few"),
+        (changed(7, 1, np.nan), X[:, 0], "x column 1 is not finite in row 7"),
+        (X, changed(3, 0, np.inf), "y column 0 is not finite in row 3"),
+        (X, np.ones(200), "y column 0 is constant"),
+        (np.stack([X[:, 0], X[:, 0]], axis=1), X[:, 1], "x column 1 repeats x column 0"),
+        (np.stack([X[:, 0], np.exp(X[:, 0])], axis=1), X[:, 1], "x column 1 repeats x column 0"),
+        (
+            np.stack([*X.T, X.sum(axis=1)], axis=1),
+            X[::-1, 0],
+            "x column 2 repeats the columns before it",
+        ),
+        (X, X[:, 1] ** 3, "y column 0 is a function of x column 1: their information is infinite"),
+        (
+            X,
+            X.sum(axis=1),
+            "y column 0 is a function of the columns before it: their information is infinite",
+        ),
+        (X, np.array(["a"] * 200), "give numbers"),
+        (X, X[:, 0] * 1j, "y has type complex128"),
+        (X, np.float64(1.0), "y has type float64 and shape ..: give numbers"),
+        (X, 1e200 * X[:, 0], "y column 0 has values too large"),
+        (
+            X[:, 0],
+            np.stack([*X.T, X.sum(axis=1)], axis=1)[::-1],
+            "y column 2 repeats the columns before it",
+        ),
+        (
+            np.random.default_rng(5).normal(size=(200, 49)),
+            X[:, 0],
+            "50 columns are too many for 200 rows",
+        ),
+    ],
+)
+def test_bad_samples_are_named(x, y, words):
+    with pytest.raises(InputError, match=words):
+        checks.check(x, y)
+
+
+def refusals(draw, n, repeats=100):
+    """The share of draws (x, y) that are taken for functions."""
+    count = 0
+    for seed in range(repeats):
+        try:
+            checks.check_no_function(*checks.check(*draw(np.random.default_rng(seed), n)))
+        except InputError as error:
+            count += "information is infinite" in str(error)
+    return count / repeats
+
+
+def waves(rng, n):
+    x = rng.normal(size=(n, 2))
+    return x, np.sin(3 * x[:, 0]) + x[:, 1] + 0.1 * rng.normal(size=n)
+
+
+def narrow(rng, n):
+    x = rng.normal(size=n)
+    return x, 0.9999 * x + (1 - 0.9999**2) ** 0.5 * rng.normal(size=n)
+
+
+FINITE = {
+    "independent 0/1": lambda rng, n: (rng.normal(size=n), rng.integers(0, 2, size=n)),
+    "equal 0/1": lambda rng, n: (rng.integers(0, 2, size=n),) * 2,
+    "sign": lambda rng, n: (lambda x: (x, np.sign(x)))(rng.normal(size=n)),
+    "waves": waves,
+    "narrow": narrow,
+    "wave": lambda rng, n: (lambda x: (x, np.sin(3 * x) + 0.03 * rng.normal(size=n)))(
+        rng.normal(size=n)
+    ),
+}
+FUNCTIONS = {
+    "linear": lambda rng, n: (lambda x: (x, 3 * x + 1))(rng.normal(size=n)),
+    "linear in 2": lambda rng, n: (lambda x: (x, x @ np.array([1.0, 2.0])))(
+        rng.normal(size=(n, 2))
+    ),
+    "sine": lambda rng, n: (lambda x: (x, np.sin(3 * x)))(rng.normal(size=n)),
+    "integers": lambda rng, n: (lambda x: (x, 3 * x**2 + x))(rng.permutation(n) - n // 2),
+    "corner": lambda rng, n: (lambda x: (x, np.abs(x)))(rng.normal(size=n)),
+}
+
+
+@pytest.mark.parametrize("n", [100, 400])
+@pytest.mark.parametrize("name", FINITE)
+def test_finite_information_is_not_refused(name, n):
+    assert refusals(FINITE[name], n) <= 0.01
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_are_refused(name):
+    """Of 200 rows; of more it is easier."""
+    assert refusals(FUNCTIONS[name], 200, 30) >= 0.7
+    exchanged = refusals(lambda rng, n: FUNCTIONS[name](rng, n)[::-1], 200, 30)
+    assert exchanged >= 0.7  # whichever is given first
+
+
+def test_functions_of_two_columns_are_refused():
+    assert (
+        refusals(
+            lambda rng, n: (lambda x: (x, x[:, 0] * x[:, 1]))(rng.normal(size=(n, 2))), 1000, 10
+        )
+        >= 0.9
+    )
+
+
+def test_labels_are_asked_to_be_labels():
+    for labels, words in (
+        (X[:, 0], "one integer for each row"),
+        (np.r_[[1] * 195, [0] * 5], "label 0 has 5 examples: ten"),
+    ):
+        with pytest.raises(InputError, match=words):
+            measures.label_information(jax.random.key(9), X, labels)
