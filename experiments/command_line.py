@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 
+import jax
 from absl import app, flags
 from absl import logging as absl_logging
 from etils import epath
@@ -47,7 +48,8 @@ def main(experiment: Callable[[ConfigDict, epath.Path], None]) -> None:
 
     Before that, the process joins the others of the run. Only the first one prints: tables,
     progress and notes of the others go nowhere, their errors to stderr. Compiled programs are kept
-    for later runs, see `diffenc.compilation`. Bad input ends in one line and exit status 2.
+    for later runs, see `diffenc.compilation`. Runs are of single precision, whatever JAX_ENABLE_X64
+    says. Bad input ends in one line and exit status 2.
     """
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     config_flag, workdir_flag = define_flags(flags.FLAGS)
@@ -68,6 +70,7 @@ def main(experiment: Callable[[ConfigDict, epath.Path], None]) -> None:
         with (
             _only_the_first_prints(),
             compilation.cache(),
+            jax.enable_x64(False),
             _recorded(config_flag.value, workdir),
         ):
             experiment(config_flag.value, workdir)

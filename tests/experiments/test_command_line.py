@@ -4,12 +4,15 @@ import sys
 import types
 from dataclasses import dataclass
 
+import jax
+import jax.numpy as jnp
 import pytest
 from etils import epath
 from ml_collections import ConfigDict
 
 from diffenc.errors import InputError
 from experiments import command_line
+from experiments.diffusion_encoder import __main__ as diffusion_encoder
 
 
 @dataclass(frozen=True)
@@ -68,3 +71,15 @@ def test_a_workdir_that_cannot_be_written_to(tmp_path, monkeypatch):
     monkeypatch.setattr(type(workdir), "write_text", refuse)
     with pytest.raises(InputError, match=r"cannot be written to \(Permission denied\)"):
         command_line._make(workdir)
+
+
+@pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
+def test_runs_are_of_single_precision(command, monkeypatch, tmp_path):
+    def experiment(config, workdir):
+        print(jnp.ones(3).dtype)
+
+    monkeypatch.setattr(diffusion_encoder, "run", experiment)
+    arguments = ["--config=configs/diffusion_encoder/digits.py", f"--workdir={tmp_path}"]
+    with jax.enable_x64(True):
+        status, printed, _ = command(arguments)
+    assert (status, printed.strip()) == (0, "float32")
