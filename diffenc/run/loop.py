@@ -148,7 +148,8 @@ def _check_finite(metrics: Metrics, step: int, last_saved: int | None, workdir) 
             last = f"the checkpoint of update {last_saved} is kept"
         raise NonFiniteLoss(
             f"{name} is {metrics[name].ravel()[offset]} at update {step + offset + 1} "
-            f"({last} in {workdir}): lower learning_rate, or look for extreme values in the data"
+            f"({last} in {workdir}): lower learning_rate, in another workdir, or look for extreme "
+            "values in the data"
         )
 
 
