@@ -14,12 +14,12 @@ import diffenc
 from diffenc import compilation
 from diffenc.networks import MLP
 
+# The programs of tests/information/test_estimates.py.
 TINY = {
-    "denoiser": {"width": 8, "depth": 1, "batch_size": 16, "updates": 10, "rounds": 1},
-    "mixture": {"components": 2, "updates": 10, "rounds": 1},
+    "denoiser": {"width": 16, "batch_size": 32, "draws": 2, "updates": 20, "rounds": 2},
+    "mixture": {"updates": 20, "rounds": 2},
     "flow": {"rounds": 0},
-    "null": {"rounds": 1},
-    "judge": {"parts": 1},
+    "judge": {"parts": 3},
 }
 
 
@@ -99,7 +99,7 @@ def test_what_is_compiled_within_is_kept_and_found(unconfigured, events):
 def test_a_second_estimate_of_the_same_shape_compiles_nothing(events):
     """In the cache of the tests, so that the first one compiles only where it is empty."""
     rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(2, 200))
+    x, y = rng.normal(size=(2, 1000, 2))
     first = diffenc.mutual_information(x, y, settings=TINY)
     jax.clear_caches()  # as in a process that begins
     events.clear()

@@ -27,6 +27,7 @@ CONFIGS = "configs/mutual_information"
 TINY = {
     "estimator.denoiser.width": 16,
     "estimator.denoiser.batch_size": 32,
+    "estimator.denoiser.draws": 2,
     "estimator.denoiser.updates": 20,
     "estimator.denoiser.rounds": 2,
     "estimator.mixture.updates": 20,
@@ -39,7 +40,7 @@ TINY = {
     "num_samples": 1000,
 }
 FIVE = ("bimodal_1x1", "uniform_noise_0.1", "dense_3x3", "student_3x3_dof3", "spiral_3x3")
-TASK = pairs.dense(2, 1, 0.6)
+TASK = pairs.dense(2, 2, 0.6)  # of the shape of tests/information, whose programs serve here
 
 
 def make_config(name, **changes):
@@ -112,9 +113,9 @@ def test_a_table_gives_the_arrays_that_were_written_to_it(tmp_path):
     table = np.concatenate([x, y], axis=1)
     csv = tmp_path / "table.csv"
     csv.write_text(
-        "a, b,c\n" + "\n".join(",".join(map(repr, map(float, row))) for row in table) + "\n"
+        "a, b,c,d\n" + "\n".join(",".join(map(repr, map(float, row))) for row in table) + "\n"
     )
-    columns = dict(data__path=str(csv), data__x_columns=("a", "b"), data__y_columns=("c",))
+    columns = dict(data__path=str(csv), data__x_columns=("a", "b"), data__y_columns=("c", "d"))
     loaded = samples.load_samples(mutual_information.parse(make_config("data", **columns)).data)
     np.testing.assert_array_equal(loaded.x, x)
     np.testing.assert_array_equal(loaded.y, y)
