@@ -34,6 +34,22 @@ def assert_moments(z, mean, cov):
     assert_mean(products, cov, scale=width[..., :, None] * width[..., None, :])
 
 
+def count_compilations(fn) -> int:
+    """Count the programs that are compiled, or taken from the disk, while fn runs."""
+    compilations = []
+
+    def listen(event, seconds, **details):
+        if event == "/jax/core/compile/backend_compile_duration":
+            compilations.append(details)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        fn()
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    return len(compilations)
+
+
 def record_keys(monkeypatch) -> set:
     """Every (seed, *names) that becomes a key from now on, in whatever module of ours."""
     asked, key_of = set(), keys.key_of

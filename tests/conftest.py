@@ -24,15 +24,21 @@ os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 # times the time of one thread each.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-# Workers inherit the flags. A flag twice would be another key to the same program.
-flags = os.environ.get("XLA_FLAGS", "").split()
-if not any(flag.startswith("--xla_force_host_platform_device_count") for flag in flags):
-    flags.append("--xla_force_host_platform_device_count=4")
+# Four virtual devices. One piece of code for each program, by one thread: workers share the cores,
+# and threads that wait for work take it from them.
+FLAGS = [
+    "--xla_force_host_platform_device_count=4",
+    "--xla_cpu_parallel_codegen_split_count=1",
+    "--xla_cpu_multi_thread_eigen=false",
+]
 # Without its MLIR emitters XLA compiles in two thirds of the time. Later releases have no choice,
 # and refuse the flag.
-NO_EMITTERS = "--xla_cpu_use_fusion_emitters=false"
-if importlib.metadata.version("jaxlib").startswith("0.10.") and NO_EMITTERS not in flags:
-    flags.append(NO_EMITTERS)
+if importlib.metadata.version("jaxlib").startswith("0.10."):
+    FLAGS.append("--xla_cpu_use_fusion_emitters=false")
+# Workers inherit the flags. A flag twice would be another key to the same program.
+flags = os.environ.get("XLA_FLAGS", "").split()
+names = [flag.split("=")[0] for flag in flags]
+flags += [flag for flag in FLAGS if flag.split("=")[0] not in names]
 os.environ["XLA_FLAGS"] = " ".join(flags)
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["MPLBACKEND"] = "Agg"
@@ -81,7 +87,10 @@ def _results_are_in_the_glossary(monkeypatch):
 gc.freeze()
 gc.set_threshold(100_000, 50, 50)
 
-MOST_BYTES = 2.5e9  # of one worker
+# Of one worker: half of the machine for all of them, and what the whole suite takes at most.
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+MACHINE_BYTES = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+MOST_BYTES = min(4e9, MACHINE_BYTES / 2 / WORKERS)
 
 
 def _resident_bytes() -> float:

@@ -96,7 +96,8 @@ def test_what_is_compiled_within_is_kept_and_found(unconfigured, events):
     assert count(events, "misses") == len(files) and count(events, "hits") > 0
 
 
-def test_a_second_estimate_of_the_same_shape_compiles_nothing(events):
+@pytest.mark.slow
+def test_a_process_that_begins_finds_every_program_of_an_estimate(events):
     """In the cache of the tests, so that the first one compiles only where it is empty."""
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(2, 1000, 2))
@@ -106,9 +107,6 @@ def test_a_second_estimate_of_the_same_shape_compiles_nothing(events):
     second = diffenc.mutual_information(x, y, settings=TINY)
     assert count(events, "misses") == 0 and count(events, "hits") > 5
     assert first.estimate == second.estimate
-    events.clear()
-    diffenc.mutual_information(y, x, settings=TINY)
-    assert not [name for name in events if "compil" in name]  # nor does the same process
 
 
 def test_who_has_configured_the_cache_keeps_it(unconfigured, monkeypatch, tmp_path):

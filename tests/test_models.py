@@ -10,10 +10,10 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from checks import NUM_SIGMAS, assert_mean, assert_moments
+from checks import NUM_SIGMAS, assert_mean, assert_moments, count_compilations
 from workdirs import DIM, LATENT_DIM, draw, make_truth, make_workdir
 
-from diffenc import models
+from diffenc import models, storage
 from diffenc.errors import InputError
 from diffenc.estimate import map_examples
 from diffenc.keys import key_of
@@ -25,33 +25,40 @@ from experiments.diffusion_encoder.settings import read_experiment
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = {
-    "num_devices": 2,  # and loaded onto one
     "num_updates": 4,
-    "updates_per_dispatch": 2,
-    "save_every": 2,
-    "evaluate_every": 0,
-    "batch_size": 8,
     "model.decoder_features": (8,),
     "model.embed_features": (8,),
     "model.features": (8,),
-    "em.draws": 1,
-    "em.proposals": 2,
-    "eval.num_examples": 20,
-    "eval.num_samples": 2,
     "eval.sampler_steps": 2,
-    "eval.langevin_steps": 2,
 }
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run on digits: its workdir, its settings and its data."""
+    """A run on digits as two devices leave it: its workdir, systems, parameters and data. Runs that
+    were trained are loaded by the tests of experiments."""
     workdir = tmp_path_factory.mktemp("digits")
     config = command_line._load(str(ROOT / "configs/diffusion_encoder/digits.py"))
     config.update_from_flattened_dict(TINY)
-    diffusion_encoder.run(config, workdir)
     experiment = read_experiment(config)
-    return workdir, experiment, diffusion_encoder.load(experiment)[0]
+    dataset, _ = diffusion_encoder.load(experiment)
+    systems = diffusion_encoder.make_systems(experiment, dataset)
+    blueprints = diffusion_encoder.make_blueprints(experiment, dataset)
+    storage.write(workdir, "diffusion_encoder", 4, blueprints)
+    rng = np.random.default_rng(0)
+
+    def moved(weights):
+        return np.asarray(weights + 0.1 * rng.normal(size=np.shape(weights)), np.float32)
+
+    states = {
+        name: system.state.replace(averages=jax.tree.map(moved, system.state.averages))
+        for name, system in systems.items()
+    }
+    with checkpoints.open(workdir / "checkpoints") as store:
+        store.save(4, parallel.replicate(parallel.data_mesh(2), states))
+        store.wait()
+    params = {name: state.averages for name, state in states.items()}
+    return workdir, systems, params, dataset
 
 
 @pytest.fixture(scope="module")
@@ -68,35 +75,19 @@ def linear(tmp_path_factory):
     return workdir
 
 
-def count_compilations(fn) -> int:
-    """Count the programs that are compiled, or taken from the disk, while fn runs."""
-    compilations = []
-
-    def listen(event, seconds, **details):
-        if event == "/jax/core/compile/backend_compile_duration":
-            compilations.append(details)
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    try:
-        fn()
-    finally:
-        jax.monitoring.unregister_event_duration_listener(listen)
-    return len(compilations)
+@pytest.fixture(scope="module")
+def factor_encoder(linear):
+    """Its diffusion encoder."""
+    return models.load(linear)
 
 
 @pytest.mark.parametrize("name", ["diffusion_encoder", "vae"])
 def test_latents_are_those_of_the_run_bit_for_bit(run, name):
-    workdir, experiment, dataset = run
+    workdir, systems, all_params, dataset = run
     trained = models.load(workdir, name)
     assert trained.name == name and trained.systems == ("diffusion_encoder", "vae")
     assert trained.updates == trained.num_updates == 4
-    system = diffusion_encoder.make_systems(experiment, dataset)[name]
-    example = {
-        key: one.state for key, one in diffusion_encoder.make_systems(experiment, dataset).items()
-    }
-    with checkpoints.open(workdir / "checkpoints") as store:
-        _, states = store.restore(parallel.replicate(parallel.data_mesh(2), example))
-    params = parallel.local(states)[name].averages
+    system, params = systems[name], all_params[name]
     assert trained._system.encoder == system.encoder and trained._system.decoder == system.decoder
     bits = np.asarray(dataset.test[:64] >= 8, np.float32)
 
@@ -109,7 +100,7 @@ def test_latents_are_those_of_the_run_bit_for_bit(run, name):
 
 
 def test_what_a_model_of_bits_gives_is_in_the_units_and_the_shape_of_the_data(run, trained):
-    workdir, _, dataset = run
+    workdir, _, _, dataset = run
     x = dataset.test[:5]
     assert x.dtype == np.uint8 and x.shape[1:] == trained.example_shape == (8, 8, 1)
     z = trained.encode(x)
@@ -136,7 +127,7 @@ def test_what_a_model_of_bits_gives_is_in_the_units_and_the_shape_of_the_data(ru
 
 
 def test_a_second_call_compiles_nothing_and_another_size_each_program_once(run):
-    workdir, _, dataset = run
+    workdir, _, _, dataset = run
     trained = models.load(workdir, batch_size=8)
     calls = {
         "encode": lambda n: trained.encode(dataset.test[:n]),
@@ -189,20 +180,19 @@ def test_an_encoder_that_folds_the_space_says_so(tmp_path):
     assert bound.folds.mean() > 0.1
 
 
-def test_posterior_samples_and_means_are_those_of_the_closed_form(linear):
+def test_posterior_samples_and_means_are_those_of_the_closed_form(factor_encoder):
     truth = make_truth()
     x = draw(truth, 2, 600)
-    trained = models.load(linear)
-    draws = trained.posterior_samples(x, samples=2, proposals=300, steps=10)
+    draws = factor_encoder.posterior_samples(x, samples=2, proposals=300, steps=10)
     assert draws.z.shape == (600, 2, LATENT_DIM) and draws.ess.shape == (600,)
     assert draws.ess.min() > 30
     mean, cov = map(np.asarray, jax.jit(truth.posterior)(x))
     for column in range(2):
         assert_moments(draws.z[:, column] - mean, np.zeros(LATENT_DIM), cov)
-    decoded = trained.decode(mean)
+    decoded = factor_encoder.decode(mean)
     expected = mean @ truth.weight.T + truth.mean
     np.testing.assert_allclose(decoded, expected, rtol=1e-5, atol=1e-5)
-    drawn = trained.sample(4000)
+    drawn = factor_encoder.sample(4000)
     assert_moments(drawn, truth.mean, jax.jit(truth.marginal)().cov)
 
 
@@ -242,15 +232,14 @@ def test_masks_and_seeds_that_are_none_are_refused(trained):
             trained.encode(x.data, seed=seed)
 
 
-def test_bad_latents_and_counts_are_named(linear):
-    trained = models.load(linear)
+def test_bad_latents_and_counts_are_named(linear, factor_encoder):
     with pytest.raises(InputError, match=r"z has shape \(3, 5\).*give \[n, 2\]"):
-        trained.decode(np.zeros((3, 5)))
+        factor_encoder.decode(np.zeros((3, 5)))
     for call in (
-        lambda: trained.sample(0),
-        lambda: trained.log_prob(np.zeros((1, DIM)), samples=1),
-        lambda: trained.posterior_samples(np.zeros((1, DIM)), samples=0),
-        lambda: trained.encode(np.zeros((1, DIM)), samples=0),
+        lambda: factor_encoder.sample(0),
+        lambda: factor_encoder.log_prob(np.zeros((1, DIM)), samples=1),
+        lambda: factor_encoder.posterior_samples(np.zeros((1, DIM)), samples=0),
+        lambda: factor_encoder.encode(np.zeros((1, DIM)), samples=0),
         lambda: models.load(linear, batch_size=0),
     ):
         with pytest.raises(InputError, match="give [12] or more"):
@@ -312,7 +301,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_nothing_is_changed(linear, tmp_
 ENCODE = """
 import sys
 import numpy as np
-from diffenc import models
+from diffenc import models, storage
 
 trained = models.load(sys.argv[1])
 np.save(sys.argv[3], trained.encode(np.load(sys.argv[2])))
@@ -325,7 +314,7 @@ def test_another_python_gives_the_same_latents(run, tmp_path):
     python = os.environ.get("DIFFENC_OTHER_PYTHON")
     if not python:
         pytest.skip("set DIFFENC_OTHER_PYTHON to another Python that has diffenc")
-    workdir, _, dataset = run
+    workdir, _, _, dataset = run
     np.save(tmp_path / "x.npy", dataset.test)
     z = []
     for name, interpreter in (("here", sys.executable), ("there", python)):
@@ -335,25 +324,24 @@ def test_another_python_gives_the_same_latents(run, tmp_path):
     np.testing.assert_allclose(*z, rtol=1e-6, atol=1e-6)
 
 
-def test_what_is_no_whole_number_or_no_number_is_refused(linear):
-    trained = models.load(linear)
+def test_what_is_no_whole_number_or_no_number_is_refused(linear, factor_encoder):
     x = np.zeros((2, DIM))
     for call in (
-        lambda: trained.sample(2.5),
-        lambda: trained.log_prob(x, samples="10"),
-        lambda: trained.posterior_samples(x, proposals=10.0),
-        lambda: trained.encode(x, mean=True, samples=True),
+        lambda: factor_encoder.sample(2.5),
+        lambda: factor_encoder.log_prob(x, samples="10"),
+        lambda: factor_encoder.posterior_samples(x, proposals=10.0),
+        lambda: factor_encoder.encode(x, mean=True, samples=True),
         lambda: models.load(linear, batch_size="2"),
     ):
         with pytest.raises(InputError, match="give a whole number of [12] or more"):
             call()
     with pytest.raises(InputError, match="dtype timedelta64"):
-        trained.encode(x.astype("timedelta64[s]"))
+        factor_encoder.encode(x.astype("timedelta64[s]"))
 
 
-def test_a_caller_in_double_precision_gets_the_same(linear):
+def test_a_caller_in_double_precision_gets_the_same(linear, factor_encoder):
     x = np.zeros((2, DIM))
-    z = models.load(linear).encode(x)
+    z = factor_encoder.encode(x)
     with jax.enable_x64(True):
         np.testing.assert_array_equal(models.load(linear).encode(x), z)
 

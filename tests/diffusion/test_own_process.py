@@ -17,7 +17,7 @@ from diffenc.diffusion.processes import VE
 from diffenc.diffusion.samplers import probability_flow, reverse_sde
 
 T_MIN = 0.01
-NUM_SAMPLES = 4000
+NUM_SAMPLES = 2500
 
 
 @dataclass(frozen=True)

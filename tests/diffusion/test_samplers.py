@@ -49,7 +49,7 @@ def test_every_eta_of_every_process_has_the_marginals_of_the_truth(process):
     @jax.jit
     def draw(key, eta):
         key_start, key_sde = jax.random.split(key)
-        x = mixture.diffused(process, 1.0).sample(key_start, 4000)
+        x = mixture.diffused(process, 1.0).sample(key_start, 2500)
         return reverse_sde(key_sde, score_fn, process, x, num_steps=100, eta=eta, t_min=t_min)
 
     truth = mixture.diffused(process, t_min)

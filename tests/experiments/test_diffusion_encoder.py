@@ -12,8 +12,12 @@ import numpy as np
 import pytest
 from checks import NUM_SIGMAS, assert_distinct_keys, record_keys
 from commands import CONFIGS, ROOT, TINY, arguments, assert_refused
+from ml_collections import ConfigDict
 
 from diffenc import models
+from diffenc.estimate import map_examples
+from diffenc.keys import key_of
+from diffenc.latent import held_out
 from diffenc.run import checkpoints, data, parallel, records, sessions, tables
 from experiments import command_line
 from experiments.diffusion_encoder import __main__ as diffusion_encoder
@@ -88,6 +92,7 @@ def test_the_demo_runs_is_complete_and_goes_on_with_what_cannot_change_a_result(
         assert of_encoder.stderr > 0 and of_vae.stderr > 0
     assert named["diffusion_encoder.posterior_kl"].truth == 0
     assert not list(elsewhere.iterdir()), "nothing is written outside the workdir"
+    check_loaded(finished)
 
     before = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
     status, again, stderr = command(arguments("demo", finished, **SMALL_DEMO))
@@ -113,6 +118,26 @@ def test_the_demo_runs_is_complete_and_goes_on_with_what_cannot_change_a_result(
     assert ends[0] == ends[1]
     stored = json.loads((tmp_path / "going_on" / "config.json").read_text())
     assert stored["save_every"] == 4 and stored["data"]["cache_dir"] == str(cache)
+
+
+def check_loaded(workdir):
+    """Latents of the run loaded are its own, bit for bit."""
+    config = ConfigDict(json.loads((workdir / "config.json").read_text()))
+    experiment = settings.read_experiment(config)
+    dataset, _ = diffusion_encoder.load(experiment)
+    systems = diffusion_encoder.make_systems(experiment, dataset)
+    with checkpoints.open(workdir / "checkpoints") as store:
+        _, states = store.restore({name: system.state for name, system in systems.items()})
+    system, params = systems["diffusion_encoder"], states["diffusion_encoder"].averages
+    bits = np.asarray(dataset.test[:8] >= 8, np.float32)
+
+    def own(key, x):
+        return held_out.own_samples(key, system, params, x)
+
+    with jax.default_matmul_precision("highest"):
+        z = map_examples(own, key_of(3, "encode"), bits, 8)
+    loaded = models.load(workdir, batch_size=8)
+    np.testing.assert_array_equal(loaded.encode(16 * bits, seed=3), z)
 
 
 def go_on(command, finished, workdir, **changes):

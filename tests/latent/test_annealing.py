@@ -103,7 +103,7 @@ def assert_sandwich(weights, truth, width):
 
 
 def test_every_weight_is_the_likelihood_where_the_gaussian_is_the_posterior():
-    x, z, exact = data(4000)
+    x, z, exact = data(2000)
     weights, _ = anneal(jax.random.key(1), x, z, fit(x), FEW)
     for log_weights in weights:
         np.testing.assert_allclose(log_weights, np.tile(exact, (8, 1)), rtol=2e-5)
@@ -117,7 +117,7 @@ def test_every_weight_is_the_likelihood_where_the_gaussian_is_the_posterior():
 def test_three_temperatures_give_unbiased_weights_and_bounds_off_in_the_right_direction(offset):
     """E[w] = p(x) and E[1/w] = 1/p(x): each where its variance is finite, at a wide and at a narrow
     Gaussian."""
-    x, z, truth = data(4000)
+    x, z, truth = data(2000)
     weights, _ = jax.device_get(anneal(jax.random.key(1), x, z, fit(x, *offset), FEW))
     if offset == WIDE:
         assert_mean(np.exp(weights[0] - truth[None]).ravel(), 1.0)
@@ -198,7 +198,7 @@ def test_temperatures_rise_from_0_to_1(num_temperatures):
 
 
 def test_one_trace_and_new_draws_for_each_key_chain_and_example():
-    x, z, _ = data(4000)
+    x, z, _ = data(2000)
 
     def run(seed):
         return jax.device_get(anneal(jax.random.key(seed), x, z, fit(x, *WIDE), FEW))
@@ -207,7 +207,7 @@ def test_one_trace_and_new_draws_for_each_key_chain_and_example():
     again, other = run(2), run(3)
     np.testing.assert_array_equal(first[0], again[0])
     for log_weights, acceptance, others in zip(*first, other[0], strict=True):
-        assert log_weights.shape == (8, 4000) and acceptance.shape == (3,)
+        assert log_weights.shape == (8, 2000) and acceptance.shape == (3,)
         of_some = np.concatenate([log_weights, others])[:, :100]
         assert len(np.unique(of_some)) > 0.99 * of_some.size  # float32 allows a few ties
 
