@@ -33,6 +33,19 @@ def key_of(seed: int, *names: str | int) -> jax.Array:
     return jax.random.fold_in(key, _hash(names))
 
 
+def split_key(key: jax.Array, count: int = 2) -> list[jax.Array]:
+    """Split a key outside of compiled code: as `jax.random.split`, by one program for all counts.
+
+    Args:
+        key: a key.
+        count: number of keys.
+
+    Returns:
+        The keys; key i is fold_in(key, i), which is what JAX's partitionable threefry splits into.
+    """
+    return [jax.random.fold_in(key, i) for i in range(count)]
+
+
 def rng_of(seed: int, *names: str | int) -> np.random.Generator:
     """Make numpy's generator of a purpose, named as in `key_of`."""
     return np.random.default_rng((seed, _hash(names)))

@@ -76,7 +76,7 @@ def test_what_is_compiled_within_is_kept_and_found(unconfigured, events):
     def program(x):
         return jnp.sin(x) + 3 * x
 
-    thresholds = {name: getattr(jax.config, name) for name in compilation.KEEP_ALL}
+    thresholds = {name: getattr(jax.config, name) for name in compilation.SETTINGS}
     with compilation.cache():
         jax.jit(program)(np.ones(7, np.float32))
         assert jax.config.jax_compilation_cache_dir.startswith(str(unconfigured))

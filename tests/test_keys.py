@@ -38,6 +38,8 @@ def test_a_split_and_a_fold_of_one_key_are_the_same():
         of_three, of_four, folded = parts(jax.random.key(3))
     np.testing.assert_array_equal(of_three, of_four)
     np.testing.assert_array_equal(of_three, folded)
+    by_one_program = keys.split_key(jax.random.key(3), 3)
+    np.testing.assert_array_equal([jax.random.key_data(key) for key in by_one_program], folded)
 
 
 def data(key) -> tuple:

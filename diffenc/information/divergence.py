@@ -11,6 +11,7 @@ from diffenc.information.growth import Products
 from diffenc.information.halves import Halves
 from diffenc.information.rounds import LARGEST_STAKE, Fit, fit, rescale
 from diffenc.information.settings import Settings
+from diffenc.keys import split_key
 
 
 class Divergence(NamedTuple):
@@ -86,7 +87,7 @@ def divergence(
         The estimate.
     """
     n = halves.r.shape[1]
-    key_all, key_part, key_judge = jax.random.split(key, 3)
+    key_all, key_part, key_judge = split_key(key, 3)
     training = halves if training is None else training
     whole = fit(key_all, halves, n, settings, show, training=training)
     if not whole.is_significant:

@@ -55,10 +55,12 @@ def initialize(key: jax.Array, settings: Settings, dim: int, dim_y: int) -> Stat
     linear = jnp.zeros((2, dim))
     r = jnp.zeros((2, 1, dim))
     log_snr = jnp.zeros((2, 1))
-    init = jax.vmap(
-        lambda key: network.init(key, y, linear, jnp.eye(dim), r, log_snr, method="initialize")
-    )
-    return restart(init(jax.random.split(key)), settings.denoiser.learning_rate)
+
+    def init(key):
+        return network.init(key, y, linear, r, log_snr, method="initialize")
+
+    params = jax.lax.map(init, jax.random.split(key))
+    return restart(params, settings.denoiser.learning_rate)
 
 
 @functools.partial(jax.jit, static_argnames="settings", donate_argnums=0)

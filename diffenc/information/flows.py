@@ -23,6 +23,7 @@ from diffenc.information import fitting, gaussian, regression
 from diffenc.information.divergence import ignore
 from diffenc.information.regression import Features
 from diffenc.information.settings import FlowSettings, Settings
+from diffenc.keys import split_key
 from diffenc.networks import Velocity
 
 # Nats by which the Gaussian information of linear images may differ through rounding.
@@ -126,7 +127,7 @@ def learn(
         jnp.asarray([gaussian.whiten(half) for half in block], jnp.float32)
         for block in (pair.x, pair.y)
     )
-    key_init, key_train = jax.random.split(key)
+    key_init, key_train = split_key(key)
     state = _initialize(key_init, dims, flow_settings)
     before = information(pair, MEAN)
     path = [before.mean]

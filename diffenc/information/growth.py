@@ -204,10 +204,11 @@ def _judge_part(params, key, halves, part, parts, settings, tilted) -> Products:
             tilt=integrate(v - o, g),
         )
 
-    def judge_half(half, key):
+    def judge_half(arguments):
+        half, key = arguments
         keys = jax.random.split(key, blocks)
         by_block = jax.lax.map(functools.partial(judge_block, half), (keys, rows))
         return jax.tree.map(lambda a: a.reshape(-1, draws)[:n], by_block)
 
-    by_half = [judge_half(half, half_key) for half, half_key in enumerate(jax.random.split(key))]
-    return jax.tree.map(lambda *a: jnp.stack(a), *by_half)
+    # One after the other by one piece of the program, which is traced and compiled once.
+    return jax.lax.map(judge_half, (jnp.arange(2), jax.random.split(key)))

@@ -35,7 +35,7 @@ from diffenc.information.flows import Pair
 from diffenc.information.gaussian import GaussianPart
 from diffenc.information.halves import check_halves, make_halves, split
 from diffenc.information.settings import Settings
-from diffenc.keys import generator
+from diffenc.keys import generator, split_key
 
 DEFAULTS = Settings()
 Show = Callable[[str, int, float], None]
@@ -70,7 +70,7 @@ def mutual_information(
     """
     x, y = check(x, y)
     check_no_function(x, y)
-    key_ties, key_split, key_flow, key_fit, key_exchanged = jax.random.split(key, 5)
+    key_ties, key_split, key_flow, key_fit, key_exchanged = split_key(key, 5)
     rows = split(key_split, len(x))
     plain, candidates = _pairs(generator(key_ties), x, y, rows)
     pair = plain
@@ -147,7 +147,7 @@ def label_information(
     """
     x, index = check_labels(x, labels)
     indicators = np.eye(index.max() + 1)[index][:, 1:]
-    key_ties, key_split, key_fit = jax.random.split(key, 3)
+    key_ties, key_split, key_fit = split_key(key, 3)
     scores = gaussian.block_scores(generator(key_ties), x)
     rows = split(key_split, len(x))
     pair = Pair(scores[rows], indicators[rows])
@@ -185,7 +185,7 @@ def conditional_information(
     Raises:
         InputError: for samples that `checks` refuses.
     """
-    key_ties, key_split, key_fit = jax.random.split(key, 3)
+    key_ties, key_split, key_fit = split_key(key, 3)
     rng = generator(key_ties)
     x, y, z = check(x, y, z)
     check_no_function_given(x, y, z)
@@ -239,7 +239,7 @@ def total_correlation(
     if x.shape[1] < 2:
         raise InputError("x has one column: total correlation is between two or more")
     check_no_function_within(x)
-    key_ties, key_split, key_fit = jax.random.split(key, 3)
+    key_ties, key_split, key_fit = split_key(key, 3)
     x = gaussian.by_rank(x, generator(key_ties))
     mean = 0.0
     pointwise = np.zeros(len(x))
@@ -295,7 +295,7 @@ def entropy(
     (x,) = check(x)
     check_no_function_within(x)
     linear_part = gaussian.gaussian_entropy(x)
-    key_split, key_fit = jax.random.split(key)
+    key_split, key_fit = split_key(key)
     rows = split(key_split, len(x))
     check_halves({"x": x[rows]})
     halves = make_halves(x[rows], None)
@@ -321,7 +321,7 @@ def _subtract(part: GaussianPart, other: GaussianPart) -> GaussianPart:
 
 def _information(key, pair: Pair, rows, settings: Settings, show, candidate) -> Information:
     """Estimate I(X;Y) of halves of scores; candidate(y) are the features for the regression."""
-    key_conditional, key_marginal = jax.random.split(key)
+    key_conditional, key_marginal = split_key(key)
     dim = pair.x.shape[-1]
     part, features, shape = _choose_features(pair, candidate, settings.map_errors)
     halves = make_halves(pair.x, pair.y, flows.regressors(pair, features))

@@ -15,6 +15,7 @@ from diffenc.information import fitting, growth
 from diffenc.information.growth import Products
 from diffenc.information.halves import Halves
 from diffenc.information.settings import Settings
+from diffenc.keys import split_key
 
 # Upper limit of P / X. Larger ratios occur when X is underestimated (see `rescale`), so they are
 # clipped.
@@ -95,7 +96,7 @@ def fit(
     """
     _, n, dim = halves.r.shape
     training = halves if training is None else training
-    key_init, key_spread, key_train, key_monitor = jax.random.split(key, 4)
+    key_init, key_spread, key_train, key_monitor = split_key(key, 4)
     rate = settings.denoiser.learning_rate
     state = fitting.initialize(key_init, settings, dim, halves.y.shape[-1])
     state = fitting.restart(fitting.spread(state.params, key_spread, dim), rate)

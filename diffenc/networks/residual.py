@@ -142,6 +142,20 @@ class ResidualDenoiser(nn.Module):
         white = jnp.sum(share * whites, axis=-2)
         tau = 1 / jnp.sum(share / tau, axis=-2)
         x = alpha * shape.linear[:, None] + r @ factor.T
+        return -sigma * (in_closed_form + self.rest(shape, x, white, log_snr) / tau)
+
+    def rest(self, shape: Shape, x: jax.Array, white: jax.Array, log_snr: jax.Array) -> jax.Array:
+        """Compute u, what the mixture misses.
+
+        Args:
+            shape: from `embed`.
+            x: noisy x_l [n, k, dim].
+            white: r_l in units of the mixture's widths [n, k, dim].
+            log_snr: lambda [n, k].
+
+        Returns:
+            u [n, k, dim].
+        """
         noise = log_snr_features(log_snr)
         h = jnp.concatenate([polar(x), white, log_length(white), noise], axis=-1)
         layers = zip(self.layers, self.noise_modulation, shape.scales, shape.shifts, strict=True)
@@ -150,13 +164,18 @@ class ResidualDenoiser(nn.Module):
             h = nn.silu(
                 layer(h) * (1.0 + scale[:, None] + noise_scale) + shift[:, None] + noise_shift
             )
-        return -sigma * (in_closed_form + self.output(h) / tau)
+        return self.output(h)
 
-    def initialize(
-        self, y: jax.Array, linear: jax.Array, factor: jax.Array, r: jax.Array, log_snr: jax.Array
-    ):
-        """Touch every layer once, so that `init(..., method='initialize')` makes all parameters."""
-        return self(self.embed(y, linear), factor, r, log_snr)
+    def initialize(self, y: jax.Array, linear: jax.Array, r: jax.Array, log_snr: jax.Array):
+        """Touch every layer once, so that `init(..., method='initialize')` makes all parameters.
+
+        Args:
+            y: a condition [n, dim_y].
+            linear: its linear prediction [n, dim].
+            r: noisy residuals [n, k, dim].
+            log_snr: lambda [n, k].
+        """
+        return self.rest(self.embed(y, linear), r, r, log_snr)
 
 
 def log_length(x: jax.Array) -> jax.Array:
