@@ -32,5 +32,5 @@ def get_config():
     config.num_updates = 2000
     config.learning_rate = 4e-3
     config.warmup = 300
-    config.eval.update(num_samples=16, sampler_steps=16, grid_draws=32)
+    config.eval.update(num_samples=16, sampler_steps=16, grid_draws=16)
     return config

@@ -19,7 +19,7 @@ from experiments.diffusion_encoder.examples import Truth
 
 GRID = posterior_grid.Grid(latent_dim=2, half_width=5.0, num_points=200)
 QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the divergences, at which the figure shows examples
-NUM_SAMPLES = 400  # of each encoder in the figure
+NUM_SAMPLES = 400  # of each encoder in the figure, and draws for the divergences beside it
 
 
 class Picture(NamedTuple):
@@ -102,13 +102,14 @@ def measure(
             system,
             params[name],
             x[rows],
+            num_draws,
         )
         for name, system in models.items()
     }
     return results, Pictures(rows, pictures)
 
 
-def picture(key: jax.Array, system: System, params, x: np.ndarray) -> Picture:
+def picture(key: jax.Array, system: System, params, x: np.ndarray, num_draws: int) -> Picture:
     """Draw samples of an encoder, and evaluate the exact posterior, at some examples.
 
     Args:
@@ -116,9 +117,14 @@ def picture(key: jax.Array, system: System, params, x: np.ndarray) -> Picture:
         system: the model.
         params: its parameters.
         x: the examples [k, ...].
+        num_draws: of z for each x at a time. Every example is taken as often as makes NUM_SAMPLES
+            of them, so that the program which measured all held-out data serves here, too.
     """
     key_own, key_kl = jax.random.split(key)
-    kl = held_out.on_grid(key_kl, system, params, x, GRID, system.sampler_steps, NUM_SAMPLES).kl
+    times = max(1, NUM_SAMPLES // num_draws)
+    again = np.repeat(x, times, axis=0)
+    kl = held_out.on_grid(key_kl, system, params, again, GRID, system.sampler_steps, num_draws).kl
+    kl = kl.reshape(len(x), times).mean(axis=1)
     log_posterior = held_out.log_posterior(params["decoder"], x, decoder=system.decoder, grid=GRID)
     z = held_out.own_samples(key_own, system, params, np.repeat(x, NUM_SAMPLES, axis=0))
     return Picture(
