@@ -1,4 +1,4 @@
-"""How few programs are compiled, and where they are kept between processes.
+"""Programs: the parameters of a network by one, and all of them kept between processes.
 
 A second run of the same shapes finds its programs in JAX's persistent compilation cache, and
 compiles nothing. They are kept in $XDG_CACHE_HOME/diffenc, by default ~/.cache/diffenc. The
@@ -38,7 +38,7 @@ def init(network, key: jax.Array, *inputs, method: str | None = None):
     """Make the parameters of a network by one program, in place of several for each layer.
 
     Args:
-        network: a flax module.
+        network: a flax module, whose fields are hashable: tuples, not lists.
         key: a key.
         *inputs: what the network is called with.
         method: of the network that is called, if it is not `__call__`.

@@ -36,6 +36,8 @@ def key_of(seed: int, *names: str | int) -> jax.Array:
 def split_key(key: jax.Array, count: int = 2) -> list[jax.Array]:
     """Split a key outside of compiled code: as `jax.random.split`, by one program for all counts.
 
+    JAX's check of keys that are used twice does not see that this key is used up.
+
     Args:
         key: a key.
         count: number of keys.

@@ -18,7 +18,7 @@ import jax
 import numpy as np
 
 from diffenc import compilation, storage
-from diffenc.errors import check, check_choice, check_whole
+from diffenc.errors import check_choice, check_whole
 from diffenc.estimate import map_examples
 from diffenc.keys import key_of
 from diffenc.latent import draws, held_out, posterior
@@ -264,8 +264,7 @@ class Trained:
 
     def _key(self, seed: int, name: str):
         """Make the key of a purpose; raises InputError for a seed that is none."""
-        is_whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
-        check(is_whole and seed >= 0, "seed", seed, "give a whole number of 0 or more")
+        check_whole("seed", seed, 0)
         return key_of(int(seed), name)
 
     def _in_units(self, x: np.ndarray) -> np.ndarray:

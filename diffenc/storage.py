@@ -65,7 +65,10 @@ def read(directory: epath.Path) -> Run:
             if not systems:
                 raise ValueError("it has no systems")
             return Run(content["num_updates"], systems)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except OSError as error:
+        remedy = "give a workdir that may be read"
+        raise InputError(f"{path} cannot be read ({describe(error)}): {remedy}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path} is damaged ({describe(error)}): put a copy back, or train the run anew"
         ) from error

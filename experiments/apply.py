@@ -80,7 +80,7 @@ class Request:
             files.check_writable(directory)
         except OSError as error:
             raise InputError(
-                f"--output {output} cannot be written ({error.strerror}): give another name"
+                f"--output {output} cannot be written ({describe(error)}): give another name"
             ) from error
 
 

@@ -152,7 +152,7 @@ def _recorded(config: ConfigDict, workdir: epath.Path):
 
 @contextlib.contextmanager
 def _terminated_as_interrupted():
-    """Make an exception of SIGTERM, so that the lock is freed and run.json says how the run ended.
+    """Turn SIGTERM into an exception: the lock is freed, and run.json says how the run ended.
 
     `loop.train` catches the signal itself while it trains, and saves first.
     """

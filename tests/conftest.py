@@ -61,8 +61,8 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True)
 def _optimized(request, monkeypatch):
-    """Compile the programs of tests marked `optimized`, and of the processes they start, as users
-    do."""
+    """Compile the programs of tests marked `optimized`, and of the processes they start, with most
+    optimizations."""
     if not request.node.get_closest_marker("optimized"):
         yield
         return
@@ -96,7 +96,7 @@ def _results_are_in_the_glossary(monkeypatch):
 gc.freeze()
 gc.set_threshold(100_000, 50, 50)
 
-# Of one worker: half of the machine for all of them, and what the whole suite takes at most.
+# A worker keeps 4 GB, or its share of half of the machine.
 WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 MACHINE_BYTES = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 MOST_BYTES = min(4e9, MACHINE_BYTES / 2 / WORKERS)

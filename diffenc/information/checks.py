@@ -7,6 +7,7 @@ from diffenc.errors import InputError
 from diffenc.information import gaussian
 
 LEAST_ROWS = 100
+WITHIN = "their information is infinite, their entropy minus infinity"
 
 
 def check(*blocks: np.ndarray, names: tuple[str, ...] = ("x", "y", "z")) -> tuple[np.ndarray, ...]:
@@ -234,31 +235,37 @@ def check_no_function(x: np.ndarray, y: np.ndarray) -> None:
 
 
 def check_no_function_given(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> None:
-    """Check that no column is a function of the other block, by itself or with the condition z.
+    """Check that no column is a function of the other block, of the condition z, or of both.
 
     Each column is tried as `check_no_function` does.
     """
     check_no_function(x, y)
     x, y, z = _thin(x, y, z)
+    for name, values in (("x", x), ("y", y)):
+        _check_one_way("z", z, name, values, consequence="the condition leaves nothing of it")
     _check_one_way("x, z", np.concatenate([x, z], axis=1), "y", y)
     _check_one_way("y, z", np.concatenate([y, z], axis=1), "x", x)
 
 
 def check_no_function_within(x: np.ndarray) -> None:
-    """Check that no column is a function of the others, of two or three; as `check_no_function`."""
+    """Check that no column is a function of the one or two others; as `check_no_function` does."""
+    if x.shape[1] == 1:
+        return
     (x,) = _thin(x)
-    for column in range(x.shape[1] if x.shape[1] > 1 else 0):
+    for column in range(x.shape[1]):
         others = np.delete(x, column, axis=1)
-        _check_one_way("the other columns", others, "x", x[:, [column]], column)
+        _check_one_way("the other columns", others, "x", x[:, [column]], column, WITHIN)
 
 
 def _thin(*blocks):
-    """Return about 20,000 rows at most, the same of every block."""
-    every = max(1, len(blocks[0]) // 20_000)
+    """Return 20,000 rows at most, the same of every block."""
+    every = -(-len(blocks[0]) // 20_000)
     return [block[::every] for block in blocks]
 
 
-def _check_one_way(name, block, other, values, first=0) -> None:
+def _check_one_way(
+    name, block, other, values, first=0, consequence="their information is infinite"
+) -> None:
     """Raise InputError if a column of values, counted from `first`, is a function of the block."""
     dim = block.shape[1]
     columns = np.flatnonzero(~gaussian.has_ties(values))
@@ -282,9 +289,8 @@ def _check_one_way(name, block, other, values, first=0) -> None:
     if is_function.any():
         column = first + columns[np.argmax(is_function)]
         raise InputError(
-            f"{other} column {column} is a function of {name}, or nearly: their information is "
-            "infinite, or the relation sharper than the samples show; leave the column out, or "
-            "give it its noise"
+            f"{other} column {column} is a function of {name}, or nearly: {consequence}, or the "
+            "relation sharper than the samples show; leave the column out, or give it its noise"
         )
 
 

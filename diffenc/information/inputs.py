@@ -154,6 +154,7 @@ def naming(blocks: dict[str, list[Block]], classes: np.ndarray | None = None):
         text = re.sub(r"\blabel (\d+)", name_class, text)
         text = re.sub(r"\bz has\b", "given has", text)
         text = re.sub(r"\b([xy]), z,", r"\1 and given,", text)
+        text = re.sub(r"\bof z,", "of given,", text)
         raise InputError(text) from error
 
 

@@ -12,8 +12,8 @@ then serves as a likelihood of its own, but values of different observations can
 Whatever would compare them calls `check_exact` first.
 
 A decoder also has `init(key, latent_dim)`, `mean(params, z)` and `sample(key, params, z)`. It may
-have `log_prob_pairs`, see below, and `about_latent(observation)`, which drops from an observation
-what does not depend on z, so that an E-step need not compute it.
+have `log_prob_pairs`, see below; `about_latent(observation)`, which drops from an observation what
+does not depend on z, so that an E-step need not compute it; and `curvature_draw`, see `em`.
 
 Shapes: x [batch, ...], flattened here to [batch, D]; z [batch, d]; means and samples [batch, D]. An
 observation is an array or a tree of arrays with one row for each example.

@@ -130,7 +130,11 @@ class DiffusionDecoder:
         return init(self.network, key, x, np.zeros(1, np.float32), condition)
 
     def observe(self, key: jax.Array, x: jax.Array) -> Observation:
-        """Draw the noise by which x [batch, ...] is looked at, stratified over the batch."""
+        """Draw the noise by which x [batch, ...], flat or in shape, is looked at.
+
+        It is stratified over the batch.
+        """
+        x = x.reshape(len(x), *self.shape)
         key_below, key_above = jax.random.split(key)
         above = None if self.above is None else self._draw(key_above, x, self.above)
         return Observation(x, self._draw(key_below, x, self.below), above)
@@ -205,7 +209,7 @@ class DiffusionDecoder:
         """
         noise = observation.below
         rows = _rows(observation.x, noise)
-        weight = rows.alpha / jnp.sqrt(noise.density.reshape(-1) * self.draws)
+        weight = rows.alpha / jnp.sqrt(noise.density.reshape(-1) * noise.density.shape[1])
         xi = expand(weight, rows.x) * jax.random.normal(key, rows.x.shape)
 
         def along(z):
@@ -226,8 +230,9 @@ class DiffusionDecoder:
 
         def score(x_t, t):
             log_snr = PROCESS.log_snr(t)
-            is_seen = log_snr < self.below.high
-            condition = jnp.where(is_seen[:, None], _wide(z), 0.0)
+            condition = _wide(z)
+            if self.above is not None:
+                condition = jnp.where((log_snr < self.above.low)[:, None], condition, 0.0)
             v = self.network.apply(params, x_t, log_snr, condition)
             return to_score(PROCESS, "v", v, x_t, t)
 

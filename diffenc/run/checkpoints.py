@@ -151,11 +151,13 @@ class Checkpoints:
             return step, state
         if not damaged:
             return None
-        remedy = "give another workdir, the settings and code it was made with"
         if self._is_read_only:
             remedy = "give another workdir, or use the code it was made with"
         else:
-            remedy += ", or delete that directory to start again"
+            remedy = (
+                "give another workdir, the settings and code it was made with, or delete that "
+                "directory to start again"
+            )
         raise InputError(
             f"no checkpoint in {self.directory} can be restored: {_list(damaged)}: {remedy}"
         )

@@ -19,7 +19,7 @@ from experiments.diffusion_encoder.examples import Truth
 
 GRID = posterior_grid.Grid(latent_dim=2, half_width=5.0, num_points=200)
 QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the divergences, at which the figure shows examples
-NUM_SAMPLES = 400  # of each encoder in the figure, and draws for the divergences beside it
+NUM_SAMPLES = 400  # of each encoder in the figure
 
 
 class Picture(NamedTuple):
@@ -117,11 +117,12 @@ def picture(key: jax.Array, system: System, params, x: np.ndarray, num_draws: in
         system: the model.
         params: its parameters.
         x: the examples [k, ...].
-        num_draws: of z for each x at a time. Every example is taken as often as makes NUM_SAMPLES
-            of them, so that the program which measured all held-out data serves here, too.
+        num_draws: of z for each x at a time. Every example is taken as often as makes about
+            NUM_SAMPLES of them, 25 times at most. Where that is a batch, as in the demo, the
+            program that measured all held-out data serves here, too.
     """
     key_own, key_kl = jax.random.split(key)
-    times = max(1, NUM_SAMPLES // num_draws)
+    times = int(np.clip(NUM_SAMPLES // num_draws, 1, 25))
     again = np.repeat(x, times, axis=0)
     kl = held_out.on_grid(key_kl, system, params, again, GRID, system.sampler_steps, num_draws).kl
     kl = kl.reshape(len(x), times).mean(axis=1)

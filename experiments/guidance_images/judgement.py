@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import jax
 import numpy as np
 
 from diffenc.diffusion.gaussians import gaussian_w2_squared
@@ -125,7 +124,4 @@ def between(x, others) -> float:
     """Compute W_2^2 between the Gaussians of the two sets' moments."""
     means = [rows.mean(axis=0) for rows in (x, others)]
     covs = [np.cov(rows.T) for rows in (x, others)]
-    return float(_w2_squared(means[0], covs[0], means[1], covs[1]))
-
-
-_w2_squared = jax.jit(gaussian_w2_squared)
+    return float(gaussian_w2_squared(means[0], covs[0], means[1], covs[1]))

@@ -113,7 +113,7 @@ def test_nothing_is_computed_for_an_output_that_cannot_be_written(tmp_path, monk
     monkeypatch.setattr(apply.files, "check_writable", refuse)
     np.savez(tmp_path / "x.npz", x=np.zeros((2, DIM)))
     given = ["--workdir=none", f"--input={tmp_path / 'x.npz'}", "--overwrite"]
-    for output, words in (("out", "cannot be written (Permission denied)"), ("x", "is the input")):
+    for output, words in (("out", "cannot be written (PermissionError: "), ("x", "is the input")):
         with pytest.raises(SystemExit):
             apply.main([*given, f"--output={tmp_path / output}.npz"])
         assert words in capsys.readouterr().err

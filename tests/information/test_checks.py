@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import diffenc
 from diffenc.errors import InputError
 from diffenc.information import checks, measures
 
@@ -143,6 +144,14 @@ def test_functions_of_two_columns_are_refused():
         )
         >= 0.9
     )
+
+
+def test_what_the_condition_determines_is_not_called_infinite():
+    rng = np.random.default_rng(0)
+    x, z = rng.normal(size=(2, 400, 1))
+    words = "y is a function of given, or nearly: the condition leaves nothing of it"
+    with pytest.raises(InputError, match=words):
+        diffenc.conditional_information(x, np.sin(3 * z), z)
 
 
 def test_labels_are_asked_to_be_labels():

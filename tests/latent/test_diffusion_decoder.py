@@ -43,6 +43,28 @@ class Exact:
 EXACT = DiffusionDecoder(Exact(), (3,), Uniform(-11.0, 11.0), draws=16)
 
 
+@dataclasses.dataclass(frozen=True)
+class Seeing(Exact):
+    """NaN where z is not seen."""
+
+    def apply(self, params, x_t, log_snr, condition):
+        velocity = super().apply(params, x_t, log_snr, condition)
+        return jnp.where(condition[:, -1:] == 1, velocity, jnp.nan)
+
+
+def test_without_a_split_z_is_seen_up_to_the_last_level():
+    """Whatever rounding makes of that level, at which x is read off."""
+    z = np.random.default_rng(0).normal(size=(4, 2)).astype(np.float32)
+
+    @jax.jit
+    def decode():
+        ends = [2.0, 2.5, 3.0, 6.0, 7.0]
+        decoders = [DiffusionDecoder(Seeing(), (3,), Uniform(-6.0, high)) for high in ends]
+        return [one.decode({}, z, jnp.ones((4, 3))) for one in decoders]
+
+    assert np.isfinite(decode()).all()
+
+
 @pytest.fixture(scope="module")
 def draws():
     """log p(x|z), grad_z and curvature of one (x, z), of many observations of it."""
