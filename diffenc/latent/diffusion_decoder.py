@@ -176,14 +176,29 @@ class DiffusionDecoder:
         reconstruction = jnp.full(len(x), 0.5 * dim * (LOG_2PI_E - self.high))
         return Terms(prior, below, above, reconstruction)
 
+    def errors(self, params, observation: Observation, z: jax.Array) -> jax.Array:
+        """Evaluate 1/2 alpha^2 |v - v_phi|^2 at each noise below the split.
+
+        Args:
+            params: of the network.
+            observation: of x.
+            z: latents [batch, d].
+
+        Returns:
+            [batch, m], in nats per unit of lambda.
+        """
+        return self._errors(params, observation.x, observation.below, _wide(z))
+
     def _loss(self, params, x, noise: Noise, condition: jax.Array) -> jax.Array:
-        """Average 1/2 alpha^2 |v - v_phi|^2 / density over the noise, [batch]."""
+        """Integrate the errors over lambda, by their mean over the noise [batch]."""
+        return jnp.mean(self._errors(params, x, noise, condition) / noise.density, axis=1)
+
+    def _errors(self, params, x, noise: Noise, condition: jax.Array) -> jax.Array:
         rows = _rows(x, noise)
         target = expand(rows.alpha, rows.x) * rows.eps - expand(rows.sigma, rows.x) * rows.x
         error = self._velocity(params, rows, condition) - target
         square = jnp.sum(error.reshape(noise.density.size, -1) ** 2, axis=-1)
-        weighted = 0.5 * rows.alpha**2 * square / noise.density.reshape(-1)
-        return jnp.mean(weighted.reshape(noise.density.shape), axis=1)
+        return (0.5 * rows.alpha**2 * square).reshape(noise.density.shape)
 
     def _velocity(self, params, rows: "_Rows", condition: jax.Array) -> jax.Array:
         """Evaluate v_phi at the noised rows, under the condition of each example."""
@@ -237,6 +252,17 @@ class DiffusionDecoder:
             return to_score(PROCESS, "v", v, x_t, t)
 
         return score
+
+    def mean(self, params, z: jax.Array) -> jax.Array:
+        """Evaluate E[x|z] [batch, D]: x as the network predicts it where z is all that it is told.
+
+        That is at the lowest level, where x_low is noise, from x_low = 0: one evaluation.
+        """
+        x_low = jnp.zeros((len(z), *self.shape))
+        log_snr = jnp.full(len(z), self.below.low)
+        _, sigma = alpha_sigma(self.below.low)
+        velocity = self.network.apply(params, x_low, log_snr, _wide(z))
+        return (-sigma * velocity).reshape(len(z), -1)
 
     def sample(self, key: jax.Array, params, z: jax.Array) -> jax.Array:
         """Draw x ~ p(x|z) [batch, D] by the probability flow from noise."""

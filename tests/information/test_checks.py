@@ -149,7 +149,7 @@ def test_functions_of_two_columns_are_refused():
 def test_what_the_condition_determines_is_not_called_infinite():
     rng = np.random.default_rng(0)
     x, z = rng.normal(size=(2, 400, 1))
-    words = "y is a function of given, or nearly: the condition leaves nothing of it"
+    words = "y column 0 is a function of given, or nearly: the condition leaves nothing of it"
     with pytest.raises(InputError, match=words):
         diffenc.conditional_information(x, np.sin(3 * z), z)
 

@@ -250,7 +250,7 @@ def test_labels_of_a_mixture():
 def test_what_correlations_do_not_see():
     """The heaviest tails; five of the forty tasks have their forms beside the truth, too."""
     task = pairs.StudentPair(2, 2, 1.5)
-    x, y = task.sample(jax.random.key(7), 6000)
+    x, y = task.sample(jax.random.key(7), 3000)
     result = measures.mutual_information(jax.random.key(8), x, y)
     assert_estimate(result.estimate, task.information, 0.05)
     assert abs(result.gaussian.mean - task.information) > 0.05

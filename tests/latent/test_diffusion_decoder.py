@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from checks import assert_mean, assert_moments
+from exact_decoder import EXACT, MIX, NOISE, Exact
 
 from diffenc import training
 from diffenc.diffusion.linear_process import expand
@@ -19,28 +21,6 @@ from diffenc.latent.diffusion_decoder import DiffusionDecoder
 from diffenc.latent.encoder import DiffusionEncoder
 from diffenc.networks import ConditionalDenoiser
 from diffenc.networks.mlp import LevelMLP
-from tests.checks import assert_mean, assert_moments
-
-MIX = np.array([[1.0, 0.2], [-0.5, 0.8], [0.3, -0.6]], np.float32)
-NOISE = 0.5
-
-
-@dataclasses.dataclass(frozen=True)
-class Exact:
-    """The velocity of x = MIX z + NOISE eps, given z at every level."""
-
-    def init(self, key, *inputs, method=None):
-        return {}
-
-    def apply(self, params, x_t, log_snr, condition):
-        mean = condition[:, :-1] @ MIX.T
-        alpha, sigma = (expand(a, x_t) for a in alpha_sigma(log_snr))
-        gain = alpha * NOISE**2 / (alpha**2 * NOISE**2 + sigma**2)
-        x = mean + gain * (x_t - alpha * mean)
-        return (alpha * x_t - x) / sigma
-
-
-EXACT = DiffusionDecoder(Exact(), (3,), Uniform(-11.0, 11.0), draws=16)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -204,3 +184,10 @@ def test_the_alternation_takes_it_and_z_is_pulled_after_one_update():
     state, metrics = update(state, jax.random.key(3), x)
     assert np.all(np.abs(slope(state.params)).max(axis=1) > 1e-6)
     assert all(np.isfinite(value) for value in metrics.values())
+
+
+def test_the_mean_is_that_of_x_given_z():
+    z = np.random.default_rng(1).normal(size=(5, 2)).astype(np.float32)
+    mean = jax.jit(lambda: EXACT.mean({}, z))()
+    # At lambda = -11 a noisy x of 0 tells something of x, too: a part exp(-11) / 4 of its mean.
+    np.testing.assert_allclose(mean, z @ MIX.T, rtol=1e-4, atol=1e-5)
