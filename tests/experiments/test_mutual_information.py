@@ -161,9 +161,9 @@ def test_tasks_with_truth_are_resumed_one_by_one(tmp_path, monkeypatch):
 @pytest.mark.optimized
 @pytest.mark.slow
 def test_error_and_coverage_of_five_of_the_forty_tasks(tmp_path):
-    """One of each kind, with the settings of the benchmark, at 5,000 samples in place of 10,000."""
+    """One of each kind, with the settings of the benchmark, at 3,000 samples in place of 10,000."""
     config = command_line._load(f"{CONFIGS}/benchmark.py")
-    config.update(tasks=FIVE, rivals=(), num_samples=5000)
+    config.update(tasks=FIVE, rivals=(), num_samples=3000)
     mutual_information.run(config, tmp_path)
     rows = values_of(tmp_path)
     found = [rows[f"{task}.diffusion"] for task in FIVE]
