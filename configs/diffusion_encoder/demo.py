@@ -29,7 +29,7 @@ def get_config():
         octaves=3,
     )
     config.em.update(proposal="shared", proposals=512, smooth_targets=True, path_weight=1.0)
-    config.num_updates = 2000
+    config.num_updates = 1700
     config.learning_rate = 4e-3
     config.warmup = 300
     config.eval.update(num_samples=16, sampler_steps=16, grid_draws=16)
