@@ -3,8 +3,9 @@
     python -m experiments.diffusion_encoder --config=configs/diffusion_encoder/demo.py \
         --workdir=runs/demo
 
-Two CPU cores, 169 and 188 seconds from nothing; three seeds, 28 November 2026, after keys came from names:
-KL(exact posterior || encoder) is 0.165 +- 0.018 nats, the VAE's 0.628 +- 0.087. Results are in
+Two CPU cores, 162 seconds from nothing; three seeds, 28 November 2026, after keys came from names:
+KL(exact posterior || encoder) is 0.148 +- 0.013 nats, the VAE's 0.620 +- 0.098.
+Results are in
 docs/diffusion-encoder.md; how the encoder came about, and what did not help, in
 docs/notebook/diffusion-encoder.md.
 """
