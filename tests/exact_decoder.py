@@ -22,7 +22,7 @@ class Exact:
 
     def apply(self, params, x_t, log_snr, condition):
         mean = condition[:, :-1] @ MIX.T
-        alpha, sigma = (expand(a, x_t) for a in alpha_sigma(log_snr))
+        alpha, sigma = alpha_sigma(expand(log_snr, x_t))
         gain = alpha * NOISE**2 / (alpha**2 * NOISE**2 + sigma**2)
         x = mean + gain * (x_t - alpha * mean)
         return (alpha * x_t - x) / sigma

@@ -5,8 +5,7 @@
 
 Two CPU cores, 162 seconds from nothing; three seeds, 28 November 2026, after keys came from names:
 KL(exact posterior || encoder) is 0.148 +- 0.013 nats, the VAE's 0.620 +- 0.098.
-Results are in
-docs/diffusion-encoder.md; how the encoder came about, and what did not help, in
+Results are in docs/diffusion-encoder.md; how the encoder came about, and what did not help, in
 docs/notebook/diffusion-encoder.md.
 """
 

@@ -32,6 +32,7 @@ from diffenc.diffusion.noise_levels import Logistic
 from diffenc.diffusion.parameterization import alpha_sigma
 from diffenc.information.halves import Halves
 from diffenc.information.settings import Settings
+from diffenc.keys import split_key
 from diffenc.networks import ResidualDenoiser
 
 # Range of lambda. Less than 0.1 % of the growth of a shift lies outside, and only details finer
@@ -157,7 +158,7 @@ def judge(
     """
     by_part = [
         _judge_part(params, part_key, halves, part, parts, settings, tilted)
-        for part, part_key in enumerate(jax.random.split(key, parts))
+        for part, part_key in enumerate(split_key(key, parts))
     ]
     arrays = []
     for products in zip(*by_part, strict=True):

@@ -1,8 +1,9 @@
 """Whether a diffusion decoder uses its latent, and at which noise levels.
 
 A decoder that ignores z denoises as well with the z of another example. How much worse it does is
-the rise of its loss when z is shuffled in the batch, in nats. For the exact v it is what z tells of
-x: the mean of KL(p(x|z) || p(x|z')) over pairs of a z and another example's z'.
+the rise of its loss when the latents of a batch are shuffled, in nats. For the exact v it is what z
+tells of x by the levels at which z is seen: the mean of KL(p(x_s|z) || p(x_s|z')) over pairs of a z
+and another example's z', where x_s is x at the split; without a split, of KL(p(x|z) || p(x|z')).
 """
 
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from diffenc.latent.diffusion_decoder import DiffusionDecoder
 
 
 class ShuffleRise(NamedTuple):
-    """The rise of the loss when z is shuffled, at m noise levels of each example.
+    """The rise of the loss when latents are shuffled, at m noise levels of each example.
 
     Attributes:
         total: of the loss of each example [batch], in nats.
@@ -30,24 +31,23 @@ class ShuffleRise(NamedTuple):
 def shuffle_rise(
     key: jax.Array, decoder: DiffusionDecoder, params, x: jax.Array, z: jax.Array
 ) -> ShuffleRise:
-    """Compare the denoising loss with that of another example's z, at the same noise.
+    """Compare the denoising loss with that of the z of the example before, at the same noise.
 
     Args:
-        key: of the noise, and of whose z an example gets: those of the batch are handed on by a
-            number of places that is drawn.
+        key: of the noise.
         decoder: the decoder.
         params: of its network.
-        x: data [batch, ...], two examples or more.
+        x: data [batch, ...], two examples or more, in random order.
         z: a latent of each [batch, d].
 
     Returns:
-        The rise. It has a negative expectation where the decoder does better with a wrong z.
+        The rise. It is negative, but for noise, where the decoder does better with a wrong z. Each
+        z serves two examples: an error of the mean from the scatter over examples alone is too
+        small, by a factor of sqrt(2) at most.
     """
-    key_observe, key_places = jax.random.split(key)
-    observation = decoder.about_latent(decoder.observe(key_observe, x))
-    places = jax.random.randint(key_places, (), 1, len(z))
+    observation = decoder.about_latent(decoder.observe(key, x))
     own = decoder.errors(params, observation, z)
-    other = decoder.errors(params, observation, jnp.roll(z, places, axis=0))
+    other = decoder.errors(params, observation, jnp.roll(z, 1, axis=0))
     noise = observation.below
     rise = other - own
     return ShuffleRise(jnp.mean(rise / noise.density, axis=1), noise.log_snr, rise)

@@ -123,6 +123,8 @@ def test_what_does_not_depend_on_z_can_be_left_out(split):
     params, observation, (z, other) = split
     log_prob = jax.jit(SPLIT.log_prob)
     about = SPLIT.about_latent(observation)
+    flat = jax.jit(SPLIT.observe)(jax.random.key(1), observation.x.reshape(5, -1))
+    jax.tree.map(np.testing.assert_array_equal, flat, observation)
     difference = log_prob(params, observation, z) - log_prob(params, observation, other)
     about_z = log_prob(params, about, z) - log_prob(params, about, other)
     np.testing.assert_allclose(about_z, difference, rtol=1e-3, atol=1e-3)
@@ -161,10 +163,11 @@ def test_a_split_that_leaves_a_gap_is_refused():
         DiffusionDecoder(NETWORK, (4,), Uniform(-8.0, 0.0), Uniform(1.0, 8.0))
 
 
-def test_the_alternation_takes_it_and_z_is_pulled_after_one_update():
+@pytest.mark.parametrize("e_step", ["importance", "langevin"])
+def test_the_alternation_takes_it_and_z_is_pulled_after_one_update(e_step):
     """The output layer starts at zero, and with it d log p(x|z)/dz: one update ends that."""
     encoder = DiffusionEncoder(ConditionalDenoiser(3, (16,), (16,)))
-    settings = em.Settings(e_step="langevin", kernel="ula", draws=2, gamma=0.1)
+    settings = em.Settings(e_step=e_step, kernel="ula", draws=2, proposals=3, gamma=0.1)
     optimizer = optax.adam(1e-3)
     x = np.random.default_rng(0).normal(size=(8, 2, 2)).astype(np.float32)
     params = {
