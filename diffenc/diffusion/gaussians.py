@@ -57,9 +57,12 @@ class Gaussian:
         """Evaluate log N(x; mean, cov) in nats at x [batch, D]: [batch]."""
         self._check()
         factor = jnp.linalg.cholesky(self.cov)
-        white = jax.scipy.linalg.solve_triangular(factor, (x - self.mean[None]).T, lower=True)
+        # Not a solve with all x on the right: on few cores two of these under vmap may wait for
+        # each other forever (jaxlib 0.10.2).
+        inverse = jax.scipy.linalg.solve_triangular(factor, jnp.eye(len(factor)), lower=True)
+        white = (x - self.mean[None]) @ inverse.T
         log_det = jnp.sum(jnp.log(jnp.diagonal(factor)))
-        return -0.5 * jnp.sum(jnp.square(white), axis=0) - log_det - 0.5 * self.mean.size * LOG_2PI
+        return -0.5 * jnp.sum(jnp.square(white), axis=1) - log_det - 0.5 * self.mean.size * LOG_2PI
 
     @jax.jit
     def second_moment(self) -> jax.Array:

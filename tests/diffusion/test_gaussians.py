@@ -2,6 +2,10 @@
 the latent model by Bayes' rule."""
 
 import functools
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +19,7 @@ from diffenc.diffusion.gaussians import Gaussian, GaussianMixture, gaussian_kl
 from diffenc.diffusion.processes import VE, StraightLine, SubVP, VPCosine, VPLinear, VPx
 from diffenc.errors import InputError
 
+ROOT = Path(__file__).resolve().parents[2]
 PROCESSES = [VPLinear(), VPx(), VPCosine(), StraightLine(), SubVP(), VE(0.01, 50.0)]
 MEAN, COV = np.array([0.5, -1.0]), np.array([[2.0, 0.6], [0.6, 0.5]])
 
@@ -260,3 +265,25 @@ def test_densities_pass_through_transformations():
 def test_bad_input_names_the_culprit(call, culprit):
     with pytest.raises(InputError, match=culprit):
         call()
+
+
+DENSITIES_AT_ONCE = """
+import jax
+import numpy as np
+from diffenc.diffusion.entropy_quadrature import total_entropy
+from diffenc.diffusion.gaussians import GaussianMixture
+from diffenc.diffusion.processes import VPLinear
+
+means = np.random.default_rng(0).normal(size=(10, 3)).astype(np.float32)
+mixture = GaussianMixture.isotropic(np.zeros(10), means, np.full(10, 0.3))
+for seed in range(60):
+    np.asarray(total_entropy(jax.random.key(seed), mixture, VPLinear(), 200_000, 1e-3, 1.0))
+"""
+
+
+@pytest.mark.slow
+def test_densities_that_are_computed_at_once_do_not_wait_for_each_other():
+    """In a process of its own, with threads as users have them: it hung, and did not end."""
+    environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    command = [sys.executable, "-c", DENSITIES_AT_ONCE]
+    subprocess.run(command, check=True, cwd=ROOT, env=environment, timeout=300)
