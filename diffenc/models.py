@@ -25,6 +25,7 @@ from diffenc.latent import draws, held_out, posterior
 from diffenc.latent.blueprints import Blueprint
 from diffenc.latent.systems import System
 from diffenc.run import data, examples, files
+from diffenc.run.centring import Centring
 
 logger = logging.getLogger(__name__)
 
@@ -260,6 +261,8 @@ class Trained:
         prepare = functools.partial(
             _prepare, is_binary=self._blueprint.is_binary, max_value=self.max_value
         )
+        if self._blueprint.is_diffusion:
+            prepare = functools.partial(_centre, centring=self._centring)
         return self._map(prepare, self._key(seed, "bits"), rows)
 
     def _key(self, seed: int, name: str):
@@ -269,7 +272,15 @@ class Trained:
 
     def _in_units(self, x: np.ndarray) -> np.ndarray:
         """Bring flat x of the model to the units and the shape of the data."""
-        return (x * np.float32(self.max_value or 1.0)).reshape(-1, *self.example_shape)
+        if self._blueprint.is_diffusion:
+            x = self._centring.restore(x)
+        else:
+            x = x * np.float32(self.max_value or 1.0)
+        return x.reshape(-1, *self.example_shape)
+
+    @property
+    def _centring(self) -> Centring:
+        return Centring(self.max_value, self._blueprint.levels)
 
     def _map(self, fn: Callable, key, rows: np.ndarray, progress=None):
         """Apply fn by `map_examples` to rows that are filled up to a batch of a power of two."""
@@ -290,6 +301,11 @@ class Trained:
 @functools.partial(jax.jit, static_argnames=("is_binary", "max_value"))
 def _prepare(key, rows, *, is_binary, max_value):
     return data.make_prepare(is_binary, max_value)(key, rows)
+
+
+@functools.partial(jax.jit, static_argnames="centring")
+def _centre(key, rows, *, centring):
+    return centring.prepare(key, rows)
 
 
 def load(workdir, system: str | None = None, batch_size: int = 256) -> Trained:

@@ -16,7 +16,7 @@ import numpy as np
 import optax
 
 from diffenc.compilation import init
-from diffenc.latent import em, whitening
+from diffenc.latent import bottleneck, em, whitening
 from diffenc.latent.decoders import check_exact, log_joint, log_prior
 from diffenc.latent.e_steps import PosteriorSample, slope
 from diffenc.latent.whitening import Frame
@@ -129,6 +129,36 @@ class FlowEncoder:
         return log_prior(y) - log_det
 
 
+@dataclasses.dataclass(frozen=True)
+class DeterministicEncoder:
+    """z = network(x), the encoder of a diffusion autoencoder (Preechakul et al., 2111.15640).
+
+    It has no density, hence no rate.
+
+    Attributes:
+        network: x [batch, ...] -> z [batch, d].
+    """
+
+    network: MLP
+
+    @property
+    def latent_dim(self) -> int:
+        """The dimension d of the latent."""
+        return self.network.num_outputs
+
+    def init(self, key: jax.Array, x: jax.Array):
+        """Make the parameters of the network, for examples like x [batch, ...]."""
+        return init(self.network, key, x[:1])
+
+    def infer(self, params, x: jax.Array) -> jax.Array:
+        """Compute z of x [batch, ...]."""
+        return self.network.apply(params["encoder"], x)
+
+    def sample(self, key: jax.Array, params, context: jax.Array, num_steps: int = 0) -> jax.Array:
+        """Return z [batch, d]; nothing is drawn."""
+        return context
+
+
 def gaussian_rate(context) -> jax.Array:
     """Compute KL(N(mean, width^2) || N(0, I)) [batch] of a `GaussianEncoder`, in nats."""
     mean, log_width = context
@@ -138,34 +168,71 @@ def gaussian_rate(context) -> jax.Array:
 def make_vae_update(
     encoder: GaussianEncoder,
     decoder,
+    settings: em.Settings,
     optimizer: optax.GradientTransformation,
-    gamma: float,
-    average_decay: float,
 ) -> Callable:
     """Make one update of a VAE, by reparameterized gradients of gamma KL - E log p(x|z).
 
     Args:
         encoder: the encoder.
         decoder: the decoder.
+        settings: read are gamma, rate and average_decay.
         optimizer: of both networks; params = {"encoder", "decoder"}.
-        gamma: weight of the rate.
-        average_decay: of the moving average of the parameters.
 
     Returns:
         (state, key, x) -> (state, metrics).
     """
 
-    def loss(params, key, x, observation):
+    def loss(params, key, x, observation, gamma):
         context = encoder.infer(params, x)
         z = encoder.sample(key, params, context)
         distortion = -decoder.log_prob(params["decoder"], observation, z).mean()
         rate = gaussian_rate(context).mean()
-        return distortion + gamma * rate, {"decoder_loss": distortion, "rate": rate}
+        return distortion + gamma * rate, ({"decoder_loss": distortion, "rate": rate}, z)
 
     def update(state: TrainState, key: jax.Array, x: jax.Array):
         observation = decoder.observe(jax.random.fold_in(key, 1), x)
-        grads, metrics = jax.grad(loss, has_aux=True)(state.params, key, x, observation)
-        return state.apply_gradients(grads, optimizer, average_decay), metrics
+        gamma = bottleneck.gamma(settings, state.carried)
+        grads, (metrics, z) = jax.grad(loss, has_aux=True)(state.params, key, x, observation, gamma)
+        carried = bottleneck.follow(state.carried, settings, metrics["rate"], z)
+        metrics |= {} if carried is None else {"gamma": jnp.asarray(gamma)}
+        state = state.replace(carried=carried)
+        return state.apply_gradients(grads, optimizer, settings.average_decay), metrics
+
+    return update
+
+
+def make_deterministic_update(
+    encoder: DeterministicEncoder,
+    decoder,
+    settings: em.Settings,
+    optimizer: optax.GradientTransformation,
+) -> Callable:
+    """Make one update of a deterministic autoencoder, by the gradient of -E log p(x|z(x)).
+
+    Args:
+        encoder: the encoder.
+        decoder: the decoder.
+        settings: read is average_decay.
+        optimizer: of both networks; params = {"encoder", "decoder"}.
+
+    Returns:
+        (state, key, x) -> (state, metrics).
+    """
+
+    def loss(params, x, observation):
+        z = encoder.infer(params, x)
+        return -decoder.log_prob(params["decoder"], observation, z).mean(), z
+
+    def update(state: TrainState, key: jax.Array, x: jax.Array):
+        observation = decoder.observe(key, x)
+        (distortion, z), grads = jax.value_and_grad(loss, has_aux=True)(
+            state.params, x, observation
+        )
+        carried = bottleneck.follow(state.carried, settings, jnp.zeros(()), z)
+        state = state.replace(carried=carried)
+        state = state.apply_gradients(grads, optimizer, settings.average_decay)
+        return state, {"decoder_loss": distortion}
 
     return update
 

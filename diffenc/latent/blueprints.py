@@ -2,12 +2,12 @@
 
 import dataclasses
 import functools
-import math
 from typing import Any
 
 import jax
 
 from diffenc.latent import em, systems, toys
+from diffenc.latent.decoder_settings import DiffusionSettings
 from diffenc.latent.systems import ModelSettings, OptimizerSettings, Settings, System
 
 Name = str | tuple[str | int, ...]
@@ -25,6 +25,8 @@ class Blueprint:
         max_value: the value of the data that counts as one, see `data.Dataset`; None for
             real-valued data.
         toy: the name of the toy that is its decoder; None for a decoder that learns.
+        levels: how many values a number of the data takes, for a diffusion decoder; None where
+            they are real numbers.
     """
 
     name: Name
@@ -33,6 +35,7 @@ class Blueprint:
     num_examples: int
     max_value: float | None
     toy: str | None = None
+    levels: int | None = None
 
     @property
     def label(self) -> str:
@@ -43,6 +46,11 @@ class Blueprint:
     def is_binary(self) -> bool:
         """Whether the decoder's data are bits."""
         return self.toy is None and self.settings.model.decoder == "bernoulli"
+
+    @property
+    def is_diffusion(self) -> bool:
+        """Whether the decoder is a diffusion of x, which sees data about zero."""
+        return self.toy is None and self.settings.model.decoder == "diffusion"
 
     def outline(self) -> System:
         """Make the system with the shapes of its state in place of the arrays; nothing is computed.
@@ -66,7 +74,9 @@ class Blueprint:
     def _decoder(self):
         if self.toy is not None:
             return toys.make(self.toy)
-        return systems.make_decoder(self.settings.model, math.prod(self.example_shape))
+        return systems.make_decoder(
+            self.settings.model, self.example_shape, self.settings.method
+        )
 
 
 def to_json(blueprint: Blueprint) -> dict[str, Any]:
@@ -80,8 +90,11 @@ def from_json(values: dict[str, Any]) -> Blueprint:
     Raises TypeError, KeyError or an InputError where a field is absent, unknown, or has a value
     that the settings refuse.
     """
+    model = _with_tuples(values["settings"]["model"])
+    if model.get("diffusion") is not None:
+        model["diffusion"] = DiffusionSettings(**_with_tuples(model["diffusion"]))
     of_settings = values["settings"] | {
-        "model": ModelSettings(**_with_tuples(values["settings"]["model"])),
+        "model": ModelSettings(**model),
         "em": em.Settings(**values["settings"]["em"]),
         "optimizer": OptimizerSettings(**values["settings"]["optimizer"]),
     }

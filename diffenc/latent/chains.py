@@ -12,6 +12,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
+from diffenc.latent.bottleneck import Bottleneck
 from diffenc.latent.whitening import Frame, apply
 
 KERNELS = {"mala": 0.57, "hmc": 0.8, "ula": None}  # the acceptance that adapts each kernel's step
@@ -23,15 +24,25 @@ class ChainState(flax.struct.PyTreeNode):
     Attributes:
         log_step: log of the step size in whitened coordinates [].
         z: for persistent chains, the latent [n, d] of each of the n training examples.
+        bottleneck: for a diffusion decoder, see there.
     """
 
     log_step: jax.Array
     z: jax.Array | None = None
+    bottleneck: Bottleneck | None = None
 
     @classmethod
-    def create(cls, settings, z: jax.Array | None = None) -> "ChainState":
-        """Start with settings.step_size, and with z for persistent chains."""
-        return cls(jnp.log(jnp.float32(settings.step_size)), z)
+    def create(
+        cls, settings, z: jax.Array | None = None, bottleneck: Bottleneck | None = None
+    ) -> "ChainState":
+        """Start with settings.step_size.
+
+        Args:
+            settings: an `em.Settings`.
+            z: for persistent chains.
+            bottleneck: for a diffusion decoder.
+        """
+        return cls(jnp.log(jnp.float32(settings.step_size)), z, bottleneck)
 
 
 class Chain(NamedTuple):

@@ -15,6 +15,10 @@ off x_high. With the exact v the bound is log p(x|z) but for what lies beyond lo
 the detail of x that any decoder of this kind can explain without z does not drown what z is for.
 Where it is seen at every level and gamma = 1, z is left unused (see the notebook).
 
+*Two latents* (arXiv 2509.23937): the last `perceptual_dim` coordinates of z are seen above the
+split and nowhere else, the others below it and nowhere else. The ones are to hold what x looks
+like at high noise, which is what it shows; the others its detail.
+
 `observe` draws levels and noise once, and holds them: an observation is x with m pairs (lambda,
 eps) below the split and m above it. `log_prob` of that observation is a deterministic function of
 z, so all that compares several z of one x (weights, line searches, Metropolis ratios) does so by
@@ -62,7 +66,7 @@ class Observation(flax.struct.PyTreeNode):
 
     Attributes:
         x: [batch, ...].
-        below: noise below the split, where z is seen.
+        below: noise below the split.
         above: noise above it; None where nothing is asked that does not depend on z.
     """
 
@@ -76,8 +80,8 @@ class Terms(flax.struct.PyTreeNode):
 
     Attributes:
         prior: KL(q(x_low|x) || N(0, I)), closed.
-        below: the diffusion term below the split, which depends on z.
-        above: that above it.
+        below: the diffusion term below the split.
+        above: that above it, which depends on z where part of z is seen there.
         reconstruction: of x from x_high, closed.
     """
 
@@ -95,12 +99,16 @@ class DiffusionDecoder:
 
     Attributes:
         network: network.apply(params, x_lambda [n, ...], lambda [n], condition [n, d + 1]) -> v
-            [n, ...]. The condition is (z, 1), and zeros where z is not seen.
+            [n, ...]. The condition is (z, 1), zero for the coordinates that are not seen there;
+            its last is 1 where any is.
         shape: of one example x.
         below: the density of lambda on [low, split].
         above: the density of lambda on [split, high]; None to see z at every level of `below`.
         draws: m, noise levels for each example and side of the split.
         sampler_steps: steps of the probability flow that draws x.
+        perceptual_dim: how many of the coordinates of z, the last ones, are seen above the split,
+            where the others are seen below it.
+        is_blind: whether no coordinate is seen anywhere: the same decoder without a latent.
     """
 
     network: Any
@@ -109,9 +117,13 @@ class DiffusionDecoder:
     above: Levels | None = None
     draws: int = 4
     sampler_steps: int = 50
+    perceptual_dim: int = 0
+    is_blind: bool = False
     is_exact = False
 
     def __post_init__(self):
+        if self.perceptual_dim and self.above is None:
+            raise InputError("latents that are seen above the split need one: give levels above")
         if self.above is not None and self.above.low != self.below.high:
             raise InputError(
                 f"z is seen up to lambda={self.below.high}, and levels above begin at "
@@ -147,7 +159,7 @@ class DiffusionDecoder:
 
     def about_latent(self, observation: Observation) -> Observation:
         """Drop what does not depend on z: `log_prob` then moves by a constant of each x."""
-        return observation.replace(above=None)
+        return observation if self.perceptual_dim else observation.replace(above=None)
 
     def log_prob(self, params, observation: Observation, z: jax.Array) -> jax.Array:
         """Evaluate the draw -L(x; z) of a lower bound of log p(x|z).
@@ -171,13 +183,13 @@ class DiffusionDecoder:
         prior = 0.5 * (alpha**2 * square + dim * (sigma**2 - 1 - 2 * jnp.log(sigma)))
         above = jnp.zeros(len(x))
         if observation.above is not None:
-            above = self._loss(params, x, observation.above, jnp.zeros(_wide(z).shape))
-        below = self._loss(params, x, observation.below, _wide(z))
+            above = self._loss(params, x, observation.above, self._condition(z, False))
+        below = self._loss(params, x, observation.below, self._condition(z, True))
         reconstruction = jnp.full(len(x), 0.5 * dim * (LOG_2PI_E - self.high))
         return Terms(prior, below, above, reconstruction)
 
-    def errors(self, params, observation: Observation, z: jax.Array) -> jax.Array:
-        """Evaluate 1/2 alpha^2 |v - v_phi|^2 at each noise below the split.
+    def errors(self, params, observation: Observation, z: jax.Array) -> tuple[Noise, jax.Array]:
+        """Evaluate 1/2 alpha^2 |v - v_phi|^2 at each noise of the observation.
 
         Args:
             params: of the network.
@@ -185,9 +197,32 @@ class DiffusionDecoder:
             z: latents [batch, d].
 
         Returns:
-            [batch, m], in nats per unit of lambda.
+            The noise, k = m levels of one side of the split or 2 m of both, whose density is that
+            of all; and the errors [batch, k] in nats per unit of lambda.
         """
-        return self._errors(params, observation.x, observation.below, _wide(z))
+        sides = self._sides(observation)
+        errors = [
+            self._errors(params, observation.x, noise, self._condition(z, is_below))
+            for noise, is_below in sides
+        ]
+        noise = jax.tree.map(lambda *a: jnp.concatenate(a, axis=1), *(side for side, _ in sides))
+        density = noise.density / len(sides)
+        return noise.replace(density=density), jnp.concatenate(errors, axis=1)
+
+    def _sides(self, observation: Observation) -> list[tuple[Noise, bool]]:
+        """List the noise of an observation, and whether it is below the split."""
+        sides = [(observation.below, True), (observation.above, False)]
+        return [side for side in sides if side[0] is not None]
+
+    def _condition(self, z: jax.Array, is_below: bool) -> jax.Array:
+        """Give (z, 1) [n, d + 1], with zeros for what is not seen on this side of the split."""
+        dim = z.shape[-1]
+        first_perceptual = dim - self.perceptual_dim
+        is_semantic = np.arange(dim) < first_perceptual
+        seen = is_semantic if is_below else ~is_semantic
+        seen = np.append(seen, seen.any()) & (not self.is_blind)
+        wide = jnp.concatenate([z, jnp.ones_like(z[:, :1])], axis=-1)
+        return wide * seen.astype(np.float32)[None]
 
     def _loss(self, params, x, noise: Noise, condition: jax.Array) -> jax.Array:
         """Integrate the errors over lambda, by their mean over the noise [batch]."""
@@ -222,15 +257,18 @@ class DiffusionDecoder:
             observation: of x.
             z: latents [batch, d].
         """
-        noise = observation.below
-        rows = _rows(observation.x, noise)
-        weight = rows.alpha / jnp.sqrt(noise.density.reshape(-1) * noise.density.shape[1])
-        xi = expand(weight, rows.x) * jax.random.normal(key, rows.x.shape)
+        draws = []
+        for noise, is_below in self._sides(observation):
+            rows = _rows(observation.x, noise)
+            weight = rows.alpha / jnp.sqrt(noise.density.reshape(-1) * noise.density.shape[1])
+            key, key_xi = jax.random.split(key)
+            xi = expand(weight, rows.x) * jax.random.normal(key_xi, rows.x.shape)
+            draws.append(jax.grad(self._along)(z, params, rows, xi, is_below))
+        return sum(draws)
 
-        def along(z):
-            return jnp.sum(xi * self._velocity(params, rows, _wide(z)))
-
-        return jax.grad(along)(z)
+    def _along(self, z, params, rows: "_Rows", xi, is_below: bool) -> jax.Array:
+        """Evaluate <xi, v_phi>, summed over all rows []."""
+        return jnp.sum(xi * self._velocity(params, rows, self._condition(z, is_below)))
 
     def score_fn(self, params, z: jax.Array):
         """Make the score of x_t given z, for samplers, on the clock of `PROCESS`.
@@ -245,9 +283,10 @@ class DiffusionDecoder:
 
         def score(x_t, t):
             log_snr = PROCESS.log_snr(t)
-            condition = _wide(z)
+            condition = self._condition(z, True)
             if self.above is not None:
-                condition = jnp.where((log_snr < self.above.low)[:, None], condition, 0.0)
+                is_below = (log_snr < self.above.low)[:, None]
+                condition = jnp.where(is_below, condition, self._condition(z, False))
             v = self.network.apply(params, x_t, log_snr, condition)
             return to_score(PROCESS, "v", v, x_t, t)
 
@@ -261,7 +300,7 @@ class DiffusionDecoder:
         x_low = jnp.zeros((len(z), *self.shape))
         log_snr = jnp.full(len(z), self.below.low)
         _, sigma = alpha_sigma(self.below.low)
-        velocity = self.network.apply(params, x_low, log_snr, _wide(z))
+        velocity = self.network.apply(params, x_low, log_snr, self._condition(z, True))
         return (-sigma * velocity).reshape(len(z), -1)
 
     def sample(self, key: jax.Array, params, z: jax.Array) -> jax.Array:
@@ -279,11 +318,32 @@ class DiffusionDecoder:
         Returns:
             E[x|x_high] [batch, D], flat as the samples of all decoders.
         """
-        t_high = float(np.arctan(np.exp(-0.5 * self.high)) * 2 / np.pi)  # PROCESS.time, not traced
         score = self.score_fn(params, z)
-        x = samplers.probability_flow(score, PROCESS, x_1, self.sampler_steps, t_high)
-        t = jnp.full(len(x), t_high)
+        x = samplers.probability_flow(score, PROCESS, x_1, self.sampler_steps, self._first_time)
+        t = jnp.full(len(x), self._first_time)
         return from_score(PROCESS, "x0", score(x, t), x, t).reshape(len(x), -1)
+
+    def invert(self, params, z: jax.Array, x: jax.Array) -> jax.Array:
+        """Follow the probability flow from data to the noise x_1 that `decode` leads back from.
+
+        What a reconstruction from it has more than one from random noise is not in z.
+
+        Args:
+            params: of the network.
+            z: latents [batch, d].
+            x: data [batch, ...], flat or in shape.
+
+        Returns:
+            x_1 [batch, ...].
+        """
+        x = x.reshape(len(x), *self.shape)
+        score = self.score_fn(params, z)
+        return samplers.inverse_flow(score, PROCESS, x, self.sampler_steps, self._first_time)
+
+    @property
+    def _first_time(self) -> float:
+        """PROCESS.time of the largest lambda; not traced."""
+        return float(np.arctan(np.exp(-0.5 * self.high)) * 2 / np.pi)
 
 
 class _Rows(NamedTuple):
@@ -300,8 +360,3 @@ def _rows(x: jax.Array, noise: Noise) -> _Rows:
     eps = noise.eps.reshape(-1, *x.shape[1:])
     log_snr = noise.log_snr.reshape(-1)
     return _Rows(jnp.repeat(x, noise.eps.shape[1], axis=0), eps, log_snr, *alpha_sigma(log_snr))
-
-
-def _wide(z: jax.Array) -> jax.Array:
-    """(z, 1): the last coordinate says that z is seen."""
-    return jnp.concatenate([z, jnp.ones_like(z[:, :1])], axis=-1)

@@ -1,4 +1,4 @@
-"""E-steps: posterior samples z ~ q*(z|x) for a batch, by Markov chains or by weighted proposals.
+"""E-steps: posterior samples z ~ q*(z|x) for a batch, by chains, by proposals, or by the encoder.
 
     q*(z|x) ~ p(z) p(x|z)^(1/gamma)
 
@@ -13,14 +13,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from diffenc.latent import proposals
+from diffenc.latent import bottleneck, proposals
 from diffenc.latent.chains import ChainState, is_lost, run_chains
 from diffenc.latent.decoders import log_joint, log_prob_pairs
 from diffenc.latent.encoder import DiffusionEncoder
 from diffenc.latent.proposals import Proposals
 from diffenc.latent.whitening import Frame, pull, solve
 
-E_STEPS = ("langevin", "importance", "persistent")
+E_STEPS = ("langevin", "importance", "persistent", "encoder")
 
 
 class PosteriorSample(NamedTuple):
@@ -96,13 +96,20 @@ def e_step(
     key_start, key_chain = jax.random.split(key)
     context = encoder.infer(params, x)
     frame = Frame(*encoder.gaussian(context))
+    gamma = bottleneck.gamma(settings, carried.bottleneck)
 
     def log_density(observation, z):
-        return log_joint(decoder, params["decoder"], observation, z, settings.gamma)
+        return log_joint(decoder, params["decoder"], observation, z, gamma)
+
+    if settings.e_step == "encoder":
+        z = encoder.sample(key_start, params, context, settings.sampler_steps)
+        gradient = pull(frame.factor, slope(log_density, observation, z))
+        y = solve(frame.factor, z - frame.mean)
+        return Outcome(PosteriorSample(z, frame, y, gradient), jnp.ones(()), carried)
 
     if settings.e_step == "importance":
         weighted = weighted_proposals(
-            key_start, decoder, params["decoder"], observation, frame, settings
+            key_start, decoder, params["decoder"], observation, frame, settings, gamma
         )
         sample = resample(key_chain, log_density, observation, frame, weighted)
         acceptance = proposals.effective_share(weighted.log_weight).mean()
@@ -127,7 +134,9 @@ def e_step(
     return Outcome(sample, chain.acceptance, carried)
 
 
-def weighted_proposals(key, decoder, params, observation, frame: Frame, settings) -> Proposals:
+def weighted_proposals(
+    key, decoder, params, observation, frame: Frame, settings, gamma
+) -> Proposals:
     """Draw the proposals that settings.proposal names, and weight them for each observation.
 
     Args:
@@ -137,6 +146,7 @@ def weighted_proposals(key, decoder, params, observation, frame: Frame, settings
         observation: of x, with `batch` rows.
         frame: the encoder's Gaussian fit.
         settings: see `em.Settings`.
+        gamma: the temperature of q*.
 
     Returns:
         `Proposals`; with their gradients if settings.smooth_targets.
@@ -144,7 +154,7 @@ def weighted_proposals(key, decoder, params, observation, frame: Frame, settings
     if settings.proposal == "shared":
 
         def pairs(z):
-            return log_prob_pairs(decoder, params, observation, z) / settings.gamma
+            return log_prob_pairs(decoder, params, observation, z) / gamma
 
         weighted = proposals.share(key, pairs, frame.mean.shape[-1], settings.proposals)
         if not settings.smooth_targets:
@@ -152,7 +162,7 @@ def weighted_proposals(key, decoder, params, observation, frame: Frame, settings
         return weighted._replace(gradient=slopes(pairs, weighted.z[:, 0]))
 
     def log_density(observation, z):
-        return log_joint(decoder, params, observation, z, settings.gamma)
+        return log_joint(decoder, params, observation, z, gamma)
 
     wide = Frame(frame.mean, settings.proposal_width * frame.factor)
     z, log_q = proposals.propose(key, wide, settings.proposal, settings.proposals)

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import optax
 
 from diffenc.errors import check_choice, check_fraction, check_least, check_positive
-from diffenc.latent import proposals
+from diffenc.latent import bottleneck, proposals
 from diffenc.latent.chains import KERNELS
 from diffenc.latent.decoders import about_latent, check_exact, log_prob_pairs
 from diffenc.latent.e_steps import E_STEPS, PosteriorSample, e_step
@@ -41,14 +41,16 @@ class Settings:
 
     Attributes:
         e_step: how the posterior is sampled: "importance" (one of many weighted proposals),
-            "langevin" (short Markov chains that start at the encoder's samples) or "persistent"
-            (chains that go on where the last visit to the example left them).
+            "langevin" (short Markov chains that start at the encoder's samples), "persistent"
+            (chains that go on where the last visit to the example left them) or "encoder" (the
+            encoder's samples as they are).
         kernel: the transition of the chains: "mala", "ula" (unadjusted) or "hmc".
         langevin_steps: steps of a chain in each update.
         step_size: the first step size of the chains, in squared posterior widths. MALA and HMC
             adapt it; ULA keeps it.
         leapfrog_steps: gradients of one HMC step.
-        sampler_steps: Heun steps of the encoder that draws where the chains of "langevin" start.
+        sampler_steps: Heun steps of the encoder that draws where the chains of "langevin" start,
+            or the samples of "encoder".
         proposal: where proposals come from: "gaussian" (the encoder's Gaussian fit), "prior"
             (N(0, I), for each example by itself) or "shared" (N(0, I), the same draws for the whole
             batch).
@@ -62,6 +64,8 @@ class Settings:
             "mixture" (the combination of least variance), see `targets`.
         path_weight: weight of `targets.path_error` beside the likelihood-weighted loss.
         gamma: weight of the rate in F. 1 is maximum likelihood.
+        rate: nats that the latent is to hold, for a diffusion decoder: gamma is then only where
+            training starts, and follows it (`bottleneck`). None leaves gamma as it is.
         draws: noise levels at which the denoiser sees each pair (x, z).
         null_probability: share of the pairs that train the null branch, the learned prior.
         average_decay: decay of the moving average of the parameters.
@@ -81,6 +85,7 @@ class Settings:
     target: str = "mixture"
     path_weight: float = 0.0
     gamma: float = 1.0
+    rate: float | None = None
     draws: int = 8
     null_probability: float = 0.1
     average_decay: float = 0.999
@@ -92,11 +97,13 @@ class Settings:
         check_choice("target", self.target, TARGETS)
         check_least(self, 1, "leapfrog_steps", "sampler_steps", "proposals", "draws")
         check_least(self, 0, "langevin_steps", "path_weight")
-        check_positive(self, "step_size", "proposal_width", "gamma")
+        check_positive(self, "step_size", "proposal_width", "gamma", "rate")
         check_fraction(self, "null_probability", "average_decay")
 
     def unread(self) -> tuple[str, ...]:
         """List the fields that this e_step, with this kernel or proposal, does not read."""
+        if self.e_step == "encoder":
+            return (*OF_PROPOSALS, *OF_CHAINS)
         if self.e_step == "importance":
             width = () if self.proposal == "gaussian" else ("proposal_width",)
             return (*OF_CHAINS, "sampler_steps", *width)
@@ -159,6 +166,7 @@ def make_update(
         params = state.params
         observation = decoder.observe(key_observe, x)
         about_z = about_latent(decoder, observation)
+        gamma = bottleneck.gamma(settings, state.carried.bottleneck)
         sample, acceptance, carried = e_step(
             key_e_step, encoder, decoder, params, state.carried, x, about_z, settings, index
         )
@@ -168,7 +176,7 @@ def make_update(
             params["decoder"],
             about_z,
             sample.z,
-            settings.gamma,
+            gamma,
             key_observe_dream,
         )
         encoder_grads, metrics = jax.grad(encoder_loss, has_aux=True)(
@@ -181,6 +189,10 @@ def make_update(
 
         loss, decoder_grads = jax.value_and_grad(decoder_loss)(params["decoder"])
         grads = {"encoder": encoder_grads, "decoder": decoder_grads}
+        metrics |= {"gamma": jnp.asarray(gamma)} if carried.bottleneck is not None else {}
+        carried = carried.replace(
+            bottleneck=bottleneck.follow(carried.bottleneck, settings, metrics["rate"], sample.z)
+        )
         state = state.replace(carried=carried).apply_gradients(
             grads, optimizer, settings.average_decay
         )

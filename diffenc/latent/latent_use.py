@@ -15,12 +15,12 @@ from diffenc.latent.diffusion_decoder import DiffusionDecoder
 
 
 class ShuffleRise(NamedTuple):
-    """The rise of the loss when latents are shuffled, at m noise levels of each example.
+    """The rise of the loss when latents are shuffled, at k noise levels of each example.
 
     Attributes:
         total: of the loss of each example [batch], in nats.
-        log_snr: lambda [batch, m], where z is seen.
-        density: the rise there, in nats per unit of lambda [batch, m].
+        log_snr: lambda [batch, k], where z is seen.
+        density: the rise there, in nats per unit of lambda [batch, k].
     """
 
     total: jax.Array
@@ -46,8 +46,7 @@ def shuffle_rise(
         small, by a factor of sqrt(2) at most.
     """
     observation = decoder.about_latent(decoder.observe(key, x))
-    own = decoder.errors(params, observation, z)
-    other = decoder.errors(params, observation, jnp.roll(z, 1, axis=0))
-    noise = observation.below
+    noise, own = decoder.errors(params, observation, z)
+    _, other = decoder.errors(params, observation, jnp.roll(z, 1, axis=0))
     rise = other - own
     return ShuffleRise(jnp.mean(rise / noise.density, axis=1), noise.log_snr, rise)

@@ -4,12 +4,16 @@ langevin      diffusion encoder, alternating EM with Markov chains started at th
               2605.13399)
 persistent    the same with chains that go on where each example was left
 importance    the same with importance-resampled proposals in place of chains
+encoder       the same with the encoder's samples as they are
 wake_sleep    diffusion encoder trained on dreams (arXiv 2401.02739)
 vae, iwae, flow_vae     reparameterized bounds with a Gaussian encoder, K samples, a coupling flow
+deterministic           z is a function of x, and has no rate (arXiv 2111.15640)
+without_latent          the VAE of a decoder that sees no latent: a diffusion model of x
 """
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -20,13 +24,15 @@ import optax
 from diffenc import training
 from diffenc.errors import check, check_choice, check_least, check_positive, check_widths
 from diffenc.keys import key_of
-from diffenc.latent import baselines, chains, decoders, em
+from diffenc.latent import baselines, bottleneck, chains, decoders, em
+from diffenc.latent.decoder_settings import DiffusionSettings, make_diffusion_decoder
 from diffenc.latent.encoder import REFERENCES, DiffusionEncoder
 from diffenc.networks import MLP, ConditionalDenoiser, Coupling
 
-ALTERNATING = ("langevin", "persistent", "importance")
+ALTERNATING = ("langevin", "persistent", "importance", "encoder")
 DIFFUSING = (*ALTERNATING, "wake_sleep")
-METHODS = (*DIFFUSING, "vae", "iwae", "flow_vae")
+METHODS = (*DIFFUSING, "vae", "iwae", "flow_vae", "deterministic", "without_latent")
+DECODERS = (*decoders.KINDS, "diffusion")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,9 +43,9 @@ class ModelSettings:
 
     Attributes:
         latent_dim: the dimension d of the latent.
-        decoder: a name of `decoders.KINDS`.
-        decoder_features: widths of its hidden layers; none makes it linear.
-        activation: of the decoder, a name of `decoders.ACTIVATIONS`.
+        decoder: a name of `DECODERS`.
+        decoder_features: widths of its hidden layers; none makes it linear. Not of a diffusion.
+        activation: of the decoder, a name of `decoders.ACTIVATIONS`. Not of a diffusion.
         embed_features: widths of the layers by which an encoder, of any method, embeds x.
         features: widths of the denoiser's layers.
         reference: where the diffusion starts, see `DiffusionEncoder`.
@@ -48,6 +54,9 @@ class ModelSettings:
         residual_bound: largest length of the denoiser's output.
         landmarks: latents whose posterior weights the network sees; 0 for none.
         octaves: of the Fourier features of the latent that the denoiser sees; 0 for none.
+        embed_channels: of convolutions by which an encoder sees images before those layers; none
+            for no convolutions.
+        diffusion: of the decoder where that is a diffusion, else None.
     """
 
     latent_dim: int
@@ -62,9 +71,13 @@ class ModelSettings:
     residual_bound: float
     landmarks: int
     octaves: int
+    embed_channels: tuple[int, ...] = ()
+    diffusion: DiffusionSettings | None = None
 
     def __post_init__(self):
-        check_choice("decoder", self.decoder, decoders.KINDS)
+        check_choice("decoder", self.decoder, DECODERS)
+        holds = (self.decoder == "diffusion") == (self.diffusion is not None)
+        check(holds, "decoder", self.decoder, "give `diffusion` with decoder=diffusion alone")
         check_choice("activation", self.activation, decoders.ACTIVATIONS)
         check_choice("reference", self.reference, REFERENCES)
         check_least(self, 1, "latent_dim")
@@ -74,6 +87,12 @@ class ModelSettings:
         remedy = "set reference=prior, to diffuse from N(0, I), or give 0"
         check(starts_at_prior or not self.landmarks, "landmarks", self.landmarks, remedy)
         check_widths(self, "embed_features", "features")
+        if self.embed_channels:
+            check_widths(self, "embed_channels")
+        if self.diffusion is not None:
+            holds = self.diffusion.perceptual_dim < self.latent_dim
+            remedy = "a latent that is seen above the split leaves some below it: give more"
+            check(holds, "latent_dim", self.latent_dim, remedy)
         if self.decoder_features:  # a linear decoder has none
             check_widths(self, "decoder_features")
 
@@ -88,6 +107,8 @@ class OptimizerSettings:
         warmup: updates of a linear rise.
         clip_norm: largest norm of a gradient; None for any.
         baseline_learning_rate: the peak of methods without a diffusion; None for the same.
+        accumulate: updates whose gradients make one step, to train on larger batches than memory
+            holds.
     """
 
     learning_rate: float
@@ -95,10 +116,11 @@ class OptimizerSettings:
     warmup: int
     clip_norm: float | None = None
     baseline_learning_rate: float | None = None
+    accumulate: int = 1
 
     def __post_init__(self):
         check_positive(self, "learning_rate", "clip_norm", "baseline_learning_rate")
-        check_least(self, 1, "num_updates")
+        check_least(self, 1, "num_updates", "accumulate")
         check_least(self, 0, "warmup")
 
 
@@ -128,6 +150,12 @@ class Settings:
     def __post_init__(self):
         check_choice("method", self.method, METHODS)
         check_least(self, 1, "sampler_steps", "iwae_samples")
+        if self.em.rate is not None:
+            holds = self.model.decoder == "diffusion"
+            check(holds, "rate", self.em.rate, "only a diffusion decoder is held to one: give none")
+            most = bottleneck.LARGEST_RATE * self.model.latent_dim
+            remedy = f"a latent of {self.model.latent_dim} dimensions holds {most:g} nats at most"
+            check(self.em.rate <= most, "rate", self.em.rate, remedy)
 
     @property
     def diffuses(self) -> bool:
@@ -200,11 +228,16 @@ def make(
     z = None
     if settings.method == "persistent":
         z = jax.random.normal(key_of(seed, "chains", *names), (num_examples, latent_dim))
-    chain = chains.ChainState.create(settings.alternation, z) if settings.diffuses else None
+    narrow = None
+    if not decoder.is_exact:
+        narrow = bottleneck.Bottleneck.create(settings.em, latent_dim)
+    carried = narrow
+    if settings.diffuses:
+        carried = chains.ChainState.create(settings.alternation, z, narrow)
     return System(
         encoder,
         decoder,
-        training.TrainState.create(params, optimizer, chain),
+        training.TrainState.create(params, optimizer, carried),
         make_update(settings, encoder, decoder, optimizer),
         settings.sampler_steps,
         settings.em.gamma,
@@ -212,8 +245,17 @@ def make(
     )
 
 
-def make_decoder(model: ModelSettings, data_dim: int):
-    """Make the decoder of a model for data of D dimensions."""
+def make_decoder(model: ModelSettings, example_shape: tuple[int, ...], method: str = ""):
+    """Make the decoder of a model for data of D dimensions.
+
+    Args:
+        model: its settings.
+        example_shape: of one x.
+        method: of the system; "without_latent" asks for a diffusion that sees none.
+    """
+    if model.diffusion is not None:
+        return make_diffusion_decoder(model.diffusion, example_shape, method == "without_latent")
+    data_dim = math.prod(example_shape)
     return decoders.make(model.decoder, data_dim, model.decoder_features, model.activation)
 
 
@@ -227,6 +269,7 @@ def make_encoder(settings: Settings, decoder):
             model.features,
             model.residual_bound,
             model.octaves,
+            model.embed_channels,
         )
         return DiffusionEncoder(
             network,
@@ -239,7 +282,12 @@ def make_encoder(settings: Settings, decoder):
         )
     if settings.method == "flow_vae":
         return baselines.FlowEncoder(Coupling(model.latent_dim, model.embed_features))
-    return baselines.GaussianEncoder(MLP(model.embed_features, 2 * model.latent_dim))
+    channels = model.embed_channels
+    if settings.method == "deterministic":
+        network = MLP(model.embed_features, model.latent_dim, embed_channels=channels)
+        return baselines.DeterministicEncoder(network)
+    network = MLP(model.embed_features, 2 * model.latent_dim, embed_channels=channels)
+    return baselines.GaussianEncoder(network)
 
 
 def make_optimizer(settings: Settings) -> optax.GradientTransformation:
@@ -249,7 +297,11 @@ def make_optimizer(settings: Settings) -> optax.GradientTransformation:
     if not settings.diffuses:
         learning_rate = optimizer.baseline_learning_rate or learning_rate
     return training.make_optimizer(
-        learning_rate, optimizer.num_updates, optimizer.warmup, optimizer.clip_norm
+        learning_rate,
+        optimizer.num_updates,
+        optimizer.warmup,
+        optimizer.clip_norm,
+        optimizer.accumulate,
     )
 
 
@@ -268,8 +320,10 @@ def make_update(settings: Settings, encoder, decoder, optimizer) -> Callable:
         return em.make_update(encoder, decoder, settings.alternation, optimizer)
     if method == "wake_sleep":
         return baselines.make_wake_sleep_update(encoder, decoder, settings.alternation, optimizer)
-    if method == "vae":
-        return baselines.make_vae_update(encoder, decoder, optimizer, settings.em.gamma, decay)
+    if method in ("vae", "without_latent"):
+        return baselines.make_vae_update(encoder, decoder, settings.em, optimizer)
+    if method == "deterministic":
+        return baselines.make_deterministic_update(encoder, decoder, settings.em, optimizer)
     num_samples = settings.iwae_samples if method == "iwae" else 1
     return baselines.make_importance_weighted_update(
         encoder, decoder, optimizer, num_samples, decay

@@ -91,7 +91,7 @@ def load(experiment: Experiment) -> tuple[data.Dataset, examples.Truth | None]:
 
 def make_systems(experiment: Experiment, dataset: data.Dataset) -> dict[str, systems.System]:
     """Make the diffusion encoder and the VAE; both decoders start from the same values."""
-    decoder = systems.make_decoder(experiment.model, int(np.prod(dataset.example_shape)))
+    decoder = systems.make_decoder(experiment.model, dataset.example_shape)
     seed = experiment.training.seed
     return {
         name: systems.make(settings, decoder, dataset.example_shape, len(dataset.train), seed)

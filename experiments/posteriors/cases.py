@@ -68,7 +68,7 @@ def load_images(experiment: Experiment) -> Case:
         dataset.train,
         prepare,
         examples.observe(seed, prepare, dataset.test, count),
-        systems.make_decoder(experiment.base, int(np.prod(dataset.example_shape))),
+        systems.make_decoder(experiment.base, dataset.example_shape),
         train_measured=examples.observe(seed, prepare, first, count, name="train"),
         max_value=dataset.max_value,
     )
