@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from diffenc.errors import check, check_whole
+
 
 class TrainState(flax.struct.PyTreeNode):
     """Everything that an update changes.
@@ -68,24 +70,47 @@ def _start(params, optimizer):
 
 @functools.cache  # the same object for all seeds, which then share the programs that it is part of
 def make_optimizer(
-    learning_rate: float, num_updates: int, warmup: int = 1000, clip_norm: float | None = None
+    learning_rate: float,
+    num_updates: int,
+    warmup: int = 1000,
+    clip_norm: float | None = None,
+    accumulate: int = 1,
 ) -> optax.GradientTransformation:
     """Make Adam with a linear warm-up and a cosine descent to zero.
+
+    With `accumulate` above 1 an update only adds its gradient to a mean, and every so many updates
+    Adam makes one step with the mean: the step of a batch `accumulate` times as large, in the
+    memory of one. An update is then still one batch. `TrainState.step`, num_updates and warmup
+    count updates, and the average of the parameters, which rest between two steps, forgets by the
+    update. Updates at the end that are too few for a step change nothing.
 
     Args:
         learning_rate: its peak.
         num_updates: after which it is zero.
         warmup: updates to the peak, at most half of all.
-        clip_norm: the global norm to which gradients are clipped; None is not at all.
+        clip_norm: the global norm to which gradients are clipped, the mean of them where they are
+            accumulated; None is not at all.
+        accumulate: updates for each step of Adam.
 
     Returns:
         The optimizer.
+
+    Raises:
+        InputError: accumulate is not a whole number in [1, num_updates].
     """
+    check_whole("accumulate", accumulate, 1)
+    remedy = f"give at most the number of updates, {num_updates}"
+    check(accumulate == 1 or accumulate <= num_updates, "accumulate", accumulate, remedy)
+    num_steps = num_updates // accumulate
     schedule = optax.warmup_cosine_decay_schedule(
-        0.0, learning_rate, min(warmup, num_updates // 2), num_updates
+        0.0, learning_rate, min(warmup // accumulate, num_steps // 2), num_steps
     )
-    adam = optax.adam(schedule)
-    return adam if clip_norm is None else optax.chain(optax.clip_by_global_norm(clip_norm), adam)
+    optimizer = optax.adam(schedule)
+    if clip_norm is not None:
+        optimizer = optax.chain(optax.clip_by_global_norm(clip_norm), optimizer)
+    if accumulate > 1:
+        optimizer = optax.MultiSteps(optimizer, accumulate).gradient_transformation()
+    return optimizer
 
 
 def scan_updates(update: Callable, prepare: Callable) -> Callable:

@@ -1,6 +1,8 @@
 """Many updates in one dispatch: one trace, the same as one by one, and the same on any number of
 devices."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +10,7 @@ import optax
 import pytest
 
 from diffenc import training
+from diffenc.errors import InputError
 from diffenc.latent import chains, decoders, em
 from diffenc.latent.encoder import DiffusionEncoder
 from diffenc.networks import ConditionalDenoiser
@@ -119,6 +122,49 @@ def test_the_optimizer_warms_up_descends_and_clips(clip_norm):
     np.testing.assert_allclose(
         first_moment, np.array([3.0, 4.0]) * (1 if clip_norm is None else 0.1), rtol=1e-3
     )
+
+
+@pytest.mark.parametrize("clip_norm", [None, 0.5])
+def test_accumulated_gradients_make_the_step_of_their_mean(clip_norm):
+    """Twelve updates are four steps of Adam, each with the mean of three gradients; the average of
+    the parameters moves with every update."""
+    accumulated = training.make_optimizer(0.1, 14, 9, clip_norm, accumulate=3)
+    plain = training.make_optimizer(0.1, 4, 3, clip_norm)
+    grads = np.random.default_rng(3).normal(size=(12, 2)).astype(np.float32)
+
+    @functools.partial(jax.jit, static_argnums=1)
+    def follow(grads, optimizer):
+        """The states after each update."""
+
+        def step(state, grad):
+            state = state.apply_gradients({"w": grad}, optimizer, 0.5)
+            return state, (state.params["w"], state.averages["w"])
+
+        state = training.TrainState.create({"w": jnp.ones(2)}, optimizer)
+        return jax.lax.scan(step, state, grads)
+
+    state, (params, averages) = jax.device_get(follow(grads, accumulated))
+    _, (expected, _) = jax.device_get(follow(grads.reshape(4, 3, 2).mean(axis=1), plain))
+    rounding = 1e-6  # of parameters of size 1, after four steps
+    before = np.concatenate([np.ones((1, 2)), expected[:-1]])
+    np.testing.assert_allclose(params[2::3], expected, rtol=0, atol=rounding)
+    np.testing.assert_array_equal(params[1::3], params[::3])
+    np.testing.assert_allclose(params[::3], before, rtol=0, atol=rounding)
+    assert state.step == 12 and np.all(expected[1:] != expected[:-1])
+
+    average = np.ones(2)
+    for step, value in enumerate(params):
+        decay = min(0.5, (1 + step) / (10 + step))
+        average = decay * average + (1 - decay) * value
+        np.testing.assert_allclose(averages[step], average, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("accumulate", "message"), [(0, "give 1 or more"), (1.5, "a whole number"), (11, "at most")]
+)
+def test_an_accumulation_that_cannot_be_is_refused(accumulate, message):
+    with pytest.raises(InputError, match=f"accumulate is {accumulate}: .*{message}"):
+        training.make_optimizer(0.1, 10, accumulate=accumulate)
 
 
 def test_the_alternating_update_does_not_depend_on_the_number_of_devices():

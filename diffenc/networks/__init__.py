@@ -6,6 +6,7 @@ averages and the optimizer see nothing but pytrees. Modules here hold shapes onl
 never a counter.
 """
 
+from diffenc.networks.convolution import ConvEmbed
 from diffenc.networks.coupling import Coupling
 from diffenc.networks.mlp import MLP, ConditionalDenoiser, LevelMLP
 from diffenc.networks.residual import ResidualDenoiser
@@ -15,6 +16,7 @@ from diffenc.networks.velocity import Velocity
 __all__ = [
     "MLP",
     "ConditionalDenoiser",
+    "ConvEmbed",
     "Coupling",
     "LevelMLP",
     "ResidualDenoiser",

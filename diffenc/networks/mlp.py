@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from diffenc.networks.convolution import ConvEmbed
 from diffenc.networks.embeddings import log_snr_features, waves
 
 
@@ -18,15 +19,20 @@ class MLP(nn.Module):
         features: widths of the hidden layers.
         num_outputs: width of the last layer.
         activation: of the hidden layers.
+        embed_channels: widths of the convolutions that images x [batch, h, w, c] pass before the
+            dense layers, see `ConvEmbed`; () for none, and then x may have any shape.
     """
 
     features: Sequence[int]
     num_outputs: int
     activation: Callable[[jax.Array], jax.Array] = nn.silu
+    embed_channels: Sequence[int] = ()
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Flatten x [batch, ...] and map it to [batch, num_outputs]."""
+        if self.embed_channels:
+            x = ConvEmbed(tuple(self.embed_channels))(x)
         x = x.reshape(x.shape[0], -1)
         for width in self.features:
             x = self.activation(nn.Dense(width)(x))
@@ -100,6 +106,8 @@ class ConditionalDenoiser(nn.Module):
         residual_bound: the bound of |r_i|.
         octaves: number of octaves of Fourier features of the latent that the network sees too;
             they help where a posterior has more structure than a smooth network learns quickly.
+        embed_channels: widths of the convolutions that images x [batch, h, w, c] pass before the
+            layers that embed them, see `ConvEmbed`; () for none, and then x may have any shape.
     """
 
     latent_dim: int
@@ -107,9 +115,12 @@ class ConditionalDenoiser(nn.Module):
     features: Sequence[int] = (256, 256)
     residual_bound: float = 5.0
     octaves: int = 0
+    embed_channels: Sequence[int] = ()
 
     def setup(self):
         """Define the layers."""
+        if self.embed_channels:
+            self.convolutions = ConvEmbed(tuple(self.embed_channels))
         self.embed_layers = [nn.Dense(width) for width in self.embed_features]
         self.null_token = self.param(
             "null_token", nn.initializers.zeros, (self.embed_features[-1],)
@@ -130,14 +141,14 @@ class ConditionalDenoiser(nn.Module):
         """Compute the context of x [batch, ...].
 
         Args:
-            x: data, flattened here.
+            x: data, flattened here, or images [batch, h, w, c] for the convolutions.
             is_null: [batch], where the context is that of 'x unknown' (mean 0, factor I).
             answers: [batch, M], seen beside x; None for nothing.
 
         Returns:
             The context, computed once for all noise levels.
         """
-        h = x.reshape(x.shape[0], -1)
+        h = self.convolutions(x) if self.embed_channels else x.reshape(x.shape[0], -1)
         h = h if answers is None else jnp.concatenate([h, answers], axis=-1)
         for layer in self.embed_layers:
             h = nn.silu(layer(h))

@@ -3,54 +3,15 @@
 Ronneberger et al. 2015, as in denoising diffusion (arXiv 2006.11239).
 """
 
-from collections.abc import Callable
+import itertools
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from diffenc.errors import InputError, check
+from diffenc.errors import check, check_whole
+from diffenc.networks.convolution import Conv, check_halvings, double, halve, is_matmul
 from diffenc.networks.embeddings import log_snr_features
-
-
-class Conv(nn.Module):
-    """A 3x3 convolution, zero outside the image.
-
-    Attributes:
-        channels: number of channels of the output.
-        as_matmul: computes it as a product with the nine shifted images: the same numbers from the
-            same parameters, many times faster on a CPU, at nine times the memory.
-        dtype: the type it computes in.
-        kernel_init: the initializer of the kernel.
-    """
-
-    channels: int
-    as_matmul: bool = False
-    dtype: jnp.dtype = jnp.float32
-    kernel_init: Callable = nn.initializers.lecun_normal()
-
-    @nn.compact
-    def __call__(self, h: jax.Array) -> jax.Array:
-        """Convolve h [n, h, w, c] to [n, h, w, channels]."""
-        kernel = self.param("kernel", self.kernel_init, (3, 3, h.shape[-1], self.channels)).astype(
-            self.dtype
-        )
-        bias = self.param("bias", nn.initializers.zeros, (self.channels,)).astype(self.dtype)
-        h = h.astype(self.dtype)
-        if self.as_matmul:
-            height, width = h.shape[1:3]
-            padded = jnp.pad(h, ((0, 0), (1, 1), (1, 1), (0, 0)))
-            shifted = [padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)]
-            out = jnp.einsum(
-                "nhwi,io->nhwo",
-                jnp.concatenate(shifted, axis=-1),
-                kernel.reshape(-1, self.channels),
-            )
-        else:
-            out = jax.lax.conv_general_dilated(
-                h, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-            )
-        return out + bias[None, None, None]
 
 
 class Block(nn.Module):
@@ -97,17 +58,23 @@ class Attention(nn.Module):
 class UNet(nn.Module):
     """A U-Net over images and noise levels, with a condition or without; zero at first, float32.
 
-    Raises InputError for widths that are not multiples of 8 and for images whose sides cannot be
-    halved often enough.
+    Raises InputError for widths that are not multiples of 8, for images whose sides cannot be
+    halved often enough, and for attention at a height that no resolution has.
 
     Attributes:
         channels: the width of each resolution, multiples of 8, the first that of the image, each
-            next one half as fine. Attention acts at the coarsest.
+            next one half as fine.
         num_classes: with more than 0 a label adds its own embedding; the label num_classes stands
             for 'not given', as does condition=None.
         num_heads: heads of the attention.
         as_matmul: see `Conv`; None for on a CPU only.
         dtype: bfloat16 computes in half the memory; parameters stay float32.
+        blocks: Blocks at each resolution, as many on the way up as on the way down; between the two
+            ways there is always one more.
+        attention: heights of the resolutions at which attention acts after each Block; () for
+            nowhere. None for once only, at the coarsest resolution, after the last Block down.
+        rematerialize: computes each Block again in the backward pass instead of keeping what it
+            computed: less memory and more time, with the same numbers from the same parameters.
     """
 
     channels: tuple[int, ...] = (32, 64)
@@ -115,6 +82,9 @@ class UNet(nn.Module):
     num_heads: int = 1
     as_matmul: bool | None = None
     dtype: jnp.dtype = jnp.float32
+    blocks: int = 1
+    attention: tuple[int, ...] | None = None
+    rematerialize: bool = False
 
     @nn.compact
     def __call__(
@@ -132,8 +102,7 @@ class UNet(nn.Module):
             An array of the shape of u.
         """
         self._check(u.shape[1:3])
-        is_on_cpu = jax.default_backend() == "cpu"
-        as_matmul = is_on_cpu if self.as_matmul is None else self.as_matmul
+        as_matmul = is_matmul(self.as_matmul)
         embedding = nn.silu(nn.Dense(4 * self.channels[0])(log_snr_features(level)))
         embedding = nn.Dense(4 * self.channels[0])(embedding)
         if self.num_classes:
@@ -143,52 +112,54 @@ class UNet(nn.Module):
             embedding += nn.Dense(4 * self.channels[0])(condition)
         embedding = embedding.astype(self.dtype)
 
+        block_type = nn.remat(Block) if self.rematerialize else Block
+        # nn.remat would give a Block another name, and with it other initial values.
+        names = (f"Block_{index}" for index in itertools.count())
+
+        def refine(h, width):
+            """Apply one more Block, and attention where it acts."""
+            h = block_type(width, as_matmul, self.dtype, name=next(names))(h, embedding)
+            if h.shape[1] in (self.attention or ()):
+                h = Attention(self.num_heads, self.dtype)(h)
+            return h
+
         h = Conv(self.channels[0], as_matmul, self.dtype)(u)
         skips = []
         for depth, width in enumerate(self.channels):
             if depth:
-                h = nn.Dense(width, dtype=self.dtype)(_halve(h))
-            h = Block(width, as_matmul, self.dtype)(h, embedding)
-            skips.append(h)
-        h = Attention(self.num_heads, self.dtype)(h)
-        h = Block(self.channels[-1], as_matmul, self.dtype)(h, embedding)
+                h = nn.Dense(width, dtype=self.dtype)(halve(h))
+            for _ in range(self.blocks):
+                h = refine(h, width)
+                skips.append(h)
+        if self.attention is None:
+            h = Attention(self.num_heads, self.dtype)(h)
+        h = refine(h, self.channels[-1])
         for depth, width in reversed(list(enumerate(self.channels))):
-            h = Block(width, as_matmul, self.dtype)(
-                jnp.concatenate([h, skips[depth]], axis=-1), embedding
-            )
+            for _ in range(self.blocks):
+                h = refine(jnp.concatenate([h, skips.pop()], axis=-1), width)
             if depth:
-                h = _double(nn.Dense(4 * self.channels[depth - 1], dtype=self.dtype)(h))
+                h = double(nn.Dense(4 * self.channels[depth - 1], dtype=self.dtype)(h))
         h = nn.silu(_norm(h, self.dtype)).astype(jnp.float32)
         return Conv(u.shape[-1], as_matmul, kernel_init=nn.initializers.zeros)(h)
 
     def _check(self, sides: tuple[int, int]) -> None:
         check_channels("UNet: channels", self.channels)
-        halvings = len(self.channels) - 1
-        if any(side % 2**halvings for side in sides):
-            raise InputError(
-                f"UNet: channels has {halvings + 1} levels, but images of {tuple(sides)} "
-                f"cannot be halved {halvings} times: give fewer"
-            )
+        check_whole("UNet: blocks", self.blocks, 1)
+        num_levels = len(self.channels)
+        check_halvings(f"UNet: channels has {num_levels} levels", sides, num_levels - 1)
+        heights = [sides[0] // 2**depth for depth in range(num_levels)]
+        attention = tuple(self.attention or ())
+        listed = ", ".join(map(str, heights))
+        holds = set(attention) <= set(heights)
+        check(
+            holds, "UNet: attention", attention, f"choose among the heights of its levels, {listed}"
+        )
 
 
 def check_channels(name: str, channels: tuple[int, ...]) -> None:
     """Raise an InputError unless the value called `name` can be the widths of a `UNet`."""
     holds = bool(channels) and all(width >= 8 and width % 8 == 0 for width in channels)
     check(holds, name, tuple(channels or ()), "give multiples of 8, one or more")
-
-
-def _halve(h):
-    """[n, h, w, c] -> [n, h/2, w/2, 4 c]: every 2x2 square of pixels becomes one."""
-    n, height, width, c = h.shape
-    squares = h.reshape(n, height // 2, 2, width // 2, 2, c)
-    return squares.transpose(0, 1, 3, 2, 4, 5).reshape(n, height // 2, width // 2, 4 * c)
-
-
-def _double(h):
-    """The inverse of `_halve`."""
-    n, height, width, c = h.shape
-    squares = h.reshape(n, height, width, 2, 2, c // 4)
-    return squares.transpose(0, 1, 3, 2, 4, 5).reshape(n, 2 * height, 2 * width, c // 4)
 
 
 def _norm(h, dtype):

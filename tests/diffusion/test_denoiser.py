@@ -1,8 +1,6 @@
 """denoiser: the reference is exact, the two forms agree with the score, the loss is the
 likelihood-weighted one."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,8 +13,7 @@ from diffenc.diffusion.gaussians import Gaussian
 from diffenc.diffusion.noise_levels import log_snr_range
 from diffenc.diffusion.processes import VE, StraightLine, SubVP, VPLinear, VPx
 from diffenc.errors import InputError
-from diffenc.networks import LevelMLP, UNet
-from diffenc.networks.unet import Conv
+from diffenc.networks import LevelMLP
 
 PROCESSES = [
     (VPLinear(), 1e-3, 1.0),
@@ -146,80 +143,3 @@ def test_references_from_data():
         Reference.moments(np.repeat(x[:, :1], 3, axis=1))
     with pytest.raises(InputError, match="output"):
         Denoiser(LevelMLP((8,)), VPLinear(), "noise")
-
-
-def wave(leaf):
-    """Parameters moved away from their start."""
-    leaf = np.asarray(leaf)
-    return leaf + 0.05 * np.cos(np.arange(leaf.size, dtype=leaf.dtype)).reshape(leaf.shape)
-
-
-UNET = UNet(channels=(8, 16), num_classes=3)
-IMAGES = np.random.default_rng(8).standard_normal((2, 8, 8, 1), np.float32)
-LEVEL = np.array([-3.0, 2.0], np.float32)
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def apply_unet(net, params, level, labels=None):
-    return net.apply(params, IMAGES, level, labels)
-
-
-@pytest.fixture(scope="module")
-def unet_params():
-    return jax.jit(UNET.init)(jax.random.key(9), IMAGES, LEVEL, np.array([0, 2]))
-
-
-def test_the_unet_keeps_shapes_and_starts_at_zero(unet_params):
-    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(unet_params))
-    out = apply_unet(UNET, unet_params, LEVEL, np.array([0, 2]))
-    assert out.shape == IMAGES.shape and out.dtype == jnp.float32
-    assert not np.any(np.asarray(out))
-
-
-def test_the_unet_sees_level_and_label(unet_params):
-    moved = jax.tree.map(wave, unet_params)
-
-    def at(level, *labels):
-        return np.asarray(apply_unet(UNET, moved, level, np.array(labels)))
-
-    with_label = at(LEVEL, 0, 2)
-    assert np.all(np.isfinite(with_label)) and np.any(with_label != at(LEVEL, 1, 2))
-    assert np.any(with_label != at(LEVEL + 1, 0, 2))
-    none = apply_unet(UNET, moved, LEVEL)
-    np.testing.assert_allclose(none, at(LEVEL, 3, 3), rtol=0.05, atol=0.02)
-
-
-@pytest.mark.parametrize(
-    ("channels", "sides", "message"),
-    [
-        ((8, 16, 16), (8, 6), "cannot be halved 2 times"),
-        ((8, 12), (8, 8), "multiples of 8"),
-        ((), (8, 8), "one or more"),
-    ],
-)
-def test_a_unet_that_cannot_be_is_refused(channels, sides, message):
-    with pytest.raises(InputError, match=message):
-        jax.eval_shape(
-            UNet(channels).init, jax.random.key(0), np.zeros((1, *sides, 1)), np.zeros(1)
-        )
-
-
-def test_a_convolution_is_a_matrix_product():
-    rng = np.random.default_rng(12)
-    shapes = {"kernel": (3, 3, 3, 4), "bias": (4,)}
-    params = {name: rng.normal(0, 0.2, shape) for name, shape in shapes.items()}
-
-    @jax.jit
-    def both(params, h):
-        return [Conv(4, as_matmul=as_matmul).apply(params, h) for as_matmul in (True, False)]
-
-    np.testing.assert_allclose(
-        *both({"params": params}, rng.normal(size=(2, 6, 5, 3))), rtol=1e-4, atol=1e-5
-    )
-
-
-def test_the_bfloat16_unet_is_the_float32_one_rounded(unet_params):
-    moved = jax.tree.map(wave, unet_params)
-    rounded = UNET.clone(dtype=jnp.dtype("bfloat16"))
-    one, other = (np.asarray(apply_unet(net, moved, LEVEL)) for net in (UNET, rounded))
-    assert np.abs(one - other).max() < 0.05 * np.abs(one).max()

@@ -1,0 +1,110 @@
+"""What an update costs, known before the first one is made."""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+from diffenc.training import TrainState
+
+PREFIXES = ("", "k", "M", "G", "T", "P", "E")
+
+
+class Costs(NamedTuple):
+    """The size of a train state and the work of one update.
+
+    Attributes:
+        num_parameters: numbers in the params of the state.
+        state_bytes: the bytes of its params, their averages, the state of the optimizer and what is
+            carried, on one device.
+        flops: floating-point operations of one update in products of matrices and convolutions, a
+            multiplication and an addition counted as two; those of all devices together.
+        temporary_bytes: what the compiled update needs beside its arguments and results; None where
+            it was not asked for or the backend does not tell.
+    """
+
+    num_parameters: int
+    state_bytes: int
+    flops: int
+    temporary_bytes: int | None = None
+
+
+def measure(update: Callable, state: TrainState, *inputs: Any, with_memory: bool = False) -> Costs:
+    """Measure what an update costs, by tracing it: nothing is computed.
+
+    The operations are counted here, in the traced program, and not by XLA's analysis of costs: that
+    counts the body of a loop once, however often it runs. Here a loop of known length counts as
+    often as it runs, and a branch as the most expensive of the alternatives. Only a loop whose
+    length is not known before it runs (`jax.lax.while_loop`) counts once. Elementwise operations
+    are left out, as is usual when a share of a device's peak is stated.
+
+    Args:
+        update: update(state, *inputs).
+        state: the train state; arrays or `jax.ShapeDtypeStruct`s, as the inputs.
+        *inputs: such as a key and a batch.
+        with_memory: also compile the update, for its temporary memory. Compiling may take minutes.
+
+    Returns:
+        The costs.
+    """
+    traced = jax.jit(update).trace(state, *inputs)
+    temporary_bytes = None
+    if with_memory:
+        analysis = traced.lower().compile().memory_analysis()
+        temporary_bytes = None if analysis is None else analysis.temp_size_in_bytes
+    return Costs(
+        num_parameters=sum(leaf.size for leaf in jax.tree.leaves(state.params)),
+        state_bytes=sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state)),
+        flops=count_flops(traced.jaxpr),
+        temporary_bytes=temporary_bytes,
+    )
+
+
+def describe(costs: Costs) -> str:
+    """Put costs in a line, as in "1.2 M parameters, state 14 MB, 3.4 GFLOP an update"."""
+    parts = [
+        f"{_scaled(costs.num_parameters)} parameters",
+        f"state {_scaled(costs.state_bytes, 'B')}",
+        f"{_scaled(costs.flops, 'FLOP')} an update",
+    ]
+    if costs.temporary_bytes is not None:
+        parts.append(f"{_scaled(costs.temporary_bytes, 'B')} of temporary memory")
+    return ", ".join(parts)
+
+
+def count_flops(jaxpr) -> int:
+    """Count the operations of the products and convolutions of a traced program; see `measure`."""
+    return sum(_flops_of(equation) for equation in getattr(jaxpr, "jaxpr", jaxpr).eqns)
+
+
+def _flops_of(equation) -> int:
+    name = equation.primitive.name
+    params = equation.params
+    if name == "dot_general":
+        (contracted, _), _ = params["dimension_numbers"]
+        shape = equation.invars[0].aval.shape
+        num_terms = math.prod(shape[axis] for axis in contracted)
+        return 2 * num_terms * equation.outvars[0].aval.size
+    if name == "conv_general_dilated":
+        kernel = equation.invars[1].aval
+        num_terms = kernel.size // kernel.shape[params["dimension_numbers"].rhs_spec[0]]
+        return 2 * num_terms * equation.outvars[0].aval.size
+    inner = [count_flops(jaxpr) for value in params.values() for jaxpr in _programs_in(value)]
+    if name == "cond":
+        return max(inner)
+    return sum(inner) * (params["length"] if name == "scan" else 1)
+
+
+def _programs_in(value) -> list:
+    """The programs in a parameter of an equation: the bodies of loops, branches and calls."""
+    values = value if isinstance(value, tuple | list) else (value,)
+    return [one for one in values if hasattr(getattr(one, "jaxpr", one), "eqns")]
+
+
+def _scaled(value: int, unit: str = "") -> str:
+    """Write a number in three digits and its unit with a prefix, as in "1.23 MB"."""
+    mantissa, exponent = f"{value:.2e}".split("e")
+    thousands = min(int(exponent) // 3, len(PREFIXES) - 1)
+    scaled = float(mantissa) * 10.0 ** (int(exponent) - 3 * thousands)
+    return f"{scaled:.3g} {PREFIXES[thousands]}{unit}".rstrip()
