@@ -30,6 +30,32 @@ class Estimate(NamedTuple):
         return cls(float(values.mean()), float(values.std(ddof=1) / np.sqrt(values.size)))
 
 
+def over_seeds(values: np.ndarray) -> Estimate:
+    """Take the mean of values [seeds, n], with its error over examples and over seeds.
+
+    The first is that of the mean of the seeds.
+    """
+    mean, stderr = Estimate.of(values.mean(axis=0))
+    if len(values) > 1:
+        of_training = values.mean(axis=1).std(ddof=1) / np.sqrt(len(values))
+        stderr = float(np.hypot(stderr, of_training))
+    return Estimate(mean, stderr)
+
+
+def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """Give values [n] whose mean is a ratio of means and whose scatter gives its error.
+
+    They are r + (a - r b) / E[b] with r = E[a] / E[b]: the ratio to first order in each example.
+
+    Args:
+        numerator: a [n].
+        denominator: b [n], of the same examples.
+    """
+    mean = denominator.mean()
+    r = numerator.mean() / mean
+    return r + (numerator - r * denominator) / mean
+
+
 def format_value(mean: float, stderr: float | None, sign: str = "±") -> str:
     """Write a number and its error with two digits of the error, both to the same place.
 

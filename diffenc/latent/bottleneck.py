@@ -45,10 +45,8 @@ class Bottleneck(flax.struct.PyTreeNode):
 
 
 def gamma(settings, bottleneck: Bottleneck | None):
-    """Give the weight of the rate: the one that follows a constraint, or settings.gamma."""
-    if settings.rate is None or bottleneck is None:
-        return settings.gamma
-    return jnp.exp(bottleneck.log_gamma)
+    """Give the weight of the rate: the one that is carried, or else settings.gamma."""
+    return settings.gamma if bottleneck is None else jnp.exp(bottleneck.log_gamma)
 
 
 def follow(

@@ -76,3 +76,46 @@ def terms(
         nll=jnp.log(num_samples) - log_sum,
         ess=jnp.exp(2 * log_sum - jax.nn.logsumexp(2 * log_w, axis=0)),
     )
+
+
+class Elbo(NamedTuple):
+    """Per-example terms [batch] of -ELBO = rate + distortion, averaged over draws, in nats.
+
+    Attributes:
+        rate: the mean of log q(z|x) - log p(z).
+        distortion: the mean of -log p(x|z), or of draws of its bound.
+    """
+
+    rate: jax.Array
+    distortion: jax.Array
+
+
+def elbo(
+    key: jax.Array, encoder, decoder, params, x: jax.Array, num_samples: int, sampler_steps: int
+) -> Elbo:
+    """Evaluate both terms of -ELBO, for a decoder of either kind, in full float32 precision.
+
+    Each draw of z has an observation of x of its own, so the mean of their sum is a bound for a
+    decoder that is not exact, too.
+
+    Args:
+        key: a random key.
+        encoder: any encoder with an exact density.
+        decoder: a decoder.
+        params: {"encoder", "decoder"}.
+        x: data [batch, ...].
+        num_samples: draws.
+        sampler_steps: steps of the encoder's sampler.
+    """
+    with jax.default_matmul_precision("highest"):
+        context = encoder.infer(params, x)
+
+        def draw(key):
+            key_z, key_observe = jax.random.split(key)
+            z, log_q = encoder.sample_and_log_prob(key_z, params, context, sampler_steps)
+            observation = decoder.observe(key_observe, x)
+            distortion = -decoder.log_prob(params["decoder"], observation, z)
+            return Elbo(log_q - log_prior(z), distortion)
+
+        terms = jax.lax.map(draw, jax.random.split(key, num_samples))
+    return jax.tree.map(lambda values: values.mean(axis=0), terms)

@@ -9,7 +9,7 @@ from diffenc.diffusion.noise_levels import Logistic
 from diffenc.errors import InputError, check, check_choice, check_fraction, check_least
 from diffenc.errors import check_positive, check_widths
 from diffenc.latent.diffusion_decoder import DiffusionDecoder
-from diffenc.networks import LevelMLP, UNet
+from diffenc.networks import ModulatedMLP, UNet
 
 NETWORKS = ("mlp", "unet")
 PRECISIONS = ("float32", "bfloat16")
@@ -24,7 +24,7 @@ class DiffusionSettings:
 
     Attributes:
         network: "mlp" for vectors and small images, or "unet" for images.
-        features: widths of the MLP's hidden layers, or channels of each resolution of the U-Net.
+        features: the width of the MLP, or the channels of each resolution of the U-Net.
         low: the smallest lambda.
         high: the largest, where x is read off.
         split: z is seen below it; at `high`, at every level.
@@ -33,14 +33,14 @@ class DiffusionSettings:
         draws: noise levels for each example and side of the split.
         sampler_steps: steps of the flow that draws x.
         perceptual_dim: see `DiffusionDecoder`.
-        blocks: of the U-Net at each resolution.
+        blocks: of the MLP, or of the U-Net at each resolution.
         attention: sides of the feature maps at which the U-Net attends; none for the coarsest only.
         rematerialize: whether the U-Net is computed again in its backward pass, to save memory.
         precision: of the U-Net's products; its parameters are float32.
     """
 
     network: str = "mlp"
-    features: tuple[int, ...] = (384, 384)
+    features: tuple[int, ...] = (256,)
     low: float = -7.0
     high: float = 7.0
     split: float = 0.0
@@ -49,7 +49,7 @@ class DiffusionSettings:
     draws: int = 4
     sampler_steps: int = 25
     perceptual_dim: int = 0
-    blocks: int = 1
+    blocks: int = 2
     attention: tuple[int, ...] = ()
     rematerialize: bool = False
     precision: str = "float32"
@@ -58,6 +58,8 @@ class DiffusionSettings:
         check_choice("network", self.network, NETWORKS)
         check_choice("precision", self.precision, PRECISIONS)
         check_widths(self, "features")
+        holds = self.network != "mlp" or len(self.features) == 1
+        check(holds, "features", self.features, "an MLP has one width, all its blocks have it")
         check_least(self, 1, "draws", "sampler_steps", "blocks")
         check_least(self, 0, "perceptual_dim")
         check(self.low < self.high, "low", self.low, f"give less than high={self.high:g}")
@@ -90,7 +92,7 @@ def make_diffusion_decoder(
         above = Logistic(settings.split, settings.high, settings.location_above, 2.0)
     shape = example_shape
     if settings.network == "mlp":
-        network = LevelMLP(settings.features)
+        network = ModulatedMLP(settings.features[0], settings.blocks)
         shape = (math.prod(example_shape),)
     else:
         if len(example_shape) != 3:

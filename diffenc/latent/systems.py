@@ -109,6 +109,7 @@ class OptimizerSettings:
         baseline_learning_rate: the peak of methods without a diffusion; None for the same.
         accumulate: updates whose gradients make one step, to train on larger batches than memory
             holds.
+        only_encoder: whether the decoder stays as it is.
     """
 
     learning_rate: float
@@ -117,6 +118,7 @@ class OptimizerSettings:
     clip_norm: float | None = None
     baseline_learning_rate: float | None = None
     accumulate: int = 1
+    only_encoder: bool = False
 
     def __post_init__(self):
         check_positive(self, "learning_rate", "clip_norm", "baseline_learning_rate")
@@ -296,13 +298,21 @@ def make_optimizer(settings: Settings) -> optax.GradientTransformation:
     learning_rate = optimizer.learning_rate
     if not settings.diffuses:
         learning_rate = optimizer.baseline_learning_rate or learning_rate
-    return training.make_optimizer(
+    descent = training.make_optimizer(
         learning_rate,
         optimizer.num_updates,
         optimizer.warmup,
         optimizer.clip_norm,
         optimizer.accumulate,
     )
+    return _of_encoder(descent) if optimizer.only_encoder else descent
+
+
+@functools.cache  # as `training.make_optimizer`
+def _of_encoder(descent: optax.GradientTransformation) -> optax.GradientTransformation:
+    """Make the optimizer that moves the encoder and leaves the decoder as it is."""
+    of_label = {"moving": descent, "resting": optax.set_to_zero()}
+    return optax.partition(of_label, {"encoder": "moving", "decoder": "resting"})
 
 
 def make_update(settings: Settings, encoder, decoder, optimizer) -> Callable:
@@ -327,6 +337,34 @@ def make_update(settings: Settings, encoder, decoder, optimizer) -> Callable:
     num_samples = settings.iwae_samples if method == "iwae" else 1
     return baselines.make_importance_weighted_update(
         encoder, decoder, optimizer, num_samples, decay
+    )
+
+
+def refit(system: System, settings: Settings, params) -> System:
+    """Make the system whose encoder is fitted further, at gamma = 1, while the decoder rests.
+
+    An encoder that was trained at a smaller gamma is too sure of its latents for -ELBO, which
+    judges the decoder unfairly.
+
+    Args:
+        system: the trained one.
+        settings: of the new training; its optimizer has only_encoder.
+        params: of the trained system, where the new training starts.
+
+    Returns:
+        The system, in a new state.
+    """
+    optimizer = make_optimizer(settings)
+    params = jax.tree.map(jnp.copy, params)
+    narrow = bottleneck.Bottleneck.create(settings.em, settings.model.latent_dim)
+    carried = narrow
+    if settings.diffuses:
+        carried = chains.ChainState.create(settings.alternation, None, narrow)
+    return dataclasses.replace(
+        system,
+        state=training.TrainState.create(params, optimizer, carried),
+        update=make_update(settings, system.encoder, system.decoder, optimizer),
+        gamma=settings.em.gamma,
     )
 
 

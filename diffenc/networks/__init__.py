@@ -9,6 +9,7 @@ never a counter.
 from diffenc.networks.convolution import ConvEmbed
 from diffenc.networks.coupling import Coupling
 from diffenc.networks.mlp import MLP, ConditionalDenoiser, LevelMLP
+from diffenc.networks.modulated import ModulatedMLP
 from diffenc.networks.residual import ResidualDenoiser
 from diffenc.networks.unet import UNet
 from diffenc.networks.velocity import Velocity
@@ -19,6 +20,7 @@ __all__ = [
     "ConvEmbed",
     "Coupling",
     "LevelMLP",
+    "ModulatedMLP",
     "ResidualDenoiser",
     "UNet",
     "Velocity",

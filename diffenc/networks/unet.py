@@ -101,7 +101,7 @@ class UNet(nn.Module):
         Returns:
             An array of the shape of u.
         """
-        self._check(u.shape[1:3])
+        self.check_sides(u.shape[1:3])
         as_matmul = is_matmul(self.as_matmul)
         embedding = nn.silu(nn.Dense(4 * self.channels[0])(log_snr_features(level)))
         embedding = nn.Dense(4 * self.channels[0])(embedding)
@@ -142,7 +142,8 @@ class UNet(nn.Module):
         h = nn.silu(_norm(h, self.dtype)).astype(jnp.float32)
         return Conv(u.shape[-1], as_matmul, kernel_init=nn.initializers.zeros)(h)
 
-    def _check(self, sides: tuple[int, int]) -> None:
+    def check_sides(self, sides: tuple[int, int]) -> None:
+        """Raise an InputError unless it can take images of these sides."""
         check_channels("UNet: channels", self.channels)
         check_whole("UNet: blocks", self.blocks, 1)
         num_levels = len(self.channels)

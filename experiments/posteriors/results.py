@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from diffenc.estimate import Estimate, map_examples, median
+from diffenc.estimate import map_examples, median, over_seeds
 from diffenc.latent import held_out, posterior_grid
 from diffenc.run import tables
 from diffenc.run.advance import dotted
@@ -95,18 +95,6 @@ def truths_of(case: Case) -> dict[str, float]:
 
     log_p = map_examples(of_batch, None, case.held_out, BATCH_SIZE)
     return {"nll": float(-log_p.mean()), "posterior_kl": 0.0, "mass": 1.0}
-
-
-def over_seeds(values: np.ndarray) -> Estimate:
-    """Take the mean of values [seeds, n], with its error over examples and over seeds.
-
-    The first is that of the mean of the seeds.
-    """
-    mean, stderr = Estimate.of(values.mean(axis=0))
-    if len(values) > 1:
-        of_training = values.mean(axis=1).std(ddof=1) / np.sqrt(len(values))
-        stderr = float(np.hypot(stderr, of_training))
-    return Estimate(mean, stderr)
 
 
 def update_times(metrics: list[dict], names: tuple[Name, ...]) -> list[Result]:

@@ -1,0 +1,187 @@
+"""What is measured of a system whose decoder is a diffusion, one value per example.
+
+Programs are module-level functions as in `held_out`. They serve every decoder, so that rivals with
+an exact one are measured in the same way, and encoders without a density where none is needed.
+"""
+
+import functools
+
+import jax
+import numpy as np
+
+from diffenc.estimate import map_examples
+from diffenc.latent import bounds, draws, held_out, latent_use
+from diffenc.latent.diffusion_decoder import DiffusionDecoder
+from diffenc.latent.systems import System
+
+
+@functools.partial(jax.jit, static_argnames=("encoder", "decoder", "num_samples", "sampler_steps"))
+def _elbo(key, params, x, *, encoder, decoder, num_samples, sampler_steps):
+    return bounds.elbo(key, encoder, decoder, params, x, num_samples, sampler_steps)
+
+
+def elbo(key, system: System, params, x, num_samples: int, batch_size: int) -> bounds.Elbo:
+    """Estimate rate and distortion [n] of every example, see `bounds.elbo`.
+
+    Args:
+        key: a random key.
+        system: the model; its encoder has a density.
+        params: its parameters.
+        x: data [n, ...].
+        num_samples: draws of z for each example.
+        batch_size: examples at a time.
+    """
+
+    def of_batch(key, x):
+        return _elbo(
+            key,
+            params,
+            x,
+            encoder=system.encoder,
+            decoder=system.decoder,
+            num_samples=num_samples,
+            sampler_steps=system.sampler_steps,
+        )
+
+    return map_examples(of_batch, key, x, batch_size)
+
+
+@functools.partial(jax.jit, static_argnames=("decoder", "num_samples"))
+def _distortion(key, params, x, z, *, decoder, num_samples):
+    with jax.default_matmul_precision("highest"):
+
+        def draw(key):
+            return -decoder.log_prob(params["decoder"], decoder.observe(key, x), z)
+
+        return jax.lax.map(draw, jax.random.split(key, num_samples)).mean(axis=0)
+
+
+def distortion(key, system: System, params, x, z, num_samples: int, batch_size: int) -> np.ndarray:
+    """Estimate -log p(x|z) [n], or its bound, of latents that are at hand.
+
+    Args:
+        key: a random key.
+        system: the model.
+        params: its parameters.
+        x: data [n, ...].
+        z: a latent of each [n, d].
+        num_samples: observations of each example.
+        batch_size: examples at a time.
+    """
+
+    def of_batch(key, pair):
+        return _distortion(key, params, *pair, decoder=system.decoder, num_samples=num_samples)
+
+    return map_examples(of_batch, key, (x, z), batch_size)
+
+
+def latents(key, system: System, params, x, num_samples: int, batch_size: int) -> np.ndarray:
+    """Draw z ~ q(z|x) for every example, or average such draws [n, d].
+
+    Args:
+        key: a random key.
+        system: the model.
+        params: its parameters.
+        x: data [n, ...].
+        num_samples: draws that are averaged; 1 for one draw.
+        batch_size: examples at a time.
+    """
+
+    def of_batch(key, x):
+        if num_samples == 1:
+            return held_out.own_samples(key, system, params, x)
+        return draws.mean(key, system, params, x, num_samples)
+
+    return map_examples(of_batch, key, x, batch_size)
+
+
+@functools.partial(jax.jit, static_argnames="decoder")
+def _decode(key, params, z, *, decoder):
+    if decoder.is_exact:
+        return decoder.mean(params["decoder"], z)
+    return decoder.sample(key, params["decoder"], z)
+
+
+def reconstructions(key, system: System, params, z, batch_size: int) -> np.ndarray:
+    """Decode latents [n, d] to x [n, D]: E[x|z] of an exact decoder, else a draw of x.
+
+    Args:
+        key: of the noise that a diffusion starts from; the same for two calls of one key.
+        system: the model.
+        params: its parameters.
+        z: latents.
+        batch_size: latents at a time.
+    """
+
+    def of_batch(key, z):
+        return _decode(key, params, z, decoder=system.decoder)
+
+    return map_examples(of_batch, key, z, batch_size)
+
+
+@functools.partial(jax.jit, static_argnames="decoder")
+def _round_trip(params, x, z, *, decoder):
+    return decoder.decode(params["decoder"], z, decoder.invert(params["decoder"], z, x))
+
+
+def round_trips(system: System, params, x, z, batch_size: int) -> np.ndarray:
+    """Follow the flow from x to noise and back, both times with z: x [n, D].
+
+    What comes back better than from random noise was in the noise and not in z.
+
+    Args:
+        system: the model; its decoder is a diffusion.
+        params: its parameters.
+        x: data [n, ...].
+        z: a latent of each [n, d].
+        batch_size: examples at a time.
+    """
+
+    def of_batch(_, pair):
+        return _round_trip(params, *pair, decoder=system.decoder)
+
+    return map_examples(of_batch, None, (x, z), batch_size)
+
+
+@functools.partial(jax.jit, static_argnames="decoder")
+def _shuffle_rise(key, params, x, z, *, decoder: DiffusionDecoder):
+    return latent_use.shuffle_rise(key, decoder, params["decoder"], x, z)
+
+
+def shuffle_rise(key, system: System, params, x, z) -> latent_use.ShuffleRise:
+    """Measure how much worse each example is denoised with the latent of another.
+
+    Args:
+        key: of the noise.
+        system: the model; its decoder is a diffusion.
+        params: its parameters.
+        x: data [n, ...], in random order.
+        z: a latent of each [n, d].
+    """
+    rise = _shuffle_rise(key, params, x, z, decoder=system.decoder)
+    return jax.tree.map(np.asarray, rise)
+
+
+@functools.partial(jax.jit, static_argnames=("encoder", "sampler_steps"))
+def _log_learned_prior(params, x, z, *, encoder, sampler_steps):
+    context = encoder.embed_null(params, len(z), x.shape[1:])
+    return encoder.log_prob(params, context, z, sampler_steps)
+
+
+def log_learned_prior(system: System, params, x, z, batch_size: int) -> np.ndarray:
+    """Evaluate log q(z) [n] of the learned prior, the null branch of a diffusion encoder.
+
+    Args:
+        system: the model; its encoder is a diffusion.
+        params: its parameters.
+        x: data [n, ...], of which the shape is read.
+        z: latents [n, d].
+        batch_size: latents at a time.
+    """
+
+    def of_batch(_, pair):
+        return _log_learned_prior(
+            params, *pair, encoder=system.encoder, sampler_steps=system.sampler_steps
+        )
+
+    return map_examples(of_batch, None, (x, z), batch_size)

@@ -1,0 +1,142 @@
+"""The systems of experiments.diffusion_decoder: made, described, and what trains them."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from diffenc.errors import check_choice
+from diffenc.keys import key_of
+from diffenc.latent import systems
+from diffenc.latent.blueprints import Blueprint
+from diffenc.latent.systems import System
+from diffenc.run import costs, data, parallel
+from diffenc.run.advance import Trainee
+from diffenc.run.centring import Centring
+from experiments.diffusion_decoder.settings import Experiment, Point
+
+
+class Name(NamedTuple):
+    """Which system of a run."""
+
+    method: str
+    point: Point
+    seed: int
+
+    @property
+    def key(self) -> tuple[str | int, ...]:
+        """The name as checkpoints, metrics and results have it."""
+        return (self.method, *self.point.parts, self.seed)
+
+
+def load(experiment: Experiment) -> data.Dataset:
+    """Load the data set; measuring representations needs its labels."""
+    settings = experiment.data
+    names = ("digits", "file")
+    if settings.name == "factor_analysis":
+        check_choice("config field data.name", settings.name, names)
+    dataset = data.load(
+        settings.name,
+        data_dir=settings.dir or None,
+        path=settings.path or None,
+        test_fraction=settings.test_fraction,
+        cache_dir=settings.cache_dir or None,
+    )
+    return data.hold_out(dataset, settings.validation) if settings.validation else dataset
+
+
+def make_systems(experiment: Experiment, dataset: data.Dataset) -> dict[Name, System]:
+    """Make every system; those of one seed start from the same decoder where it is of one kind."""
+    models = {}
+    for (method, point), settings in experiment.methods.items():
+        decoder = systems.make_decoder(settings.model, dataset.example_shape, settings.method)
+        for index in range(experiment.num_seeds):
+            models[Name(method, point, index)] = systems.make(
+                settings,
+                decoder,
+                dataset.example_shape,
+                len(dataset.train),
+                experiment.training.seed,
+                index,
+            )
+    return models
+
+
+def make_blueprints(
+    experiment: Experiment, dataset: data.Dataset, models: dict[Name, System]
+) -> list[Blueprint]:
+    """Say what the systems can be made from again, for `diffenc.load`.
+
+    Args:
+        experiment: the config.
+        dataset: the data.
+        models: the systems, of which the names are read.
+    """
+    levels = Centring.of(dataset).levels
+    return [
+        Blueprint(
+            name.key,
+            experiment.methods[name.method, name.point],
+            dataset.example_shape,
+            len(dataset.train),
+            dataset.max_value,
+            levels=levels,
+        )
+        for name in models
+    ]
+
+
+def make_trainees(
+    experiment: Experiment,
+    dataset: data.Dataset,
+    models: dict[Name, System],
+    mesh,
+    purpose: str = "training",
+) -> dict[tuple, Trainee]:
+    """Make what trains every system; those of one seed see the same batches.
+
+    Args:
+        experiment: the config.
+        dataset: the data.
+        models: the systems.
+        mesh: over which the training examples are replicated.
+        purpose: name of the noise.
+    """
+    seed = experiment.training.seed
+    prepare = Centring.of(dataset).prepare
+    examples, indices = parallel.replicate(
+        mesh, (jnp.asarray(dataset.train), jnp.arange(len(dataset.train)))
+    )
+    programs = {}
+    trainees = {}
+    for name, system in models.items():
+        # gamma is carried in the state, so one program serves all places of one split
+        kind = (name.method, name.point.split)
+        if kind not in programs:
+            programs[kind] = systems.make_run_updates(system, prepare)
+        trainees[name.key] = Trainee(
+            programs[kind],
+            systems.examples_of(system, examples, indices),
+            key_of(seed, purpose, name.seed),
+            seed,
+            order=(name.seed,),
+        )
+    return trainees
+
+
+def print_costs(models: dict[Name, System], dataset: data.Dataset, batch_size: int) -> None:
+    """Print the size of each method's system and the work of one of its updates.
+
+    Args:
+        models: the systems.
+        dataset: the data.
+        batch_size: examples of an update.
+    """
+    x = np.zeros((batch_size, *dataset.example_shape), np.float32)
+    first = {}
+    for name, system in models.items():
+        first.setdefault(name.method, system)
+    for method, system in first.items():
+        batch = (x, np.zeros(batch_size, np.int32)) if system.is_persistent else x
+        measured = costs.measure(system.update, system.state, key_of(0, "costs"), batch)
+        print(f"{method.replace('_', ' ')}: {costs.describe(measured)}")
