@@ -33,6 +33,7 @@ class DiffusionSettings:
         draws: noise levels for each example and side of the split.
         sampler_steps: steps of the flow that draws x.
         perceptual_dim: see `DiffusionDecoder`.
+        sees_above: see `DiffusionDecoder`.
         blocks: of the MLP, or of the U-Net at each resolution.
         attention: sides of the feature maps at which the U-Net attends; none for the coarsest only.
         rematerialize: whether the U-Net is computed again in its backward pass, to save memory.
@@ -49,6 +50,7 @@ class DiffusionSettings:
     draws: int = 4
     sampler_steps: int = 25
     perceptual_dim: int = 0
+    sees_above: bool = False
     blocks: int = 2
     attention: tuple[int, ...] = ()
     rematerialize: bool = False
@@ -116,5 +118,6 @@ def make_diffusion_decoder(
         settings.draws,
         settings.sampler_steps,
         settings.perceptual_dim,
+        settings.sees_above,
         is_blind,
     )

@@ -108,6 +108,7 @@ class DiffusionDecoder:
         sampler_steps: steps of the probability flow that draws x.
         perceptual_dim: how many of the coordinates of z, the last ones, are seen above the split,
             where the others are seen below it.
+        sees_above: whether z is seen above the split as well, where no gradient moves it.
         is_blind: whether no coordinate is seen anywhere: the same decoder without a latent.
     """
 
@@ -118,6 +119,7 @@ class DiffusionDecoder:
     draws: int = 4
     sampler_steps: int = 50
     perceptual_dim: int = 0
+    sees_above: bool = False
     is_blind: bool = False
     is_exact = False
 
@@ -220,6 +222,9 @@ class DiffusionDecoder:
         first_perceptual = dim - self.perceptual_dim
         is_semantic = np.arange(dim) < first_perceptual
         seen = is_semantic if is_below else ~is_semantic
+        if self.sees_above and not is_below:
+            seen = np.ones(dim, bool)
+            z = jnp.where(is_semantic[None], jax.lax.stop_gradient(z), z)
         seen = np.append(seen, seen.any()) & (not self.is_blind)
         wide = jnp.concatenate([z, jnp.ones_like(z[:, :1])], axis=-1)
         return wide * seen.astype(np.float32)[None]

@@ -26,7 +26,7 @@ from diffenc.run import data, loop, parallel, records, tables
 from diffenc.run.advance import dotted, make_advance
 from diffenc.run.centring import Centring
 from experiments import command_line
-from experiments.diffusion_decoder import figures, measures, results
+from experiments.diffusion_decoder import figures, measures, pictures, results
 from experiments.diffusion_decoder.models import (
     Name,
     load,
@@ -60,12 +60,11 @@ def run(config: ConfigDict, workdir: Path) -> None:
     again = refit(workdir, experiment, dataset, models, params, mesh)
     metrics = records.read_metrics(workdir)
     with jax.default_matmul_precision("highest"):
-        values, pictures = measures.measure_all(
-            experiment, dataset, models, params, again, held_out
-        )
-        rows = results.summarize(experiment, values)
+        measured = measures.measure_all(experiment, dataset, models, params, again, held_out)
+        rows = results.summarize(experiment, measured)
         rows += results.update_times(metrics, models)
-    figures.draw(workdir, experiment, dataset, values, pictures, metrics)
+        shown = pictures.make_pictures(experiment, dataset, models, params, measured, held_out)
+    figures.draw(workdir, experiment, dataset, measured, shown, metrics)
     tables.write_results(workdir, rows)
     results.print_methods(dataset.name, rows)
     print(f"figures: {workdir / 'figures'}")

@@ -184,13 +184,13 @@ def test_a_changed_field_that_no_method_reads_is_named(caplog):
 def test_errors_are_over_examples_and_seeds():
     rng = np.random.default_rng(0)
     values = rng.normal(size=(3, 400)) + np.array([[-1.0], [0.0], [1.0]])
-    mean, stderr = results.over_seeds(values)
+    mean, stderr = over_seeds(values)
     examples = values.mean(axis=0).std(ddof=1) / 20
     seeds = values.mean(axis=1).std(ddof=1) / np.sqrt(3)
     assert mean == pytest.approx(values.mean()) and stderr == pytest.approx(
         np.hypot(examples, seeds)
     )
-    assert results.over_seeds(values[:1]).stderr == pytest.approx(values[0].std(ddof=1) / 20)
+    assert over_seeds(values[:1]).stderr == pytest.approx(values[0].std(ddof=1) / 20)
 
 
 @pytest.mark.parametrize(

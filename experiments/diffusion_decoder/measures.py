@@ -1,0 +1,365 @@
+"""What is measured of each system of experiments.diffusion_decoder, one value per example.
+
+Losses are of the data themselves where these are whole numbers: -log p(x) of the dequantized x plus
+the logarithm of the cells' volume (`Centring.log_cells`).
+"""
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from sklearn.decomposition import PCA
+
+from diffenc.estimate import Estimate
+from diffenc.keys import key_of
+from diffenc.latent import bounds, decoders, held_out, noisy_terms
+from diffenc.latent.latent_use import ShuffleRise
+from diffenc.latent.systems import System
+from diffenc.run import data, parallel, records
+from diffenc.run.advance import dotted
+from diffenc.run.centring import Centring
+from experiments.diffusion_decoder import frechet, probes
+from experiments.diffusion_decoder.models import Name
+from experiments.diffusion_decoder.settings import Evaluation, Experiment, Point
+
+ACTIVE = 0.01  # variance of E[z|x] over x, above which a dimension is active (1509.00519)
+NUM_PROBED = 5000  # training latents, at most, among which neighbours are looked for
+NUM_TOLD = 2000  # latents, at most, whose information about labels is estimated
+
+
+class Measured(NamedTuple):
+    """The numbers of one system.
+
+    Attributes:
+        values: {quantity: one value per held-out example [n]}.
+        scalars: {quantity: estimate}.
+        z: a latent of each held-out example [n, d].
+        rise: of the loss when latents are shuffled; None for a decoder that is no diffusion.
+    """
+
+    values: dict[str, np.ndarray]
+    scalars: dict[str, Estimate]
+    z: np.ndarray
+    rise: ShuffleRise | None = None
+
+
+class Labels(NamedTuple):
+    """What probes of a representation need beside the held-out latents.
+
+    Attributes:
+        x: training examples as models see them [m, ...].
+        train: their labels [m].
+        test: the labels of the held-out examples [n].
+    """
+
+    x: np.ndarray
+    train: np.ndarray
+    test: np.ndarray
+
+
+def monitor(
+    experiment: Experiment,
+    dataset: data.Dataset,
+    models: dict[Name, System],
+    x: np.ndarray,
+    states: dict,
+    step: int,
+) -> dict[str, float]:
+    """Measure rate and distortion for the training curves, by one draw of each example.
+
+    Args:
+        experiment: the config.
+        dataset: the data.
+        models: the systems.
+        x: held-out examples [n, ...].
+        states: of training, by the keys of names.
+        step: the update at which this is.
+    """
+    states = parallel.local(states)
+    log_cells = Centring.of(dataset).log_cells(x[0].size)
+    scalars = {}
+    for name, system in models.items():
+        key = key_of(experiment.training.seed, "monitor", step)
+        params = states[name.key].averages
+        terms = losses(key, system, params, x, 1, experiment.evaluation.batch_size)
+        for quantity, values in terms._asdict().items():
+            if values is not None:
+                shift = log_cells if quantity == "distortion" else 0.0
+                scalars[f"{dotted(name.key)}.held_out_{quantity}"] = float(values.mean()) + shift
+    return scalars
+
+
+def losses(key, system: System, params, x, num_samples: int, batch_size: int) -> bounds.Elbo:
+    """Estimate rate and distortion [n]; the rate is None for an encoder without a density.
+
+    Args:
+        key: a random key.
+        system: the model.
+        params: its parameters.
+        x: held-out examples [n, ...].
+        num_samples: draws of z for each example.
+        batch_size: examples at a time.
+    """
+    if hasattr(system.encoder, "sample_and_log_prob"):
+        return noisy_terms.elbo(key, system, params, x, num_samples, batch_size)
+    key_z, key_loss = jax.random.split(key)
+    z = noisy_terms.latents(key_z, system, params, x, 1, batch_size)
+    loss = noisy_terms.distortion(key_loss, system, params, x, z, num_samples, batch_size)
+    return bounds.Elbo(None, loss)
+
+
+def measure_all(
+    experiment: Experiment,
+    dataset: data.Dataset,
+    models: dict[Name, System],
+    params: dict[Name, dict],
+    again: dict[Name, dict],
+    x: np.ndarray,
+) -> dict[Name, Measured]:
+    """Measure every system, and the principal components beside them.
+
+    Args:
+        experiment: the config.
+        dataset: the data.
+        models: the systems.
+        params: of each of them.
+        again: of those whose encoders were fitted again at gamma = 1.
+        x: held-out examples [n, ...].
+    """
+    labels = None
+    if dataset.train_labels is not None and dataset.test_labels is not None:
+        rows = dataset.train[:NUM_PROBED]
+        key = key_of(experiment.training.seed, "observed", "train")
+        seen = np.asarray(jax.jit(Centring.of(dataset).prepare)(key, rows))
+        labels = Labels(seen, dataset.train_labels[:NUM_PROBED], dataset.test_labels[: len(x)])
+    judge = None
+    if labels is not None and experiment.evaluation.frechet_samples and not experiment.is_sweep:
+        judge = frechet.train_classifier(
+            experiment.training.seed,
+            labels.x,
+            labels.train,
+            experiment.evaluation.classifier_updates,
+        )
+    measured = {}
+    log_cells = Centring.of(dataset).log_cells(x[0].size)
+    with records.progress(len(models), description="measuring") as show:
+        for index, (name, system) in enumerate(models.items()):
+            measured[name] = measure(
+                experiment, name, system, params[name], again.get(name), x, labels, judge, log_cells
+            )
+            show(index + 1, dotted(name.key))
+    latent_dim = next(iter(models.values())).encoder.latent_dim
+    train = dataset.train[:NUM_PROBED] if labels is None else labels.x
+    measured[Name("pca", Point(), 0)] = measure_pca(
+        train.reshape(len(train), -1), x, labels, latent_dim, experiment.evaluation
+    )
+    return measured
+
+
+def measure(
+    experiment: Experiment,
+    name: Name,
+    system: System,
+    params,
+    again,
+    x: np.ndarray,
+    labels: Labels | None,
+    judge: frechet.Classifier | None,
+    log_cells: float,
+) -> Measured:
+    """Measure one system.
+
+    Args:
+        experiment: the config.
+        name: of the system.
+        system: the model.
+        params: its parameters.
+        again: those whose encoder was fitted again at gamma = 1; None for none.
+        x: held-out examples [n, ...].
+        labels: for probes; None for no probes.
+        judge: in whose features samples are compared; None for no comparison.
+        log_cells: the logarithm of the volume of the data's cells, in nats.
+    """
+    settings = experiment.evaluation
+    keys = jax.random.split(key_of(experiment.training.seed, "evaluation", dotted(name.key)), 9)
+    size = settings.batch_size
+    scalars = {}
+    terms = losses(keys[0], system, params, x, settings.num_samples, size)
+    values = of_terms(terms, log_cells, "")
+    if again is not None:
+        terms = losses(keys[1], system, again, x, settings.num_samples, size)
+        values |= of_terms(terms, log_cells, "refit_")
+    if name.method == "without_latent":
+        scalars |= judged(keys[2], system, params, x, judge, settings)
+        return Measured(values, scalars, np.zeros((len(x), 0)))
+    z = noisy_terms.latents(keys[3], system, params, x, 1, size)
+    values |= reconstruction_errors(keys[4], system, params, x, z, size)
+    mean = noisy_terms.latents(keys[5], system, params, x, settings.mean_samples, size)
+    scalars["active_dimensions"] = Estimate(float(np.sum(mean.var(axis=0) > ACTIVE)), 0.0)
+    if hasattr(system.encoder, "embed_null"):
+        log_learned = noisy_terms.log_learned_prior(system, params, x, z, size)
+        log_prior = np.asarray(jax.jit(decoders.log_prior)(z))
+        values["rate_of_learned_prior"] = values["rate"] - (log_learned - log_prior)
+    rise = None
+    if not system.decoder.is_exact:
+        rise = noisy_terms.shuffle_rise(keys[6], system, params, x, z)
+        values["shuffle_rise"] = rise.total
+    if labels is not None:
+        train_z = noisy_terms.latents(keys[7], system, params, labels.x, 1, size)
+        train_mean = train_z
+        if name.method != "deterministic_encoder":
+            train_mean = noisy_terms.latents(
+                jax.random.fold_in(keys[7], 1),
+                system,
+                params,
+                labels.x,
+                settings.mean_samples,
+                size,
+            )
+        values |= probed(train_z, z, labels, settings, "")
+        values |= probed(train_mean, mean, labels, settings, "_of_mean")
+        scalars |= told(experiment, system, train_z, z, labels)
+    scalars |= judged(keys[8], system, params, x, judge, settings)
+    return Measured(values, scalars, z, rise)
+
+
+def of_terms(terms: bounds.Elbo, log_cells: float, prefix: str) -> dict[str, np.ndarray]:
+    """Name the losses of the data themselves [n], by quantity.
+
+    Args:
+        terms: of x.
+        log_cells: the logarithm of the volume of the data's cells.
+        prefix: of the names.
+    """
+    values = {f"{prefix}distortion": terms.distortion + log_cells}
+    if terms.rate is not None:
+        values[f"{prefix}rate"] = terms.rate
+        values[f"{prefix}neg_elbo"] = terms.rate + terms.distortion + log_cells
+    return values
+
+
+def reconstruction_errors(key, system: System, params, x, z, batch_size: int) -> dict:
+    """Measure squared errors [n]: with an example's own latent, and with that of another one.
+
+    Both are decoded from the same noise, which is random; where the decoder is a diffusion, also
+    from that to which the flow leads x.
+
+    Args:
+        key: of the noise.
+        system: the model.
+        params: its parameters.
+        x: held-out examples [n, ...].
+        z: a latent of each [n, d].
+        batch_size: examples at a time.
+    """
+    flat = x.reshape(len(x), -1)
+
+    def error(decoded):
+        return np.sum((decoded - flat) ** 2, axis=-1)
+
+    own = noisy_terms.reconstructions(jax.random.clone(key), system, params, z, batch_size)
+    other = noisy_terms.reconstructions(key, system, params, np.roll(z, 1, axis=0), batch_size)
+    errors = {"own_error": error(own), "other_error": error(other)}
+    if not system.decoder.is_exact:
+        back = noisy_terms.round_trips(system, params, x, z, batch_size)
+        errors["round_trip_error"] = error(back)
+    return errors
+
+
+def probed(train_z, z, labels: Labels, settings: Evaluation, suffix: str) -> dict[str, np.ndarray]:
+    """Probe latents: {quantity: whether each held-out example was labelled right [n]}.
+
+    Args:
+        train_z: of training examples [m, d].
+        z: of held-out examples [n, d].
+        labels: of both.
+        settings: neighbours.
+        suffix: of the names.
+    """
+    return {
+        f"knn_accuracy{suffix}": probes.knn_accuracy(
+            train_z, labels.train, z, labels.test, settings.neighbours
+        ),
+        f"logistic_accuracy{suffix}": probes.logistic_accuracy(z, labels.test),
+    }
+
+
+def told(
+    experiment: Experiment, system: System, train_z, z, labels: Labels
+) -> dict[str, Estimate]:
+    """Estimate what each of two latents says about the label; nothing where there is one latent.
+
+    The estimator needs many examples: where fewer are held out, training examples fill them up.
+
+    Args:
+        experiment: the config.
+        system: the model.
+        train_z: latents of training examples [m, d].
+        z: of held-out examples [n, d].
+        labels: of both.
+    """
+    perceptual_dim = getattr(system.decoder, "perceptual_dim", 0)
+    if not perceptual_dim:
+        return {}
+    latents = np.concatenate([z, train_z])[:NUM_TOLD]
+    names = np.concatenate([labels.test, labels.train])[:NUM_TOLD]
+    first = z.shape[1] - perceptual_dim
+    seed = experiment.training.seed
+    return {
+        "semantic_information": probes.label_information(seed, latents[:, :first], names),
+        "perceptual_information": probes.label_information(seed, latents[:, first:], names),
+    }
+
+
+def judged(key, system: System, params, x, judge, settings: Evaluation) -> dict[str, Estimate]:
+    """Measure the Frechet distance of samples from held-out examples.
+
+    Args:
+        key: of the samples, z ~ N(0, I) and x ~ p(x|z).
+        system: the model.
+        params: its parameters.
+        x: held-out examples [n, ...].
+        judge: the classifier; None for no distance.
+        settings: how many samples.
+    """
+    if judge is None:
+        return {}
+    key_z, key_x = jax.random.split(key)
+    count = settings.frechet_samples
+    z = np.asarray(jax.random.normal(key_z, (count, system.encoder.latent_dim)))
+    samples = noisy_terms.reconstructions(key_x, system, params, z, settings.batch_size)
+    real = frechet.features(judge, x)
+    drawn = frechet.features(judge, samples.reshape(count, *x.shape[1:]))
+    return {
+        "frechet": frechet.estimate_frechet(0, drawn, real),
+        "frechet_floor": frechet.floor(0, real),
+    }
+
+
+def measure_pca(
+    train: np.ndarray,
+    x: np.ndarray,
+    labels: Labels | None,
+    latent_dim: int,
+    settings: Evaluation,
+) -> Measured:
+    """Measure principal components as a latent.
+
+    Args:
+        train: training examples [m, D].
+        x: held-out examples [n, ...].
+        labels: for probes; None for no probes.
+        latent_dim: how many components.
+        settings: of the probes.
+    """
+    flat = x.reshape(len(x), -1)
+    pca = PCA(min(latent_dim, *train.shape), random_state=0).fit(train)
+    z = pca.transform(flat)
+
+    def error(latents):
+        return np.sum((pca.inverse_transform(latents) - flat) ** 2, axis=-1)
+
+    values = {"own_error": error(z), "other_error": error(np.roll(z, 1, axis=0))}
+    if labels is not None:
+        values |= probed(pca.transform(train), z, labels, settings, "")
+    return Measured(values, {}, z)
