@@ -3,7 +3,7 @@
     trained = diffenc.load("runs/digits")
     z = trained.encode(x)
 
-A run of experiments.diffusion_encoder or experiments.posteriors keeps what its systems are made
+A run of experiments.diffusion_encoder, diffusion_decoder or posteriors keeps what its systems are made
 from in workdir/model.json and their parameters in workdir/checkpoints. Nothing else is read: no
 data set, no config, no pickle.
 """
@@ -18,10 +18,10 @@ import jax
 import numpy as np
 
 from diffenc import compilation, storage
-from diffenc.errors import check_choice, check_whole
+from diffenc.errors import InputError, check_choice, check_whole
 from diffenc.estimate import map_examples
 from diffenc.keys import key_of
-from diffenc.latent import draws, held_out, posterior
+from diffenc.latent import draws, held_out, noisy_terms, posterior
 from diffenc.latent.blueprints import Blueprint
 from diffenc.latent.systems import System
 from diffenc.run import data, examples, files
@@ -40,7 +40,8 @@ class LogProb(NamedTuple):
         values: the bound [n].
         stderr: its standard error over the draws of z [n], (K / ess - 1) / (K - 1) under the root.
             It is too small where `ess` is a few.
-        ess: the effective number of the K draws [n]; near K where q(z|x) is the posterior.
+        ess: the effective number of the K draws [n]; near K where q(z|x) is the posterior. NaN for
+            a diffusion decoder.
         folds: the share of 10 more draws [n] on whose way the sampler folded the space. The density
             of such draws is not known: if the mean over examples is above a per cent, the values
             are no bounds. It happens to encoders that were hardly trained, and on data unlike those
@@ -130,11 +131,16 @@ class Trained:
 
         return self._map(draw, self._key(seed, "encode"), x, progress)
 
-    def decode(self, z, progress=None) -> np.ndarray:
-        """Compute E[x|z] in the units and the shape of the data.
+    def decode(self, z, seed: int = 0, mean: bool = False, progress=None) -> np.ndarray:
+        """Decode latents, in the units and the shape of the data.
+
+        A diffusion decoder draws x ~ p(x|z), another x for another seed; with `mean` it gives
+        E[x|z], as every other decoder does.
 
         Args:
             z: latents [n, d].
+            seed: of the draws.
+            mean: whether a diffusion decoder gives E[x|z], too.
             progress: called with the number of latents done.
 
         Returns:
@@ -145,17 +151,22 @@ class Trained:
         def of_latents(key, z):
             return held_out.decode_batch(self._system, self._params, z)
 
+        def draw(key, z):
+            return noisy_terms.decode_batch(key, self._system, self._params, z)
+
+        if self._blueprint.is_diffusion and not mean:
+            return self._in_units(self._map(draw, self._key(seed, "decode"), z, progress))
         return self._in_units(self._map(of_latents, None, z, progress))
 
     def reconstruct(self, x, seed: int = 0, progress=None) -> np.ndarray:
-        """Encode x and decode z: E[x|z] [n, ...] of the z that `encode(x, seed)` draws.
+        """Encode x and decode z: `decode(z, seed)` [n, ...] of the z that `encode(x, seed)` draws.
 
         Args:
             x: data [n, ...].
             seed: of the draws.
             progress: called with the number of examples encoded.
         """
-        return self.decode(self.encode(x, seed, progress=progress))
+        return self.decode(self.encode(x, seed, progress=progress), seed)
 
     def sample(self, n: int, seed: int = 0, mean: bool = False) -> np.ndarray:
         """Draw x [n, ...] from the model: z ~ N(0, I), then x ~ p(x|z).
@@ -182,6 +193,10 @@ class Trained:
         otherwise the log density of x / max_value, as in results.json. In the units of the data the
         density is lower by D log(max_value).
 
+        A diffusion decoder gives draws of a bound, for which more samples bring nothing nearer:
+        there it is the evidence lower bound, averaged over the samples, of x itself where the data
+        are whole numbers and otherwise of x in [-1, 1]; `ess` is NaN.
+
         Args:
             x: data [n, ...].
             samples: K.
@@ -189,6 +204,8 @@ class Trained:
             progress: called with the number of examples done.
         """
         check_whole("samples", samples, 2)
+        if self._blueprint.is_diffusion:
+            return self._elbo(x, samples, seed, progress)
         x = self._observe(x, seed)
 
         def terms(key, x):
@@ -216,6 +233,35 @@ class Trained:
             bound.ess,
             folds,
             f"{kind} of log p({subject}) in nats, K = {samples}",
+        )
+
+    def _elbo(self, x, samples: int, seed: int, progress) -> LogProb:
+        """Bound log p(x) by the evidence lower bound, see `log_prob`."""
+        if not hasattr(self._system.encoder, "sample_and_log_prob"):
+            raise InputError(
+                f"system {self.name} has an encoder without a density, hence no bound: give system="
+                "one of a method that has a rate"
+            )
+        x = self._observe(x, seed)
+
+        def terms(key, x):
+            return noisy_terms.elbo_batch(key, self._system, self._params, x, samples)
+
+        def fold_shares(key, x):
+            return draws.fold_shares(key, self._system, self._params, x, FOLD_DRAWS)
+
+        bound = self._map(terms, self._key(seed, "log_prob"), x, progress)
+        folds = self._map(fold_shares, self._key(seed, "folds"), x)
+        log_cells = self._centring.log_cells(x[0].size)
+        subject = "x" if self._blueprint.levels is not None else "x in [-1, 1]"
+        if self.max_value is None:
+            subject = "x"
+        return LogProb(
+            -(bound.rate + bound.distortion + np.float32(log_cells)),
+            bound.scatter / np.sqrt(samples - 1),
+            np.full(len(x), np.nan, np.float32),
+            folds,
+            f"evidence lower bound of log p({subject}) in nats, {samples} draws",
         )
 
     def posterior_samples(
@@ -316,10 +362,10 @@ def load(workdir, system: str | None = None, batch_size: int = 256) -> Trained:
     directory is changed.
 
     Args:
-        workdir: of a run of experiments.diffusion_encoder or experiments.posteriors; a path of a
-            bucket is one too.
+        workdir: of a run of experiments.diffusion_encoder, experiments.diffusion_decoder or
+            experiments.posteriors; a path of a bucket is one too.
         system: which of the run's systems: "diffusion_encoder" or "vae", in experiments.posteriors
-            "<case>.<method>.<seed>". None is the first, the diffusion encoder. `Trained.systems`
+            "<case>.<method>.<seed>", in experiments.diffusion_decoder "<method>.<seed>". None is the first, the diffusion encoder. `Trained.systems`
             lists all.
         batch_size: the largest number of examples at a time: the memory of every method.
 

@@ -13,10 +13,13 @@ from diffenc.latent.blueprints import Blueprint
 from diffenc.latent.systems import System
 from diffenc.run import checkpoints, files, provenance
 
-FORMAT = 1  # of model.json; a field of a system's settings that is added or renamed makes it 2
+FORMAT = 2  # of model.json; a field of a system's settings that is added or renamed makes it 3
 FILE = "model.json"
-KEEPERS = ("diffusion_encoder", "posteriors")  # the experiments whose runs have a model.json
-REMEDY = "give the workdir of experiments.diffusion_encoder or experiments.posteriors"
+KEEPERS = ("diffusion_encoder", "diffusion_decoder", "posteriors")  # the experiments whose runs have a model.json
+REMEDY = (
+    "give the workdir of experiments.diffusion_encoder, experiments.diffusion_decoder or "
+    "experiments.posteriors"
+)
 
 
 class Run(NamedTuple):

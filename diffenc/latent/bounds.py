@@ -84,10 +84,12 @@ class Elbo(NamedTuple):
     Attributes:
         rate: the mean of log q(z|x) - log p(z).
         distortion: the mean of -log p(x|z), or of draws of its bound.
+        scatter: the standard deviation of their sum over the draws.
     """
 
-    rate: jax.Array
+    rate: jax.Array | None
     distortion: jax.Array
+    scatter: jax.Array | None = None
 
 
 def elbo(
@@ -115,7 +117,8 @@ def elbo(
             z, log_q = encoder.sample_and_log_prob(key_z, params, context, sampler_steps)
             observation = decoder.observe(key_observe, x)
             distortion = -decoder.log_prob(params["decoder"], observation, z)
-            return Elbo(log_q - log_prior(z), distortion)
+            return log_q - log_prior(z), distortion
 
-        terms = jax.lax.map(draw, jax.random.split(key, num_samples))
-    return jax.tree.map(lambda values: values.mean(axis=0), terms)
+        rate, distortion = jax.lax.map(draw, jax.random.split(key, num_samples))
+    scatter = jnp.std(rate + distortion, axis=0)
+    return Elbo(rate.mean(axis=0), distortion.mean(axis=0), scatter)

@@ -33,17 +33,30 @@ def elbo(key, system: System, params, x, num_samples: int, batch_size: int) -> b
     """
 
     def of_batch(key, x):
-        return _elbo(
-            key,
-            params,
-            x,
-            encoder=system.encoder,
-            decoder=system.decoder,
-            num_samples=num_samples,
-            sampler_steps=system.sampler_steps,
-        )
+        return elbo_batch(key, system, params, x, num_samples)
 
     return map_examples(of_batch, key, x, batch_size)
+
+
+def elbo_batch(key, system: System, params, x, num_samples: int) -> bounds.Elbo:
+    """Estimate rate and distortion of a batch, as `elbo`.
+
+    Args:
+        key: a random key.
+        system: the model.
+        params: its parameters.
+        x: data [batch, ...].
+        num_samples: draws of z for each example.
+    """
+    return _elbo(
+        key,
+        params,
+        x,
+        encoder=system.encoder,
+        decoder=system.decoder,
+        num_samples=num_samples,
+        sampler_steps=system.sampler_steps,
+    )
 
 
 @functools.partial(jax.jit, static_argnames=("decoder", "num_samples"))
@@ -114,9 +127,21 @@ def reconstructions(key, system: System, params, z, batch_size: int) -> np.ndarr
     """
 
     def of_batch(key, z):
-        return _decode(key, params, z, decoder=system.decoder)
+        return decode_batch(key, system, params, z)
 
     return map_examples(of_batch, key, z, batch_size)
+
+
+def decode_batch(key, system: System, params, z) -> jax.Array:
+    """Decode latents of a batch, as `reconstructions`.
+
+    Args:
+        key: a random key.
+        system: the model.
+        params: its parameters.
+        z: latents [batch, d].
+    """
+    return _decode(key, params, z, decoder=system.decoder)
 
 
 @functools.partial(jax.jit, static_argnames="decoder")

@@ -82,10 +82,8 @@ def monitor(
         key = key_of(experiment.training.seed, "monitor", step)
         params = states[name.key].averages
         terms = losses(key, system, params, x, 1, experiment.evaluation.batch_size)
-        for quantity, values in terms._asdict().items():
-            if values is not None:
-                shift = log_cells if quantity == "distortion" else 0.0
-                scalars[f"{dotted(name.key)}.held_out_{quantity}"] = float(values.mean()) + shift
+        for quantity, values in of_terms(terms, log_cells, "held_out_").items():
+            scalars[f"{dotted(name.key)}.{quantity}"] = float(values.mean())
     return scalars
 
 
