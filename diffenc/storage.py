@@ -15,7 +15,11 @@ from diffenc.run import checkpoints, files, provenance
 
 FORMAT = 2  # of model.json; a field of a system's settings that is added or renamed makes it 3
 FILE = "model.json"
-KEEPERS = ("diffusion_encoder", "diffusion_decoder", "posteriors")  # the experiments whose runs have a model.json
+KEEPERS = (
+    "diffusion_encoder",
+    "diffusion_decoder",
+    "posteriors",
+)  # the experiments whose runs have a model.json
 REMEDY = (
     "give the workdir of experiments.diffusion_encoder, experiments.diffusion_decoder or "
     "experiments.posteriors"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from diffenc.estimate import Estimate, bootstrap, resampled_mean
+from diffenc.estimate import Estimate, bootstrap, over_seeds, resampled_mean
 
 NUM_RESAMPLES = 2000
 TOLERANCE = 4 / np.sqrt(2 * NUM_RESAMPLES)  # four relative errors of a standard deviation
@@ -32,3 +32,15 @@ def test_a_statistic_of_several_numbers_has_several_errors():
     values = rng.normal(size=(100, 3)) * [1.0, 2.0, 4.0]
     errors = bootstrap(lambda mean: mean, lambda: resampled_mean(rng, values), 200)
     assert errors.shape == (3,) and np.all(np.diff(errors) > 0)
+
+
+def test_errors_are_over_examples_and_seeds():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(3, 400)) + np.array([[-1.0], [0.0], [1.0]])
+    mean, stderr = over_seeds(values)
+    examples = values.mean(axis=0).std(ddof=1) / 20
+    seeds = values.mean(axis=1).std(ddof=1) / np.sqrt(3)
+    assert mean == pytest.approx(values.mean()) and stderr == pytest.approx(
+        np.hypot(examples, seeds)
+    )
+    assert over_seeds(values[:1]).stderr == pytest.approx(values[0].std(ddof=1) / 20)

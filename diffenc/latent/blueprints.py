@@ -74,9 +74,7 @@ class Blueprint:
     def _decoder(self):
         if self.toy is not None:
             return toys.make(self.toy)
-        return systems.make_decoder(
-            self.settings.model, self.example_shape, self.settings.method
-        )
+        return systems.make_decoder(self.settings.model, self.example_shape, self.settings.method)
 
 
 def to_json(blueprint: Blueprint) -> dict[str, Any]:

@@ -6,8 +6,13 @@ import math
 import jax.numpy as jnp
 
 from diffenc.diffusion.noise_levels import Logistic
-from diffenc.errors import InputError, check, check_choice, check_fraction, check_least
-from diffenc.errors import check_positive, check_widths
+from diffenc.errors import (
+    InputError,
+    check,
+    check_choice,
+    check_least,
+    check_widths,
+)
 from diffenc.latent.diffusion_decoder import DiffusionDecoder
 from diffenc.networks import ModulatedMLP, UNet
 

@@ -97,15 +97,11 @@ def train(workdir, experiment: Experiment, dataset, models, held_out, mesh) -> d
     states = loop.train(
         workdir,
         parallel.replicate(mesh, {name.key: system.state for name, system in models.items()}),
-        make_advance(
-            make_trainees(experiment, dataset, models, mesh), mesh, training.batch_size
-        ),
+        make_advance(make_trainees(experiment, dataset, models, mesh), mesh, training.batch_size),
         num_updates=training.num_updates,
         updates_per_dispatch=training.updates_per_dispatch,
         save_every=training.save_every,
-        evaluate=functools.partial(
-            measures.monitor, experiment, dataset, models, held_out
-        ),
+        evaluate=functools.partial(measures.monitor, experiment, dataset, models, held_out),
         evaluate_every=training.evaluate_every,
         headline=functools.partial(headline, next(iter(models))),
         extras=training.metrics_extras,

@@ -12,7 +12,7 @@ from sklearn.decomposition import PCA
 
 from diffenc.estimate import Estimate
 from diffenc.keys import key_of
-from diffenc.latent import bounds, decoders, held_out, noisy_terms
+from diffenc.latent import bounds, decoders, noisy_terms
 from diffenc.latent.latent_use import ShuffleRise
 from diffenc.latent.systems import System
 from diffenc.run import data, parallel, records
@@ -282,9 +282,7 @@ def probed(train_z, z, labels: Labels, settings: Evaluation, suffix: str) -> dic
     }
 
 
-def told(
-    experiment: Experiment, system: System, train_z, z, labels: Labels
-) -> dict[str, Estimate]:
+def told(experiment: Experiment, system: System, train_z, z, labels: Labels) -> dict[str, Estimate]:
     """Estimate what each of two latents says about the label; nothing where there is one latent.
 
     The estimator needs many examples: where fewer are held out, training examples fill them up.

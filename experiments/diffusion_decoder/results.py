@@ -184,7 +184,9 @@ def rate_saved(seed: int, stacked: Stacked) -> list[Result]:
 
             if np.isfinite(value):
                 draws = bootstrap(
-                    lambda choice, saved=saved, value=value: np.nan_to_num(saved(choice), nan=value),
+                    lambda choice, saved=saved, value=value: np.nan_to_num(
+                        saved(choice), nan=value
+                    ),
                     resample,
                     200,
                 )

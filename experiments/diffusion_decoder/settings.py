@@ -221,7 +221,9 @@ def read_system(config: ConfigDict, name: str, point: Point) -> systems.Settings
     optimizer = command_line.read(
         systems.OptimizerSettings, config, clip_norm=read_field(config, "clip_norm") or None
     )
-    with command_line.naming(method="em.e_step", rate="em.rate", sampler_steps="eval.sampler_steps"):
+    with command_line.naming(
+        method="em.e_step", rate="em.rate", sampler_steps="eval.sampler_steps"
+    ):
         return systems.Settings(
             method, model, alternation, optimizer, read_field(config, "eval.sampler_steps")
         )

@@ -12,7 +12,6 @@ import functools
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from etils.epath import Path
 from ml_collections import ConfigDict
 

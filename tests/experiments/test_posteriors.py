@@ -15,7 +15,7 @@ from diffenc.latent import decoders, toys
 from diffenc.run import records
 from experiments import command_line
 from experiments.posteriors import __main__ as posteriors
-from experiments.posteriors import cases, measures, results, settings
+from experiments.posteriors import cases, measures, settings
 
 CONFIGS = "configs/posteriors"
 TINY = {
@@ -179,18 +179,6 @@ def test_a_changed_field_that_no_method_reads_is_named(caplog):
     settings.read_experiment(make_config("toys", **changes))
     assert "none of the methods importance, vae reads em.langevin_steps" in caplog.text
     assert "proposals" not in caplog.text
-
-
-def test_errors_are_over_examples_and_seeds():
-    rng = np.random.default_rng(0)
-    values = rng.normal(size=(3, 400)) + np.array([[-1.0], [0.0], [1.0]])
-    mean, stderr = over_seeds(values)
-    examples = values.mean(axis=0).std(ddof=1) / 20
-    seeds = values.mean(axis=1).std(ddof=1) / np.sqrt(3)
-    assert mean == pytest.approx(values.mean()) and stderr == pytest.approx(
-        np.hypot(examples, seeds)
-    )
-    assert over_seeds(values[:1]).stderr == pytest.approx(values[0].std(ddof=1) / 20)
 
 
 @pytest.mark.parametrize(
