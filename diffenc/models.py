@@ -3,9 +3,9 @@
     trained = diffenc.load("runs/digits")
     z = trained.encode(x)
 
-A run of experiments.diffusion_encoder, diffusion_decoder or posteriors keeps what its systems are made
-from in workdir/model.json and their parameters in workdir/checkpoints. Nothing else is read: no
-data set, no config, no pickle.
+A run of experiments.diffusion_encoder, diffusion_decoder or posteriors keeps what its systems are
+made from in workdir/model.json and their parameters in workdir/checkpoints. Nothing else is read:
+no data set, no config, no pickle.
 """
 
 import dataclasses
@@ -365,8 +365,8 @@ def load(workdir, system: str | None = None, batch_size: int = 256) -> Trained:
         workdir: of a run of experiments.diffusion_encoder, experiments.diffusion_decoder or
             experiments.posteriors; a path of a bucket is one too.
         system: which of the run's systems: "diffusion_encoder" or "vae", in experiments.posteriors
-            "<case>.<method>.<seed>", in experiments.diffusion_decoder "<method>.<seed>". None is the first, the diffusion encoder. `Trained.systems`
-            lists all.
+            "<case>.<method>.<seed>", in experiments.diffusion_decoder "<method>.<seed>". None is
+            the first, the diffusion encoder. `Trained.systems` lists all.
         batch_size: the largest number of examples at a time: the memory of every method.
 
     Returns:

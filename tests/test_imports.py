@@ -31,6 +31,7 @@ LAW = {
 # experiments.command_line.
 BETWEEN_EXPERIMENTS = {
     "posteriors": {"diffusion_encoder"},
+    "diffusion_decoder": {"diffusion_encoder"},
     "guidance_images": {"labels"},
     "speed_limit": {"neural_entropy"},
     "benchmarks": {"diffusion_encoder", "neural_entropy"},

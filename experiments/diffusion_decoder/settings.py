@@ -1,4 +1,4 @@
-"""What a config tells experiments.diffusion_decoder, in frozen dataclasses that check themselves."""
+"""What a config tells experiments.diffusion_decoder: frozen dataclasses that check themselves."""
 
 import dataclasses
 from typing import NamedTuple

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from diffenc.estimate import map_examples, median, over_seeds
+from diffenc.estimate import Estimate, map_examples, median, over_seeds
 from diffenc.latent import held_out, posterior_grid
 from diffenc.run import tables
 from diffenc.run.advance import dotted
