@@ -12,6 +12,8 @@ import functools
 import re
 from pathlib import Path
 
+from experiments.glossary_latent import LATENT, under
+
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "results.md"
 HEAD = """# What the results are called
 
@@ -27,6 +29,7 @@ python -m experiments.glossary
 """
 PLACES = {  # what may stand in a name's place, as a regular expression
     "system": r"(diffusion_encoder|vae)",
+    "trained": r"\w+(\.gamma=[\d.e+-]+)?(\.split=[\d.e+-]+)?",
     "case": r"[\w.]+",
     "method": r"(?!best_gaussian\b)\w+",
     "first": r"\w+",
@@ -41,16 +44,6 @@ PLACES = {  # what may stand in a name's place, as a regular expression
     "dim": r"\d+",
     "levels": r"\d+",
     "race": r"(horses|channel)",
-}
-BOUNDS = {  # of latent-variable models; the encoder is q(z|x), the decoder p(x|z), the prior p(z)
-    "neg_elbo": "nats: -ELBO = E[log q(z|x) - log p(x, z)]: `rate` + `distortion`.",
-    "rate": "nats: KL(q(z|x) || p(z)): what the latent says about x.",
-    "distortion": "nats: E[-log p(x|z)] with z from the encoder.",
-    "nll": "nats: An upper bound of -log p(x): importance sampling with K = `eval.num_samples` "
-    "draws.",
-    "ess": "samples: Effective sample size of these K draws: between 1 and K.",
-    "amortization_gap": "nats: -log p(x|z) of the encoder's own sample less that of the same "
-    "chain after `eval.langevin_steps` Langevin steps: what the encoder's samples lack.",
 }
 FORMS = {  # of what a label tells
     "entropy_difference": "nats: I(image; label) as `s_nn_given_label` less `s_nn`. It is no "
@@ -68,16 +61,13 @@ FORMS = {  # of what a label tells
 }
 
 
-def under(prefix: str, entries: dict[str, str]) -> dict[str, str]:
-    """Put a prefix before the names of entries."""
-    return {f"{prefix}.{name}": entry for name, entry in entries.items()}
-
-
 # For each experiment: what its places stand for, and its entries.
 PLACES_OF = {
     "diffusion_encoder": "<system> is `diffusion_encoder` or `vae`.",
     "posteriors": "<case> is a toy or the data set, <method> a name in `methods`, and <first> the "
     "first of these.",
+    "diffusion_decoder": "<trained> is a name in `methods` or `pca`; in sweeps the place follows, as "
+    "in `diffusion_encoder.gamma=0.1.split=0`.",
     "neural_entropy": "<case> is `<process>.D<dimension>`, such as `vpx.D9`, or "
     "`<dataset>.N<training examples>`, such as `digits.N400`.",
     "speed_limit": "<process> and <dim> are those of the config; `gaussian` marks the Gaussian of "
@@ -92,56 +82,7 @@ PLACES_OF = {
     "benchmarks.entropy_training": "<loop> is `plain` (an epoch loop), `scanned` (many updates in "
     "one program) or `reference` (scanned, from a Gaussian reference).",
 }
-GLOSSARY = {
-    "diffusion_encoder": under("<system>", BOUNDS)
-    | {
-        "<system>.reconstruction_own": "nats: -log p(x|z) of the encoder's own sample.",
-        "<system>.reconstruction_langevin": "nats: The same after `eval.langevin_steps` Langevin "
-        "steps from there.",
-        "<system>.prior_kl": "nats: KL(q(z) || p(z)), q(z) being the encoder's learned prior: "
-        "the encoder without x.",
-        "<system>.ml_gap": "nats: Factor analysis: log p(x) of the training data below its "
-        "closed-form maximum. Its truth is 0.",
-        "<system>.posterior_kl": "nats: Factor analysis: KL(q(z|x) || exact posterior), by the "
-        "encoder's own samples, and so an estimate may be negative. With `eval.grid_draws` (the "
-        "demo, d = 2): KL(exact posterior of the system's own decoder || q(z|x)), by exact draws "
-        "from a grid. Its truth is 0.",
-        "<system>.exact_nll": "nats: -log p(x) itself, on a grid (d = 2).",
-        "diffusion_encoder.nll_below_vae": "nats: The VAE's `nll` less the diffusion encoder's, "
-        "on the same examples.",
-        "diffusion_encoder.posterior_kl_below_vae": "nats: The same difference of `posterior_kl`.",
-        "diffusion_encoder.exact_nll_below_vae": "nats: The same difference of `exact_nll`.",
-        "<system>.update_time": "ms: Time of an update: the median over dispatches after the "
-        "first, which compiles.",
-        "diffusion_encoder.update_time_ratio": "VAE updates: Time of an alternating update over "
-        "that of a VAE's, dispatch by dispatch.",
-    },
-    "posteriors": under("<case>.<method>", BOUNDS)
-    | {
-        "<case>.<method>.train_nll": "nats: `nll` of 1,000 training examples: below `nll` by "
-        "what the decoder memorized.",
-        "<case>.<method>.posterior_kl": "nats: Toys: KL(exact posterior || q(z|x)), by exact "
-        "draws. Its truth is 0.",
-        "<case>.<method>.mass": ": Toys: the integral of q(z|x) over the grid. Its truth is 1.",
-        "<case>.<method>.folds": ": Share of draws whose sampler folded the space. Where it is "
-        "above 0 the encoder's density, and so its bounds, are not strict.",
-        "<case>.<method>.ais_nll": "nats: An upper bound of -log p(x) by annealed importance "
-        "sampling, held out.",
-        "<case>.<method>.ais_lower": "nats: Lower bound of log p(x) of data simulated from the "
-        "model, by annealing.",
-        "<case>.<method>.ais_upper": "nats: Upper bound of the same, by annealing backwards from "
-        "the z that made x.",
-        "<case>.<method>.ais_gap": "nats: `ais_upper` less `ais_lower`: how far the annealing "
-        "can be trusted.",
-        "<case>.<method>.nll_above_<first>": "nats: `nll` less that of the first method, on the "
-        "same examples.",
-        "<case>.<method>.neg_elbo_above_<first>": "nats: The same of `neg_elbo`.",
-        "<case>.<method>.ais_nll_above_<first>": "nats: The same of `ais_nll`.",
-        "<case>.<method>.update_time": "ms: Time of an update of the first seed, as in "
-        "diffusion_encoder.",
-        "<case>.best_gaussian.posterior_kl": "nats: Toys: the least KL(exact posterior || "
-        "Gaussian).",
-    },
+GLOSSARY = LATENT | {
     "neural_entropy": under(
         "<case>",
         {

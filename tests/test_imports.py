@@ -31,6 +31,7 @@ LAW = {
 # experiments.command_line.
 BETWEEN_EXPERIMENTS = {
     "posteriors": {"diffusion_encoder"},
+    "glossary": {"glossary_latent"},
     "diffusion_decoder": {"diffusion_encoder"},
     "guidance_images": {"labels"},
     "speed_limit": {"neural_entropy"},

@@ -50,7 +50,7 @@ def get_config() -> ConfigDict:
                 low=-7.0,  # the smallest log signal-to-noise ratio
                 high=7.0,  # the largest, at which x is read off
                 split=0.0,  # z is seen below it; high: everywhere
-                sees_above=False,  # z is seen above it, too, where no gradient moves it
+                sees_above=True,  # z is seen above it, too, where no gradient moves it
                 location=-1.0,  # where levels below the split are drawn most
                 location_above=1.0,  # and those above it
                 draws=4,  # levels for each example and side of the split
