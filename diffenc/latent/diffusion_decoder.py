@@ -15,6 +15,10 @@ off x_high. With the exact v the bound is log p(x|z) but for what lies beyond lo
 the detail of x that any decoder of this kind can explain without z does not drown what z is for.
 Where it is seen at every level and gamma = 1, z is left unused (see the notebook).
 
+*What z says is used at every level all the same* (`sees_above`): above the split the decoder sees z
+too, but as a constant, through which no gradient reaches the encoder. What z holds beyond x at the
+split, nats that its rate has paid, is wasted otherwise.
+
 *Two latents* (arXiv 2509.23937): the last `perceptual_dim` coordinates of z are seen above the
 split and nowhere else, the others below it and nowhere else. The ones are to hold what x looks
 like at high noise, which is what it shows; the others its detail.
@@ -67,7 +71,7 @@ class Observation(flax.struct.PyTreeNode):
     Attributes:
         x: [batch, ...].
         below: noise below the split.
-        above: noise above it; None where nothing is asked that does not depend on z.
+        above: noise above it; None where only what has a gradient in z is asked.
     """
 
     x: jax.Array
@@ -108,7 +112,8 @@ class DiffusionDecoder:
         sampler_steps: steps of the probability flow that draws x.
         perceptual_dim: how many of the coordinates of z, the last ones, are seen above the split,
             where the others are seen below it.
-        sees_above: whether z is seen above the split as well, where no gradient moves it.
+        sees_above: whether z is seen above the split as well.
+        pulls_above: whether it has a gradient there, too.
         is_blind: whether no coordinate is seen anywhere: the same decoder without a latent.
     """
 
@@ -120,6 +125,7 @@ class DiffusionDecoder:
     sampler_steps: int = 50
     perceptual_dim: int = 0
     sees_above: bool = False
+    pulls_above: bool = False
     is_blind: bool = False
     is_exact = False
 
@@ -160,8 +166,9 @@ class DiffusionDecoder:
         return Noise(log_snr, density, jax.random.normal(key_eps, (*shape, *x.shape[1:])))
 
     def about_latent(self, observation: Observation) -> Observation:
-        """Drop what does not depend on z: `log_prob` then moves by a constant of each x."""
-        return observation if self.perceptual_dim else observation.replace(above=None)
+        """Drop what has no gradient in z: `log_prob` then misses the term above the split."""
+        depends = self.perceptual_dim or self.pulls_above
+        return observation if depends else observation.replace(above=None)
 
     def log_prob(self, params, observation: Observation, z: jax.Array) -> jax.Array:
         """Evaluate the draw -L(x; z) of a lower bound of log p(x|z).
@@ -224,7 +231,8 @@ class DiffusionDecoder:
         seen = is_semantic if is_below else ~is_semantic
         if self.sees_above and not is_below:
             seen = np.ones(dim, bool)
-            z = jnp.where(is_semantic[None], jax.lax.stop_gradient(z), z)
+            if not self.pulls_above:
+                z = jnp.where(is_semantic[None], jax.lax.stop_gradient(z), z)
         seen = np.append(seen, seen.any()) & (not self.is_blind)
         wide = jnp.concatenate([z, jnp.ones_like(z[:, :1])], axis=-1)
         return wide * seen.astype(np.float32)[None]

@@ -344,7 +344,8 @@ def refit(system: System, settings: Settings, params) -> System:
     """Make the system whose encoder is fitted further, at gamma = 1, while the decoder rests.
 
     An encoder that was trained at a smaller gamma is too sure of its latents for -ELBO, which
-    judges the decoder unfairly.
+    judges the decoder unfairly. Here -ELBO itself is what it descends, at all noise levels at which
+    the decoder sees its latent.
 
     Args:
         system: the trained one.
@@ -355,6 +356,7 @@ def refit(system: System, settings: Settings, params) -> System:
         The system, in a new state.
     """
     optimizer = make_optimizer(settings)
+    decoder = dataclasses.replace(system.decoder, pulls_above=system.decoder.sees_above)
     params = jax.tree.map(jnp.copy, params)
     narrow = bottleneck.Bottleneck.create(settings.em, settings.model.latent_dim)
     carried = narrow
@@ -363,7 +365,7 @@ def refit(system: System, settings: Settings, params) -> System:
     return dataclasses.replace(
         system,
         state=training.TrainState.create(params, optimizer, carried),
-        update=make_update(settings, system.encoder, system.decoder, optimizer),
+        update=make_update(settings, system.encoder, decoder, optimizer),
         gamma=settings.em.gamma,
     )
 
