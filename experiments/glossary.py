@@ -66,8 +66,8 @@ PLACES_OF = {
     "diffusion_encoder": "<system> is `diffusion_encoder` or `vae`.",
     "posteriors": "<case> is a toy or the data set, <method> a name in `methods`, and <first> the "
     "first of these.",
-    "diffusion_decoder": "<trained> is a name in `methods` or `pca`; in sweeps the place follows, as "
-    "in `diffusion_encoder.gamma=0.1.split=0`.",
+    "diffusion_decoder": "<trained> is a name in `methods` or `pca`; in sweeps the place follows, "
+    "as in `diffusion_encoder.gamma=0.1.split=0`.",
     "neural_entropy": "<case> is `<process>.D<dimension>`, such as `vpx.D9`, or "
     "`<dataset>.N<training examples>`, such as `digits.N400`.",
     "speed_limit": "<process> and <dim> are those of the config; `gaussian` marks the Gaussian of "

@@ -71,8 +71,9 @@ LATENT = {
         "<trained>",
         {
             "rate": BOUNDS["rate"],
-            "distortion": "nats: E[-log p(x|z)] with z from the encoder, by the decoder's denoising "
-            "loss, which bounds it. Of whole numbers: of their probability, by dequantization.",
+            "distortion": "nats: E[-log p(x|z)] with z from the encoder, by the decoder's "
+            "denoising loss, which bounds it. Of whole numbers: of their probability, by "
+            "dequantization.",
             "neg_elbo": "nats: `rate` + `distortion`, a bound of -log p(x).",
             "refit_rate": "nats: The same three after the encoder was fitted again at gamma = 1 "
             "while the decoder rested.",
@@ -83,14 +84,17 @@ LATENT = {
             "refit_latent_cost": "nats: The same of `refit_neg_elbo`.",
             "rate_of_learned_prior": "nats: E[log q(z|x) - log q(z)] with q(z) the learned prior, "
             "the encoder without x.",
-            "own_error": "squared: |x - x'|^2 of x' decoded from a latent of x and random noise; x "
-            "in [-1, 1] where the data are bounded. An exact decoder and PCA give their mean.",
+            "own_error": "squared: |x - x'|^2 of x' drawn from a latent of x and random noise; x "
+            "in [-1, 1] where the data are bounded.",
             "other_error": "squared: The same with the latent of another example and the same "
             "noise.",
             "round_trip_error": "squared: The same with the latent of x and the noise to which the "
             "flow leads x: what it has less than `own_error` is in the noise, not in z.",
+            "mean_error": "squared: |x - E[x|z]|^2 of a latent of x.",
+            "other_mean_error": "squared: The same with the latent of another example.",
             "reconstruction_ratio": "of another's: `own_error` over `other_error`.",
             "round_trip_ratio": "of another's: `round_trip_error` over `other_error`.",
+            "mean_reconstruction_ratio": "of another's: `mean_error` over `other_mean_error`.",
             "shuffle_rise": "nats: Rise of the denoising loss with the latent of another example, "
             "at the same noise; 0 where z is ignored.",
             "active_dimensions": "dimensions: How many dimensions of E[z|x] vary over x by more "

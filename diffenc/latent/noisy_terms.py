@@ -132,6 +132,22 @@ def reconstructions(key, system: System, params, z, batch_size: int) -> np.ndarr
     return map_examples(of_batch, key, z, batch_size)
 
 
+def means(system: System, params, z, batch_size: int) -> np.ndarray:
+    """Evaluate E[x|z] [n, D] of latents [n, d].
+
+    Args:
+        system: the model.
+        params: its parameters.
+        z: latents.
+        batch_size: latents at a time.
+    """
+
+    def of_batch(_, z):
+        return held_out.decode_batch(system, params, z)
+
+    return map_examples(of_batch, None, z, batch_size)
+
+
 def decode_batch(key, system: System, params, z) -> jax.Array:
     """Decode latents of a batch, as `reconstructions`.
 

@@ -7,7 +7,6 @@ from diffenc.run import figures
 from diffenc.run.data import Dataset
 from experiments.diffusion_decoder import curves, results, shuffling
 from experiments.diffusion_decoder.curves import LABELS
-from experiments.diffusion_decoder.measures import Measured
 from experiments.diffusion_decoder.models import Name
 from experiments.diffusion_decoder.pictures import (
     NUM_EXAMPLES,
@@ -18,6 +17,7 @@ from experiments.diffusion_decoder.pictures import (
     to_unit,
 )
 from experiments.diffusion_decoder.settings import Experiment
+from experiments.diffusion_decoder.usefulness import Measured
 
 SIDE = 0.46  # of a small image, in inches
 LEFT = 2.2  # width of the names of rows, in inches
@@ -108,7 +108,9 @@ def reconstructions(workdir, dataset, stacked: results.Stacked, pictures) -> Non
         if picture.draws is None:
             continue
         quantities = first_place(stacked, method)
-        own = over_seeds(quantities["reconstruction_ratio"])
+        of_draws = "reconstruction_ratio" in quantities
+        share = "reconstruction_ratio" if of_draws else "mean_reconstruction_ratio"
+        own = over_seeds(quantities[share])
         is_first = method == results.FIRST
         source = "E[x|z]" if len(picture.draws) == 1 else "random $x_1$"
         for index, images in enumerate(picture.draws[: NUM_SHOWN if is_first else 1]):

@@ -4,57 +4,31 @@ Losses are of the data themselves where these are whole numbers: -log p(x) of th
 the logarithm of the cells' volume (`Centring.log_cells`).
 """
 
-from typing import NamedTuple
-
 import jax
 import numpy as np
-from sklearn.decomposition import PCA
 
 from diffenc.estimate import Estimate
 from diffenc.keys import key_of
 from diffenc.latent import bounds, decoders, noisy_terms
-from diffenc.latent.latent_use import ShuffleRise
 from diffenc.latent.systems import System
 from diffenc.run import data, parallel, records
 from diffenc.run.advance import dotted
 from diffenc.run.centring import Centring
-from experiments.diffusion_decoder import frechet, probes
+from experiments.diffusion_decoder import frechet
 from experiments.diffusion_decoder.models import Name
-from experiments.diffusion_decoder.settings import Evaluation, Experiment, Point
+from experiments.diffusion_decoder.settings import Experiment, Point
+from experiments.diffusion_decoder.usefulness import (
+    Labels,
+    Measured,
+    judged,
+    measure_pca,
+    probed,
+    reconstruction_errors,
+    told,
+)
 
 ACTIVE = 0.01  # variance of E[z|x] over x, above which a dimension is active (1509.00519)
 NUM_PROBED = 5000  # training latents, at most, among which neighbours are looked for
-NUM_TOLD = 2000  # latents, at most, whose information about labels is estimated
-
-
-class Measured(NamedTuple):
-    """The numbers of one system.
-
-    Attributes:
-        values: {quantity: one value per held-out example [n]}.
-        scalars: {quantity: estimate}.
-        z: a latent of each held-out example [n, d].
-        rise: of the loss when latents are shuffled; None for a decoder that is no diffusion.
-    """
-
-    values: dict[str, np.ndarray]
-    scalars: dict[str, Estimate]
-    z: np.ndarray
-    rise: ShuffleRise | None = None
-
-
-class Labels(NamedTuple):
-    """What probes of a representation need beside the held-out latents.
-
-    Attributes:
-        x: training examples as models see them [m, ...].
-        train: their labels [m].
-        test: the labels of the held-out examples [n].
-    """
-
-    x: np.ndarray
-    train: np.ndarray
-    test: np.ndarray
 
 
 def monitor(
@@ -79,7 +53,7 @@ def monitor(
     log_cells = Centring.of(dataset).log_cells(x[0].size)
     scalars = {}
     for name, system in models.items():
-        key = key_of(experiment.training.seed, "monitor", step)
+        key = key_of(experiment.training.seed, "monitor")  # noise that all updates share
         params = states[name.key].averages
         terms = losses(key, system, params, x, 1, experiment.evaluation.batch_size)
         for quantity, values in of_terms(terms, log_cells, "held_out_").items():
@@ -179,7 +153,7 @@ def measure(
         log_cells: the logarithm of the volume of the data's cells, in nats.
     """
     settings = experiment.evaluation
-    keys = jax.random.split(key_of(experiment.training.seed, "evaluation", dotted(name.key)), 9)
+    keys = jax.random.split(key_of(experiment.training.seed, "evaluation", dotted(name.key)), 10)
     size = settings.batch_size
     scalars = {}
     terms = losses(keys[0], system, params, x, settings.num_samples, size)
@@ -207,7 +181,7 @@ def measure(
         train_mean = train_z
         if name.method != "deterministic_encoder":
             train_mean = noisy_terms.latents(
-                jax.random.fold_in(keys[7], 1),
+                keys[9],
                 system,
                 params,
                 labels.x,
@@ -234,128 +208,3 @@ def of_terms(terms: bounds.Elbo, log_cells: float, prefix: str) -> dict[str, np.
         values[f"{prefix}rate"] = terms.rate
         values[f"{prefix}neg_elbo"] = terms.rate + terms.distortion + log_cells
     return values
-
-
-def reconstruction_errors(key, system: System, params, x, z, batch_size: int) -> dict:
-    """Measure squared errors [n]: with an example's own latent, and with that of another one.
-
-    Both are decoded from the same noise, which is random; where the decoder is a diffusion, also
-    from that to which the flow leads x.
-
-    Args:
-        key: of the noise.
-        system: the model.
-        params: its parameters.
-        x: held-out examples [n, ...].
-        z: a latent of each [n, d].
-        batch_size: examples at a time.
-    """
-    flat = x.reshape(len(x), -1)
-
-    def error(decoded):
-        return np.sum((decoded - flat) ** 2, axis=-1)
-
-    own = noisy_terms.reconstructions(jax.random.clone(key), system, params, z, batch_size)
-    other = noisy_terms.reconstructions(key, system, params, np.roll(z, 1, axis=0), batch_size)
-    errors = {"own_error": error(own), "other_error": error(other)}
-    if not system.decoder.is_exact:
-        back = noisy_terms.round_trips(system, params, x, z, batch_size)
-        errors["round_trip_error"] = error(back)
-    return errors
-
-
-def probed(train_z, z, labels: Labels, settings: Evaluation, suffix: str) -> dict[str, np.ndarray]:
-    """Probe latents: {quantity: whether each held-out example was labelled right [n]}.
-
-    Args:
-        train_z: of training examples [m, d].
-        z: of held-out examples [n, d].
-        labels: of both.
-        settings: neighbours.
-        suffix: of the names.
-    """
-    return {
-        f"knn_accuracy{suffix}": probes.knn_accuracy(
-            train_z, labels.train, z, labels.test, settings.neighbours
-        ),
-        f"logistic_accuracy{suffix}": probes.logistic_accuracy(z, labels.test),
-    }
-
-
-def told(experiment: Experiment, system: System, train_z, z, labels: Labels) -> dict[str, Estimate]:
-    """Estimate what each of two latents says about the label; nothing where there is one latent.
-
-    The estimator needs many examples: where fewer are held out, training examples fill them up.
-
-    Args:
-        experiment: the config.
-        system: the model.
-        train_z: latents of training examples [m, d].
-        z: of held-out examples [n, d].
-        labels: of both.
-    """
-    perceptual_dim = getattr(system.decoder, "perceptual_dim", 0)
-    if not perceptual_dim:
-        return {}
-    latents = np.concatenate([z, train_z])[:NUM_TOLD]
-    names = np.concatenate([labels.test, labels.train])[:NUM_TOLD]
-    first = z.shape[1] - perceptual_dim
-    seed = experiment.training.seed
-    return {
-        "semantic_information": probes.label_information(seed, latents[:, :first], names),
-        "perceptual_information": probes.label_information(seed, latents[:, first:], names),
-    }
-
-
-def judged(key, system: System, params, x, judge, settings: Evaluation) -> dict[str, Estimate]:
-    """Measure the Frechet distance of samples from held-out examples.
-
-    Args:
-        key: of the samples, z ~ N(0, I) and x ~ p(x|z).
-        system: the model.
-        params: its parameters.
-        x: held-out examples [n, ...].
-        judge: the classifier; None for no distance.
-        settings: how many samples.
-    """
-    if judge is None:
-        return {}
-    key_z, key_x = jax.random.split(key)
-    count = settings.frechet_samples
-    z = np.asarray(jax.random.normal(key_z, (count, system.encoder.latent_dim)))
-    samples = noisy_terms.reconstructions(key_x, system, params, z, settings.batch_size)
-    real = frechet.features(judge, x)
-    drawn = frechet.features(judge, samples.reshape(count, *x.shape[1:]))
-    return {
-        "frechet": frechet.estimate_frechet(0, drawn, real),
-        "frechet_floor": frechet.floor(0, real),
-    }
-
-
-def measure_pca(
-    train: np.ndarray,
-    x: np.ndarray,
-    labels: Labels | None,
-    latent_dim: int,
-    settings: Evaluation,
-) -> Measured:
-    """Measure principal components as a latent.
-
-    Args:
-        train: training examples [m, D].
-        x: held-out examples [n, ...].
-        labels: for probes; None for no probes.
-        latent_dim: how many components.
-        settings: of the probes.
-    """
-    flat = x.reshape(len(x), -1)
-    pca = PCA(min(latent_dim, *train.shape), random_state=0).fit(train)
-    z = pca.transform(flat)
-
-    def error(latents):
-        return np.sum((pca.inverse_transform(latents) - flat) ** 2, axis=-1)
-
-    values = {"own_error": error(z), "other_error": error(np.roll(z, 1, axis=0))}
-    if labels is not None:
-        values |= probed(pca.transform(train), z, labels, settings, "")
-    return Measured(values, {}, z)

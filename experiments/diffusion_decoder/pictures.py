@@ -13,9 +13,9 @@ from diffenc.latent.systems import System
 from diffenc.run.advance import dotted
 from diffenc.run.centring import Centring
 from diffenc.run.data import Dataset
-from experiments.diffusion_decoder.measures import Measured
 from experiments.diffusion_decoder.models import Name
 from experiments.diffusion_decoder.settings import Experiment
+from experiments.diffusion_decoder.usefulness import Measured
 
 NUM_EXAMPLES = 12  # held-out ones, the first; two neighbours are a pair
 NUM_PAIRS = NUM_EXAMPLES // 2

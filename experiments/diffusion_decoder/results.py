@@ -9,18 +9,26 @@ from diffenc.keys import rng_of
 from diffenc.run import tables
 from diffenc.run.advance import dotted
 from diffenc.run.tables import Result
-from experiments.diffusion_decoder.measures import Measured
 from experiments.diffusion_decoder.models import Name
 from experiments.diffusion_decoder.settings import BOTTLENECKED, Experiment, Point
+from experiments.diffusion_decoder.usefulness import Measured
 
 FIRST = "diffusion_encoder"
 RIVAL = "gaussian_encoder"
+RATIOS = {  # of two squared errors, each of E over examples
+    "reconstruction_ratio": ("own_error", "other_error"),
+    "round_trip_ratio": ("round_trip_error", "other_error"),
+    "mean_reconstruction_ratio": ("mean_error", "other_mean_error"),
+}
 UNITS = {  # of what is not in nats
     "own_error": "squared",
     "other_error": "squared",
     "round_trip_error": "squared",
+    "mean_error": "squared",
+    "other_mean_error": "squared",
     "reconstruction_ratio": "of another's",
     "round_trip_ratio": "of another's",
+    "mean_reconstruction_ratio": "of another's",
     "knn_accuracy": "of examples",
     "logistic_accuracy": "of examples",
     "knn_accuracy_of_mean": "of examples",
@@ -36,6 +44,7 @@ COLUMNS = (  # of the table
     "latent_cost",
     "refit_latent_cost",
     "reconstruction_ratio",
+    "mean_reconstruction_ratio",
     "shuffle_rise",
     "knn_accuracy",
     "logistic_accuracy",
@@ -89,12 +98,9 @@ def stack(measured: dict[Name, Measured]) -> Stacked:
             for quantity in of_seeds[0]
         }
     for (method, point), quantities in stacked.items():
-        for error, share in (
-            ("own_error", "reconstruction_ratio"),
-            ("round_trip_error", "round_trip_ratio"),
-        ):
+        for share, (error, other) in RATIOS.items():
             if error in quantities:
-                pairs = zip(quantities[error], quantities["other_error"], strict=True)
+                pairs = zip(quantities[error], quantities[other], strict=True)
                 quantities[share] = np.stack([ratio(*pair) for pair in pairs])
         control = control_of(stacked, point)
         if method in BOTTLENECKED and control is not None:

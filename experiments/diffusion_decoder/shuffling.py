@@ -9,10 +9,10 @@ from diffenc.estimate import Estimate, format_value, over_seeds, ratio
 from diffenc.latent.latent_use import ShuffleRise
 from diffenc.run import figures
 from experiments.diffusion_decoder.curves import COLORS, LABELS, split_of
-from experiments.diffusion_decoder.measures import Measured
 from experiments.diffusion_decoder.models import Name
 from experiments.diffusion_decoder.results import Stacked
 from experiments.diffusion_decoder.settings import Experiment, Point
+from experiments.diffusion_decoder.usefulness import Measured
 
 NUM_BINS = 20  # of lambda, with equally many noise levels in each
 

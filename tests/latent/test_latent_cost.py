@@ -1,6 +1,6 @@
-"""What a latent costs in the bound of a diffusion decoder, in closed form: nothing where the decoder
-makes use of it at every noise level, and what it says beyond x at the split where it is seen below
-the split alone."""
+"""What a latent costs in the bound of a diffusion decoder, in closed form: nothing where the
+decoder makes use of it at every noise level, and what it says beyond x at the split where it is
+seen below the split alone."""
 
 import dataclasses
 
