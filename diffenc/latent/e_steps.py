@@ -18,7 +18,7 @@ from diffenc.latent.chains import ChainState, is_lost, run_chains
 from diffenc.latent.decoders import log_joint, log_prob_pairs
 from diffenc.latent.encoder import DiffusionEncoder
 from diffenc.latent.proposals import Proposals
-from diffenc.latent.whitening import Frame, pull, solve
+from diffenc.latent.whitening import Frame, apply, pull, solve
 
 E_STEPS = ("langevin", "importance", "persistent", "encoder")
 
@@ -46,7 +46,8 @@ class Outcome(NamedTuple):
 
     Attributes:
         sample: the posterior samples.
-        acceptance: the mean acceptance of the chains, or the effective share of the proposals.
+        acceptance: the mean acceptance of the chains, the effective share of the proposals, or the
+            share of the encoder's samples that are not lost.
         carried: the state of the chains for the next E-step.
     """
 
@@ -77,7 +78,11 @@ def e_step(
                  a chain cannot reach, but it needs few dimensions. It is drawn for each example
                  ("prior") or once for the whole batch ("shared", see `proposals.share`).
 
-    Chains whose start is lost (see `chains.is_lost`) start at the Gaussian's mean instead.
+    encoder      The encoder's own samples, as they are. The gradient of the posterior there, which
+                 the "pressure" and "mixture" targets hold, is then all that moves the encoder.
+
+    Chains whose start is lost (see `chains.is_lost`) start at the Gaussian's mean instead, and a
+    sample of "encoder" that is lost is replaced by it.
 
     Args:
         key: a random key.
@@ -101,12 +106,6 @@ def e_step(
     def log_density(observation, z):
         return log_joint(decoder, params["decoder"], observation, z, gamma)
 
-    if settings.e_step == "encoder":
-        z = encoder.sample(key_start, params, context, settings.sampler_steps)
-        gradient = pull(frame.factor, slope(log_density, observation, z))
-        y = solve(frame.factor, z - frame.mean)
-        return Outcome(PosteriorSample(z, frame, y, gradient), jnp.ones(()), carried)
-
     if settings.e_step == "importance":
         weighted = weighted_proposals(
             key_start, decoder, params["decoder"], observation, frame, settings, gamma
@@ -120,7 +119,13 @@ def e_step(
     else:
         y = encoder.sample_whitened(key_start, params, context, settings.sampler_steps)
         y = y if encoder.reference == "posterior" else solve(frame.factor, y - frame.mean)
-    y = jnp.where(is_lost(log_density, observation, frame, y)[:, None], 0.0, y)
+    lost = is_lost(log_density, observation, frame, y)
+    y = jnp.where(lost[:, None], 0.0, y)
+    if settings.e_step == "encoder":
+        z = apply(frame.mean, frame.factor, y)
+        gradient = pull(frame.factor, slope(log_density, observation, z))
+        return Outcome(PosteriorSample(z, frame, y, gradient), 1 - lost.mean(), carried)
+
     chain = run_chains(
         key_chain, log_density, observation, y, frame, carried, settings, settings.langevin_steps
     )

@@ -62,7 +62,9 @@ def monitor(
 
 
 def losses(key, system: System, params, x, num_samples: int, batch_size: int) -> bounds.Elbo:
-    """Estimate rate and distortion [n]; the rate is None for an encoder without a density.
+    """Estimate rate and distortion [n].
+
+    The rate is None for an encoder without a density, and where the decoder sees no latent.
 
     Args:
         key: a random key.
@@ -72,7 +74,8 @@ def losses(key, system: System, params, x, num_samples: int, batch_size: int) ->
         num_samples: draws of z for each example.
         batch_size: examples at a time.
     """
-    if hasattr(system.encoder, "sample_and_log_prob"):
+    sees_latent = not getattr(system.decoder, "is_blind", False)
+    if sees_latent and hasattr(system.encoder, "sample_and_log_prob"):
         return noisy_terms.elbo(key, system, params, x, num_samples, batch_size)
     key_z, key_loss = jax.random.split(key)
     z = noisy_terms.latents(key_z, system, params, x, 1, batch_size)
@@ -162,6 +165,7 @@ def measure(
         terms = losses(keys[1], system, again, x, settings.num_samples, size)
         values |= of_terms(terms, log_cells, "refit_")
     if name.method == "without_latent":
+        values["neg_elbo"] = values["distortion"]
         scalars |= judged(keys[2], system, params, x, judge, settings)
         return Measured(values, scalars, np.zeros((len(x), 0)))
     z = noisy_terms.latents(keys[3], system, params, x, 1, size)
