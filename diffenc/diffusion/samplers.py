@@ -66,8 +66,8 @@ def inverse_flow(
 ) -> jax.Array:
     """Follow the probability flow from `x` at t_min to t = 1: `probability_flow` backwards.
 
-    The steps are those of `probability_flow` with their ends exchanged, so the two undo each other
-    up to the error of the method (of second order; the inversion of arXiv 2010.02502).
+    The inversion of arXiv 2010.02502, of second order. The steps are those of `probability_flow`
+    with their ends exchanged, whose leading errors cancel: there and back errs by the third order.
 
     Args:
         score_fn: the score, as in `probability_flow`.
