@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from diffenc.estimate import Estimate, bootstrap, over_seeds, resampled_mean
+from diffenc.estimate import Estimate, bootstrap, over_seeds, ratio, resampled_mean
 
 NUM_RESAMPLES = 2000
 TOLERANCE = 4 / np.sqrt(2 * NUM_RESAMPLES)  # four relative errors of a standard deviation
@@ -44,3 +44,19 @@ def test_errors_are_over_examples_and_seeds():
         np.hypot(examples, seeds)
     )
     assert over_seeds(values[:1]).stderr == pytest.approx(values[0].std(ddof=1) / 20)
+
+
+def test_values_of_a_ratio_have_its_mean_and_the_scatter_of_its_error():
+    """The error of one set of examples is the spread of the ratio over many sets."""
+    rng = np.random.default_rng(4)
+    denominator = 4 + rng.normal(size=(NUM_RESAMPLES, 300))
+    numerator = 0.7 * denominator + rng.normal(size=denominator.shape)
+    estimates = []
+    for a, b in zip(numerator, denominator, strict=True):
+        mean, stderr = Estimate.of(ratio(a, b))
+        assert mean == pytest.approx(a.mean() / b.mean())
+        estimates.append((mean, stderr))
+    means, stderrs = np.transpose(estimates)
+    spread = means.std(ddof=1)
+    assert spread == pytest.approx(np.sqrt(np.mean(stderrs**2)), rel=TOLERANCE)
+    assert abs(means.mean() - 0.7) < 4 * spread / np.sqrt(NUM_RESAMPLES)
