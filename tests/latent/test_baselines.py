@@ -100,10 +100,11 @@ def make_state(encoder, decoder, optimizer):
 
 def test_an_update_descends_the_bound():
     decoder, gamma = decoders.make("bernoulli", 3), 0.5
+    settings = em.Settings(gamma=gamma, average_decay=0.999)
     optimizer = optax.sgd(1.0)
     state, x = make_state(ENCODER, decoder, optimizer), (X > 0).astype(np.float32)
     params = state.params
-    update = jax.jit(baselines.make_vae_update(ENCODER, decoder, optimizer, gamma, 0.999))
+    update = jax.jit(baselines.make_vae_update(ENCODER, decoder, settings, optimizer))
     new, metrics = update(state, jax.random.key(3), x)
 
     def bound(params):

@@ -7,7 +7,7 @@ from diffenc.errors import InputError
 from diffenc.latent import em
 
 REFUSED = {
-    "e_step": ("gibbs", "^e_step is 'gibbs': choose one of importance, langevin, persistent"),
+    "e_step": ("gibbs", "^e_step is 'gibbs': choose one of encoder, importance, langevin, "),
     "kernel": ("nuts", "^kernel is 'nuts': choose one of hmc, mala, ula"),
     "proposal": ("prier", r"^proposal is 'prier': .* \(nearest: prior\)"),
     "target": ("eps", "^target is 'eps': choose one of denoising, mixture, pressure"),
@@ -20,6 +20,7 @@ REFUSED = {
     "step_size": (0.0, "^step_size is 0.0: give a number above 0"),
     "proposal_width": (-1.0, "^proposal_width is -1.0: give a number above 0"),
     "gamma": (0.0, "^gamma is 0.0: give a number above 0"),
+    "rate": (0.0, "^rate is 0.0: give a number above 0"),
     "null_probability": (1.0, r"^null_probability is 1.0: give a number in \[0, 1\)"),
     "average_decay": (-0.1, r"^average_decay is -0.1: give a number in \[0, 1\)"),
 }
