@@ -32,6 +32,7 @@ from diffenc.networks import MLP, ConditionalDenoiser, Coupling
 ALTERNATING = ("langevin", "persistent", "importance", "encoder")
 DIFFUSING = (*ALTERNATING, "wake_sleep")
 METHODS = (*DIFFUSING, "vae", "iwae", "flow_vae", "deterministic", "without_latent")
+RATELESS = ("wake_sleep", "iwae", "flow_vae")  # whose updates do not move gamma
 DECODERS = (*decoders.KINDS, "diffusion")
 
 
@@ -76,8 +77,12 @@ class ModelSettings:
 
     def __post_init__(self):
         check_choice("decoder", self.decoder, DECODERS)
-        holds = (self.decoder == "diffusion") == (self.diffusion is not None)
-        check(holds, "decoder", self.decoder, "give `diffusion` with decoder=diffusion alone")
+        if self.decoder == "diffusion":
+            remedy = "it has settings of its own: train it by experiments.diffusion_decoder"
+            check(self.diffusion is not None, "decoder", self.decoder, remedy)
+        else:
+            remedy = "settings of a diffusion go with decoder=diffusion alone: give none"
+            check(self.diffusion is None, "decoder", self.decoder, remedy)
         check_choice("activation", self.activation, decoders.ACTIVATIONS)
         check_choice("reference", self.reference, REFERENCES)
         check_least(self, 1, "latent_dim")
@@ -152,9 +157,14 @@ class Settings:
     def __post_init__(self):
         check_choice("method", self.method, METHODS)
         check_least(self, 1, "sampler_steps", "iwae_samples")
+        is_diffusion = self.model.decoder == "diffusion"
+        holds = is_diffusion or self.method != "without_latent"
+        check(holds, "method", self.method, "only a diffusion decoder can do without: choose vae")
         if self.em.rate is not None:
-            holds = self.model.decoder == "diffusion"
-            check(holds, "rate", self.em.rate, "only a diffusion decoder is held to one: give none")
+            remedy = "only a diffusion decoder is held to one: give none"
+            check(is_diffusion, "rate", self.em.rate, remedy)
+            holds = self.method not in RATELESS
+            check(holds, "rate", self.em.rate, f"{self.method} does not follow it: give none")
             most = bottleneck.LARGEST_RATE * self.model.latent_dim
             remedy = f"a latent of {self.model.latent_dim} dimensions holds {most:g} nats at most"
             check(self.em.rate <= most, "rate", self.em.rate, remedy)

@@ -118,6 +118,8 @@ def read_experiment(config: ConfigDict) -> Experiment:
 def read_method(config: ConfigDict, name: str) -> systems.Settings:
     """Read the settings of a method, or of a variant of one."""
     method = config.variants.get(name, {}).get("method", name)
+    remedy = "it has no density, and no bound to compare: leave it out"
+    check(method != "deterministic", "config field methods", method, remedy)
     config = varied(config, name)
     num_samples = read_field(config, "rivals.iwae_samples")
     settings = read_system(config, method, iwae_samples=num_samples)

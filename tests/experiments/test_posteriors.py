@@ -186,6 +186,8 @@ def test_a_changed_field_that_no_method_reads_is_named(caplog):
     [
         (dict(methods=("langevin", "hmm")), "methods is 'hmm'"),
         (dict(methods=("vae", "vae")), "once"),
+        (dict(methods=("vae", "deterministic")), "methods is deterministic: it has no density"),
+        (dict(methods=("without_latent",)), "methods is without_latent: only a diffusion decoder"),
         (dict(toys=("square",)), "no toy 'square'"),
         (dict(rivals__iwae_samples=0), "rivals.iwae_samples is 0"),
         (dict(num_seeds=0), "num_seeds is 0"),

@@ -82,7 +82,8 @@ def test_settings_want_their_prefix(command, tmp_path):
             ("sampler_steps is 3", "does not read"),
         ),
         (dict(em__proposal="foo"), ("em.proposal is 'foo'", "gaussian, prior")),
-        (dict(model__decoder="poisson"), ("model.decoder", "bernoulli, gaussian")),
+        (dict(model__decoder="poisson"), ("model.decoder", "bernoulli, diffusion, gaussian")),
+        (dict(model__decoder="diffusion"), ("model.decoder", "experiments.diffusion_decoder")),
         (dict(num_updates=5), ("num_updates is 5", "updates_per_dispatch 2", "give")),
         (
             dict(batch_size=6, num_devices=4),
