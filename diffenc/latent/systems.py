@@ -371,7 +371,9 @@ def refit(system: System, settings: Settings, params) -> System:
     narrow = bottleneck.Bottleneck.create(settings.em, settings.model.latent_dim)
     carried = narrow
     if settings.diffuses:
-        carried = chains.ChainState.create(settings.alternation, None, narrow)
+        # Chains that persist start anew, at the prior's mean; the old ones may have been donated.
+        z = jnp.zeros(system.state.carried.z.shape) if system.is_persistent else None
+        carried = chains.ChainState.create(settings.alternation, z, narrow)
     return dataclasses.replace(
         system,
         state=training.TrainState.create(params, optimizer, carried),

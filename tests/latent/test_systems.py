@@ -92,13 +92,13 @@ def make_system(settings):
     return systems.make(settings, decoder, (4,), 16, 0)
 
 
-def train(system, num_updates, x=X):
+def train(system, num_updates):
     """The state after some updates, and the metrics of each."""
 
     @jax.jit
     def run(state):
         def step(state, index):
-            return system.update(state, jax.random.fold_in(jax.random.key(1), index), x)
+            return system.update(state, jax.random.fold_in(jax.random.key(1), index), X)
 
         return jax.lax.scan(step, state, jnp.arange(num_updates))
 
@@ -180,6 +180,16 @@ def test_a_refit_moves_the_encoder_and_leaves_the_decoder_bit_equal(method):
     assert any(jax.tree.leaves(moved))
     if method != "deterministic":
         np.testing.assert_array_equal(metrics["gamma"], 1.0)
+
+
+def test_chains_that_persist_start_anew_in_a_refit():
+    system = make_system(make_settings("persistent", gamma=0.1))
+    again = make_settings("persistent", only_encoder=True)
+    refitted = systems.refit(system, again, system.state.params)
+    np.testing.assert_array_equal(refitted.state.carried.z, np.zeros((16, 2)))
+    batch = systems.examples_of(refitted, X, np.arange(16))
+    new, _ = jax.eval_shape(refitted.update, refitted.state, jax.random.key(0), batch)
+    assert new.carried.z.shape == (16, 2)
 
 
 @pytest.mark.parametrize("method", ["vae", "encoder", "importance"])
