@@ -3,7 +3,8 @@
 A decoder that ignores z denoises as well with the z of another example. How much worse it does is
 the rise of its loss when the latents of a batch are shuffled, in nats. For the exact v it is what z
 tells of x by the levels at which z is seen: the mean of KL(p(x_s|z) || p(x_s|z')) over pairs of a z
-and another example's z', where x_s is x at the split; without a split, of KL(p(x|z) || p(x|z')).
+and another example's z', where x_s is x at the split; where there is no split, or z is seen above
+it, too, of KL(p(x|z) || p(x|z')).
 """
 
 from typing import NamedTuple
@@ -45,7 +46,9 @@ def shuffle_rise(
         z serves two examples: an error of the mean from the scatter over examples alone is too
         small, by a factor of sqrt(2) at most.
     """
-    observation = decoder.about_latent(decoder.observe(key, x))
+    observation = decoder.observe(key, x)
+    if not decoder.sees_above:
+        observation = decoder.about_latent(observation)
     noise, own = decoder.errors(params, observation, z)
     _, other = decoder.errors(params, observation, jnp.roll(z, 1, axis=0))
     rise = other - own
