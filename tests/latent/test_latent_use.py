@@ -23,16 +23,19 @@ def pairs(n):
 
 SPLIT = dataclasses.replace(EXACT, below=Uniform(-11.0, 0.5), above=Uniform(0.5, 11.0))
 
+SEEING = dataclasses.replace(SPLIT, sees_above=True)
 
-@pytest.mark.parametrize("decoder", [EXACT, SPLIT], ids=["whole", "split"])
+
+@pytest.mark.parametrize("decoder", [EXACT, SPLIT, SEEING], ids=["whole", "split", "seeing"])
 def test_the_rise_of_the_exact_velocity_is_the_divergence_of_what_latents_say(decoder):
     """KL(p(x_s|z) || p(x_s|z')) = |MIX (z - z')|^2 / (2 NOISE^2 (1 + 1 / (snr_s NOISE^2))), in all
-    and by lambda."""
+    and by lambda; s is the last level where z is seen."""
     x, z = pairs(4000)
     found = jax.jit(lambda key: shuffle_rise(key, decoder, {}, x, z))(jax.random.key(0))
     found = jax.tree.map(np.asarray, found)
     square = np.sum((MIX @ (z[0] - z[1])) ** 2)
-    at_split = np.exp(decoder.below.high) * NOISE**2
+    last = decoder.high if decoder.sees_above else decoder.below.high
+    at_split = np.exp(last) * NOISE**2
     assert_mean(found.total, square / (2 * NOISE**2) * at_split / (1 + at_split))
     snr = np.exp(found.log_snr)
     truth = 0.5 * square * snr / (1 + snr * NOISE**2) ** 2

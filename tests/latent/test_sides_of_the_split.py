@@ -21,12 +21,15 @@ NETWORK = LevelMLP((16,))
 PLAIN = DiffusionDecoder(NETWORK, (2, 2), Uniform(-8.0, 0.0), Uniform(0.0, 8.0), draws=2)
 TWO = dataclasses.replace(PLAIN, perceptual_dim=1)
 SEEING = dataclasses.replace(PLAIN, sees_above=True)
+PULLING = dataclasses.replace(SEEING, pulls_above=True)
 BLIND = dataclasses.replace(PLAIN, is_blind=True)
 DECODERS = {
     "plain": PLAIN,
     "two": TWO,
     "seeing": SEEING,
+    "pulling": PULLING,
     "two, seeing": dataclasses.replace(TWO, sees_above=True),
+    "two, pulling": dataclasses.replace(PULLING, perceptual_dim=1),
     "blind": BLIND,
     "two, blind": dataclasses.replace(TWO, is_blind=True),
 }
@@ -35,7 +38,9 @@ SEEN = {
     "plain": {"below": "111", "above": "000"},
     "two": {"below": "110", "above": "001"},
     "seeing": {"below": "111", "above": "111"},
+    "pulling": {"below": "111", "above": "111"},
     "two, seeing": {"below": "110", "above": "111"},
+    "two, pulling": {"below": "110", "above": "111"},
     "blind": {"below": "000", "above": "000"},
     "two, blind": {"below": "000", "above": "000"},
 }
@@ -100,7 +105,7 @@ def test_what_moves_no_latent_can_be_left_out(name, looked_at):
     params, observation, z = looked_at
     decoder = DECODERS[name]
     about = decoder.about_latent(observation)
-    assert (about.above is None) == (decoder.perceptual_dim == 0)
+    assert (about.above is None) == (name in ("plain", "seeing", "blind"))
 
     @jax.jit
     def slopes(z):

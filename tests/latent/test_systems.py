@@ -182,6 +182,23 @@ def test_a_refit_moves_the_encoder_and_leaves_the_decoder_bit_equal(method):
         np.testing.assert_array_equal(metrics["gamma"], 1.0)
 
 
+def test_a_refit_descends_the_bound_at_every_level_at_which_z_is_seen():
+    diffusion = DiffusionSettings(features=(8,), blocks=1, draws=1, sees_above=True)
+    system = make_system(make_settings("vae", diffusion=diffusion))
+    again = make_settings("vae", only_encoder=True, diffusion=diffusion)
+    refitted = systems.refit(system, again, system.state.params)
+
+    def program(update):
+        return str(jax.make_jaxpr(update)(refitted.state, jax.random.key(0), X))
+
+    def update_of(pulls_above):
+        decoder = dataclasses.replace(system.decoder, pulls_above=pulls_above)
+        return systems.make_update(again, system.encoder, decoder, systems.make_optimizer(again))
+
+    assert program(refitted.update) == program(update_of(True)) != program(update_of(False))
+    assert not refitted.decoder.pulls_above  # by which latents are measured
+
+
 def test_chains_that_persist_start_anew_in_a_refit():
     system = make_system(make_settings("persistent", gamma=0.1))
     again = make_settings("persistent", only_encoder=True)
