@@ -1,6 +1,7 @@
 """A loaded run of a diffusion decoder: what it draws, what it bounds, and what it refuses; and runs
 of the format of model.json before it."""
 
+import dataclasses
 import functools
 import json
 
@@ -8,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 from workdirs import draw, make_truth, make_workdir
+from workdirs import make_blueprint as make_workdir_blueprint
 
 from diffenc import models, storage
 from diffenc.errors import InputError
@@ -184,7 +186,10 @@ NEW_FIELDS = {
 
 
 def test_a_run_of_the_first_format_still_loads(tmp_path):
-    """Its model.json has none of the fields that came with the second."""
+    """Its model.json has none of the fields that came with the second, and its checkpoints hold
+    chains of two fields: another one would be another structure, even where it is None."""
+    carried = make_workdir_blueprint("diffusion_encoder", "langevin", False).outline().state.carried
+    assert [field.name for field in dataclasses.fields(carried)] == ["log_step", "z"]
     make_workdir(tmp_path)
     x = draw(make_truth(), 0, 5)
     z = models.load(tmp_path).encode(x)

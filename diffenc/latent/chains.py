@@ -24,16 +24,16 @@ class ChainState(flax.struct.PyTreeNode):
     Attributes:
         log_step: log of the step size in whitened coordinates [].
         z: for persistent chains, the latent [n, d] of each of the n training examples.
-        bottleneck: for a diffusion decoder, see there.
     """
 
     log_step: jax.Array
     z: jax.Array | None = None
-    bottleneck: Bottleneck | None = None
+    # No field, so that checkpoints from before there were bottlenecks have the same structure.
+    bottleneck = None
 
-    @classmethod
+    @staticmethod
     def create(
-        cls, settings, z: jax.Array | None = None, bottleneck: Bottleneck | None = None
+        settings, z: jax.Array | None = None, bottleneck: Bottleneck | None = None
     ) -> "ChainState":
         """Start with settings.step_size.
 
@@ -42,7 +42,20 @@ class ChainState(flax.struct.PyTreeNode):
             z: for persistent chains.
             bottleneck: for a diffusion decoder.
         """
-        return cls(jnp.log(jnp.float32(settings.step_size)), z, bottleneck)
+        log_step = jnp.log(jnp.float32(settings.step_size))
+        if bottleneck is None:
+            return ChainState(log_step, z)
+        return NarrowChainState(log_step, z, bottleneck)
+
+
+class NarrowChainState(ChainState):
+    """The state of chains beside a diffusion decoder.
+
+    Attributes:
+        bottleneck: see there.
+    """
+
+    bottleneck: Bottleneck | None = None
 
 
 class Chain(NamedTuple):

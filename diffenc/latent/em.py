@@ -189,10 +189,10 @@ def make_update(
 
         loss, decoder_grads = jax.value_and_grad(decoder_loss)(params["decoder"])
         grads = {"encoder": encoder_grads, "decoder": decoder_grads}
-        metrics |= {"gamma": jnp.asarray(gamma)} if carried.bottleneck is not None else {}
-        carried = carried.replace(
-            bottleneck=bottleneck.follow(carried.bottleneck, settings, metrics["rate"], sample.z)
-        )
+        if carried.bottleneck is not None:
+            narrow = bottleneck.follow(carried.bottleneck, settings, metrics["rate"], sample.z)
+            carried = carried.replace(bottleneck=narrow)
+            metrics["gamma"] = jnp.asarray(gamma)
         state = state.replace(carried=carried).apply_gradients(
             grads, optimizer, settings.average_decay
         )
