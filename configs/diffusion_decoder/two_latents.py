@@ -1,0 +1,15 @@
+"""Two latents on digits: one that the decoder sees at high noise, one that it sees at low noise.
+
+    python -m experiments.diffusion_decoder --config=configs/diffusion_decoder/two_latents.py \
+        --workdir=runs/two_latents
+"""
+
+from configs.diffusion_decoder import digits
+
+
+def get_config():
+    config = digits.get_config()
+    config.methods = ("diffusion_encoder", "without_latent")
+    config.decoder.perceptual_dim = 4
+    config.refit_updates = 0
+    return config
