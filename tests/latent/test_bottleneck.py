@@ -166,3 +166,31 @@ def test_without_chains_the_encoder_becomes_the_tempered_posterior():
     assert_mean(np.concatenate(errors), 0.0, largest_stderr=0.02)
     assert_mean(np.concatenate(excesses), 0.0, largest_stderr=0.02)
     assert np.mean(divergences) < 0.01 * RATE
+
+
+def test_samples_of_the_encoder_are_taken_as_they_are_unless_they_are_lost():
+    """An untrained encoder is N(0, I), which a cold posterior leaves far behind."""
+    x = np.random.default_rng(1).normal(size=(64, 3)).astype(np.float32)
+    encoder = DiffusionEncoder(ConditionalDenoiser(2, (4,), (4,)))
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def sample(gamma):
+        settings = em.Settings(e_step="encoder", gamma=gamma)
+        params = {"encoder": encoder.init(jax.random.key(0), x), "decoder": {}}
+        observation = EXACT.observe(jax.random.key(1), x)
+        carried = chains.ChainState.create(settings)
+        outcome = em.e_step(
+            jax.random.key(2), encoder, EXACT, params, carried, x, observation, settings
+        )
+        key = jax.random.split(jax.random.key(2))[0]
+        own = encoder.sample(key, params, encoder.infer(params, x), settings.sampler_steps)
+        return outcome.sample, outcome.acceptance, own
+
+    taken, share, own = jax.device_get(sample(1000.0))
+    assert share == 1
+    np.testing.assert_allclose(taken.z, own, rtol=1e-5, atol=1e-6)
+    taken, share, own = jax.device_get(sample(0.02))
+    is_lost = np.all(taken.z == 0, axis=1)
+    assert 0.1 < is_lost.mean() < 0.9 and share == pytest.approx(1 - is_lost.mean())
+    np.testing.assert_allclose(taken.z[~is_lost], own[~is_lost], rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(taken.y, taken.z)  # the Gaussian is N(0, I)
