@@ -39,7 +39,8 @@ class LogProb(NamedTuple):
     Attributes:
         values: the bound [n].
         stderr: its standard error over the draws of z [n], (K / ess - 1) / (K - 1) under the root.
-            It is too small where `ess` is a few.
+            It is too small where `ess` is a few. For a diffusion decoder it is that over draws of z
+            and of noise, for the one x that is drawn from the cells of whole numbers.
         ess: the effective number of the K draws [n]; near K where q(z|x) is the posterior. NaN for
             a diffusion decoder.
         folds: the share of 10 more draws [n] on whose way the sampler folded the space. The density

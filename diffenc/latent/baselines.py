@@ -311,6 +311,7 @@ def make_wake_sleep_update(
         params = state.params
         z = jax.random.normal(key_z, (x.shape[0], encoder.latent_dim))
         x_dream = jax.lax.stop_gradient(decoder.sample(key_x, params["decoder"], z))
+        x_dream = x_dream.reshape(x.shape)
         dream_observation = decoder.observe(key_sleep, x_dream)
         frame = Frame(*encoder.gaussian(encoder.infer(params, x_dream)))
 

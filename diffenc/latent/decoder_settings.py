@@ -18,6 +18,7 @@ from diffenc.networks import ModulatedMLP, UNet
 
 NETWORKS = ("mlp", "unet")
 PRECISIONS = ("float32", "bfloat16")
+START = 0.1  # of the U-Net, so that z is pulled after one update
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,6 +114,7 @@ def make_diffusion_decoder(
             attention=settings.attention or None,
             rematerialize=settings.rematerialize,
             dtype=jnp.dtype(settings.precision),
+            start=START,
         )
         network.check_sides(example_shape[:2])
     return DiffusionDecoder(

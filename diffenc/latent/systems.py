@@ -275,6 +275,7 @@ def make_encoder(settings: Settings, decoder):
     """Make the encoder of a method; a diffusion encoder may ask the decoder."""
     model = settings.model
     if settings.diffuses:
+        asks = model.newton_steps or model.pressure or model.landmarks
         network = ConditionalDenoiser(
             model.latent_dim,
             model.embed_features,
@@ -288,8 +289,9 @@ def make_encoder(settings: Settings, decoder):
             model.reference,
             model.newton_steps,
             model.pressure,
-            decoder,
-            settings.em.gamma,
+            # None where it is not asked: encoders of every gamma then share their programs
+            decoder if asks else None,
+            settings.em.gamma if asks else 1.0,
             model.landmarks,
         )
     if settings.method == "flow_vae":
@@ -366,9 +368,13 @@ def refit(system: System, settings: Settings, params) -> System:
         The system, in a new state.
     """
     optimizer = make_optimizer(settings)
-    decoder = dataclasses.replace(system.decoder, pulls_above=system.decoder.sees_above)
+    decoder = system.decoder
+    if not decoder.is_exact:
+        decoder = dataclasses.replace(decoder, pulls_above=decoder.sees_above)
     params = jax.tree.map(jnp.copy, params)
-    narrow = bottleneck.Bottleneck.create(settings.em, settings.model.latent_dim)
+    narrow = None
+    if not decoder.is_exact:
+        narrow = bottleneck.Bottleneck.create(settings.em, settings.model.latent_dim)
     carried = narrow
     if settings.diffuses:
         # Chains that persist start anew, at the prior's mean; the old ones may have been donated.

@@ -7,11 +7,13 @@ import jax.numpy as jnp
 from diffenc.networks.embeddings import log_snr_features
 
 EMBEDDING = 128  # width of the embedding of level and condition
-START = 0.1  # variance scale of what a block adds at first
+START = 0.1  # variance scale of modulation and of what a block adds, at first
 
 
 class ModulatedMLP(nn.Module):
     """A denoiser of vectors and small images, zero at first.
+
+    Only its last layer is zero then, so that one update is enough for the condition to matter.
 
     Each block adds two dense layers of its normalized input, which level and condition scale and
     shift (adaptive normalization, arXiv 2212.09748). The output is that of the blocks and the input
@@ -44,11 +46,11 @@ class ModulatedMLP(nn.Module):
         embedding = nn.silu(nn.Dense(EMBEDDING)(jnp.concatenate(parts, axis=-1)))
         h = nn.Dense(self.width)(x)
         for _ in range(self.blocks):
-            modulation = nn.Dense(2 * self.width, kernel_init=zeros)(embedding)
+            small = nn.initializers.variance_scaling(START, "fan_in", "normal")
+            modulation = nn.Dense(2 * self.width, kernel_init=small)(embedding)
             scale, shift = jnp.split(modulation, 2, axis=-1)
             change = nn.LayerNorm(use_bias=False, use_scale=False)(h) * (1 + scale) + shift
             change = nn.silu(nn.Dense(self.width)(change))
-            small = nn.initializers.variance_scaling(START, "fan_in", "normal")
             h = h + nn.Dense(self.width, kernel_init=small)(change)
         out = nn.Dense(x.shape[-1], kernel_init=zeros)(nn.silu(h))
         gain = nn.Dense(x.shape[-1], kernel_init=zeros)(nn.silu(nn.Dense(32)(features)))

@@ -18,11 +18,18 @@ class Block(nn.Module):
     """Two convolutions with group normalization, added to the input.
 
     The embedding scales and shifts between the two.
+
+    Attributes:
+        channels: of the output.
+        as_matmul: see `Conv`.
+        dtype: of the products.
+        start: variance scale of the last kernel before training; 0 for a block that adds nothing.
     """
 
     channels: int
     as_matmul: bool = False
     dtype: jnp.dtype = jnp.float32
+    start: float = 0.0
 
     @nn.compact
     def __call__(self, h: jax.Array, embedding: jax.Array) -> jax.Array:
@@ -33,7 +40,10 @@ class Block(nn.Module):
             nn.Dense(2 * self.channels, dtype=self.dtype)(nn.silu(embedding)), 2, axis=-1
         )
         h = _norm(h, self.dtype) * (1 + scale[:, None, None, :]) + shift[:, None, None, :]
-        h = Conv(self.channels, self.as_matmul, self.dtype, nn.initializers.zeros)(nn.silu(h))
+        start = nn.initializers.zeros
+        if self.start > 0:
+            start = nn.initializers.variance_scaling(self.start, "fan_in", "normal")
+        h = Conv(self.channels, self.as_matmul, self.dtype, start)(nn.silu(h))
         if shortcut.shape[-1] != self.channels:
             shortcut = nn.Dense(self.channels, dtype=self.dtype)(shortcut)
         return shortcut + h
@@ -75,6 +85,7 @@ class UNet(nn.Module):
             nowhere. None for once only, at the coarsest resolution, after the last Block down.
         rematerialize: computes each Block again in the backward pass instead of keeping what it
             computed: less memory and more time, with the same numbers from the same parameters.
+        start: see `Block`. Above 0, one update is enough for the condition to matter.
     """
 
     channels: tuple[int, ...] = (32, 64)
@@ -85,6 +96,7 @@ class UNet(nn.Module):
     blocks: int = 1
     attention: tuple[int, ...] | None = None
     rematerialize: bool = False
+    start: float = 0.0
 
     @nn.compact
     def __call__(
@@ -118,7 +130,8 @@ class UNet(nn.Module):
 
         def refine(h, width):
             """Apply one more Block, and attention where it acts."""
-            h = block_type(width, as_matmul, self.dtype, name=next(names))(h, embedding)
+            block = block_type(width, as_matmul, self.dtype, self.start, name=next(names))
+            h = block(h, embedding)
             if h.shape[1] in (self.attention or ()):
                 h = Attention(self.num_heads, self.dtype)(h)
             return h

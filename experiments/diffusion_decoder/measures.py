@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from diffenc.estimate import Estimate
-from diffenc.keys import key_of
+from diffenc.keys import key_of, rng_of
 from diffenc.latent import bounds, decoders, noisy_terms
 from diffenc.latent.systems import System
 from diffenc.run import data, parallel, records
@@ -103,10 +103,12 @@ def measure_all(
     """
     labels = None
     if dataset.train_labels is not None and dataset.test_labels is not None:
-        rows = dataset.train[:NUM_PROBED]
+        # not the first: a file may be sorted by label
+        order = rng_of(experiment.training.seed, "probed").permutation(len(dataset.train))
+        chosen = order[:NUM_PROBED]
         key = key_of(experiment.training.seed, "observed", "train")
-        seen = np.asarray(jax.jit(Centring.of(dataset).prepare)(key, rows))
-        labels = Labels(seen, dataset.train_labels[:NUM_PROBED], dataset.test_labels[: len(x)])
+        seen = np.asarray(jax.jit(Centring.of(dataset).prepare)(key, dataset.train[chosen]))
+        labels = Labels(seen, dataset.train_labels[chosen], dataset.test_labels[: len(x)])
     judge = None
     if labels is not None and experiment.evaluation.frechet_samples and not experiment.is_sweep:
         judge = frechet.train_classifier(
