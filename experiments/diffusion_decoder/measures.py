@@ -101,13 +101,13 @@ def measure_all(
         again: of those whose encoders were fitted again at gamma = 1.
         x: held-out examples [n, ...].
     """
+    # not the first: a file may be sorted by label
+    order = rng_of(experiment.training.seed, "probed").permutation(len(dataset.train))
+    chosen = order[:NUM_PROBED]
+    key = key_of(experiment.training.seed, "observed", "train")
+    seen = np.asarray(jax.jit(Centring.of(dataset).prepare)(key, dataset.train[chosen]))
     labels = None
     if dataset.train_labels is not None and dataset.test_labels is not None:
-        # not the first: a file may be sorted by label
-        order = rng_of(experiment.training.seed, "probed").permutation(len(dataset.train))
-        chosen = order[:NUM_PROBED]
-        key = key_of(experiment.training.seed, "observed", "train")
-        seen = np.asarray(jax.jit(Centring.of(dataset).prepare)(key, dataset.train[chosen]))
         labels = Labels(seen, dataset.train_labels[chosen], dataset.test_labels[: len(x)])
     judge = None
     if labels is not None and experiment.evaluation.frechet_samples and not experiment.is_sweep:
@@ -126,9 +126,8 @@ def measure_all(
             )
             show(index + 1, dotted(name.key))
     latent_dim = next(iter(models.values())).encoder.latent_dim
-    train = dataset.train[:NUM_PROBED] if labels is None else labels.x
     measured[Name("pca", Point(), 0)] = measure_pca(
-        train.reshape(len(train), -1), x, labels, latent_dim, experiment.evaluation
+        seen.reshape(len(seen), -1), x, labels, latent_dim, experiment.evaluation
     )
     return measured
 
