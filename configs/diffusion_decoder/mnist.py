@@ -13,7 +13,7 @@ def get_config():
     config.num_seeds = 1
     config.model.update(latent_dim=16, embed_features=(512, 512), features=(256, 256))
     config.decoder.update(features=(512,), draws=1)
-    config.num_updates = 6000
+    config.num_updates = 3000
     config.learning_rate = 1e-3
     config.warmup = 500
     config.eval.update(num_examples=2000, frechet_samples=2000, batch_size=250)

@@ -9,7 +9,8 @@ from configs.diffusion_decoder import digits
 
 def get_config():
     config = digits.get_config()
-    config.methods = ("diffusion_encoder", "without_latent")
+    config.methods = ("diffusion_encoder",)
     config.decoder.perceptual_dim = 4
+    config.num_updates = 1500
     config.refit_updates = 0
     return config
