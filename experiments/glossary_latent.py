@@ -110,6 +110,10 @@ LATENT = {
             "run.",
             "frechet_floor": "squared distance: The same between two halves of the held-out "
             "examples.",
+            "semantic_information": "nats: Of rivals and in sweeps: as "
+            "`semantic.label_information`.",
+            "perceptual_information": "nats: Of rivals and in sweeps: as "
+            "`perceptual.label_information`.",
             "rate_saved": "nats: Sweeps: the Gaussian encoder's rate at the distortion of this "
             "place, on straight lines between its own places, less the rate of this place.",
             "update_time": "ms: Time of an update of the first seed, as in diffusion_encoder.",

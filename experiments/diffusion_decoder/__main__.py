@@ -47,6 +47,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     mesh = parallel.data_mesh(training.num_devices)
     parallel.check_batch(training.batch_size, mesh)
     dataset = load(experiment)
+    measures.check_examples(experiment, dataset)
     models = make_systems(experiment, dataset)
     print_costs(models, dataset, training.batch_size)
     storage.write(

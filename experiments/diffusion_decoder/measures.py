@@ -7,6 +7,7 @@ the logarithm of the cells' volume (`Centring.log_cells`).
 import jax
 import numpy as np
 
+from diffenc.errors import InputError, check
 from diffenc.estimate import Estimate
 from diffenc.keys import key_of, rng_of
 from diffenc.latent import bounds, decoders, noisy_terms
@@ -14,9 +15,9 @@ from diffenc.latent.systems import System
 from diffenc.run import data, parallel, records
 from diffenc.run.advance import dotted
 from diffenc.run.centring import Centring
-from experiments.diffusion_decoder import frechet
+from experiments.diffusion_decoder import frechet, probes
 from experiments.diffusion_decoder.models import Name
-from experiments.diffusion_decoder.settings import Experiment, Point
+from experiments.diffusion_decoder.settings import FEWEST, Experiment, Point
 from experiments.diffusion_decoder.usefulness import (
     Labels,
     Measured,
@@ -29,6 +30,30 @@ from experiments.diffusion_decoder.usefulness import (
 
 ACTIVE = 0.01  # variance of E[z|x] over x, above which a dimension is active (1509.00519)
 NUM_PROBED = 5000  # training latents, at most, among which neighbours are looked for
+
+
+def check_examples(experiment: Experiment, dataset: data.Dataset) -> None:
+    """Raise an InputError, before training, for examples that cannot be measured after it."""
+    settings = experiment.evaluation
+    count = len(dataset.test[: settings.num_examples])
+    if count < FEWEST:
+        raise InputError(
+            f"{dataset.name} has {count} examples to test, and probes need {FEWEST}: give more, by "
+            "config field data.test_fraction or data.validation"
+        )
+    if dataset.train_labels is None or dataset.test_labels is None:
+        return
+    neighbours = settings.neighbours
+    most = min(NUM_PROBED, len(dataset.train))
+    remedy = f"there are {most} training latents to look among: give at most as many"
+    check(neighbours <= most, "config field eval.neighbours", neighbours, remedy)
+    labels, counts = np.unique(dataset.test_labels[:count], return_counts=True)
+    if len(labels) < 2 or counts.min() < probes.FOLDS:
+        raise InputError(
+            f"label {labels[counts.argmin()]} has {counts.min()} of the {count} held-out examples, "
+            f"and a probe needs two labels of {probes.FOLDS} or more: give more, by config field "
+            "eval.num_examples, or none of that label"
+        )
 
 
 def monitor(

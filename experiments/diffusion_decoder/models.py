@@ -1,18 +1,20 @@
 """The systems of experiments.diffusion_decoder: made, described, and what trains them."""
 
+import dataclasses
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
 from diffenc.errors import check_choice
-from diffenc.keys import key_of
+from diffenc.keys import key_of, rng_of
 from diffenc.latent import systems
 from diffenc.latent.blueprints import Blueprint
 from diffenc.latent.systems import System
 from diffenc.run import costs, data, parallel
 from diffenc.run.advance import Trainee
 from diffenc.run.centring import Centring
+from experiments.command_line import naming
 from experiments.diffusion_decoder.settings import Experiment, Point
 
 
@@ -42,7 +44,25 @@ def load(experiment: Experiment) -> data.Dataset:
         test_fraction=settings.test_fraction,
         cache_dir=settings.cache_dir or None,
     )
-    return data.hold_out(dataset, settings.validation) if settings.validation else dataset
+    if settings.validation:
+        with naming(count="data.validation"):
+            dataset = data.hold_out(dataset, settings.validation)
+    return mix(dataset) if settings.name == "file" else dataset
+
+
+def mix(dataset: data.Dataset) -> data.Dataset:
+    """Put the examples of a file in random order, by themselves those of each part.
+
+    A file may be sorted by label, and what is measured takes the first examples for all, and the
+    one before for another one.
+    """
+    parts = {}
+    for part in ("train", "test"):
+        order = rng_of(0, "order of a file", part).permutation(len(getattr(dataset, part)))
+        for name in (part, f"{part}_labels"):
+            rows = getattr(dataset, name)
+            parts[name] = None if rows is None else rows[order]
+    return dataclasses.replace(dataset, **parts)
 
 
 def make_systems(experiment: Experiment, dataset: data.Dataset) -> dict[Name, System]:

@@ -15,6 +15,7 @@ from diffenc.estimate import Estimate
 from diffenc.information.settings import Settings
 from diffenc.keys import rng_of
 
+FOLDS = 5  # of every logistic regression; each label has as many held-out examples at least
 REGULARIZATION = 1.0  # C of every logistic regression, so that no method is given a better one
 
 
@@ -63,7 +64,7 @@ def knn_accuracy(
 
 
 def logistic_accuracy(
-    z: np.ndarray, labels: np.ndarray, folds: int = 5, seed: int = 0
+    z: np.ndarray, labels: np.ndarray, folds: int = FOLDS, seed: int = 0
 ) -> np.ndarray:
     """Tell which held-out examples a logistic regression on the others labels right.
 

@@ -49,6 +49,7 @@ COLUMNS = (  # of the table
     "knn_accuracy",
     "logistic_accuracy",
     "frechet",
+    "label_information",
     "update_time",
 )
 Stacked = dict[tuple[str, Point], dict[str, np.ndarray]]
@@ -166,8 +167,9 @@ def rate_saved(seed: int, stacked: Stacked) -> list[Result]:
     """Compare the two frontiers: how many nats less rate at equal distortion.
 
     The rival's rate at the distortion of the diffusion encoder is read off its frontier, straight
-    between the two places next to it; beyond its ends nothing is said. The error is that of the
-    bootstrap over examples and seeds.
+    between the two places next to it; beyond its ends nothing is said. A place that another one
+    of less rate surpasses is not on the frontier. The error is that of the bootstrap over examples
+    and seeds; a resample beyond the ends counts as the value, so near them it is too small.
 
     Args:
         seed: of the bootstrap.
@@ -226,7 +228,10 @@ def make_saving(own: dict, frontier: list[dict]) -> Callable:
         order = np.argsort(rates)
         rate = np.array(rates)[order]
         distortion = np.array([mean(one, "distortion", choice) for one in frontier])[order]
-        distortion = np.minimum.accumulate(distortion)  # more rate may cost nothing
+        lowest = np.minimum.accumulate(distortion)
+        is_on = np.append(True, distortion[1:] < lowest[:-1])  # more rate buys something there
+        rate = rate[is_on]
+        distortion = distortion[is_on]
         level = mean(own, "distortion", choice)
         if not distortion[-1] <= level <= distortion[0]:
             return np.nan
@@ -275,7 +280,8 @@ def print_methods(title: str, results: list[Result]) -> None:
     cells = {}
     for result in results:
         name, _, quantity = result.name.rpartition(".")
-        cells[name, quantity] = (result.value, result.stderr)
+        if quantity in COLUMNS:
+            cells[name, quantity] = (result.value, result.stderr)
     methods = list(dict.fromkeys(name for name, _ in cells))
     columns = [name for name in COLUMNS if any(name == quantity for _, quantity in cells)]
     rows = [[cells.get((method, quantity)) for quantity in columns] for method in methods]

@@ -10,7 +10,7 @@ from diffenc.latent import em, systems
 from diffenc.latent.decoder_settings import DiffusionSettings
 from experiments import command_line
 from experiments.command_line import read_field
-from experiments.diffusion_encoder.settings import DataSettings, Training
+from experiments.diffusion_encoder.settings import DataSettings, Training, refuse_unread
 
 # Methods of the issue of this experiment, and what `systems` calls them; the e_step of the first is
 # the config's.
@@ -22,6 +22,8 @@ METHODS = {
     "without_latent": "without_latent",
 }
 BOTTLENECKED = ("diffusion_encoder", "gaussian_encoder")  # that have a rate, and a weight of it
+FEWEST = 20  # held-out examples
+KERNEL = "ula"  # that the configs name for chains, whatever the E-step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +43,10 @@ class Sweep:
     def __post_init__(self):
         for gamma in self.gammas:
             check(gamma > 0, "gammas", self.gammas, "give numbers above 0")
+        for name in ("gammas", "splits"):
+            values = getattr(self, name)
+            holds = len({f"{value:g}" for value in values}) == len(values)
+            check(holds, name, values, "give each once, apart by more than the sixth digit")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,13 +77,14 @@ class Evaluation:
 
     def __post_init__(self):
         check(
-            self.num_examples is None or self.num_examples >= 20,
+            self.num_examples is None or self.num_examples >= FEWEST,
             "num_examples",
             self.num_examples,
-            "probes need 20 or more (0 for all)",
+            f"probes need {FEWEST} or more (0 for all)",
         )
         check_positive(self, "num_samples", "sampler_steps", "batch_size", "neighbours")
-        check_least(self, 1, "mean_samples", "classifier_updates")
+        check_least(self, 1, "mean_samples")
+        check_least(self, 2, "classifier_updates")
         holds = self.frechet_samples == 0 or self.frechet_samples >= 100
         remedy = "a covariance of features needs 100 or more (0 for none)"
         check(holds, "frechet_samples", self.frechet_samples, remedy)
@@ -146,10 +153,16 @@ def read_experiment(config: ConfigDict) -> Experiment:
     holds = refit_updates >= 0 and refit_updates % training.updates_per_dispatch == 0
     remedy = "give a multiple of updates_per_dispatch (0 for none)"
     check(holds, "config field refit_updates", refit_updates, remedy)
+    fewest = min(training.num_updates, refit_updates or training.num_updates)
+    accumulate = read_field(config, "accumulate")
+    remedy = f"training, or refitting, has {fewest} updates: give at most as many"
+    check(accumulate <= fewest, "config field accumulate", accumulate, remedy)
     names = tuple(read_field(config, "methods"))
     check(bool(names), "config field methods", names, "name one or more")
     for name in names:
         check_choice("config field methods", name, METHODS)
+    check(len(set(names)) == len(names), "config field methods", names, "name each once")
+    refuse_unread_fields(config)
     num_examples = read_field(config, "eval.num_examples") or None
     return Experiment(
         training,
@@ -159,6 +172,16 @@ def read_experiment(config: ConfigDict) -> Experiment:
         refit_updates,
         command_line.read(Evaluation, config, "eval", num_examples=num_examples),
     )
+
+
+def refuse_unread_fields(config: ConfigDict) -> None:
+    """Raise an InputError where a field of `em` was changed that the E-step does not read."""
+    rate = read_field(config, "em.rate") or None
+    alternation = command_line.read(em.Settings, config, "em", rate=rate)
+    unread = set(alternation.unread())
+    if alternation.kernel == KERNEL:
+        unread -= {"kernel"}
+    refuse_unread(alternation, sorted(unread), f"em.e_step={alternation.e_step}")
 
 
 def read_methods(
@@ -199,7 +222,8 @@ def read_system(config: ConfigDict, name: str, point: Point) -> systems.Settings
     diffusion = None
     if is_diffusion:
         moved = {} if point.split is None else {"split": point.split}
-        diffusion = command_line.read(DiffusionSettings, config, "decoder", **moved)
+        places = {name: f"sweep.{name}s" for name in moved}
+        diffusion = command_line.read(DiffusionSettings, config, "decoder", places, **moved)
     model = command_line.read(
         systems.ModelSettings,
         config,
