@@ -30,14 +30,15 @@ class PosteriorSample(NamedTuple):
         z: the samples [batch, d].
         frame: a Gaussian for each x, whose coordinates are z = mean + factor y.
         y: the samples in those coordinates [batch, d].
-        gradient: grad_y log q*(z|x) at the samples [batch, d].
+        gradient: grad_y log q*(z|x) at the samples [batch, d]; None for the samples of "encoder",
+            at which the M-step's own gradient gives it (`em.make_update`).
         proposals: all the weighted proposals, if z is one of them.
     """
 
     z: jax.Array
     frame: Frame
     y: jax.Array
-    gradient: jax.Array
+    gradient: jax.Array | None = None
     proposals: Proposals | None = None
 
 
@@ -123,8 +124,7 @@ def e_step(
     y = jnp.where(lost[:, None], 0.0, y)
     if settings.e_step == "encoder":
         z = apply(frame.mean, frame.factor, y)
-        gradient = pull(frame.factor, slope(log_density, observation, z))
-        return Outcome(PosteriorSample(z, frame, y, gradient), 1 - lost.mean(), carried)
+        return Outcome(PosteriorSample(z, frame, y), 1 - lost.mean(), carried)
 
     chain = run_chains(
         key_chain, log_density, observation, y, frame, carried, settings, settings.langevin_steps

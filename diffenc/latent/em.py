@@ -24,6 +24,7 @@ from diffenc.latent.decoders import about_latent, check_exact, log_prob_pairs
 from diffenc.latent.e_steps import E_STEPS, PosteriorSample, e_step
 from diffenc.latent.encoder import DiffusionEncoder
 from diffenc.latent.encoder_loss import curvature_draw, encoder_loss
+from diffenc.latent.whitening import pull
 from diffenc.training import TrainState
 
 TARGETS = ("denoising", "pressure", "mixture")
@@ -170,6 +171,18 @@ def make_update(
         sample, acceptance, carried = e_step(
             key_e_step, encoder, decoder, params, state.carried, x, about_z, settings, index
         )
+
+        def decoder_loss(decoder_params, z):
+            used = sample._replace(z=z)
+            used = used if settings.smooth_decoder else used._replace(proposals=None)
+            return m_step_loss(decoder, decoder_params, observation, used)
+
+        loss, (decoder_grads, loss_slope) = jax.value_and_grad(decoder_loss, argnums=(0, 1))(
+            params["decoder"], sample.z
+        )
+        if sample.gradient is None:  # that of the M-step's loss is the same, of all rows' mean
+            slope = -len(x) / gamma * loss_slope - sample.z
+            sample = sample._replace(gradient=pull(sample.frame.factor, slope))
         dream = curvature_draw(
             key_dream,
             decoder,
@@ -182,12 +195,6 @@ def make_update(
         encoder_grads, metrics = jax.grad(encoder_loss, has_aux=True)(
             params["encoder"], params["decoder"], key_loss, encoder, x, sample, dream, settings
         )
-
-        def decoder_loss(decoder_params):
-            used = sample if settings.smooth_decoder else sample._replace(proposals=None)
-            return m_step_loss(decoder, decoder_params, observation, used)
-
-        loss, decoder_grads = jax.value_and_grad(decoder_loss)(params["decoder"])
         grads = {"encoder": encoder_grads, "decoder": decoder_grads}
         if carried.bottleneck is not None:
             narrow = bottleneck.follow(carried.bottleneck, settings, metrics["rate"], sample.z)
