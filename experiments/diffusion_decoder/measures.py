@@ -21,11 +21,11 @@ from experiments.diffusion_decoder.settings import FEWEST, Experiment, Point
 from experiments.diffusion_decoder.usefulness import (
     Labels,
     Measured,
-    judged,
+    accuracies,
+    frechet_distances,
+    label_information,
     measure_pca,
-    probed,
     reconstruction_errors,
-    told,
 )
 
 ACTIVE = 0.01  # variance of E[z|x] over x, above which a dimension is active (1509.00519)
@@ -192,7 +192,7 @@ def measure(
         values |= of_terms(terms, log_cells, "refit_")
     if name.method == "without_latent":
         values["neg_elbo"] = values["distortion"]
-        scalars |= judged(keys[2], system, params, x, judge, settings)
+        scalars |= frechet_distances(keys[2], system, params, x, judge, settings)
         return Measured(values, scalars, np.zeros((len(x), 0)))
     z = noisy_terms.latents(keys[3], system, params, x, 1, size)
     values |= reconstruction_errors(keys[4], system, params, x, z, size)
@@ -219,10 +219,10 @@ def measure(
                 settings.mean_samples,
                 size,
             )
-        values |= probed(train_z, z, labels, settings, "")
-        values |= probed(train_mean, mean, labels, settings, "_of_mean")
-        scalars |= told(experiment, system, train_z, z, labels)
-    scalars |= judged(keys[8], system, params, x, judge, settings)
+        values |= accuracies(train_z, z, labels, settings, "")
+        values |= accuracies(train_mean, mean, labels, settings, "_of_mean")
+        scalars |= label_information(experiment, system, train_z, z, labels)
+    scalars |= frechet_distances(keys[8], system, params, x, judge, settings)
     return Measured(values, scalars, z, rise)
 
 
