@@ -11,8 +11,8 @@ each word of --what, and those beside it:
     reconstruct    reconstruction: E[x|z] of these z; a diffusion decoder draws x ~ p(x|z)
     log_prob       log_prob: a lower bound of log p(x); log_prob_stderr, its error over draws of z;
                    log_prob_ess, the effective number of the draws (NaN for a diffusion decoder,
-                   whose bound has no weights); log_prob_folds, whose mean
-                   should be below a per cent, see `models.LogProb`
+                   whose bound has no weights); log_prob_folds, whose mean should be below a per
+                   cent, see `models.LogProb`
 
 From Python the same is `diffenc.load(RUN)`, see `diffenc.models`.
 """
