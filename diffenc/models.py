@@ -192,7 +192,9 @@ class Trained:
         log p(x) >= E log (1/K) sum_k p(x, z_k) / q(z_k|x), z_k ~ q(z|x) (Burda et al., 1509.00519).
         More samples bring it nearer. For bits it is the log probability of the bits drawn from x,
         otherwise the log density of x / max_value, as in results.json. In the units of the data the
-        density is lower by D log(max_value).
+        density is lower by D log(max_value). Of a rival of a diffusion decoder it is the log
+        probability of x where the data are whole numbers, otherwise the log density of x in
+        [-1, 1].
 
         A diffusion decoder gives draws of a bound, for which more samples bring nothing nearer:
         there it is the evidence lower bound, averaged over the samples, of x itself where the data
@@ -225,15 +227,12 @@ class Trained:
                 100 * folds.mean(),
             )
         variance = np.maximum(samples / bound.ess - 1, 0) / (samples - 1)
-        subject = "the bits drawn from x" if self._blueprint.is_binary else "x"
-        if not self._blueprint.is_binary and (self.max_value or 1.0) != 1.0:
-            subject = f"x / {self.max_value:g}"
         return LogProb(
-            -bound.nll,
+            -(bound.nll + np.float32(self._centring.log_cells(x[0].size))),
             np.sqrt(variance),
             bound.ess,
             folds,
-            f"{kind} of log p({subject}) in nats, K = {samples}",
+            f"{kind} of log p({self._subject}) in nats, K = {samples}",
         )
 
     def _elbo(self, x, samples: int, seed: int, progress) -> LogProb:
@@ -254,16 +253,24 @@ class Trained:
         bound = self._map(terms, self._key(seed, "log_prob"), x, progress)
         folds = self._map(fold_shares, self._key(seed, "folds"), x)
         log_cells = self._centring.log_cells(x[0].size)
-        subject = "x" if self._blueprint.levels is not None else "x in [-1, 1]"
-        if self.max_value is None:
-            subject = "x"
         return LogProb(
             -(bound.rate + bound.distortion + np.float32(log_cells)),
             bound.scatter / np.sqrt(samples - 1),
             np.full(len(x), np.nan, np.float32),
             folds,
-            f"evidence lower bound of log p({subject}) in nats, {samples} draws",
+            f"evidence lower bound of log p({self._subject}) in nats, {samples} draws",
         )
+
+    @property
+    def _subject(self) -> str:
+        """What `log_prob` is the probability or the density of."""
+        if self._blueprint.is_binary:
+            return "the bits drawn from x"
+        if self.max_value is None or self._blueprint.levels is not None:
+            return "x"
+        if self._blueprint.is_centred:
+            return "x in [-1, 1]"
+        return "x" if self.max_value == 1.0 else f"x / {self.max_value:g}"
 
     def posterior_samples(
         self,
@@ -308,7 +315,7 @@ class Trained:
         prepare = functools.partial(
             _prepare, is_binary=self._blueprint.is_binary, max_value=self.max_value
         )
-        if self._blueprint.is_diffusion:
+        if self._blueprint.is_centred:
             prepare = functools.partial(_centre, centring=self._centring)
         return self._map(prepare, self._key(seed, "bits"), rows)
 
@@ -319,7 +326,7 @@ class Trained:
 
     def _in_units(self, x: np.ndarray) -> np.ndarray:
         """Bring flat x of the model to the units and the shape of the data."""
-        if self._blueprint.is_diffusion:
+        if self._blueprint.is_centred:
             x = self._centring.restore(x)
         else:
             x = x * np.float32(self.max_value or 1.0)

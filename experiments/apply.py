@@ -2,15 +2,17 @@
 
     python -m experiments.apply --workdir=RUN --input=x.npy --output=out.npz
 
-RUN is the workdir of experiments.diffusion_encoder or experiments.posteriors. The input is an .npy
-or .npz file or a table (.csv, .tsv, .txt, .parquet), in the units and the shape of the data that
-the run was trained on. The output holds one array for each word of --what, and those beside it:
+RUN is the workdir of experiments.diffusion_encoder, experiments.diffusion_decoder or
+experiments.posteriors. The input is an .npy or .npz file or a table (.csv, .tsv, .txt, .parquet),
+in the units and the shape of the data that the run was trained on. The output holds one array for
+each word of --what, and those beside it:
 
     encode         z: one draw z ~ q(z|x) for each example
-    reconstruct    reconstruction: E[x|z] of these z
+    reconstruct    reconstruction: E[x|z] of these z; a diffusion decoder draws x ~ p(x|z)
     log_prob       log_prob: a lower bound of log p(x); log_prob_stderr, its error over draws of z;
-                   log_prob_ess, the effective number of the draws; log_prob_folds, whose mean
-                   should be below a per cent, see `models.LogProb`
+                   log_prob_ess, the effective number of the draws (NaN for a diffusion decoder,
+                   whose bound has no weights); log_prob_folds, whose mean should be below a per
+                   cent, see `models.LogProb`
 
 From Python the same is `diffenc.load(RUN)`, see `diffenc.models`.
 """
@@ -156,7 +158,7 @@ def apply(trained: models.Trained, x: np.ndarray, request: Request) -> tuple[dic
             rows.append(Result("z^2 of a dimension", *_estimate(squares), unit=""))
     if "reconstruct" in request.what:
         with records.progress(count, description="decoding") as show:
-            arrays["reconstruction"] = trained.decode(z, progress=show)
+            arrays["reconstruction"] = trained.decode(z, seed, progress=show)
         error = arrays["reconstruction"].reshape(count, -1) - x.reshape(count, -1).astype(float)
         squares = np.mean(np.square(error), axis=1)
         rows.append(Result("squared error of a dimension", *_estimate(squares), unit="units^2"))
@@ -168,7 +170,8 @@ def apply(trained: models.Trained, x: np.ndarray, request: Request) -> tuple[dic
         arrays["log_prob_ess"] = bound.ess
         arrays["log_prob_folds"] = bound.folds
         rows.append(Result("log_prob", *_estimate(bound.values), unit="nats"))
-        rows.append(Result("log_prob_ess", *_estimate(bound.ess), unit="samples"))
+        if np.isfinite(bound.ess).all():
+            rows.append(Result("log_prob_ess", *_estimate(bound.ess), unit="samples"))
         rows.append(Result("log_prob_folds", *_estimate(bound.folds), unit=""))
         print(f"log_prob: {bound.bound}")
     return arrays, rows

@@ -107,7 +107,7 @@ LATENT = {
             "logistic_accuracy_of_mean": "of examples: The same of means of draws.",
             "frechet": "squared distance: Frechet distance of samples from held-out examples in "
             "the features of a classifier that the run trains. It compares with that of no other "
-            "run.",
+            "run. Samples of `vae` are E[x|z], without its noise.",
             "frechet_floor": "squared distance: The same between two halves of the held-out "
             "examples.",
             "semantic_information": "nats: Of rivals and in sweeps: as "
@@ -115,7 +115,9 @@ LATENT = {
             "perceptual_information": "nats: Of rivals and in sweeps: as "
             "`perceptual.label_information`.",
             "rate_saved": "nats: Sweeps: the Gaussian encoder's rate at the distortion of this "
-            "place, on straight lines between its own places, less the rate of this place.",
+            "place, on straight lines between its own places, less the rate of this place. The "
+            "lines are chords of a convex curve and lie above it, in favour of the diffusion "
+            "encoder.",
             "update_time": "ms: Time of an update of the first seed, as in diffusion_encoder.",
         },
     )
@@ -128,7 +130,8 @@ LATENT = {
         "diffusion_encoder.update_time_ratio": "diffusion-VAE updates: Time of an alternating "
         "update over that of the Gaussian encoder's, dispatch by dispatch.",
         "semantic.label_information": "nats: Two latents: I(z; label) of the one that the decoder "
-        "sees at high noise.",
+        "sees at high noise. Where fewer than 2,000 examples are held out, training examples fill "
+        "them up.",
         "perceptual.label_information": "nats: The same of the one that it sees at low noise.",
     },
 }

@@ -196,7 +196,7 @@ def test_a_run_of_the_first_format_still_loads(tmp_path):
     path = tmp_path / "model.json"
     content = json.loads(path.read_text()) | {"format": 1}
     for one in content["systems"]:
-        del one["levels"]
+        del one["levels"], one["is_rival"]
         for section, names in NEW_FIELDS.items():
             for name in names:
                 del one["settings"][section][name]

@@ -25,8 +25,9 @@ class Blueprint:
         max_value: the value of the data that counts as one, see `data.Dataset`; None for
             real-valued data.
         toy: the name of the toy that is its decoder; None for a decoder that learns.
-        levels: how many values a number of the data takes, for a diffusion decoder; None where
-            they are real numbers.
+        levels: how many values a number of the data takes, for a diffusion decoder and its rivals;
+            None where they are real numbers.
+        is_rival: whether it was trained beside a diffusion decoder, on the same x.
     """
 
     name: Name
@@ -36,6 +37,7 @@ class Blueprint:
     max_value: float | None
     toy: str | None = None
     levels: int | None = None
+    is_rival: bool = False
 
     @property
     def label(self) -> str:
@@ -49,8 +51,13 @@ class Blueprint:
 
     @property
     def is_diffusion(self) -> bool:
-        """Whether the decoder is a diffusion of x, which sees data about zero."""
+        """Whether the decoder is a diffusion of x."""
         return self.toy is None and self.settings.model.decoder == "diffusion"
+
+    @property
+    def is_centred(self) -> bool:
+        """Whether x is data about zero, as a diffusion decoder and its rivals see them."""
+        return self.is_diffusion or self.is_rival
 
     def outline(self) -> System:
         """Make the system with the shapes of its state in place of the arrays; nothing is computed.

@@ -20,8 +20,9 @@ too, but as a constant, through which no gradient reaches the encoder. What z ho
 split, nats that its rate has paid, is wasted otherwise.
 
 *Two latents* (arXiv 2509.23937): the last `perceptual_dim` coordinates of z are seen above the
-split and nowhere else, the others below it and nowhere else. The ones are to hold what x looks
-like at high noise, which is what it shows; the others its detail.
+split and nowhere else, the others below it and nowhere else (but see `sees_above`, by which the
+others are seen above it as constants). The others are to hold what x looks like at high noise,
+which is what it shows; the last ones its detail.
 
 `observe` draws levels and noise once, and holds them: an observation is x with m pairs (lambda,
 eps) below the split and m above it. `log_prob` of that observation is a deterministic function of
@@ -308,7 +309,8 @@ class DiffusionDecoder:
     def mean(self, params, z: jax.Array) -> jax.Array:
         """Evaluate E[x|z] [batch, D]: x as the network predicts it where z is all that it is told.
 
-        That is at the lowest level, where x_low is noise, from x_low = 0: one evaluation.
+        That is at the lowest level, where x_low is noise, from x_low = 0: one evaluation. Of two
+        latents it is E[x|z] of the one that is seen there.
         """
         x_low = jnp.zeros((len(z), *self.shape))
         log_snr = jnp.full(len(z), self.below.low)

@@ -14,6 +14,8 @@ import jax.numpy as jnp
 
 from diffenc.latent.diffusion_decoder import DiffusionDecoder
 
+AT_ONCE = 250  # examples, for which the network is evaluated together: the memory of it
+
 
 class ShuffleRise(NamedTuple):
     """The rise of the loss when latents are shuffled, at k noise levels of each example.
@@ -49,7 +51,14 @@ def shuffle_rise(
     observation = decoder.observe(key, x)
     if not decoder.sees_above:
         observation = decoder.about_latent(observation)
-    noise, own = decoder.errors(params, observation, z)
-    _, other = decoder.errors(params, observation, jnp.roll(z, 1, axis=0))
-    rise = other - own
-    return ShuffleRise(jnp.mean(rise / noise.density, axis=1), noise.log_snr, rise)
+
+    def of_example(row):
+        observation, own_z, other_z = jax.tree.map(lambda leaf: leaf[None], row)
+        noise, own = decoder.errors(params, observation, own_z)
+        _, other = decoder.errors(params, observation, other_z)
+        rise = other - own
+        total = jnp.mean(rise / noise.density, axis=1)
+        return ShuffleRise(total[0], noise.log_snr[0], rise[0])
+
+    rows = (observation, z, jnp.roll(z, 1, axis=0))
+    return jax.lax.map(of_example, rows, batch_size=min(AT_ONCE, len(x)))

@@ -72,7 +72,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
 
 
 def observe(seed: int, dataset: data.Dataset, count: int | None) -> np.ndarray:
-    """Draw x [n, ...] of the held-out examples once and for all, in random order.
+    """Draw x [n, ...] of the held-out examples once and for all, in their order.
 
     Args:
         seed: of the run.

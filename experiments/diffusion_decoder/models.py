@@ -101,6 +101,7 @@ def make_blueprints(
             len(dataset.train),
             dataset.max_value,
             levels=levels,
+            is_rival=name.method != "diffusion_encoder",
         )
         for name in models
     ]

@@ -22,14 +22,14 @@ class Curve(NamedTuple):
 
     Attributes:
         rises: of each seed.
-        is_above: on which side of the split it is.
+        is_above: on which side of the split it is; None for both.
         total: its integral, with its error, in nats.
         label: in the legend.
         color: of the line.
     """
 
     rises: list[ShuffleRise]
-    is_above: bool
+    is_above: bool | None
     total: Estimate
     label: str
     color: Any
@@ -93,6 +93,8 @@ def has_two(experiment: Experiment, place: tuple[str, Point]) -> bool:
 def curves_of(experiment, place, rises: list[ShuffleRise], quantities) -> list[Curve]:
     """List the curves of a system: one, or one for each of two latents.
 
+    Above the split the rise is that of both latents where the decoder sees both there.
+
     Args:
         experiment: the config.
         place: method and point.
@@ -109,10 +111,11 @@ def curves_of(experiment, place, rises: list[ShuffleRise], quantities) -> list[C
         label = f"$\\gamma$ = {point.gamma:g}"
         color = matplotlib.colormaps["viridis"](gammas.index(point.gamma) / len(gammas))
     if not has_two(experiment, place):
-        return [Curve(rises, False, over_seeds(quantities["shuffle_rise"]), label, color)]
+        return [Curve(rises, None, over_seeds(quantities["shuffle_rise"]), label, color)]
     curves = []
-    for latent, is_above in (("semantic", False), ("perceptual", True)):
-        split = split_of(experiment, method, point)
+    split = split_of(experiment, method, point)
+    seen_above = "both" if experiment.methods[place].model.diffusion.sees_above else "perceptual"
+    for latent, is_above in (("semantic", False), (seen_above, True)):
         totals = np.stack([side_total(rise, split, is_above) for rise in rises])
         if point.gamma is None:
             color = COLORS["gaussian_encoder" if is_above else "diffusion_encoder"]
@@ -123,8 +126,10 @@ def curves_of(experiment, place, rises: list[ShuffleRise], quantities) -> list[C
     return curves
 
 
-def is_on_side(log_snr: np.ndarray, split: float, is_above: bool) -> np.ndarray:
-    """Tell which noise levels are on a side of the split."""
+def is_on_side(log_snr: np.ndarray, split: float, is_above: bool | None) -> np.ndarray:
+    """Tell which noise levels are on a side of the split; all, if it is None."""
+    if is_above is None:
+        return np.ones(log_snr.shape, bool)
     return log_snr > split if is_above else log_snr <= split
 
 

@@ -13,7 +13,7 @@ from diffenc.latent.systems import System
 from experiments.diffusion_decoder import frechet, probes
 from experiments.diffusion_decoder.settings import Evaluation, Experiment
 
-NUM_TOLD = 2000  # latents, at most, whose information about labels is estimated
+NUM_INFORMED = 2000  # latents, at most, whose information about labels is estimated
 
 
 class Measured(NamedTuple):
@@ -81,7 +81,9 @@ def reconstruction_errors(key, system: System, params, x, z, batch_size: int) ->
     }
 
 
-def probed(train_z, z, labels: Labels, settings: Evaluation, suffix: str) -> dict[str, np.ndarray]:
+def accuracies(
+    train_z, z, labels: Labels, settings: Evaluation, suffix: str
+) -> dict[str, np.ndarray]:
     """Probe latents: {quantity: whether each held-out example was labelled right [n]}.
 
     Args:
@@ -99,7 +101,9 @@ def probed(train_z, z, labels: Labels, settings: Evaluation, suffix: str) -> dic
     }
 
 
-def told(experiment: Experiment, system: System, train_z, z, labels: Labels) -> dict[str, Estimate]:
+def label_information(
+    experiment: Experiment, system: System, train_z, z, labels: Labels
+) -> dict[str, Estimate]:
     """Estimate what each of two latents says about the label; nothing where there is one latent.
 
     The estimator needs many examples: where fewer are held out, training examples fill them up.
@@ -114,8 +118,8 @@ def told(experiment: Experiment, system: System, train_z, z, labels: Labels) -> 
     perceptual_dim = getattr(system.decoder, "perceptual_dim", 0)
     if not perceptual_dim:
         return {}
-    latents = np.concatenate([z, train_z])[:NUM_TOLD]
-    names = np.concatenate([labels.test, labels.train])[:NUM_TOLD]
+    latents = np.concatenate([z, train_z])[:NUM_INFORMED]
+    names = np.concatenate([labels.test, labels.train])[:NUM_INFORMED]
     first = z.shape[1] - perceptual_dim
     seed = experiment.training.seed
     return {
@@ -124,11 +128,13 @@ def told(experiment: Experiment, system: System, train_z, z, labels: Labels) -> 
     }
 
 
-def judged(key, system: System, params, x, judge, settings: Evaluation) -> dict[str, Estimate]:
+def frechet_distances(
+    key, system: System, params, x, judge, settings: Evaluation
+) -> dict[str, Estimate]:
     """Measure the Frechet distance of samples from held-out examples.
 
     Args:
-        key: of the samples, z ~ N(0, I) and x ~ p(x|z).
+        key: of the samples, z ~ N(0, I) and x ~ p(x|z); x = E[x|z] of an exact decoder.
         system: the model.
         params: its parameters.
         x: held-out examples [n, ...].
@@ -174,5 +180,5 @@ def measure_pca(
 
     values = {"mean_error": error(z), "other_mean_error": error(np.roll(z, 1, axis=0))}
     if labels is not None:
-        values |= probed(pca.transform(train), z, labels, settings, "")
+        values |= accuracies(pca.transform(train), z, labels, settings, "")
     return Measured(values, {}, z)

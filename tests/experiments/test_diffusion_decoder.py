@@ -184,7 +184,10 @@ def test_a_loaded_run_is_used(finished):
     with pytest.raises(InputError, match="x has shape .*, not that of its model: give") as raised:
         trained.encode(np.zeros((5, 8, 8, 3)))
     assert "\n" not in str(raised.value)
-    assert models.load(finished[0], "vae.0").decode(z).shape == (5, 8, 8, 1)
+    vae = models.load(finished[0], "vae.0")
+    assert vae.decode(z).shape == (5, 8, 8, 1)
+    np.testing.assert_array_equal(vae._observe(x[..., None], 3), trained._observe(x[..., None], 3))
+    assert "log p(x) in nats" in vae.log_prob(x, samples=2).bound
 
 
 @pytest.mark.slow

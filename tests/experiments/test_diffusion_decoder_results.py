@@ -11,7 +11,7 @@ from decoder_runs import make_config
 
 from diffenc.estimate import Estimate, over_seeds
 from experiments import glossary
-from experiments.diffusion_decoder import results
+from experiments.diffusion_decoder import measures, results
 from experiments.diffusion_decoder.models import Name
 from experiments.diffusion_decoder.settings import Point, read_experiment
 from experiments.diffusion_decoder.usefulness import Measured
@@ -184,3 +184,18 @@ def test_a_sweep_has_its_places_in_the_names_and_two_latents_in_the_table():
         results.print_methods("mine", rows)
     line = next(line for line in printed.getvalue().splitlines() if "semantic" in line)
     assert "1.50" in line
+
+
+def test_a_latent_that_says_nothing_does_not_spread():
+    """Means of 16 draws of q(z|x) = N(0, 1) have variance 1 / 16 each, and no covariance."""
+    rng = np.random.default_rng(0)
+    count = 2000
+    centre = np.stack([np.zeros(count), rng.normal(size=count)], axis=1)
+    first = centre + rng.normal(size=(count, 2)) / 4
+    second = centre + rng.normal(size=(count, 2)) / 4
+    nothing, something = measures.spread(first, second)
+    assert first[:, 0].var() > measures.ACTIVE
+    assert abs(nothing) < NUM_SIGMAS / 16 / np.sqrt(count) < measures.ACTIVE
+    # the variance of a b is 1 + (1 + 1 / 16)^2 where cov(a, b) = 1
+    error = np.sqrt((1 + (17 / 16) ** 2) / count)
+    assert abs(something - 1) < NUM_SIGMAS * error
