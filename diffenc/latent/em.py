@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from diffenc.errors import check_choice, check_fraction, check_least, check_positive
+from diffenc.errors import check, check_choice, check_fraction, check_least, check_positive
 from diffenc.latent import bottleneck, proposals
 from diffenc.latent.chains import KERNELS
 from diffenc.latent.decoders import about_latent, check_exact, log_prob_pairs
@@ -96,6 +96,9 @@ class Settings:
         check_choice("kernel", self.kernel, KERNELS)
         check_choice("proposal", self.proposal, proposals.KINDS)
         check_choice("target", self.target, TARGETS)
+        holds = self.e_step != "encoder" or self.target != "denoising"
+        remedy = "samples of the encoder hold no news of the posterior: give mixture or pressure"
+        check(holds, "target", self.target, remedy)
         check_least(self, 1, "leapfrog_steps", "sampler_steps", "proposals", "draws")
         check_least(self, 0, "langevin_steps", "path_weight")
         check_positive(self, "step_size", "proposal_width", "gamma", "rate")

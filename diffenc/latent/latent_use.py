@@ -24,11 +24,13 @@ class ShuffleRise(NamedTuple):
         total: of the loss of each example [batch], in nats.
         log_snr: lambda [batch, k], where z is seen.
         density: the rise there, in nats per unit of lambda [batch, k].
+        terms: what each level adds to the total [batch, k], in nats.
     """
 
     total: jax.Array
     log_snr: jax.Array
     density: jax.Array
+    terms: jax.Array
 
 
 def shuffle_rise(
@@ -57,8 +59,8 @@ def shuffle_rise(
         noise, own = decoder.errors(params, observation, own_z)
         _, other = decoder.errors(params, observation, other_z)
         rise = other - own
-        total = jnp.mean(rise / noise.density, axis=1)
-        return ShuffleRise(total[0], noise.log_snr[0], rise[0])
+        terms = rise / (noise.density * rise.shape[1])
+        return ShuffleRise(jnp.sum(terms[0]), noise.log_snr[0], rise[0], terms[0])
 
     rows = (observation, z, jnp.roll(z, 1, axis=0))
     return jax.lax.map(of_example, rows, batch_size=min(AT_ONCE, len(x)))

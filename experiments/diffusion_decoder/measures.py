@@ -11,6 +11,7 @@ from diffenc.errors import InputError, check
 from diffenc.estimate import Estimate
 from diffenc.keys import key_of, rng_of
 from diffenc.latent import bounds, decoders, noisy_terms
+from diffenc.latent.latent_use import ShuffleRise
 from diffenc.latent.systems import System
 from diffenc.run import data, parallel, records
 from diffenc.run.advance import dotted
@@ -28,6 +29,7 @@ from experiments.diffusion_decoder.usefulness import (
     reconstruction_errors,
 )
 
+BANDS = (-6, -4, -2, 0, 2, 4)  # of lambda, for the rise of the loss
 ACTIVE = 0.01  # variance of E[z|x] over x, above which a dimension is active (1509.00519)
 NUM_PROBED = 5000  # training latents, at most, among which neighbours are looked for
 
@@ -207,6 +209,7 @@ def measure(
     if not system.decoder.is_exact:
         rise = noisy_terms.shuffle_rise(keys[6], system, params, x, z)
         values["shuffle_rise"] = rise.total
+        values |= rise_by_level(rise)
     if labels is not None:
         train_z = noisy_terms.latents(keys[7], system, params, labels.x, 1, size)
         train_mean = train_z
@@ -252,3 +255,15 @@ def of_terms(terms: bounds.Elbo, log_cells: float, prefix: str) -> dict[str, np.
         values[f"{prefix}rate"] = terms.rate
         values[f"{prefix}neg_elbo"] = terms.rate + terms.distortion + log_cells
     return values
+
+
+def rise_by_level(rise: ShuffleRise) -> dict[str, np.ndarray]:
+    """Divide the rise among bands of lambda: {quantity: nats [n]}.
+
+    A band reaches from its level to the next; the first and the last hold all beyond.
+    """
+    bands = np.clip(np.digitize(rise.log_snr, BANDS) - 1, 0, None)
+    return {
+        f"lambda={level}.shuffle_rise": np.sum(rise.terms * (bands == index), axis=1)
+        for index, level in enumerate(BANDS)
+    }

@@ -276,13 +276,34 @@ def update_times(metrics: list[dict], models: dict[Name, object]) -> list[Result
 
 
 def print_methods(title: str, results: list[Result]) -> None:
-    """Print a table: methods and places down, quantities across."""
+    """Print a table of methods and places down, quantities across; another one of the rise."""
     cells = {}
+    rises = {}
     for result in results:
         name, _, quantity = result.name.rpartition(".")
-        if quantity in COLUMNS:
+        method, _, level = name.rpartition(".lambda=")
+        if method:
+            rises[method, level] = (result.value, result.stderr)
+        else:
             cells[name, quantity] = (result.value, result.stderr)
-    methods = list(dict.fromkeys(name for name, _ in cells))
-    columns = [name for name in COLUMNS if any(name == quantity for _, quantity in cells)]
-    rows = [[cells.get((method, quantity)) for quantity in columns] for method in methods]
-    tables.print_matrix(f"{title} (nats; update_time in ms)", methods, columns, rows)
+    quantities = dict.fromkeys(quantity for _, quantity in cells)
+    print_cells(
+        f"{title} (nats; update_time in ms)", cells, [c for c in COLUMNS if c in quantities]
+    )
+    if rises:
+        levels = list(dict.fromkeys(level for _, level in rises))
+        heading = f"{title}: rise of the loss with another's latent, from each lambda on (nats)"
+        print_cells(heading, rises, levels)
+
+
+def print_cells(title: str, cells: dict, columns: list[str]) -> None:
+    """Print a table.
+
+    Args:
+        title: above it.
+        cells: {(row, column): (value, stderr)}.
+        columns: in order; rows without any of them are left out.
+    """
+    names = list(dict.fromkeys(name for name, column in cells if column in columns))
+    rows = [[cells.get((name, column)) for column in columns] for name in names]
+    tables.print_matrix(title, names, columns, rows)

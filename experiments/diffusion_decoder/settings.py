@@ -237,10 +237,9 @@ def read_system(config: ConfigDict, name: str, point: Point) -> systems.Settings
         diffusion=diffusion,
     )
     moved = {} if point.gamma is None else {"gamma": point.gamma}
-    rate = read_field(config, "em.rate") or None
+    rate = (read_field(config, "em.rate") or None) if name in BOTTLENECKED else None
     if not is_diffusion:  # its bottleneck is its likelihood's own scale
         moved = {"gamma": 1.0}
-        rate = None
     alternation = command_line.read(em.Settings, config, "em", rate=rate, **moved)
     optimizer = command_line.read(
         systems.OptimizerSettings, config, clip_norm=read_field(config, "clip_norm") or None

@@ -30,10 +30,11 @@ JUDGED = ("frechet", "frechet_floor")
 BOUND = ("rate", "distortion", "neg_elbo")
 REFIT = ("refit_rate", "refit_distortion", "refit_neg_elbo", "refit_latent_cost", "latent_cost")
 LATENT = (*ERRORS, *PROBES, *OF_MEAN, *JUDGED)
+RISE = ("shuffle_rise", *(f"lambda={level}.shuffle_rise" for level in (-6, -4, -2, 0, 2, 4)))
 QUANTITIES = {
-    "diffusion_encoder": (*BOUND, *REFIT, *LATENT, *DRAWN, "shuffle_rise", "rate_of_learned_prior"),
-    "gaussian_encoder": (*BOUND, *REFIT, *LATENT, *DRAWN, "shuffle_rise"),
-    "deterministic_encoder": ("distortion", *LATENT, *DRAWN, "shuffle_rise"),
+    "diffusion_encoder": (*BOUND, *REFIT, *LATENT, *DRAWN, *RISE, "rate_of_learned_prior"),
+    "gaussian_encoder": (*BOUND, *REFIT, *LATENT, *DRAWN, *RISE),
+    "deterministic_encoder": ("distortion", *LATENT, *DRAWN, *RISE),
     "vae": (*BOUND, *LATENT),
     "without_latent": ("distortion", "neg_elbo", *JUDGED),
     "pca": (*ERRORS, *PROBES),

@@ -36,6 +36,7 @@ def test_the_rise_of_the_exact_velocity_is_the_divergence_of_what_latents_say(de
     square = np.sum((MIX @ (z[0] - z[1])) ** 2)
     last = decoder.high if decoder.sees_above else decoder.below.high
     at_split = np.exp(last) * NOISE**2
+    np.testing.assert_allclose(found.terms.sum(axis=1), found.total, rtol=1e-5, atol=1e-6)
     assert_mean(found.total, square / (2 * NOISE**2) * at_split / (1 + at_split))
     snr = np.exp(found.log_snr)
     truth = 0.5 * square * snr / (1 + snr * NOISE**2) ** 2
