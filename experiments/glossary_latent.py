@@ -95,8 +95,8 @@ LATENT = {
             "reconstruction_ratio": "of another's: `own_error` over `other_error`.",
             "round_trip_ratio": "of another's: `round_trip_error` over `other_error`.",
             "mean_reconstruction_ratio": "of another's: `mean_error` over `other_mean_error`.",
-            "lambda=<level>.shuffle_rise": "nats: The part of `shuffle_rise` from this lambda to the "
-            "next, two above; the first and the last hold all beyond.",
+            "lambda=<level>.shuffle_rise": "nats: The part of `shuffle_rise` from this lambda to "
+            "the next, two above; the first and the last hold all beyond.",
             "shuffle_rise": "nats: Rise of the denoising loss with the latent of another example, "
             "at the same noise; 0 where z is ignored.",
             "active_dimensions": "dimensions: How many dimensions of E[z|x] vary over x by more "
