@@ -91,7 +91,7 @@ def get_config() -> ConfigDict:
             evaluate_every=500,  # held-out curves; 0: never
             eval=dict(
                 num_examples=0,  # 0: the whole test split
-                num_samples=8,  # draws of z and noise for each example
+                num_samples=32,  # draws of z and noise for each example
                 sampler_steps=4,  # of the encoder whose density is measured
                 mean_samples=16,  # draws whose mean is probed
                 neighbours=5,

@@ -49,6 +49,7 @@ from diffenc.diffusion.processes import VPCosine
 from diffenc.errors import InputError
 
 PROCESS = VPCosine()
+MEAN_DRAWS = 16  # noises, whose draws are averaged for E[x|z]
 LOG_2PI_E = float(np.log(2 * np.pi * np.e))
 
 
@@ -307,16 +308,19 @@ class DiffusionDecoder:
         return score
 
     def mean(self, params, z: jax.Array) -> jax.Array:
-        """Evaluate E[x|z] [batch, D]: x as the network predicts it where z is all that it is told.
+        """Estimate E[x|z] [batch, D]: the mean of draws from MEAN_DRAWS noises, the same for all z.
 
-        That is at the lowest level, where x_low is noise, from x_low = 0: one evaluation. Of two
-        latents it is E[x|z] of the one that is seen there.
+        They come in pairs x_1 and -x_1, of which the errors cancel where x is linear in its noise.
+        Their own scatter adds 1 / MEAN_DRAWS of the variance of x given z to a squared error, at
+        most.
         """
-        x_low = jnp.zeros((len(z), *self.shape))
-        log_snr = jnp.full(len(z), self.below.low)
-        _, sigma = alpha_sigma(self.below.low)
-        velocity = self.network.apply(params, x_low, log_snr, self._condition(z, True))
-        return (-sigma * velocity).reshape(len(z), -1)
+        half = jax.random.normal(jax.random.key(0), (MEAN_DRAWS // 2, *self.shape))
+
+        def draw(x_1):
+            x_1 = jnp.broadcast_to(x_1[None], (len(z), *self.shape))
+            return self.decode(params, z, x_1) + self.decode(params, z, -x_1)
+
+        return jax.lax.map(draw, half).mean(axis=0) / 2
 
     def sample(self, key: jax.Array, params, z: jax.Array) -> jax.Array:
         """Draw x ~ p(x|z) [batch, D] by the probability flow from noise."""

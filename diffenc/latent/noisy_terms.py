@@ -64,13 +64,17 @@ def _distortion(key, params, x, z, *, decoder, num_samples):
     with jax.default_matmul_precision("highest"):
 
         def draw(key):
-            return -decoder.log_prob(params["decoder"], decoder.observe(key, x), z)
+            _, key_observe = jax.random.split(key)  # as in `bounds.elbo`
+            return -decoder.log_prob(params["decoder"], decoder.observe(key_observe, x), z)
 
         return jax.lax.map(draw, jax.random.split(key, num_samples)).mean(axis=0)
 
 
 def distortion(key, system: System, params, x, z, num_samples: int, batch_size: int) -> np.ndarray:
     """Estimate -log p(x|z) [n], or its bound, of latents that are at hand.
+
+    With the key of an `elbo` the observations are those of that elbo: differences between the two
+    have little noise.
 
     Args:
         key: a random key.
