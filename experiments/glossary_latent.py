@@ -129,6 +129,11 @@ LATENT = {
         "<trained>.distortion_below_gaussian_encoder": "nats: The same of `distortion`.",
         "<trained>.neg_elbo_below_gaussian_encoder": "nats: The same of `neg_elbo`.",
         "<trained>.refit_neg_elbo_below_gaussian_encoder": "nats: The same of `refit_neg_elbo`.",
+        "<trained>.knn_accuracy_of_mean_above_gaussian_encoder": "of examples: The diffusion "
+        "encoder's `knn_accuracy_of_mean` less that of the Gaussian encoder, on the same examples "
+        "and seeds.",
+        "<trained>.logistic_accuracy_of_mean_above_gaussian_encoder": "of examples: The same of "
+        "`logistic_accuracy_of_mean`.",
         "diffusion_encoder.update_time_ratio": "diffusion-VAE updates: Time of an alternating "
         "update over that of the Gaussian encoder's, dispatch by dispatch.",
         "semantic.label_information": "nats: Two latents: I(z; label) of the one that the decoder "

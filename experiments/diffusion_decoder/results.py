@@ -46,8 +46,8 @@ COLUMNS = (  # of the table
     "reconstruction_ratio",
     "mean_reconstruction_ratio",
     "shuffle_rise",
-    "knn_accuracy",
-    "logistic_accuracy",
+    "knn_accuracy_of_mean",
+    "logistic_accuracy_of_mean",
     "frechet",
     "label_information",
     "update_time",
@@ -160,6 +160,10 @@ def against_rival(stacked: Stacked) -> list[Result]:
             if quantity in quantities:
                 below = over_seeds(rival[quantity] - quantities[quantity])
                 rows.append(Result(f"{name}.{quantity}_below_{RIVAL}", *below))
+        for quantity in ("knn_accuracy_of_mean", "logistic_accuracy_of_mean"):
+            if quantity in quantities:
+                above = over_seeds(quantities[quantity] - rival[quantity])
+                rows.append(Result(f"{name}.{quantity}_above_{RIVAL}", *above, "of examples"))
     return rows
 
 

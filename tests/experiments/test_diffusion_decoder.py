@@ -89,6 +89,10 @@ def test_every_method_has_the_quantities_that_it_can_have(finished):
     expected |= {
         f"diffusion_encoder.{name}_below_gaussian_encoder" for name in (*BOUND, "refit_neg_elbo")
     }
+    expected |= {
+        f"diffusion_encoder.{probe}_accuracy_of_mean_above_gaussian_encoder"
+        for probe in ("knn", "logistic")
+    }
     expected.add("diffusion_encoder.update_time_ratio")
     assert len(named) == len(rows) and set(named) == expected
     assert not glossary.unexplained("diffusion_decoder", tables.read_results(finished[0]))
