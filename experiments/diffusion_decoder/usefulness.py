@@ -13,6 +13,7 @@ from diffenc.latent.systems import System
 from experiments.diffusion_decoder import frechet, probes
 from experiments.diffusion_decoder.settings import Evaluation, Experiment
 
+NUM_DECODED = 500  # examples, at most, that are decoded often, for squared errors
 NUM_INFORMED = 2000  # latents, at most, whose information about labels is estimated
 
 
@@ -47,9 +48,9 @@ class Labels(NamedTuple):
 
 
 def reconstruction_errors(key, system: System, params, x, z, batch_size: int) -> dict:
-    """Measure squared errors [n]: with an example's own latent, and with that of another one.
+    """Measure squared errors [m]: with an example's own latent, and with that of another one.
 
-    They are those of E[x|z]. Where the decoder is a diffusion, also those of draws of x, both from
+    m is n, and NUM_DECODED at most. The errors are those of E[x|z]. Where the decoder is a diffusion, also those of draws of x, both from
     the same random noise, and from the noise to which the flow leads x.
 
     Args:
@@ -60,6 +61,8 @@ def reconstruction_errors(key, system: System, params, x, z, batch_size: int) ->
         z: a latent of each [n, d].
         batch_size: examples at a time.
     """
+    x = x[:NUM_DECODED]
+    z = z[:NUM_DECODED]
     flat = x.reshape(len(x), -1)
 
     def error(decoded):
