@@ -50,8 +50,9 @@ class Labels(NamedTuple):
 def reconstruction_errors(key, system: System, params, x, z, batch_size: int) -> dict:
     """Measure squared errors [m]: with an example's own latent, and with that of another one.
 
-    m is n, and NUM_DECODED at most. The errors are those of E[x|z]. Where the decoder is a diffusion, also those of draws of x, both from
-    the same random noise, and from the noise to which the flow leads x.
+    m is n, and NUM_DECODED at most. The errors are those of E[x|z]. Where the decoder is a
+    diffusion, also those of draws of x, both from the same random noise, and from the noise to
+    which the flow leads x.
 
     Args:
         key: of the noise.
