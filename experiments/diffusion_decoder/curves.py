@@ -109,7 +109,8 @@ def rate_distortion(
             ax.plot([], [], "o", color=COLORS["vae"], markersize=4, label=label)
     note = frame(axes[0], extent + vae if is_shown else extent, levels)
     for ax, split in zip(axes[0], splits, strict=True):
-        ax.set_title("" if split is None else f"z is seen at $\\lambda$ < {split:g}", fontsize=9)
+        title = "" if split is None else f"encoders learn from $\\lambda$ < {split:g}"
+        ax.set_title(title, fontsize=9)
         ax.set_xlabel("rate KL(q(z|x) || p(z)) [nats]")
         if ax.get_legend_handles_labels()[0]:
             ax.legend(fontsize=7, loc="upper right", edgecolor="none", framealpha=0.9)
