@@ -2,6 +2,8 @@
 
     python -m experiments.diffusion_decoder --config=configs/diffusion_decoder/digits_curve.py \
         --workdir=runs/diffusion_decoder_curve
+
+Results of the split 0 are in docs/diffusion-decoder.md.
 """
 
 from configs.diffusion_decoder import digits
