@@ -21,6 +21,7 @@ SEEDED = ("key", "PRNGKey", "default_rng", "RandomState")
 FIXED = {  # what the seed of a run is not to move
     "diffenc/run/data.py": 1,  # which examples are held out
     "experiments/mutual_information/samples.py": 1,  # the task joint_gaussian_25x15 is one channel
+    "diffenc/latent/diffusion_decoder.py": 1,  # the noises whose draws are averaged for E[x|z]
     "diffenc/information/gaussian.py": 1,  # the directions along which normality is tested
 }
 

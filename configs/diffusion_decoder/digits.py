@@ -3,8 +3,9 @@
     python -m experiments.diffusion_decoder --config=configs/diffusion_decoder/digits.py \
         --workdir=runs/diffusion_decoder_digits
 
-Two CPU cores, half an hour; three seeds, 299 held-out digits: the latent holds 7.67 +- 0.06 nats and
-costs 0.72 +- 0.27 nats of -ELBO. Results are in docs/diffusion-decoder.md.
+Two CPU cores, about half an hour beside other work; three seeds, 299 held-out digits: the latent
+holds 7.67 +- 0.06 nats and costs 0.72 +- 0.27 nats of -ELBO. Results are in
+docs/diffusion-decoder.md.
 """
 
 from ml_collections import ConfigDict

@@ -3,7 +3,7 @@
     python -m experiments.diffusion_decoder --config=configs/diffusion_decoder/mnist.py \
         --workdir=runs/diffusion_decoder_mnist --config.data.dir=DIRECTORY_OF_PREPARED_TFDS_DATA
 
-Two CPU cores, half an hour; results are in docs/diffusion-decoder.md.
+Two CPU cores, 45 minutes beside other work; results are in docs/diffusion-decoder.md.
 """
 
 from configs.diffusion_decoder import digits

@@ -302,9 +302,7 @@ class DiffusionDecoder:
             if self.above is not None:
                 is_below = (log_snr < self.above.low)[:, None]
                 condition = jnp.where(is_below, condition, self._condition(z, False))
-            # beyond its range the network says what it learned at the end of it
-            level = jnp.clip(log_snr, self.below.low, self.high)
-            v = self.network.apply(params, x_t, level, condition)
+            v = self.network.apply(params, x_t, log_snr, condition)
             return to_score(PROCESS, "v", v, x_t, t)
 
         return score

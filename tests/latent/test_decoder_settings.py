@@ -61,7 +61,7 @@ def test_a_decoder_of_images_keeps_their_shape():
         network="unet", features=(8, 16), blocks=1, attention=(4,), precision="bfloat16"
     )
     decoder = make_diffusion_decoder(settings, (8, 4, 3))
-    expected = UNet((8, 16), blocks=1, attention=(4,), dtype=jnp.dtype("bfloat16"))
+    expected = UNet((8, 16), blocks=1, attention=(4,), dtype=jnp.dtype("bfloat16"), start=0.1)
     assert decoder.network == expected and decoder.shape == (8, 4, 3)
     without = make_diffusion_decoder(dataclasses.replace(settings, attention=()), (8, 4, 3))
     assert without.network.attention is None
