@@ -8,6 +8,7 @@ import json
 import jax
 import numpy as np
 import pytest
+from tiny_models import make_model
 from workdirs import draw, make_truth, make_workdir
 from workdirs import make_blueprint as make_workdir_blueprint
 
@@ -27,22 +28,9 @@ ROWS = np.random.default_rng(0).integers(0, 17, (9, *SHAPE)).astype(np.uint8)
 
 def make_blueprint(name, method, max_value, levels) -> Blueprint:
     """A tiny system with a diffusion of x as decoder."""
-    diffusion = DiffusionSettings(features=(8,), blocks=1, draws=2, sampler_steps=3)
-    model = systems.ModelSettings(
-        latent_dim=2,
-        decoder="diffusion",
-        decoder_features=(),
-        activation="tanh",
-        embed_features=(8,),
-        features=(8,),
-        reference="posterior",
-        newton_steps=0,
-        pressure=False,
-        residual_bound=5.0,
-        landmarks=0,
-        octaves=0,
+    model = make_model(
         embed_channels=(4,) if method == "encoder" else (),
-        diffusion=diffusion,
+        diffusion=DiffusionSettings(features=(8,), blocks=1, draws=2, sampler_steps=3),
     )
     optimizer = systems.OptimizerSettings(learning_rate=1e-3, num_updates=4, warmup=1)
     alternation = em.Settings(gamma=0.1, rate=3.0)

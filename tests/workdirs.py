@@ -4,6 +4,7 @@ import json
 
 import jax
 import numpy as np
+from tiny_models import make_model
 
 from diffenc import storage
 from diffenc.diffusion.factor_analysis import FactorAnalysis
@@ -31,19 +32,12 @@ def draw(truth, seed, count) -> np.ndarray:
 
 def make_blueprint(name, method, pressure) -> Blueprint:
     """A tiny system with a linear Gaussian decoder of x [DIM]; its encoder starts as a Gaussian."""
-    model = systems.ModelSettings(
+    model = make_model(
         latent_dim=LATENT_DIM,
         decoder="gaussian",
-        decoder_features=(),
-        activation="tanh",
-        embed_features=(8,),
-        features=(8,),
-        reference="posterior",
         newton_steps=1,
         pressure=pressure,
-        residual_bound=5.0,
-        landmarks=0,
-        octaves=0,
+        diffusion=None,
     )
     optimizer = systems.OptimizerSettings(learning_rate=1e-3, num_updates=4, warmup=1)
     settings = systems.Settings(method, model, em.Settings(), optimizer, sampler_steps=2)

@@ -8,31 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from tiny_models import make_model
 
 from diffenc import training
 from diffenc.errors import InputError
 from diffenc.latent import baselines, em, systems
 from diffenc.latent.bottleneck import ASCENT
 from diffenc.latent.decoder_settings import DiffusionSettings
-
-
-def make_model(**changes):
-    values = dict(
-        latent_dim=2,
-        decoder="diffusion",
-        decoder_features=(),
-        activation="tanh",
-        embed_features=(8,),
-        features=(8,),
-        reference="posterior",
-        newton_steps=0,
-        pressure=False,
-        residual_bound=5.0,
-        landmarks=0,
-        octaves=0,
-        diffusion=DiffusionSettings(features=(8,), blocks=1, draws=1, sampler_steps=2),
-    )
-    return systems.ModelSettings(**(values | changes))
 
 
 def make_settings(method, gamma=1.0, rate=None, only_encoder=False, **model):
