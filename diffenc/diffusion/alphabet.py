@@ -55,12 +55,12 @@ class Alphabet:
 
     @property
     def code_dim(self) -> int:
-        """k."""
+        """K."""
         return self.codes.shape[1]
 
     @property
     def spacing(self) -> float:
-        """The distance between neighbouring codes, one *bin*; codes of one_hot are sqrt(2) apart."""
+        """The distance between neighbouring codes, one *bin*."""
         return {"grid": 2 / self.size, "one_hot": math.sqrt(2), "bits": 2.0}[self.kind]
 
     def check(self, x: np.ndarray, name: str = "x") -> None:

@@ -162,10 +162,9 @@ class GridDenoiser:
         below = jax.nn.sigmoid((edges - location[..., None]) * jnp.exp(1 - width)[..., None])
         below = jnp.sum(weight[..., 2:, None] * below, axis=-2)
         total = weight[..., 2:].sum(axis=-1, keepdims=True)
-        cells = jnp.diff(jnp.concatenate([jnp.zeros_like(total), below, total], axis=-1), axis=-1)
-        at_ends = jnp.pad(weight[..., 1:2], [(0, 0)] * (out.ndim - 1) + [(self.alphabet.size - 1, 0)])
-        cells = cells + at_ends
-        cells = cells.at[..., 0].add(weight[..., 0])
+        inner = jnp.concatenate([jnp.zeros_like(total), below, total], axis=-1)
+        is_end = np.eye(self.alphabet.size, dtype=np.float32)[[0, -1]]
+        cells = jnp.diff(inner, axis=-1) + weight[..., :2] @ is_end
         return jnp.log(cells + FLOOR / self.alphabet.size)
 
     def log_prob(self, params, marginals: Marginals, x_t, log_snr, rngs=None) -> jax.Array:

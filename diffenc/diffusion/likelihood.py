@@ -25,10 +25,33 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from diffenc.diffusion.alphabet import values_of
 from diffenc.diffusion.noise_levels import Levels, stratified_uniform
 from diffenc.diffusion.parameterization import alpha_sigma
 
 LOG_2PI_E = float(np.log(2 * np.pi * np.e))
+
+
+class Terms(NamedTuple):
+    """The parts of a bound on -log p(x), each [batch] in nats.
+
+    Attributes:
+        prior: KL(q(x_low|x) || N(0, I)), closed.
+        diffusion: the integral over noise.
+        reconstruction: E[-log p(x|x_high)].
+        weighted: the integral with weight alpha^2 in addition, of which `it_nll` is made; no part
+            of the bound.
+    """
+
+    prior: jax.Array
+    diffusion: jax.Array
+    reconstruction: jax.Array
+    weighted: jax.Array
+
+    @property
+    def total(self) -> jax.Array:
+        """The bound."""
+        return self.prior + self.diffusion + self.reconstruction
 
 
 class Integrals(NamedTuple):
@@ -110,6 +133,58 @@ def integrals(
         return of_example(*pair)
 
     return jax.lax.map(body, (jax.random.split(key, len(x)), x))
+
+
+def continuous_terms(
+    key: jax.Array, denoise: Callable, x: jax.Array, levels: Levels, draws: int
+) -> Terms:
+    """Bound -log p(x), a density, of real-valued x [batch, ...].
+
+    x is read off x_high by N(x; x_high / alpha, (sigma / alpha)^2), whose expected negative
+    logarithm is closed.
+
+    Args:
+        key: of levels and noise.
+        denoise: (x_t [draws, ...], log_snr [draws]) -> x_hat.
+        x: data [batch, ...].
+        levels: the density of lambda; its `low` and `high` are those of the model.
+        draws: noise levels for each example.
+    """
+    diffusion, weighted = integrals(key, denoise, x, levels, draws)
+    reconstruction = jnp.full(len(x), 0.5 * x[0].size * (LOG_2PI_E - levels.high))
+    return Terms(prior(x, levels.low), diffusion, reconstruction, weighted)
+
+
+def discrete_terms(
+    key: jax.Array, denoiser, params, marginals, x: jax.Array, levels: Levels, draws: int
+) -> Terms:
+    """Bound -log P(x) of whole numbers x [batch, ..., c].
+
+    Args:
+        key: of levels and noise.
+        denoiser: a `grid_denoiser.GridDenoiser`.
+        params: of its network.
+        marginals: of its data.
+        x: values.
+        levels: the density of lambda; its `low` and `high` are those of the model.
+        draws: noise levels for each example, and draws of x_high.
+    """
+    key_noise, key_start = jax.random.split(key)
+    codes = denoiser.alphabet.encode(x)
+
+    def denoise(x_t, log_snr):
+        return denoiser.denoise(params, marginals, x_t, log_snr)
+
+    diffusion, weighted = integrals(key_noise, denoise, codes, levels, draws)
+
+    def reconstruction(key):
+        log_snr = jnp.full(len(x), levels.high)
+        x_high = noised(key, codes, log_snr)
+        log_prob = values_of(denoiser.log_prob(params, marginals, x_high, log_snr), x)
+        return -log_prob.reshape(len(x), -1).sum(axis=-1)
+
+    reconstructions = jax.lax.map(reconstruction, jax.random.split(key_start, draws))
+    return Terms(prior(codes, levels.low), diffusion, reconstructions.mean(axis=0), weighted)
 
 
 def it_nll(weighted: jax.Array, dim: int) -> jax.Array:
