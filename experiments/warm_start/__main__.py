@@ -20,7 +20,7 @@ from diffenc.keys import key_of
 from diffenc.run import loop, parallel, records, tables
 from diffenc.run.advance import dotted, make_advance
 from experiments import command_line
-from experiments.warm_start import measures, models, results
+from experiments.warm_start import controls, figures, measures, models, results
 from experiments.warm_start.settings import read_experiment
 
 
@@ -53,8 +53,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
         extras=training.metrics_extras,
     )
     trained = models.params_of(parallel.local(states))
-    metrics = records.read_metrics(workdir)
     drawn = {}
+    samples = {}
     evaluation = experiment.evaluation
     with (
         jax.default_matmul_precision("highest"),
@@ -66,10 +66,26 @@ def run(config: ConfigDict, workdir: Path) -> None:
             drawn[name] = measures.terms(
                 key, system, trained[name], held_out, evaluation.draws, evaluation.batch_size
             )
+            if name.seed == 0 and evaluation.samples and held_out.ndim == 4:
+                key = key_of(training.seed, "samples")
+                samples[name.model] = measures.sample(
+                    key, system, trained[name], dataset.example_shape, evaluation
+                )
         show(len(systems))
-    rows = results.summarize(drawn, held_out[0].size) + results.update_times(metrics, systems)
+    dim = held_out[0].size
+    metrics = records.read_metrics(workdir)
+    simple = controls.measure(dataset.train, held_out, size)
+    rows = results.summarize(drawn, dim) + results.of_controls(simple)
+    rows += results.update_times(metrics, systems)
+    learned = {
+        name: measures.learned_levels(system, trained[name][1], dim)
+        for name, system in systems.items()
+        if name.seed == 0
+    }
+    figures.draw(workdir, experiment, rows, simple, learned, samples, metrics, dataset.max_value)
     tables.write_results(workdir, rows)
     tables.print_table(rows, title=f"bits a dimension of {dataset.name}")
+    print(f"figures: {workdir / 'figures'}")
 
 
 def headline(name: models.Name, metrics: dict[str, float]) -> str:

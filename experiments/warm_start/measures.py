@@ -10,7 +10,7 @@ from diffenc.diffusion import likelihood
 from diffenc.diffusion.likelihood import Terms
 from diffenc.estimate import Estimate, map_examples
 from diffenc.keys import key_of
-from experiments.warm_start.models import Name, System
+from experiments.warm_start.models import Carried, Name, System
 from experiments.warm_start.settings import Evaluation
 
 
@@ -86,3 +86,54 @@ def in_bits(drawn: Terms, dim: int) -> dict[str, np.ndarray]:
         quantity: np.asarray(likelihood.bits_per_dim(jnp.asarray(values), dim))
         for quantity, values in quantities.items()
     }
+
+
+def learned_levels(system: System, carried: Carried, dim: int) -> tuple[np.ndarray, ...]:
+    """Give what a system's training has learned of its noise levels.
+
+    Args:
+        system: the model.
+        carried: by its trained state.
+        dim: D.
+
+    Returns:
+        (log_snr [K], the diffusion's integrand there in bits a dimension, on training examples,
+        the density of levels that follows from it).
+    """
+    levels = carried.levels
+    num_bins = len(levels.first)
+    width = (levels.high - levels.low) / num_bins
+    centres = levels.low + width * (np.arange(num_bins) + 0.5)
+    loss = likelihood.bits_per_dim(np.asarray(levels.first), dim)
+    return centres, loss, np.asarray(levels.masses) / width
+
+
+@functools.partial(jax.jit, static_argnames=("denoiser", "high", "steps"))
+def _sample(key, params, marginals, x_1, *, denoiser, high, steps):
+    return denoiser.sample(key, params, marginals, x_1, high, steps)
+
+
+def sample(key, system: System, model, shape: tuple[int, ...], settings: Evaluation) -> np.ndarray:
+    """Draw values from a model [samples, ...].
+
+    Args:
+        key: a random key.
+        system: the model.
+        model: its parameters and what its state carries.
+        shape: of one example.
+        settings: how many, and in how many steps.
+    """
+    params, carried = model
+    key_noise, key_sample = jax.random.split(key)
+    width = shape[-1] * system.denoiser.alphabet.code_dim
+    x_1 = jax.random.normal(key_noise, (settings.samples, *shape[:-1], width))
+    values = _sample(
+        key_sample,
+        params,
+        carried.marginals,
+        x_1,
+        denoiser=system.denoiser,
+        high=system.settings.high,
+        steps=settings.sampler_steps,
+    )
+    return np.asarray(values)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from diffenc.diffusion.likelihood import Terms
-from diffenc.estimate import median, over_seeds
+from diffenc.estimate import Estimate, median, over_seeds
 from diffenc.run.advance import dotted
 from diffenc.run.tables import Result
 from experiments.warm_start.measures import in_bits
@@ -27,6 +27,11 @@ def summarize(drawn: dict[Name, Terms], dim: int) -> list[Result]:
             mean, stderr = over_seeds(values)
             rows.append(Result(f"{model}.{quantity}", mean, stderr, UNIT))
     return rows
+
+
+def of_controls(simple: dict[str, Estimate]) -> list[Result]:
+    """Give the results of simple codes, by their names."""
+    return [Result(f"{name}.bits_per_dim", *estimate, UNIT) for name, estimate in simple.items()]
 
 
 def update_times(metrics: list[dict], systems: dict[Name, object]) -> list[Result]:
