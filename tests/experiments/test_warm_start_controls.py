@@ -83,7 +83,7 @@ def test_a_chain_is_recovered_and_its_entropy_met():
     train = markov(4000, 8)
     x = markov(2000, 8)
     counts = controls._places(train, SIZE)[0]
-    parents = controls.tree(controls._flat(train), counts)
+    parents = controls.tree(controls._flat(train, SIZE), counts)
     assert parents.tolist() == [-1, 0, 1, 2, 3, 4, 5, 6]
     start = np.full((len(x), 1), np.log2(1 / SIZE))
     moves = np.where(np.diff(x[..., 0], axis=1) == 0, np.log2(0.8), np.log2(0.1))
@@ -99,7 +99,7 @@ def test_a_chain_is_recovered_and_its_entropy_met():
 def test_smoothing_is_by_leaving_one_out():
     """The loss by which s is chosen is the code length of each example by all others."""
     train = markov(12, 4)
-    flat = controls._flat(train)
+    flat = controls._flat(train, SIZE)
     counts, everywhere, strength = controls._places(flat, SIZE)
     losses = []
     for trial in controls.STRENGTHS:
@@ -132,7 +132,7 @@ def test_groups_share_what_a_frequent_value_leaves():
 
 def test_few_groups_find_the_same_chain(monkeypatch):
     monkeypatch.setattr(controls, "STRUCTURE_SIZE", 16)
-    train = controls._flat(markov(4000, 8))
+    train = controls._flat(markov(4000, 8), SIZE)
     counts = controls._places(train, SIZE)[0]
     assert controls.tree(train, counts).tolist() == [-1, 0, 1, 2, 3, 4, 5, 6]
 
