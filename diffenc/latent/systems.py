@@ -15,7 +15,7 @@ import optax
 
 from diffenc import training
 from diffenc.keys import key_of
-from diffenc.latent import baselines, bottleneck, chains, decoders, em
+from diffenc.latent import baseline_encoders, baselines, bottleneck, chains, decoders, em
 from diffenc.latent.decoder_settings import make_diffusion_decoder
 from diffenc.latent.encoder import DiffusionEncoder
 from diffenc.latent.system_settings import ALTERNATING, ModelSettings, Settings
@@ -129,13 +129,13 @@ def make_encoder(settings: Settings, decoder):
             model.landmarks,
         )
     if settings.method == "flow_vae":
-        return baselines.FlowEncoder(Coupling(model.latent_dim, model.embed_features))
+        return baseline_encoders.FlowEncoder(Coupling(model.latent_dim, model.embed_features))
     channels = model.embed_channels
     if settings.method == "deterministic":
         network = MLP(model.embed_features, model.latent_dim, embed_channels=channels)
-        return baselines.DeterministicEncoder(network)
+        return baseline_encoders.DeterministicEncoder(network)
     network = MLP(model.embed_features, 2 * model.latent_dim, embed_channels=channels)
-    return baselines.GaussianEncoder(network)
+    return baseline_encoders.GaussianEncoder(network)
 
 
 def make_optimizer(settings: Settings) -> optax.GradientTransformation:

@@ -13,7 +13,7 @@ from exact_decoder import EXACT, MIX, NOISE
 from diffenc.diffusion.gaussians import Gaussian, gaussian_kl
 from diffenc.estimate import map_examples
 from diffenc.latent import bounds, decoders, held_out, latent_use, noisy_terms, whitening
-from diffenc.latent.baselines import DeterministicEncoder, GaussianEncoder
+from diffenc.latent.baseline_encoders import DeterministicEncoder, GaussianEncoder
 from diffenc.latent.encoder import DiffusionEncoder
 from diffenc.latent.systems import System
 from diffenc.networks import MLP, ConditionalDenoiser
