@@ -31,7 +31,7 @@ class PosteriorSample(NamedTuple):
         frame: a Gaussian for each x, whose coordinates are z = mean + factor y.
         y: the samples in those coordinates [batch, d].
         gradient: grad_y log q*(z|x) at the samples [batch, d]; None for the samples of "encoder",
-            at which the M-step's own gradient gives it (`em.make_update`).
+            at which the M-step's own gradient gives it (`em.m_step`).
         proposals: all the weighted proposals, if z is one of them.
     """
 
