@@ -31,6 +31,7 @@ LAW = {
 # Which other experiments an experiment may import; all may import diffenc and
 # experiments.command_line.
 BETWEEN_EXPERIMENTS = {
+    "command_line": {"arguments"},
     "posteriors": {"diffusion_encoder"},
     "glossary": {"glossary_latent"},
     "diffusion_decoder": {"diffusion_encoder"},
