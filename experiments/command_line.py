@@ -236,7 +236,9 @@ def read(
     Raises:
         InputError: a field is absent, or the dataclass refuses its value.
     """
-    holder = config.get(section, {}) if section else config
+    holder = config
+    for name in section.split(".") if section else ():
+        holder = holder.get(name, {})
     paths = {}
     for field in dataclasses.fields(kind):
         name = field.name
