@@ -38,7 +38,7 @@ class ModulatedMLP(nn.Module):
     def __call__(
         self, u: jax.Array, level: jax.Array, condition: jax.Array | None = None
     ) -> jax.Array:
-        """Map u [batch, ...] to an array of its shape; level and condition are `LevelMLP`'s."""
+        """Map u [batch, ...] to the output; level and condition are as in `LevelMLP`."""
         x = u.reshape(u.shape[0], -1)
         zeros = nn.initializers.zeros
         features = log_snr_features(level)
