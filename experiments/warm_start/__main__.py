@@ -13,15 +13,16 @@ over seeds. controls: what simple codes need. figures: pictures.
 import functools
 
 import jax
+import numpy as np
 from etils.epath import Path
 from ml_collections import ConfigDict
 
 from diffenc.keys import key_of
-from diffenc.run import loop, parallel, records, tables
+from diffenc.run import loop, parallel, records, sentences, tables, text
 from diffenc.run.advance import dotted, make_advance
 from experiments import command_line
 from experiments.warm_start import controls, figures, measures, models, results
-from experiments.warm_start.settings import read_experiment
+from experiments.warm_start.settings import Experiment, read_experiment
 
 
 def run(config: ConfigDict, workdir: Path) -> None:
@@ -77,6 +78,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     simple = controls.measure(dataset.train, held_out, size)
     rows = results.summarize(drawn, dim) + results.of_controls(simple)
     rows += results.update_times(metrics, systems)
+    rows = results.with_truth(rows, truth_of(experiment, dataset, held_out))
     learned = {
         name: measures.learned_levels(system, trained[name][1], dim)
         for name, system in systems.items()
@@ -86,6 +88,21 @@ def run(config: ConfigDict, workdir: Path) -> None:
     tables.write_results(workdir, rows)
     tables.print_table(rows, title=f"bits a dimension of {dataset.name}")
     print(f"figures: {workdir / 'figures'}")
+
+
+def truth_of(experiment: Experiment, dataset, x: np.ndarray) -> float | None:
+    """Give the mean code length of x by the law that made it, in bits a dimension, if it is known.
+
+    Args:
+        experiment: the config.
+        dataset: the data.
+        x: the held-out examples.
+    """
+    if experiment.data.name != "text" or experiment.data.path:
+        return None
+    characters = text.load(None, experiment.data.length, experiment.data.test_fraction).characters
+    log_prob = sentences.log_prob(text.decode(x, characters))
+    return float(-log_prob.mean() / (x[0].size * np.log(2)))
 
 
 def headline(name: models.Name, metrics: dict[str, float]) -> str:

@@ -37,7 +37,7 @@ NUM_BLOCKS = 20  # parts of the data whose scatter is the error of `gzip` and `p
 BYTE_VALUES = 256
 
 
-def controls(train: np.ndarray, x: np.ndarray, size: int) -> dict[str, Estimate]:
+def measure(train: np.ndarray, x: np.ndarray, size: int) -> dict[str, Estimate]:
     """Estimate the code length of every control that suits the data, in bits for each number.
 
     Args:

@@ -16,7 +16,7 @@ from diffenc.diffusion.processes import StraightLine, VPCosine
 from diffenc.errors import InputError
 from diffenc.grid_models import ModelSettings
 from diffenc.keys import key_of
-from diffenc.run import costs, data, parallel
+from diffenc.run import costs, data, parallel, text
 from diffenc.run.advance import Trainee
 from experiments.command_line import naming
 from experiments.warm_start.settings import Experiment, Training
@@ -65,6 +65,9 @@ def load(experiment: Experiment) -> tuple[data.Dataset, int]:
     Raises InputError where the data are no whole numbers.
     """
     settings = experiment.data
+    if settings.name == "text":
+        dataset = text.load(settings.path or None, settings.length, settings.test_fraction).dataset
+        return dataset, int(dataset.max_value) + 1
     dataset = data.load(
         settings.name,
         data_dir=settings.dir or None,

@@ -68,7 +68,7 @@ def picture_of(x):
 def test_digits():
     """Trials of others on random splits: uniform 4.09, independent 2.43, a tree 2.17."""
     digits = data.load("digits")
-    estimates = controls.controls(digits.train, digits.test, 17)
+    estimates = controls.measure(digits.train, digits.test, 17)
     assert list(estimates) == ["uniform", "independent", "chow_liu", "gzip", "png"]
     assert estimates["uniform"].mean == np.log2(17)
     for name, bits in (("independent", 2.43), ("chow_liu", 2.17)):
@@ -140,11 +140,11 @@ def test_few_groups_find_the_same_chain(monkeypatch):
 def test_bad_input():
     x = markov(5, 4)
     with pytest.raises(InputError, match="give 0 to 1"):
-        controls.controls(x, x, 2)
+        controls.measure(x, x, 2)
     with pytest.raises(InputError, match="off the grid"):
-        controls.controls(x, x / 2, SIZE)
+        controls.measure(x, x / 2, SIZE)
     with pytest.raises(InputError, match="give the same"):
-        controls.controls(x, x[:, 1:], SIZE)
+        controls.measure(x, x[:, 1:], SIZE)
     with pytest.raises(InputError, match="size is 1"):
-        controls.controls(x, x, 1)
-    assert list(controls.controls(x, x, SIZE)) == ["uniform", "independent", "n_gram", "gzip"]
+        controls.measure(x, x, 1)
+    assert list(controls.measure(x, x, SIZE)) == ["uniform", "independent", "n_gram", "gzip"]
