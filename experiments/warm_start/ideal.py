@@ -157,10 +157,11 @@ def draw(workdir, settings: Families, lines) -> None:
             style = "--" if quantity == "it_nll" else "-"
             figures.band(ax, settings.bins, *line, label=label, linestyle=style, marker=".")
         figures.truth_line(ax, families.entropy_per_dim(settings.size), "entropy")
-        ax.set_xscale("log")
+        figures.log_ticks(ax, (0.2, 0.5, 1, 2, 5))
         figures.label(ax, "noise of the start, bins", "", title=family)
     axes[0, 0].set_ylabel("bits a dimension")
-    axes[0, -1].legend(fontsize=7)
+    handles = axes[0, 0].get_legend_handles_labels()
+    fig.legend(*handles, loc="outside right center", frameon=False, fontsize=8)
     figures.save(fig, workdir, "families")
     fig, axes = figures.figure(1, 1, width=4.4)
     ax = axes[0, 0]
