@@ -12,6 +12,7 @@ or files.
 """
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +21,7 @@ import optax
 from diffenc.errors import check, check_choice, check_fraction, check_least, check_positive
 from diffenc.latent import bottleneck, proposals
 from diffenc.latent.chains import KERNELS
-from diffenc.latent.decoders import about_latent, check_exact, log_prob_pairs
+from diffenc.latent.decoders import about_latent, check_exact, check_gradient, log_prob_pairs
 from diffenc.latent.e_steps import E_STEPS, PosteriorSample, e_step
 from diffenc.latent.encoder import DiffusionEncoder
 from diffenc.latent.encoder_loss import curvature_draw, encoder_loss
@@ -141,6 +142,38 @@ def m_step_loss(decoder, params, observation, sample: PosteriorSample) -> jax.Ar
     return -jnp.sum(jnp.exp(sample.proposals.log_weight) * log_prob, axis=0).mean()
 
 
+def m_step(
+    decoder, params, observation, sample: PosteriorSample, gamma, settings: Settings
+) -> tuple[jax.Array, Any, PosteriorSample]:
+    """Evaluate the M-step's loss and its gradient.
+
+    Where the E-step left out grad log q* at its samples, the same pass gives it: log q* contains
+    the log p(x|z) of the loss.
+
+    Args:
+        decoder: p(x|z).
+        params: of the decoder.
+        observation: of x.
+        sample: of the posterior of each x.
+        gamma: the temperature of q*.
+        settings: read is smooth_decoder.
+
+    Returns:
+        The loss [] in nats, its gradient in the parameters, and the samples with their gradient.
+    """
+
+    def loss_at(params, z):
+        used = sample._replace(z=z)
+        used = used if settings.smooth_decoder else used._replace(proposals=None)
+        return m_step_loss(decoder, params, observation, used)
+
+    loss, (grads, loss_slope) = jax.value_and_grad(loss_at, argnums=(0, 1))(params, sample.z)
+    if sample.gradient is None:
+        slope = -len(sample.z) / gamma * loss_slope - sample.z  # the loss is the mean of all rows
+        sample = sample._replace(gradient=pull(sample.frame.factor, slope))
+    return loss, grads, sample
+
+
 def make_update(
     encoder: DiffusionEncoder, decoder, settings: Settings, optimizer: optax.GradientTransformation
 ):
@@ -157,8 +190,14 @@ def make_update(
 
     Raises:
         InputError: for persistent chains with a Metropolis step and a decoder that is not exact.
-            Such a chain would be accepted or rejected by values of different observations.
+            Such a chain would be accepted or rejected by values of different observations. For
+            proposals or a Metropolis step, and a decoder of which a gradient leaves out what its
+            values depend on, see `decoders.check_gradient`.
     """
+    if settings.e_step == "importance":
+        check_gradient(decoder, "em.e_step=importance")
+    if settings.e_step in ("langevin", "persistent") and KERNELS[settings.kernel] is not None:
+        check_gradient(decoder, f"em.kernel={settings.kernel}")
     if settings.e_step == "persistent" and KERNELS[settings.kernel] is not None:
         check_exact(
             decoder, f"em.e_step=persistent with em.kernel={settings.kernel} (ula does not)"
@@ -174,18 +213,9 @@ def make_update(
         sample, acceptance, carried = e_step(
             key_e_step, encoder, decoder, params, state.carried, x, about_z, settings, index
         )
-
-        def decoder_loss(decoder_params, z):
-            used = sample._replace(z=z)
-            used = used if settings.smooth_decoder else used._replace(proposals=None)
-            return m_step_loss(decoder, decoder_params, observation, used)
-
-        loss, (decoder_grads, loss_slope) = jax.value_and_grad(decoder_loss, argnums=(0, 1))(
-            params["decoder"], sample.z
+        loss, decoder_grads, sample = m_step(
+            decoder, params["decoder"], observation, sample, gamma, settings
         )
-        if sample.gradient is None:  # that of the M-step's loss is the same, of all rows' mean
-            slope = -len(x) / gamma * loss_slope - sample.z
-            sample = sample._replace(gradient=pull(sample.frame.factor, slope))
         dream = curvature_draw(
             key_dream,
             decoder,
@@ -203,9 +233,8 @@ def make_update(
             narrow = bottleneck.follow(carried.bottleneck, settings, metrics["rate"], sample.z)
             carried = carried.replace(bottleneck=narrow)
             metrics["gamma"] = jnp.asarray(gamma)
-        state = state.replace(carried=carried).apply_gradients(
-            grads, optimizer, settings.average_decay
-        )
+        state = state.replace(carried=carried)
+        state = state.apply_gradients(grads, optimizer, settings.average_decay)
         metrics |= {
             "decoder_loss": loss,
             "acceptance": acceptance,

@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from diffenc.networks.dropout import drop
 from diffenc.networks.embeddings import log_snr_features
 
 EMBEDDING = 128  # width of the embedding of level and condition
@@ -23,22 +24,21 @@ class ModulatedMLP(nn.Module):
     Attributes:
         width: of the blocks.
         blocks: their number.
+        num_outputs: numbers of output for each of the last axis of u; None for an output of its
+            shape.
+        dropout: share of the numbers inside each block that are dropped, see `dropout.drop`.
     """
 
     width: int = 256
     blocks: int = 2
+    num_outputs: int | None = None
+    dropout: float = 0.0
 
     @nn.compact
     def __call__(
         self, u: jax.Array, level: jax.Array, condition: jax.Array | None = None
     ) -> jax.Array:
-        """Map u to an array of its shape.
-
-        Args:
-            u: [batch, ...].
-            level: log signal-to-noise ratio [batch], zero where signal and noise are of one size.
-            condition: a vector for each example [batch, c], or None.
-        """
+        """Map u [batch, ...] to the output; level and condition are as in `LevelMLP`."""
         x = u.reshape(u.shape[0], -1)
         zeros = nn.initializers.zeros
         features = log_snr_features(level)
@@ -50,8 +50,12 @@ class ModulatedMLP(nn.Module):
             modulation = nn.Dense(2 * self.width, kernel_init=small)(embedding)
             scale, shift = jnp.split(modulation, 2, axis=-1)
             change = nn.LayerNorm(use_bias=False, use_scale=False)(h) * (1 + scale) + shift
-            change = nn.silu(nn.Dense(self.width)(change))
+            change = drop(self, nn.silu(nn.Dense(self.width)(change)))
             h = h + nn.Dense(self.width, kernel_init=small)(change)
+        if self.num_outputs is not None:
+            size = x.shape[-1] // u.shape[-1] * self.num_outputs
+            out = nn.Dense(size, kernel_init=zeros)(drop(self, nn.silu(h)))
+            return out.reshape(*u.shape[:-1], self.num_outputs)
         out = nn.Dense(x.shape[-1], kernel_init=zeros)(nn.silu(h))
         gain = nn.Dense(x.shape[-1], kernel_init=zeros)(nn.silu(nn.Dense(32)(features)))
         return (out + gain * x).reshape(u.shape)

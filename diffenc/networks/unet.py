@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from diffenc.errors import check, check_whole
 from diffenc.networks.convolution import Conv, check_halvings, double, halve, is_matmul
+from diffenc.networks.dropout import drop
 from diffenc.networks.embeddings import log_snr_features
 
 
@@ -24,12 +25,14 @@ class Block(nn.Module):
         as_matmul: see `Conv`.
         dtype: of the products.
         start: variance scale of the last kernel before training; 0 for a block that adds nothing.
+        dropout: see `UNet`.
     """
 
     channels: int
     as_matmul: bool = False
     dtype: jnp.dtype = jnp.float32
     start: float = 0.0
+    dropout: float = 0.0
 
     @nn.compact
     def __call__(self, h: jax.Array, embedding: jax.Array) -> jax.Array:
@@ -43,7 +46,8 @@ class Block(nn.Module):
         start = nn.initializers.zeros
         if self.start > 0:
             start = nn.initializers.variance_scaling(self.start, "fan_in", "normal")
-        h = Conv(self.channels, self.as_matmul, self.dtype, start)(nn.silu(h))
+        h = drop(self, nn.silu(h))
+        h = Conv(self.channels, self.as_matmul, self.dtype, start)(h)
         if shortcut.shape[-1] != self.channels:
             shortcut = nn.Dense(self.channels, dtype=self.dtype)(shortcut)
         return shortcut + h
@@ -86,6 +90,9 @@ class UNet(nn.Module):
         rematerialize: computes each Block again in the backward pass instead of keeping what it
             computed: less memory and more time, with the same numbers from the same parameters.
         start: see `Block`. Above 0, one update is enough for the condition to matter.
+        num_outputs: channels of the output; None for as many as u has.
+        dropout: share of the numbers that each Block sets to zero where it is given a key
+            "dropout"; without one nothing is dropped.
     """
 
     channels: tuple[int, ...] = (32, 64)
@@ -97,6 +104,8 @@ class UNet(nn.Module):
     attention: tuple[int, ...] | None = None
     rematerialize: bool = False
     start: float = 0.0
+    num_outputs: int | None = None
+    dropout: float = 0.0
 
     @nn.compact
     def __call__(
@@ -111,7 +120,7 @@ class UNet(nn.Module):
                 c]; or None.
 
         Returns:
-            An array of the shape of u.
+            An array of the shape of u, but for `num_outputs`.
         """
         self.check_sides(u.shape[1:3])
         as_matmul = is_matmul(self.as_matmul)
@@ -130,7 +139,9 @@ class UNet(nn.Module):
 
         def refine(h, width):
             """Apply one more Block, and attention where it acts."""
-            block = block_type(width, as_matmul, self.dtype, self.start, name=next(names))
+            block = block_type(
+                width, as_matmul, self.dtype, self.start, self.dropout, name=next(names)
+            )
             h = block(h, embedding)
             if h.shape[1] in (self.attention or ()):
                 h = Attention(self.num_heads, self.dtype)(h)
@@ -153,21 +164,32 @@ class UNet(nn.Module):
             if depth:
                 h = double(nn.Dense(4 * self.channels[depth - 1], dtype=self.dtype)(h))
         h = nn.silu(_norm(h, self.dtype)).astype(jnp.float32)
+        if self.num_outputs is not None:
+            return nn.Dense(self.num_outputs, kernel_init=nn.initializers.zeros)(h)
         return Conv(u.shape[-1], as_matmul, kernel_init=nn.initializers.zeros)(h)
 
-    def check_sides(self, sides: tuple[int, int]) -> None:
-        """Raise an InputError unless it can take images of these sides."""
-        check_channels("UNet: channels", self.channels)
+    def check_sides(
+        self,
+        sides: tuple[int, int],
+        channels: str = "UNet: channels",
+        attention: str = "UNet: attention",
+    ) -> None:
+        """Raise an InputError unless it can take images of these sides.
+
+        Args:
+            sides: height and width.
+            channels: what a message calls the field `channels`.
+            attention: what a message calls the field `attention`.
+        """
+        check_channels(channels, self.channels)
         check_whole("UNet: blocks", self.blocks, 1)
         num_levels = len(self.channels)
-        check_halvings(f"UNet: channels has {num_levels} levels", sides, num_levels - 1)
+        check_halvings(f"{channels} has {num_levels} levels", sides, num_levels - 1)
         heights = [sides[0] // 2**depth for depth in range(num_levels)]
-        attention = tuple(self.attention or ())
+        attended = tuple(self.attention or ())
         listed = ", ".join(map(str, heights))
-        holds = set(attention) <= set(heights)
-        check(
-            holds, "UNet: attention", attention, f"choose among the heights of its levels, {listed}"
-        )
+        holds = set(attended) <= set(heights)
+        check(holds, attention, attended, f"choose among the heights of its levels, {listed}")
 
 
 def check_channels(name: str, channels: tuple[int, ...]) -> None:

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from diffenc.run import data, parallel
+from diffenc.run import parallel
+from diffenc.run.order import batch_indices
 
 
 class Trainee(NamedTuple):
@@ -19,7 +20,7 @@ class Trainee(NamedTuple):
         key: of the system's noise, one for the whole run.
         seed: of the order of its batches.
         num_updates: the update after which it stands still; None: the run's end.
-        order: names of the order of its batches, see `data.batch_indices`; systems of one seed,
+        order: names of the order of its batches, see `order.batch_indices`; systems of one seed,
             size and order see the same batches.
     """
 
@@ -65,7 +66,7 @@ def make_advance(trainees: dict[Hashable, Trainee], mesh, batch_size: int) -> Ca
             num_examples = len(jax.tree.leaves(trainee.examples)[0])
             order = (trainee.seed, num_examples, updates, trainee.order)
             if order not in batches:
-                rows = data.batch_indices(
+                rows = batch_indices(
                     trainee.seed, step, updates, batch_size, num_examples, trainee.order
                 )
                 batches[order] = parallel.shard_batch(mesh, rows[:, local], axis=1)
@@ -80,6 +81,29 @@ def make_advance(trainees: dict[Hashable, Trainee], mesh, batch_size: int) -> Ca
         return new_states, metrics
 
     return advance
+
+
+def temporary_bytes(trainee: Trainee, state, mesh, batch_size: int, count: int) -> int | None:
+    """Compile the updates of a system, and say how much memory they need beside their arguments.
+
+    `advance` finds the program compiled, if it is given the same state, batches and count.
+
+    Args:
+        trainee: the system.
+        state: its state, replicated over the mesh.
+        mesh: over which the batches are split.
+        batch_size: over all devices.
+        count: of updates in a dispatch.
+
+    Returns:
+        Bytes on each device; None where the backend does not tell.
+    """
+    rows = np.zeros((count, batch_size), np.int32)
+    indices = parallel.shard_batch(mesh, rows[:, parallel.local_rows(batch_size)], axis=1)
+    key = parallel.replicate(mesh, trainee.key)
+    program = trainee.run_updates.lower(state, key, trainee.examples, indices).compile()
+    analysis = program.memory_analysis()
+    return None if analysis is None else analysis.temp_size_in_bytes
 
 
 def dotted(name: Hashable) -> str:

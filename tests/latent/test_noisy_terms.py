@@ -1,6 +1,7 @@
 """What is measured of a system with a diffusion decoder, against closed forms of a linear one and
 against the direct computation."""
 
+import dataclasses
 import functools
 
 import jax
@@ -12,8 +13,8 @@ from exact_decoder import EXACT, MIX, NOISE
 
 from diffenc.diffusion.gaussians import Gaussian, gaussian_kl
 from diffenc.estimate import map_examples
-from diffenc.latent import bounds, decoders, latent_use, noisy_terms, whitening
-from diffenc.latent.baselines import DeterministicEncoder, GaussianEncoder
+from diffenc.latent import bounds, decoders, held_out, latent_use, noisy_terms, whitening
+from diffenc.latent.baseline_encoders import DeterministicEncoder, GaussianEncoder
 from diffenc.latent.encoder import DiffusionEncoder
 from diffenc.latent.systems import System
 from diffenc.networks import MLP, ConditionalDenoiser
@@ -88,6 +89,43 @@ def test_the_scatter_gives_the_error_of_the_mean_over_draws():
     assert_mean(squares - deviations, 0.0, scale=squares.mean())
 
 
+def test_a_decoder_that_sees_no_latent_pays_no_rate():
+    """Its bound is its loss alone, and so is the scatter, whatever an encoder would pay."""
+    x = data()[:20]
+    blind = dataclasses.replace(EXACT, is_blind=True)
+
+    @jax.jit
+    def evaluate():
+        encoders = (Tempered(0.0, 1.2), Tempered(2.0, 1.0))
+        key = jax.random.key(1)
+        return [bounds.elbo(key, one, blind, {"decoder": {}}, x, 8, 1) for one in encoders]
+
+    with jax.debug_key_reuse(False):  # both have the same noise
+        near, far = jax.device_get(evaluate())
+    np.testing.assert_array_equal(near.rate, 0)
+    jax.tree.map(np.testing.assert_array_equal, near, far)
+
+
+def test_the_parts_of_a_distortion_add_up_and_need_no_density():
+    x = data()
+    params = make_params(DETERMINISTIC, {})
+
+    @jax.jit
+    def evaluate():
+        estimate = bounds.elbo(jax.random.key(1), DETERMINISTIC, EXACT, params, x, 2, 1)
+        return estimate, DETERMINISTIC.infer(params, x)
+
+    estimate, z = jax.device_get(evaluate())
+    assert estimate.rate is None
+    parts = estimate.parts
+    total = parts.prior + parts.below + parts.above + parts.reconstruction
+    np.testing.assert_allclose(estimate.distortion, total, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(parts.above, 0)
+    error = (x - z @ MIX.T) / NOISE
+    truth = 0.5 * np.sum(error**2, axis=1) + 1.5 * np.log(2 * np.pi * NOISE**2)
+    assert_mean(estimate.distortion - truth, 0.0)
+
+
 LINEAR = decoders.make("gaussian", 3)
 DENSE = {"kernel": MIX.T, "bias": np.zeros(3, np.float32)}
 OF_LINEAR = {"network": {"params": {"Dense_0": DENSE}}, "log_tau": np.log(np.float32(NOISE))}
@@ -146,7 +184,7 @@ def test_terms_are_those_of_the_direct_computation():
     x = data()[:5]
     params = make_params(GAUSSIAN, {})
     system = make_system(GAUSSIAN)
-    estimate = noisy_terms.elbo(jax.random.key(0), system, params, x, 3, 2)
+    estimate = held_out.map_bound(jax.random.key(0), bounds.elbo, system, params, x, 3, 2)
 
     @jax.jit
     def direct(key, x):
