@@ -12,7 +12,7 @@ import numpy as np
 from diffenc.errors import InputError, check
 from diffenc.estimate import Estimate
 from diffenc.keys import key_of, rng_of
-from diffenc.latent import bounds, decoders, noisy_terms
+from diffenc.latent import bounds, decoders, held_out, noisy_terms
 from diffenc.latent.latent_use import ShuffleRise
 from diffenc.latent.systems import System
 from diffenc.run import data, parallel, records
@@ -124,7 +124,7 @@ def losses(key, system: System, params, x, num_samples: int, batch_size: int) ->
         num_samples: draws of z for each example.
         batch_size: examples at a time.
     """
-    terms = noisy_terms.elbo(key, system, params, x, num_samples, batch_size)
+    terms = held_out.map_bound(key, bounds.elbo, system, params, x, num_samples, batch_size)
     return terms._replace(rate=None) if getattr(system.decoder, "is_blind", False) else terms
 
 
