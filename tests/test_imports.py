@@ -23,8 +23,11 @@ LAW = {
     "information": BASE | {"networks", "diffusion.noise_levels", "diffusion.parameterization"},
     "latent": BASE | {"training", "networks", "diffusion"},
     "run": {"errors", "keys", "estimate", "training"},
-    "storage": {"errors", "latent", "run"},
-    "models": BASE | {"latent", "run", "storage"},
+    "batches": {"compilation", "estimate"},
+    "grid_models": {"errors", "diffusion", "networks"},
+    "grid_runs": {"errors", "keys", "training", "diffusion", "run", "batches", "grid_models"},
+    "storage": {"errors", "latent", "run", "grid_runs"},
+    "models": BASE | {"latent", "run", "storage", "grid_runs"},
     "__init__": {"errors", "information", "models"},  # when a name is asked for
 }
 # Which other experiments an experiment may import; all may import diffenc and

@@ -16,6 +16,8 @@ import jax
 from etils.epath import Path
 from ml_collections import ConfigDict
 
+from diffenc import storage
+from diffenc.grid_runs import Name
 from diffenc.keys import key_of
 from diffenc.run import loop, parallel, records, tables
 from diffenc.run.advance import dotted, make_advance
@@ -35,6 +37,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
     dataset, size = models.load(experiment)
     systems = models.make_systems(experiment, dataset, size)
     models.print_costs(systems, dataset, training)
+    blueprints = models.make_blueprints(experiment, dataset, systems)
+    storage.write(workdir, "warm_start", training.num_updates, blueprints)
     held_out = dataset.test[: experiment.evaluation.num_examples]
     states = loop.train(
         workdir,
@@ -56,6 +60,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     drawn = {}
     samples = {}
     evaluation = experiment.evaluation
+    is_shown = held_out.ndim == 4 and held_out.shape[-1] in (1, 3)
     with (
         jax.default_matmul_precision("highest"),
         records.progress(len(systems), description="measuring") as show,
@@ -66,7 +71,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
             drawn[name] = measures.terms(
                 key, system, trained[name], held_out, evaluation.draws, evaluation.batch_size
             )
-            if name.seed == 0 and evaluation.samples and held_out.ndim == 4:
+            if name.seed == 0 and evaluation.samples and is_shown:
                 key = key_of(training.seed, "samples")
                 samples[name.model] = measures.sample(
                     key, system, trained[name], dataset.example_shape, evaluation
@@ -74,7 +79,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
         show(len(systems))
     dim = held_out[0].size
     metrics = records.read_metrics(workdir)
-    simple = controls.measure(dataset.train, held_out, size)
+    simple = controls.controls(dataset.train, held_out, size)
     rows = results.summarize(drawn, dim) + results.of_controls(simple)
     rows += results.update_times(metrics, systems)
     learned = {
@@ -88,8 +93,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
     print(f"figures: {workdir / 'figures'}")
 
 
-def headline(name: models.Name, metrics: dict[str, float]) -> str:
-    """Write the text beside the progress bar: bits a dimension of a system.
+def headline(name: Name, metrics: dict[str, float]) -> str:
+    """Write the text beside the progress bar: what a system's update lowers, and its bound.
 
     Args:
         name: of the system.
@@ -98,8 +103,8 @@ def headline(name: models.Name, metrics: dict[str, float]) -> str:
     parts = [
         f"{label} {metrics[f'{dotted(name)}.{metric}']:.3f}"
         for label, metric in (
-            ("training", "bits_per_dim"),
-            ("held out", "held_out_bits_per_dim"),
+            ("diffusion", "diffusion_loss"),
+            ("bound, held out", "held_out_bits_per_dim"),
         )
         if f"{dotted(name)}.{metric}" in metrics
     ]
