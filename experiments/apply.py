@@ -12,11 +12,12 @@ the run was trained on. The output holds one array for each word of --what, and 
     log_prob       log_prob: a lower bound of log p(x); log_prob_stderr, its error over draws of z;
                    log_prob_ess, the effective number of the draws (NaN for a diffusion decoder,
                    whose bound has no weights); log_prob_folds, whose mean should be below a per
-                   cent, see `models.LogProb`. Of experiments.warm_start: log_prob of whole numbers,
-                   log_prob_stderr, and bits_per_dim, the same as bits for each number
+                   cent, see `trained_model.LogProb`. Of experiments.warm_start: log_prob of whole
+                   numbers, log_prob_stderr, and bits_per_dim, the same as bits for each number
     sample         sample: as many draws x from the model as the input has examples
 
-From Python the same is `diffenc.load(RUN)`, see `diffenc.models`.
+From Python the same is `diffenc.load(RUN)`, see `diffenc.trained_model` and
+`diffenc.grid_runs`.
 """
 
 import argparse
@@ -32,9 +33,9 @@ from diffenc.diffusion import likelihood
 from diffenc.errors import InputError, check, check_choice, describe
 from diffenc.estimate import Estimate
 from diffenc.grid_runs import TrainedGrid
-from diffenc.models import Trained
 from diffenc.run import data, files, records, tables
 from diffenc.run.tables import Result
+from diffenc.trained_model import Trained
 
 OF_LATENTS = ("encode", "reconstruct")
 WHAT = (*OF_LATENTS, "log_prob", "sample")

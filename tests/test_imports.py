@@ -27,12 +27,14 @@ LAW = {
     "grid_models": {"errors", "diffusion", "networks"},
     "grid_runs": {"errors", "keys", "training", "diffusion", "run", "batches", "grid_models"},
     "storage": {"errors", "latent", "run", "grid_runs"},
-    "models": BASE | {"latent", "run", "storage", "grid_runs"},
+    "trained_model": {"errors", "keys", "latent", "run", "batches"},
+    "models": {"errors", "run", "storage", "grid_runs", "trained_model"},
     "__init__": {"errors", "information", "models"},  # when a name is asked for
 }
 # Which other experiments an experiment may import; all may import diffenc and
 # experiments.command_line.
 BETWEEN_EXPERIMENTS = {
+    "command_line": {"arguments"},
     "posteriors": {"diffusion_encoder"},
     "glossary": {"glossary_latent"},
     "diffusion_decoder": {"diffusion_encoder"},
