@@ -16,7 +16,7 @@ from diffenc.diffusion import likelihood
 from diffenc.errors import InputError
 from diffenc.keys import key_of
 from diffenc.run import data, records, tables
-from experiments import apply, command_line, glossary
+from experiments import apply, arguments, glossary
 from experiments.warm_start import __main__ as warm_start
 from experiments.warm_start.settings import read_experiment
 
@@ -50,7 +50,7 @@ CONTROLS = ("uniform", "independent", "chow_liu", "gzip", "png")
 def make_config(**changes):
     """The config of digits with tiny settings and these changes (dots written as two
     underscores)."""
-    config = command_line._load(str(ROOT / "configs/warm_start/digits.py"))
+    config = arguments.load_config(str(ROOT / "configs/warm_start/digits.py"))
     fields = TINY | {key.replace("__", "."): value for key, value in changes.items()}
     config.update_from_flattened_dict(fields)
     return config
@@ -77,6 +77,12 @@ def finished(tmp_path_factory):
 def held_out():
     """What the run is measured on."""
     return data.load("digits").test[:20]
+
+
+@pytest.fixture(scope="module")
+def cold(finished):
+    """The first model of the run, loaded."""
+    return models.load(finished[0])
 
 
 def values_of(workdir) -> dict[str, float]:
@@ -178,21 +184,20 @@ def test_a_loaded_run_has_the_numbers_of_its_results(finished, held_out):
         assert abs(bound.values.mean() - same) < NUM_SIGMAS * stderr
 
 
-def test_a_loaded_run_is_used(finished, held_out):
-    trained = models.load(finished[0])
-    assert trained.name == "cold.0" and trained.size == 17 and trained.dim == 64
-    bound = trained.log_prob(held_out[:5], seed=3)
+def test_a_loaded_run_is_used(finished, cold, held_out):
+    assert cold.name == "cold.0" and cold.size == 17 and cold.dim == 64
+    bound = cold.log_prob(held_out[:5], seed=3)
     assert bound.bound == "evidence lower bound of log P(x) in nats, 64 draws"
-    bits = trained.bits_per_dim(held_out[:5], seed=3)
+    bits = cold.bits_per_dim(held_out[:5], seed=3)
     np.testing.assert_allclose(-bound.values, bits.values * 64 * np.log(2), rtol=1e-6)
     np.testing.assert_allclose(bound.stderr, bits.stderr * 64 * np.log(2), rtol=1e-6)
     for same in (held_out[:5, ..., 0], held_out[:5].reshape(5, -1), held_out[:5].tolist()):
-        np.testing.assert_array_equal(trained.log_prob(same, seed=3).values, bound.values)
-    drawn = trained.sample(3, steps=2)
+        np.testing.assert_array_equal(cold.log_prob(same, seed=3).values, bound.values)
+    drawn = cold.sample(3, steps=2)
     assert drawn.shape == (3, 8, 8, 1) and drawn.dtype == np.int32
     assert drawn.min() >= 0 and drawn.max() <= 16 and drawn.std() > 1
-    assert np.abs(trained.sample(3, seed=1, steps=2) - drawn).max() > 0
-    np.testing.assert_array_equal(trained.sample(3, steps=2), drawn)
+    assert np.abs(cold.sample(3, seed=1, steps=2) - drawn).max() > 0
+    np.testing.assert_array_equal(cold.sample(3, steps=2), drawn)
     again = models.load(finished[0])
     assert count_compilations(lambda: again.log_prob(held_out[5:11])) == 0
     counts = []
@@ -212,23 +217,22 @@ def test_a_loaded_run_is_used(finished, held_out):
         (np.zeros((0, 64)), "no examples"),
     ],
 )
-def test_a_loaded_run_refuses_what_the_data_cannot_be(finished, x, words):
+def test_a_loaded_run_refuses_what_the_data_cannot_be(cold, x, words):
     with pytest.raises(InputError, match=words) as raised:
-        models.load(finished[0]).bits_per_dim(x)
+        cold.bits_per_dim(x)
     assert "\n" not in str(raised.value)
 
 
-def test_the_shell_gives_what_load_gives(finished, held_out, tmp_path, capsys):
+def test_the_shell_gives_what_load_gives(finished, cold, held_out, tmp_path, capsys):
     np.save(tmp_path / "x.npy", held_out[:5])
     command = [f"--workdir={finished[0]}", f"--input={tmp_path / 'x.npy'}", "--samples=64"]
     apply.main([*command, f"--output={tmp_path / 'out.npz'}"])
-    trained = models.load(finished[0])
-    bound = trained.log_prob(held_out[:5])
+    bound = cold.log_prob(held_out[:5])
     assert bound.bound in capsys.readouterr().out
     with np.load(tmp_path / "out.npz") as output:
         assert set(output.files) == {"log_prob", "log_prob_stderr", "bits_per_dim"}
         np.testing.assert_array_equal(output["log_prob"], bound.values)
-        bits = trained.bits_per_dim(held_out[:5]).values
+        bits = cold.bits_per_dim(held_out[:5]).values
         np.testing.assert_array_equal(output["bits_per_dim"], bits)
     with pytest.raises(SystemExit):
         apply.main([*command, f"--output={tmp_path / 'z.npz'}", "--what=encode"])
@@ -299,7 +303,7 @@ def test_bad_data_are_named(tmp_path, x, changes, words):
 
 @pytest.mark.parametrize("path", CONFIGS, ids=[path.stem for path in CONFIGS])
 def test_the_models_of_every_config_can_be_made(path):
-    experiment = read_experiment(command_line._load(str(path)))
+    experiment = read_experiment(arguments.load_config(str(path)))
     name = experiment.data.name.removeprefix("fashion_")
     for model in experiment.starts:
         settings = experiment.model(model, 17 if name == "digits" else 256)
