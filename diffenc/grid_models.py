@@ -12,10 +12,10 @@ from diffenc.diffusion.adaptive_levels import AdaptiveLevels
 from diffenc.diffusion.alphabet import KINDS, Alphabet
 from diffenc.diffusion.grid_denoiser import GridDenoiser, Marginals, num_outputs
 from diffenc.errors import check, check_choice, check_fraction, check_least, check_widths
-from diffenc.networks import ModulatedMLP, UNet
+from diffenc.networks import ModulatedMLP, ModulatedSequence, UNet
 from diffenc.networks.unet import check_channels
 
-NETWORKS = ("mlp", "unet")
+NETWORKS = ("mlp", "unet", "sequence")
 PRECISIONS = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
@@ -32,8 +32,9 @@ class ModelSettings:
         size: how many values a number of the data takes.
         code: where they stand, see `Alphabet`.
         network: a name of `NETWORKS`.
-        features: the MLP's width, one number; the U-Net's channels of each resolution.
-        blocks: of the MLP; of the U-Net at each resolution.
+        features: the width of the MLP and of the network of sequences, one number; the U-Net's
+            channels of each resolution.
+        blocks: of the network; of the U-Net at each resolution.
         attention: of the U-Net, sides of the feature maps at which it attends; None for at the
             coarsest, once.
         dropout: share of the numbers dropped inside each block in training.
@@ -62,10 +63,14 @@ class ModelSettings:
         if self.network == "unet":
             check_channels("features", self.features)
         else:
+            # What another network does not read may not look as if it did something.
             holds = len(self.features) == 1
-            check(holds, "features", self.features, "the MLP has one width: give one number")
-            holds = self.attention is None
-            check(holds, "attention", self.attention, "the MLP does not attend: give none")
+            remedy = f"network {self.network} has one width, give one number"
+            check(holds, "features", self.features, remedy)
+            remedy = f"network {self.network} does not attend, give none"
+            check(self.attention is None, "attention", self.attention, remedy)
+            remedy = f"network {self.network} is of single precision, give float32"
+            check(self.precision == "float32", "precision", self.precision, remedy)
         num_outputs(self.head, self.alphabet)  # checks the head
         check(self.low < self.high, "low", self.low, f"the start is at {self.high:.3g}: give less")
 
@@ -103,6 +108,15 @@ def make(settings: ModelSettings, example_shape: tuple[int, ...]) -> GridDenoise
         holds = len(example_shape) == 3
         check(holds, "network", settings.network, f"data {example_shape} are no images: give mlp")
         network.check_sides(example_shape[:2])
+    elif settings.network == "sequence":
+        holds = len(example_shape) == 2
+        check(holds, "network", settings.network, f"data {example_shape} are no sequences")
+        network = ModulatedSequence(
+            settings.features[0],
+            settings.blocks,
+            num_outputs=outputs,
+            dropout=settings.dropout,
+        )
     else:
         network = ModulatedMLP(settings.features[0], settings.blocks, outputs, settings.dropout)
     return GridDenoiser(network, settings.alphabet, settings.head)

@@ -15,7 +15,7 @@ from diffenc.diffusion.grid_denoiser import GridDenoiser, Marginals
 from diffenc.errors import check_whole
 from diffenc.grid_models import Carried, ModelSettings
 from diffenc.keys import key_of
-from diffenc.run import examples
+from diffenc.run import examples, text
 
 GROUPS = 8  # of the draws of an example, whose scatter is the error of its bound
 AT_ONCE = 2**26  # numbers of the largest array, those of the decoder's probabilities
@@ -55,6 +55,7 @@ class GridBlueprint:
         example_shape: of x [batch, *example_shape].
         rule: by which its noise levels are learned, see `AdaptiveLevels`.
         clip_norm: of its optimizer, whose state is in the checkpoint.
+        characters: those that the numbers of a text stand for, in order; None for other data.
     """
 
     name: Name
@@ -62,6 +63,7 @@ class GridBlueprint:
     example_shape: tuple[int, ...]
     rule: str
     clip_norm: float | None
+    characters: str | None = None
 
     @property
     def label(self) -> str:
@@ -133,9 +135,9 @@ class TrainedGrid:
     """A trained model of whole numbers, made by `models.load`.
 
     Data x are whole numbers in the units and the shape of those that the run was trained on: [n, h,
-    w, c], [n, h, w] for images of one channel, or flat [n, D]. Every example has its own random
-    numbers, a function of the seed and of its place in x, so that no result depends on the other
-    examples.
+    w, c], [n, h, w] for images of one channel, or flat [n, D]; of texts, also n strings of the
+    length of the training windows. Every example has its own random numbers, a function of the seed
+    and of its place in x, so that no result depends on the other examples.
 
     Work is done in batches of a power of two of examples, at most `batch_size`, and fewer where the
     probabilities of all values of a batch would fill the memory. A `progress`, where it is given,
@@ -149,6 +151,8 @@ class TrainedGrid:
         example_shape: of one x.
         size: how many values a number of x takes: 0, ..., size - 1.
         batch_size: the largest number of examples at a time.
+        characters: those that the numbers of a text stand for, in order; None for other data.
+            `run.text.decode(x, characters)` makes texts of samples.
     """
 
     name: str
@@ -158,6 +162,7 @@ class TrainedGrid:
     example_shape: tuple[int, ...]
     size: int
     batch_size: int
+    characters: str | None
     _denoiser: GridDenoiser = dataclasses.field(repr=False)
     _params: Any = dataclasses.field(repr=False)
     _carried: Carried = dataclasses.field(repr=False)
@@ -180,8 +185,7 @@ class TrainedGrid:
             progress: called with the number of examples done.
         """
         check_whole("samples", samples, 1)
-        x = examples.check_rows(x, self.example_shape, "x")
-        self._denoiser.alphabet.check(x, "x")
+        x = self._observe(x)
         draws = -(-samples // GROUPS)
 
         def draw(key, x):
@@ -233,6 +237,15 @@ class TrainedGrid:
 
         nothing = np.zeros((n, 0), np.float32)
         return self._map(draw, self._key(seed, "sample"), nothing, 1, progress)
+
+    def _observe(self, x) -> np.ndarray:
+        """Check x, and number the characters of texts."""
+        is_list = isinstance(x, list | tuple)
+        if self.characters is not None and is_list and all(isinstance(one, str) for one in x):
+            x = text.encode(x, self.characters, "x")
+        x = examples.check_rows(x, self.example_shape, "x")
+        self._denoiser.alphabet.check(x, "x")
+        return x
 
     def _key(self, seed: int, name: str):
         """Make the key of a purpose; raises InputError for a seed that is none."""

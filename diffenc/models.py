@@ -60,6 +60,7 @@ def load(workdir, system: str | None = None, batch_size: int = 256) -> Trained |
             blueprint.example_shape,
             blueprint.settings.size,
             batch_size,
+            blueprint.characters,
             outline.denoiser,
             state.averages,
             state.carried,

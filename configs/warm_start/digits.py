@@ -25,33 +25,34 @@ def get_config() -> ConfigDict:
                 plain=dict(head="v", bins=0.17, schedule="variance"),
             ),
             data=dict(
-                name="digits",  # or file, or an image set of TensorFlow Datasets
+                name="digits",  # or file, text, or an image set of TensorFlow Datasets
                 dir="",  # of prepared TFDS data
-                path="",  # of a file: .npy, .npz or a table
+                path="",  # of a file: .npy, .npz or a table; of a text, "" for generated sentences
+                length=64,  # characters of a window of text
                 cache_dir="",  # where decoded TFDS images are kept for the next run; "": nowhere
                 test_fraction=0.1667,  # of digits and of a file without a test array
                 # n: measure on n training examples, kept from training, instead of the test set
                 validation=0,
             ),
             model=dict(
-                network="mlp",  # or unet, for larger images
-                features=(256,),  # the MLP's width; the U-Net's channels of each resolution
-                blocks=3,  # of the MLP; of the U-Net at each resolution
+                network="unet",  # or mlp, for vectors; sequence, for texts
+                features=(32, 64),  # channels of each resolution; one width of other networks
+                blocks=1,  # of the network; of the U-Net at each resolution
                 attention=(),  # unet: sides of the feature maps at which it attends; (): once
-                dropout=0.5,  # share of the numbers inside each block
+                dropout=0.3,  # share of the numbers inside each block
                 precision="float32",  # unet: or bfloat16, for its products
                 code="grid",  # where values stand: grid, one_hot or bits
                 low=-8.0,  # the smallest log signal-to-noise ratio
             ),
-            num_updates=1000,
+            num_updates=500,
             batch_size=128,  # over all devices
             learning_rate=2e-3,  # its peak, after the warm-up; it falls to 0 like a cosine
             warmup=100,
             clip_norm=0.0,  # 0: do not clip
             average_decay=0.999,  # of the parameters that are evaluated
             updates_per_dispatch=100,
-            save_every=1000,  # updates; a multiple of updates_per_dispatch, as is the next
-            evaluate_every=200,  # held-out curves; 0: never
+            save_every=500,  # updates; a multiple of updates_per_dispatch, as is the next
+            evaluate_every=100,  # held-out curves; 0: never
             eval=dict(
                 num_examples=0,  # 0: the whole test split
                 monitor=150,  # examples of the curves

@@ -12,7 +12,7 @@ def get_config():
     config.methods = ("cold",)
     config.num_seeds = 1
     config.data.name = "mnist"
-    config.model.update(network="unet", features=(32, 64), blocks=1, dropout=0.0)
+    config.model.dropout = 0.0
     config.num_updates = 4500
     config.batch_size = 32
     config.learning_rate = 4e-3

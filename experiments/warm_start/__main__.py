@@ -13,13 +13,14 @@ over seeds. controls: what simple codes need. figures: pictures.
 import functools
 
 import jax
+import numpy as np
 from etils.epath import Path
 from ml_collections import ConfigDict
 
 from diffenc import storage
 from diffenc.grid_runs import Name
 from diffenc.keys import key_of
-from diffenc.run import loop, parallel, records, tables
+from diffenc.run import loop, parallel, records, sentences, tables, text
 from diffenc.run.advance import dotted, make_advance
 from experiments import command_line
 from experiments.warm_start import controls, figures, measures, models, results
@@ -34,10 +35,12 @@ def run(config: ConfigDict, workdir: Path) -> None:
     training = experiment.training
     mesh = parallel.data_mesh(training.num_devices)
     parallel.check_batch(training.batch_size, mesh)
-    dataset, size = models.load(experiment)
+    numbers = models.load(experiment)
+    dataset = numbers.dataset
+    size = numbers.size
     systems = models.make_systems(experiment, dataset, size)
     models.print_costs(systems, dataset, training)
-    blueprints = models.make_blueprints(experiment, dataset, systems)
+    blueprints = models.make_blueprints(experiment, numbers, systems)
     storage.write(workdir, "warm_start", training.num_updates, blueprints)
     held_out = dataset.test[: experiment.evaluation.num_examples]
     states = loop.train(
@@ -79,9 +82,10 @@ def run(config: ConfigDict, workdir: Path) -> None:
         show(len(systems))
     dim = held_out[0].size
     metrics = records.read_metrics(workdir)
-    simple = controls.controls(dataset.train, held_out, size)
+    simple = controls.measure(dataset.train, held_out, size)
     rows = results.summarize(drawn, dim) + results.of_controls(simple)
     rows += results.update_times(metrics, systems)
+    rows = results.with_truth(rows, truth_of(numbers, held_out))
     learned = {
         name: measures.learned_levels(system, trained[name][1], dim)
         for name, system in systems.items()
@@ -91,6 +95,19 @@ def run(config: ConfigDict, workdir: Path) -> None:
     tables.write_results(workdir, rows)
     tables.print_table(rows, title=f"bits a dimension of {dataset.name}")
     print(f"figures: {workdir / 'figures'}")
+
+
+def truth_of(numbers: models.Numbers, x: np.ndarray) -> float | None:
+    """Give the mean code length of x by the law that made it, in bits a dimension, if it is known.
+
+    Args:
+        numbers: the data.
+        x: the held-out examples.
+    """
+    if not numbers.is_generated:
+        return None
+    log_prob = sentences.log_prob(text.decode(x, numbers.characters))
+    return float(-log_prob.mean() / (x[0].size * np.log(2)))
 
 
 def headline(name: Name, metrics: dict[str, float]) -> str:

@@ -15,7 +15,7 @@ from diffenc.errors import InputError
 from diffenc.grid_models import Carried, ModelSettings
 from diffenc.grid_runs import GridBlueprint, Name
 from diffenc.keys import key_of
-from diffenc.run import costs, data, parallel
+from diffenc.run import costs, data, parallel, text
 from diffenc.run.advance import Trainee
 from experiments.command_line import naming
 from experiments.warm_start.settings import Experiment, Training
@@ -39,26 +39,51 @@ class System(NamedTuple):
     state: training.TrainState
 
 
-def load(experiment: Experiment) -> tuple[data.Dataset, int]:
-    """Load the data set, and the number of values that its numbers take.
+class Numbers(NamedTuple):
+    """Data that are whole numbers.
 
-    Raises InputError where the data are not bytes or bits, and where too few are held out.
+    Attributes:
+        dataset: the data.
+        size: how many values a number takes.
+        characters: those that the numbers of a text stand for, in order; None for other data.
+        is_generated: whether the text is that of `sentences`, whose law is known.
+    """
+
+    dataset: data.Dataset
+    size: int
+    characters: str | None = None
+    is_generated: bool = False
+
+
+def load(experiment: Experiment) -> Numbers:
+    """Load the data.
+
+    Raises InputError where they are not bytes, bits or a text, and where too few are held out.
     """
     settings = experiment.data
-    dataset = data.load(
-        settings.name,
-        data_dir=settings.dir or None,
-        path=settings.path or None,
-        test_fraction=settings.test_fraction,
-        cache_dir=settings.cache_dir or None,
-    )
+    characters = None
+    is_generated = False
+    if settings.name == "text":
+        with naming(length="data.length", test_fraction="data.test_fraction"):
+            source = text.load(settings.path or None, settings.length, settings.test_fraction)
+        dataset = source.dataset
+        characters = source.characters
+        is_generated = source.is_generated
+    else:
+        dataset = data.load(
+            settings.name,
+            data_dir=settings.dir or None,
+            path=settings.path or None,
+            test_fraction=settings.test_fraction,
+            cache_dir=settings.cache_dir or None,
+        )
+        check_whole_numbers(dataset)
     if settings.validation:
         with naming(count="data.validation"):
             dataset = data.hold_out(dataset, settings.validation)
-    check_whole_numbers(dataset)
     if len(dataset.test) < 2:
         raise InputError(f"data {dataset.name} have 1 example to test: give two or more")
-    return dataset, int(dataset.max_value) + 1
+    return Numbers(dataset, int(dataset.max_value) + 1, characters, is_generated)
 
 
 def check_whole_numbers(dataset: data.Dataset) -> None:
@@ -110,22 +135,23 @@ def make_systems(experiment: Experiment, dataset: data.Dataset, size: int) -> di
 
 
 def make_blueprints(
-    experiment: Experiment, dataset: data.Dataset, systems: dict[Name, System]
+    experiment: Experiment, numbers: Numbers, systems: dict[Name, System]
 ) -> list[GridBlueprint]:
     """Say what the systems can be made from again, for `diffenc.load`.
 
     Args:
         experiment: the config.
-        dataset: the data.
+        numbers: the data.
         systems: by name.
     """
     return [
         GridBlueprint(
             name,
             system.settings,
-            dataset.example_shape,
+            numbers.dataset.example_shape,
             experiment.starts[name.model].rule,
             experiment.training.clip_norm,
+            numbers.characters,
         )
         for name, system in systems.items()
     ]

@@ -34,6 +34,18 @@ def of_controls(simple: dict[str, Estimate]) -> list[Result]:
     return [Result(f"{name}.bits_per_dim", *estimate, UNIT) for name, estimate in simple.items()]
 
 
+def with_truth(rows: list[Result], truth: float | None) -> list[Result]:
+    """Set the truth of every bits_per_dim, the code length by the law that made the data.
+
+    Args:
+        rows: the results.
+        truth: in bits a dimension; None where the law is not known.
+    """
+    return [
+        row._replace(truth=truth) if row.name.endswith(".bits_per_dim") else row for row in rows
+    ]
+
+
 def update_times(metrics: list[dict], systems: dict[Name, object]) -> list[Result]:
     """Give the median time of an update of each model, over the dispatches of its first seed.
 

@@ -27,13 +27,14 @@ class Data:
     """Where data come from, see `data.load`.
 
     Attributes:
-        name: digits, file, or an image set of TensorFlow Datasets.
+        name: digits, file, text, or an image set of TensorFlow Datasets.
         dir: of prepared TFDS data sets; "": the place where TFDS looks for itself.
-        path: of a file.
+        path: of a file; of a text, "" for generated sentences.
         cache_dir: where decoded images are kept; "": nowhere.
         test_fraction: held out, where a data set has no split of its own.
         validation: measure on so many training examples, kept from training, instead of the test
             set; 0: on the test set.
+        length: characters of a window of text.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Data:
     cache_dir: str
     test_fraction: float
     validation: int
+    length: int = 64
 
     def __post_init__(self):
         check_least(self, 0, "validation")

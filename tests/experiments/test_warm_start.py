@@ -1,6 +1,7 @@
 """experiments.warm_start: one tiny run of a model that knows the grid and of a plain one, looked at
 from all sides; it is loaded and used; configs and data that it refuses."""
 
+import dataclasses
 import io
 import json
 import shutil
@@ -22,11 +23,19 @@ from experiments.warm_start.settings import read_experiment
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = sorted((ROOT / "configs" / "warm_start").glob("*.py"))
-SHAPES = {"digits": (8, 8, 1), "mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
+# Of each data set: the shape of an example, and how many values its numbers take.
+KINDS = {
+    "digits": ((8, 8, 1), 17),
+    "mnist": ((28, 28, 1), 256),
+    "fashion_mnist": ((28, 28, 1), 256),
+    "cifar10": ((32, 32, 3), 256),
+    "text": ((32, 1), 30),
+}
 TINY = {
     "methods": ("cold", "plain"),
     "num_seeds": 1,
     "num_devices": 1,
+    "model.network": "mlp",
     "model.features": (8,),
     "model.blocks": 1,
     "num_updates": 6,
@@ -151,7 +160,7 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(finished, tmp_path, mon
     (stopped / "results.json").unlink()
     shutil.rmtree(stopped / "checkpoints" / "6")
     monkeypatch.setattr(warm_start.figures, "draw", lambda *arguments: None)
-    monkeypatch.setattr(warm_start.controls, "controls", lambda *arguments: {})
+    monkeypatch.setattr(warm_start.controls, "measure", lambda *arguments: {})
     assert "continuing from update 4 of 6" in train(stopped)
     ends = [
         [row for row in tables.read_results(path) if row.name.split(".")[1] in (*TERMS, "it_nll")]
@@ -223,6 +232,21 @@ def test_a_loaded_run_refuses_what_the_data_cannot_be(cold, x, words):
     assert "\n" not in str(raised.value)
 
 
+def test_a_model_of_texts_takes_texts(cold):
+    letters = "abcdefghijklmnopq"
+    trained = dataclasses.replace(cold, example_shape=(3, 1), characters=letters)
+    numbers = trained._observe(["abq", "qba"])
+    np.testing.assert_array_equal(numbers[..., 0], [[0, 1, 16], [16, 1, 0]])
+    np.testing.assert_array_equal(trained._observe(numbers), numbers)
+    for texts, words in (
+        (["abz"], "x has characters that the training text has not, 'z'"),
+        (["abcd"], "x has shape"),
+        (["abc", "ab"], "x has windows of lengths"),
+    ):
+        with pytest.raises(InputError, match=words):
+            trained.log_prob(texts)
+
+
 def test_the_shell_gives_what_load_gives(finished, cold, held_out, tmp_path, capsys):
     np.save(tmp_path / "x.npy", held_out[:5])
     command = [f"--workdir={finished[0]}", f"--input={tmp_path / 'x.npy'}", "--samples=64"]
@@ -249,9 +273,11 @@ def test_the_shell_gives_what_load_gives(finished, cold, held_out, tmp_path, cap
         (dict(models__cold__head="logit"), "models.cold.head is 'logit': .*nearest: logits"),
         (dict(methods=("cold", "hot")), "config field methods is 'hot': choose one of cold, plain"),
         (dict(methods=()), r"config field methods is \(\): name one or more"),
-        (dict(model__network="cnn"), "model.network is 'cnn': choose one of mlp, unet"),
-        (dict(model__attention=(4,)), r"model.attention is \(4,\): the MLP does not attend"),
-        (dict(model__features=(8, 8)), r"model.features is \(8, 8\): the MLP has one width"),
+        (dict(model__network="cnn"), "model.network is 'cnn': choose one of mlp, sequence, unet"),
+        (dict(model__network="sequence"), r"model.network is sequence: data .* are no sequences"),
+        (dict(model__attention=(4,)), r"model.attention is \(4,\): network mlp does not attend"),
+        (dict(model__features=(8, 8)), r"model.features is \(8, 8\): network mlp has one width"),
+        (dict(model__precision="bfloat16"), "model.precision is bfloat16: network mlp is of sing"),
         (dict(model__network="unet", model__features=(12,)), r"model.features is \(12,\)"),
         (dict(model__network="unet", model__attention=(5,)), r"attention is \(5,\): choose among"),
         (dict(model__low=9.0), "model.low is 9.0: the start is at 7.82: give less"),
@@ -304,8 +330,7 @@ def test_bad_data_are_named(tmp_path, x, changes, words):
 @pytest.mark.parametrize("path", CONFIGS, ids=[path.stem for path in CONFIGS])
 def test_the_models_of_every_config_can_be_made(path):
     experiment = read_experiment(arguments.load_config(str(path)))
-    name = experiment.data.name.removeprefix("fashion_")
-    for model in experiment.starts:
-        settings = experiment.model(model, 17 if name == "digits" else 256)
-        denoiser = grid_models.make(settings, SHAPES[name])
-        assert denoiser.head == experiment.starts[model].head
+    shape, size = KINDS[experiment.data.name]
+    for model, start in experiment.starts.items():
+        denoiser = grid_models.make(experiment.model(model, size), shape)
+        assert denoiser.head == start.head and denoiser.alphabet.size == size
