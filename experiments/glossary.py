@@ -236,8 +236,8 @@ GLOSSARY = LATENT | {
         "<model>",
         {
             "bits_per_dim": "bits/dim: An upper bound of the code length -log2 P(x): `prior` + "
-            "`diffusion` + `reconstruction`. The truth of generated sentences is their length by the "
-            "law that made them.",
+            "`diffusion` + `reconstruction`. The truth of generated sentences is their length by "
+            "the law that made them.",
             "prior": "bits/dim: KL of the noisiest x from the standard normal law.",
             "diffusion": "bits/dim: 1/2 int e^lambda E|x - x_hat|^2 d(lambda), from the noisiest x "
             "to the start.",
