@@ -12,9 +12,9 @@ each word of --what, and those beside it:
     log_prob       log_prob: a lower bound of log p(x); log_prob_stderr, its error over draws of z;
                    log_prob_ess, the effective number of the draws (NaN for a diffusion decoder,
                    whose bound has no weights); log_prob_folds, whose mean should be below a per
-                   cent, see `models.LogProb`
+                   cent, see `trained_model.LogProb`
 
-From Python the same is `diffenc.load(RUN)`, see `diffenc.models`.
+From Python the same is `diffenc.load(RUN)`, see `diffenc.trained_model`.
 """
 
 import argparse
@@ -30,6 +30,7 @@ from diffenc.errors import InputError, check, check_choice, describe
 from diffenc.estimate import Estimate
 from diffenc.run import data, files, records, tables
 from diffenc.run.tables import Result
+from diffenc.trained_model import Trained
 
 WHAT = ("encode", "reconstruct", "log_prob")
 
@@ -134,7 +135,7 @@ def read_input(path: str, name: str) -> np.ndarray:
     return arrays[name]
 
 
-def apply(trained: models.Trained, x: np.ndarray, request: Request) -> tuple[dict, list[Result]]:
+def apply(trained: Trained, x: np.ndarray, request: Request) -> tuple[dict, list[Result]]:
     """Compute what is asked for.
 
     Args:

@@ -6,7 +6,6 @@ Settings check themselves and name their own field in an error, as the library n
 
 import contextlib
 import dataclasses
-import difflib
 import logging
 import os
 import signal
@@ -17,11 +16,12 @@ import jax
 from absl import app, flags
 from absl import logging as absl_logging
 from etils import epath
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
 from diffenc import compilation
 from diffenc.errors import InputError, describe
 from diffenc.run import files, locks, loop, parallel, provenance, sessions, tables
+from experiments.arguments import define_flags, parse
 
 # Fields that change no result of a run that goes on, or only the order in which numbers are added.
 MAY_DIFFER = (
@@ -76,34 +76,10 @@ def main(experiment: Callable[[ConfigDict, epath.Path], None]) -> None:
             experiment(config_flag.value, workdir)
 
     try:
-        app.run(run, flags_parser=_parse)
+        app.run(run, flags_parser=parse)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-
-
-def define_flags(values: flags.FlagValues, arguments: list[str] | None = None):
-    """Define the flags that every experiment has.
-
-    Args:
-        values: where they are defined.
-        arguments: the command line, if it is not that of this process.
-
-    Returns:
-        The flags of the config and of the workdir.
-    """
-    config_flag = config_flags.DEFINE_config_file(
-        "config",
-        None,
-        "File with get_config().",
-        flag_values=values,
-        lock_config=True,
-        sys_argv=arguments,
-    )
-    workdir_flag = flags.DEFINE_string(
-        "workdir", None, "Directory for everything the run writes.", flag_values=values
-    )
-    return config_flag, workdir_flag
 
 
 def _make(workdir: epath.Path) -> None:
@@ -202,83 +178,6 @@ def is_complete(config: ConfigDict, workdir: epath.Path) -> bool:
     return True
 
 
-def _parse(arguments):
-    """Parse by absl, whose complaints become InputErrors of one line."""
-    path = _config_path(arguments)
-    if path and not epath.Path(path).is_file():  # absl would tell only once a field is read
-        raise InputError(f"config file {path} does not exist: give one of configs/*/*.py")
-    try:
-        return flags.FLAGS(arguments)
-    except (
-        flags.Error,
-        AttributeError,
-        KeyError,
-        OSError,
-        TypeError,
-        ValueError,
-        ImportError,
-        SyntaxError,
-    ) as error:
-        raise InputError(_explain(arguments, error)) from error
-
-
-def _config_path(arguments) -> str | None:
-    """Return the file of --config=FILE or --config FILE."""
-    for argument, following in zip(arguments, [*arguments[1:], None], strict=True):
-        if argument.startswith("--config="):
-            return argument.split("=", 1)[1]
-        if argument == "--config":
-            return following
-    return None
-
-
-def _explain(arguments, error) -> str:
-    """Name the field of an override that does not exist, or whose value has the wrong type."""
-    path = _config_path(arguments)
-    overrides = [a[len("--config.") :] for a in arguments if a.startswith("--config.")]
-    try:
-        known = _fields(_load(path))
-    except Exception:  # the config file itself is at fault
-        return f"{path}: {' '.join(str(error).split())}"
-    for override in overrides:
-        name, _, value = override.partition("=")
-        if any(field.startswith(f"{name}.") for field in known):
-            return f"config field {name!r} is a section: give --config.{name}.FIELD=value"
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1) or ["none near; see the config file"]
-            return (
-                f"unknown config field {name!r} (nearest: {near[0]}): correct --config.{override}"
-            )
-        wanted = type(known[name]).__name__
-        if f"config.{name}" in str(error):
-            return (
-                f"config field {name!r} takes {wanted}, not {value!r}: correct --config.{override}"
-            )
-    for argument in arguments[1:]:
-        name = argument.lstrip("-").split("=", 1)[0]
-        if argument.startswith("-") and name in known:
-            return f"unknown flag {argument!r}: settings are given as --config.{name}=value"
-    return " ".join(str(error).split())
-
-
-def _load(path):
-    """Make the config of a file, which is run as absl runs it."""
-    scope = {"__name__": "config"}
-    exec(compile(epath.Path(path).read_text(), path, "exec"), scope)
-    return scope["get_config"]()
-
-
-def _fields(config, prefix="") -> dict:
-    """Return the fields of a config by their dotted names."""
-    fields = {}
-    for name, value in config.items():
-        if isinstance(value, ConfigDict):
-            fields |= _fields(value, f"{prefix}{name}.")
-        else:
-            fields[f"{prefix}{name}"] = value
-    return fields
-
-
 @contextlib.contextmanager
 def naming(**fields: str):
     """Say of what config field an error of the library is, which begins with its own parameter.
@@ -337,7 +236,9 @@ def read(
     Raises:
         InputError: a field is absent, or the dataclass refuses its value.
     """
-    holder = config.get(section, {}) if section else config
+    holder = config
+    for name in section.split(".") if section else ():
+        holder = holder.get(name, {})
     paths = {}
     for field in dataclasses.fields(kind):
         name = field.name

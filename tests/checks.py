@@ -7,7 +7,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from diffenc import keys
-from experiments import command_line
+from experiments.arguments import fields_of
 
 NUM_SIGMAS = 4  # every statistical tolerance is this many computed standard errors
 
@@ -88,7 +88,7 @@ def record_reads(monkeypatch, config) -> set:
 
 def assert_every_field_is_read(config, reads: set) -> None:
     """A field that nothing reads does nothing, whatever is given for it."""
-    unread = set(command_line._fields(config)) - reads
+    unread = set(fields_of(config)) - reads
     assert not unread, f"nothing reads {sorted(unread)}"
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from experiments import command_line
+from experiments.arguments import load_config
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs" / "diffusion_decoder"
 TINY = {
@@ -34,7 +34,7 @@ TINY = {
 
 def make_config(name="digits", **changes):
     """A config with tiny settings and these changes (dots written as two underscores)."""
-    config = command_line._load(f"{CONFIGS / name}.py")
+    config = load_config(f"{CONFIGS / name}.py")
     fields = TINY | {key.replace("__", "."): value for key, value in changes.items()}
     config.update_from_flattened_dict(fields)
     return config

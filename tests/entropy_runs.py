@@ -4,7 +4,7 @@ import json
 
 import jax
 
-from experiments import command_line
+from experiments.arguments import fields_of, load_config
 from experiments.neural_entropy import cases as neural_entropy_cases
 from experiments.neural_entropy import measures
 from experiments.neural_entropy.settings import read_sweep
@@ -29,8 +29,8 @@ TINY = {
 
 
 def make_config(name, **changes):
-    config = command_line._load(f"configs/{name}.py")
-    known = command_line._fields(config)
+    config = load_config(f"configs/{name}.py")
+    known = fields_of(config)
     fields = {
         field: value for field, value in TINY.items() if field in known
     }  # images have others than mixtures

@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 
 from diffenc.latent import em
 from experiments import command_line
+from experiments.arguments import load_config
 
 ROOT = Path(__file__).resolve().parents[1]
 PATHS = sorted((ROOT / "configs").glob("*/*.py"))
@@ -105,7 +106,7 @@ def is_read(field: str, modules) -> bool:
 @pytest.mark.parametrize("path", PATHS, ids=NAMES)
 def test_a_config_is_taken_by_its_experiment_and_each_field_is_read(path, tmp_path, monkeypatch):
     module = module_of(path)
-    config = command_line._load(str(path))
+    config = load_config(str(path))
     config.lock()
     reads = record_reads(monkeypatch, config)
     taken = []

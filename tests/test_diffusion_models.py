@@ -16,7 +16,7 @@ from diffenc import models, storage
 from diffenc.errors import InputError
 from diffenc.estimate import map_examples
 from diffenc.keys import key_of
-from diffenc.latent import bounds, em, systems
+from diffenc.latent import bounds, em, system_settings, systems
 from diffenc.latent.blueprints import Blueprint
 from diffenc.latent.decoder_settings import DiffusionSettings
 from diffenc.run import checkpoints
@@ -32,9 +32,9 @@ def make_blueprint(name, method, max_value, levels) -> Blueprint:
         embed_channels=(4,) if method == "encoder" else (),
         diffusion=DiffusionSettings(features=(8,), blocks=1, draws=2, sampler_steps=3),
     )
-    optimizer = systems.OptimizerSettings(learning_rate=1e-3, num_updates=4, warmup=1)
+    optimizer = system_settings.OptimizerSettings(learning_rate=1e-3, num_updates=4, warmup=1)
     alternation = em.Settings(gamma=0.1, rate=3.0)
-    settings = systems.Settings(method, model, alternation, optimizer, sampler_steps=2)
+    settings = system_settings.Settings(method, model, alternation, optimizer, sampler_steps=2)
     return Blueprint((name, 0), settings, SHAPE, 100, max_value, levels=levels)
 
 

@@ -24,12 +24,14 @@ LAW = {
     "latent": BASE | {"training", "networks", "diffusion"},
     "run": {"errors", "keys", "estimate", "training"},
     "storage": {"errors", "latent", "run"},
-    "models": BASE | {"latent", "run", "storage"},
+    "trained_model": BASE | {"latent", "run"},
+    "models": {"errors", "run", "storage", "trained_model"},
     "__init__": {"errors", "information", "models"},  # when a name is asked for
 }
 # Which other experiments an experiment may import; all may import diffenc and
 # experiments.command_line.
 BETWEEN_EXPERIMENTS = {
+    "command_line": {"arguments"},
     "posteriors": {"diffusion_encoder"},
     "glossary": {"glossary_latent"},
     "diffusion_decoder": {"diffusion_encoder"},

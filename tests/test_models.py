@@ -19,7 +19,7 @@ from diffenc.estimate import map_examples
 from diffenc.keys import key_of
 from diffenc.latent import held_out
 from diffenc.run import checkpoints, parallel
-from experiments import command_line
+from experiments.arguments import load_config
 from experiments.diffusion_encoder import __main__ as diffusion_encoder
 from experiments.diffusion_encoder.settings import read_experiment
 
@@ -38,7 +38,7 @@ def run(tmp_path_factory):
     """A run on digits as two devices leave it: its workdir, systems, parameters and data. Runs that
     were trained are loaded by the tests of experiments."""
     workdir = tmp_path_factory.mktemp("digits")
-    config = command_line._load(str(ROOT / "configs/diffusion_encoder/digits.py"))
+    config = load_config(str(ROOT / "configs/diffusion_encoder/digits.py"))
     config.update_from_flattened_dict(TINY)
     experiment = read_experiment(config)
     dataset, _ = diffusion_encoder.load(experiment)

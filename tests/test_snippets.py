@@ -11,7 +11,7 @@ from absl import flags
 
 from diffenc.information import inputs
 from diffenc.information.settings import Settings
-from experiments import command_line
+from experiments.arguments import define_flags
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -88,7 +88,7 @@ def test_the_commands_of_a_page_name_configs_and_fields_that_exist(page, monkeyp
         assert importlib.util.find_spec(module), module
         values = flags.FlagValues()
         arguments = [module, *arguments]
-        config_flag, _ = command_line.define_flags(values, arguments)
+        config_flag, _ = define_flags(values, arguments)
         assert values(arguments) == [module], f"{arguments} has arguments that are no flags"
         case = Path(values["config"].config_filename)
         assert case.parts[:2] == ("configs", module.split(".")[1]) and config_flag.value

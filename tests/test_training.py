@@ -15,7 +15,7 @@ from diffenc.latent import chains, decoders, em
 from diffenc.latent.encoder import DiffusionEncoder
 from diffenc.networks import ConditionalDenoiser
 from diffenc.run import parallel
-from diffenc.run.data import batch_indices
+from diffenc.run.order import batch_indices
 
 DATA = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
 OPTIMIZER = training.make_optimizer(0.1, 40)

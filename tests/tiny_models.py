@@ -1,7 +1,7 @@
 """The networks of a tiny model, for tests that need no more."""
 
 from diffenc.latent.decoder_settings import DiffusionSettings
-from diffenc.latent.systems import ModelSettings
+from diffenc.latent.system_settings import ModelSettings
 
 DIFFUSION = DiffusionSettings(features=(8,), blocks=1, draws=1, sampler_steps=2)
 

@@ -8,7 +8,7 @@ from tiny_models import make_model
 
 from diffenc import storage
 from diffenc.diffusion.factor_analysis import FactorAnalysis
-from diffenc.latent import em, systems
+from diffenc.latent import em, system_settings, systems
 from diffenc.latent.blueprints import Blueprint
 from diffenc.run import checkpoints
 
@@ -39,8 +39,8 @@ def make_blueprint(name, method, pressure) -> Blueprint:
         pressure=pressure,
         diffusion=None,
     )
-    optimizer = systems.OptimizerSettings(learning_rate=1e-3, num_updates=4, warmup=1)
-    settings = systems.Settings(method, model, em.Settings(), optimizer, sampler_steps=2)
+    optimizer = system_settings.OptimizerSettings(learning_rate=1e-3, num_updates=4, warmup=1)
+    settings = system_settings.Settings(method, model, em.Settings(), optimizer, sampler_steps=2)
     return Blueprint(name, settings, (DIM,), 100, None)
 
 

@@ -9,31 +9,19 @@ images: I(image; label) is 1.97 +- 0.17 nats by entropies, 2.196 +- 0.089 by gro
 first trial in docs/notebook/labels-and-guidance.md.
 """
 
-from ml_collections import ConfigDict
+from configs.labels import digits
 
 
 def get_config():
-    return ConfigDict(
-        dict(
-            seed=0,
-            num_devices=0,  # 0: all
-            data=dict(name="digits", dir="", cache_dir="", test_fraction=0.1667, validation=0),
-            t_min=1e-3,
-            model=dict(channels=(16, 32)),
-            null_probability=0.5,  # how often a label is withheld in training
-            batch_size=64,
-            num_updates=3000,
-            updates_per_dispatch=100,
-            learning_rate=2e-3,
-            warmup=200,
-            clip_norm=1.0,
-            average_decay=0.999,
-            save_every=1000,
-            evaluate_every=500,
-            metrics_extras=(),
-            weights=(0.0, 0.5, 1.0, 2.0, 4.0, 8.0),
-            num_steps=200,  # of a guided chain
-            num_samples=300,  # for every weight
-            eval=dict(num_examples=299, monitor=299, num_levels=32, batch_size=100),
-        )
+    config = digits.common()
+    config.update(
+        t_min=1e-3,
+        null_probability=0.5,  # how often a label is withheld in training
+        num_updates=3000,
+        evaluate_every=500,
+        weights=(0.0, 0.5, 1.0, 2.0, 4.0, 8.0),
+        num_steps=200,  # of a guided chain
+        num_samples=300,  # for every weight
+        eval=dict(num_examples=299, monitor=299, num_levels=32, batch_size=100),
     )
+    return config

@@ -16,41 +16,52 @@ from ml_collections import ConfigDict
 
 
 def get_config():
+    config = common()
+    config.update(
+        # lambda up to 3.7, noise of .16 of the intensities: who sees that much sees the label
+        t_min=0.05,
+        null_probability=0.8,  # how often a label is withheld in training
+        num_updates=4000,
+        evaluate_every=1000,
+        eval=dict(
+            num_examples=1000,  # at most
+            monitor=100,
+            num_levels=32,
+            batch_size=100,
+        ),
+        posterior=dict(  # the classifier of noised images
+            features=(256, 256),
+            batch_size=256,
+            num_updates=8000,
+            learning_rate=2e-3,
+            warmup=200,
+            average_decay=0.999,
+            save_every=1000,
+            evaluate_every=1000,
+            num_levels=64,
+            num_draws=4,  # of an image's noise
+            num_examples=10_000,  # at most
+        ),
+    )
+    return config
+
+
+def common() -> ConfigDict:
+    """The fields of a denoiser of labelled images that configs/guidance_images shares."""
     return ConfigDict(
         dict(
             seed=0,
             num_devices=0,  # 0: all
-            data=dict(name="digits", dir="", cache_dir="", test_fraction=0.1667, validation=0),
             # data.validation: training images that stand in for the held-out ones
-            # lambda up to 3.7, noise of .16 of the intensities: who sees that much sees the label
-            t_min=0.05,
+            data=dict(name="digits", dir="", cache_dir="", test_fraction=0.1667, validation=0),
             model=dict(channels=(16, 32)),
-            null_probability=0.8,  # how often a label is withheld in training
             batch_size=64,
-            num_updates=4000,
             updates_per_dispatch=100,
             learning_rate=2e-3,
             warmup=200,
             clip_norm=1.0,
             average_decay=0.999,
             save_every=1000,
-            evaluate_every=1000,
             metrics_extras=(),
-            eval=dict(
-                num_examples=1000, monitor=100, num_levels=32, batch_size=100
-            ),  # num_examples: at most
-            posterior=dict(  # the classifier of noised images
-                features=(256, 256),
-                batch_size=256,
-                num_updates=8000,
-                learning_rate=2e-3,
-                warmup=200,
-                average_decay=0.999,
-                save_every=1000,
-                evaluate_every=1000,
-                num_levels=64,
-                num_draws=4,  # of an image's noise
-                num_examples=10_000,  # at most
-            ),
         )
     )

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from diffenc.diffusion.noise_levels import check_range
 from diffenc.errors import check_choice, check_whole
 
-RULES = ("variance", "entropy", "uniform")
+RULES = ("variance", "entropy")
 FLOOR = 0.1  # share of the draws that stays uniform
 DECAY = 0.99  # of the running means, per update
 
@@ -37,7 +37,7 @@ class AdaptiveLevels(flax.struct.PyTreeNode):
             first / weight and second / weight.
         low: the smallest lambda.
         high: the largest.
-        rule: how q follows, a name of `RULES`; "uniform" is not at all.
+        rule: how q follows, a name of `RULES`.
     """
 
     first: jax.Array
@@ -65,17 +65,19 @@ class AdaptiveLevels(flax.struct.PyTreeNode):
         check_range(low, high)
         check_choice("rule", rule, RULES)
         check_whole("bins", bins, 1)
-        zeros = jnp.zeros(bins)
-        return cls(zeros, zeros, zeros, low, high, rule)
+        return cls(jnp.zeros(bins), jnp.zeros(bins), jnp.zeros(bins), low, high, rule)
+
+    @property
+    def mean(self) -> jax.Array:
+        """E[f] in each bin [K], as far as it is known."""
+        return self._mean(self.first)
 
     @property
     def masses(self) -> jax.Array:
         """The share of the draws in each bin [K]."""
         num_bins = len(self.first)
         uniform = jnp.full(num_bins, 1 / num_bins)
-        if self.rule == "uniform":
-            return uniform
-        heights = self._mean(self.first) if self.rule == "entropy" else self._rms()
+        heights = self.mean if self.rule == "entropy" else jnp.sqrt(self._mean(self.second))
         total = heights.sum()
         share = jnp.where(total > 0, heights / jnp.where(total > 0, total, 1.0), uniform)
         return (1 - FLOOR) * share + FLOOR * uniform
@@ -128,7 +130,3 @@ class AdaptiveLevels(flax.struct.PyTreeNode):
         """
         of_all = total.sum() / jnp.maximum(self.weight.sum(), 1e-6)
         return total + (1 - self.weight) * of_all
-
-    def _rms(self) -> jax.Array:
-        """Give sqrt(E[f^2]) of each bin."""
-        return jnp.sqrt(self._mean(self.second))

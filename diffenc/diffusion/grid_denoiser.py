@@ -29,6 +29,7 @@ variance-preserving process of width one; log_snr [batch].
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import flax.struct
@@ -37,10 +38,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffenc.compilation import init
+from diffenc.diffusion import samplers
 from diffenc.diffusion.alphabet import Alphabet
-from diffenc.diffusion.parameterization import alpha_sigma
+from diffenc.diffusion.parameterization import alpha_sigma, to_score
+from diffenc.diffusion.processes import VPCosine
 from diffenc.errors import InputError, check, check_choice
 
+PROCESS = VPCosine()
 HEADS = ("logits", "logistics", "v")
 COMPONENTS = 2  # logistic densities of each number
 FLOOR = 1e-6  # of a probability, so that its logarithm is finite
@@ -227,6 +231,46 @@ class GridDenoiser:
             return alpha * x_t - sigma * v
         log_prob = self.log_prob(params, marginals, x_t, log_snr, rngs)
         return self.alphabet.mean(jnp.exp(log_prob))
+
+    def score_fn(self, params, marginals: Marginals) -> Callable:
+        """Make the score of x_t, for samplers, on the clock of `PROCESS`.
+
+        Args:
+            params: of the network.
+            marginals: of the data.
+
+        Returns:
+            score(x_t [batch, ..., c k], t [batch]) -> like x_t.
+        """
+
+        def score(x_t, t):
+            x_hat = self.denoise(params, marginals, x_t, PROCESS.log_snr(t))
+            return to_score(PROCESS, "x0", x_hat, x_t, t)
+
+        return score
+
+    def sample(
+        self, key: jax.Array, params, marginals: Marginals, x_1: jax.Array, high: float, steps: int
+    ) -> jax.Array:
+        """Draw values by the reverse process from noise, and by the decoder where it ends.
+
+        Args:
+            key: of the process and of the decoder.
+            params: of the network.
+            marginals: of the data.
+            x_1: standard normal [batch, ..., c k].
+            high: the largest lambda.
+            steps: of the process.
+
+        Returns:
+            [batch, ..., c], int32.
+        """
+        key_process, key_values = jax.random.split(key)
+        score = self.score_fn(params, marginals)
+        end = float(np.arctan(np.exp(-0.5 * high)) * 2 / np.pi)  # PROCESS.time, not traced
+        x = samplers.reverse_sde(key_process, score, PROCESS, x_1, steps, t_min=end)
+        log_prob = self.log_prob(params, marginals, x, jnp.full(len(x), high))
+        return jax.random.categorical(key_values, log_prob, axis=-1)
 
 
 def num_outputs(head: str, alphabet: Alphabet, num_channels: int = 1) -> int:

@@ -61,6 +61,29 @@ class Uniform:
 
 
 @dataclass(frozen=True)
+class Alpha2:
+    """The density proportional to alpha^2 = sigmoid(lambda) on [low, high] (arXiv 2510.20903).
+
+    Under it, a loss with weight alpha^2 is a plain squared error of eps. Raises InputError unless
+    low < high, both finite.
+    """
+
+    low: float
+    high: float
+
+    def __post_init__(self):
+        check_range(self.low, self.high)
+
+    def draw(self, uniform):
+        """Map uniform numbers to noise levels, as `Levels.draw`."""
+        first = jax.nn.softplus(self.low)
+        last = jax.nn.softplus(self.high)
+        area = first + (last - first) * uniform
+        log_snr = area + jnp.log(-jnp.expm1(-area))  # the inverse of softplus
+        return jnp.clip(log_snr, self.low, self.high), jax.nn.sigmoid(log_snr) / (last - first)
+
+
+@dataclass(frozen=True)
 class Logistic:
     """The logistic density of this location and scale, cut to [low, high].
 

@@ -104,7 +104,7 @@ def assemble(
         The information; shape and regression_density are for the caller to fill in.
     """
     share = linear_part.pointwise
-    spread = Estimate.of(share).stderr
+    spread = linear_part.estimate.stderr
     mean = conditional.mean
     pointwise = conditional.pointwise
     growth = conditional.kelly_growth
@@ -127,7 +127,7 @@ def assemble(
         score_difference = add(conditional.score_gap.mean(), conditional.score_gap)
     return Information(
         estimate=add(mean, pointwise),
-        gaussian=Estimate(linear_part.mean, spread),
+        gaussian=linear_part.estimate,
         regression=Estimate(linear_part.mean, float(np.hypot(spread, doubt))),
         shape=0.0,
         entropy_difference=add(entropy.mean(), entropy, overfit),

@@ -52,6 +52,11 @@ class Pair(NamedTuple):
     drift: float = 0.0
     is_exchanged: bool = False
 
+    @property
+    def least_dim(self) -> int:
+        """The largest number of coordinates that the other block can determine."""
+        return min(self.x.shape[-1], self.y.shape[-1])
+
     def exchange(self) -> "Pair":
         """Exchange x and y; optimism and drift stay as they were measured."""
         own = self.own and self.own[::-1]

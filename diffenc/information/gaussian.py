@@ -17,6 +17,8 @@ from scipy.linalg import LinAlgError, solve_triangular
 from scipy.optimize import minimize_scalar
 from scipy.special import chdtri, digamma, log_ndtr, ndtri, stdtrit
 
+from diffenc.estimate import Estimate
+
 # Range of degrees of freedom of the elliptical laws that `block_scores` fits.
 DEGREES_OF_FREEDOM = (0.7, 12.0)
 
@@ -186,6 +188,11 @@ class GaussianPart(NamedTuple):
 
     mean: float
     pointwise: np.ndarray
+
+    @property
+    def estimate(self) -> Estimate:
+        """The quantity with its standard error."""
+        return Estimate(self.mean, Estimate.of(self.pointwise).stderr)
 
 
 def gaussian_entropy(x: np.ndarray) -> GaussianPart:

@@ -21,7 +21,7 @@ import numpy as np
 
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate
-from diffenc.information import flows, gaussian, regression
+from diffenc.information import flows, gaussian, pair_information, regression
 from diffenc.information.assembly import Information, assemble, is_one_sided, still_grows
 from diffenc.information.checks import (
     check,
@@ -78,23 +78,25 @@ def mutual_information(
         pair = flows.better(pair, flows.orient(candidate), settings.map_errors)
     in_half = settings.for_examples(rows.shape[1])
     pair = flows.learn(key_flow, pair, in_half, functools.partial(show, "maps"))
-    result = _information(key_fit, pair, rows, settings, show, regression.polar)
+    result = pair_information.estimate(key_fit, pair, rows, in_half, show, regression.polar)
     if is_one_sided(result.marginal, result.conditional):
         tell = functools.partial(_tell_exchanged, show)
         exchanged = pair.exchange()
-        other = _information(key_exchanged, exchanged, rows, settings, tell, regression.polar)
+        other = pair_information.estimate(
+            key_exchanged, exchanged, rows, in_half, tell, regression.polar
+        )
         if other.estimate.stderr < result.estimate.stderr:
             result = other
             pair = exchanged
             plain = plain.exchange()
     if pair.own:  # the regression then holds what denoisers would detect at fine noise
         edges = result.conditional.edges
-        added = result.regression_density - _density(plain, edges, regression.polar)
+        added = result.regression_density - pair_information.density(plain, edges, regression.polar)
         unbounded = still_grows(
-            result.conditional, result.marginal, _least_dim(pair), np.maximum(added, 0.0)
+            result.conditional, result.marginal, pair.least_dim, np.maximum(added, 0.0)
         )
         result = result._replace(unbounded=unbounded)
-    linear_part = _estimate(flows.information(plain, regression.linear))
+    linear_part = flows.information(plain, regression.linear).estimate
     return result._replace(gaussian=linear_part, diffused="y" if pair.is_exchanged else "x")
 
 
@@ -113,11 +115,6 @@ def _pairs(rng, x, y, rows) -> tuple[Pair, list[Pair]]:
 
 def _tell_exchanged(show: Show, stage: str, updates: int, value: float) -> None:
     show(f"x and y exchanged, {stage}", updates, value)
-
-
-def _least_dim(pair: Pair) -> int:
-    """Return the largest number of coordinates that the other block can determine."""
-    return min(pair.x.shape[-1], pair.y.shape[-1])
 
 
 def label_information(
@@ -152,8 +149,9 @@ def label_information(
     rows = split(key_split, len(x))
     pair = Pair(scores[rows], indicators[rows])
     check_halves({"x": pair.x, "label": pair.y})
-    result = _information(key_fit, pair, rows, settings, show, regression.of_labels)
-    linear_part = _estimate(flows.information(pair, regression.linear))
+    in_half = settings.for_examples(rows.shape[1])
+    result = pair_information.estimate(key_fit, pair, rows, in_half, show, regression.of_labels)
+    linear_part = flows.information(pair, regression.linear).estimate
     # The information is at most the entropy of the labels.
     return result._replace(gaussian=linear_part, unbounded=False)
 
@@ -196,13 +194,16 @@ def conditional_information(
     with_y = Pair(x[rows], np.concatenate([y, z], axis=1)[rows])
     without_y = Pair(x[rows], z[rows])
     check_halves({"x": x[rows], "y, z": with_y.y, "z": without_y.y})
+    in_half = settings.for_examples(rows.shape[1])
 
     def estimate(pair, candidate, name):
-        part, features, shape = _choose_features(pair, candidate, settings.map_errors)
+        part, features, shape = pair_information.choose_features(
+            pair, candidate, settings.map_errors
+        )
         halves = make_halves(pair.x, pair.y, flows.regressors(pair, features))
         tell = functools.partial(show, f"x given {name}")
-        beyond = _divergence(jax.random.clone(key_fit), halves, settings, tell)
-        return part, shape, beyond, _correction(pair, features)
+        beyond = divergence(jax.random.clone(key_fit), halves, in_half, tell)
+        return part, shape, beyond, pair_information.correction(pair, features)
 
     part, shape, beyond, correction = estimate(with_y, regression.polar_blocks(y.shape[1]), "y, z")
     part_z, shape_z, beyond_z, correction_z = estimate(without_y, regression.polar, "z")
@@ -212,7 +213,7 @@ def conditional_information(
         flows.information(with_y, regression.linear),
         flows.information(without_y, regression.linear),
     )
-    return result._replace(shape=shape - shape_z, gaussian=_estimate(linear_part))
+    return result._replace(shape=shape - shape_z, gaussian=linear_part.estimate)
 
 
 def total_correlation(
@@ -251,7 +252,8 @@ def total_correlation(
     linear_part = GaussianPart(mean, pointwise[rows.ravel()])
     check_halves({"x": x[rows]})
     halves = make_halves(x[rows], None)
-    beyond = _divergence(key_fit, halves, settings, functools.partial(show, "x"))
+    in_half = settings.for_examples(rows.shape[1])
+    beyond = divergence(key_fit, halves, in_half, functools.partial(show, "x"))
     return assemble(linear_part, rows, x.shape[1], beyond, None)
 
 
@@ -299,91 +301,18 @@ def entropy(
     rows = split(key_split, len(x))
     check_halves({"x": x[rows]})
     halves = make_halves(x[rows], None)
-    beyond = _divergence(key_fit, halves, settings, functools.partial(show, "x"))
+    in_half = settings.for_examples(rows.shape[1])
+    beyond = divergence(key_fit, halves, in_half, functools.partial(show, "x"))
     pointwise = linear_part.pointwise[rows.ravel()] - beyond.pointwise
     stderr = float(np.hypot(Estimate.of(pointwise).stderr, beyond.systematic))
     return Entropy(
         estimate=Estimate(linear_part.mean - beyond.mean, stderr),
-        gaussian=_estimate(linear_part),
+        gaussian=linear_part.estimate,
         marginal=beyond,
         pointwise=pointwise,
         rows=rows.ravel(),
     )
 
 
-def _estimate(part: GaussianPart) -> Estimate:
-    return Estimate(part.mean, Estimate.of(part.pointwise).stderr)
-
-
 def _subtract(part: GaussianPart, other: GaussianPart) -> GaussianPart:
     return GaussianPart(part.mean - other.mean, part.pointwise - other.pointwise)
-
-
-def _information(key, pair: Pair, rows, settings: Settings, show, candidate) -> Information:
-    """Estimate I(X;Y) of halves of scores; candidate(y) are the features for the regression."""
-    key_conditional, key_marginal = split_key(key)
-    dim = pair.x.shape[-1]
-    part, features, shape = _choose_features(pair, candidate, settings.map_errors)
-    halves = make_halves(pair.x, pair.y, flows.regressors(pair, features))
-    training = None
-    training_x = None
-    if pair.own:
-        own = Pair(*pair.own, own=pair.own)
-        training = make_halves(own.x, own.y, flows.regressors(own, features))
-        training_x = make_halves(own.x, None)
-    tell = functools.partial(show, "x given y")
-    conditional = _divergence(key_conditional, halves, settings, tell, training)
-    marginal = None
-    if dim > 1:  # a single coordinate has been made normal
-        tell = functools.partial(show, "x")
-        halves_x = make_halves(pair.x, None)
-        marginal = _divergence(key_marginal, halves_x, settings, tell, training_x)
-    doubt = np.linalg.norm((pair.optimism / 2, pair.drift, _correction(pair, features)))
-    result = assemble(part, rows, _least_dim(pair), conditional, marginal, not shape, doubt)
-    return result._replace(
-        shape=shape, regression_density=_density(pair, conditional.edges, features)
-    )
-
-
-def _choose_features(pair: Pair, candidate, errors: float) -> tuple[GaussianPart, Callable, float]:
-    """Return the information by regression, its features, and the part of it by lengths.
-
-    Lengths are modelled only if their gain exceeds so many standard errors and a half has enough
-    examples; the part is 0 otherwise.
-    """
-    plain = regression.without_shape(candidate)
-    without = flows.information(pair, plain)
-    count = regression.count_coefficients(flows.regressors(pair, candidate).shape.shape[-1])
-    if pair.x.shape[1] < regression.FEW_EXAMPLES * count:
-        return without, plain, 0.0
-    parts = {
-        features: flows.information(pair, features)
-        for features in (candidate, regression.without_mean(candidate))
-    }
-    best = max(parts, key=lambda features: parts[features].mean)
-    gain = Estimate.of(parts[best].pointwise - without.pointwise)
-    if gain.mean > errors * gain.stderr:
-        return parts[best], best, gain.mean
-    return without, plain, 0.0
-
-
-def _correction(pair: Pair, features) -> float:
-    """Return what `regression.information` subtracts for T, which is right to first order."""
-    count = regression.count_coefficients(flows.regressors(pair, features).shape.shape[-1])
-    return count / (2 * pair.x.shape[1] * (1 if pair.own else 2))
-
-
-def _density(pair: Pair, edges, features) -> np.ndarray:
-    """Return the density over lambda of the regression of the mean, in the strata between edges.
-
-    It is scaled so that its integral is the information without its bias.
-    """
-    halves = zip(pair.x, flows.regressors(pair, features).mean, strict=True)
-    density = np.mean([regression.density(x, of_y, edges) for x, of_y in halves], axis=0)
-    total = flows.information(pair, regression.without_shape(features)).mean
-    return density * (max(0.0, total) / max(np.sum(density * np.diff(edges)), 1e-12))
-
-
-def _divergence(key, halves, settings: Settings, show, training=None) -> Divergence:
-    in_half = settings.for_examples(halves.r.shape[1])
-    return divergence(key, halves, in_half, show, training)

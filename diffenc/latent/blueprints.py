@@ -8,7 +8,8 @@ import jax
 
 from diffenc.latent import em, systems, toys
 from diffenc.latent.decoder_settings import DiffusionSettings
-from diffenc.latent.systems import ModelSettings, OptimizerSettings, Settings, System
+from diffenc.latent.system_settings import ModelSettings, OptimizerSettings, Settings
+from diffenc.latent.systems import System
 
 Name = str | tuple[str | int, ...]
 

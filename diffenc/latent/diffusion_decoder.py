@@ -33,7 +33,7 @@ Shapes: x [batch, ...], z [batch, d]; all information is in nats.
 """
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any
 
 import flax.struct
 import jax
@@ -41,44 +41,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffenc.compilation import init
-from diffenc.diffusion import noise_levels, samplers
+from diffenc.diffusion import samplers
 from diffenc.diffusion.linear_process import expand
 from diffenc.diffusion.noise_levels import Levels
 from diffenc.diffusion.parameterization import alpha_sigma, from_score, to_score
 from diffenc.diffusion.processes import VPCosine
 from diffenc.errors import InputError
+from diffenc.latent.observations import Noise, Observation, Rows, draw_noise, rows_of
 
 PROCESS = VPCosine()
 MEAN_DRAWS = 16  # noises, whose draws are averaged for E[x|z]
 LOG_2PI_E = float(np.log(2 * np.pi * np.e))
-
-
-class Noise(flax.struct.PyTreeNode):
-    """Noise levels and the noise there, m for each example.
-
-    Attributes:
-        log_snr: lambda [batch, m].
-        density: of lambda there [batch, m].
-        eps: the noise [batch, m, ...].
-    """
-
-    log_snr: jax.Array
-    density: jax.Array
-    eps: jax.Array
-
-
-class Observation(flax.struct.PyTreeNode):
-    """An example and the noise by which it is looked at.
-
-    Attributes:
-        x: [batch, ...].
-        below: noise below the split.
-        above: noise above it; None where only what has a gradient in z is asked.
-    """
-
-    x: jax.Array
-    below: Noise
-    above: Noise | None
 
 
 class Terms(flax.struct.PyTreeNode):
@@ -158,14 +131,10 @@ class DiffusionDecoder:
         """
         x = x.reshape(len(x), *self.shape)
         key_below, key_above = jax.random.split(key)
-        above = None if self.above is None else self._draw(key_above, x, self.above)
-        return Observation(x, self._draw(key_below, x, self.below), above)
-
-    def _draw(self, key, x, levels: Levels) -> Noise:
-        key_level, key_eps = jax.random.split(key)
-        shape = (len(x), self.draws)
-        log_snr, density = levels.draw(noise_levels.stratified_uniform(key_level, shape))
-        return Noise(log_snr, density, jax.random.normal(key_eps, (*shape, *x.shape[1:])))
+        above = None
+        if self.above is not None:
+            above = draw_noise(key_above, x, self.above, self.draws)
+        return Observation(x, draw_noise(key_below, x, self.below, self.draws), above)
 
     def about_latent(self, observation: Observation) -> Observation:
         """Drop what has no gradient in z: `log_prob` then misses the term above the split."""
@@ -211,7 +180,7 @@ class DiffusionDecoder:
             The noise, k = m levels of one side of the split or 2 m of both, whose density is that
             of all; and the errors [batch, k] in nats per unit of lambda.
         """
-        sides = self._sides(observation)
+        sides = observation.sides()
         errors = [
             self._errors(params, observation.x, noise, self._condition(z, is_below))
             for noise, is_below in sides
@@ -219,11 +188,6 @@ class DiffusionDecoder:
         noise = jax.tree.map(lambda *a: jnp.concatenate(a, axis=1), *(side for side, _ in sides))
         density = noise.density / len(sides)
         return noise.replace(density=density), jnp.concatenate(errors, axis=1)
-
-    def _sides(self, observation: Observation) -> list[tuple[Noise, bool]]:
-        """List the noise of an observation, and whether it is below the split."""
-        sides = [(observation.below, True), (observation.above, False)]
-        return [side for side in sides if side[0] is not None]
 
     def _condition(self, z: jax.Array, is_below: bool) -> jax.Array:
         """Give (z, 1) [n, d + 1], with zeros for what is not seen on this side of the split."""
@@ -244,17 +208,15 @@ class DiffusionDecoder:
         return jnp.mean(self._errors(params, x, noise, condition) / noise.density, axis=1)
 
     def _errors(self, params, x, noise: Noise, condition: jax.Array) -> jax.Array:
-        rows = _rows(x, noise)
-        target = expand(rows.alpha, rows.x) * rows.eps - expand(rows.sigma, rows.x) * rows.x
-        error = self._velocity(params, rows, condition) - target
+        rows = rows_of(x, noise)
+        error = self._velocity(params, rows, condition) - rows.v
         square = jnp.sum(error.reshape(noise.density.size, -1) ** 2, axis=-1)
         return (0.5 * rows.alpha**2 * square).reshape(noise.density.shape)
 
-    def _velocity(self, params, rows: "_Rows", condition: jax.Array) -> jax.Array:
+    def _velocity(self, params, rows: Rows, condition: jax.Array) -> jax.Array:
         """Evaluate v_phi at the noised rows, under the condition of each example."""
-        x_t = expand(rows.alpha, rows.x) * rows.x + expand(rows.sigma, rows.x) * rows.eps
-        condition = jnp.repeat(condition, len(x_t) // len(condition), axis=0)
-        return self.network.apply(params, x_t, rows.log_snr, condition)
+        condition = jnp.repeat(condition, len(rows.x) // len(condition), axis=0)
+        return self.network.apply(params, rows.x_t, rows.log_snr, condition)
 
     def curvature_draw(
         self, key: jax.Array, params, observation: Observation, z: jax.Array
@@ -273,15 +235,15 @@ class DiffusionDecoder:
             z: latents [batch, d].
         """
         draws = []
-        for noise, is_below in self._sides(observation):
-            rows = _rows(observation.x, noise)
+        for noise, is_below in observation.sides():
+            rows = rows_of(observation.x, noise)
             weight = rows.alpha / jnp.sqrt(noise.density.reshape(-1) * noise.density.shape[1])
             key, key_xi = jax.random.split(key)
             xi = expand(weight, rows.x) * jax.random.normal(key_xi, rows.x.shape)
             draws.append(jax.grad(self._along)(z, params, rows, xi, is_below))
         return sum(draws)
 
-    def _along(self, z, params, rows: "_Rows", xi, is_below: bool) -> jax.Array:
+    def _along(self, z, params, rows: Rows, xi, is_below: bool) -> jax.Array:
         """Evaluate <xi, v_phi>, summed over all rows []."""
         return jnp.sum(xi * self._velocity(params, rows, self._condition(z, is_below)))
 
@@ -363,19 +325,3 @@ class DiffusionDecoder:
     def _first_time(self) -> float:
         """PROCESS.time of the largest lambda; not traced."""
         return float(np.arctan(np.exp(-0.5 * self.high)) * 2 / np.pi)
-
-
-class _Rows(NamedTuple):
-    """An observation with one row for each noise."""
-
-    x: jax.Array
-    eps: jax.Array
-    log_snr: jax.Array
-    alpha: jax.Array
-    sigma: jax.Array
-
-
-def _rows(x: jax.Array, noise: Noise) -> _Rows:
-    eps = noise.eps.reshape(-1, *x.shape[1:])
-    log_snr = noise.log_snr.reshape(-1)
-    return _Rows(jnp.repeat(x, noise.eps.shape[1], axis=0), eps, log_snr, *alpha_sigma(log_snr))

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from diffenc.latent import bottleneck, proposals
+from diffenc.latent import bottleneck, encoder_flow, proposals
 from diffenc.latent.chains import ChainState, is_lost, run_chains
 from diffenc.latent.decoders import log_joint, log_prob_pairs
 from diffenc.latent.encoder import DiffusionEncoder
@@ -31,7 +31,7 @@ class PosteriorSample(NamedTuple):
         frame: a Gaussian for each x, whose coordinates are z = mean + factor y.
         y: the samples in those coordinates [batch, d].
         gradient: grad_y log q*(z|x) at the samples [batch, d]; None for the samples of "encoder",
-            at which the M-step's own gradient gives it (`em.make_update`).
+            at which the M-step's own gradient gives it (`em.m_step`).
         proposals: all the weighted proposals, if z is one of them.
     """
 
@@ -118,7 +118,8 @@ def e_step(
     if settings.e_step == "persistent":
         y = solve(frame.factor, carried.z[index] - frame.mean)
     else:
-        y = encoder.sample_whitened(key_start, params, context, settings.sampler_steps)
+        steps = settings.sampler_steps
+        y = encoder_flow.sample_whitened(key_start, encoder, params, context, steps)
         y = y if encoder.reference == "posterior" else solve(frame.factor, y - frame.mean)
     lost = is_lost(log_density, observation, frame, y)
     y = jnp.where(lost[:, None], 0.0, y)

@@ -12,6 +12,7 @@ or files.
 """
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -141,6 +142,38 @@ def m_step_loss(decoder, params, observation, sample: PosteriorSample) -> jax.Ar
     return -jnp.sum(jnp.exp(sample.proposals.log_weight) * log_prob, axis=0).mean()
 
 
+def m_step(
+    decoder, params, observation, sample: PosteriorSample, gamma, settings: Settings
+) -> tuple[jax.Array, Any, PosteriorSample]:
+    """Evaluate the M-step's loss and its gradient.
+
+    Where the E-step left out grad log q* at its samples, the same pass gives it: log q* contains
+    the log p(x|z) of the loss.
+
+    Args:
+        decoder: p(x|z).
+        params: of the decoder.
+        observation: of x.
+        sample: of the posterior of each x.
+        gamma: the temperature of q*.
+        settings: read is smooth_decoder.
+
+    Returns:
+        The loss [] in nats, its gradient in the parameters, and the samples with their gradient.
+    """
+
+    def loss_at(params, z):
+        used = sample._replace(z=z)
+        used = used if settings.smooth_decoder else used._replace(proposals=None)
+        return m_step_loss(decoder, params, observation, used)
+
+    loss, (grads, loss_slope) = jax.value_and_grad(loss_at, argnums=(0, 1))(params, sample.z)
+    if sample.gradient is None:
+        slope = -len(sample.z) / gamma * loss_slope - sample.z  # the loss is the mean of all rows
+        sample = sample._replace(gradient=pull(sample.frame.factor, slope))
+    return loss, grads, sample
+
+
 def make_update(
     encoder: DiffusionEncoder, decoder, settings: Settings, optimizer: optax.GradientTransformation
 ):
@@ -174,18 +207,9 @@ def make_update(
         sample, acceptance, carried = e_step(
             key_e_step, encoder, decoder, params, state.carried, x, about_z, settings, index
         )
-
-        def decoder_loss(decoder_params, z):
-            used = sample._replace(z=z)
-            used = used if settings.smooth_decoder else used._replace(proposals=None)
-            return m_step_loss(decoder, decoder_params, observation, used)
-
-        loss, (decoder_grads, loss_slope) = jax.value_and_grad(decoder_loss, argnums=(0, 1))(
-            params["decoder"], sample.z
+        loss, decoder_grads, sample = m_step(
+            decoder, params["decoder"], observation, sample, gamma, settings
         )
-        if sample.gradient is None:  # that of the M-step's loss is the same, of all rows' mean
-            slope = -len(x) / gamma * loss_slope - sample.z
-            sample = sample._replace(gradient=pull(sample.frame.factor, slope))
         dream = curvature_draw(
             key_dream,
             decoder,
@@ -203,9 +227,8 @@ def make_update(
             narrow = bottleneck.follow(carried.bottleneck, settings, metrics["rate"], sample.z)
             carried = carried.replace(bottleneck=narrow)
             metrics["gamma"] = jnp.asarray(gamma)
-        state = state.replace(carried=carried).apply_gradients(
-            grads, optimizer, settings.average_decay
-        )
+        state = state.replace(carried=carried)
+        state = state.apply_gradients(grads, optimizer, settings.average_decay)
         metrics |= {
             "decoder_loss": loss,
             "acceptance": acceptance,

@@ -52,12 +52,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffenc.compilation import init
-from diffenc.diffusion import angle_flow
 from diffenc.diffusion.parameterization import alpha_sigma, to_score
 from diffenc.diffusion.processes import VPCosine
 from diffenc.errors import InputError
-from diffenc.latent import landmarks, whitening
-from diffenc.latent.decoders import check_exact, log_joint, log_prior
+from diffenc.latent import encoder_flow, landmarks, whitening
+from diffenc.latent.decoders import check_exact, log_joint
 from diffenc.networks import ConditionalDenoiser
 from diffenc.networks.mlp import Context
 
@@ -274,35 +273,8 @@ class DiffusionEncoder:
 
         return score
 
-    def _flow(self, params, context: Context):
-        """Make dy/dphi = v(y, phi) for `angle_flow`."""
-
-        def v_fn(y, phi):
-            cos = jnp.maximum(jnp.cos(phi), 1e-6)
-            sin = jnp.maximum(jnp.sin(phi), 1e-6)
-            return self.velocity(params, context, y, 2 * jnp.log(cos / sin))
-
-        return v_fn
-
-    def sample_whitened(
-        self, key: jax.Array, params, context: Context, num_steps: int
-    ) -> jax.Array:
-        """Sample y with m + W y = z ~ q_theta(z|x), by the probability flow.
-
-        Args:
-            key: the key of the noise at the start.
-            params: as in `residual`.
-            context: the context of x.
-            num_steps: number of Heun steps, of two evaluations each.
-
-        Returns:
-            y [batch, d].
-        """
-        y = jax.random.normal(key, context.mean.shape)
-        return angle_flow.angle_flow(self._flow(params, context), y, num_steps)
-
     def sample(self, key: jax.Array, params, context: Context, num_steps: int) -> jax.Array:
-        """Sample z ~ q_theta(z|x).
+        """Sample z ~ q_theta(z|x) by the probability flow.
 
         Args:
             key: the key of the noise at the start.
@@ -313,92 +285,22 @@ class DiffusionEncoder:
         Returns:
             z [batch, d].
         """
-        return self.colour(context, self.sample_whitened(key, params, context, num_steps))
+        y = encoder_flow.sample_whitened(key, self, params, context, num_steps)
+        return self.colour(context, y)
 
     def sample_and_log_prob(
         self, key: jax.Array, params, context: Context, num_steps: int
     ) -> tuple[jax.Array, jax.Array]:
-        """Sample z ~ q_theta(z|x) with log q(z|x), the density of the *discrete* sampler.
+        """Sample z [batch, d] with log q(z|x) [batch], see `encoder_flow.sample_and_log_prob`.
 
-        The density comes from the Jacobian of each step. It is exact at any number of steps, as
-        long as each is invertible (see `folds`), so bounds built from it need no limit.
-
-        Args:
-            key: the key of the noise at the start; the z are those of `sample` with this key.
-            params: as in `residual`.
-            context: the context of x.
-            num_steps: number of Heun steps.
-
-        Returns:
-            z [batch, d] and log q(z|x) [batch].
+        The z are those of `sample` with the same key.
         """
-        y1 = jax.random.normal(key, context.mean.shape)
-        y, log_det = angle_flow.angle_flow_with_log_det(self._flow(params, context), y1, num_steps)
-        return self.colour(context, y), log_prior(y1) - log_det - self.log_volume(context)
+        return encoder_flow.sample_and_log_prob(key, self, params, context, num_steps)
 
     def folds(self, key: jax.Array, params, context: Context, num_steps: int) -> jax.Array:
-        """Tell whether the sampler folded the space on the way to each draw.
-
-        A share above a per cent says that num_steps is too small for `sample_and_log_prob` to be a
-        density.
-
-        Args:
-            key: the key of the noise at the start, as in `sample`.
-            params: as in `residual`.
-            context: the context of x.
-            num_steps: number of Heun steps.
-
-        Returns:
-            Booleans [batch].
-        """
-        y1 = jax.random.normal(key, context.mean.shape)
-        return angle_flow.angle_flow_folds(self._flow(params, context), y1, num_steps)
+        """Tell whether the sampler folded the space [batch], see `encoder_flow.folds`."""
+        return encoder_flow.folds(key, self, params, context, num_steps)
 
     def log_prob(self, params, context: Context, z: jax.Array, num_steps: int) -> jax.Array:
-        """Evaluate log q(z|x) of any z by the flow from data to noise.
-
-        Args:
-            params: as in `residual`.
-            context: the context of x.
-            z: latents [batch, d].
-            num_steps: number of Heun steps; the error is of second order in the step.
-
-        Returns:
-            [batch], in nats.
-        """
-        y1, log_det = angle_flow.angle_flow_with_log_det(
-            self._flow(params, context),
-            self.whiten(context, z),
-            num_steps,
-            start=0.0,
-            stop=np.pi / 2,
-        )
-        return log_prior(y1) + log_det - self.log_volume(context)
-
-    def log_prob_hutchinson(
-        self, key: jax.Array, params, context: Context, z: jax.Array, num_steps: int
-    ) -> jax.Array:
-        """Estimate log q(z|x) at random, with one tangent in place of d.
-
-        It gives NO BOUND of the likelihood (see `angle_flow.angle_flow_with_hutchinson`). Use it
-        for large d, where only its mean over many z is needed.
-
-        Args:
-            key: the key of the random signs.
-            params: as in `residual`.
-            context: the context of x.
-            z: latents [batch, d].
-            num_steps: number of Heun steps.
-
-        Returns:
-            [batch], in nats.
-        """
-        y1, log_det = angle_flow.angle_flow_with_hutchinson(
-            key,
-            self._flow(params, context),
-            self.whiten(context, z),
-            num_steps,
-            start=0.0,
-            stop=np.pi / 2,
-        )
-        return log_prior(y1) + log_det - self.log_volume(context)
+        """Evaluate log q(z|x) [batch] of any z [batch, d], see `encoder_flow.log_prob`."""
+        return encoder_flow.log_prob(self, params, context, z, num_steps)

@@ -5,6 +5,7 @@ compiled once for all seeds and parameters.
 """
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -55,46 +56,55 @@ class Draws(NamedTuple):
     log_prob: jax.Array
 
 
-@functools.partial(jax.jit, static_argnames=("encoder", "decoder", "num_samples", "sampler_steps"))
-def _terms(key, params, x, *, encoder, decoder, num_samples, sampler_steps):
-    return bounds.terms(key, encoder, decoder, params, x, num_samples, sampler_steps)
+@functools.partial(
+    jax.jit, static_argnames=("bound", "encoder", "decoder", "num_samples", "sampler_steps")
+)
+def _bound(key, params, x, *, bound, encoder, decoder, num_samples, sampler_steps):
+    return bound(key, encoder, decoder, params, x, num_samples, sampler_steps)
 
 
-def terms(key, system: System, params, x, num_samples: int, batch_size: int) -> bounds.Terms:
-    """Estimate the terms of the likelihood of every example.
+def map_bound(
+    key, bound: Callable, system: System, params, x, num_samples: int, batch_size: int
+) -> bounds.Terms | bounds.Elbo:
+    """Evaluate a bound of the likelihood of every example.
 
     Args:
         key: a random key.
-        system: the model.
+        bound: `bounds.terms` or `bounds.elbo`.
+        system: the model; its encoder has a density.
         params: its parameters.
         x: data [n, ...].
         num_samples: draws of z for each example, K of the importance bound.
         batch_size: examples at a time.
 
     Returns:
-        The terms [n].
+        The terms of the bound [n].
     """
 
     def of_batch(key, x):
-        return batch_terms(key, system, params, x, num_samples)
+        return batch_bound(key, bound, system, params, x, num_samples)
 
     return map_examples(of_batch, key, x, batch_size)
 
 
-def batch_terms(key, system: System, params, x, num_samples: int) -> bounds.Terms:
-    """Estimate the terms of the likelihood of a batch, see `terms`.
+def batch_bound(
+    key, bound: Callable, system: System, params, x, num_samples: int
+) -> bounds.Terms | bounds.Elbo:
+    """Evaluate a bound of the likelihood of a batch, see `map_bound`.
 
     Args:
         key: a random key.
+        bound: `bounds.terms` or `bounds.elbo`.
         system: the model.
         params: its parameters.
         x: data [batch, ...].
         num_samples: draws of z for each example.
     """
-    return _terms(
+    return _bound(
         key,
         params,
         x,
+        bound=bound,
         encoder=system.encoder,
         decoder=system.decoder,
         num_samples=num_samples,

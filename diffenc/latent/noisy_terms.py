@@ -10,53 +10,9 @@ import jax
 import numpy as np
 
 from diffenc.estimate import map_examples
-from diffenc.latent import bounds, draws, held_out, latent_use
+from diffenc.latent import draws, held_out, latent_use
 from diffenc.latent.diffusion_decoder import DiffusionDecoder
 from diffenc.latent.systems import System
-
-
-@functools.partial(jax.jit, static_argnames=("encoder", "decoder", "num_samples", "sampler_steps"))
-def _elbo(key, params, x, *, encoder, decoder, num_samples, sampler_steps):
-    return bounds.elbo(key, encoder, decoder, params, x, num_samples, sampler_steps)
-
-
-def elbo(key, system: System, params, x, num_samples: int, batch_size: int) -> bounds.Elbo:
-    """Estimate rate and distortion [n] of every example, see `bounds.elbo`.
-
-    Args:
-        key: a random key.
-        system: the model; its encoder has a density.
-        params: its parameters.
-        x: data [n, ...].
-        num_samples: draws of z for each example.
-        batch_size: examples at a time.
-    """
-
-    def of_batch(key, x):
-        return elbo_batch(key, system, params, x, num_samples)
-
-    return map_examples(of_batch, key, x, batch_size)
-
-
-def elbo_batch(key, system: System, params, x, num_samples: int) -> bounds.Elbo:
-    """Estimate rate and distortion of a batch, as `elbo`.
-
-    Args:
-        key: a random key.
-        system: the model.
-        params: its parameters.
-        x: data [batch, ...].
-        num_samples: draws of z for each example.
-    """
-    return _elbo(
-        key,
-        params,
-        x,
-        encoder=system.encoder,
-        decoder=system.decoder,
-        num_samples=num_samples,
-        sampler_steps=system.sampler_steps,
-    )
 
 
 @functools.partial(jax.jit, static_argnames=("decoder", "num_samples"))
@@ -73,8 +29,8 @@ def _distortion(key, params, x, z, *, decoder, num_samples):
 def distortion(key, system: System, params, x, z, num_samples: int, batch_size: int) -> np.ndarray:
     """Estimate -log p(x|z) [n], or its bound, of latents that are at hand.
 
-    With the key of an `elbo` the observations are those of that elbo: differences between the two
-    have little noise.
+    With the key of a `held_out.map_bound` of `bounds.elbo` the observations are those of that
+    bound: differences between the two have little noise.
 
     Args:
         key: a random key.

@@ -11,6 +11,7 @@ from diffenc.networks.coupling import Coupling
 from diffenc.networks.mlp import MLP, ConditionalDenoiser, LevelMLP
 from diffenc.networks.modulated import ModulatedMLP
 from diffenc.networks.residual import ResidualDenoiser
+from diffenc.networks.sequence import ModulatedSequence
 from diffenc.networks.unet import UNet
 from diffenc.networks.velocity import Velocity
 
@@ -21,6 +22,7 @@ __all__ = [
     "Coupling",
     "LevelMLP",
     "ModulatedMLP",
+    "ModulatedSequence",
     "ResidualDenoiser",
     "UNet",
     "Velocity",

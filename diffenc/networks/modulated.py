@@ -39,13 +39,7 @@ class ModulatedMLP(nn.Module):
     def __call__(
         self, u: jax.Array, level: jax.Array, condition: jax.Array | None = None
     ) -> jax.Array:
-        """Map u to an array of its shape, but for `num_outputs`.
-
-        Args:
-            u: [batch, ..., c].
-            level: log signal-to-noise ratio [batch], zero where signal and noise are of one size.
-            condition: a vector for each example [batch, c], or None.
-        """
+        """Map u [batch, ..., c] to the output; level and condition are as in `LevelMLP`."""
         x = u.reshape(u.shape[0], -1)
         zeros = nn.initializers.zeros
         features = log_snr_features(level)

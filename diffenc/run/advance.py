@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from diffenc.run import data, parallel
+from diffenc.run import parallel
+from diffenc.run.order import batch_indices
 
 
 class Trainee(NamedTuple):
@@ -19,7 +20,7 @@ class Trainee(NamedTuple):
         key: of the system's noise, one for the whole run.
         seed: of the order of its batches.
         num_updates: the update after which it stands still; None: the run's end.
-        order: names of the order of its batches, see `data.batch_indices`; systems of one seed,
+        order: names of the order of its batches, see `order.batch_indices`; systems of one seed,
             size and order see the same batches.
     """
 
@@ -65,7 +66,7 @@ def make_advance(trainees: dict[Hashable, Trainee], mesh, batch_size: int) -> Ca
             num_examples = len(jax.tree.leaves(trainee.examples)[0])
             order = (trainee.seed, num_examples, updates, trainee.order)
             if order not in batches:
-                rows = data.batch_indices(
+                rows = batch_indices(
                     trainee.seed, step, updates, batch_size, num_examples, trainee.order
                 )
                 batches[order] = parallel.shard_batch(mesh, rows[:, local], axis=1)

@@ -1,7 +1,4 @@
-"""Data sets as arrays held whole in memory, checked once, and the order of training.
-
-The order is a pure function of (seed, step), so a resumed run has no iterator to restore.
-"""
+"""Data sets as arrays held whole in memory, checked once."""
 
 import functools
 import logging
@@ -153,61 +150,6 @@ def make_prepare(is_binary: bool, max_value: float | None) -> Callable:
 
 def _scaled(key, rows, scale):
     return rows.astype("float32") / scale
-
-
-def batch_indices(
-    seed: int,
-    step: int,
-    num_steps: int,
-    batch_size: int,
-    num_examples: int,
-    names: tuple[str | int, ...] = (),
-) -> np.ndarray:
-    """Say which examples the updates step, ..., step + num_steps - 1 use.
-
-    Update s takes positions s * batch_size, ... of the endless sequence of epochs; epoch e is the
-    permutation drawn by the name ("order", *names, e) of the seed, so that several systems of a run
-    have orders of their own. An update may straddle two epochs: every example is used exactly once
-    in each.
-
-    Args:
-        seed: of the order.
-        step: the first update.
-        num_steps: the number of updates.
-        batch_size: examples of an update.
-        num_examples: examples there are.
-        names: of the order, beside the epoch.
-
-    Returns:
-        Indices [num_steps, batch_size] int32.
-
-    Raises:
-        InputError: a count is not positive, or the seed or the step is negative.
-    """
-    for label, value in (
-        ("num_steps", num_steps),
-        ("batch_size", batch_size),
-        ("num_examples", num_examples),
-    ):
-        if value < 1:
-            raise InputError(f"{label} is {value}: give at least 1")
-    for label, value in (("seed", seed), ("step", step)):
-        if value < 0:
-            raise InputError(f"{label} is {value}: give 0 or more")
-    first = int(step) * batch_size
-    epochs, offsets = np.divmod(np.arange(first, first + num_steps * batch_size), num_examples)
-    indices = np.empty(epochs.shape, np.int32)
-    for epoch in range(epochs[0], epochs[-1] + 1):
-        inside = epochs == epoch
-        indices[inside] = _permutation(int(seed), names, int(epoch), num_examples)[offsets[inside]]
-    return indices.reshape(num_steps, batch_size)
-
-
-@functools.lru_cache(maxsize=2)
-def _permutation(seed, names, epoch, num_examples):
-    order = rng_of(seed, "order", *names, epoch).permutation(num_examples).astype(np.int32)
-    order.setflags(write=False)
-    return order
 
 
 def _split(name, x, labels, max_value, test_fraction, seed) -> Dataset:

@@ -37,7 +37,8 @@ from diffenc.diffusion.noise_levels import UniformTime
 from diffenc.errors import InputError, check_positive
 from diffenc.estimate import Estimate, median
 from diffenc.keys import key_of, rng_of
-from diffenc.run import data, figures, records, tables
+from diffenc.run import figures, records, tables
+from diffenc.run.order import batch_indices
 from diffenc.run.tables import Result
 from experiments import command_line
 from experiments.neural_entropy.cases import Case, load_cases
@@ -244,9 +245,7 @@ def scanned(
         return training.TrainState.create(own[0], optimizer, own[1])
 
     def rows_from(step):
-        return jnp.asarray(
-            data.batch_indices(seed, step, updates, of_training.batch_size, len(train))
-        )
+        return jnp.asarray(batch_indices(seed, step, updates, of_training.batch_size, len(train)))
 
     key = key_of(seed, "compiling")
     jax.block_until_ready(advance_state(new_state(), key, train, rows_from(0)))

@@ -23,6 +23,7 @@ from diffenc.estimate import median
 from diffenc.keys import key_of, rng_of
 from diffenc.latent import systems
 from diffenc.run import data, figures, records, tables
+from diffenc.run.order import batch_indices
 from diffenc.run.tables import Result
 from experiments import command_line
 from experiments.diffusion_encoder.__main__ import make_systems
@@ -57,7 +58,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     pixels = rng_of(seed, "pixels").integers(0, 256, (1024, 28, 28, 1), dtype=np.uint8)
     dataset = data.Dataset("noise", pixels, pixels[:100], None, None, 255.0)
     prepare = make_prepare(experiment.model.decoder, dataset.max_value)
-    rows = data.batch_indices(seed, 0, benchmark.updates, batch_size, len(pixels))
+    rows = batch_indices(seed, 0, benchmark.updates, batch_size, len(pixels))
     key = key_of(seed, "training")
     flops = {}
     advances = {}

@@ -10,7 +10,7 @@ import numpy as np
 from diffenc.errors import InputError, check
 from diffenc.estimate import Estimate
 from diffenc.keys import key_of, rng_of
-from diffenc.latent import bounds, decoders, noisy_terms
+from diffenc.latent import bounds, decoders, held_out, noisy_terms
 from diffenc.latent.latent_use import ShuffleRise
 from diffenc.latent.systems import System
 from diffenc.run import data, parallel, records
@@ -103,7 +103,7 @@ def losses(key, system: System, params, x, num_samples: int, batch_size: int) ->
     """
     is_blind = getattr(system.decoder, "is_blind", False)
     if not is_blind and hasattr(system.encoder, "sample_and_log_prob"):
-        return noisy_terms.elbo(key, system, params, x, num_samples, batch_size)
+        return held_out.map_bound(key, bounds.elbo, system, params, x, num_samples, batch_size)
     z = np.zeros((len(x), system.encoder.latent_dim), np.float32)
     if not is_blind:  # z is a function of x; nothing is drawn
         z = noisy_terms.latents(jax.random.clone(key), system, params, x, 1, batch_size)

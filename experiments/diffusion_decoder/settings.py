@@ -6,7 +6,7 @@ from typing import NamedTuple
 from ml_collections import ConfigDict
 
 from diffenc.errors import InputError, check, check_choice, check_least, check_positive
-from diffenc.latent import em, systems
+from diffenc.latent import em, system_settings
 from diffenc.latent.decoder_settings import DiffusionSettings
 from experiments import command_line
 from experiments.command_line import read_field
@@ -123,7 +123,7 @@ class Experiment(NamedTuple):
     training: Training
     num_seeds: int
     data: DataSettings
-    methods: dict[tuple[str, Point], systems.Settings]
+    methods: dict[tuple[str, Point], system_settings.Settings]
     refit_updates: int
     evaluation: Evaluation
 
@@ -132,7 +132,7 @@ class Experiment(NamedTuple):
         """Whether methods are trained at several places."""
         return len({point for _, point in self.methods}) > 1
 
-    def refit(self, settings: systems.Settings) -> systems.Settings:
+    def refit(self, settings: system_settings.Settings) -> system_settings.Settings:
         """Give the settings by which an encoder is fitted again."""
         optimizer = dataclasses.replace(
             settings.optimizer,
@@ -186,7 +186,7 @@ def refuse_unread_fields(config: ConfigDict) -> None:
 
 def read_methods(
     config: ConfigDict, names: tuple[str, ...]
-) -> dict[tuple[str, Point], systems.Settings]:
+) -> dict[tuple[str, Point], system_settings.Settings]:
     """Read the settings of the methods at every place of the sweep.
 
     A method without a bottleneck is trained once for each split, one without a diffusion once.
@@ -209,7 +209,7 @@ def read_methods(
     return methods
 
 
-def read_system(config: ConfigDict, name: str, point: Point) -> systems.Settings:
+def read_system(config: ConfigDict, name: str, point: Point) -> system_settings.Settings:
     """Read the settings of a method at a place of the sweep.
 
     Args:
@@ -225,7 +225,7 @@ def read_system(config: ConfigDict, name: str, point: Point) -> systems.Settings
         places = {name: f"sweep.{name}s" for name in moved}
         diffusion = command_line.read(DiffusionSettings, config, "decoder", places, **moved)
     model = command_line.read(
-        systems.ModelSettings,
+        system_settings.ModelSettings,
         config,
         "model",
         decoder="diffusion" if is_diffusion else "gaussian",
@@ -242,11 +242,11 @@ def read_system(config: ConfigDict, name: str, point: Point) -> systems.Settings
         moved = {"gamma": 1.0}
     alternation = command_line.read(em.Settings, config, "em", rate=rate, **moved)
     optimizer = command_line.read(
-        systems.OptimizerSettings, config, clip_norm=read_field(config, "clip_norm") or None
+        system_settings.OptimizerSettings, config, clip_norm=read_field(config, "clip_norm") or None
     )
     with command_line.naming(
         method="em.e_step", rate="em.rate", sampler_steps="eval.sampler_steps"
     ):
-        return systems.Settings(
+        return system_settings.Settings(
             method, model, alternation, optimizer, read_field(config, "eval.sampler_steps")
         )

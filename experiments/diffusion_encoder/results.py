@@ -10,7 +10,7 @@ from diffenc.diffusion.factor_analysis import FactorAnalysis
 from diffenc.diffusion.gaussians import Gaussian
 from diffenc.estimate import Estimate, map_examples, median
 from diffenc.keys import key_of
-from diffenc.latent import decoders, held_out
+from diffenc.latent import bounds, decoders, held_out
 from diffenc.latent.systems import System
 from diffenc.run import parallel
 from diffenc.run.tables import Result
@@ -47,7 +47,8 @@ def monitor(
     scalars = {}
     for name, system in models.items():
         params = states[name].averages
-        terms = held_out.terms(key_of(seed, "monitor", step), system, params, x, 1, batch_size)
+        key = key_of(seed, "monitor", step)
+        terms = held_out.map_bound(key, bounds.terms, system, params, x, 1, batch_size)
         for quantity in ("neg_elbo", "rate", "distortion"):
             scalars[f"{name}.held_out_{quantity}"] = Estimate.of(getattr(terms, quantity)).mean
         if truth is not None:
@@ -84,8 +85,14 @@ def evaluate(
     for name, system in models.items():
         key = key_of(seed, "evaluation", name)
         key_terms, key_own, key_prior, key_learned = jax.random.split(key, 4)
-        terms = held_out.terms(
-            key_terms, system, params[name], x, settings.num_samples, settings.batch_size
+        terms = held_out.map_bound(
+            key_terms,
+            bounds.terms,
+            system,
+            params[name],
+            x,
+            settings.num_samples,
+            settings.batch_size,
         )
         nlls[name] = terms.nll
         for quantity in ("neg_elbo", "nll", "rate", "distortion", "ess"):

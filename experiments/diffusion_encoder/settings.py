@@ -7,7 +7,7 @@ from typing import NamedTuple
 from ml_collections import ConfigDict
 
 from diffenc.errors import InputError, check, check_least, check_positive
-from diffenc.latent import em, systems
+from diffenc.latent import em, system_settings
 from experiments import command_line
 from experiments.command_line import read_field
 
@@ -109,11 +109,11 @@ class Experiment(NamedTuple):
 
     training: Training
     data: DataSettings
-    systems: dict[str, systems.Settings]
+    systems: dict[str, system_settings.Settings]
     evaluation: Evaluation
 
     @property
-    def model(self) -> systems.ModelSettings:
+    def model(self) -> system_settings.ModelSettings:
         """The networks, which all systems have in common."""
         return self.systems["diffusion_encoder"].model
 
@@ -146,27 +146,29 @@ def read_evaluation(config: ConfigDict, kind: type[Evaluation]) -> Evaluation:
     return command_line.read(kind, config, "eval", num_examples=num_examples)
 
 
-def read_system(config: ConfigDict, method: str, **values) -> systems.Settings:
+def read_system(config: ConfigDict, method: str, **values) -> system_settings.Settings:
     """Read the settings of a system.
 
     Args:
         config: its fields model, em, learning_rate and so on, eval.sampler_steps.
-        method: a name of `systems.METHODS`.
-        **values: other fields of `systems.Settings`.
+        method: a name of `system_settings.METHODS`.
+        **values: other fields of `system_settings.Settings`.
     """
     optimizer = command_line.read(
-        systems.OptimizerSettings,
+        system_settings.OptimizerSettings,
         config,
         clip_norm=read_field(config, "clip_norm") or None,
         baseline_learning_rate=read_field(config, "baseline_learning_rate") or None,
     )
-    model = command_line.read(systems.ModelSettings, config, "model")
+    model = command_line.read(system_settings.ModelSettings, config, "model")
     alternation = command_line.read(em.Settings, config, "em")
     sampler_steps = read_field(config, "eval.sampler_steps")
     with command_line.naming(
         method="methods", sampler_steps="eval.sampler_steps", iwae_samples="rivals.iwae_samples"
     ):
-        return systems.Settings(method, model, alternation, optimizer, sampler_steps, **values)
+        return system_settings.Settings(
+            method, model, alternation, optimizer, sampler_steps, **values
+        )
 
 
 def refuse_unread(settings: em.Settings, unread: Iterable[str], reader: str) -> None:

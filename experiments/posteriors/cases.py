@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffenc.keys import key_of
-from diffenc.latent import posterior_grid, systems, toys
+from diffenc.latent import posterior_grid, system_settings, systems, toys
 from diffenc.latent.blueprints import Blueprint
 from diffenc.latent.systems import System
 from diffenc.run import parallel
@@ -111,7 +111,9 @@ def _as_they_are(key, rows):
     return rows
 
 
-def methods_of(methods: dict[str, systems.Settings], case: Case) -> dict[str, systems.Settings]:
+def methods_of(
+    methods: dict[str, system_settings.Settings], case: Case
+) -> dict[str, system_settings.Settings]:
     """Give the methods that a case allows, with the latent of a toy where it is one.
 
     A coupling flow needs two dimensions.
@@ -126,7 +128,7 @@ def methods_of(methods: dict[str, systems.Settings], case: Case) -> dict[str, sy
     }
 
 
-def _with_latent(settings: systems.Settings, latent_dim: int) -> systems.Settings:
+def _with_latent(settings: system_settings.Settings, latent_dim: int) -> system_settings.Settings:
     model = dataclasses.replace(settings.model, latent_dim=latent_dim)
     return dataclasses.replace(settings, model=model)
 

@@ -15,6 +15,7 @@ from diffenc.estimate import Estimate, map_examples
 from diffenc.keys import key_of
 from diffenc.latent import (
     annealing,
+    bounds,
     decoders,
     encoder_loss,
     held_out,
@@ -78,7 +79,8 @@ def monitor(
     for name, system in models.items():
         case = cases[name[0]]
         x = case.held_out[:NUM_MONITORED]
-        nll = held_out.terms(key, system, states[name].averages, x, 10, batch_size).nll
+        params = states[name].averages
+        nll = held_out.map_bound(key, bounds.terms, system, params, x, 10, batch_size).nll
         metric = f"{dotted(name)}.held_out_nll"
         scalars[metric] = Estimate.of(nll).mean
         if case.name in first:
@@ -98,13 +100,16 @@ def measure(key, case: Case, system: System, params, settings: Evaluation) -> Me
         settings: what is measured.
     """
     key_terms, key_own, key_exact, key_figure, key_train, key_folds = jax.random.split(key, 6)
-    bound = functools.partial(
-        held_out.terms, num_samples=settings.num_samples, batch_size=settings.batch_size
-    )
-    terms = bound(key_terms, system, params, case.held_out)
+
+    def terms_of(key, x):
+        return held_out.map_bound(
+            key, bounds.terms, system, params, x, settings.num_samples, settings.batch_size
+        )
+
+    terms = terms_of(key_terms, case.held_out)
     values = {quantity: getattr(terms, quantity) for quantity in OF_BOUND}
     if case.train_measured is not None:  # below `nll` by what the decoder has learned by heart
-        values["train_nll"] = bound(key_train, system, params, case.train_measured).nll
+        values["train_nll"] = terms_of(key_train, case.train_measured).nll
     pairs = held_out.reconstructions(
         key_own, system, params, case.held_out, settings.langevin_steps, settings.batch_size
     )

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from ml_collections import ConfigDict
 
 from diffenc.errors import InputError, check, check_least, check_positive
-from diffenc.latent import annealing, em, systems, toys
+from diffenc.latent import annealing, em, system_settings, toys
 from experiments import command_line
 from experiments.command_line import read_field
 from experiments.diffusion_encoder import settings as diffusion_encoder
@@ -83,8 +83,8 @@ class Experiment(NamedTuple):
     num_seeds: int
     data: DataSettings
     toys: tuple[str, ...]
-    base: systems.ModelSettings
-    methods: dict[str, systems.Settings]
+    base: system_settings.ModelSettings
+    methods: dict[str, system_settings.Settings]
     evaluation: Evaluation
 
 
@@ -109,13 +109,13 @@ def read_experiment(config: ConfigDict) -> Experiment:
         num_seeds,
         data,
         toy_names,
-        command_line.read(systems.ModelSettings, config, "model"),
+        command_line.read(system_settings.ModelSettings, config, "model"),
         methods,
         evaluation,
     )
 
 
-def read_method(config: ConfigDict, name: str) -> systems.Settings:
+def read_method(config: ConfigDict, name: str) -> system_settings.Settings:
     """Read the settings of a method, or of a variant of one."""
     method = config.variants.get(name, {}).get("method", name)
     remedy = "it has no density, and no bound to compare: leave it out"
@@ -129,7 +129,7 @@ def read_method(config: ConfigDict, name: str) -> systems.Settings:
     return settings
 
 
-def check_unread(config: ConfigDict, methods: dict[str, systems.Settings]) -> None:
+def check_unread(config: ConfigDict, methods: dict[str, system_settings.Settings]) -> None:
     """Name fields of `em` that were changed and that nothing reads.
 
     A field of a variant that its own method does not read is refused with an InputError. A field of
@@ -186,7 +186,7 @@ def check_variant(config: ConfigDict, name: str) -> None:
 
 
 def check_toys(
-    names: tuple[str, ...], evaluation: Evaluation, methods: dict[str, systems.Settings]
+    names: tuple[str, ...], evaluation: Evaluation, methods: dict[str, system_settings.Settings]
 ) -> None:
     """Raise an InputError unless these toys can be trained and measured.
 

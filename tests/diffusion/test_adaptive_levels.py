@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from checks import assert_mean
 
-from diffenc.diffusion.adaptive_levels import FLOOR, RULES, AdaptiveLevels
+from diffenc.diffusion.adaptive_levels import FLOOR, AdaptiveLevels
 from diffenc.diffusion.noise_levels import stratified_uniform
 from diffenc.errors import InputError
 
@@ -41,7 +41,6 @@ STATES = {
     "new": make("variance"),
     "variance": any_state("variance", 0),
     "entropy": any_state("entropy", 1),
-    "uniform": any_state("uniform", 2),
     "nothing-lost": make("entropy", weight=jnp.ones(BINS)),
 }
 
@@ -60,7 +59,7 @@ def test_in_any_state_the_density_is_that_of_the_draws(name):
     bump = np.exp(-0.5 * np.square(log_snr - 1.0)) / np.sqrt(2 * np.pi)
     np.testing.assert_allclose(np.mean(1 / density), HIGH - LOW, rtol=1e-3)
     np.testing.assert_allclose(np.mean(bump / density), 1.0, rtol=1e-3)
-    if name in ("new", "uniform", "nothing-lost"):
+    if name in ("new", "nothing-lost"):
         np.testing.assert_allclose(masses, 1 / BINS, rtol=1e-6)
 
 
@@ -137,7 +136,3 @@ def test_a_bin_that_saw_no_draw_keeps_its_means():
 def test_bad_input_names_the_culprit(arguments, message):
     with pytest.raises(InputError, match=message):
         AdaptiveLevels.create(*arguments)
-
-
-def test_rules():
-    assert RULES == ("variance", "entropy", "uniform")

@@ -145,6 +145,27 @@ def test_turning_the_grid_round_changes_nothing(head):
     np.testing.assert_allclose(-turned_x_hat, x_hat, atol=1e-5)
 
 
+@functools.partial(jax.jit, static_argnums=(0, 4))
+def sample(denoiser, key, params, marginals, high):
+    key_noise, key_sample = jax.random.split(key)
+    x_1 = jax.random.normal(key_noise, params.shape[:-1] + (3 * denoiser.alphabet.code_dim,))
+    return denoiser.sample(key_sample, params, marginals, x_1, high, 60)
+
+
+@pytest.mark.parametrize("high", [2.0, 7.0])
+def test_samples_have_the_frequencies_of_the_values(high):
+    """With logits of a network that has learned nothing, from a warm start and a colder one."""
+    alphabet = Alphabet(5, "one_hot")
+    x = np.minimum(IMAGES, 4)
+    marginals = Marginals.of(x, alphabet)
+    params = np.zeros((1500, 2, 2, 15), np.float32)
+    denoiser = GridDenoiser(Constant(), alphabet)
+    values = np.asarray(sample(denoiser, jax.random.key(0), params, marginals, high))
+    assert values.shape == (1500, 2, 2, 3)
+    print(np.abs(np.mean(np.eye(5)[values], 0) - np.exp(marginals.log_frequency)).max())
+    assert_mean(np.eye(5)[values], np.exp(np.asarray(marginals.log_frequency, np.float64)))
+
+
 FINE = Alphabet(256)
 FINE_X = RNG.integers(0, 256, (6, 8, 8, 1))
 FINE_MARGINALS = Marginals.of(FINE_X, FINE)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import command_line
+from experiments.arguments import load_config
 from experiments.benchmarks import update_time
 
 
@@ -46,7 +46,7 @@ def test_ratios_are_taken_turn_by_turn():
 
 @pytest.mark.slow
 def test_a_run_has_its_names(tmp_path):
-    config = command_line._load("configs/benchmarks/update_time.py")
+    config = load_config("configs/benchmarks/update_time.py")
     config.benchmark.update(repeats=2, updates=2)
     config.batch_size = 8
     update_time.run(config, tmp_path)

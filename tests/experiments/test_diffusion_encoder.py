@@ -19,7 +19,7 @@ from diffenc.estimate import map_examples
 from diffenc.keys import key_of
 from diffenc.latent import held_out
 from diffenc.run import checkpoints, data, parallel, records, sessions, tables
-from experiments import command_line
+from experiments.arguments import load_config
 from experiments.diffusion_encoder import __main__ as diffusion_encoder
 from experiments.diffusion_encoder import examples, settings
 
@@ -252,7 +252,7 @@ def test_factor_analysis_runs_and_a_killed_run_of_it_ends_as_one_that_was_not(co
     assert status == 0 and stderr == ""
     ends = []
     for name in ("straight", "killed"):
-        config = command_line._load(str(CONFIGS / "factor_analysis.py"))
+        config = load_config(str(CONFIGS / "factor_analysis.py"))
         config.update_from_flattened_dict(TINY | longer)
         experiment = settings.read_experiment(config)
         dataset, _ = diffusion_encoder.load(experiment)
@@ -300,7 +300,7 @@ def test_a_column_far_from_unit_scale_is_named(caplog):
 
 @pytest.mark.parametrize("name", [path.stem for path in sorted(CONFIGS.glob("*.py"))])
 def test_a_config_passes_its_own_checks_and_tells_its_command(name):
-    config = command_line._load(str(CONFIGS / f"{name}.py"))
+    config = load_config(str(CONFIGS / f"{name}.py"))
     settings.read_experiment(config)
     for field in ("num_updates", "save_every", "evaluate_every"):
         assert config[field] % config.updates_per_dispatch == 0
@@ -310,7 +310,7 @@ def test_a_config_passes_its_own_checks_and_tells_its_command(name):
 
 
 def test_held_out_bits_are_drawn_once_and_training_bits_anew():
-    config = command_line._load(str(CONFIGS / "digits.py"))
+    config = load_config(str(CONFIGS / "digits.py"))
     experiment = settings.read_experiment(config)
     dataset, _ = diffusion_encoder.load(experiment)
     prepare = examples.make_prepare(experiment.model.decoder, dataset.max_value)

@@ -11,7 +11,7 @@ from diffenc.diffusion.factor_analysis import FactorAnalysis
 from diffenc.diffusion.gaussians import gaussian_kl
 from diffenc.estimate import Estimate
 from diffenc.latent import decoders, e_steps, held_out, posterior_grid, proposals, systems
-from diffenc.latent.baselines import GaussianEncoder
+from diffenc.latent.baseline_encoders import GaussianEncoder
 from diffenc.networks import MLP
 
 MODEL = FactorAnalysis(

@@ -16,7 +16,7 @@ from diffenc.diffusion.processes import VPLinear
 from diffenc.errors import InputError
 from diffenc.information import pairs
 from diffenc.run import records
-from experiments import command_line
+from experiments.arguments import load_config
 from experiments.guidance import __main__ as guidance
 from experiments.guidance import recursion
 
@@ -24,7 +24,7 @@ PAIR = pairs.linear_channel(jax.random.key(1), 3, 2)
 
 
 def make_config(**changes):
-    config = command_line._load("configs/guidance/joint_gaussian.py")
+    config = load_config("configs/guidance/joint_gaussian.py")
     config.update(
         dict(dim_x=3, dim_y=2, num_steps=300, num_samples=2000, weights=(0.0, 2.0)) | changes
     )

@@ -12,14 +12,14 @@ from clusters import sample_clusters
 
 from diffenc.errors import InputError
 from diffenc.run import data
-from experiments import command_line
+from experiments.arguments import load_config
 from experiments.guidance_images import __main__ as guidance_images
 from experiments.guidance_images import judgement
 from experiments.labels import denoiser
 
 
 def make_config(**changes):
-    config = command_line._load("configs/guidance_images/digits.py")
+    config = load_config("configs/guidance_images/digits.py")
     tiny = {"num_devices": 1, "model.channels": (8,), "num_updates": 4}
     tiny |= {"updates_per_dispatch": 2, "save_every": 4, "evaluate_every": 2}
     tiny |= {

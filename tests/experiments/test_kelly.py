@@ -10,10 +10,11 @@ from checks import NUM_SIGMAS, assert_every_field_is_read, record_reads
 from diffenc.errors import InputError
 from diffenc.run import records
 from experiments import command_line, kelly
+from experiments.arguments import load_config
 
 
 def make_config(name, **changes):
-    config = command_line._load(f"configs/kelly/{name}.py")
+    config = load_config(f"configs/kelly/{name}.py")
     config.update(changes)
     return config
 

@@ -17,6 +17,7 @@ from diffenc.errors import InputError
 from diffenc.estimate import Estimate
 from diffenc.run import data, records
 from experiments import command_line
+from experiments.arguments import load_config
 from experiments.labels import __main__ as label_information
 from experiments.labels import denoiser, figures, posterior
 from experiments.labels.settings import Evaluation, Images, read_classifier, read_training
@@ -24,7 +25,7 @@ from experiments.labels.smoothing import make_kernel
 
 
 def make_config(**changes):
-    config = command_line._load("configs/labels/digits.py")
+    config = load_config("configs/labels/digits.py")
     tiny = {
         "model.channels": (8,),
         "num_updates": 4,

@@ -20,6 +20,7 @@ from diffenc.information.settings import Settings
 from diffenc.keys import key_of
 from diffenc.run import provenance, records, tables
 from experiments import command_line
+from experiments.arguments import load_config
 from experiments.mutual_information import __main__ as mutual_information
 from experiments.mutual_information import samples
 
@@ -44,7 +45,7 @@ TASK = pairs.dense(2, 2, 0.6)  # of the shape of tests/information, whose progra
 
 
 def make_config(name, **changes):
-    config = command_line._load(f"{CONFIGS}/{name}.py")
+    config = load_config(f"{CONFIGS}/{name}.py")
     config.update_from_flattened_dict(
         TINY | {key.replace("__", "."): value for key, value in changes.items()}
     )
@@ -162,7 +163,7 @@ def test_tasks_with_truth_are_resumed_one_by_one(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_error_and_coverage_of_five_of_the_forty_tasks(tmp_path):
     """One of each kind, with the settings of the benchmark, at 3,000 samples in place of 10,000."""
-    config = command_line._load(f"{CONFIGS}/benchmark.py")
+    config = load_config(f"{CONFIGS}/benchmark.py")
     config.update(tasks=FIVE, rivals=(), num_samples=3000)
     mutual_information.run(config, tmp_path)
     rows = values_of(tmp_path)
@@ -189,7 +190,7 @@ def test_the_configs_name_tasks_that_exist():
 
 
 def test_the_config_has_every_setting_with_its_default():
-    section = command_line._load(f"{CONFIGS}/data.py").estimator.to_dict()
+    section = load_config(f"{CONFIGS}/data.py").estimator.to_dict()
     assert section == dataclasses.asdict(Settings())
     config = make_config("benchmark")
     config.estimator.flow.rounds = 0
@@ -197,7 +198,7 @@ def test_the_config_has_every_setting_with_its_default():
 
 
 def test_the_config_of_another_experiment_is_refused(tmp_path):
-    config = command_line._load("configs/kelly/race.py")
+    config = load_config("configs/kelly/race.py")
     with pytest.raises(InputError, match="data.path"):
         mutual_information.run(config, tmp_path / "run")
 

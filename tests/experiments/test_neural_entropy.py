@@ -19,6 +19,7 @@ from diffenc.diffusion.entropy_quadrature import total_entropy
 from diffenc.estimate import Estimate
 from diffenc.run import advance, parallel, records
 from experiments import command_line
+from experiments.arguments import load_config
 from experiments.neural_entropy import __main__ as neural_entropy
 from experiments.neural_entropy import measures, systems
 from experiments.neural_entropy.settings import Training
@@ -180,7 +181,7 @@ def test_passes_are_over_samples_not_dimensions():
 @pytest.mark.slow
 def test_training_closes_the_gap_of_the_gaussian_reference(tmp_path):
     """A mixture of three dimensions, trained as its config says, one seed."""
-    config = command_line._load("configs/neural_entropy/gaussian_mixture.py")
+    config = load_config("configs/neural_entropy/gaussian_mixture.py")
     config.update(processes=("vp",), dimensions=(3,), num_seeds=1, num_devices=1, evaluate_every=0)
     neural_entropy.run(config, tmp_path)
     rows = values_of(tmp_path)

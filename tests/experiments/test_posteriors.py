@@ -13,7 +13,7 @@ from diffenc.diffusion.factor_analysis import FactorAnalysis
 from diffenc.errors import InputError
 from diffenc.latent import decoders, toys
 from diffenc.run import records
-from experiments import command_line
+from experiments.arguments import load_config
 from experiments.posteriors import __main__ as posteriors
 from experiments.posteriors import cases, measures, settings
 
@@ -47,7 +47,7 @@ TINY = {
 
 
 def make_config(name, **changes):
-    config = command_line._load(f"{CONFIGS}/{name}.py")
+    config = load_config(f"{CONFIGS}/{name}.py")
     fields = TINY | {key.replace("__", "."): value for key, value in changes.items()}
     config.update_from_flattened_dict({key: value for key, value in fields.items()})
     return config
@@ -150,7 +150,7 @@ def test_every_method_on_digits(tmp_path, capsys):
 def test_a_trained_encoder_reaches_a_posterior_that_no_gaussian_does(tmp_path):
     """The ring, trained as its config says, one seed: KL(exact || encoder) against that of the best
     Gaussian."""
-    config = command_line._load(f"{CONFIGS}/toys.py")
+    config = load_config(f"{CONFIGS}/toys.py")
     config.update(toys=("ring",), num_seeds=1, methods=("importance", "vae"), num_devices=1)
     config.em.update(langevin_steps=2, sampler_steps=1)  # their defaults: no chains here
     config.eval.update(num_examples=250, num_samples=16, sampler_steps=16)

@@ -8,7 +8,8 @@ import pytest
 from commands import ROOT, arguments, assert_refused
 
 from diffenc.errors import InputError
-from experiments import command_line, kelly
+from experiments import kelly
+from experiments.arguments import load_config
 from experiments.diffusion_encoder import __main__ as diffusion_encoder
 from experiments.guidance import __main__ as guidance
 from experiments.mutual_information import __main__ as mutual_information
@@ -47,7 +48,7 @@ def test_a_section_is_no_field_and_the_file_may_follow_a_space(
 )
 def test_the_config_of_another_experiment_is_refused(tmp_path, module, config, field):
     with pytest.raises(InputError, match=f"field {field}"):
-        module.run(command_line._load(f"{ROOT}/configs/{config}.py"), tmp_path)
+        module.run(load_config(f"{ROOT}/configs/{config}.py"), tmp_path)
 
 
 def test_the_module_itself_says_what_is_wrong_in_one_line(tmp_path):

@@ -5,13 +5,14 @@ from checks import NUM_SIGMAS, assert_every_field_is_read, record_reads
 from entropy_runs import values_of
 
 from diffenc.errors import InputError
-from experiments import command_line, speed_limit
+from experiments import speed_limit
+from experiments.arguments import load_config
 
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
 
 
 def test_speed_limit(tmp_path, monkeypatch):
-    config = command_line._load("configs/speed_limit/gaussian_mixture.py")
+    config = load_config("configs/speed_limit/gaussian_mixture.py")
     config.update(processes=("vp",), dimensions=(1,), num_samples=400, num_times=4, refine=32)
     config.transport.update(samples=100, groups=3)
     reads = record_reads(monkeypatch, config)
@@ -30,7 +31,7 @@ def test_speed_limit(tmp_path, monkeypatch):
 
 
 def test_bad_speed_limits_are_one_line(tmp_path):
-    config = command_line._load("configs/speed_limit/gaussian_mixture.py")
+    config = load_config("configs/speed_limit/gaussian_mixture.py")
     config.transport.groups = 1
     with pytest.raises(InputError, match="groups"):
         speed_limit.run(config, tmp_path)

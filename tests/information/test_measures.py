@@ -10,6 +10,7 @@ from diffenc.information import (
     flows,
     gaussian,
     measures,
+    pair_information,
     pairs,
     regression,
     tasks,
@@ -86,14 +87,14 @@ def test_the_correction_is_that_of_either_half_in_coordinates_of_its_own():
     rng = np.random.default_rng(21)
     pair = flows.Pair(rng.normal(size=(2, 500, 2)), rng.normal(size=(2, 500, 2)))
     corrections = [
-        measures._correction(one, regression.polar)
+        pair_information.correction(one, regression.polar)
         for one in (pair, pair._replace(own=(pair.x, pair.y)))
     ]
     np.testing.assert_allclose(
         corrections,
         [regression.count_coefficients(5) / 2000, regression.count_coefficients(3) / 1000],
     )
-    assert measures._correction(pair, flows.MEAN) == 0
+    assert pair_information.correction(pair, flows.MEAN) == 0
 
 
 def test_of_many_labels_no_lengths_are_modelled(monkeypatch):
@@ -102,7 +103,7 @@ def test_of_many_labels_no_lengths_are_modelled(monkeypatch):
     rng = np.random.default_rng(22)
     labels = np.arange(200) // 10
     x = np.where(labels % 2, 6.0, 1.0)[:, None] * rng.normal(size=(200, 2))
-    monkeypatch.setattr(measures, "_divergence", lambda *arguments: nothing_found(200))
+    monkeypatch.setattr(pair_information, "divergence", lambda *arguments: nothing_found(200))
     assert measures.label_information(jax.random.key(23), x, labels, TINY).shape == 0
 
 
@@ -175,7 +176,7 @@ def test_the_other_block_is_diffused_where_only_its_own_divergence_is_found(monk
             updates,
         )
 
-    monkeypatch.setattr(measures, "divergence", divergence)
+    monkeypatch.setattr(pair_information, "divergence", divergence)
     result = measures.mutual_information(jax.random.key(19), x, y, TINY)
     assert (
         len(asked) == 4 and len(keys) == 4 * 4 and abs(asked[1] - asked[3]).max() > 0.1
@@ -282,7 +283,7 @@ def test_growth_at_the_finest_noise_is_told_from_that_of_x_itself(monkeypatch):
     for more, expected in ((0.3, True), (0.1, False)):
         density = np.array([9.0, 9.0, more, more])
         assert assembly.still_grows(part(0, 0, 0, 0), None, 1, density) == expected
-    monkeypatch.setattr(measures, "_divergence", lambda *arguments: part(0, 0, 0.5, 0.5))
+    monkeypatch.setattr(pair_information, "divergence", lambda *arguments: part(0, 0, 0.5, 0.5))
     x = np.random.default_rng(17).normal(size=N)
     assert measures.mutual_information(jax.random.key(0), x, x[::-1].copy(), TINY).unbounded
     assert not measures.label_information(jax.random.key(0), x, np.arange(N) % 2, TINY).unbounded

@@ -14,7 +14,7 @@ from diffenc import training
 from diffenc.diffusion.factor_analysis import FactorAnalysis
 from diffenc.diffusion.gaussians import Gaussian, gaussian_kl
 from diffenc.latent import baselines, chains, decoders, em
-from diffenc.latent.baselines import GaussianEncoder, gaussian_rate
+from diffenc.latent.baseline_encoders import FlowEncoder, GaussianEncoder, gaussian_rate
 from diffenc.latent.encoder import DiffusionEncoder
 from diffenc.networks import MLP, ConditionalDenoiser, Coupling
 
@@ -124,7 +124,7 @@ def test_an_update_descends_the_bound():
     assert new.step == 1
 
 
-FLOW = baselines.FlowEncoder(Coupling(latent_dim=3, embed_features=(16,), width=16, num_layers=4))
+FLOW = FlowEncoder(Coupling(latent_dim=3, embed_features=(16,), width=16, num_layers=4))
 
 
 def new_flow():

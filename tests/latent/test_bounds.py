@@ -161,7 +161,8 @@ def test_terms_and_chains_are_those_of_any_batch_size():
     params = system.state.params
     ends = []
     for batch_size in (20, 7):
-        terms = held_out.terms(jax.random.key(1), system, params, x, 2, batch_size)
+        key = jax.random.key(1)
+        terms = held_out.map_bound(key, bounds.terms, system, params, x, 2, batch_size)
         pairs = held_out.reconstructions(jax.random.key(2), system, params, x, 5, batch_size)
         ends.append((terms, pairs))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), *ends)

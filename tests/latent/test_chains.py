@@ -7,27 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from checks import assert_mean, assert_moments
+from linear_model import DECODER, MODEL, X, decoder_params
 
-from diffenc.diffusion.factor_analysis import FactorAnalysis
 from diffenc.latent import chains, decoders, em
 from diffenc.latent.whitening import Frame
 
-MODEL = FactorAnalysis(
-    np.array([[1.0, 0.2], [-0.5, 0.8], [0.3, -0.6]], np.float32),
-    np.array([0.1, 0.0, -0.2], np.float32),
-    np.float32(0.6),
-)
-X = np.array([[0.9, -1.4, 0.8]], np.float32)
-DECODER = decoders.make("gaussian", 3)
-DENSE = {"kernel": MODEL.weight.T, "bias": MODEL.mean}
-PARAMS = {
-    "network": {"params": {"Dense_0": DENSE}},
-    "log_tau": np.log(MODEL.noise_std),
-}  # DECODER is MODEL with them
-MEAN, FACTOR = (
-    np.array([0.3, -0.2], np.float32),
-    np.array([[0.6, 0.0], [0.2, 0.4]], np.float32),
-)  # the coordinates that chains run in
+PARAMS = decoder_params(MODEL)  # DECODER is MODEL with them
+# The coordinates that chains run in.
+MEAN = np.array([0.3, -0.2], np.float32)
+FACTOR = np.array([[0.6, 0.0], [0.2, 0.4]], np.float32)
 NUM_CHAINS = 3000
 START = np.random.default_rng(0).normal(size=(NUM_CHAINS, 2)).astype(np.float32)
 

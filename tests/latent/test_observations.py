@@ -12,6 +12,7 @@ from diffenc import training
 from diffenc.diffusion.factor_analysis import FactorAnalysis
 from diffenc.errors import InputError
 from diffenc.latent import annealing, baselines, bounds, chains, decoders, em, posterior_grid
+from diffenc.latent.baseline_encoders import GaussianEncoder
 from diffenc.latent.encoder import DiffusionEncoder
 from diffenc.networks import MLP, ConditionalDenoiser
 
@@ -116,7 +117,7 @@ def persistent(kernel):
 
 
 def importance_weighted(num_samples):
-    encoder = baselines.GaussianEncoder(MLP((), 4))
+    encoder = GaussianEncoder(MLP((), 4))
     return baselines.make_importance_weighted_update(
         encoder, DECODER, optax.sgd(0.0), num_samples, 0.9
     )

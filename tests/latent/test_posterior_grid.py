@@ -29,7 +29,7 @@ from toy_cases import (
 from diffenc.diffusion.factor_analysis import FactorAnalysis
 from diffenc.diffusion.gaussians import Gaussian
 from diffenc.latent import posterior_grid, toys
-from diffenc.latent.baselines import GaussianEncoder
+from diffenc.latent.baseline_encoders import GaussianEncoder
 from diffenc.latent.encoder import DiffusionEncoder
 from diffenc.latent.posterior_grid import Grid
 from diffenc.networks import MLP, ConditionalDenoiser

@@ -12,17 +12,19 @@ from tiny_models import make_model
 
 from diffenc import training
 from diffenc.errors import InputError
-from diffenc.latent import baselines, em, systems
+from diffenc.latent import baselines, em, system_settings, systems
 from diffenc.latent.bottleneck import ASCENT
 from diffenc.latent.decoder_settings import DiffusionSettings
 
 
 def make_settings(method, gamma=1.0, rate=None, only_encoder=False, **model):
-    optimizer = systems.OptimizerSettings(
+    optimizer = system_settings.OptimizerSettings(
         learning_rate=1e-2, num_updates=9, warmup=0, only_encoder=only_encoder
     )
     alternation = em.Settings(gamma=gamma, rate=rate, draws=1, kernel="ula")
-    return systems.Settings(method, make_model(**model), alternation, optimizer, sampler_steps=1)
+    return system_settings.Settings(
+        method, make_model(**model), alternation, optimizer, sampler_steps=1
+    )
 
 
 OF_SYSTEMS = {

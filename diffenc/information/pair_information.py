@@ -1,0 +1,120 @@
+"""The information of a pair of blocks of scores.
+
+    I(X;Y) = I_reg + D[X|Y] - D[X]
+
+A regression and two divergences, see `measures`.
+"""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from diffenc.estimate import Estimate
+from diffenc.information import flows, regression
+from diffenc.information.assembly import Information, assemble
+from diffenc.information.divergence import divergence
+from diffenc.information.flows import Pair
+from diffenc.information.gaussian import GaussianPart
+from diffenc.information.halves import make_halves
+from diffenc.information.settings import Settings
+from diffenc.keys import split_key
+
+
+def estimate(
+    key: jax.Array, pair: Pair, rows: np.ndarray, settings: Settings, show, candidate: Callable
+) -> Information:
+    """Estimate I(X;Y) of halves of scores.
+
+    Args:
+        key: a key.
+        pair: the scores.
+        rows: [2, n] which examples these are.
+        settings: for as many examples in a half, see `Settings.for_examples`.
+        show: progress callback, called with (stage, updates, value in nats).
+        candidate: candidate(y) are the features for the regression.
+
+    Returns:
+        The information; `gaussian` and `diffused` are for the caller to fill in.
+    """
+    key_conditional, key_marginal = split_key(key)
+    dim = pair.x.shape[-1]
+    part, features, shape = choose_features(pair, candidate, settings.map_errors)
+    halves = make_halves(pair.x, pair.y, flows.regressors(pair, features))
+    training = None
+    training_x = None
+    if pair.own:
+        own = Pair(*pair.own, own=pair.own)
+        training = make_halves(own.x, own.y, flows.regressors(own, features))
+        training_x = make_halves(own.x, None)
+    tell = functools.partial(show, "x given y")
+    conditional = divergence(key_conditional, halves, settings, tell, training)
+    marginal = None
+    if dim > 1:  # a single coordinate has been made normal
+        tell = functools.partial(show, "x")
+        halves_x = make_halves(pair.x, None)
+        marginal = divergence(key_marginal, halves_x, settings, tell, training_x)
+    doubt = np.linalg.norm((pair.optimism / 2, pair.drift, correction(pair, features)))
+    result = assemble(part, rows, pair.least_dim, conditional, marginal, not shape, doubt)
+    return result._replace(
+        shape=shape, regression_density=density(pair, conditional.edges, features)
+    )
+
+
+def choose_features(
+    pair: Pair, candidate: Callable, errors: float
+) -> tuple[GaussianPart, Callable, float]:
+    """Choose the features of the regression, with or without a model of lengths.
+
+    Lengths are modelled only if their gain exceeds so many standard errors and a half has enough
+    examples.
+
+    Args:
+        pair: the scores.
+        candidate: candidate(y) are the features with lengths.
+        errors: how many standard errors.
+
+    Returns:
+        The information by regression, its features, and the part of it by lengths, 0 if these are
+        not modelled.
+    """
+    plain = regression.without_shape(candidate)
+    without = flows.information(pair, plain)
+    count = regression.count_coefficients(flows.regressors(pair, candidate).shape.shape[-1])
+    if pair.x.shape[1] < regression.FEW_EXAMPLES * count:
+        return without, plain, 0.0
+    parts = {
+        features: flows.information(pair, features)
+        for features in (candidate, regression.without_mean(candidate))
+    }
+    best = max(parts, key=lambda features: parts[features].mean)
+    gain = Estimate.of(parts[best].pointwise - without.pointwise)
+    if gain.mean > errors * gain.stderr:
+        return parts[best], best, gain.mean
+    return without, plain, 0.0
+
+
+def correction(pair: Pair, features: Callable) -> float:
+    """Return what `regression.information` subtracts for T, which is right to first order."""
+    count = regression.count_coefficients(flows.regressors(pair, features).shape.shape[-1])
+    return count / (2 * pair.x.shape[1] * (1 if pair.own else 2))
+
+
+def density(pair: Pair, edges: np.ndarray, features: Callable) -> np.ndarray:
+    """Give the density over lambda of the regression of the mean.
+
+    It is scaled so that its integral is the information without its bias.
+
+    Args:
+        pair: the scores.
+        edges: [strata + 1] of lambda.
+        features: of the regression.
+
+    Returns:
+        [strata].
+    """
+    halves = zip(pair.x, flows.regressors(pair, features).mean, strict=True)
+    unscaled = np.mean([regression.density(x, of_y, edges) for x, of_y in halves], axis=0)
+    total = flows.information(pair, regression.without_shape(features)).mean
+    return unscaled * (max(0.0, total) / max(np.sum(unscaled * np.diff(edges)), 1e-12))

@@ -1,0 +1,127 @@
+"""Likelihood of discrete data in bits a dimension: cold and warm starts, and bounds that are valid.
+
+    python -m experiments.warm_start --config=configs/warm_start/digits.py --workdir=DIR
+
+A run trains several models of the same data, which differ in where their diffusion starts and in
+what their network knows of the grid. It measures all terms of the bound on held-out examples, and
+beside the bound the quantity of arXiv 2510.20903, which is no code length.
+
+settings: what a config says. models: the systems. measures: numbers of one of them. results: means
+over seeds. controls: what simple codes need. figures: pictures.
+"""
+
+import functools
+
+import jax
+import numpy as np
+from etils.epath import Path
+from ml_collections import ConfigDict
+
+from diffenc.keys import key_of
+from diffenc.run import loop, parallel, records, sentences, tables, text
+from diffenc.run.advance import dotted, make_advance
+from experiments import command_line
+from experiments.warm_start import controls, figures, measures, models, results
+from experiments.warm_start.settings import Experiment, read_experiment
+
+
+def run(config: ConfigDict, workdir: Path) -> None:
+    """Run the whole experiment; again, it continues, or prints the results of the finished run."""
+    experiment = read_experiment(config)
+    if command_line.is_complete(config, workdir):
+        return
+    training = experiment.training
+    mesh = parallel.data_mesh(training.num_devices)
+    parallel.check_batch(training.batch_size, mesh)
+    dataset, size = models.load(experiment)
+    systems = models.make_systems(experiment, dataset, size)
+    models.print_costs(systems, dataset, training)
+    held_out = dataset.test[: experiment.evaluation.num_examples]
+    states = loop.train(
+        workdir,
+        parallel.replicate(mesh, {name: system.state for name, system in systems.items()}),
+        make_advance(
+            models.make_trainees(experiment, dataset, systems, mesh), mesh, training.batch_size
+        ),
+        num_updates=training.num_updates,
+        updates_per_dispatch=training.updates_per_dispatch,
+        save_every=training.save_every,
+        evaluate=functools.partial(
+            measures.monitor, training.seed, systems, held_out, experiment.evaluation
+        ),
+        evaluate_every=training.evaluate_every,
+        headline=functools.partial(headline, next(iter(systems))),
+        extras=training.metrics_extras,
+    )
+    trained = models.params_of(parallel.local(states))
+    drawn = {}
+    samples = {}
+    evaluation = experiment.evaluation
+    with (
+        jax.default_matmul_precision("highest"),
+        records.progress(len(systems), description="measuring") as show,
+    ):
+        for done, (name, system) in enumerate(systems.items()):
+            show(done, dotted(name))
+            key = key_of(training.seed, "evaluation", name.seed)
+            drawn[name] = measures.terms(
+                key, system, trained[name], held_out, evaluation.draws, evaluation.batch_size
+            )
+            if name.seed == 0 and evaluation.samples and held_out.ndim == 4:
+                key = key_of(training.seed, "samples")
+                samples[name.model] = measures.sample(
+                    key, system, trained[name], dataset.example_shape, evaluation
+                )
+        show(len(systems))
+    dim = held_out[0].size
+    metrics = records.read_metrics(workdir)
+    simple = controls.measure(dataset.train, held_out, size)
+    rows = results.summarize(drawn, dim) + results.of_controls(simple)
+    rows += results.update_times(metrics, systems)
+    rows = results.with_truth(rows, truth_of(experiment, dataset, held_out))
+    learned = {
+        name: measures.learned_levels(system, trained[name][1], dim)
+        for name, system in systems.items()
+        if name.seed == 0
+    }
+    figures.draw(workdir, experiment, rows, simple, learned, samples, metrics, dataset.max_value)
+    tables.write_results(workdir, rows)
+    tables.print_table(rows, title=f"bits a dimension of {dataset.name}")
+    print(f"figures: {workdir / 'figures'}")
+
+
+def truth_of(experiment: Experiment, dataset, x: np.ndarray) -> float | None:
+    """Give the mean code length of x by the law that made it, in bits a dimension, if it is known.
+
+    Args:
+        experiment: the config.
+        dataset: the data.
+        x: the held-out examples.
+    """
+    if experiment.data.name != "text" or experiment.data.path:
+        return None
+    characters = text.load(None, experiment.data.length, experiment.data.test_fraction).characters
+    log_prob = sentences.log_prob(text.decode(x, characters))
+    return float(-log_prob.mean() / (x[0].size * np.log(2)))
+
+
+def headline(name: models.Name, metrics: dict[str, float]) -> str:
+    """Write the text beside the progress bar: bits a dimension of a system.
+
+    Args:
+        name: of the system.
+        metrics: of the last dispatch.
+    """
+    parts = [
+        f"{label} {metrics[f'{dotted(name)}.{metric}']:.3f}"
+        for label, metric in (
+            ("training", "bits_per_dim"),
+            ("held out", "held_out_bits_per_dim"),
+        )
+        if f"{dotted(name)}.{metric}" in metrics
+    ]
+    return f"{name.model}: {', '.join(parts)} bits a dimension"
+
+
+if __name__ == "__main__":
+    command_line.main(run)

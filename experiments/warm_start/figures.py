@@ -1,0 +1,153 @@
+"""Figures of experiments.warm_start."""
+
+import numpy as np
+
+from diffenc.estimate import Estimate
+from diffenc.run import figures
+from diffenc.run.tables import Result
+from experiments.warm_start.models import Name
+from experiments.warm_start.settings import Experiment
+
+TERMS = ("prior", "diffusion", "reconstruction")
+UNIT = "bits a dimension"
+
+
+def draw(
+    workdir,
+    experiment: Experiment,
+    results: list[Result],
+    controls: dict[str, Estimate],
+    learned: dict[Name, tuple],
+    samples: dict[str, np.ndarray],
+    metrics: list[dict],
+    max_value: float,
+) -> None:
+    """Draw every figure.
+
+    Args:
+        workdir: of the run.
+        experiment: the config.
+        results: of the run.
+        controls: bits a dimension of simple codes, by name.
+        learned: of each system, see `measures.learned_levels`.
+        samples: values drawn from each model [n, ...].
+        metrics: lines of metrics.jsonl.
+        max_value: the largest value of the data.
+    """
+    by_name = {result.name: result for result in results}
+    terms(workdir, experiment, by_name, controls)
+    training(workdir, experiment, controls, metrics)
+    levels(workdir, learned)
+    warmth(workdir, experiment, by_name)
+    if samples:
+        images(workdir, samples, max_value)
+
+
+def readable(name: str) -> str:
+    """Write the name of a model or control for a person."""
+    return name.replace("_", " ")
+
+
+def terms(workdir, experiment: Experiment, by_name, controls) -> None:
+    """Draw the terms of each bound on top of one another, and the simple codes beside."""
+    fig, axes = figures.figure(1, 1, width=1.2 + 0.75 * (len(experiment.starts) + len(controls)))
+    ax = axes[0, 0]
+    for place, model in enumerate(experiment.starts):
+        bottom = 0.0
+        for index, term in enumerate(TERMS):
+            height = by_name[f"{model}.{term}"].value
+            label = term if place == 0 else None
+            ax.bar(place, height, 0.7, bottom, color=figures.PALETTE[index], label=label)
+            bottom += height
+        total = by_name[f"{model}.bits_per_dim"]
+        ax.errorbar(place, total.value, total.stderr, color="black", capsize=3)
+    for place, estimate in enumerate(controls.values(), len(experiment.starts)):
+        label = "simple code" if place == len(experiment.starts) else None
+        ax.bar(place, estimate.mean, 0.7, color="#999999", label=label)
+    names = [readable(name) for name in (*experiment.starts, *controls)]
+    ax.set_xticks(range(len(names)), names, rotation=30, ha="right")
+    figures.label(ax, "", UNIT, legend=True)
+    figures.save(fig, workdir, "terms")
+
+
+def training(workdir, experiment: Experiment, controls, metrics) -> None:
+    """Draw the bound on held-out examples against updates, the mean of each model's seeds."""
+    fig, axes = figures.figure(1, 1, width=4.6)
+    ax = axes[0, 0]
+    lows = []
+    for model in experiment.starts:
+        fields = [
+            f"{model}.{seed}.held_out_bits_per_dim" for seed in range(experiment.training.num_seeds)
+        ]
+        lines = [line for line in metrics if fields[0] in line and line["step"] > 0]
+        if not lines:
+            continue
+        values = np.array([[line[field] for field in fields] for line in lines])
+        errors = np.array([line[f"{model}.0.held_out_stderr"] for line in lines])
+        steps = [line["step"] for line in lines]
+        figures.band(ax, steps, values.mean(axis=1), errors, label=readable(model), marker="o")
+        lows.append(values.mean(axis=1).min())
+    for name, estimate in controls.items():
+        if lows and estimate.mean < 2 * max(lows):
+            ax.axhline(estimate.mean, color="#999999", linestyle=":")
+            ax.annotate(
+                readable(name),
+                (0.98, estimate.mean),
+                (0, 2),
+                ("axes fraction", "data"),
+                textcoords="offset points",
+                ha="right",
+                fontsize=7,
+            )
+    figures.label(ax, "updates", f"{UNIT}, held out", legend=True)
+    figures.save(fig, workdir, "training")
+
+
+def levels(workdir, learned) -> None:
+    """Draw what is lost by noise level, and how densely the levels are drawn."""
+    fig, axes = figures.figure(1, 2, width=3.6)
+    for name, (log_snr, loss, density) in learned.items():
+        axes[0, 0].plot(log_snr, loss, label=readable(name.model))
+        axes[0, 1].plot(log_snr, density, label=readable(name.model))
+    snr = r"$\lambda$, log signal-to-noise ratio"
+    figures.label(axes[0, 0], snr, f"{UNIT} per unit of $\\lambda$", legend=True)
+    figures.label(axes[0, 1], snr, "density of the levels drawn")
+    figures.save(fig, workdir, "levels")
+
+
+def warmth(workdir, experiment: Experiment, by_name) -> None:
+    """Draw the valid bound and the paper's quantity against the noise of the start.
+
+    Models of one head that differ in their start are needed; else nothing is drawn.
+    """
+    heads = {}
+    for model, start in experiment.starts.items():
+        heads.setdefault(start.head, []).append((start.bins, model))
+    heads = {head: sorted(models) for head, models in heads.items() if len(models) > 2}
+    if not heads:
+        return
+    fig, axes = figures.figure(1, 1, width=4.4)
+    ax = axes[0, 0]
+    for index, (head, models) in enumerate(heads.items()):
+        bins = [start for start, _ in models]
+        for quantity, style in (("bits_per_dim", "-"), ("it_nll", "--")):
+            rows = [by_name[f"{model}.{quantity}"] for _, model in models]
+            values = [row.value for row in rows]
+            errors = [row.stderr for row in rows]
+            label = f"{head}: " + ("valid bound" if style == "-" else "it_nll, no code length")
+            color = figures.PALETTE[index]
+            figures.band(
+                ax, bins, values, errors, label=label, linestyle=style, color=color, marker="o"
+            )
+    ax.set_xscale("log")
+    figures.label(ax, "noise of the start, in distances of values", UNIT, legend=True)
+    figures.save(fig, workdir, "warmth")
+
+
+def images(workdir, samples: dict[str, np.ndarray], max_value: float) -> None:
+    """Show values drawn from the models."""
+    fig, axes = figures.figure(1, len(samples), width=2.6, height=2.8)
+    for ax, (model, values) in zip(axes[0], samples.items(), strict=True):
+        figures.image_grid(ax, values, round(len(values) ** 0.5), max_value)
+        ax.set_title(readable(model))
+    figures.save(fig, workdir, "samples")
