@@ -75,8 +75,16 @@ LATENT = {
             "denoising loss, which bounds it. Of whole numbers: of their probability, by "
             "dequantization.",
             "neg_elbo": "nats: `rate` + `distortion`, a bound of -log p(x).",
-            "refit_rate": "nats: The same three after the encoder was fitted again at gamma = 1 "
-            "while the decoder rested.",
+            "prior": "nats: The decoder's loss by parts, whose sum is `distortion`: "
+            "KL(q(x_low|x) || N(0, I)) at the smallest lambda.",
+            "below": "nats: The denoising loss below the split.",
+            "above": "nats: That above the split.",
+            "reconstruction": "nats: -log of the density by which x is read off x at the largest "
+            "lambda; a constant.",
+            "dequantization": "nats: Of whole numbers: -log of the volume of a cell of the data, "
+            "which makes of a density a probability; a constant.",
+            "refit_rate": "nats: `rate`, `distortion` and `neg_elbo` after the encoder was fitted "
+            "again at gamma = 1 while the decoder rested.",
             "refit_distortion": "nats: See `refit_rate`.",
             "refit_neg_elbo": "nats: See `refit_rate`.",
             "latent_cost": "nats: `neg_elbo` less that of the decoder without a latent at the same "
@@ -86,19 +94,20 @@ LATENT = {
             "the encoder without x.",
             "own_error": "squared: |x - x'|^2 of x' drawn from a latent of x and random noise; x "
             "in [-1, 1] where the data are bounded.",
-            "other_error": "squared: The same with the latent of another example and the same "
-            "noise.",
+            "other_error": "squared: The same with latents of other examples: the mean over all "
+            "pairs.",
             "round_trip_error": "squared: The same with the latent of x and the noise to which the "
             "flow leads x: what it has less than `own_error` is in the noise, not in z.",
             "mean_error": "squared: |x - E[x|z]|^2 of a latent of x.",
-            "other_mean_error": "squared: The same with the latent of another example.",
+            "other_mean_error": "squared: The same with latents of other examples: the mean over "
+            "all pairs.",
             "reconstruction_ratio": "of another's: `own_error` over `other_error`.",
             "round_trip_ratio": "of another's: `round_trip_error` over `other_error`.",
             "mean_reconstruction_ratio": "of another's: `mean_error` over `other_mean_error`.",
             "lambda=<level>.shuffle_rise": "nats: The part of `shuffle_rise` from this lambda to "
             "the next, two above; the first and the last hold all beyond.",
-            "shuffle_rise": "nats: Rise of the denoising loss with the latent of another example, "
-            "at the same noise; 0 where z is ignored.",
+            "shuffle_rise": "nats: Rise of the denoising loss when two examples, paired at random, "
+            "exchange latents, at the same noise; 0 where z is ignored.",
             "active_dimensions": "dimensions: How many dimensions of E[z|x] vary over x by more "
             "than 0.01.",
             "knn_accuracy": "of examples: Share of held-out examples that the nearest "
@@ -119,8 +128,10 @@ LATENT = {
             "rate_saved": "nats: Sweeps: the Gaussian encoder's rate at the distortion of this "
             "place, on straight lines between its own places, less the rate of this place. The "
             "lines are chords of a convex curve and lie above it, in favour of the diffusion "
-            "encoder.",
+            "encoder; the error does not hold this.",
             "update_time": "ms: Time of an update of the first seed, as in diffusion_encoder.",
+            "update_time_ratio": "diffusion-VAE updates: Time of an alternating update over that "
+            "of the Gaussian encoder's, dispatch by dispatch.",
         },
     )
     | {
@@ -134,8 +145,6 @@ LATENT = {
         "and seeds.",
         "<trained>.logistic_accuracy_of_mean_above_gaussian_encoder": "of examples: The same of "
         "`logistic_accuracy_of_mean`.",
-        "diffusion_encoder.update_time_ratio": "diffusion-VAE updates: Time of an alternating "
-        "update over that of the Gaussian encoder's, dispatch by dispatch.",
         "semantic.label_information": "nats: Two latents: I(z; label) of the one that the decoder "
         "sees at high noise. Where fewer than 2,000 examples are held out, training examples fill "
         "them up.",

@@ -10,7 +10,7 @@ The density of a diffusion encoder is that of its discrete sampler
 does not fold the space (`DiffusionEncoder.folds` tells).
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -82,14 +82,18 @@ class Elbo(NamedTuple):
     """Per-example terms [batch] of -ELBO = rate + distortion, averaged over draws, in nats.
 
     Attributes:
-        rate: the mean of log q(z|x) - log p(z).
+        rate: the mean of log q(z|x) - log p(z). It is 0 where the decoder sees no latent, whose
+            likelihood needs no z, and None for an encoder without a density.
         distortion: the mean of -log p(x|z), or of draws of its bound.
         scatter: the standard deviation of their sum over the draws.
+        parts: the means of the `diffusion_decoder.Terms` whose sum the distortion is; None for a
+            decoder without them.
     """
 
     rate: jax.Array | None
     distortion: jax.Array
     scatter: jax.Array | None = None
+    parts: Any = None
 
 
 def elbo(
@@ -102,23 +106,36 @@ def elbo(
 
     Args:
         key: a random key.
-        encoder: any encoder with an exact density.
+        encoder: any encoder.
         decoder: a decoder.
         params: {"encoder", "decoder"}.
         x: data [batch, ...].
         num_samples: draws.
         sampler_steps: steps of the encoder's sampler.
     """
+    has_parts = hasattr(decoder, "terms")
     with jax.default_matmul_precision("highest"):
         context = encoder.infer(params, x)
 
         def draw(key):
             key_z, key_observe = jax.random.split(key)
-            z, log_q = encoder.sample_and_log_prob(key_z, params, context, sampler_steps)
+            rate, z = _draw_latent(key_z, encoder, decoder, params, context, sampler_steps)
             observation = decoder.observe(key_observe, x)
-            distortion = -decoder.log_prob(params["decoder"], observation, z)
-            return log_q - log_prior(z), distortion
+            if has_parts:
+                return rate, decoder.terms(params["decoder"], observation, z)
+            return rate, -decoder.log_prob(params["decoder"], observation, z)
 
-        rate, distortion = jax.lax.map(draw, jax.random.split(key, num_samples))
-    scatter = jnp.std(rate + distortion, axis=0)
-    return Elbo(rate.mean(axis=0), distortion.mean(axis=0), scatter)
+        rate, parts = jax.lax.map(draw, jax.random.split(key, num_samples))
+    distortion = sum(jax.tree.leaves(parts))
+    scatter = jnp.std(distortion if rate is None else rate + distortion, axis=0)
+    rate, parts = jax.tree.map(lambda values: values.mean(axis=0), (rate, parts))
+    return Elbo(rate, distortion.mean(axis=0), scatter, parts if has_parts else None)
+
+
+def _draw_latent(key, encoder, decoder, params, context, sampler_steps: int):
+    """Draw what z costs, log q(z|x) - log p(z) or as `Elbo.rate` says, and z."""
+    if not hasattr(encoder, "sample_and_log_prob"):
+        return None, encoder.sample(key, params, context, sampler_steps)
+    z, log_q = encoder.sample_and_log_prob(key, params, context, sampler_steps)
+    rate = log_q - log_prior(z)
+    return jnp.zeros_like(rate) if getattr(decoder, "is_blind", False) else rate, z

@@ -18,6 +18,7 @@ from diffenc.networks import ModulatedMLP, UNet
 
 NETWORKS = ("mlp", "unet")
 PRECISIONS = ("float32", "bfloat16")
+OF_UNET = ("attention", "rematerialize", "precision")  # fields that an MLP does not read
 START = 0.1  # of the U-Net, so that z is pulled after one update
 
 
@@ -25,8 +26,8 @@ START = 0.1  # of the U-Net, so that z is pulled after one update
 class DiffusionSettings:
     """How p(x|z) diffuses x, and its network.
 
-    Raises InputError for an unknown choice, a number out of range, or a split outside the range of
-    lambda.
+    Raises InputError for an unknown choice, a number out of range, a field that the network does
+    not read, or a split outside the range of lambda.
 
     Attributes:
         network: "mlp" for vectors and small images, or "unet" for images.
@@ -68,6 +69,11 @@ class DiffusionSettings:
         check_widths(self, "features")
         holds = self.network != "mlp" or len(self.features) == 1
         check(holds, "features", self.features, "an MLP has one width, all its blocks have it")
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            is_read = self.network != "mlp" or field.name not in OF_UNET
+            remedy = f"an MLP does not read it, give {field.default!r} or network=unet"
+            check(is_read or value == field.default, field.name, value, remedy)
         check_least(self, 1, "draws", "sampler_steps", "blocks")
         check_least(self, 0, "perceptual_dim")
         check(self.low < self.high, "low", self.low, f"give less than high={self.high:g}")
@@ -116,7 +122,7 @@ def make_diffusion_decoder(
             dtype=jnp.dtype(settings.precision),
             start=START,
         )
-        network.check_sides(example_shape[:2])
+        network.check_sides(example_shape[:2], channels="features", attention="attention")
     return DiffusionDecoder(
         network,
         tuple(shape),

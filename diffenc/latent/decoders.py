@@ -173,6 +173,16 @@ def check_exact(decoder, purpose: str) -> None:
         )
 
 
+def check_gradient(decoder, purpose: str) -> None:
+    """Raise an InputError, which names the purpose, unless `log_prob` has its values' gradient."""
+    if getattr(decoder, "has_constants", False):
+        raise InputError(
+            f"{purpose} weighs latents by values of the likelihood, which above the split depend "
+            "on coordinates that may not be moved from there: with two latents and "
+            "decoder.sees_above=True give em.e_step=encoder, or chains with em.kernel=ula"
+        )
+
+
 def log_prior(z: jax.Array) -> jax.Array:
     """Evaluate log N(z; 0, I) [batch], in nats."""
     return -0.5 * jnp.sum(z**2, axis=-1) - 0.5 * z.shape[-1] * np.log(2 * np.pi)

@@ -114,6 +114,15 @@ class DiffusionDecoder:
             )
 
     @property
+    def has_constants(self) -> bool:
+        """Whether coordinates of z that no gradient moves are seen by what `about_latent` leaves.
+
+        The gradient of `log_prob` is then not that of its values. Samplers by the gradient alone
+        follow it; whatever weighs latents by values would let those coordinates move.
+        """
+        return bool(self.perceptual_dim and self.sees_above and not self.pulls_above)
+
+    @property
     def high(self) -> float:
         """The largest lambda, where x is read off."""
         return (self.above or self.below).high
@@ -273,8 +282,8 @@ class DiffusionDecoder:
         """Estimate E[x|z] [batch, D]: the mean of draws from MEAN_DRAWS noises, the same for all z.
 
         They come in pairs x_1 and -x_1, of which the errors cancel where x is linear in its noise.
-        Their own scatter adds 1 / MEAN_DRAWS of the variance of x given z to a squared error, at
-        most.
+        Their own scatter adds (1 + r) / MEAN_DRAWS of the variance of x given z to a squared error,
+        where r in [-1, 1] is the correlation of the two of a pair.
         """
         half = jax.random.normal(jax.random.key(0), (MEAN_DRAWS // 2, *self.shape))
 

@@ -21,7 +21,7 @@ import optax
 from diffenc.errors import check, check_choice, check_fraction, check_least, check_positive
 from diffenc.latent import bottleneck, proposals
 from diffenc.latent.chains import KERNELS
-from diffenc.latent.decoders import about_latent, check_exact, log_prob_pairs
+from diffenc.latent.decoders import about_latent, check_exact, check_gradient, log_prob_pairs
 from diffenc.latent.e_steps import E_STEPS, PosteriorSample, e_step
 from diffenc.latent.encoder import DiffusionEncoder
 from diffenc.latent.encoder_loss import curvature_draw, encoder_loss
@@ -190,8 +190,14 @@ def make_update(
 
     Raises:
         InputError: for persistent chains with a Metropolis step and a decoder that is not exact.
-            Such a chain would be accepted or rejected by values of different observations.
+            Such a chain would be accepted or rejected by values of different observations. For
+            proposals or a Metropolis step, and a decoder of which a gradient leaves out what its
+            values depend on, see `decoders.check_gradient`.
     """
+    if settings.e_step == "importance":
+        check_gradient(decoder, "em.e_step=importance")
+    if settings.e_step in ("langevin", "persistent") and KERNELS[settings.kernel] is not None:
+        check_gradient(decoder, f"em.kernel={settings.kernel}")
     if settings.e_step == "persistent" and KERNELS[settings.kernel] is not None:
         check_exact(
             decoder, f"em.e_step=persistent with em.kernel={settings.kernel} (ula does not)"

@@ -168,19 +168,28 @@ class UNet(nn.Module):
             return nn.Dense(self.num_outputs, kernel_init=nn.initializers.zeros)(h)
         return Conv(u.shape[-1], as_matmul, kernel_init=nn.initializers.zeros)(h)
 
-    def check_sides(self, sides: tuple[int, int]) -> None:
-        """Raise an InputError unless it can take images of these sides."""
-        check_channels("UNet: channels", self.channels)
+    def check_sides(
+        self,
+        sides: tuple[int, int],
+        channels: str = "UNet: channels",
+        attention: str = "UNet: attention",
+    ) -> None:
+        """Raise an InputError unless it can take images of these sides.
+
+        Args:
+            sides: height and width.
+            channels: what a message calls the field `channels`.
+            attention: what a message calls the field `attention`.
+        """
+        check_channels(channels, self.channels)
         check_whole("UNet: blocks", self.blocks, 1)
         num_levels = len(self.channels)
-        check_halvings(f"UNet: channels has {num_levels} levels", sides, num_levels - 1)
+        check_halvings(f"{channels} has {num_levels} levels", sides, num_levels - 1)
         heights = [sides[0] // 2**depth for depth in range(num_levels)]
-        attention = tuple(self.attention or ())
+        attended = tuple(self.attention or ())
         listed = ", ".join(map(str, heights))
-        holds = set(attention) <= set(heights)
-        check(
-            holds, "UNet: attention", attention, f"choose among the heights of its levels, {listed}"
-        )
+        holds = set(attended) <= set(heights)
+        check(holds, attention, attended, f"choose among the heights of its levels, {listed}")
 
 
 def check_channels(name: str, channels: tuple[int, ...]) -> None:

@@ -83,6 +83,29 @@ def make_advance(trainees: dict[Hashable, Trainee], mesh, batch_size: int) -> Ca
     return advance
 
 
+def temporary_bytes(trainee: Trainee, state, mesh, batch_size: int, count: int) -> int | None:
+    """Compile the updates of a system, and say how much memory they need beside their arguments.
+
+    `advance` finds the program compiled, if it is given the same state, batches and count.
+
+    Args:
+        trainee: the system.
+        state: its state, replicated over the mesh.
+        mesh: over which the batches are split.
+        batch_size: over all devices.
+        count: of updates in a dispatch.
+
+    Returns:
+        Bytes on each device; None where the backend does not tell.
+    """
+    rows = np.zeros((count, batch_size), np.int32)
+    indices = parallel.shard_batch(mesh, rows[:, parallel.local_rows(batch_size)], axis=1)
+    key = parallel.replicate(mesh, trainee.key)
+    program = trainee.run_updates.lower(state, key, trainee.examples, indices).compile()
+    analysis = program.memory_analysis()
+    return None if analysis is None else analysis.temp_size_in_bytes
+
+
 def dotted(name: Hashable) -> str:
     """Write a system's name as metrics and results have it: the parts of a tuple with dots."""
     return ".".join(map(str, name)) if isinstance(name, tuple) else str(name)

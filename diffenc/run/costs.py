@@ -20,8 +20,8 @@ class Costs(NamedTuple):
             carried, on one device.
         flops: floating-point operations of one update in products of matrices and convolutions, a
             multiplication and an addition counted as two; those of all devices together.
-        temporary_bytes: what the compiled update needs beside its arguments and results; None where
-            it was not asked for or the backend does not tell.
+        temporary_bytes: what the compiled updates need beside their arguments and results, see
+            `advance.temporary_bytes`; None where it was not asked for or the backend does not tell.
     """
 
     num_parameters: int
@@ -30,7 +30,7 @@ class Costs(NamedTuple):
     temporary_bytes: int | None = None
 
 
-def measure(update: Callable, state: TrainState, *inputs: Any, with_memory: bool = False) -> Costs:
+def measure(update: Callable, state: TrainState, *inputs: Any) -> Costs:
     """Measure what an update costs, by tracing it: nothing is computed.
 
     The operations are counted here, in the traced program, and not by XLA's analysis of costs: that
@@ -43,21 +43,15 @@ def measure(update: Callable, state: TrainState, *inputs: Any, with_memory: bool
         update: update(state, *inputs).
         state: the train state; arrays or `jax.ShapeDtypeStruct`s, as the inputs.
         *inputs: such as a key and a batch.
-        with_memory: also compile the update, for its temporary memory. Compiling may take minutes.
 
     Returns:
         The costs.
     """
     traced = jax.jit(update).trace(state, *inputs)
-    temporary_bytes = None
-    if with_memory:
-        analysis = traced.lower().compile().memory_analysis()
-        temporary_bytes = None if analysis is None else analysis.temp_size_in_bytes
     return Costs(
         num_parameters=sum(leaf.size for leaf in jax.tree.leaves(state.params)),
         state_bytes=sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state)),
         flops=count_flops(traced.jaxpr),
-        temporary_bytes=temporary_bytes,
     )
 
 

@@ -49,7 +49,6 @@ def run(config: ConfigDict, workdir: Path) -> None:
     dataset = load(experiment)
     measures.check_examples(experiment, dataset)
     models = make_systems(experiment, dataset)
-    print_costs(models, dataset, training.batch_size)
     storage.write(
         workdir,
         "diffusion_decoder",
@@ -95,10 +94,13 @@ def train(workdir, experiment: Experiment, dataset, models, held_out, mesh) -> d
         mesh: of devices.
     """
     training = experiment.training
+    states = parallel.replicate(mesh, {name.key: system.state for name, system in models.items()})
+    trainees = make_trainees(experiment, dataset, models, mesh)
+    print_costs(experiment, dataset, models, trainees, states, mesh)
     states = loop.train(
         workdir,
-        parallel.replicate(mesh, {name.key: system.state for name, system in models.items()}),
-        make_advance(make_trainees(experiment, dataset, models, mesh), mesh, training.batch_size),
+        states,
+        make_advance(trainees, mesh, training.batch_size),
         num_updates=training.num_updates,
         updates_per_dispatch=training.updates_per_dispatch,
         save_every=training.save_every,

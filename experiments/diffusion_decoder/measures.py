@@ -4,6 +4,8 @@ Losses are of the data themselves where these are whole numbers: -log p(x) of th
 the logarithm of the cells' volume (`Centring.log_cells`).
 """
 
+from dataclasses import fields
+
 import jax
 import numpy as np
 
@@ -23,6 +25,7 @@ from experiments.diffusion_decoder.usefulness import (
     Labels,
     Measured,
     accuracies,
+    check_informed,
     frechet_distances,
     label_information,
     measure_pca,
@@ -56,6 +59,25 @@ def check_examples(experiment: Experiment, dataset: data.Dataset) -> None:
             f"and a probe needs two labels of {probes.FOLDS} or more: give more, by config field "
             "eval.num_examples, or none of that label"
         )
+    if has_two_latents(experiment):
+        latent_dim = next(iter(experiment.methods.values())).model.latent_dim
+        train_labels = dataset.train_labels[probed(experiment, dataset)]
+        check_informed(np.append(dataset.test_labels[:count], train_labels), latent_dim)
+
+
+def has_two_latents(experiment: Experiment) -> bool:
+    """Tell whether the label information of two latents is measured."""
+    return any(
+        settings.model.diffusion is not None and settings.model.diffusion.perceptual_dim > 0
+        for (method, _), settings in experiment.methods.items()
+        if method != "without_latent"
+    )
+
+
+def probed(experiment: Experiment, dataset: data.Dataset) -> np.ndarray:
+    """Choose the training examples that probes see; not the first: a file may be sorted."""
+    order = rng_of(experiment.training.seed, "probed").permutation(len(dataset.train))
+    return order[:NUM_PROBED]
 
 
 def monitor(
@@ -92,6 +114,7 @@ def losses(key, system: System, params, x, num_samples: int, batch_size: int) ->
     """Estimate rate and distortion [n].
 
     The rate is None for an encoder without a density, and where the decoder sees no latent.
+    Methods that are given one key have the same noise of x.
 
     Args:
         key: a random key.
@@ -101,14 +124,8 @@ def losses(key, system: System, params, x, num_samples: int, batch_size: int) ->
         num_samples: draws of z for each example.
         batch_size: examples at a time.
     """
-    is_blind = getattr(system.decoder, "is_blind", False)
-    if not is_blind and hasattr(system.encoder, "sample_and_log_prob"):
-        return held_out.map_bound(key, bounds.elbo, system, params, x, num_samples, batch_size)
-    z = np.zeros((len(x), system.encoder.latent_dim), np.float32)
-    if not is_blind:  # z is a function of x; nothing is drawn
-        z = noisy_terms.latents(jax.random.clone(key), system, params, x, 1, batch_size)
-    loss = noisy_terms.distortion(key, system, params, x, z, num_samples, batch_size)
-    return bounds.Elbo(None, loss)
+    terms = held_out.map_bound(key, bounds.elbo, system, params, x, num_samples, batch_size)
+    return terms._replace(rate=None) if getattr(system.decoder, "is_blind", False) else terms
 
 
 def measure_all(
@@ -129,9 +146,7 @@ def measure_all(
         again: of those whose encoders were fitted again at gamma = 1.
         x: held-out examples [n, ...].
     """
-    # not the first: a file may be sorted by label
-    order = rng_of(experiment.training.seed, "probed").permutation(len(dataset.train))
-    chosen = order[:NUM_PROBED]
+    chosen = probed(experiment, dataset)
     key = key_of(experiment.training.seed, "observed", "train")
     seen = np.asarray(jax.jit(Centring.of(dataset).prepare)(key, dataset.train[chosen]))
     labels = None
@@ -191,7 +206,7 @@ def measure(
     # one key for all methods of a seed, whose differences then have little noise
     key = key_of(experiment.training.seed, "losses", name.seed)
     terms = losses(key, system, params, x, settings.num_samples, size)
-    values = of_terms(terms, log_cells, "")
+    values = of_terms(terms, log_cells, "") | of_parts(terms, log_cells)
     if again is not None:
         terms = losses(jax.random.clone(key), system, again, x, settings.num_samples, size)
         values |= of_terms(terms, log_cells, "refit_")
@@ -200,6 +215,8 @@ def measure(
         scalars |= frechet_distances(keys[2], system, params, x, judge, settings)
         return Measured(values, scalars, np.zeros((len(x), 0)))
     z = noisy_terms.latents(keys[3], system, params, x, 1, size)
+    # the same pairs for all systems; neighbours may be alike, as digits of one writer are
+    pairs = rng_of(experiment.training.seed, "pairs").permutation(len(x))
     values |= reconstruction_errors(keys[4], system, params, x, z, size)
     mean = noisy_terms.latents(keys[5], system, params, x, settings.mean_samples, size)
     second = noisy_terms.latents(keys[10], system, params, x, settings.mean_samples, size)
@@ -210,7 +227,8 @@ def measure(
         values["rate_of_learned_prior"] = values["rate"] - (log_learned - log_prior)
     rise = None
     if not system.decoder.is_exact:
-        rise = noisy_terms.shuffle_rise(keys[6], system, params, x, z)
+        key = key_of(experiment.training.seed, "exchanged", name.seed)
+        rise = noisy_terms.shuffle_rise(key, system, params, x[pairs], z[pairs])
         values["shuffle_rise"] = rise.total
         values |= rise_by_level(rise)
     if labels is not None:
@@ -260,8 +278,23 @@ def of_terms(terms: bounds.Elbo, log_cells: float, prefix: str) -> dict[str, np.
     return values
 
 
+def of_parts(terms: bounds.Elbo, log_cells: float) -> dict[str, np.ndarray]:
+    """Name the parts of a diffusion decoder's distortion [n]; none of another decoder.
+
+    Args:
+        terms: of x.
+        log_cells: the logarithm of the volume of the data's cells.
+    """
+    if terms.parts is None:
+        return {}
+    values = {field.name: getattr(terms.parts, field.name) for field in fields(terms.parts)}
+    if log_cells:
+        values["dequantization"] = np.full(len(terms.distortion), log_cells)
+    return values
+
+
 def rise_by_level(rise: ShuffleRise) -> dict[str, np.ndarray]:
-    """Divide the rise among bands of lambda: {quantity: nats [n]}.
+    """Divide the rise among bands of lambda: {quantity: nats [pairs]}.
 
     A band reaches from its level to the next; the first and the last hold all beyond.
     """

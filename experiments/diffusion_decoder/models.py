@@ -1,7 +1,7 @@
 """The systems of experiments.diffusion_decoder: made, described, and what trains them."""
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +12,7 @@ from diffenc.latent import systems
 from diffenc.latent.blueprints import Blueprint
 from diffenc.latent.systems import System
 from diffenc.run import costs, data, parallel
-from diffenc.run.advance import Trainee
+from diffenc.run.advance import Trainee, temporary_bytes
 from diffenc.run.centring import Centring
 from experiments.command_line import naming
 from experiments.diffusion_decoder.settings import Experiment, Point
@@ -53,8 +53,7 @@ def load(experiment: Experiment) -> data.Dataset:
 def mix(dataset: data.Dataset) -> data.Dataset:
     """Put the examples of a file in random order, by themselves those of each part.
 
-    A file may be sorted by label, and what is measured takes the first examples for all, and the
-    one before for another one.
+    A file may be sorted by label, and what is measured takes the first examples for all.
     """
     parts = {}
     for part in ("train", "test"):
@@ -69,7 +68,8 @@ def make_systems(experiment: Experiment, dataset: data.Dataset) -> dict[Name, Sy
     """Make every system; those of one seed start from the same decoder where it is of one kind."""
     models = {}
     for (method, point), settings in experiment.methods.items():
-        decoder = systems.make_decoder(settings.model, dataset.example_shape, settings.method)
+        with naming(features="decoder.features", attention="decoder.attention"):
+            decoder = systems.make_decoder(settings.model, dataset.example_shape, settings.method)
         for index in range(experiment.num_seeds):
             models[Name(method, point, index)] = systems.make(
                 settings,
@@ -145,19 +145,41 @@ def make_trainees(
     return trainees
 
 
-def print_costs(models: dict[Name, System], dataset: data.Dataset, batch_size: int) -> None:
-    """Print the size of each method's system and the work of one of its updates.
+def print_costs(
+    experiment: Experiment,
+    dataset: data.Dataset,
+    models: dict[Name, System],
+    trainees: dict[tuple, Trainee],
+    states: dict[tuple, Any],
+    mesh,
+) -> None:
+    """Print the size of each method's system, and the work and the memory of its updates.
+
+    Its programs are compiled for that, at the first place and seed; training then has them.
 
     Args:
-        models: the systems.
+        experiment: the config.
         dataset: the data.
-        batch_size: examples of an update.
+        models: the systems.
+        trainees: what trains them.
+        states: theirs, replicated over the mesh.
+        mesh: of devices.
     """
+    batch_size = experiment.training.batch_size
     x = np.zeros((batch_size, *dataset.example_shape), np.float32)
     first = {}
-    for name, system in models.items():
-        first.setdefault(name.method, system)
-    for method, system in first.items():
+    for name in models:
+        first.setdefault(name.method, name)
+    for method, name in first.items():
+        system = models[name]
         batch = (x, np.zeros(batch_size, np.int32)) if system.is_persistent else x
-        measured = costs.measure(system.update, system.state, key_of(0, "costs"), batch)
-        print(f"{method.replace('_', ' ')}: {costs.describe(measured)}")
+        size = costs.measure(system.update, system.state, key_of(0, "costs"), batch)
+        memory = temporary_bytes(
+            trainees[name.key],
+            states[name.key],
+            mesh,
+            batch_size,
+            experiment.training.updates_per_dispatch,
+        )
+        line = costs.describe(size._replace(temporary_bytes=memory))
+        print(f"{method.replace('_', ' ')}: {line}", flush=True)

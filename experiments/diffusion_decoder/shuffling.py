@@ -134,7 +134,7 @@ def is_on_side(log_snr: np.ndarray, split: float, is_above: bool | None) -> np.n
 
 
 def side_total(rise: ShuffleRise, split: float, is_above: bool) -> np.ndarray:
-    """Sum what the levels on one side of the split add to the rise [n], in nats.
+    """Sum what the levels on one side of the split add to the rise [pairs], in nats.
 
     Args:
         rise: of one seed.
@@ -147,8 +147,6 @@ def side_total(rise: ShuffleRise, split: float, is_above: bool) -> np.ndarray:
 
 def draw_rise(ax, curve: Curve, split: float) -> None:
     """Draw the mean rise in bins of lambda with its band of one standard error.
-
-    Each z serves two examples, which the error does not see: see `latent_use.shuffle_rise`.
 
     Args:
         ax: the panel.

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 from sklearn.decomposition import PCA
 
+from diffenc.errors import InputError
 from diffenc.estimate import Estimate
 from diffenc.latent import noisy_terms
 from diffenc.latent.latent_use import ShuffleRise
@@ -15,16 +16,18 @@ from experiments.diffusion_decoder.settings import Evaluation, Experiment
 
 NUM_DECODED = 500  # examples, at most, that are decoded often, for squared errors
 NUM_INFORMED = 2000  # latents, at most, whose information about labels is estimated
+FEWEST_INFORMED = 100  # latents that the estimator takes, see `information.checks`
+FEWEST_OF_LABEL = 10  # of them with each label
 
 
 class Measured(NamedTuple):
     """The numbers of one system.
 
     Attributes:
-        values: {quantity: one value per held-out example [n]}.
+        values: {quantity: one value per held-out example [n], or per pair of them}.
         scalars: {quantity: estimate}.
         z: a latent of each held-out example [n, d].
-        rise: of the loss when latents are shuffled; None for a decoder that is no diffusion.
+        rise: of the loss when examples exchange latents; None for a decoder that is no diffusion.
     """
 
     values: dict[str, np.ndarray]
@@ -48,11 +51,11 @@ class Labels(NamedTuple):
 
 
 def reconstruction_errors(key, system: System, params, x, z, batch_size: int) -> dict:
-    """Measure squared errors [m]: with an example's own latent, and with that of another one.
+    """Measure squared errors [m]: with an example's own latent, and with those of the others.
 
     m is n, and NUM_DECODED at most. The errors are those of E[x|z]. Where the decoder is a
-    diffusion, also those of draws of x, both from the same random noise, and from the noise to
-    which the flow leads x.
+    diffusion, also those of draws of x from random noise, and from the noise to which the flow
+    leads x.
 
     Args:
         key: of the noise.
@@ -69,20 +72,48 @@ def reconstruction_errors(key, system: System, params, x, z, batch_size: int) ->
     def error(decoded):
         return np.sum((decoded - flat) ** 2, axis=-1)
 
-    other_z = np.roll(z, 1, axis=0)
     mean = noisy_terms.means(system, params, z, batch_size)
-    other_mean = noisy_terms.means(system, params, other_z, batch_size)
-    errors = {"mean_error": error(mean), "other_mean_error": error(other_mean)}
+    errors = {"mean_error": error(mean), "other_mean_error": other_errors(flat, mean)}
     if system.decoder.is_exact:
         return errors
-    own = noisy_terms.reconstructions(jax.random.clone(key), system, params, z, batch_size)
-    other = noisy_terms.reconstructions(key, system, params, other_z, batch_size)
+    drawn = noisy_terms.reconstructions(key, system, params, z, batch_size)
     back = noisy_terms.round_trips(system, params, x, z, batch_size)
     return errors | {
-        "own_error": error(own),
-        "other_error": error(other),
+        "own_error": error(drawn),
+        "other_error": other_errors(flat, drawn),
         "round_trip_error": error(back),
     }
+
+
+def other_errors(x: np.ndarray, decoded: np.ndarray) -> np.ndarray:
+    """Measure the squared error that latents of other examples give, over all ordered pairs.
+
+    Every latent serves all other examples. The value of example i is therefore what it adds to the
+    mean both as x and as the giver of a latent, to first order (Hoeffding 1948),
+
+        mean_j |x_i - decoded_j|^2 + mean_j |x_j - decoded_i|^2 - mean over all pairs,   j != i,
+
+    and the scatter of the values gives the error of their mean.
+
+    Args:
+        x: examples [n, D].
+        decoded: what the latent of each of them gives [n, D].
+
+    Returns:
+        [n]; their mean is that over all pairs.
+    """
+    x = np.asarray(x, np.float64)
+    decoded = np.asarray(decoded, np.float64)
+    as_example = _mean_distances(x, decoded)
+    return as_example + _mean_distances(decoded, x) - as_example.mean()
+
+
+def _mean_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Compute mean_j |a_i - b_j|^2 [n] over j != i, without the n^2 differences."""
+    square_b = np.sum(b**2, axis=1)
+    mean_square = (square_b.sum() - square_b) / (len(b) - 1)
+    mean = (b.sum(axis=0) - b) / (len(b) - 1)
+    return np.sum(a**2, axis=1) - 2 * np.sum(a * mean, axis=1) + mean_square
 
 
 def accuracies(
@@ -103,6 +134,24 @@ def accuracies(
         ),
         f"logistic_accuracy{suffix}": probes.logistic_accuracy(z, labels.test),
     }
+
+
+def check_informed(labels: np.ndarray, latent_dim: int) -> None:
+    """Raise an InputError unless the label information of two latents can be estimated.
+
+    Args:
+        labels: of all examples, those held out first.
+        latent_dim: of both latents together.
+    """
+    values, counts = np.unique(labels[:NUM_INFORMED], return_counts=True)
+    fewest = max(FEWEST_INFORMED, 4 * latent_dim + 1)
+    if counts.sum() < fewest or counts.min() < FEWEST_OF_LABEL:
+        raise InputError(
+            f"label {values[counts.argmin()]} has {counts.min()} of the {counts.sum()} examples by "
+            f"which the label information of two latents is estimated, which takes {fewest} "
+            f"examples and {FEWEST_OF_LABEL} of each label: give more, none of that label, or "
+            "decoder.perceptual_dim=0"
+        )
 
 
 def label_information(
@@ -179,10 +228,11 @@ def measure_pca(
     pca = PCA(min(latent_dim, *train.shape), random_state=0).fit(train)
     z = pca.transform(flat)
 
-    def error(latents):
-        return np.sum((pca.inverse_transform(latents) - flat) ** 2, axis=-1)
-
-    values = {"mean_error": error(z), "other_mean_error": error(np.roll(z, 1, axis=0))}
+    mean = pca.inverse_transform(z)
+    values = {
+        "mean_error": np.sum((mean - flat) ** 2, axis=-1),
+        "other_mean_error": other_errors(flat, mean),
+    }
     if labels is not None:
         values |= accuracies(pca.transform(train), z, labels, settings, "")
     return Measured(values, {}, z)

@@ -6,12 +6,13 @@ from contextlib import redirect_stdout
 
 import numpy as np
 import pytest
-from checks import NUM_SIGMAS
+from checks import NUM_SIGMAS, assert_mean
 from decoder_runs import make_config
 
 from diffenc.estimate import Estimate, over_seeds
+from diffenc.run.advance import dotted
 from experiments import glossary
-from experiments.diffusion_decoder import measures, results
+from experiments.diffusion_decoder import measures, results, usefulness
 from experiments.diffusion_decoder.models import Name
 from experiments.diffusion_decoder.settings import Point, read_experiment
 from experiments.diffusion_decoder.usefulness import Measured
@@ -184,6 +185,51 @@ def test_a_sweep_has_its_places_in_the_names_and_two_latents_in_the_table():
         results.print_methods("mine", rows)
     line = next(line for line in printed.getvalue().splitlines() if "semantic" in line)
     assert "1.50" in line
+
+
+def test_updates_are_timed_at_every_place():
+    names = [Name(method, Point(gamma), 0) for method in (FIRST, RIVAL) for gamma in (0.3, 0.1)]
+    names += [Name(FIRST, Point(0.3), 1), Name("vae", Point(), 0)]
+    metrics = [
+        {f"{dotted(name.key)}.ms_per_update": 1000.0 if step == 0 else 1.0 + index + name.seed}
+        for step in range(4)
+        for index, name in enumerate(names)
+    ]
+    rows = {row.name: row for row in results.update_times(metrics, dict.fromkeys(names))}
+    assert {name: row.value for name, row in rows.items()} == {
+        f"{FIRST}.gamma=0.3.update_time": 1.0,
+        f"{FIRST}.gamma=0.3.update_time_ratio": 1 / 3,
+        f"{FIRST}.gamma=0.1.update_time": 2.0,
+        f"{FIRST}.gamma=0.1.update_time_ratio": 1 / 2,
+        f"{RIVAL}.gamma=0.3.update_time": 3.0,
+        f"{RIVAL}.gamma=0.1.update_time": 4.0,
+        "vae.update_time": 6.0,
+    }
+    assert not glossary.unexplained("diffusion_decoder", list(rows.values()))
+
+
+def test_errors_by_other_latents_are_those_of_all_pairs():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(7, 3))
+    decoded = rng.normal(1.0, 2.0, size=(7, 3))
+    pairs = [np.sum((x[i] - decoded[j]) ** 2) for i in range(7) for j in range(7) if i != j]
+    np.testing.assert_allclose(usefulness.other_errors(x, decoded).mean(), np.mean(pairs))
+
+
+def test_the_error_of_errors_by_other_latents_counts_both_parts_of_an_example():
+    """Of (x_i - x_j)^2 with x ~ N(0, 1) the mean over all pairs is twice the sample variance, and
+    has the variance 8 / (n - 1). What the scatter gives is short of that by 1 / (n - 1) of it. Of n
+    errors, each by the latent of the example before, the scatter would give 8 / n, and the variance
+    is 12 / n: neighbours share an example."""
+    n = 100
+    x = np.random.default_rng(0).normal(size=(2000, n, 1))
+    values = np.stack([usefulness.other_errors(one, one) for one in x])
+    variance = 8 / (n - 1)
+    means = values.mean(axis=1)
+    assert_mean(means, 2.0)
+    assert_mean((means - 2) ** 2, variance, scale=variance)
+    estimated = np.var(values, axis=1, ddof=1) / n
+    assert_mean(estimated, variance * (n - 2) / (n - 1), scale=variance)
 
 
 def test_a_latent_that_says_nothing_does_not_spread():

@@ -28,15 +28,16 @@ PROBES = ("knn_accuracy", "logistic_accuracy")
 OF_MEAN = ("knn_accuracy_of_mean", "logistic_accuracy_of_mean", "active_dimensions")
 JUDGED = ("frechet", "frechet_floor")
 BOUND = ("rate", "distortion", "neg_elbo")
+PARTS = ("prior", "below", "above", "reconstruction", "dequantization")
 REFIT = ("refit_rate", "refit_distortion", "refit_neg_elbo", "refit_latent_cost", "latent_cost")
 LATENT = (*ERRORS, *PROBES, *OF_MEAN, *JUDGED)
 RISE = ("shuffle_rise", *(f"lambda={level}.shuffle_rise" for level in (-6, -4, -2, 0, 2, 4)))
 QUANTITIES = {
-    "diffusion_encoder": (*BOUND, *REFIT, *LATENT, *DRAWN, *RISE, "rate_of_learned_prior"),
-    "gaussian_encoder": (*BOUND, *REFIT, *LATENT, *DRAWN, *RISE),
-    "deterministic_encoder": ("distortion", *LATENT, *DRAWN, *RISE),
+    "diffusion_encoder": (*BOUND, *PARTS, *REFIT, *LATENT, *DRAWN, *RISE, "rate_of_learned_prior"),
+    "gaussian_encoder": (*BOUND, *PARTS, *REFIT, *LATENT, *DRAWN, *RISE),
+    "deterministic_encoder": ("distortion", *PARTS, *LATENT, *DRAWN, *RISE),
     "vae": (*BOUND, *LATENT),
-    "without_latent": ("distortion", "neg_elbo", *JUDGED),
+    "without_latent": ("distortion", "neg_elbo", *PARTS, *JUDGED),
     "pca": (*ERRORS, *PROBES),
 }
 
@@ -96,7 +97,7 @@ def test_every_method_has_the_quantities_that_it_can_have(finished):
     expected.add("diffusion_encoder.update_time_ratio")
     assert len(named) == len(rows) and set(named) == expected
     assert not glossary.unexplained("diffusion_decoder", tables.read_results(finished[0]))
-    exact = ("active_dimensions",)
+    exact = ("active_dimensions", ".reconstruction", ".dequantization")
     for name, row in named.items():
         assert np.isfinite(row["value"]) and row["truth"] is None
         assert row["stderr"] > 0 or name.endswith(exact)
@@ -107,6 +108,9 @@ def test_results_go_together(finished):
     for method in (*BOTTLENECKED, "vae"):
         parts = value[f"{method}.rate"] + value[f"{method}.distortion"]
         assert value[f"{method}.neg_elbo"] == pytest.approx(parts, rel=1e-5)
+    for method in set(METHODS) - {"vae"}:
+        total = sum(value[f"{method}.{part}"] for part in PARTS)
+        assert value[f"{method}.distortion"] == pytest.approx(total, rel=1e-5)
     bound = value["without_latent.neg_elbo"]
     assert value["without_latent.distortion"] == bound
     for method in BOTTLENECKED:
@@ -122,7 +126,8 @@ def test_costs_are_printed_before_training_and_results_at_the_end(finished):
     lines = finished[1].splitlines()
     for line, method in zip(lines, METHODS, strict=False):
         assert line.startswith(f"{method.replace('_', ' ')}: ")
-        assert " parameters, state " in line and line.endswith("FLOP an update")
+        assert " parameters, state " in line and "FLOP an update, " in line
+        assert line.endswith(" of temporary memory")
     table = finished[1].split("digits (nats; update_time in ms)")[1]
     for method in QUANTITIES:
         assert method in table

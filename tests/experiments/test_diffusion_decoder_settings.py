@@ -123,6 +123,9 @@ REFUSALS = [
     (dict(decoder__network="resnet"), "decoder.network is 'resnet'", "mlp, unet"),
     (dict(decoder__features=(8, 8)), "decoder.features is (8, 8)", "one width"),
     (dict(decoder__precision="float16"), "decoder.precision is 'float16'", "(nearest: bfloat16)"),
+    (dict(decoder__precision="bfloat16"), "decoder.precision is bfloat16", "give 'float32'"),
+    (dict(decoder__attention=(8,)), "decoder.attention is (8,)", "network=unet"),
+    (dict(decoder__rematerialize=True), "decoder.rematerialize is True", "does not read it"),
     (dict(eval__num_examples=19), "eval.num_examples is 19", "20 or more (0 for all)"),
     (dict(eval__num_samples=0), "eval.num_samples is 0", "above 0"),
     (dict(eval__frechet_samples=99), "eval.frechet_samples is 99", "100 or more (0 for none)"),
@@ -146,15 +149,20 @@ def of_file(path, x, labels=None, **changes):
 
 
 UNET = dict(decoder__network="unet", decoder__features=(8, 16), methods=(FIRST,))
+ATTENDING = UNET | dict(decoder__features=(8,), decoder__attention=(4,))
+TWO = dict(decoder__perceptual_dim=1, data__test_fraction=0.6)
 ROWS = np.random.default_rng(0)
 IMAGES = ROWS.integers(0, 256, (200, 7, 7)).astype(np.uint8)
 VECTORS = ROWS.normal(size=(200, 5))
 BAD_DATA = [
-    (IMAGES, None, UNET, "UNet: channels has 2 levels", "cannot be halved 1 times: give fewer"),
+    (IMAGES, None, UNET, "decoder.features has 2 levels", "cannot be halved 1 times: give fewer"),
+    (IMAGES, None, UNET | dict(decoder__features=(9,)), "decoder.features is (9,)", "multiples of"),
+    (IMAGES, None, ATTENDING, "decoder.attention is (4,)", "heights of its levels, 7"),
     (VECTORS, None, UNET, "'unet' takes images [h, w, c]", "[5]: choose mlp"),
     (VECTORS, None, dict(model__embed_channels=(8,)), "embed_channels is (8,)", "give images"),
     (VECTORS[:110], None, {}, "has 18 examples to test, and probes need 20", "test_fraction"),
     (VECTORS, np.arange(200) // 10, {}, "label 0 has 1 of the 33 held-out", "eval.num_examples"),
+    (VECTORS, np.arange(200) // 191, TWO, "label 1 has 9 of the 200 examples", "perceptual_dim=0"),
     (VECTORS, np.zeros(200, int), {}, "label 0 has 33 of the 33", "two labels of 5"),
     (VECTORS, np.arange(200) % 2, dict(eval__neighbours=168), "eval.neighbours is 168", "167"),
     (VECTORS, None, dict(data__validation=150), "data.validation is 150", "give 2 to 67"),
@@ -171,6 +179,20 @@ def test_bad_data_are_refused_in_one_line_before_training(
         diffusion_decoder.run(config, tmp_path / "run")
     message = str(raised.value)
     assert culprit in message and remedy in message.split(culprit)[1] and "\n" not in message
+
+
+WEIGHING = (
+    (dict(em__e_step="importance"), "em.e_step=importance weighs"),
+    (dict(em__e_step="langevin", em__kernel="mala"), "em.kernel=mala weighs"),
+)
+
+
+@pytest.mark.parametrize(("changes", "culprit"), WEIGHING)
+def test_what_weighs_two_latents_by_values_is_refused(tmp_path, monkeypatch, changes, culprit):
+    monkeypatch.delattr(diffusion_decoder.loop, "train")
+    config = make_config(decoder__perceptual_dim=1, methods=(FIRST,), **changes)
+    with pytest.raises(InputError, match=f"{culprit} latents by values .* with em.kernel=ula"):
+        diffusion_decoder.run(config, tmp_path)
 
 
 def test_persistent_chains_with_a_metropolis_step_are_refused(tmp_path, monkeypatch):

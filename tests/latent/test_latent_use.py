@@ -1,4 +1,4 @@
-"""The rise of a diffusion decoder's loss when its latents are shuffled, against closed forms."""
+"""The rise of a diffusion decoder's loss when examples exchange latents, against closed forms."""
 
 import dataclasses
 
@@ -54,4 +54,23 @@ def test_nothing_rises_in_a_decoder_that_ignores_its_latent():
         lambda key: shuffle_rise(key, decoder, decoder.init(jax.random.key(0), 2), x, z)
     )(jax.random.key(1))
     np.testing.assert_array_equal(rise.total, 0)
-    assert rise.log_snr.shape == rise.density.shape == (10, decoder.draws)
+    assert rise.log_snr.shape == rise.density.shape == (5, 2 * decoder.draws)
+
+
+def test_every_example_is_in_one_pair_alone():
+    """Values of pairs are independent then, and their scatter gives the error of the mean. The last
+    of an odd number is left out."""
+    x = np.random.default_rng(1).normal(size=(7, 3)).astype(np.float32)
+    z = np.random.default_rng(2).normal(size=(7, 2)).astype(np.float32)
+
+    @jax.jit
+    def totals(z):
+        return shuffle_rise(jax.random.key(0), EXACT, {}, x, z).total
+
+    first = np.asarray(totals(z))
+    assert first.shape == (3,)
+    for index in range(7):
+        moved = z.copy()
+        moved[index] += 1
+        is_other = np.arange(3) == index // 2
+        np.testing.assert_array_equal(totals(moved) != first, is_other)

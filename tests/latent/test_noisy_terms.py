@@ -1,6 +1,7 @@
 """What is measured of a system with a diffusion decoder, against closed forms of a linear one and
 against the direct computation."""
 
+import dataclasses
 import functools
 
 import jax
@@ -86,6 +87,43 @@ def test_the_scatter_gives_the_error_of_the_mean_over_draws():
     squares = np.float64(estimate.scatter) ** 2 / 7
     deviations = (total - total.mean()) ** 2 * 2000 / 1999
     assert_mean(squares - deviations, 0.0, scale=squares.mean())
+
+
+def test_a_decoder_that_sees_no_latent_pays_no_rate():
+    """Its bound is its loss alone, and so is the scatter, whatever an encoder would pay."""
+    x = data()[:20]
+    blind = dataclasses.replace(EXACT, is_blind=True)
+
+    @jax.jit
+    def evaluate():
+        encoders = (Tempered(0.0, 1.2), Tempered(2.0, 1.0))
+        key = jax.random.key(1)
+        return [bounds.elbo(key, one, blind, {"decoder": {}}, x, 8, 1) for one in encoders]
+
+    with jax.debug_key_reuse(False):  # both have the same noise
+        near, far = jax.device_get(evaluate())
+    np.testing.assert_array_equal(near.rate, 0)
+    jax.tree.map(np.testing.assert_array_equal, near, far)
+
+
+def test_the_parts_of_a_distortion_add_up_and_need_no_density():
+    x = data()
+    params = make_params(DETERMINISTIC, {})
+
+    @jax.jit
+    def evaluate():
+        estimate = bounds.elbo(jax.random.key(1), DETERMINISTIC, EXACT, params, x, 2, 1)
+        return estimate, DETERMINISTIC.infer(params, x)
+
+    estimate, z = jax.device_get(evaluate())
+    assert estimate.rate is None
+    parts = estimate.parts
+    total = parts.prior + parts.below + parts.above + parts.reconstruction
+    np.testing.assert_allclose(estimate.distortion, total, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(parts.above, 0)
+    error = (x - z @ MIX.T) / NOISE
+    truth = 0.5 * np.sum(error**2, axis=1) + 1.5 * np.log(2 * np.pi * NOISE**2)
+    assert_mean(estimate.distortion - truth, 0.0)
 
 
 LINEAR = decoders.make("gaussian", 3)

@@ -6,16 +6,22 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from checks import assert_mean
 from exact_decoder import EXACT, MIX, NOISE
 
+from diffenc import training
 from diffenc.diffusion.linear_process import expand
 from diffenc.diffusion.noise_levels import Uniform
 from diffenc.diffusion.parameterization import alpha_sigma
 from diffenc.errors import InputError
+from diffenc.latent import chains, decoders, em, whitening
+from diffenc.latent.bottleneck import Bottleneck
 from diffenc.latent.diffusion_decoder import DiffusionDecoder
-from diffenc.networks import LevelMLP
+from diffenc.latent.encoder import DiffusionEncoder
+from diffenc.networks import ConditionalDenoiser, LevelMLP
+from diffenc.run import parallel
 
 NETWORK = LevelMLP((16,))
 PLAIN = DiffusionDecoder(NETWORK, (2, 2), Uniform(-8.0, 0.0), Uniform(0.0, 8.0), draws=2)
@@ -115,6 +121,73 @@ def test_what_moves_no_latent_can_be_left_out(name, looked_at):
         return of(observation), of(about)
 
     np.testing.assert_allclose(*slopes(z), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_what_is_left_about_z_has_constants_where_a_coordinate_is_seen_and_not_moved(name):
+    """Where the gradient is not that of the values, so that weights would move what it does not."""
+    decoder = DECODERS[name]
+    sides = ["below"]
+    if decoder.perceptual_dim or decoder.pulls_above:
+        sides.append("above")
+    still = [flags(SEEN[name][side]) & ~flags(MOVED[name][side]) for side in sides]
+    assert decoder.has_constants == np.any(still)
+
+
+@pytest.mark.parametrize("name", ["seeing", "two, seeing", "two, pulling"])
+def test_without_chains_the_gradient_of_the_m_step_is_the_pressure(name):
+    """An update of the encoder is that with the slope of log q* at its samples, of what is left
+    about z, at the gamma that is carried; null examples have none. On two devices as on one."""
+    decoder = DECODERS[name]
+    encoder = DiffusionEncoder(ConditionalDenoiser(3, (8,), (8,)))
+    settings = em.Settings(
+        e_step="encoder", target="pressure", rate=1.0, draws=1, null_probability=0.3
+    )
+    x = np.random.default_rng(1).normal(size=(8, 2, 2)).astype(np.float32)
+    params = {
+        "encoder": jax.jit(lambda: encoder.init(jax.random.key(0), x))(),
+        "decoder": random_params(decoder),
+    }
+    narrow = Bottleneck.create(settings, 3).replace(log_gamma=jnp.float32(0.7))
+    carried = chains.ChainState.create(settings, None, narrow)
+    optimizer = optax.sgd(1.0)
+    state = training.TrainState.create(params, optimizer, carried)
+
+    @jax.jit
+    def update(state, x):
+        return em.make_update(encoder, decoder, settings, optimizer)(state, jax.random.key(2), x)
+
+    @jax.jit
+    def by_hand(x):
+        keys = jax.random.split(jax.random.key(2), 5)
+        about = decoder.about_latent(decoder.observe(keys[3], x))
+        sample = em.e_step(keys[0], encoder, decoder, params, carried, x, about, settings).sample
+        gamma = jnp.exp(0.7)
+
+        def log_density(z):
+            return decoders.log_joint(decoder, params["decoder"], about, z, gamma).sum()
+
+        slope = whitening.pull(sample.frame.factor, jax.grad(log_density)(sample.z))
+        dream = decoder.curvature_draw(keys[1], params["decoder"], about, sample.z)
+        return jax.grad(em.encoder_loss, has_aux=True)(
+            params["encoder"],
+            params["decoder"],
+            keys[2],
+            encoder,
+            x,
+            sample._replace(gradient=slope),
+            dream / jnp.sqrt(gamma),
+            settings,
+        )[0]
+
+    mesh = parallel.data_mesh(2)
+    on_two = update(parallel.replicate(mesh, state), parallel.shard_batch(mesh, x))
+    expected = jax.device_get(by_hand(x))
+    for new, _ in (update(state, x), on_two):
+        moved = jax.tree.map(lambda a, b: a - b, params["encoder"], new.params["encoder"])
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), moved, expected
+        )
 
 
 @pytest.mark.parametrize("name", ["plain", "two"])
