@@ -95,7 +95,7 @@ def make(settings: ModelSettings, example_shape: tuple[int, ...]) -> GridDenoise
     Raises:
         InputError: the network cannot take examples of this shape.
     """
-    outputs = example_shape[-1] * num_outputs(settings.head, settings.alphabet)
+    outputs = num_outputs(settings.head, settings.alphabet, example_shape[-1])
     if settings.network == "unet":
         network = UNet(
             settings.features,

@@ -118,7 +118,7 @@ def learned_levels(system: System, carried: Carried, dim: int) -> LearnedLevels:
     log_snr, density = drawn.draw(jnp.linspace(0.0, 1.0, 500))
     return LearnedLevels(
         centres,
-        likelihood.bits_per_dim(np.asarray(learned.first), dim),
+        likelihood.bits_per_dim(np.asarray(learned.mean), dim),
         np.asarray(log_snr),
         np.asarray(density),
     )

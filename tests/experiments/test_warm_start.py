@@ -189,7 +189,7 @@ def test_a_loaded_run_has_the_numbers_of_its_results(finished, held_out):
         assert bound.values.shape == bound.stderr.shape == (20,)
         # The run has 8 draws of each example, an eighth of these.
         stderr = np.sqrt(9 * np.square(bound.stderr).sum()) / 20
-        assert 0 < stderr < 0.15 * same
+        assert 0 < stderr < 0.06 * same
         assert abs(bound.values.mean() - same) < NUM_SIGMAS * stderr
 
 
