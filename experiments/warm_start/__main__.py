@@ -7,7 +7,8 @@ what their network knows of the grid. It measures all terms of the bound on held
 beside the bound the quantity of arXiv 2510.20903, which is no code length.
 
 settings: what a config says. models: the systems. measures: numbers of one of them. results: means
-over seeds. controls: what simple codes need. figures: pictures.
+over seeds. controls: what simple codes need. figures: pictures. ideal, families: a law that is
+known, without training.
 """
 
 import functools
@@ -22,13 +23,19 @@ from diffenc.grid_runs import Name
 from diffenc.keys import key_of
 from diffenc.run import loop, parallel, records, sentences, tables, text
 from diffenc.run.advance import dotted, make_advance
+from diffenc.run.tables import Result
 from experiments import command_line
-from experiments.warm_start import controls, figures, measures, models, results
+from experiments.warm_start import controls, figures, ideal, measures, models, results
 from experiments.warm_start.settings import read_experiment
 
 
 def run(config: ConfigDict, workdir: Path) -> None:
     """Run the whole experiment; again, it continues, or prints the results of the finished run."""
+    if "families" in config:
+        rows = ideal.run(config, workdir)
+        if rows:
+            finish(workdir, rows, "a known law of two pixels, ideal networks")
+        return
     experiment = read_experiment(config)
     if command_line.is_complete(config, workdir):
         return
@@ -92,8 +99,19 @@ def run(config: ConfigDict, workdir: Path) -> None:
         if name.seed == 0
     }
     figures.draw(workdir, experiment, rows, simple, learned, samples, metrics, dataset.max_value)
+    finish(workdir, rows, f"bits a dimension of {dataset.name}")
+
+
+def finish(workdir: Path, rows: list[Result], title: str) -> None:
+    """Write the results and print them.
+
+    Args:
+        workdir: of the run.
+        rows: the results.
+        title: of the table.
+    """
     tables.write_results(workdir, rows)
-    tables.print_table(rows, title=f"bits a dimension of {dataset.name}")
+    tables.print_table(rows, title=title)
     print(f"figures: {workdir / 'figures'}")
 
 
