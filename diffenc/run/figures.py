@@ -109,6 +109,13 @@ def truth_line(ax, value: float, label: str = "truth") -> None:
     ax.axhline(float(value), color="#000000", linestyle="--", linewidth=1.0, label=label)
 
 
+def log_ticks(ax, ticks) -> None:
+    """Make the horizontal axis logarithmic, and name these places of it alone."""
+    ax.set_xscale("log")
+    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    ax.minorticks_off()
+
+
 def image_grid(ax, images, columns: int, max_value: float | None = None) -> None:
     """Show images row by row in one panel.
 

@@ -7,7 +7,8 @@ what their network knows of the grid. It measures all terms of the bound on held
 beside the bound the quantity of arXiv 2510.20903, which is no code length.
 
 settings: what a config says. models: the systems. measures: numbers of one of them. results: means
-over seeds. controls: what simple codes need. figures: pictures.
+over seeds. controls: what simple codes need. figures: pictures. ideal, families: a law that is
+known, without training.
 """
 
 import functools
@@ -21,12 +22,15 @@ from diffenc.keys import key_of
 from diffenc.run import loop, parallel, records, sentences, tables, text
 from diffenc.run.advance import dotted, make_advance
 from experiments import command_line
-from experiments.warm_start import controls, figures, measures, models, results
+from experiments.warm_start import controls, figures, ideal, measures, models, results
 from experiments.warm_start.settings import Experiment, read_experiment
 
 
 def run(config: ConfigDict, workdir: Path) -> None:
     """Run the whole experiment; again, it continues, or prints the results of the finished run."""
+    if "families" in config:
+        ideal.run(config, workdir)
+        return
     experiment = read_experiment(config)
     if command_line.is_complete(config, workdir):
         return

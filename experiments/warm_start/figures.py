@@ -139,7 +139,7 @@ def warmth(workdir, experiment: Experiment, by_name) -> None:
             figures.band(
                 ax, bins, values, errors, label=label, linestyle=style, color=color, marker="o"
             )
-    ax.set_xscale("log")
+    figures.log_ticks(ax, (0.2, 0.5, 1, 2, 5))
     figures.label(ax, "noise of the start, in distances of values", UNIT, legend=True)
     figures.save(fig, workdir, "warmth")
 
