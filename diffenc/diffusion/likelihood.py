@@ -15,8 +15,8 @@ The *information-theoretic quantity* of arXiv 2510.20903 has no reconstruction t
 
     it_nll = D/2 log(2 pi e) + 1/2 int alpha^2 E|eps - eps_hat|^2 d(lambda)
 
-and is no code length of discrete data: as the start gets warmer it falls, whatever the data, to
-D/2 log(2 pi e). We report it under its own name.
+and is no code length of discrete data: as the start gets warmer it falls to D/2 log(2 pi e),
+whatever the entropy. We report it under its own name.
 """
 
 from collections.abc import Callable
