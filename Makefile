@@ -13,7 +13,7 @@ demo: .venv/stamp
 	$(BIN)/python $(DEMO) --workdir=runs/demo $(ARGS)
 
 demo-short: .venv/stamp
-	$(BIN)/python $(DEMO) --config.num_updates=200 --config.eval.num_samples=4 --config.eval.grid_draws=4 --workdir=runs/demo-short $(ARGS)
+	$(BIN)/python $(DEMO) --config.num_updates=200 --config.eval.num_examples=200 --config.eval.num_samples=4 --config.eval.grid_draws=4 --workdir=runs/demo-short $(ARGS)
 
 test: .venv/stamp
 	$(BIN)/python -m pytest -q $(WORKERS) $(ARGS)

@@ -161,8 +161,8 @@ def make_picture(
 @functools.partial(jax.jit, static_argnames="decoder")
 def _decode(params, z, x_1, *, decoder):
     if decoder.is_exact:
-        return decoder.mean(params["decoder"], z)
-    return decoder.decode(params["decoder"], z, x_1.reshape(len(z), *decoder.shape))
+        return decoder.mean(params, z)
+    return decoder.decode(params, z, x_1.reshape(len(z), *decoder.shape))
 
 
 def decode(
@@ -182,7 +182,8 @@ def decode(
     """
 
     def of_batch(_, pair):
-        return _decode(params, *pair, decoder=system.decoder)
+        # of the decoder alone, so that methods with one decoder share the program
+        return _decode(params["decoder"], *pair, decoder=system.decoder)
 
     z = np.concatenate([request.z for request in requests.values()])
     x_1 = np.concatenate([request.x_1 for request in requests.values()])

@@ -40,7 +40,7 @@ TINY = {
     "estimator.flow.steps": 4,
     "num_samples": 1000,
 }
-FIVE = ("bimodal_1x1", "uniform_noise_0.1", "dense_3x3", "student_3x3_dof3", "spiral_3x3")
+FIVE = ("bimodal_1x1", "uniform_noise_0.1", "dense_3x3", "student_2x2_dof1", "spiral_3x3")
 TASK = pairs.dense(2, 2, 0.6)  # of the shape of tests/information, whose programs serve here
 
 
@@ -180,6 +180,9 @@ def test_error_and_coverage_of_five_of_the_forty_tasks(tmp_path):
                 error = abs(row["value"] - rows[f"{task}.diffusion"]["truth"])
                 assert error < NUM_SIGMAS * row["stderr"], (task, form)
     assert all(f"{task}.entropy_difference" in rows for task in FIVE)
+    estimate = rows["student_2x2_dof1.diffusion"]
+    unseen = estimate["truth"] - rows["student_2x2_dof1.gaussian"]["value"]
+    assert abs(unseen) > 0.05 > estimate["stderr"]  # by correlations, whatever the tails
 
 
 def test_the_configs_name_tasks_that_exist():

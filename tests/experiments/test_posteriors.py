@@ -33,8 +33,8 @@ TINY = {
     "em.draws": 1,
     "rivals.iwae_samples": 3,
     "eval.num_examples": 20,
-    "eval.batch_size": 20,
-    "eval.num_samples": 2,
+    "eval.batch_size": 16,  # as many as are encoded by a loaded run
+    "eval.num_samples": 10,  # as many as the curves have: one program
     "eval.sampler_steps": 1,
     "eval.langevin_steps": 2,
     "eval.grid_examples": 4,
@@ -63,12 +63,12 @@ def values_of(workdir):
 def check_loaded(workdir):
     """A system of a run on a toy is loaded by its case, its method and its seed."""
     toy = toys.make("ring")
-    x = np.asarray(jax.jit(toy.sample)(jax.random.key(1), {}, np.ones((5, 2), np.float32)))
+    x = np.asarray(jax.jit(toy.sample)(jax.random.key(1), {}, np.ones((16, 2), np.float32)))
     labels = models.load(workdir).systems
     assert labels[0] == "ring.importance.0" and len(labels) == 4
     for label in ("ring.importance.1", "ring.flow_vae.0"):
         trained = models.load(workdir, label)
-        assert trained.encode(x).shape == (5, 2) and trained.updates == 4
+        assert trained.encode(x).shape == (16, 2) and trained.updates == 4
     z = trained.posterior_samples(x, samples=3, proposals=4, steps=1).z
     np.testing.assert_allclose(trained.decode(z[:, 0]), toy.mean({}, z[:, 0]), rtol=1e-6)
 
@@ -153,7 +153,7 @@ def test_a_trained_encoder_reaches_a_posterior_that_no_gaussian_does(tmp_path):
     config = load_config(f"{CONFIGS}/toys.py")
     config.update(toys=("ring",), num_seeds=1, methods=("importance", "vae"), num_devices=1)
     config.em.update(langevin_steps=2, sampler_steps=1)  # their defaults: no chains here
-    config.eval.update(num_examples=250, num_samples=16, sampler_steps=16)
+    config.eval.update(num_examples=250, num_samples=16, sampler_steps=16, grid_examples=2)
     posteriors.run(config, tmp_path)
     rows = values_of(tmp_path)
     encoder, gaussian = (

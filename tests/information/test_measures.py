@@ -246,22 +246,6 @@ def test_labels_of_a_mixture():
     )
 
 
-@pytest.mark.optimized
-@pytest.mark.slow
-def test_what_correlations_do_not_see():
-    """The heaviest tails; five of the forty tasks have their forms beside the truth, too."""
-    task = pairs.StudentPair(2, 2, 1.5)
-    x, y = task.sample(jax.random.key(7), 3000)
-    result = measures.mutual_information(jax.random.key(8), x, y)
-    assert_estimate(result.estimate, task.information, 0.05)
-    assert abs(result.gaussian.mean - task.information) > 0.05
-    scores = (
-        [result.score_difference] if result.score_difference else []
-    )  # none where x was not found Gaussian
-    for form in (result.entropy_difference, result.growth_difference, *scores):
-        assert abs(form.mean - task.information) < NUM_SIGMAS * form.stderr
-
-
 def test_growth_at_the_finest_noise_is_told_from_that_of_x_itself(monkeypatch):
     """By the density beyond lambda = 3.5, of x given y less that of x, for each coordinate; of
     labels never."""

@@ -86,11 +86,13 @@ def run(experiment: str, workdir: Path, num_processes: int) -> list[str]:
     command = [sys.executable, "-m", f"experiments.{experiment}"]
     command += [f"--config=configs/{config}.py", f"--workdir={workdir}"]
     command += [f"--config.{field}={value}" for field, value in changes.items()]
-    devices = NUM_DEVICES // num_processes
+    count = "--xla_force_host_platform_device_count"
+    flags = [flag for flag in os.environ["XLA_FLAGS"].split() if not flag.startswith(count)]
+    flags.append(f"{count}={NUM_DEVICES // num_processes}")
     environment = os.environ | {
         "JAX_PLATFORMS": "cpu",
         "JAX_CPU_COLLECTIVES_IMPLEMENTATION": "gloo",
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "XLA_FLAGS": " ".join(flags),
     }
     if num_processes > 1:
         environment["JAX_COORDINATOR_ADDRESS"] = f"127.0.0.1:{free_port()}"
