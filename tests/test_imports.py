@@ -36,7 +36,8 @@ LAW = {
 BETWEEN_EXPERIMENTS = {
     "command_line": {"arguments"},
     "posteriors": {"diffusion_encoder"},
-    "glossary": {"glossary_latent"},
+    "glossary": {"glossary_latent", "glossary_likelihood"},
+    "glossary_likelihood": {"glossary_latent"},
     "diffusion_decoder": {"diffusion_encoder"},
     "guidance_images": {"labels"},
     "speed_limit": {"neural_entropy"},

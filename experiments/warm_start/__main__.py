@@ -25,12 +25,17 @@ from diffenc.run import loop, parallel, records, sentences, tables, text
 from diffenc.run.advance import dotted, make_advance
 from diffenc.run.tables import Result
 from experiments import command_line
-from experiments.warm_start import controls, figures, ideal, measures, models, results
+from experiments.warm_start import controls, figures, gaussian, ideal, measures, models, results
 from experiments.warm_start.settings import read_experiment
 
 
 def run(config: ConfigDict, workdir: Path) -> None:
     """Run the whole experiment; again, it continues, or prints the results of the finished run."""
+    if "variances" in config:
+        rows = gaussian.run(config, workdir)
+        if rows is not None:
+            finish(workdir, rows, "Gaussian data, exact denoiser")
+        return
     if "families" in config:
         rows = ideal.run(config, workdir)
         if rows:

@@ -327,10 +327,27 @@ def test_bad_data_are_named(tmp_path, x, changes, words):
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "noise_families"])
+@pytest.mark.parametrize("name", sorted(set(NAMES) - {"gaussian", "noise_families"}))
 def test_the_models_of_every_config_can_be_made(name):
     experiment = read_experiment(arguments.load_config(f"{ROOT}/configs/warm_start/{name}.py"))
     shape, size = KINDS[experiment.data.name]
     for model, start in experiment.starts.items():
         denoiser = grid_models.make(experiment.model(model, size), shape)
         assert denoiser.head == start.head and denoiser.alphabet.size == size
+
+
+def test_gaussian_data_have_the_terms_of_their_closed_forms(tmp_path):
+    config = arguments.load_config(f"{ROOT}/configs/warm_start/gaussian.py")
+    config.num_examples = 200
+    config.draws = 16
+    config.highs = (2.0, 8.0)
+    warm_start.run(config, tmp_path)
+    rows = tables.read_results(tmp_path)
+    assert not glossary.unexplained("warm_start", rows)
+    for row in rows:
+        if not row.name.endswith(("it_nll", "high=2.bound")):
+            assert abs(row.value - row.truth) <= 5 * row.stderr + 1e-5 * abs(row.truth), row
+    by_name = {row.name: row for row in rows}
+    warm = by_name["high=2.bound"]
+    assert warm.value > warm.truth + 5 * warm.stderr  # the start is noisy, and the bound pays
+    assert (tmp_path / "figures" / "gaussian.png").exists()
