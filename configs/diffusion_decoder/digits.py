@@ -53,7 +53,7 @@ def get_config() -> ConfigDict:
                 precision="float32",  # unet: or bfloat16, for its products
                 low=-7.0,  # the smallest log signal-to-noise ratio
                 high=7.0,  # the largest, at which x is read off
-                split=2.0,  # z is seen below it; high: everywhere
+                split=0.0,  # z is seen below it; high: everywhere
                 sees_above=True,  # z is seen above it, too, where no gradient moves it
                 location=-1.0,  # where levels below the split are drawn most
                 location_above=1.0,  # and those above it
@@ -76,7 +76,7 @@ def get_config() -> ConfigDict:
                 smooth_decoder=True,
                 target="mixture",  # or denoising, pressure
                 path_weight=0.0,
-                gamma=0.2,  # weight of the rate
+                gamma=0.1,  # weight of the rate
                 rate=0.0,  # nats that the latent is to hold: gamma follows; 0: it stays
                 draws=2,  # noise levels at which the encoder sees each pair (x, z)
                 null_probability=0.1,  # of dropping x: trains the learned prior
