@@ -1,13 +1,16 @@
-"""Models of discrete data: what one is made from, as plain values."""
+"""Models of discrete data: what one is made from, as plain values; its bound and its samples."""
 
 import dataclasses
-import math
+import functools
 
+import flax.struct
+import jax
 import jax.numpy as jnp
 
-from diffenc.diffusion import warmth
-from diffenc.diffusion.alphabet import Alphabet
-from diffenc.diffusion.grid_denoiser import GridDenoiser, num_outputs
+from diffenc.diffusion import likelihood, warmth
+from diffenc.diffusion.adaptive_levels import AdaptiveLevels
+from diffenc.diffusion.alphabet import KINDS, Alphabet
+from diffenc.diffusion.grid_denoiser import GridDenoiser, Marginals, num_outputs
 from diffenc.errors import check, check_choice, check_fraction, check_least, check_widths
 from diffenc.networks import ModulatedMLP, ModulatedSequence, UNet
 from diffenc.networks.unet import check_channels
@@ -53,17 +56,21 @@ class ModelSettings:
     def __post_init__(self):
         check_choice("network", self.network, NETWORKS)
         check_choice("precision", self.precision, PRECISIONS)
+        check_choice("code", self.code, KINDS)
         check_least(self, 1, "blocks")
         check_fraction(self, "dropout")
         check_widths(self, "features")
         if self.network == "unet":
             check_channels("features", self.features)
         else:
+            # What another network does not read may not look as if it did something.
             holds = len(self.features) == 1
-            check(holds, "features", self.features, "the MLP has one width: give one number")
-            check(
-                self.attention is None, "attention", self.attention, "the MLP has none: give None"
-            )
+            remedy = f"network {self.network} has one width, give one number"
+            check(holds, "features", self.features, remedy)
+            remedy = f"network {self.network} does not attend, give none"
+            check(self.attention is None, "attention", self.attention, remedy)
+            remedy = f"network {self.network} is of single precision, give float32"
+            check(self.precision == "float32", "precision", self.precision, remedy)
         num_outputs(self.head, self.alphabet)  # checks the head
         check(self.low < self.high, "low", self.low, f"the start is at {self.high:.3g}: give less")
 
@@ -88,7 +95,7 @@ def make(settings: ModelSettings, example_shape: tuple[int, ...]) -> GridDenoise
     Raises:
         InputError: the network cannot take examples of this shape.
     """
-    outputs = example_shape[-1] * num_outputs(settings.head, settings.alphabet)
+    outputs = num_outputs(settings.head, settings.alphabet, example_shape[-1])
     if settings.network == "unet":
         network = UNet(
             settings.features,
@@ -115,6 +122,71 @@ def make(settings: ModelSettings, example_shape: tuple[int, ...]) -> GridDenoise
     return GridDenoiser(network, settings.alphabet, settings.head)
 
 
-def data_dim(example_shape: tuple[int, ...]) -> int:
-    """Count the numbers D of an example."""
-    return math.prod(example_shape)
+class Carried(flax.struct.PyTreeNode):
+    """What the state of a model holds beside the parameters of its network.
+
+    Attributes:
+        marginals: of the training data.
+        levels: the density of noise levels that training has learned; the bound is measured by it.
+    """
+
+    marginals: Marginals
+    levels: AdaptiveLevels
+
+    @classmethod
+    def create(cls, settings: ModelSettings, marginals: Marginals, rule: str) -> "Carried":
+        """Make what a model holds before its first update.
+
+        Args:
+            settings: of the model.
+            marginals: of the training data.
+            rule: by which its noise levels are learned, see `AdaptiveLevels`.
+        """
+        levels = AdaptiveLevels.create(settings.low, settings.high, rule)
+        # The state is donated in training, and no array can be donated twice.
+        return jax.tree.map(jnp.copy, cls(marginals, levels))
+
+
+@functools.partial(jax.jit, static_argnames=("denoiser", "draws"))
+def draw_terms(
+    key: jax.Array, params, carried: Carried, x: jax.Array, *, denoiser: GridDenoiser, draws: int
+) -> likelihood.Terms:
+    """Draw the terms of the bound on -log P(x), each [batch] in nats.
+
+    Args:
+        key: of levels and noise.
+        params: of the network.
+        carried: by the model's state.
+        x: values [batch, ..., c].
+        denoiser: the model.
+        draws: noise levels for each example, see `likelihood.discrete_terms`.
+    """
+    return likelihood.discrete_terms(
+        key, denoiser, params, carried.marginals, x, carried.levels, draws
+    )
+
+
+@functools.partial(jax.jit, static_argnames=("denoiser", "shape", "steps"))
+def sample(
+    key: jax.Array,
+    params,
+    carried: Carried,
+    *,
+    denoiser: GridDenoiser,
+    shape: tuple[int, ...],
+    steps: int,
+) -> jax.Array:
+    """Draw values of a model, int32.
+
+    Args:
+        key: of all draws.
+        params: of the network.
+        carried: by the model's state.
+        denoiser: the model.
+        shape: of what is drawn, [batch, ..., c].
+        steps: of the reverse process.
+    """
+    key_noise, key_sample = jax.random.split(key)
+    width = shape[-1] * denoiser.alphabet.code_dim
+    x_1 = jax.random.normal(key_noise, (*shape[:-1], width))
+    return denoiser.sample(key_sample, params, carried.marginals, x_1, carried.levels.high, steps)

@@ -3,20 +3,21 @@
     trained = diffenc.load("runs/digits")
     z = trained.encode(x)
 
-A run of experiments.diffusion_encoder, diffusion_decoder or posteriors keeps what its systems are
-made from in workdir/model.json and their parameters in workdir/checkpoints. Nothing else is read:
-no data set, no config, no pickle.
+A run of experiments.diffusion_encoder, diffusion_decoder, posteriors or warm_start keeps what its
+systems are made from in workdir/model.json and their parameters in workdir/checkpoints. Nothing
+else is read: no data set, no config, no pickle.
 """
 
 import jax
 
 from diffenc import storage
 from diffenc.errors import check_choice, check_whole
+from diffenc.grid_runs import GridBlueprint, TrainedGrid
 from diffenc.run import files
 from diffenc.trained_model import Trained
 
 
-def load(workdir, system: str | None = None, batch_size: int = 256) -> Trained:
+def load(workdir, system: str | None = None, batch_size: int = 256) -> Trained | TrainedGrid:
     """Load a trained model from the directory of its run, with the averages of its parameters.
 
     A run that is still training, or was stopped, gives its newest checkpoint; `Trained.updates`
@@ -24,15 +25,15 @@ def load(workdir, system: str | None = None, batch_size: int = 256) -> Trained:
     directory is changed.
 
     Args:
-        workdir: of a run of experiments.diffusion_encoder, experiments.diffusion_decoder or
-            experiments.posteriors; a path of a bucket is one too.
+        workdir: of a run of experiments.diffusion_encoder, experiments.diffusion_decoder,
+            experiments.posteriors or experiments.warm_start; a path of a bucket is one too.
         system: which of the run's systems: "diffusion_encoder" or "vae", in experiments.posteriors
-            "<case>.<method>.<seed>", in experiments.diffusion_decoder "<method>.<seed>". None is
-            the first, the diffusion encoder. `Trained.systems` lists all.
+            "<case>.<method>.<seed>", in experiments.diffusion_decoder "<method>.<seed>", in
+            experiments.warm_start "<model>.<seed>". None is the first; `Trained.systems` lists all.
         batch_size: the largest number of examples at a time: the memory of every method.
 
     Returns:
-        The model.
+        The model: a `TrainedGrid` of a run of experiments.warm_start, which has no latents.
 
     Raises:
         InputError: this is no such run, it has no such system or no whole checkpoint, or a newer
@@ -48,16 +49,32 @@ def load(workdir, system: str | None = None, batch_size: int = 256) -> Trained:
     with jax.enable_x64(False):  # whatever the caller has chosen, runs are of single precision
         outlines = {one.name: one.outline() for one in run.systems}
         step, states = storage.restore(directory, outlines)
+    outline = outlines[blueprint.name]
+    state = states[blueprint.name]
+    if isinstance(blueprint, GridBlueprint):
+        return TrainedGrid(
+            label,
+            labels,
+            step,
+            run.num_updates,
+            blueprint.example_shape,
+            blueprint.settings.size,
+            batch_size,
+            blueprint.characters,
+            outline.denoiser,
+            state.averages,
+            state.carried,
+        )
     return Trained(
         label,
         labels,
         step,
         run.num_updates,
         blueprint.example_shape,
-        outlines[blueprint.name].encoder.latent_dim,
+        outline.encoder.latent_dim,
         blueprint.max_value,
         batch_size,
         blueprint,
-        outlines[blueprint.name],
-        states[blueprint.name].averages,
+        outline,
+        state.averages,
     )

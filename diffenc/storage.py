@@ -1,28 +1,35 @@
 """The file model.json of a run, from which its systems can be made again, and their parameters."""
 
+import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 import jax
 from etils import epath
 
+from diffenc import grid_runs
 from diffenc.errors import InputError, describe
+from diffenc.grid_runs import GridBlueprint, Outline
 from diffenc.latent import blueprints
 from diffenc.latent.blueprints import Blueprint
 from diffenc.latent.systems import System
 from diffenc.run import checkpoints, files, provenance
 
-FORMAT = 2  # of model.json; a field of a system's settings that is added or renamed makes it 3
+FORMAT = 3  # of model.json; a field of a system's settings that is added or renamed makes it 4
 FILE = "model.json"
+# How the systems of a run are read: latent-variable models, which formats 1 and 2 have alone, or
+# models of discrete data.
+KINDS = {"latent": blueprints.from_json, "grid": grid_runs.from_json}
 KEEPERS = (
     "diffusion_encoder",
     "diffusion_decoder",
     "posteriors",
+    "warm_start",
 )  # the experiments whose runs have a model.json
 REMEDY = (
-    "give the workdir of experiments.diffusion_encoder, experiments.diffusion_decoder or "
-    "experiments.posteriors"
+    "give the workdir of experiments.diffusion_encoder, experiments.diffusion_decoder, "
+    "experiments.posteriors or experiments.warm_start"
 )
 
 
@@ -35,10 +42,15 @@ class Run(NamedTuple):
     """
 
     num_updates: int
-    systems: tuple[Blueprint, ...]
+    systems: tuple[Blueprint, ...] | tuple[GridBlueprint, ...]
 
 
-def write(workdir, experiment: str, num_updates: int, systems: Sequence[Blueprint]) -> None:
+def write(
+    workdir,
+    experiment: str,
+    num_updates: int,
+    systems: Sequence[Blueprint] | Sequence[GridBlueprint],
+) -> None:
     """Write workdir/model.json, from which `models.load` makes the systems of a run again.
 
     Args:
@@ -52,7 +64,8 @@ def write(workdir, experiment: str, num_updates: int, systems: Sequence[Blueprin
         "experiment": experiment,
         "diffenc": provenance.version(),
         "num_updates": num_updates,
-        "systems": [blueprints.to_json(blueprint) for blueprint in systems],
+        "kind": "grid" if isinstance(systems[0], GridBlueprint) else "latent",
+        "systems": [dataclasses.asdict(blueprint) for blueprint in systems],
     }
     text = json.dumps(content, indent=2) + "\n"
     path = files.absolute(workdir) / FILE
@@ -68,7 +81,8 @@ def read(directory: epath.Path) -> Run:
         content = json.loads(path.read_text())
         writer = (content["format"], content["diffenc"])
         if content["format"] <= FORMAT:
-            systems = tuple(blueprints.from_json(values) for values in content["systems"])
+            from_json = KINDS[content.get("kind", "latent")]
+            systems = tuple(from_json(values) for values in content["systems"])
             if not systems:
                 raise ValueError("it has no systems")
             return Run(content["num_updates"], systems)
@@ -107,7 +121,9 @@ def _absence(directory: epath.Path) -> str:
         )
 
 
-def restore(directory: epath.Path, outlines: dict[blueprints.Name, System]) -> tuple[int, dict]:
+def restore(
+    directory: epath.Path, outlines: dict[Hashable, System] | dict[Hashable, Outline]
+) -> tuple[int, dict]:
     """Restore the newest whole states onto one device of this machine, whatever the run had.
 
     Args:

@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from diffenc import compilation
+from diffenc.batches import map_padded
 from diffenc.errors import InputError, check_whole
-from diffenc.estimate import map_examples
 from diffenc.keys import key_of
 from diffenc.latent import bounds, draws, held_out, noisy_terms, posterior
 from diffenc.latent.blueprints import Blueprint
@@ -327,19 +326,8 @@ class Trained:
         return Centring(self.max_value, self._blueprint.levels)
 
     def _map(self, fn: Callable, key, rows: np.ndarray, progress=None):
-        """Apply fn by `map_examples` to rows that are filled up to a batch of a power of two."""
-        count = len(rows)
-        size = min(self.batch_size, 1 << (count - 1).bit_length())
-        batch = rows[np.minimum(np.arange(max(count, size)), count - 1)]
-
-        def show(done):
-            if progress is not None:
-                progress(min(done, count))
-
-        # As experiments evaluate, and with the programs of earlier processes.
-        with compilation.cache(), jax.default_matmul_precision("highest"), jax.enable_x64(False):
-            results = map_examples(fn, key, batch, size, show)
-        return jax.tree.map(lambda values: values[:count], results)
+        """Apply fn to batches of rows, see `map_padded`."""
+        return map_padded(fn, key, rows, self.batch_size, progress)
 
 
 @functools.partial(jax.jit, static_argnames=("is_binary", "max_value"))

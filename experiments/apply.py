@@ -1,20 +1,23 @@
-"""Use a trained run on data of your own: encode, reconstruct and score them, from the shell.
+"""Use a trained run on data of your own: encode, reconstruct and score them, or draw new ones.
 
     python -m experiments.apply --workdir=RUN --input=x.npy --output=out.npz
 
-RUN is the workdir of experiments.diffusion_encoder, experiments.diffusion_decoder or
-experiments.posteriors. The input is an .npy or .npz file or a table (.csv, .tsv, .txt, .parquet),
-in the units and the shape of the data that the run was trained on. The output holds one array for
-each word of --what, and those beside it:
+RUN is the workdir of experiments.diffusion_encoder, experiments.diffusion_decoder,
+experiments.posteriors or experiments.warm_start, whose models have no latents. The input is an .npy
+or .npz file or a table (.csv, .tsv, .txt, .parquet), in the units and the shape of the data that
+the run was trained on. The output holds one array for each word of --what, and those beside it:
 
     encode         z: one draw z ~ q(z|x) for each example
     reconstruct    reconstruction: E[x|z] of these z; a diffusion decoder draws x ~ p(x|z)
     log_prob       log_prob: a lower bound of log p(x); log_prob_stderr, its error over draws of z;
                    log_prob_ess, the effective number of the draws (NaN for a diffusion decoder,
                    whose bound has no weights); log_prob_folds, whose mean should be below a per
-                   cent, see `trained_model.LogProb`
+                   cent, see `trained_model.LogProb`. Of experiments.warm_start: log_prob of whole
+                   numbers, log_prob_stderr, and bits_per_dim, the same as bits for each number
+    sample         sample: as many draws x from the model as the input has examples
 
-From Python the same is `diffenc.load(RUN)`, see `diffenc.trained_model`.
+From Python the same is `diffenc.load(RUN)`, see `diffenc.trained_model` and
+`diffenc.grid_runs`.
 """
 
 import argparse
@@ -26,13 +29,16 @@ import numpy as np
 from etils import epath
 
 from diffenc import compilation, models
+from diffenc.diffusion import likelihood
 from diffenc.errors import InputError, check, check_choice, describe
 from diffenc.estimate import Estimate
+from diffenc.grid_runs import TrainedGrid
 from diffenc.run import data, files, records, tables
 from diffenc.run.tables import Result
 from diffenc.trained_model import Trained
 
-WHAT = ("encode", "reconstruct", "log_prob")
+OF_LATENTS = ("encode", "reconstruct")
+WHAT = (*OF_LATENTS, "log_prob", "sample")
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,7 @@ class Request:
         workdir: of the trained run.
         input: the file of the data.
         output: the .npz file to write.
-        what: words of `WHAT`.
+        what: words of `WHAT`; None is all that the model has but "sample".
         array: name of the array of an .npz file that holds the data.
         system: of the run; None is its first.
         seed: of all draws.
@@ -55,7 +61,7 @@ class Request:
     workdir: str
     input: str
     output: str
-    what: tuple[str, ...]
+    what: tuple[str, ...] | None
     array: str
     system: str | None
     seed: int
@@ -64,7 +70,7 @@ class Request:
     overwrite: bool
 
     def __post_init__(self):
-        for word in self.what:
+        for word in self.what or ():
             check_choice("--what", word, WHAT)
         check(self.seed >= 0, "--seed", self.seed, "give 0 or more")
         check(self.samples >= 2, "--samples", self.samples, "give 2 or more")
@@ -105,7 +111,7 @@ def parse(arguments: list[str]) -> Request:
     parser.add_argument("--workdir", required=True, help="of a trained run")
     parser.add_argument("--input", required=True, help="file of the data")
     parser.add_argument("--output", required=True, help=".npz file to write")
-    parser.add_argument("--what", default=",".join(WHAT), help="of these, with commas between")
+    parser.add_argument("--what", default=None, help="of these, with commas between")
     parser.add_argument("--array", default="x", help="of an .npz file, the one of the data (x)")
     parser.add_argument("--system", default=None, help="such as vae; the run's first by default")
     parser.add_argument("--seed", type=int, default=0, help="of all draws (0)")
@@ -113,8 +119,10 @@ def parse(arguments: list[str]) -> Request:
     parser.add_argument("--batch_size", type=int, default=256, help="examples at a time (256)")
     parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     values = vars(parser.parse_args(arguments))
-    words = [word.strip() for word in values["what"].split(",")]
-    return Request(**values | {"what": tuple(dict.fromkeys(words))})
+    if values["what"] is not None:
+        words = [word.strip() for word in values["what"].split(",")]
+        values["what"] = tuple(dict.fromkeys(words))
+    return Request(**values)
 
 
 def read_input(path: str, name: str) -> np.ndarray:
@@ -135,7 +143,24 @@ def read_input(path: str, name: str) -> np.ndarray:
     return arrays[name]
 
 
-def apply(trained: Trained, x: np.ndarray, request: Request) -> tuple[dict, list[Result]]:
+def choose(trained: Trained | TrainedGrid, what: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Say what is computed; raise an InputError for what the model does not have.
+
+    Args:
+        trained: the model.
+        what: what is asked for; None is all that the model has but samples.
+    """
+    if not isinstance(trained, TrainedGrid):
+        return what or (*OF_LATENTS, "log_prob")
+    for word in what or ():
+        remedy = f"{trained.name} has no latents, give log_prob or sample"
+        check(word not in OF_LATENTS, "--what", repr(word), remedy)
+    return what or ("log_prob",)
+
+
+def apply(
+    trained: Trained | TrainedGrid, x: np.ndarray, request: Request
+) -> tuple[dict, list[Result]]:
     """Compute what is asked for.
 
     Args:
@@ -150,31 +175,38 @@ def apply(trained: Trained, x: np.ndarray, request: Request) -> tuple[dict, list
     rows = []
     count = len(x) if x.ndim else 0
     seed = request.seed
-    if "encode" in request.what or "reconstruct" in request.what:
+    what = choose(trained, request.what)
+    if "encode" in what or "reconstruct" in what:
         with records.progress(count, description="encoding") as show:
             z = trained.encode(x, seed, progress=show)
-        if "encode" in request.what:
+        if "encode" in what:
             arrays["z"] = z
             squares = np.mean(np.square(z), axis=1)
             rows.append(Result("z^2 of a dimension", *_estimate(squares), unit=""))
-    if "reconstruct" in request.what:
+    if "reconstruct" in what:
         with records.progress(count, description="decoding") as show:
             arrays["reconstruction"] = trained.decode(z, seed, progress=show)
         error = arrays["reconstruction"].reshape(count, -1) - x.reshape(count, -1).astype(float)
         squares = np.mean(np.square(error), axis=1)
         rows.append(Result("squared error of a dimension", *_estimate(squares), unit="units^2"))
-    if "log_prob" in request.what:
+    if "log_prob" in what:
         with records.progress(count, description="scoring") as show:
             bound = trained.log_prob(x, request.samples, seed, progress=show)
         arrays["log_prob"] = bound.values
         arrays["log_prob_stderr"] = bound.stderr
-        arrays["log_prob_ess"] = bound.ess
-        arrays["log_prob_folds"] = bound.folds
         rows.append(Result("log_prob", *_estimate(bound.values), unit="nats"))
-        if np.isfinite(bound.ess).all():
-            rows.append(Result("log_prob_ess", *_estimate(bound.ess), unit="samples"))
-        rows.append(Result("log_prob_folds", *_estimate(bound.folds), unit=""))
+        if isinstance(trained, TrainedGrid):
+            arrays["bits_per_dim"] = likelihood.bits_per_dim(-bound.values, trained.dim)
+            rows.append(Result("bits_per_dim", *_estimate(arrays["bits_per_dim"]), unit="bits"))
+        else:
+            arrays["log_prob_ess"] = bound.ess
+            arrays["log_prob_folds"] = bound.folds
+            if np.isfinite(bound.ess).all():
+                rows.append(Result("log_prob_ess", *_estimate(bound.ess), unit="samples"))
+            rows.append(Result("log_prob_folds", *_estimate(bound.folds), unit=""))
         print(f"log_prob: {bound.bound}")
+    if "sample" in what:
+        arrays["sample"] = trained.sample(count, seed)
     return arrays, rows
 
 

@@ -13,6 +13,7 @@ import re
 from pathlib import Path
 
 from experiments.glossary_latent import LATENT, under
+from experiments.glossary_likelihood import LIKELIHOOD
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "results.md"
 HEAD = """# What the results are called
@@ -44,6 +45,10 @@ PLACES = {  # what may stand in a name's place, as a regular expression
     "dim": r"\d+",
     "levels": r"\d+",
     "race": r"(horses|channel)",
+    "model": r"(?!(uniform|independent|chow_liu|n_gram|gzip|png)\b)\w+",
+    "family": r"(gaussian|laplace|logistic|uniform|student)",
+    "bins": r"[\d.e+-]+",
+    "decoder": r"(informed|marginal|uninformed)",
 }
 FORMS = {  # of what a label tells
     "entropy_difference": "nats: I(image; label) as `s_nn_given_label` less `s_nn`. It is no "
@@ -78,6 +83,10 @@ PLACES_OF = {
     "guidance": "<weight> is w of the score s(x|y) + w (s(x|y) - s(x)).",
     "guidance_images": "<weight> is w of the score s(x|y) + w (s(x|y) - s(x)).",
     "kelly": "<race> is `horses` or `channel`, <levels> the number of levels of a tower.",
+    "warm_start": "<model> is a name in `methods`. All are of held-out examples, and bits/dim are "
+    "bits for each number of an example; those of models are means over seeds, too. In the config "
+    "`noise_families` nothing is trained: <family> is that of the noise at the start, <bins> its "
+    "size, and <decoder> what weighs values there: `informed`, `marginal` or `uninformed`.",
     "benchmarks.update_time": "<system> is `diffusion_encoder` or `vae`.",
     "benchmarks.entropy_training": "<loop> is `plain` (an epoch loop), `scanned` (many updates in "
     "one program) or `reference` (scanned, from a Gaussian reference).",
@@ -229,6 +238,7 @@ GLOSSARY = LATENT | {
         "tower.limit": "nats: The integral that the sums tend to.",
         "tower.order": ": Order of convergence in the number of levels. Its truth is 1.",
     },
+    "warm_start": LIKELIHOOD,
     "benchmarks.update_time": {
         "<system>.update_time": "ms: Time of an update: the median over turns.",
         "<system>.matrix_flops": "GFLOP an update: Operations of the matrix products of an update.",

@@ -23,9 +23,12 @@ LAW = {
     "information": BASE | {"networks", "diffusion.noise_levels", "diffusion.parameterization"},
     "latent": BASE | {"training", "networks", "diffusion"},
     "run": {"errors", "keys", "estimate", "training"},
-    "storage": {"errors", "latent", "run"},
-    "trained_model": BASE | {"latent", "run"},
-    "models": {"errors", "run", "storage", "trained_model"},
+    "batches": {"compilation", "estimate"},
+    "grid_models": {"errors", "diffusion", "networks"},
+    "grid_runs": {"errors", "keys", "training", "diffusion", "run", "batches", "grid_models"},
+    "storage": {"errors", "latent", "run", "grid_runs"},
+    "trained_model": {"errors", "keys", "latent", "run", "batches"},
+    "models": {"errors", "run", "storage", "grid_runs", "trained_model"},
     "__init__": {"errors", "information", "models"},  # when a name is asked for
 }
 # Which other experiments an experiment may import; all may import diffenc and
@@ -33,7 +36,8 @@ LAW = {
 BETWEEN_EXPERIMENTS = {
     "command_line": {"arguments"},
     "posteriors": {"diffusion_encoder"},
-    "glossary": {"glossary_latent"},
+    "glossary": {"glossary_latent", "glossary_likelihood"},
+    "glossary_likelihood": {"glossary_latent"},
     "diffusion_decoder": {"diffusion_encoder"},
     "guidance_images": {"labels"},
     "speed_limit": {"neural_entropy"},

@@ -2,38 +2,47 @@
 
     lambda = F^-1(time),   time uniform on [0, 1],   density q = dF/d(lambda), constant in bins
 
-The loss is E[f(lambda) / q(lambda)], whatever q is; two choices of q are of use (arXiv 2107.00630):
+The loss is E[f(lambda) / q(lambda)], an integral over lambda that is the same for every q; two
+choices of q are of use (arXiv 2107.00630):
 
     variance      q ~ sqrt(E[f^2])     the least variance of the loss, and of its gradient by and
                                        large
     entropy       q ~ E[f]             information is lost linearly in time: the entropy rate of the
                                        schedule is constant
 
-Both moments of f are running means over the draws that training makes anyhow.
+Both moments of f are running means over the draws that training makes anyhow. A share FLOOR of the
+draws stays uniform, so that no level is forgotten and no weight is above (high - low) / FLOOR; with
+the rule "entropy" time and the share of the information that is lost differ by at most FLOOR.
 """
 
 import flax.struct
 import jax
 import jax.numpy as jnp
 
+from diffenc.diffusion.noise_levels import check_range
+from diffenc.errors import check_choice, check_whole
+
 RULES = ("variance", "entropy")
-FLOOR = 0.1  # share of the draws that stays uniform: weights are at most 1 / FLOOR times as large
+FLOOR = 0.1  # share of the draws that stays uniform
 DECAY = 0.99  # of the running means, per update
 
 
 class AdaptiveLevels(flax.struct.PyTreeNode):
-    """The density and what it is learned from; a `Levels` that is a pytree.
+    """The density and what it is learned from; a `noise_levels.Levels` that is a pytree.
 
     Attributes:
-        first: running mean of f in each bin [K].
-        second: running mean of f^2 in each bin [K].
+        first: running sum of f in each bin [K].
+        second: running sum of f^2 in each bin [K].
+        weight: the sum of the weights in them [K], which rises from 0 to 1: the means are
+            first / weight and second / weight.
         low: the smallest lambda.
         high: the largest.
-        rule: how q follows, a name of `RULES`; "uniform" for not at all.
+        rule: how q follows, a name of `RULES`.
     """
 
     first: jax.Array
     second: jax.Array
+    weight: jax.Array
     low: float = flax.struct.field(pytree_node=False)
     high: float = flax.struct.field(pytree_node=False)
     rule: str = flax.struct.field(pytree_node=False, default="variance")
@@ -49,19 +58,29 @@ class AdaptiveLevels(flax.struct.PyTreeNode):
             high: the largest.
             rule: see the class.
             bins: K.
+
+        Raises:
+            InputError: for an unknown rule, no bins, or a range that is none.
         """
-        ones = jnp.ones(bins)
-        return cls(ones, ones, low, high, rule)
+        check_range(low, high)
+        check_choice("rule", rule, RULES)
+        check_whole("bins", bins, 1)
+        return cls(jnp.zeros(bins), jnp.zeros(bins), jnp.zeros(bins), low, high, rule)
+
+    @property
+    def mean(self) -> jax.Array:
+        """E[f] in each bin [K], as far as it is known."""
+        return self._mean(self.first)
 
     @property
     def masses(self) -> jax.Array:
         """The share of the draws in each bin [K]."""
         num_bins = len(self.first)
         uniform = jnp.full(num_bins, 1 / num_bins)
-        if self.rule == "uniform":
-            return uniform
-        heights = self.first if self.rule == "entropy" else jnp.sqrt(self.second)
-        return (1 - FLOOR) * heights / heights.sum() + FLOOR * uniform
+        heights = self.mean if self.rule == "entropy" else jnp.sqrt(self._mean(self.second))
+        total = heights.sum()
+        share = jnp.where(total > 0, heights / jnp.where(total > 0, total, 1.0), uniform)
+        return (1 - FLOOR) * share + FLOOR * uniform
 
     def draw(self, uniform: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Map uniform numbers to noise levels, as `noise_levels.Levels.draw`."""
@@ -76,8 +95,8 @@ class AdaptiveLevels(flax.struct.PyTreeNode):
     def learn(self, log_snr: jax.Array, values: jax.Array) -> "AdaptiveLevels":
         """Take the values f of an update into the means.
 
-        A bin that saw no draw keeps its means. A mean moves by its share of the draws, so that a
-        bin that is seen often does not remember less.
+        A bin that saw no draw keeps its means. The more draws a bin saw, of those that it expects,
+        the more its means forget; so all bins remember equally many updates.
 
         Args:
             log_snr: where, [batch].
@@ -91,11 +110,23 @@ class AdaptiveLevels(flax.struct.PyTreeNode):
         index = jnp.clip(place.astype(jnp.int32), 0, num_bins - 1)
         is_in = jax.nn.one_hot(index, num_bins)
         count = is_in.sum(axis=0)
-        keep = jnp.power(DECAY, count / jnp.maximum(len(log_snr) * self.masses, 1e-6))
-        seen = jnp.maximum(count, 1)
-        first = (values @ is_in) / seen
-        second = (jnp.square(values) @ is_in) / seen
+        keep = jnp.power(DECAY, count / (len(log_snr) * self.masses))
+        share = (1 - keep) / jnp.maximum(count, 1)  # of each draw
+
+        def add(total, values):
+            of_bins = jnp.matmul(values, is_in, precision=jax.lax.Precision.HIGHEST)
+            return keep * total + share * of_bins
+
         return self.replace(
-            first=keep * self.first + (1 - keep) * first,
-            second=keep * self.second + (1 - keep) * second,
+            first=add(self.first, values),
+            second=add(self.second, jnp.square(values)),
+            weight=keep * self.weight + (1 - keep),
         )
+
+    def _mean(self, total: jax.Array) -> jax.Array:
+        """Give the running mean of each bin; what a bin has not learned yet is that of all bins.
+
+        So the density is uniform at first, and does not depend on the unit of f.
+        """
+        of_all = total.sum() / jnp.maximum(self.weight.sum(), 1e-6)
+        return total + (1 - self.weight) * of_all

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffenc.diffusion.parameterization import alpha_sigma
-from diffenc.errors import InputError, check_choice, check_whole
+from diffenc.errors import InputError, check, check_choice, check_whole
 
 KINDS = ("grid", "one_hot", "bits")
 
@@ -50,17 +50,17 @@ class Alphabet:
             return (2 * (values[:, None] + 0.5) / self.size - 1).astype(np.float32)
         if self.kind == "one_hot":
             return np.eye(self.size, dtype=np.float32)
-        digits = values[:, None] >> np.arange(math.ceil(math.log2(self.size)))[None]
+        digits = values[:, None] >> np.arange((self.size - 1).bit_length())[None]
         return (2 * (digits & 1) - 1).astype(np.float32)
 
     @property
     def code_dim(self) -> int:
-        """K."""
+        """k, the length of a code."""
         return self.codes.shape[1]
 
     @property
     def spacing(self) -> float:
-        """The distance between neighbouring codes, one *bin*."""
+        """The distance between the nearest two codes, one *bin*."""
         return {"grid": 2 / self.size, "one_hot": math.sqrt(2), "bits": 2.0}[self.kind]
 
     def check(self, x: np.ndarray, name: str = "x") -> None:
@@ -71,13 +71,11 @@ class Alphabet:
             name: what the message calls it.
         """
         x = np.asarray(x)
-        if not np.issubdtype(x.dtype, np.number) or not np.array_equal(x, np.round(x)):
-            raise InputError(f"{name} has values off the grid: give whole numbers")
-        if x.size and (x.min() < 0 or x.max() >= self.size):
-            raise InputError(
-                f"{name} has values from {x.min():g} to {x.max():g}, but the model has "
-                f"{self.size} of them: give 0 to {self.size - 1}"
-            )
+        remedy = f"give whole numbers from 0 to {self.size - 1}"
+        check(x.dtype.kind in "biuf", f"the type of {name}", x.dtype, remedy)
+        bad = x[(x < 0) | (x >= self.size) | (x != np.round(x))]
+        if bad.size:
+            raise InputError(f"a value of {name} is {bad[0]}: {remedy}")
 
     def encode(self, x: jax.Array) -> jax.Array:
         """Give the codes [batch, ..., c k] of values [batch, ..., c]."""
@@ -102,8 +100,12 @@ class Alphabet:
         return (-0.5 * square).reshape(*self._shape_of(x_t), self.size)
 
     def mean(self, weights: jax.Array) -> jax.Array:
-        """Average the codes: sum_l w_l c_l [batch, ..., c k] of weights [batch, ..., c, K]."""
-        mean = weights @ jnp.asarray(self.codes)
+        """Average the codes: sum_l w_l c_l [batch, ..., c k] of weights [batch, ..., c, K].
+
+        The product is exact on every device: accelerators would round the codes, and the likelihood
+        multiplies the square of that error by e^lambda.
+        """
+        mean = jnp.matmul(weights, jnp.asarray(self.codes), precision=jax.lax.Precision.HIGHEST)
         return mean.reshape(*mean.shape[:-2], mean.shape[-2] * self.code_dim)
 
     def _shape_of(self, x_t: jax.Array) -> tuple[int, ...]:

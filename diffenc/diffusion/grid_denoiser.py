@@ -1,23 +1,28 @@
 """A denoiser that knows which values its data can take, and the decoder that is made of it.
 
 The network does not say what x is, but how probable each value is *before* a look at x_lambda at
-its own place: weights pi_l for every number of x, which it computes from all of x_lambda. With what
-x_lambda says there, by itself,
+its own place: weights pi_l for every number of x, which it computes from all of x_lambda. The
+likelihood of what stands at that place, which is known, is multiplied to them:
 
     P(x_i = l|x_lambda) = pi_l N(x_lambda,i; alpha c_l, sigma^2) / sum        the decoder
     x_hat_i = sum_l c_l P(x_i = l|x_lambda)                                 the denoiser
 
 Both are exact where noise is small against the distance of codes, whatever the network says: the
-integrand of the diffusion falls off exponentially there. Before training, pi are the frequencies of
-the values at each place, so the first bound is that of independent numbers, but for their noise.
+integrand of the diffusion falls off exponentially there. With the head `logits`, pi are the
+frequencies of the values at each place before training, and the bound is then exactly the code
+length of independent numbers.
+
+The decoder takes the numbers of x for independent once x_lambda is known. A warm start therefore
+costs KL(P(x|x_lambda) || prod_i P(x_i|x_lambda)), which the best network cannot save: what the
+numbers still say of each other there. From a cold start that is nothing.
 
 pi comes from the network as
 
-    logits       K numbers for each number of x, added to the log frequencies
+    logits       K numbers for each number of x, added to the log frequencies.
     logistics    M logistic densities, cut into the cells of the grid, and a point mass at either
                  end: 3 M + 2 numbers (arXiv 1701.05517). For many levels of intensity.
-    v            no weights: the network gives v, and the decoder weighs all values alike. What is
-                 usual, and what the others are compared with.
+    v            no weights: the network gives v = alpha eps - sigma x, and the decoder weighs all
+                 values alike. This is usual, and what the others are compared with.
 
 Shapes: x values [batch, ..., c], x_lambda [batch, ..., c k] in the coordinates of the
 variance-preserving process of width one; log_snr [batch].
@@ -37,12 +42,13 @@ from diffenc.diffusion import samplers
 from diffenc.diffusion.alphabet import Alphabet
 from diffenc.diffusion.parameterization import alpha_sigma, to_score
 from diffenc.diffusion.processes import VPCosine
-from diffenc.errors import InputError, check_choice
+from diffenc.errors import InputError, check, check_choice
 
 PROCESS = VPCosine()
 HEADS = ("logits", "logistics", "v")
 COMPONENTS = 2  # logistic densities of each number
 FLOOR = 1e-6  # of a probability, so that its logarithm is finite
+STEEPEST = 12.0  # log slope of a logistic density; one so steep lies in one cell of 10,000
 
 
 class Marginals(flax.struct.PyTreeNode):
@@ -65,16 +71,21 @@ class Marginals(flax.struct.PyTreeNode):
         Args:
             x: whole numbers.
             alphabet: the values they can take.
-            pseudo_count: examples of the frequencies of all places together, which are added to
-                those of each; of these in turn, one example is spread over all values.
+            pseudo_count: so many examples, above 0, with the frequencies of all places together are
+                added to the examples of each place, so that no frequency is 0. To the counts of all
+                places together, in turn, one number is added that is spread over all values.
+
+        Raises:
+            InputError: if a value is not one of the alphabet.
         """
+        check(pseudo_count > 0, "pseudo_count", pseudo_count, "give a number above 0")
         alphabet.check(x)
         n = len(x)
-        flat = np.asarray(x, np.int64).reshape(n, -1)
+        flat = np.asarray(x).reshape(n, -1)
         places = np.arange(flat.shape[1])
         counts = np.zeros((flat.shape[1], alphabet.size))
         for row in flat:
-            counts[places, row] += 1
+            counts[places, row.astype(np.int64)] += 1
         everywhere = counts.sum(axis=0) + 1 / alphabet.size
         everywhere /= everywhere.sum()
         frequency = (counts + pseudo_count * everywhere[None]) / (n + pseudo_count)
@@ -82,7 +93,11 @@ class Marginals(flax.struct.PyTreeNode):
         mean = (everywhere @ codes).mean()
         variance = (everywhere @ np.square(codes - mean)).mean()
         log_frequency = np.log(frequency).reshape(*x.shape[1:], alphabet.size)
-        return cls(*(jnp.asarray(a, jnp.float32) for a in (mean, variance, log_frequency)))
+        return cls(
+            jnp.asarray(mean, jnp.float32),
+            jnp.asarray(variance, jnp.float32),
+            jnp.asarray(log_frequency, jnp.float32),
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,8 +107,8 @@ class GridDenoiser:
     Raises InputError for an unknown head, and for logistics of values that are on no line.
 
     Attributes:
-        network: network.apply(params, u [batch, ..., c k], level [batch]) -> [batch, ..., c
-            num_outputs], where num_outputs is that of the model.
+        network: network.apply(params, u [batch, ..., c k], level [batch], rngs=None) -> [batch,
+            ..., num_outputs], where `num_outputs` below says how many the head takes.
         alphabet: the values.
         head: what the network's output is, a name of `HEADS`.
     """
@@ -124,16 +139,25 @@ class GridDenoiser:
             rngs: keys of what the network draws, {"dropout": key}; None draws nothing.
 
         Returns:
-            [batch, ..., c num_outputs].
+            [batch, ..., num_outputs].
+
+        Raises:
+            InputError: if the output has another shape than this.
         """
         alpha, sigma = _alpha_sigma(log_snr, x_t)
         width = jnp.sqrt(jnp.square(alpha) * marginals.variance + jnp.square(sigma))
         u = (x_t - alpha * marginals.mean) / width
         level = log_snr + jnp.log(marginals.variance)
-        return self.network.apply(params, u, level, rngs=rngs)
+        out = self.network.apply(params, u, level, rngs=rngs)
+        *sides, num_channels = marginals.log_frequency.shape[:-1]
+        size = num_outputs(self.head, self.alphabet, num_channels)
+        shape = (len(x_t), *sides, size)
+        remedy = f"head={self.head} takes {shape}, give the network num_outputs={size}"
+        check(out.shape == shape, "the shape of the network's output", out.shape, remedy)
+        return out
 
     def log_weights(self, params, marginals: Marginals, x_t, log_snr, rngs=None) -> jax.Array:
-        """Evaluate log pi, not normalized, [batch, ..., c, K], or [1, ...] if it is 0 for all.
+        """Evaluate log pi, which is not normalized, [batch, ..., c, K]; [1, ..., c, K] for v.
 
         Args:
             params: of the network.
@@ -152,7 +176,11 @@ class GridDenoiser:
         return self._log_logistics(marginals, out)
 
     def _log_logistics(self, marginals: Marginals, out: jax.Array) -> jax.Array:
-        """Give log pi of the parameters of logistic densities and point masses [..., 3 M + 2]."""
+        """Give log pi of the parameters of logistic densities and point masses [..., 3 M + 2].
+
+        With s the logistic function, a cell from a to b has the mass s(b) - s(a), which is
+        s(b) s(-a) (1 - exp(a - b)): a difference would be rounded to 0, or below it, in the tail.
+        """
         frequency = jnp.exp(marginals.log_frequency)
         ends = frequency[..., jnp.asarray((0, -1))]
         between = jnp.maximum(1 - ends.sum(axis=-1, keepdims=True), FLOOR) / COMPONENTS
@@ -163,12 +191,15 @@ class GridDenoiser:
         location = location + first.reshape((1,) * (out.ndim - 1) + (-1,))
         edges = np.linspace(-1, 1, self.alphabet.size + 1, dtype=np.float32)[1:-1]
         edges = edges.reshape((1,) * out.ndim + (-1,))
-        below = jax.nn.sigmoid((edges - location[..., None]) * jnp.exp(1 - width)[..., None])
-        below = jnp.sum(weight[..., 2:, None] * below, axis=-2)
-        total = weight[..., 2:].sum(axis=-1, keepdims=True)
-        inner = jnp.concatenate([jnp.zeros_like(total), below, total], axis=-1)
+        slope = jnp.exp(jnp.clip(1 - width, -STEEPEST, STEEPEST))[..., None]
+        z = (edges - location[..., None]) * slope
+        below = jax.nn.sigmoid(z)
+        above = jax.nn.sigmoid(-z)
+        inner = below[..., 1:] * above[..., :-1] * -jnp.expm1(-slope * self.alphabet.spacing)
+        densities = jnp.concatenate([below[..., :1], inner, above[..., -1:]], axis=-1)
+        cells = jnp.sum(weight[..., 2:, None] * densities, axis=-2)
         is_end = np.eye(self.alphabet.size, dtype=np.float32)[[0, -1]]
-        cells = jnp.diff(inner, axis=-1) + weight[..., :2] @ is_end
+        cells += jnp.matmul(weight[..., :2], is_end, precision=jax.lax.Precision.HIGHEST)
         return jnp.log(cells + FLOOR / self.alphabet.size)
 
     def log_prob(self, params, marginals: Marginals, x_t, log_snr, rngs=None) -> jax.Array:
@@ -242,14 +273,21 @@ class GridDenoiser:
         return jax.random.categorical(key_values, log_prob, axis=-1)
 
 
-def num_outputs(head: str, alphabet: Alphabet) -> int:
-    """Say how many numbers of output a head takes for each number of x."""
+def num_outputs(head: str, alphabet: Alphabet, num_channels: int = 1) -> int:
+    """Say how long the last axis of a network's output has to be.
+
+    Args:
+        head: a name of `HEADS`.
+        alphabet: the values.
+        num_channels: c, the length of the last axis of x.
+    """
     check_choice("head", head, HEADS)
-    return {
+    of_each = {
         "logits": alphabet.size,
         "logistics": 3 * COMPONENTS + 2,
         "v": alphabet.code_dim,
-    }[head]
+    }
+    return num_channels * of_each[head]
 
 
 def _alpha_sigma(log_snr, x_t):

@@ -4,15 +4,20 @@ Lengths L(x), in nats, of all states of discrete data belong to a code if and on
 
     sum_x exp(-L(x)) <= 1                                         (Kraft 1949, McMillan 1956)
 
-A bound on -log P(x) passes, trained or not: its sum is sum_x P(x) exp(-gap). A quantity that has
-forgotten a term does not. All states must be counted, so the test is for toys: two pixels of 17
-levels, three of five.
+A bound L(x) >= -log P(x) passes for any law P, trained or not: its sum is sum_x P(x) exp(-gap(x)).
+A quantity that has forgotten a term need not. All states must be counted, so the test is for toys:
+two pixels of 17 levels, three of five.
+
+    x = kraft.states(17, 2)
+    lengths = [likelihood.discrete_terms(key, denoiser, ..., x, levels, 64).total for key in keys]
+    kraft.kraft_sum(lengths)
 """
 
 import itertools
 
 import numpy as np
 
+from diffenc.errors import check
 from diffenc.estimate import Estimate
 
 
@@ -24,16 +29,22 @@ def states(size: int, num_dims: int) -> np.ndarray:
 def kraft_sum(lengths: np.ndarray) -> Estimate:
     """Sum exp(-L) over all states, from independent draws of each L.
 
-    The mean over draws of exp(-L) would be above exp of minus the mean (Jensen), so draws are
-    averaged first; what is left of that is taken off to second order.
+    Draws are averaged before the exponential, because the mean of exp(-L) is above exp(-mean of L)
+    (Jensen). The error of the average has the same effect, which is taken off to second order; the
+    variance of each average should therefore be well below 1.
 
     Args:
-        lengths: draws of L [num_draws, num_states], in nats.
+        lengths: draws of L [num_draws, num_states], in nats; two draws or more.
 
     Returns:
         The sum and its standard error.
+
+    Raises:
+        InputError: if the lengths have another shape.
     """
     lengths = np.asarray(lengths, np.float64)
+    holds = lengths.ndim == 2 and len(lengths) >= 2
+    check(holds, "the shape of lengths", lengths.shape, "give two draws or more for every state")
     mean = lengths.mean(axis=0)
     variance = lengths.var(axis=0, ddof=1) / len(lengths)
     terms = np.exp(-mean) * (1 - variance / 2)

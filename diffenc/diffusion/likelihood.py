@@ -6,16 +6,17 @@ For any noise levels lambda from low to high, and any x_hat (arXiv 2107.00630),
                + 1/2 int e^lambda E|x - x_hat(x_lambda)|^2 d(lambda)      diffusion
                + E[-log p(x|x_high)]                                      reconstruction
 
-For discrete data p(x|x_high) is any law over the values, and the sum is a code length: sum_x
-exp(-L(x)) <= 1, which `kraft` tests. A *warm start* is a low `high`: the diffusion has less to do,
+For discrete data p(x|x_high) is any law over the values, and the bound L(x) is a code length:
+sum_x exp(-L(x)) <= 1, which `kraft` tests. It is -log p(x) itself, for every x, where x_hat and
+p(x|x_high) are those of the law p. A *warm start* is a low `high`: the diffusion has less to do,
 and the reconstruction pays for it.
 
 The *information-theoretic quantity* of arXiv 2510.20903 has no reconstruction term. It is
 
     it_nll = D/2 log(2 pi e) + 1/2 int alpha^2 E|eps - eps_hat|^2 d(lambda)
 
-and no code length of discrete data: as the start gets warmer it falls to D/2 log(2 pi e), whatever
-the entropy. We report it under its own name.
+and is no code length of discrete data: as the start gets warmer it falls to D/2 log(2 pi e),
+whatever the entropy. We report it under its own name.
 """
 
 from collections.abc import Callable
@@ -73,11 +74,10 @@ def prior(x: jax.Array, low: float) -> jax.Array:
         x: data [batch, ...].
         low: the smallest lambda.
     """
-    alpha, sigma = alpha_sigma(low)
+    signal = jax.nn.sigmoid(low)  # alpha^2, and sigma^2 = 1 - alpha^2
     flat = x.reshape(len(x), -1)
     square = jnp.sum(jnp.square(flat), axis=-1)
-    per_dim = jnp.square(sigma) - 1 - 2 * jnp.log(sigma)
-    return 0.5 * (jnp.square(alpha) * square + flat.shape[1] * per_dim)
+    return 0.5 * (signal * square - flat.shape[1] * (signal + jnp.log1p(-signal)))
 
 
 def draw_errors(
@@ -198,5 +198,5 @@ def it_nll(weighted: jax.Array, dim: int) -> jax.Array:
 
 
 def bits_per_dim(nats, dim: int):
-    """Turn nats of an example of `dim` numbers into bits for each number."""
+    """Turn nats of an example of `dim` numbers, such as a `Terms.total`, into bits a number."""
     return nats / (dim * np.log(2))

@@ -52,7 +52,7 @@ class Uniform:
     high: float
 
     def __post_init__(self):
-        _check_range(self.low, self.high)
+        check_range(self.low, self.high)
 
     def draw(self, uniform):
         """Map uniform numbers to noise levels, as `Levels.draw`."""
@@ -72,7 +72,7 @@ class Alpha2:
     high: float
 
     def __post_init__(self):
-        _check_range(self.low, self.high)
+        check_range(self.low, self.high)
 
     def draw(self, uniform):
         """Map uniform numbers to noise levels, as `Levels.draw`."""
@@ -98,7 +98,7 @@ class Logistic:
     scale: float = 1.0
 
     def __post_init__(self):
-        _check_range(self.low, self.high)
+        check_range(self.low, self.high)
         if not self.scale > 0:
             raise InputError(f"scale={self.scale}: give a positive width of the logistic density")
 
@@ -133,7 +133,7 @@ class Piecewise:
                 "give K + 1 edges and K positive masses"
             )
         for low, high in zip(self.edges, self.edges[1:], strict=False):
-            _check_range(low, high)
+            check_range(low, high)
 
     @property
     def low(self) -> float:
@@ -321,6 +321,7 @@ def with_angles(
     return log_snr, (1 - share) * logistic_density + share * angle_density
 
 
-def _check_range(low, high):
+def check_range(low: float, high: float) -> None:
+    """Raise an InputError unless low < high, both finite."""
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise InputError(f"log_snr from {low} to {high}: give two finite numbers in rising order")

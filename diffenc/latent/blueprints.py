@@ -85,13 +85,8 @@ class Blueprint:
         return systems.make_decoder(self.settings.model, self.example_shape, self.settings.method)
 
 
-def to_json(blueprint: Blueprint) -> dict[str, Any]:
-    """Write a blueprint as nested dictionaries of plain values; tuples become lists in JSON."""
-    return dataclasses.asdict(blueprint)
-
-
 def from_json(values: dict[str, Any]) -> Blueprint:
-    """Read what `to_json` wrote.
+    """Read the fields of a `Blueprint` from JSON, which has lists in place of tuples.
 
     Raises TypeError, KeyError or an InputError where a field is absent, unknown, or has a value
     that the settings refuse.

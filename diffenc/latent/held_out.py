@@ -71,7 +71,7 @@ def map_bound(
     Args:
         key: a random key.
         bound: `bounds.terms` or `bounds.elbo`.
-        system: the model; its encoder has a density.
+        system: the model; for `bounds.terms` its encoder has a density.
         params: its parameters.
         x: data [n, ...].
         num_samples: draws of z for each example, K of the importance bound.

@@ -15,39 +15,6 @@ from diffenc.latent.diffusion_decoder import DiffusionDecoder
 from diffenc.latent.systems import System
 
 
-@functools.partial(jax.jit, static_argnames=("decoder", "num_samples"))
-def _distortion(key, params, x, z, *, decoder, num_samples):
-    with jax.default_matmul_precision("highest"):
-
-        def draw(key):
-            _, key_observe = jax.random.split(key)  # as in `bounds.elbo`
-            return -decoder.log_prob(params["decoder"], decoder.observe(key_observe, x), z)
-
-        return jax.lax.map(draw, jax.random.split(key, num_samples)).mean(axis=0)
-
-
-def distortion(key, system: System, params, x, z, num_samples: int, batch_size: int) -> np.ndarray:
-    """Estimate -log p(x|z) [n], or its bound, of latents that are at hand.
-
-    With the key of a `held_out.map_bound` of `bounds.elbo` the observations are those of that
-    bound: differences between the two have little noise.
-
-    Args:
-        key: a random key.
-        system: the model.
-        params: its parameters.
-        x: data [n, ...].
-        z: a latent of each [n, d].
-        num_samples: observations of each example.
-        batch_size: examples at a time.
-    """
-
-    def of_batch(key, pair):
-        return _distortion(key, params, *pair, decoder=system.decoder, num_samples=num_samples)
-
-    return map_examples(of_batch, key, (x, z), batch_size)
-
-
 def latents(key, system: System, params, x, num_samples: int, batch_size: int) -> np.ndarray:
     """Draw z ~ q(z|x) for every example, or average such draws [n, d].
 

@@ -24,9 +24,10 @@ class ModulatedMLP(nn.Module):
     Attributes:
         width: of the blocks.
         blocks: their number.
-        num_outputs: numbers of output for each of the last axis of u; None for an output of its
-            shape.
-        dropout: share of the numbers inside each block that are dropped, see `dropout.drop`.
+        num_outputs: length of the last axis of the output, which is then that of the blocks alone;
+            None for an output of the shape of u.
+        dropout: share of the numbers that are dropped inside each block and before the last layer,
+            see `dropout.drop`.
     """
 
     width: int = 256
@@ -38,7 +39,7 @@ class ModulatedMLP(nn.Module):
     def __call__(
         self, u: jax.Array, level: jax.Array, condition: jax.Array | None = None
     ) -> jax.Array:
-        """Map u [batch, ...] to the output; level and condition are as in `LevelMLP`."""
+        """Map u [batch, ..., c] to the output; level and condition are as in `LevelMLP`."""
         x = u.reshape(u.shape[0], -1)
         zeros = nn.initializers.zeros
         features = log_snr_features(level)
@@ -52,10 +53,11 @@ class ModulatedMLP(nn.Module):
             change = nn.LayerNorm(use_bias=False, use_scale=False)(h) * (1 + scale) + shift
             change = drop(self, nn.silu(nn.Dense(self.width)(change)))
             h = h + nn.Dense(self.width, kernel_init=small)(change)
+        h = drop(self, nn.silu(h))
         if self.num_outputs is not None:
             size = x.shape[-1] // u.shape[-1] * self.num_outputs
-            out = nn.Dense(size, kernel_init=zeros)(drop(self, nn.silu(h)))
+            out = nn.Dense(size, kernel_init=zeros)(h)
             return out.reshape(*u.shape[:-1], self.num_outputs)
-        out = nn.Dense(x.shape[-1], kernel_init=zeros)(nn.silu(h))
+        out = nn.Dense(x.shape[-1], kernel_init=zeros)(h)
         gain = nn.Dense(x.shape[-1], kernel_init=zeros)(nn.silu(nn.Dense(32)(features)))
         return (out + gain * x).reshape(u.shape)

@@ -24,7 +24,8 @@ class ModulatedSequence(nn.Module):
         radius: places on either side that a convolution sees.
         num_outputs: numbers of output for each place; None for an output of the shape of u, to
             which u itself is added, each of its channels times a function of the level.
-        dropout: share of the numbers inside each block that are dropped, see `dropout.drop`.
+        dropout: share of the numbers that are dropped inside each block and before the last layer,
+            see `dropout.drop`.
     """
 
     width: int = 128
@@ -53,9 +54,9 @@ class ModulatedSequence(nn.Module):
             change = nn.Dense(self.width)(neighbours(change, self.radius, 2**block))
             change = drop(self, nn.silu(change))
             h = h + nn.Dense(self.width, kernel_init=small)(change)
-        h = nn.silu(h)
+        h = drop(self, nn.silu(h))
         if self.num_outputs is not None:
-            return nn.Dense(self.num_outputs, kernel_init=zeros)(drop(self, h))
+            return nn.Dense(self.num_outputs, kernel_init=zeros)(h)
         out = nn.Dense(u.shape[-1], kernel_init=zeros)(h)
         gain = nn.Dense(u.shape[-1], kernel_init=zeros)(nn.silu(nn.Dense(32)(features)))
         return out + gain[:, None] * u

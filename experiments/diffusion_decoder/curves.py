@@ -25,6 +25,8 @@ COLORS = dict(zip(LABELS, figures.PALETTE, strict=False))
 RATES = ("held_out_rate", "gamma")  # metrics of a bottleneck
 UNSPLIT = ("vae", "pca")  # methods whose decoder is no diffusion
 
+RUNAWAY = 200.0  # nats of -ELBO above the least
+
 
 def series(metrics: list[dict], name: str) -> np.ndarray:
     """Give steps and values [2, n] of one metric over training."""
@@ -88,8 +90,13 @@ def rate_distortion(
             color = COLORS[method]
             places = places_of(experiment, stacked, metrics, method, split, "")
             again = places_of(experiment, stacked, metrics, method, split, "refit_")
+            label = LABELS[method]
+            places, beyond = without_runaways(places)
+            if beyond:
+                gammas = ", ".join(f"{place.gamma:g}" for place in beyond)
+                label += f" (ran away and not shown: {gammas})"
             if places:
-                errorbars(ax, places, color, label=LABELS[method], linestyle="-")
+                errorbars(ax, places, color, label=label, linestyle="-")
                 name_gammas(ax, places, color, is_above=method != BOTTLENECKED[0])
             if again:
                 has_again = True
@@ -144,6 +151,24 @@ def places_of(experiment, stacked, metrics, method, split: float | None, prefix:
             gamma = gamma_of(experiment, metrics, Name(method, point, 0))
             places.append(Place(*rate, *distortion, gamma))
     return sorted(places, key=lambda place: place.gamma)
+
+
+def without_runaways(places: list[Place]) -> tuple[list[Place], list[Place]]:
+    """Divide places into those to draw and those of encoders whose training ran away.
+
+    A training ran away if its -ELBO is above the least one by more than RUNAWAY nats and ten times
+    as much as the median place.
+
+    Args:
+        places: of one method.
+    """
+    if not places:
+        return [], []
+    costs = np.array([place.rate + place.distortion for place in places])
+    excess = costs - costs.min()
+    is_beyond = excess > max(RUNAWAY, 10 * float(np.median(excess)))
+    settled = [place for place, beyond in zip(places, is_beyond, strict=True) if not beyond]
+    return settled, [place for place, beyond in zip(places, is_beyond, strict=True) if beyond]
 
 
 def errorbars(ax, places: list[Place], color: str, **style) -> None:

@@ -18,18 +18,28 @@ import numpy as np
 from etils.epath import Path
 from ml_collections import ConfigDict
 
+from diffenc import storage
+from diffenc.grid_runs import Name
 from diffenc.keys import key_of
 from diffenc.run import loop, parallel, records, sentences, tables, text
 from diffenc.run.advance import dotted, make_advance
+from diffenc.run.tables import Result
 from experiments import command_line
-from experiments.warm_start import controls, figures, ideal, measures, models, results
-from experiments.warm_start.settings import Experiment, read_experiment
+from experiments.warm_start import controls, figures, gaussian, ideal, measures, models, results
+from experiments.warm_start.settings import read_experiment
 
 
 def run(config: ConfigDict, workdir: Path) -> None:
     """Run the whole experiment; again, it continues, or prints the results of the finished run."""
+    if "variances" in config:
+        rows = gaussian.run(config, workdir)
+        if rows is not None:
+            finish(workdir, rows, "Gaussian data, exact denoiser")
+        return
     if "families" in config:
-        ideal.run(config, workdir)
+        rows = ideal.run(config, workdir)
+        if rows:
+            finish(workdir, rows, "a known law of two pixels, ideal networks")
         return
     experiment = read_experiment(config)
     if command_line.is_complete(config, workdir):
@@ -37,9 +47,13 @@ def run(config: ConfigDict, workdir: Path) -> None:
     training = experiment.training
     mesh = parallel.data_mesh(training.num_devices)
     parallel.check_batch(training.batch_size, mesh)
-    dataset, size = models.load(experiment)
+    numbers = models.load(experiment)
+    dataset = numbers.dataset
+    size = numbers.size
     systems = models.make_systems(experiment, dataset, size)
     models.print_costs(systems, dataset, training)
+    blueprints = models.make_blueprints(experiment, numbers, systems)
+    storage.write(workdir, "warm_start", training.num_updates, blueprints)
     held_out = dataset.test[: experiment.evaluation.num_examples]
     states = loop.train(
         workdir,
@@ -61,6 +75,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     drawn = {}
     samples = {}
     evaluation = experiment.evaluation
+    is_shown = held_out.ndim == 4 and held_out.shape[-1] in (1, 3)
     with (
         jax.default_matmul_precision("highest"),
         records.progress(len(systems), description="measuring") as show,
@@ -71,7 +86,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
             drawn[name] = measures.terms(
                 key, system, trained[name], held_out, evaluation.draws, evaluation.batch_size
             )
-            if name.seed == 0 and evaluation.samples and held_out.ndim == 4:
+            if name.seed == 0 and evaluation.samples and is_shown:
                 key = key_of(training.seed, "samples")
                 samples[name.model] = measures.sample(
                     key, system, trained[name], dataset.example_shape, evaluation
@@ -82,35 +97,44 @@ def run(config: ConfigDict, workdir: Path) -> None:
     simple = controls.measure(dataset.train, held_out, size)
     rows = results.summarize(drawn, dim) + results.of_controls(simple)
     rows += results.update_times(metrics, systems)
-    rows = results.with_truth(rows, truth_of(experiment, dataset, held_out))
+    rows = results.with_truth(rows, truth_of(numbers, held_out))
     learned = {
         name: measures.learned_levels(system, trained[name][1], dim)
         for name, system in systems.items()
         if name.seed == 0
     }
     figures.draw(workdir, experiment, rows, simple, learned, samples, metrics, dataset.max_value)
+    finish(workdir, rows, f"bits a dimension of {dataset.name}")
+
+
+def finish(workdir: Path, rows: list[Result], title: str) -> None:
+    """Write the results and print them.
+
+    Args:
+        workdir: of the run.
+        rows: the results.
+        title: of the table.
+    """
     tables.write_results(workdir, rows)
-    tables.print_table(rows, title=f"bits a dimension of {dataset.name}")
+    tables.print_table(rows, title=title)
     print(f"figures: {workdir / 'figures'}")
 
 
-def truth_of(experiment: Experiment, dataset, x: np.ndarray) -> float | None:
+def truth_of(numbers: models.Numbers, x: np.ndarray) -> float | None:
     """Give the mean code length of x by the law that made it, in bits a dimension, if it is known.
 
     Args:
-        experiment: the config.
-        dataset: the data.
+        numbers: the data.
         x: the held-out examples.
     """
-    if experiment.data.name != "text" or experiment.data.path:
+    if not numbers.is_generated:
         return None
-    characters = text.load(None, experiment.data.length, experiment.data.test_fraction).characters
-    log_prob = sentences.log_prob(text.decode(x, characters))
+    log_prob = sentences.log_prob(text.decode(x, numbers.characters))
     return float(-log_prob.mean() / (x[0].size * np.log(2)))
 
 
-def headline(name: models.Name, metrics: dict[str, float]) -> str:
-    """Write the text beside the progress bar: bits a dimension of a system.
+def headline(name: Name, metrics: dict[str, float]) -> str:
+    """Write the text beside the progress bar: what a system's update lowers, and its bound.
 
     Args:
         name: of the system.
@@ -119,8 +143,8 @@ def headline(name: models.Name, metrics: dict[str, float]) -> str:
     parts = [
         f"{label} {metrics[f'{dotted(name)}.{metric}']:.3f}"
         for label, metric in (
-            ("training", "bits_per_dim"),
-            ("held out", "held_out_bits_per_dim"),
+            ("diffusion", "diffusion_loss"),
+            ("bound, held out", "held_out_bits_per_dim"),
         )
         if f"{dotted(name)}.{metric}" in metrics
     ]

@@ -3,9 +3,10 @@
 import numpy as np
 
 from diffenc.estimate import Estimate
+from diffenc.grid_runs import Name
 from diffenc.run import figures
 from diffenc.run.tables import Result
-from experiments.warm_start.models import Name
+from experiments.warm_start.measures import LearnedLevels
 from experiments.warm_start.settings import Experiment
 
 TERMS = ("prior", "diffusion", "reconstruction")
@@ -17,7 +18,7 @@ def draw(
     experiment: Experiment,
     results: list[Result],
     controls: dict[str, Estimate],
-    learned: dict[Name, tuple],
+    learned: dict[Name, LearnedLevels],
     samples: dict[str, np.ndarray],
     metrics: list[dict],
     max_value: float,
@@ -29,7 +30,7 @@ def draw(
         experiment: the config.
         results: of the run.
         controls: bits a dimension of simple codes, by name.
-        learned: of each system, see `measures.learned_levels`.
+        learned: of a system of each model.
         samples: values drawn from each model [n, ...].
         metrics: lines of metrics.jsonl.
         max_value: the largest value of the data.
@@ -106,12 +107,12 @@ def training(workdir, experiment: Experiment, controls, metrics) -> None:
 def levels(workdir, learned) -> None:
     """Draw what is lost by noise level, and how densely the levels are drawn."""
     fig, axes = figures.figure(1, 2, width=3.6)
-    for name, (log_snr, loss, density) in learned.items():
-        axes[0, 0].plot(log_snr, loss, label=readable(name.model))
-        axes[0, 1].plot(log_snr, density, label=readable(name.model))
+    for name, one in learned.items():
+        axes[0, 0].plot(one.centres, one.loss, label=readable(name.model))
+        axes[0, 1].plot(one.log_snr, one.density, label=readable(name.model))
     snr = r"$\lambda$, log signal-to-noise ratio"
     figures.label(axes[0, 0], snr, f"{UNIT} per unit of $\\lambda$", legend=True)
-    figures.label(axes[0, 1], snr, "density of the levels drawn")
+    figures.label(axes[0, 1], snr, "density of the levels in training")
     figures.save(fig, workdir, "levels")
 
 

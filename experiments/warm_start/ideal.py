@@ -22,7 +22,7 @@ from diffenc.diffusion.alphabet import Alphabet
 from diffenc.diffusion.noise_levels import Uniform
 from diffenc.diffusion.table_law import TableLaw
 from diffenc.keys import key_of
-from diffenc.run import figures, records, tables
+from diffenc.run import figures, records
 from diffenc.run.tables import Result
 from experiments import command_line
 from experiments.warm_start import families
@@ -85,19 +85,17 @@ class Sums:
     repetitions: int
 
 
-def run(config: ConfigDict, workdir: Path) -> None:
-    """Measure, write results and figures."""
+def run(config: ConfigDict, workdir: Path) -> list[Result]:
+    """Measure and draw figures; give the results, none where the run is complete."""
     settings = command_line.read(Families, config, "families")
     sums = command_line.read(Sums, config, "kraft")
     seed = command_line.read_field(config, "seed")
     if command_line.is_complete(config, workdir):
-        return
+        return []
     lines = families.warmth_lines(seed, settings)
     rows = families.to_results(settings, lines) + kraft_results(seed, sums, settings.size)
     draw(workdir, settings, lines)
-    tables.write_results(workdir, rows)
-    tables.print_table(rows, title="a known law of two pixels, ideal networks")
-    print(f"figures: {workdir / 'figures'}")
+    return rows
 
 
 def kraft_results(seed: int, settings: Sums, size: int) -> list[Result]:

@@ -1,24 +1,36 @@
 """What is measured of one system of experiments.warm_start, one value for each example."""
 
-import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from diffenc import grid_models
 from diffenc.diffusion import likelihood
 from diffenc.diffusion.likelihood import Terms
 from diffenc.estimate import Estimate, map_examples
+from diffenc.grid_models import Carried
+from diffenc.grid_runs import Name
 from diffenc.keys import key_of
-from experiments.warm_start.models import Carried, Name, System
+from experiments.warm_start.models import System
 from experiments.warm_start.settings import Evaluation
 
 
-@functools.partial(jax.jit, static_argnames=("denoiser", "draws"))
-def _terms(key, params, carried, x, *, denoiser, draws):
-    return likelihood.discrete_terms(
-        key, denoiser, params, carried.marginals, x, carried.levels, draws
-    )
+class LearnedLevels(NamedTuple):
+    """What training has learned of its noise levels, and how it drew them.
+
+    Attributes:
+        centres: of the bins of log_snr [K].
+        loss: the diffusion's integrand there, on training examples, in bits a dimension.
+        log_snr: quantiles of the density of the levels in training [m].
+        density: that density there [m].
+    """
+
+    centres: np.ndarray
+    loss: np.ndarray
+    log_snr: np.ndarray
+    density: np.ndarray
 
 
 def terms(key, system: System, model, x: np.ndarray, draws: int, batch_size: int) -> Terms:
@@ -37,7 +49,9 @@ def terms(key, system: System, model, x: np.ndarray, draws: int, batch_size: int
     params, carried = model
 
     def of_batch(key, x):
-        return _terms(key, params, carried, x, denoiser=system.denoiser, draws=draws)
+        return grid_models.draw_terms(
+            key, params, carried, x, denoiser=system.denoiser, draws=draws
+        )
 
     return map_examples(of_batch, key, x, batch_size)
 
@@ -88,29 +102,26 @@ def in_bits(drawn: Terms, dim: int) -> dict[str, np.ndarray]:
     }
 
 
-def learned_levels(system: System, carried: Carried, dim: int) -> tuple[np.ndarray, ...]:
-    """Give what a system's training has learned of its noise levels.
+def learned_levels(system: System, carried: Carried, dim: int) -> LearnedLevels:
+    """Give what a system's training has learned of its noise levels, and how it drew them.
 
     Args:
         system: the model.
         carried: by its trained state.
         dim: D.
-
-    Returns:
-        (log_snr [K], the diffusion's integrand there in bits a dimension, on training examples,
-        the density of levels that follows from it).
     """
-    levels = carried.levels
-    num_bins = len(levels.first)
-    width = (levels.high - levels.low) / num_bins
-    centres = levels.low + width * (np.arange(num_bins) + 0.5)
-    loss = likelihood.bits_per_dim(np.asarray(levels.first), dim)
-    return centres, loss, np.asarray(levels.masses) / width
-
-
-@functools.partial(jax.jit, static_argnames=("denoiser", "high", "steps"))
-def _sample(key, params, marginals, x_1, *, denoiser, high, steps):
-    return denoiser.sample(key, params, marginals, x_1, high, steps)
+    learned = carried.levels
+    num_bins = len(learned.first)
+    width = (learned.high - learned.low) / num_bins
+    centres = learned.low + width * (np.arange(num_bins) + 0.5)
+    drawn = learned if system.levels is None else system.levels
+    log_snr, density = drawn.draw(jnp.linspace(0.0, 1.0, 500))
+    return LearnedLevels(
+        centres,
+        likelihood.bits_per_dim(np.asarray(learned.mean), dim),
+        np.asarray(log_snr),
+        np.asarray(density),
+    )
 
 
 def sample(key, system: System, model, shape: tuple[int, ...], settings: Evaluation) -> np.ndarray:
@@ -124,16 +135,12 @@ def sample(key, system: System, model, shape: tuple[int, ...], settings: Evaluat
         settings: how many, and in how many steps.
     """
     params, carried = model
-    key_noise, key_sample = jax.random.split(key)
-    width = shape[-1] * system.denoiser.alphabet.code_dim
-    x_1 = jax.random.normal(key_noise, (settings.samples, *shape[:-1], width))
-    values = _sample(
-        key_sample,
+    values = grid_models.sample(
+        key,
         params,
-        carried.marginals,
-        x_1,
+        carried,
         denoiser=system.denoiser,
-        high=system.settings.high,
+        shape=(settings.samples, *shape),
         steps=settings.sampler_steps,
     )
     return np.asarray(values)

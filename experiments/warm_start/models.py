@@ -2,19 +2,18 @@
 
 from typing import Any, NamedTuple
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from diffenc import grid_models, training
-from diffenc.diffusion import adaptive_levels, likelihood
-from diffenc.diffusion.adaptive_levels import AdaptiveLevels
+from diffenc.diffusion import likelihood
 from diffenc.diffusion.grid_denoiser import GridDenoiser, Marginals
-from diffenc.diffusion.noise_levels import Alpha2, Levels, UniformTime
+from diffenc.diffusion.noise_levels import Alpha2, Levels, Uniform, UniformTime
 from diffenc.diffusion.processes import StraightLine, VPCosine
 from diffenc.errors import InputError
-from diffenc.grid_models import ModelSettings
+from diffenc.grid_models import Carried, ModelSettings
+from diffenc.grid_runs import GridBlueprint, Name
 from diffenc.keys import key_of
 from diffenc.run import costs, data, parallel, text
 from diffenc.run.advance import Trainee
@@ -22,25 +21,6 @@ from experiments.command_line import naming
 from experiments.warm_start.settings import Experiment, Training
 
 EVEN_TIMES = {"vp_time": VPCosine(), "straight_time": StraightLine()}
-
-
-class Name(NamedTuple):
-    """Which system of a run."""
-
-    model: str
-    seed: int
-
-
-class Carried(flax.struct.PyTreeNode):
-    """What the state of a system holds beside its parameters.
-
-    Attributes:
-        marginals: of the training data.
-        levels: the density of noise levels that training has learned; it is measured by it, too.
-    """
-
-    marginals: Marginals
-    levels: AdaptiveLevels
 
 
 class System(NamedTuple):
@@ -59,31 +39,73 @@ class System(NamedTuple):
     state: training.TrainState
 
 
-def load(experiment: Experiment) -> tuple[data.Dataset, int]:
-    """Load the data set, and the number of values that its numbers take.
+class Numbers(NamedTuple):
+    """Data that are whole numbers.
 
-    Raises InputError where the data are no whole numbers.
+    Attributes:
+        dataset: the data.
+        size: how many values a number takes.
+        characters: those that the numbers of a text stand for, in order; None for other data.
+        is_generated: whether the text is that of `sentences`, whose law is known.
+    """
+
+    dataset: data.Dataset
+    size: int
+    characters: str | None = None
+    is_generated: bool = False
+
+
+def load(experiment: Experiment) -> Numbers:
+    """Load the data.
+
+    Raises InputError where they are not bytes, bits or a text, and where too few are held out.
     """
     settings = experiment.data
+    characters = None
+    is_generated = False
     if settings.name == "text":
-        dataset = text.load(settings.path or None, settings.length, settings.test_fraction).dataset
-        return dataset, int(dataset.max_value) + 1
-    dataset = data.load(
-        settings.name,
-        data_dir=settings.dir or None,
-        path=settings.path or None,
-        test_fraction=settings.test_fraction,
-        cache_dir=settings.cache_dir or None,
-    )
+        with naming(length="data.length", test_fraction="data.test_fraction"):
+            source = text.load(settings.path or None, settings.length, settings.test_fraction)
+        dataset = source.dataset
+        characters = source.characters
+        is_generated = source.is_generated
+    else:
+        dataset = data.load(
+            settings.name,
+            data_dir=settings.dir or None,
+            path=settings.path or None,
+            test_fraction=settings.test_fraction,
+            cache_dir=settings.cache_dir or None,
+        )
+        check_whole_numbers(dataset)
     if settings.validation:
         with naming(count="data.validation"):
             dataset = data.hold_out(dataset, settings.validation)
-    if dataset.max_value is None or not np.issubdtype(dataset.train.dtype, np.integer):
+    if len(dataset.test) < 2:
+        raise InputError(f"data {dataset.name} have 1 example to test: give two or more")
+    return Numbers(dataset, int(dataset.max_value) + 1, characters, is_generated)
+
+
+def check_whole_numbers(dataset: data.Dataset) -> None:
+    """Raise an InputError unless the data are whole numbers by their type: bytes or bits.
+
+    A file of other types does not say whether its numbers are whole by nature, or how many values
+    they can take: the person does, by giving bytes.
+    """
+    x = dataset.train
+    if np.issubdtype(x.dtype, np.integer):
+        return
+    low = x.min()
+    high = x.max()
+    if np.array_equal(x, np.round(x)) and low >= 0 and high <= 255:
         raise InputError(
-            f"data {dataset.name} are real numbers: bits need values that can be counted; "
-            "give whole numbers, such as bytes"
+            f"data {dataset.name} are whole numbers from {low:g} to {high:g}, but not bytes: "
+            "save them as an .npy file of dtype uint8"
         )
-    return dataset, int(dataset.max_value) + 1
+    raise InputError(
+        f"data {dataset.name} are real numbers from {low:g} to {high:g}: give values that can be "
+        "counted, whole numbers from 0 to 255 of dtype uint8"
+    )
 
 
 def make_systems(experiment: Experiment, dataset: data.Dataset, size: int) -> dict[Name, System]:
@@ -97,20 +119,42 @@ def make_systems(experiment: Experiment, dataset: data.Dataset, size: int) -> di
     seed = experiment.training.seed
     example = jnp.asarray(dataset.train[:1])
     systems = {}
+    optimizer = make_optimizer(experiment.training)
     for model, start in experiment.starts.items():
         settings = experiment.model(model, size)
-        denoiser = grid_models.make(settings, dataset.example_shape)
+        with naming(network="model.network"):
+            denoiser = grid_models.make(settings, dataset.example_shape)
         marginals = Marginals.of(dataset.train, settings.alphabet)
         levels = fixed_levels(start.schedule, settings)
-        rule = start.schedule if start.schedule in adaptive_levels.RULES else "variance"
-        learned = AdaptiveLevels.create(settings.low, settings.high, rule)
         for index in range(experiment.training.num_seeds):
             params = denoiser.init(key_of(seed, "model", start.head, index), example)
-            carried = jax.tree.map(jnp.copy, Carried(marginals, learned))
-            optimizer = make_optimizer(experiment.training)
+            carried = Carried.create(settings, marginals, start.rule)
             state = training.TrainState.create(params, optimizer, carried)
             systems[Name(model, index)] = System(settings, denoiser, levels, state)
     return systems
+
+
+def make_blueprints(
+    experiment: Experiment, numbers: Numbers, systems: dict[Name, System]
+) -> list[GridBlueprint]:
+    """Say what the systems can be made from again, for `diffenc.load`.
+
+    Args:
+        experiment: the config.
+        numbers: the data.
+        systems: by name.
+    """
+    return [
+        GridBlueprint(
+            name,
+            system.settings,
+            numbers.dataset.example_shape,
+            experiment.starts[name.model].rule,
+            experiment.training.clip_norm,
+            numbers.characters,
+        )
+        for name, system in systems.items()
+    ]
 
 
 def fixed_levels(schedule: str, settings: ModelSettings) -> Levels | None:
@@ -122,6 +166,8 @@ def fixed_levels(schedule: str, settings: ModelSettings) -> Levels | None:
     """
     low = settings.low
     high = settings.high
+    if schedule == "uniform":
+        return Uniform(low, high)
     if schedule == "alpha2":
         return Alpha2(low, high)
     if schedule in EVEN_TIMES:
@@ -170,7 +216,7 @@ def make_update(system: System, optimizer, average_decay: float):
         state = state.replace(carried=carried).apply_gradients(grads, optimizer, average_decay)
         dim = x[0].size
         return state, {
-            "bits_per_dim": likelihood.bits_per_dim(loss, dim),
+            "diffusion_loss": likelihood.bits_per_dim(loss, dim),
             "scatter": likelihood.bits_per_dim(jnp.std(errors / density), dim),
         }
 

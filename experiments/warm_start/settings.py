@@ -4,7 +4,7 @@ import dataclasses
 
 from ml_collections import ConfigDict
 
-from diffenc.diffusion import adaptive_levels
+from diffenc.diffusion.grid_denoiser import HEADS
 from diffenc.errors import (
     check,
     check_choice,
@@ -15,8 +15,11 @@ from diffenc.errors import (
 from diffenc.grid_models import ModelSettings
 from experiments import command_line
 
+LEARNED = ("variance", "entropy")  # rules by which training learns its noise levels
 # how noise levels are drawn in training
-SCHEDULES = ("uniform", "alpha2", "vp_time", "straight_time", *adaptive_levels.RULES)
+SCHEDULES = ("uniform", "alpha2", "vp_time", "straight_time", *LEARNED)
+# what simple codes are called in results.json
+CONTROLS = ("uniform", "independent", "chow_liu", "n_gram", "gzip", "png")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,8 +78,14 @@ class Start:
     schedule: str
 
     def __post_init__(self):
+        check_choice("head", self.head, HEADS)
         check_choice("schedule", self.schedule, SCHEDULES)
         check_positive(self, "bins")
+
+    @property
+    def rule(self) -> str:
+        """The rule by which noise levels are learned, for measuring where not for training."""
+        return self.schedule if self.schedule in LEARNED else "variance"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,7 +177,8 @@ class Experiment:
         """Give the settings of a model of data with `size` values."""
         start = self.starts[name]
         network = dataclasses.asdict(self.network)
-        with command_line.naming(**{key: f"model.{key}" for key in network}):
+        fields = {key: f"model.{key}" for key in network}
+        with command_line.naming(**fields, head=f"models.{name}.head"):
             return ModelSettings(head=start.head, bins=start.bins, size=size, **network)
 
 
@@ -177,10 +187,14 @@ def read_experiment(config: ConfigDict) -> Experiment:
     read_field = command_line.read_field
     names = tuple(read_field(config, "methods"))
     check(bool(names), "config field methods", names, "name one or more of config.models")
-    starts = {}
+    models = {}
+    for name in read_field(config, "models"):
+        remedy = "results of a simple code have that name, give another"
+        check(name not in CONTROLS, "a name in config field models", name, remedy)
+        models[name] = command_line.read(Start, config, f"models.{name}")
     for name in names:
-        check_choice("config field methods", name, read_field(config, "models"))
-        starts[name] = command_line.read(Start, config, f"models.{name}")
+        check_choice("config field methods", name, models)
+    starts = {name: models[name] for name in names}
     clip_norm = read_field(config, "clip_norm") or None
     num_examples = read_field(config, "eval.num_examples") or None
     attention = tuple(read_field(config, "model.attention")) or None

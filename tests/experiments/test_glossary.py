@@ -30,6 +30,11 @@ ROWS = {
     ),
     ("guidance", "w=0.5.injected", "nats"): "w=<weight>.injected",
     ("kelly", "tower.1024.sum", "nats"): "tower.<levels>.sum",
+    ("warm_start", "cold.bits_per_dim", "bits/dim"): "<model>.bits_per_dim",
+    ("warm_start", "uniform.bits_per_dim", "bits/dim"): "uniform.bits_per_dim",
+    ("warm_start", "uniform.bins=0.17.it_nll", "bits/dim"): "<family>.bins=<bins>.it_nll",
+    ("warm_start", "kraft.informed.bins=3", ""): "kraft.<decoder>.bins=<bins>",
+    ("warm_start", "kraft.it_nll.bins=3", ""): "kraft.it_nll.bins=<bins>",
     ("benchmarks.entropy_training", "plain.seconds_to_0.1_percent", "s"): (
         "<loop>.seconds_to_<share>_percent"
     ),

@@ -148,14 +148,9 @@ def test_for_an_exact_decoder_both_estimators_agree():
 
 
 def test_the_exact_diffusion_is_measured_as_the_decoder_that_it_is():
-    """Its distortion, draws of x and inversions are those of a linear Gaussian decoder."""
-    x = data()
-    z = np.tile(np.array([[0.5, -0.3]], np.float32), (len(x), 1))
+    """Its draws of x and their means are those of a linear Gaussian decoder."""
+    z = np.tile(np.array([[0.5, -0.3]], np.float32), (3000, 1))
     system = make_system(GAUSSIAN)
-    estimate = noisy_terms.distortion(jax.random.key(0), system, {"decoder": {}}, x, z, 2, 1500)
-    error = (x - z @ MIX.T) / NOISE
-    truth = 0.5 * np.sum(error**2, axis=1) + 1.5 * np.log(2 * np.pi * NOISE**2)
-    assert_mean(estimate - truth, 0.0)
     draws = noisy_terms.reconstructions(jax.random.key(1), system, {"decoder": {}}, z, 3000)
     assert_moments(draws, MIX @ z[0], NOISE**2 * np.eye(3))
     # x is linear in its noise here, so pairs of opposite noise leave the error of the steps alone.
@@ -242,15 +237,10 @@ def test_the_shuffle_rise_is_that_of_the_decoder():
     )
 
 
-def test_an_exact_decoder_is_measured_in_the_same_way():
-    x = data()[:4]
+def test_an_exact_decoder_decodes_to_its_mean():
     z = np.random.default_rng(1).normal(size=(4, 2)).astype(np.float32)
     system = make_system(GAUSSIAN, LINEAR)
     params = {"decoder": OF_LINEAR}
-    estimate = noisy_terms.distortion(jax.random.key(0), system, params, x, z, 2, 4)
-    error = (x - z @ MIX.T) / NOISE
-    truth = 0.5 * np.sum(error**2, axis=1) + 1.5 * np.log(2 * np.pi * NOISE**2)
-    np.testing.assert_allclose(estimate, truth, rtol=1e-4)
     decoded = noisy_terms.reconstructions(jax.random.key(0), system, params, z, 4)
     np.testing.assert_allclose(decoded, z @ MIX.T, rtol=1e-4, atol=1e-5)
 

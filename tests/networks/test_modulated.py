@@ -1,10 +1,14 @@
 """The modulated MLP: zero at first, of the shape of its input, and no input without effect."""
 
+import flax.linen as nn
 import jax
 import numpy as np
 import pytest
+from checks import assert_mean
 
+from diffenc.errors import InputError
 from diffenc.networks import ModulatedMLP
+from diffenc.networks.dropout import drop
 
 NETWORK = ModulatedMLP(width=8, blocks=2)
 RNG = np.random.default_rng(0)
@@ -74,3 +78,46 @@ def test_the_linear_part_is_a_function_of_the_level():
     gain = out / U
     assert np.unique(gain.round(5)).size == gain.size
     np.testing.assert_allclose(apply(params, U[::-1], LEVEL), gain * U[::-1], rtol=1e-4)
+
+
+def test_other_outputs_start_at_zero_and_are_those_of_the_blocks():
+    net = ModulatedMLP(width=8, blocks=1, num_outputs=5)
+    params = jax.jit(net.init)(jax.random.key(0), U, LEVEL)
+    apply = jax.jit(net.apply)
+    out = apply(params, U, LEVEL)
+    assert out.shape == (4, 3, 5)
+    np.testing.assert_array_equal(out, 0)
+    assert np.all(np.ptp(apply(moved(params), U, LEVEL), axis=0) > 0)
+
+
+@pytest.mark.parametrize("num_outputs", [None, 5])
+def test_dropout_needs_a_key(num_outputs):
+    net = ModulatedMLP(width=8, blocks=1, num_outputs=num_outputs, dropout=0.25)
+    params = moved(jax.jit(net.init)(jax.random.key(0), U, LEVEL))
+
+    @jax.jit
+    def evaluate(params):
+        keys = jax.random.split(jax.random.key(1), 500)
+        without = net.clone(dropout=0.0).apply(params, U, LEVEL)
+        off = net.apply(params, U, LEVEL)
+        on = jax.vmap(lambda key: net.apply(params, U, LEVEL, rngs={"dropout": key}))(keys)
+        return without, off, on
+
+    without, off, on = evaluate(params)
+    np.testing.assert_array_equal(off, without)
+    assert np.all(np.ptp(on, axis=0) > 0)
+
+
+def test_a_dropped_number_is_zero_and_the_mean_stays():
+    class Drop(nn.Module):
+        dropout: float
+
+        @nn.compact
+        def __call__(self, h):
+            return drop(self, h)
+
+    h = jax.jit(Drop(0.25).apply)({}, np.ones((2000, 3)), rngs={"dropout": jax.random.key(0)})
+    np.testing.assert_allclose(np.unique(h), [0.0, 1 / 0.75], rtol=1e-6)
+    assert_mean(h, 1.0)
+    with pytest.raises(InputError, match=r"dropout is -0.1: give a number in \[0, 1\)"):
+        Drop(-0.1).apply({}, np.ones(3))

@@ -124,6 +124,45 @@ def test_the_bfloat16_unet_is_the_float32_one_rounded(unet_params):
     assert 0 < relative < np.sqrt(num_layers) * float(jnp.finfo(jnp.bfloat16).eps) / 2
 
 
+def test_a_unet_of_other_outputs_starts_at_zero_and_sees_all():
+    net = UNet(channels=(8, 16), num_outputs=5)
+    params = jax.jit(net.init)(jax.random.key(9), IMAGES, LEVEL)
+    out = apply_unet(net, params, LEVEL)
+    assert out.shape == (2, 8, 8, 5) and out.dtype == jnp.float32
+    assert not np.any(np.asarray(out))
+    moved = np.asarray(apply_unet(net, jax.tree.map(wave, params), LEVEL))
+    assert np.all(np.ptp(moved.reshape(-1, 5), axis=0) > 0)
+
+
+def test_dropout_needs_a_key_and_no_other_parameters():
+    """Nor does it depend on whether Blocks are computed again."""
+    plain = UNet((8,), attention=())
+    net = plain.clone(dropout=0.3)
+    names = jax.tree.structure(shapes(plain, IMAGES, LEVEL))
+    assert jax.tree.structure(shapes(net, IMAGES, LEVEL)) == names
+
+    @jax.jit
+    def evaluate(keys):
+        params = net.init(jax.random.key(9), IMAGES, LEVEL)
+        params = jax.tree.map(
+            lambda a: a + 0.05 * jnp.cos(jnp.arange(a.size)).reshape(a.shape), params
+        )
+
+        def with_key(net):
+            return jax.lax.map(
+                lambda k: net.apply(params, IMAGES, LEVEL, rngs={"dropout": k}), keys
+            )
+
+        without = plain.apply(params, IMAGES, LEVEL)
+        off = net.apply(params, IMAGES, LEVEL)
+        return without, off, with_key(net), with_key(net.clone(rematerialize=True))
+
+    without, off, on, again = evaluate(jax.random.split(jax.random.key(0), 2))
+    np.testing.assert_array_equal(off, without)
+    np.testing.assert_allclose(again, on, rtol=1e-5, atol=1e-6)
+    assert np.any(on[0] != on[1]) and np.any(on[0] != without)
+
+
 @pytest.mark.parametrize(
     ("net", "sides", "message"),
     [
@@ -131,6 +170,7 @@ def test_the_bfloat16_unet_is_the_float32_one_rounded(unet_params):
         (UNet((8, 12)), (8, 8), "multiples of 8"),
         (UNet(()), (8, 8), "one or more"),
         (UNet((8, 16), blocks=0), (8, 8), "blocks is 0: give 1 or more"),
+        (UNet((8, 16), dropout=1.0), (8, 8), r"dropout is 1.0: give a number in \[0, 1\)"),
         (UNet((8, 16), attention=(7,)), (8, 8), r"attention is \(7,\): .* levels, 8, 4\b"),
     ],
 )

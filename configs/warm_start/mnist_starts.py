@@ -1,0 +1,17 @@
+"""A cold and a warm start on MNIST at equal compute: 600 updates each.
+
+    python -m experiments.warm_start --config=configs/warm_start/mnist_starts.py \
+        --workdir=runs/warm_start_mnist_starts --config.data.dir=DIRECTORY_OF_PREPARED_TFDS_DATA
+"""
+
+from configs.warm_start import mnist
+
+
+def get_config():
+    config = mnist.get_config()
+    config.methods = ("cold", "warm")
+    config.num_updates = 600
+    config.warmup = 100
+    config.save_every = 300
+    config.evaluate_every = 100
+    return config
