@@ -13,7 +13,8 @@ Whatever would compare them calls `check_exact` first.
 
 A decoder also has `init(key, latent_dim)`, `mean(params, z)` and `sample(key, params, z)`. It may
 have `log_prob_pairs`, see below; `about_latent(observation)`, which drops from an observation what
-does not depend on z, so that an E-step need not compute it; and `curvature_draw`, see `em`.
+does not depend on z, so that an E-step need not compute it; `curvature_draw`, and with it
+`log_prob_and_probe`, see `em`.
 
 Shapes: x [batch, ...], flattened here to [batch, D]; z [batch, d]; means and samples [batch, D]. An
 observation is an array or a tree of arrays with one row for each example.

@@ -47,7 +47,7 @@ from diffenc.diffusion.noise_levels import Levels
 from diffenc.diffusion.parameterization import alpha_sigma, from_score, to_score
 from diffenc.diffusion.processes import VPCosine
 from diffenc.errors import InputError
-from diffenc.latent.observations import Noise, Observation, Rows, draw_noise, rows_of
+from diffenc.latent.observations import Noise, Observation, draw_noise, rows_of
 
 PROCESS = VPCosine()
 MEAN_DRAWS = 16  # noises, whose draws are averaged for E[x|z]
@@ -165,17 +165,22 @@ class DiffusionDecoder:
 
     def terms(self, params, observation: Observation, z: jax.Array) -> Terms:
         """Evaluate the parts of a draw of L(x; z), see `log_prob`."""
+        return self._terms(observation, self._velocities(params, observation, z))
+
+    def _terms(self, observation: Observation, velocities: list[jax.Array]) -> Terms:
         x = observation.x
         dim = x[0].size
         alpha, sigma = alpha_sigma(self.below.low)
         square = jnp.sum(x.reshape(len(x), -1) ** 2, axis=-1)
         prior = 0.5 * (alpha**2 * square + dim * (sigma**2 - 1 - 2 * jnp.log(sigma)))
-        above = jnp.zeros(len(x))
-        if observation.above is not None:
-            above = self._loss(params, x, observation.above, self._condition(z, False))
-        below = self._loss(params, x, observation.below, self._condition(z, True))
+        # Integrals of the errors over lambda, by their mean over the noise.
+        losses = [
+            jnp.mean(_errors(x, noise, v) / noise.density, axis=1)
+            for (noise, _), v in zip(observation.sides(), velocities, strict=True)
+        ]
+        above = losses[1] if len(losses) > 1 else jnp.zeros(len(x))
         reconstruction = jnp.full(len(x), 0.5 * dim * (LOG_2PI_E - self.high))
-        return Terms(prior, below, above, reconstruction)
+        return Terms(prior, losses[0], above, reconstruction)
 
     def errors(self, params, observation: Observation, z: jax.Array) -> tuple[Noise, jax.Array]:
         """Evaluate 1/2 alpha^2 |v - v_phi|^2 at each noise of the observation.
@@ -189,12 +194,12 @@ class DiffusionDecoder:
             The noise, k = m levels of one side of the split or 2 m of both, whose density is that
             of all; and the errors [batch, k] in nats per unit of lambda.
         """
-        sides = observation.sides()
+        sides = [noise for noise, _ in observation.sides()]
+        velocities = self._velocities(params, observation, z)
         errors = [
-            self._errors(params, observation.x, noise, self._condition(z, is_below))
-            for noise, is_below in sides
+            _errors(observation.x, noise, v) for noise, v in zip(sides, velocities, strict=True)
         ]
-        noise = jax.tree.map(lambda *a: jnp.concatenate(a, axis=1), *(side for side, _ in sides))
+        noise = jax.tree.map(lambda *a: jnp.concatenate(a, axis=1), *sides)
         density = noise.density / len(sides)
         return noise.replace(density=density), jnp.concatenate(errors, axis=1)
 
@@ -207,25 +212,21 @@ class DiffusionDecoder:
         if self.sees_above and not is_below:
             seen = np.ones(dim, bool)
             if not self.pulls_above:
-                z = jnp.where(is_semantic[None], jax.lax.stop_gradient(z), z)
+                constant = jax.lax.stop_gradient(z)
+                # By itself where all of z is one, so that no backward pass asks for zeros.
+                z = jnp.where(is_semantic[None], constant, z) if self.perceptual_dim else constant
         seen = np.append(seen, seen.any()) & (not self.is_blind)
         wide = jnp.concatenate([z, jnp.ones_like(z[:, :1])], axis=-1)
         return wide * seen.astype(np.float32)[None]
 
-    def _loss(self, params, x, noise: Noise, condition: jax.Array) -> jax.Array:
-        """Integrate the errors over lambda, by their mean over the noise [batch]."""
-        return jnp.mean(self._errors(params, x, noise, condition) / noise.density, axis=1)
-
-    def _errors(self, params, x, noise: Noise, condition: jax.Array) -> jax.Array:
-        rows = rows_of(x, noise)
-        error = self._velocity(params, rows, condition) - rows.v
-        square = jnp.sum(error.reshape(noise.density.size, -1) ** 2, axis=-1)
-        return (0.5 * rows.alpha**2 * square).reshape(noise.density.shape)
-
-    def _velocity(self, params, rows: Rows, condition: jax.Array) -> jax.Array:
-        """Evaluate v_phi at the noised rows, under the condition of each example."""
-        condition = jnp.repeat(condition, len(rows.x) // len(condition), axis=0)
-        return self.network.apply(params, rows.x_t, rows.log_snr, condition)
+    def _velocities(self, params, observation: Observation, z: jax.Array) -> list[jax.Array]:
+        """Evaluate v_phi at the noise of each side, one row for each noise."""
+        velocities = []
+        for noise, is_below in observation.sides():
+            rows = rows_of(observation.x, noise)
+            condition = jnp.repeat(self._condition(z, is_below), noise.density.shape[1], axis=0)
+            velocities.append(self.network.apply(params, rows.x_t, rows.log_snr, condition))
+        return velocities
 
     def curvature_draw(
         self, key: jax.Array, params, observation: Observation, z: jax.Array
@@ -243,18 +244,39 @@ class DiffusionDecoder:
             observation: of x.
             z: latents [batch, d].
         """
-        draws = []
-        for noise, is_below in observation.sides():
+        observation = self.about_latent(observation)
+        return jax.grad(lambda z: self.log_prob_and_probe(key, params, observation, z)[1])(z)
+
+    def log_prob_and_probe(
+        self, key: jax.Array, params, observation: Observation, z: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """Evaluate `log_prob`, and a number whose gradient in z is a `curvature_draw`.
+
+        Both are functions of the same v_phi. So one `jax.vjp` of the pair evaluates the network
+        once for the gradients of both.
+
+        Args:
+            key: of xi.
+            params: of the network.
+            observation: of x.
+            z: latents [batch, d].
+
+        Returns:
+            log_prob [batch] in nats, and sum_j sqrt(alpha_j^2 / (m density_j)) <xi_j, v_phi,j>,
+            summed over the batch [].
+        """
+        velocities = self._velocities(params, observation, z)
+        log_prob = -sum(jax.tree.leaves(self._terms(observation, velocities)))
+        probe = jnp.zeros(())
+        # Above the split there is nothing to probe where no gradient of z comes from there.
+        moving = self.about_latent(observation).sides()
+        for (noise, _), v in zip(moving, velocities, strict=False):
             rows = rows_of(observation.x, noise)
             weight = rows.alpha / jnp.sqrt(noise.density.reshape(-1) * noise.density.shape[1])
             key, key_xi = jax.random.split(key)
             xi = expand(weight, rows.x) * jax.random.normal(key_xi, rows.x.shape)
-            draws.append(jax.grad(self._along)(z, params, rows, xi, is_below))
-        return sum(draws)
-
-    def _along(self, z, params, rows: Rows, xi, is_below: bool) -> jax.Array:
-        """Evaluate <xi, v_phi>, summed over all rows []."""
-        return jnp.sum(xi * self._velocity(params, rows, self._condition(z, is_below)))
+            probe += jnp.sum(xi * v)
+        return log_prob, probe
 
     def score_fn(self, params, z: jax.Array):
         """Make the score of x_t given z, for samplers, on the clock of `PROCESS`.
@@ -334,3 +356,10 @@ class DiffusionDecoder:
     def _first_time(self) -> float:
         """PROCESS.time of the largest lambda; not traced."""
         return float(np.arctan(np.exp(-0.5 * self.high)) * 2 / np.pi)
+
+
+def _errors(x: jax.Array, noise: Noise, velocity: jax.Array) -> jax.Array:
+    """Evaluate 1/2 alpha^2 |v - v_phi|^2 [batch, m] at each noise, from v_phi in rows."""
+    rows = rows_of(x, noise)
+    square = jnp.sum((velocity - rows.v).reshape(noise.density.size, -1) ** 2, axis=-1)
+    return (0.5 * rows.alpha**2 * square).reshape(noise.density.shape)

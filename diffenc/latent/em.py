@@ -143,14 +143,17 @@ def m_step_loss(decoder, params, observation, sample: PosteriorSample) -> jax.Ar
 
 
 def m_step(
-    decoder, params, observation, sample: PosteriorSample, gamma, settings: Settings
-) -> tuple[jax.Array, Any, PosteriorSample]:
-    """Evaluate the M-step's loss and its gradient.
+    key, decoder, params, observation, sample: PosteriorSample, gamma, settings: Settings
+) -> tuple[jax.Array, Any, PosteriorSample, jax.Array | None]:
+    """Evaluate the M-step's loss and its gradient, and what else one evaluation gives.
 
     Where the E-step left out grad log q* at its samples, the same pass gives it: log q* contains
-    the log p(x|z) of the loss.
+    the log p(x|z) of the loss. Where the loss is that of the samples alone, the curvature is drawn
+    at the same z, and a decoder with `log_prob_and_probe` is then evaluated once for both: the draw
+    costs one more backward pass, of activations and not of parameters.
 
     Args:
+        key: of the curvature.
         decoder: p(x|z).
         params: of the decoder.
         observation: of x.
@@ -159,19 +162,27 @@ def m_step(
         settings: read is smooth_decoder.
 
     Returns:
-        The loss [] in nats, its gradient in the parameters, and the samples with their gradient.
+        The loss [] in nats, its gradient in the parameters, the samples with their gradient, and
+        the s of `curvature_draw` [batch, d]; None for a decoder that is to draw it by itself.
     """
+    used = sample if settings.smooth_decoder else sample._replace(proposals=None)
+    is_probed = used.proposals is None and hasattr(decoder, "log_prob_and_probe")
 
-    def loss_at(params, z):
-        used = sample._replace(z=z)
-        used = used if settings.smooth_decoder else used._replace(proposals=None)
-        return m_step_loss(decoder, params, observation, used)
+    def look(params, z):
+        if is_probed:
+            log_prob, probe = decoder.log_prob_and_probe(key, params, observation, z)
+            return -log_prob.mean(), probe
+        return m_step_loss(decoder, params, observation, used._replace(z=z)), jnp.zeros(())
 
-    loss, (grads, loss_slope) = jax.value_and_grad(loss_at, argnums=(0, 1))(params, sample.z)
+    (loss, _), pull_back = jax.vjp(look, params, sample.z)
+    one = jnp.ones(())
+    zero = jnp.zeros(())
+    grads, loss_slope = pull_back((one, zero))
+    dream = pull_back((zero, one))[1] / jnp.sqrt(gamma) if is_probed else None
     if sample.gradient is None:
         slope = -len(sample.z) / gamma * loss_slope - sample.z  # the loss is the mean of all rows
         sample = sample._replace(gradient=pull(sample.frame.factor, slope))
-    return loss, grads, sample
+    return loss, grads, sample, dream
 
 
 def make_update(
@@ -213,18 +224,19 @@ def make_update(
         sample, acceptance, carried = e_step(
             key_e_step, encoder, decoder, params, state.carried, x, about_z, settings, index
         )
-        loss, decoder_grads, sample = m_step(
-            decoder, params["decoder"], observation, sample, gamma, settings
+        loss, decoder_grads, sample, dream = m_step(
+            key_dream, decoder, params["decoder"], observation, sample, gamma, settings
         )
-        dream = curvature_draw(
-            key_dream,
-            decoder,
-            params["decoder"],
-            about_z,
-            sample.z,
-            gamma,
-            key_observe_dream,
-        )
+        if dream is None:
+            dream = curvature_draw(
+                key_dream,
+                decoder,
+                params["decoder"],
+                about_z,
+                sample.z,
+                gamma,
+                key_observe_dream,
+            )
         encoder_grads, metrics = jax.grad(encoder_loss, has_aux=True)(
             params["encoder"], params["decoder"], key_loss, encoder, x, sample, dream, settings
         )

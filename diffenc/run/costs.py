@@ -1,13 +1,15 @@
 """What an update costs, known before the first one is made."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 
 from diffenc.training import TrainState
 
+# Operations whose results are those of a program that they hold.
+CALLS = ("jit", "remat2", "cond")
 PREFIXES = ("", "k", "M", "G", "T", "P", "E")
 
 
@@ -37,7 +39,8 @@ def measure(update: Callable, state: TrainState, *inputs: Any) -> Costs:
     counts the body of a loop once, however often it runs. Here a loop of known length counts as
     often as it runs, and a branch as the most expensive of the alternatives. Only a loop whose
     length is not known before it runs (`jax.lax.while_loop`) counts once. Elementwise operations
-    are left out, as is usual when a share of a device's peak is stated.
+    are left out, as is usual when a share of a device's peak is stated, and so are products whose
+    result nothing uses, which compilers drop.
 
     Args:
         update: update(state, *inputs).
@@ -67,12 +70,26 @@ def describe(costs: Costs) -> str:
     return ", ".join(parts)
 
 
-def count_flops(jaxpr) -> int:
-    """Count the operations of the products and convolutions of a traced program; see `measure`."""
-    return sum(_flops_of(equation) for equation in getattr(jaxpr, "jaxpr", jaxpr).eqns)
+def count_flops(jaxpr, is_used: Sequence[bool] | None = None) -> int:
+    """Count the operations of the products and convolutions of a traced program; see `measure`.
+
+    Args:
+        jaxpr: the program.
+        is_used: of each of its results, whether something uses it; None for all of them.
+    """
+    jaxpr = getattr(jaxpr, "jaxpr", jaxpr)
+    is_used = [True] * len(jaxpr.outvars) if is_used is None else is_used
+    used = {id(result) for result, use in zip(jaxpr.outvars, is_used, strict=True) if use}
+    total = 0
+    for equation in reversed(jaxpr.eqns):
+        uses = [id(result) in used for result in equation.outvars]
+        if any(uses) or equation.effects:
+            total += _flops_of(equation, uses)
+            used |= {id(operand) for operand in equation.invars}
+    return total
 
 
-def _flops_of(equation) -> int:
+def _flops_of(equation, is_used: list[bool]) -> int:
     name = equation.primitive.name
     params = equation.params
     if name == "dot_general":
@@ -84,7 +101,8 @@ def _flops_of(equation) -> int:
         kernel = equation.invars[1].aval
         num_terms = kernel.size // kernel.shape[params["dimension_numbers"].rhs_spec[0]]
         return 2 * num_terms * equation.outvars[0].aval.size
-    inner = [count_flops(jaxpr) for value in params.values() for jaxpr in _programs_in(value)]
+    programs = [program for value in params.values() for program in _programs_in(value)]
+    inner = [count_flops(program, is_used if name in CALLS else None) for program in programs]
     if name == "cond":
         return max(inner)
     return sum(inner) * (params["length"] if name == "scan" else 1)

@@ -2,6 +2,7 @@
 the way back from x to noise."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +20,7 @@ from diffenc.errors import InputError
 from diffenc.latent import chains, decoders, em, whitening
 from diffenc.latent.bottleneck import Bottleneck
 from diffenc.latent.diffusion_decoder import DiffusionDecoder
+from diffenc.latent.e_steps import PosteriorSample
 from diffenc.latent.encoder import DiffusionEncoder
 from diffenc.networks import ConditionalDenoiser, LevelMLP
 from diffenc.run import parallel
@@ -236,6 +238,34 @@ def test_the_curvature_is_that_of_both_sides(looked_at):
     truth = jacobian.T @ jacobian
     np.testing.assert_array_equal(truth[2, :2], 0)
     assert_mean(s[:, :, None] * s[:, None, :], truth, scale=np.abs(truth).max())
+
+
+@pytest.mark.parametrize("name", ["seeing", "two"])
+def test_one_evaluation_gives_what_the_m_step_and_the_curvature_give_apart(name, looked_at):
+    params, observation, z = looked_at
+    decoder = DECODERS[name]
+    factor = np.tile(np.eye(3, dtype=np.float32), (5, 1, 1))
+    sample = PosteriorSample(z, whitening.Frame(0 * z, factor), z)
+
+    @jax.jit
+    def together():
+        key = jax.random.key(0)
+        settings = em.Settings(e_step="encoder")
+        loss, grads, one, s = em.m_step(key, decoder, params, observation, sample, 0.25, settings)
+        return loss, grads, one.gradient, s
+
+    @jax.jit
+    def apart():
+        def loss(params, z):
+            return -decoder.log_prob(params, observation, z).mean()
+
+        about = decoder.about_latent(observation)
+        s = decoder.curvature_draw(jax.random.key(0), params, about, z)
+        value, (grads, slope) = jax.value_and_grad(loss, argnums=(0, 1))(params, z)
+        return value, grads, -len(z) / 0.25 * slope - z, s / 0.5
+
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-4)
+    jax.tree.map(close, together(), apart())
 
 
 def test_a_blind_decoder_is_the_same_whatever_the_latent(looked_at):

@@ -73,9 +73,26 @@ def test_what_is_computed_again_counts_again():
         return jnp.sum(jnp.tanh(jnp.tanh(x @ w) @ w))
 
     # Two products forward; backward two for each but the first, of whose x no gradient is asked.
-    assert flops_of(jax.grad(loss), W, X) == 5 * PRODUCT
-    # The result of the last product is all that the backward pass has to compute again besides.
-    assert flops_of(jax.grad(jax.checkpoint(loss)), W, X) == 7 * PRODUCT
+    assert flops_of(jax.value_and_grad(loss), W, X) == 5 * PRODUCT
+    # Both products are computed again in the backward pass.
+    assert flops_of(jax.value_and_grad(jax.checkpoint(loss)), W, X) == 7 * PRODUCT
+
+
+def test_what_nothing_uses_does_not_count():
+    """Gradients that two cotangents of one evaluation have, of which one is used."""
+
+    def both(w, x):
+        h = jnp.tanh(x @ w)
+        return jnp.sum(h), jnp.sum(h**2)
+
+    def gradients(w, x):
+        _, pull_back = jax.vjp(both, w, x)
+        one, zero = jnp.ones(()), jnp.zeros(())
+        return pull_back((one, zero)), pull_back((zero, one))[1]
+
+    assert flops_of(gradients, W, X) == 4 * PRODUCT
+    assert flops_of(lambda w, x: jax.jit(gradients)(w, x)[0], W, X) == 3 * PRODUCT
+    assert flops_of(lambda w, x: x, W, X) == flops_of(lambda w, x: (x @ w, x)[1], W, X) == 0
 
 
 @pytest.mark.parametrize("stride", [1, 2])
