@@ -77,6 +77,8 @@ def run(config: ConfigDict, workdir: Path) -> list[Result] | None:
 def results_of(settings: Settings, gaussian: Gaussian, x, high: float) -> list[Result]:
     """Draw every term from one start, beside its closed form for the same examples.
 
+    All starts have the same noise, so that their errors go the same way.
+
     Args:
         settings: of the noise.
         gaussian: the law of the data.

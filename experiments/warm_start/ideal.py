@@ -101,6 +101,8 @@ def run(config: ConfigDict, workdir: Path) -> list[Result]:
 def kraft_results(seed: int, settings: Sums, size: int) -> list[Result]:
     """Sum 2^-L over all states, for the bound by each decoder and for it_nll, at every start.
 
+    All starts have the same noise, so that their errors go the same way.
+
     Args:
         seed: of the draws.
         settings: which starts, and how many draws.

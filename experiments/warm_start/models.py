@@ -120,11 +120,12 @@ def make_systems(experiment: Experiment, dataset: data.Dataset, size: int) -> di
     example = jnp.asarray(dataset.train[:1])
     systems = {}
     optimizer = make_optimizer(experiment.training)
+    alphabet = experiment.model(next(iter(experiment.starts)), size).alphabet  # that of all models
+    marginals = Marginals.of(dataset.train, alphabet)
     for model, start in experiment.starts.items():
         settings = experiment.model(model, size)
         with naming(network="model.network"):
             denoiser = grid_models.make(settings, dataset.example_shape)
-        marginals = Marginals.of(dataset.train, settings.alphabet)
         levels = fixed_levels(start.schedule, settings)
         for index in range(experiment.training.num_seeds):
             params = denoiser.init(key_of(seed, "model", start.head, index), example)
