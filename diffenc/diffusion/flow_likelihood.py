@@ -15,8 +15,8 @@ The change of volume is known in one of two ways, and the result says which:
                  with an error that the probes show; NO bound, and no density of any sampler.
 
 log p is the density of x at t_min, noise of standard deviation sigma(t_min) included. Its steps are
-even in asinh(phi / finest): where data have structure of standard deviation `finest`, v varies over
-angles of that size and steps have to be shorter; above it they grow with phi.
+even in asinh(phi / finest): where data have structure of standard deviation kappa finest, v varies
+over angles of size `finest` and steps have to be shorter; above it they grow with phi.
 """
 
 import dataclasses
@@ -67,7 +67,8 @@ class Flow:
         process: the forward process.
         num_steps: number of Heun steps; the error is of second order in the step.
         t_min: the time at which densities are evaluated, above 0 where sigma(0) = 0.
-        finest: the standard deviation of the finest structure of the data, in their units.
+        finest: the standard deviation of the finest structure of the data, in units of kappa, the
+            process's `scale`.
         log_prior: log density at t = 1, x [batch, ...] -> [batch]; None for N(0, (kappa r)^2 I),
             that of data of mean 0 and variance kappa^2.
     """

@@ -7,9 +7,9 @@ For any noise levels lambda from low to high, and any x_hat (arXiv 2107.00630),
                + E[-log p(x|x_high)]                                      reconstruction
 
 For discrete data p(x|x_high) is any law over the values, and the bound L(x) is a code length:
-sum_x exp(-L(x)) <= 1, which `kraft` tests. It is -log p(x) itself, for every x, where x_hat and
-p(x|x_high) are those of the law p. A *warm start* is a low `high`: the diffusion has less to do,
-and the reconstruction pays for it.
+sum_x exp(-L(x)) <= 1, which `kraft` tests. As low falls it becomes -log p(x) itself, for every x,
+where x_hat and p(x|x_high) are those of the law p. A *warm start* is a low `high`: the diffusion
+has less to do, and the reconstruction pays for it.
 
 The *information-theoretic quantity* of arXiv 2510.20903 has no reconstruction term. It is
 

@@ -73,19 +73,24 @@ def terms(workdir, experiment: Experiment, by_name, controls) -> None:
 
 
 def training(workdir, experiment: Experiment, controls, metrics) -> None:
-    """Draw the bound on held-out examples against updates, the mean of each model's seeds."""
+    """Draw the bound on held-out examples against updates, the mean of each model's seeds.
+
+    Its error is as in `estimate.over_seeds`; all seeds see the same examples and noise, so that
+    their errors do not average out.
+    """
     fig, axes = figures.figure(1, 1, width=4.6)
     ax = axes[0, 0]
     heights = []
+    num_seeds = experiment.training.num_seeds
     for model in experiment.starts:
-        fields = [
-            f"{model}.{seed}.held_out_bits_per_dim" for seed in range(experiment.training.num_seeds)
-        ]
+        fields = [f"{model}.{seed}.held_out_bits_per_dim" for seed in range(num_seeds)]
         lines = [line for line in metrics if fields[0] in line and line["step"] > 0]
         if not lines:
             continue
         values = np.array([[line[field] for field in fields] for line in lines])
         errors = np.array([line[f"{model}.0.held_out_stderr"] for line in lines])
+        if num_seeds > 1:
+            errors = np.hypot(errors, values.std(axis=1, ddof=1) / num_seeds**0.5)
         steps = [line["step"] for line in lines]
         figures.band(ax, steps, values.mean(axis=1), errors, label=readable(model), marker="o")
         heights.append(values.mean(axis=1).max())

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from checks import NUM_SIGMAS
 
-from diffenc.diffusion import likelihood, table_law
+from diffenc.diffusion import likelihood, noise_families, table_law
 from diffenc.diffusion.alphabet import Alphabet
 from diffenc.diffusion.noise_levels import Uniform
+from diffenc.diffusion.noisy_start import NoisyStart
 from diffenc.diffusion.warmth import log_snr_of_bins
 from diffenc.errors import InputError
+from diffenc.estimate import Estimate
 from experiments.warm_start import families
 from experiments.warm_start.families import Families
 
@@ -71,6 +73,24 @@ def test_with_gaussian_noise_it_is_the_likelihoods_it_nll():
     stderr = math.hypot(values.std() / math.sqrt(len(values)), line.stderr[1])
     assert stderr < 0.1
     assert abs(values.mean() - line.mean[1]) < NUM_SIGMAS * stderr
+
+
+def test_the_error_of_stratified_draws_is_the_scatter_of_their_means():
+    law = table_law.neighbours(17)
+    start = NoisyStart.of_bins(4.0, Alphabet(17), noise_families.make("gaussian"))
+    draws = [
+        np.asarray(families._weighted(key, start, law, num=100), np.float64)
+        for key in jax.random.split(jax.random.key(3), 200)
+    ]
+    estimates = [families._of_strata(values) for values in draws]
+    means, stderrs = np.array(estimates).T
+    scatter = np.square(means - means.mean()) * len(means) / (len(means) - 1)
+    excess = Estimate.of(scatter - np.square(stderrs))
+    assert abs(excess.mean) < NUM_SIGMAS * excess.stderr
+    # draws that are taken for independent would have a larger one
+    independent = [Estimate.of(values).stderr for values in draws]
+    excess = Estimate.of(np.square(independent) - np.square(stderrs))
+    assert excess.mean > NUM_SIGMAS * excess.stderr
 
 
 def test_kl_curves_fall_by_their_slope():
