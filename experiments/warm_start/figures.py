@@ -37,7 +37,8 @@ def draw(
     """
     by_name = {result.name: result for result in results}
     terms(workdir, experiment, by_name, controls)
-    training(workdir, experiment, controls, metrics)
+    if experiment.training.evaluate_every:
+        training(workdir, experiment, controls, metrics)
     levels(workdir, learned)
     warmth(workdir, experiment, by_name)
     if samples:
