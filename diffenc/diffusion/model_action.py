@@ -41,10 +41,12 @@ def model_action(
     """Draw the action of a model from x: the sum of `likelihood.continuous_terms`, on average.
 
     As there, the prior is N(0, (alpha^2 + sigma^2) I) at the lowest lambda, and x is read off its
-    least noisy version by N(x; x_t / alpha, (sigma / alpha)^2), whose cost is all of it but D
-    log(alpha) the entropy of the noise. The integrand sigma^2 (|s|^2 / 2 + div s) varies less
-    between draws than the bound's where sigma is less than the finest structure of the data, and
-    more where it is larger; and it costs the D tangents of a divergence.
+    least noisy version by N(x; x_t / alpha, (sigma / alpha)^2). The cost of that and the entropy of
+    the noise that was added cancel, except for -D log(alpha).
+
+    The integrand sigma^2 (|s|^2 / 2 + div s) varies less between draws than the bound's where sigma
+    is less than the finest structure of the data, and more where it is larger; and it costs the D
+    tangents of a divergence.
 
     Args:
         key: the key of levels and noise.

@@ -73,7 +73,7 @@ def test_the_value_obeys_the_equation_with_its_potential_and_not_without(process
             )
 
         with_potential, without, gap = residuals()
-        assert np.max(np.abs(with_potential)) < 1e-8
+        assert np.max(np.abs(with_potential)) < 1e-10
         assert np.max(np.abs(without)) > 0.1
         np.testing.assert_allclose(gap, 0.0, atol=1e-9)
 
