@@ -36,7 +36,8 @@ LAW = {
 BETWEEN_EXPERIMENTS = {
     "command_line": {"arguments"},
     "posteriors": {"diffusion_encoder"},
-    "glossary": {"glossary_latent", "glossary_likelihood"},
+    "glossary": {"glossary_action", "glossary_latent", "glossary_likelihood"},
+    "glossary_action": {"glossary_latent"},
     "glossary_likelihood": {"glossary_latent"},
     "diffusion_decoder": {"diffusion_encoder"},
     "guidance_images": {"labels"},
