@@ -51,6 +51,7 @@ PLACES = {  # what may stand in a name's place, as a regular expression
     "bins": r"[\d.e+-]+",
     "decoder": r"(informed|marginal|uninformed)",
     "direction": r"\d+",
+    "score": r"(network|reference|stretched|exact)",
 }
 FORMS = {  # of what a label tells
     "entropy_difference": "nats: I(image; label) as `s_nn_given_label` less `s_nn`. It is no "
@@ -90,7 +91,8 @@ PLACES_OF = {
     "`noise_families` nothing is trained: <family> is that of the noise at the start, <bins> its "
     "size, and <decoder> what weighs values there: `informed`, `marginal` or `uninformed`.",
     "action_principle": "<process> is one of the processes, <direction> the number of a random "
-    "direction, <weight> the w of guidance, as above.",
+    "direction, <weight> the w of guidance, as above; <score> is `network`, `reference` (its "
+    "Gaussian), `stretched` (1.1 times the exact score) or `exact`.",
     "benchmarks.update_time": "<system> is `diffusion_encoder` or `vae`.",
     "benchmarks.entropy_training": "<loop> is `plain` (an epoch loop), `scanned` (many updates in "
     "one program) or `reference` (scanned, from a Gaussian reference).",

@@ -31,4 +31,12 @@ MIXTURE = {
         "variance": "length^2: Their variance, beside that of the tilted law.",
     },
 )
-ACTION = MIXTURE
+RESIDUAL = under(
+    "<score>",
+    {
+        "gap": "nats: 1/2 int sigma^2 E|score - exact score|^2 d(lambda), held out.",
+        "score_residual": "eps^2: 1/2 int E|r|^2 d(lambda), r the residual of the equation that "
+        "every score obeys, of sigma times the score for each unit of lambda.",
+    },
+)
+ACTION = MIXTURE | RESIDUAL

@@ -42,6 +42,7 @@ BETWEEN_EXPERIMENTS = {
     "diffusion_decoder": {"diffusion_encoder"},
     "guidance_images": {"labels"},
     "speed_limit": {"neural_entropy"},
+    "action_principle": {"neural_entropy"},
     "benchmarks": {"diffusion_encoder", "neural_entropy"},
 }
 FILES = sorted((ROOT / "diffenc").rglob("*.py"))

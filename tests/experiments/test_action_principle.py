@@ -7,7 +7,7 @@ import pytest
 from checks import NUM_SIGMAS
 
 from diffenc.errors import InputError
-from diffenc.run import tables
+from diffenc.run import records, tables
 from experiments import arguments
 from experiments.action_principle import __main__ as action_principle
 
@@ -19,6 +19,17 @@ SMALL = {
         "num_directions": 2,
         "sizes": (0.0, 0.2),
         "guidance": (0.0, 4.0),
+    },
+    "residual": {
+        "num_devices": 1,
+        "model.features": (8,),
+        "batch_size": 32,
+        "num_updates": 4,
+        "updates_per_dispatch": 2,
+        "save_every": 4,
+        "evaluate_every": 2,
+        "eval.num_examples": 60,
+        "eval.num_levels": 4,
     },
 }
 
@@ -62,6 +73,23 @@ def test_mixtures_obey_their_equations_and_guidance_does_not(tmp_path, capsys):
     assert capsys.readouterr().out.startswith(f"the run in {tmp_path} is complete")
 
 
+def test_a_score_has_no_residual_and_a_stretched_one_has(tmp_path):
+    """The reference is a score too, of another density: its residual is 0, and its gap is not."""
+    action_principle.run(make_config("residual"), tmp_path)
+    value = {row.name: row.value for row in tables.read_results(tmp_path)}
+    assert value["exact.gap"] == 0
+    for score in ("exact", "reference"):
+        assert value[f"{score}.score_residual"] < 1e-8  # rounding, squared
+    assert value["reference.gap"] > 0.01
+    for score in ("network", "stretched"):
+        assert value[f"{score}.gap"] > 0.01 and value[f"{score}.score_residual"] > 1e-6
+    lines = records.read_metrics(tmp_path)
+    assert [line["step"] for line in lines] == [0, 2, 4]
+    assert lines[-1]["network.gap"] == pytest.approx(value["network.gap"], rel=1e-5)
+    assert lines[0]["network.score_residual"] < 1e-8  # it begins as its reference
+    assert (tmp_path / "figures" / "residual.png").stat().st_size > 5000
+
+
 @pytest.mark.parametrize(
     ("name", "changes", "words"),
     [
@@ -71,6 +99,8 @@ def test_mixtures_obey_their_equations_and_guidance_does_not(tmp_path, capsys):
         ("mixture", {"guidance": (-1.0,)}, "guidance is .*: give 0 or more"),
         ("mixture", {"t_min": 0.0}, "t_min is 0.0: give a small time"),
         ("mixture", {"num_paths": 1}, "num_paths is 1: give 2 or more"),
+        ("residual", {"num_seeds": 2}, "config field num_seeds is 2: give 1"),
+        ("residual", {"dimensions": (2, 3)}, "config field dimensions is .*: give one of them"),
     ],
 )
 def test_bad_settings_are_named(tmp_path, name, changes, words):
