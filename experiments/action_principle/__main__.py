@@ -19,13 +19,14 @@ from diffenc.errors import check_choice
 from diffenc.run import tables
 from diffenc.run.tables import Result
 from experiments import command_line
-from experiments.action_principle import mixture, residual
+from experiments.action_principle import family, mixture, residual
 
 # Each takes the config and the workdir, draws its figures, and gives the results, or None where
 # the run was complete already.
 TASKS: dict[str, Callable[[ConfigDict, Path], list[Result] | None]] = {
     "mixture": mixture.run,
     "residual": residual.run,
+    "family": family.run,
 }
 
 
