@@ -47,7 +47,7 @@ def get_config() -> ConfigDict:
                 precision="float32",  # unet: or bfloat16, for its products
                 # what the network sees: the noisy numbers, or the code that each of them leads one to
                 # expect by itself; heads other than v
-                sees="expected",
+                sees="noisy",
                 code="grid",  # where values stand: grid, one_hot or bits
                 low=-8.0,  # the smallest log signal-to-noise ratio
             ),

@@ -14,7 +14,13 @@ def get_config():
     config.data.name = "text"
     config.data.length = 32
     config.model.update(
-        network="sequence", features=(96,), blocks=5, dropout=0.0, code="one_hot", low=-6.0
+        network="sequence",
+        features=(96,),
+        blocks=5,
+        dropout=0.0,
+        code="one_hot",
+        low=-6.0,
+        sees="expected",
     )
     config.num_updates = 4000
     config.learning_rate = 5e-3
