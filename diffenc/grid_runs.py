@@ -80,7 +80,7 @@ class GridBlueprint:
             logs = jnp.zeros((*self.example_shape, self.settings.size))
             carried = Carried.create(self.settings, Marginals(zero, zero, logs), self.rule)
             x = jnp.zeros((1, *self.example_shape), jnp.int32)
-            params = denoiser.init(jax.random.key(0), x)
+            params = denoiser.init(key_of(0, "outline"), x)
             return training.TrainState.create(params, optimizer, carried)
 
         return Outline(denoiser, jax.eval_shape(start))

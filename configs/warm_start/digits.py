@@ -2,6 +2,10 @@
 
     python -m experiments.warm_start --config=configs/warm_start/digits.py \
         --workdir=runs/warm_start_digits
+
+Two CPU cores, an hour beside other work; three seeds, 299 held-out digits: 1.806 +- 0.013 bits a
+dimension from a cold start, 1.832 +- 0.013 from a warm one, 2.244 +- 0.014 without the grid. The
+table is in docs/likelihood.md.
 """
 
 from ml_collections import ConfigDict

@@ -2,6 +2,9 @@
 
     python -m experiments.warm_start --config=configs/warm_start/mnist.py \
         --workdir=runs/warm_start_mnist --config.data.dir=DIRECTORY_OF_PREPARED_TFDS_DATA
+
+Two CPU cores, an hour and three quarters beside other work; one seed, 1,000 test images: 1.080 +-
+0.009 bits a dimension. The table is in docs/likelihood.md.
 """
 
 from configs.warm_start import digits

@@ -75,7 +75,7 @@ def training(workdir, experiment: Experiment, controls, metrics) -> None:
     """Draw the bound on held-out examples against updates, the mean of each model's seeds."""
     fig, axes = figures.figure(1, 1, width=4.6)
     ax = axes[0, 0]
-    lows = []
+    heights = []
     for model in experiment.starts:
         fields = [
             f"{model}.{seed}.held_out_bits_per_dim" for seed in range(experiment.training.num_seeds)
@@ -87,9 +87,9 @@ def training(workdir, experiment: Experiment, controls, metrics) -> None:
         errors = np.array([line[f"{model}.0.held_out_stderr"] for line in lines])
         steps = [line["step"] for line in lines]
         figures.band(ax, steps, values.mean(axis=1), errors, label=readable(model), marker="o")
-        lows.append(values.mean(axis=1).min())
+        heights.append(values.mean(axis=1).max())
     for name, estimate in controls.items():
-        if lows and estimate.mean < 2 * max(lows):
+        if heights and estimate.mean < max(heights):
             ax.axhline(estimate.mean, color="#999999", linestyle=":")
             ax.annotate(
                 readable(name),

@@ -174,7 +174,7 @@ def test_the_demo_tells_the_encoders_apart(command, tmp_path):
         "num_updates": 600,
         "save_every": 600,
         "evaluate_every": 0,
-        "eval.num_examples": 200,
+        "eval.num_examples": 300,
         "eval.num_samples": 2,
         "eval.grid_draws": 8,
     }

@@ -70,7 +70,7 @@ def test_a_decoder_of_images_keeps_their_shape():
 OF_IMAGES = {
     "vectors": ((64,), dict(), r"'unet' takes images \[h, w, c\], not .* \[64\]: choose mlp"),
     "odd sides": ((6, 6, 1), dict(features=(8, 8, 8)), r"images of \(6, 6\) cannot be halved 2"),
-    "widths": ((8, 8, 1), dict(features=(12,)), r"channels is \(12,\): give multiples of 8"),
+    "widths": ((8, 8, 1), dict(features=(12,)), r"features is \(12,\): give multiples of 8"),
     "attention": ((8, 8, 1), dict(attention=(5,)), r"attention is \(5,\): choose among .* 8, 4"),
 }
 
