@@ -77,6 +77,32 @@ def test_gamma_stays_in_its_range_and_where_no_rate_is_asked_for():
     assert float(constant.scale[0]) > 0  # by which z is divided
 
 
+def test_the_slope_of_the_aggregate_is_that_of_its_divergence_from_the_prior():
+    """By automatic differentiation: of 64 times the KL, since a row moves a mean by a 64th."""
+    z = np.random.default_rng(0).normal([0.5, 0, -2], [1, 0.5, 3], (64, 3)).astype(np.float32)
+
+    def divergence(z):
+        variance = jnp.var(z, axis=0)
+        return 0.5 * jnp.sum(jnp.mean(z, axis=0) ** 2 + variance - 1 - jnp.log(variance))
+
+    expected = 64 * jax.jit(jax.grad(divergence))(z)
+    slope = jax.jit(bottleneck.aggregate_slope)
+    np.testing.assert_allclose(slope(z, 0.25), 3 * expected, rtol=1e-3, atol=1e-4)
+    np.testing.assert_array_equal(slope(z, 1.0), 0)
+    np.testing.assert_array_equal(slope(z, 2.0), 0)
+
+
+def test_the_slope_of_the_aggregate_leads_to_the_prior_and_is_finite():
+    slope = jax.jit(bottleneck.aggregate_slope)
+    z = np.random.default_rng(0).normal(size=(64, 2))
+    z = np.float32((z - z.mean(axis=0)) / z.std(axis=0))
+    np.testing.assert_allclose(slope(z, 0.01), 0, atol=1e-3)
+    assert np.all(slope(2 * z, 0.01) * z > 0)
+    assert np.all(slope(0.5 * z, 0.01) * z < 0)
+    alike = np.full((64, 2), 6.0, np.float32)  # as of an encoder whose means have run to one side
+    np.testing.assert_allclose(slope(alike, 0.01), 99 * 6.0, rtol=1e-5)
+
+
 def posteriors(x, gamma):
     """Mean [n, 2] and covariance [2, 2] of q*(z|x) of the exact decoder."""
     weight = gamma * NOISE**2
