@@ -15,6 +15,7 @@ import jax.numpy as jnp
 ASCENT = 0.003  # a rate of twice the target multiplies gamma by e in 330 updates
 MEMORY = 0.99  # decay of the moments of z
 RANGE = (-9.0, 3.0)  # of log gamma
+SMALLEST_VARIANCE = 0.1  # of the latents of a batch, by which is divided
 LARGEST_RATE = 7.0  # nats a dimension: an encoder's narrowest width is e^-7
 
 
@@ -71,3 +72,30 @@ def follow(
         MEMORY * bottleneck.mean + (1 - MEMORY) * z.mean(axis=0),
         MEMORY * bottleneck.square + (1 - MEMORY) * (z**2).mean(axis=0),
     )
+
+
+def aggregate_slope(z: jax.Array, gamma) -> jax.Array:
+    """Compute (1/gamma - 1) grad_z KL(q(z) || N(0, I)), where q(z) is a Gaussian in each dimension.
+
+    The rate is I(x; z) + KL(q(z) || N(0, I)) with q(z) the law of z for all x together. gamma < 1
+    makes all of it cheap, but only I(x; z) is to be so. This slope gives the other part its full
+    weight,
+
+        E log p(x|z) - gamma I(x; z) - KL(q(z) || N(0, I)).
+
+    An optimum of encoder and decoder stays one: a decoder can undo a shift and a scale of z, so the
+    rate is least where q(z) has mean 0 and variance 1, and there the slope is zero. Without it
+    little leads a latent of small gamma back that its decoder, which is still learning, has driven
+    out. Above gamma = 1 it is zero.
+
+    Args:
+        z: the latents of a batch [batch, d].
+        gamma: the weight of the rate.
+
+    Returns:
+        [batch, d].
+    """
+    mean = z.mean(axis=0, keepdims=True)
+    variance = jnp.maximum(z.var(axis=0, keepdims=True), SMALLEST_VARIANCE)
+    slope = mean + (1 - 1 / variance) * (z - mean)
+    return jnp.maximum(1 / gamma - 1, 0) * slope
