@@ -16,6 +16,7 @@ ASCENT = 0.003  # a rate of twice the target multiplies gamma by e in 330 update
 MEMORY = 0.99  # decay of the moments of z
 RANGE = (-9.0, 3.0)  # of log gamma
 SMALLEST_VARIANCE = 0.1  # of the latents of a batch, by which is divided
+AGGREGATE_WEIGHT = 0.1  # the least weight of KL(q(z) || N(0, I))
 LARGEST_RATE = 7.0  # nats a dimension: an encoder's narrowest width is e^-7
 
 
@@ -75,18 +76,18 @@ def follow(
 
 
 def aggregate_slope(z: jax.Array, gamma) -> jax.Array:
-    """Compute (1/gamma - 1) grad_z KL(q(z) || N(0, I)), where q(z) is a Gaussian in each dimension.
+    """Compute (w / gamma - 1) grad_z KL(q(z) || N(0, I)), w = max(gamma, AGGREGATE_WEIGHT).
 
-    The rate is I(x; z) + KL(q(z) || N(0, I)) with q(z) the law of z for all x together. gamma < 1
-    makes all of it cheap, but only I(x; z) is to be so. This slope gives the other part its full
-    weight,
+    The rate is I(x; z) + KL(q(z) || N(0, I)) with q(z) the law of z for all x together, here a
+    Gaussian in each dimension. A small gamma makes all of it cheap, but only I(x; z) is to be so.
+    This slope gives the other part the weight w,
 
-        E log p(x|z) - gamma I(x; z) - KL(q(z) || N(0, I)).
+        E log p(x|z) - gamma I(x; z) - w KL(q(z) || N(0, I)).
 
     An optimum of encoder and decoder stays one: a decoder can undo a shift and a scale of z, so the
     rate is least where q(z) has mean 0 and variance 1, and there the slope is zero. Without it
     little leads a latent of small gamma back that its decoder, which is still learning, has driven
-    out. Above gamma = 1 it is zero.
+    out.
 
     Args:
         z: the latents of a batch [batch, d].
@@ -98,4 +99,4 @@ def aggregate_slope(z: jax.Array, gamma) -> jax.Array:
     mean = z.mean(axis=0, keepdims=True)
     variance = jnp.maximum(z.var(axis=0, keepdims=True), SMALLEST_VARIANCE)
     slope = mean + (1 - 1 / variance) * (z - mean)
-    return jnp.maximum(1 / gamma - 1, 0) * slope
+    return jnp.maximum(AGGREGATE_WEIGHT / gamma - 1, 0) * slope

@@ -81,7 +81,7 @@ def e_step(
 
     encoder      The encoder's own samples, as they are. The gradient of the posterior there, which
                  the "pressure" and "mixture" targets hold, is then all that moves the encoder.
-                 For gamma < 1 it holds `bottleneck.aggregate_slope`, too.
+                 Where gamma is small it holds `bottleneck.aggregate_slope`, too.
 
     Chains whose start is lost (see `chains.is_lost`) start at the Gaussian's mean instead. A sample
     of "encoder" that is far out (see `chains.is_far`) is replaced by it.

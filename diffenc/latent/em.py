@@ -148,7 +148,7 @@ def m_step(
     """Evaluate the M-step's loss and its gradient, and what else one evaluation gives.
 
     Where the E-step left out grad log q* at its samples, the same pass gives it: log q* contains
-    the log p(x|z) of the loss. For gamma < 1 this gradient holds `bottleneck.aggregate_slope`, too.
+    the log p(x|z) of the loss. For a small gamma this gradient holds `bottleneck.aggregate_slope`.
     Where the loss is that of the samples alone, the curvature is drawn at the same z, and a decoder
     with `log_prob_and_probe` is then evaluated once for both: the draw costs one more backward
     pass, of activations and not of parameters.
