@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+import jax
 import jax.numpy as jnp
 
 from diffenc.diffusion.linear_process import FixedWidth, Process, as_float, float_type
@@ -127,7 +128,8 @@ class StraightLine(FixedWidth):
 
     def sigma(self, t):
         """sigma0 sqrt(1 - (1-t)^2)."""
-        return self.sigma0 * jnp.sqrt(t * (2.0 - t))
+        alpha2 = jnp.square(self.alpha(t))
+        return self.sigma0 * jnp.sqrt(jnp.where(alpha2 < 0.25, 1 - alpha2, t * (2.0 - t)))
 
     def decay(self, t):
         """-2 log(1 - t)."""
@@ -140,6 +142,44 @@ class StraightLine(FixedWidth):
     def time_at_decay(self, decay):
         """1 - exp(-decay/2)."""
         return -jnp.expm1(-0.5 * decay)
+
+
+@dataclass(frozen=True)
+class RectifiedFlow(Process):
+    """Flow matching along straight lines (arXiv 2209.03003, 2210.02747): alpha = 1 - t, sigma = t.
+
+    The velocity of its probability flow is E[eps - x_0 | x_t]. p_eq = N(0, t I) moves with t. f and
+    g are infinite at t = 1, where alpha vanishes; the velocity is not. (`StraightLine` has the same
+    signal, and the noise of a fixed width.)
+    """
+
+    def alpha(self, t):
+        """1 - t."""
+        return 1.0 - as_float(t)
+
+    def sigma(self, t):
+        """The time itself."""
+        return as_float(t)
+
+    def drift(self, t):
+        """-1 / (1 - t)."""
+        return -1 / self.alpha(t)
+
+    def diffusion(self, t):
+        """sqrt(2 t / (1 - t))."""
+        return jnp.sqrt(2 * self.sigma(t) / self.alpha(t))
+
+    def log_snr(self, t):
+        """2 log((1 - t) / t)."""
+        return 2 * (jnp.log1p(-as_float(t)) - jnp.log(self.sigma(t)))
+
+    def time(self, log_snr):
+        """The inverse of `log_snr`."""
+        return jax.nn.sigmoid(-0.5 * log_snr)
+
+    def equilibrium_std(self, t):
+        """sqrt(t)."""
+        return jnp.sqrt(self.sigma(t))
 
 
 @dataclass(frozen=True)
@@ -219,7 +259,8 @@ class VE(Process):
 
     def sigma(self, t):
         """sigma_min (sigma_max/sigma_min)^t."""
-        return self.sigma_min * jnp.exp(self.log_ratio * t)
+        # From its largest value, where x_0 = x_t - sigma eps needs every digit.
+        return self.sigma_max * jnp.exp(self.log_ratio * (as_float(t) - 1))
 
     def drift(self, t):
         """Zero, at every time."""
@@ -240,6 +281,49 @@ class VE(Process):
     def equilibrium_std(self, t):
         """Infinite, at every time."""
         return jnp.full(jnp.shape(t), jnp.inf, float_type(t))
+
+
+@dataclass(frozen=True)
+class EDM(VE):
+    """The variance exploding process in the clock of arXiv 2206.00364.
+
+    alpha = 1, sigma^(1/rho) is linear in t: uniform steps of t are that paper's steps, and as rho
+    grows it becomes `VE`. The network F of that paper at sigma_data = 1 is -v of
+    `parameterization`. Raises InputError unless 0 < sigma_min < sigma_max and rho > 0.
+    """
+
+    sigma_min: float = 0.002
+    sigma_max: float = 80.0
+    rho: float = 7.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_positive(self, "rho")
+
+    @property
+    def fall(self) -> float:
+        """1 - (sigma_min/sigma_max)^(1/rho)."""
+        return -math.expm1(-self.log_ratio / self.rho)
+
+    def sigma(self, t):
+        """sigma_max (1 - fall (1 - t))^rho."""
+        return self.sigma_max * jnp.exp(self.rho * self._log_base(t))
+
+    def diffusion(self, t):
+        """The coefficient sqrt(2 sigma d(sigma)/dt)."""
+        return self.sigma(t) * jnp.sqrt(2 * self.rho * self.fall * jnp.exp(-self._log_base(t)))
+
+    def log_snr(self, t):
+        """-2 log(sigma)."""
+        return -2 * (math.log(self.sigma_max) + self.rho * self._log_base(t))
+
+    def time(self, log_snr):
+        """The inverse of `log_snr`."""
+        log_base = (-0.5 * log_snr - math.log(self.sigma_max)) / self.rho
+        return 1 + jnp.expm1(log_base) / self.fall
+
+    def _log_base(self, t):
+        return jnp.log1p(-self.fall * (1 - as_float(t)))
 
 
 def _linear_decay(t, beta_min, beta_max):

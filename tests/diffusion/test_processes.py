@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 
 from diffenc.diffusion.linear_process import FixedWidth, expand
-from diffenc.diffusion.processes import VE, StraightLine, SubVP, VPCosine, VPLinear, VPx
+from diffenc.diffusion.processes import (
+    EDM,
+    VE,
+    RectifiedFlow,
+    StraightLine,
+    SubVP,
+    VPCosine,
+    VPLinear,
+    VPx,
+)
 from diffenc.errors import InputError
 
 PROCESSES = [
@@ -21,7 +30,9 @@ PROCESSES = [
     VPCosine(0.1),
     StraightLine(),
     SubVP(),
+    RectifiedFlow(),
     VE(0.01, 50.0),
+    EDM(),
 ]
 FIXED_WIDTH = [process for process in PROCESSES if isinstance(process, FixedWidth)]
 INNER = np.linspace(0.02, 0.98, 25)
@@ -119,7 +130,8 @@ def test_ends_are_finite_where_the_process_is(process):
     times = jax.jit(process.time_at_angle)(np.array([0.0, np.pi / 2], np.float32))
     chex.assert_tree_all_finite((alpha, sigma, values["angle"], times))
     assert alpha[0] == 1 and alpha[1] >= 0
-    assert sigma[0] == (np.float32(process.sigma_min) if isinstance(process, VE) else 0)
+    first = process.sigma_min if isinstance(process, VE) else 0
+    np.testing.assert_allclose(sigma[0], first, rtol=1e-6)
     assert not np.isnan(values["log_snr"]).any()
     assert not np.isnan(values["drift"]).any()
 
@@ -163,6 +175,8 @@ def test_perturb_combines_signal_and_noise_for_images_and_scalar_time():
         (lambda: StraightLine(sigma0=0.0), "sigma0"),
         (lambda: SubVP(beta_max=float("nan")), "beta_max"),
         (lambda: VE(sigma_min=1.0, sigma_max=0.5), "sigma_min"),
+        (lambda: EDM(rho=0.0), "rho"),
+        (lambda: EDM(sigma_min=90.0), "sigma_min"),
         (lambda: expand(np.ones((3,)), np.ones((4, 2))), "t has shape"),
         (lambda: expand(np.ones((3, 1)), np.ones((3, 1))), "t has shape"),
     ],
