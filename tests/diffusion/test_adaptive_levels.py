@@ -69,13 +69,13 @@ def learn(key, levels, scale, num_updates=3500):
 
     def update(levels, key):
         key_level, key_value = jax.random.split(key)
-        log_snr, _ = levels.draw(stratified_uniform(key_level, (64,)))
+        log_snr, density = levels.draw(stratified_uniform(key_level, (64,)))
         index = ((log_snr - LOW) / (HIGH - LOW) * BINS).astype(jnp.int32)
         index = jnp.clip(index, 0, BINS - 1)
         mean = jnp.asarray(MEAN, jnp.float32)[index]
         spread = jnp.sqrt(jnp.asarray(SQUARE - MEAN**2, jnp.float32))[index]
         sign = jax.random.rademacher(key_value, (64,), jnp.float32)
-        levels = levels.learn(log_snr, scale * (mean + spread * sign))
+        levels = levels.learn(log_snr, density, scale * (mean + spread * sign))
         return levels, levels.masses
 
     return jax.lax.scan(update, levels, jax.random.split(key, num_updates))
@@ -118,7 +118,8 @@ def test_information_is_lost_linearly_in_time():
 
 def test_a_bin_that_saw_no_draw_keeps_its_means():
     levels = any_state("variance", 3)
-    after = jax.jit(AdaptiveLevels.learn)(levels, np.full(5, CENTRES[4], np.float32), np.ones(5))
+    log_snr = np.full(5, CENTRES[4], np.float32)
+    after = jax.jit(AdaptiveLevels.learn)(levels, log_snr, np.ones(5), np.ones(5))
     for before, moved in zip(*map(jax.tree.leaves, (levels, after)), strict=True):
         assert np.asarray(before)[4] != np.asarray(moved)[4]
         np.testing.assert_array_equal(np.delete(before, 4), np.delete(moved, 4))
