@@ -125,7 +125,8 @@ def levels(workdir, profiles: dict[str, Profile]) -> None:
         ax.set(title=readable(model), ylim=(0, 1.05 * highest))
     for ax in axes.flat[len(profiles) :]:
         ax.set_axis_off()
-    axes[0, 0].legend(frameon=False, fontsize=7)
+    lines, names = axes[0, 0].get_legend_handles_labels()
+    fig.legend(lines, names, loc="outside upper right", ncols=2, frameon=False)
     fig.supxlabel(r"$\lambda$, log signal-to-noise ratio", fontsize=9)
     fig.supylabel(f"{UNIT} per unit of $\\lambda$", fontsize=9)
     figures.save(fig, workdir, "levels")

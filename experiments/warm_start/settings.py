@@ -61,6 +61,7 @@ class Network:
     precision: str
     code: str
     low: float
+    fourier: tuple[int, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
