@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from diffenc.diffusion import likelihood, warmth
 from diffenc.diffusion.adaptive_levels import AdaptiveLevels
 from diffenc.diffusion.alphabet import KINDS, Alphabet
-from diffenc.diffusion.grid_denoiser import SEES, GridDenoiser, Marginals, num_outputs
+from diffenc.diffusion.grid_denoiser import GridDenoiser, Marginals, num_outputs
 from diffenc.errors import check, check_choice, check_fraction, check_least, check_widths
 from diffenc.networks import ModulatedMLP, ModulatedSequence, UNet
 from diffenc.networks.unet import check_channels
@@ -40,6 +40,7 @@ class ModelSettings:
         dropout: share of the numbers dropped inside each block in training.
         precision: of the U-Net's products, a name of `PRECISIONS`.
         sees: what the network sees of noisy data, see `grid_denoiser`.
+        fourier: exponents of the waves that the network sees, see `GridDenoiser`.
     """
 
     head: str
@@ -54,6 +55,7 @@ class ModelSettings:
     dropout: float = 0.0
     precision: str = "float32"
     sees: str = "noisy"
+    fourier: tuple[int, ...] = ()
 
     def __post_init__(self):
         check_choice("network", self.network, NETWORKS)
@@ -73,8 +75,9 @@ class ModelSettings:
             check(self.attention is None, "attention", self.attention, remedy)
             remedy = f"network {self.network} is of single precision, give float32"
             check(self.precision == "float32", "precision", self.precision, remedy)
-        num_outputs(self.head, self.alphabet)  # checks the head
-        check_choice("sees", self.sees, SEES)
+        # These check the head, what the network sees, and the waves.
+        num_outputs(self.head, self.alphabet)
+        GridDenoiser(None, self.alphabet, self.head, self.sees, self.fourier)
         check(self.low < self.high, "low", self.low, f"the start is at {self.high:.3g}: give less")
 
     @property
@@ -122,7 +125,7 @@ def make(settings: ModelSettings, example_shape: tuple[int, ...]) -> GridDenoise
         )
     else:
         network = ModulatedMLP(settings.features[0], settings.blocks, outputs, settings.dropout)
-    return GridDenoiser(network, settings.alphabet, settings.head, settings.sees)
+    return GridDenoiser(network, settings.alphabet, settings.head, settings.sees, settings.fourier)
 
 
 class Carried(flax.struct.PyTreeNode):

@@ -48,6 +48,7 @@ def get_config() -> ConfigDict:
                 # what the network sees: the noisy numbers, or the code that each of them leads one to
                 # expect by itself; heads other than v
                 sees="noisy",
+                fourier=(),  # of code grid: exponents n of waves sin, cos(2^n pi x) beside x
                 code="grid",  # where values stand: grid, one_hot or bits
                 low=-8.0,  # the smallest log signal-to-noise ratio
             ),

@@ -46,7 +46,7 @@ from diffenc.diffusion import samplers
 from diffenc.diffusion.alphabet import Alphabet
 from diffenc.diffusion.parameterization import alpha_sigma, to_score
 from diffenc.diffusion.processes import VPCosine
-from diffenc.errors import InputError, check, check_choice
+from diffenc.errors import InputError, check, check_choice, check_whole
 
 PROCESS = VPCosine()
 HEADS = ("logits", "logistics", "v")
@@ -109,20 +109,24 @@ class Marginals(flax.struct.PyTreeNode):
 class GridDenoiser:
     """The model of discrete data, as pure functions of (params, marginals).
 
-    Raises InputError for an unknown head, and for logistics of values that are on no line.
+    Raises InputError for an unknown head, and for logistics or waves of values that are on no line.
 
     Attributes:
         network: network.apply(params, u [batch, ..., c k], level [batch], rngs=None) -> [batch,
-            ..., num_outputs], where `num_outputs` below says how many the head takes.
+            ..., num_outputs], where `num_outputs` below says how many the head takes. Waves come
+            as further channels of u.
         alphabet: the values.
         head: what the network's output is, a name of `HEADS`.
         sees: what the network's input is, a name of `SEES`.
+        fourier: exponents n of the waves sin and cos of 2^n pi x_t that the network sees beside u
+            (arXiv 2107.00630): a wave is 2^(1-n) long on the line of the codes, from -1 to 1.
     """
 
     network: Any
     alphabet: Alphabet
     head: str = "logits"
     sees: str = "noisy"
+    fourier: tuple[int, ...] = ()
 
     def __post_init__(self):
         check_choice("head", self.head, HEADS)
@@ -131,10 +135,15 @@ class GridDenoiser:
             raise InputError(
                 f"head=logistics needs values on a line, not {self.alphabet.kind}: give logits"
             )
+        for exponent in self.fourier:
+            check_whole("fourier", exponent, 0)
+        remedy = f"it needs values on a line, not {self.alphabet.kind}: give ()"
+        check(not self.fourier or self.alphabet.kind == "grid", "fourier", self.fourier, remedy)
 
     def init(self, key: jax.Array, x: jax.Array):
         """Make the parameters of the network, for examples like x [1, ..., c]."""
-        return init(self.network, key, self.alphabet.encode(x), np.zeros(1, np.float32))
+        codes = self.alphabet.encode(x)
+        return init(self.network, key, self._beside(codes, codes), np.zeros(1, np.float32))
 
     def output(self, params, marginals: Marginals, x_t, log_snr, rngs=None) -> jax.Array:
         """Apply the network to what it sees of x_t.
@@ -154,7 +163,7 @@ class GridDenoiser:
         """
         u = self.look(marginals, x_t, log_snr)
         level = log_snr + jnp.log(marginals.variance)
-        out = self.network.apply(params, u, level, rngs=rngs)
+        out = self.network.apply(params, self._beside(u, x_t), level, rngs=rngs)
         *sides, num_channels = marginals.log_frequency.shape[:-1]
         size = num_outputs(self.head, self.alphabet, num_channels)
         shape = (len(x_t), *sides, size)
@@ -186,6 +195,12 @@ class GridDenoiser:
         gain = alpha * jnp.sqrt(marginals.variance) / width
         moved = (expected - of_place) / gain + (of_place - marginals.mean) * gain
         return moved / jnp.sqrt(marginals.variance)
+
+    def _beside(self, u: jax.Array, x_t: jax.Array) -> jax.Array:
+        """Put the waves of x_t beside u, both [batch, ..., c]: [batch, ..., c (1 + 2 waves)]."""
+        angles = [2.0**exponent * jnp.pi * x_t for exponent in self.fourier]
+        waves = [wave(angle) for angle in angles for wave in (jnp.sin, jnp.cos)]
+        return jnp.concatenate([u, *waves], axis=-1)
 
     def log_weights(self, params, marginals: Marginals, x_t, log_snr, rngs=None) -> jax.Array:
         """Evaluate log pi, which is not normalized, [batch, ..., c, K]; [1, ..., c, K] for v.

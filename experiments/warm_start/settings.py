@@ -62,6 +62,7 @@ class Network:
     sees: str
     code: str
     low: float
+    fourier: tuple[int, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

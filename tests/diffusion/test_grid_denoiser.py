@@ -277,6 +277,31 @@ def look(denoiser, marginals, x_t, log_snr):
     return denoiser.look(marginals, x_t, log_snr)
 
 
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """A network that gives three channels of what it is called with, from this one on."""
+
+    first: int
+
+    def apply(self, params, u, level, rngs=None):
+        return u[..., self.first : self.first + 3]
+
+
+def test_the_network_sees_waves_of_the_numbers():
+    """They stand beside u, in the order of their exponents."""
+    log_snr = np.full(5, 3.0, np.float32)
+    _, x_t = draw(GRID, "v", IMAGES[:5], log_snr)
+    parts = [
+        output(GridDenoiser(Part(first), GRID, "v", fourier=(0, 3)), MARGINALS, x_t, log_snr)
+        for first in (0, 3, 6, 9, 12)
+    ]
+    plain = output(GridDenoiser(Part(0), GRID, "v"), MARGINALS, x_t, log_snr)
+    angle = np.pi * np.float64(x_t)
+    waves = [np.sin(angle), np.cos(angle), np.sin(8 * angle), np.cos(8 * angle)]
+    np.testing.assert_array_equal(parts[0], plain)
+    np.testing.assert_allclose(parts[1:], waves, atol=1e-5)
+
+
 def test_marginals_are_those_of_the_examples():
     x = IMAGES.reshape(40, -1)
     marginals = Marginals.of(x, GRID)
@@ -319,6 +344,11 @@ def of_shape(*shape):
         (
             lambda: GridDenoiser(None, Alphabet(17, "one_hot"), "logistics"),
             "head=logistics needs values on a line, not one_hot: give logits",
+        ),
+        (lambda: GridDenoiser(None, GRID, "v", (-1,)), "fourier is -1: give 0 or more"),
+        (
+            lambda: GridDenoiser(None, Alphabet(17, "bits"), "v", (3,)),
+            r"fourier is \(3,\): it needs values on a line, not bits: give \(\)",
         ),
         (lambda: of_shape(5, 2, 2, 3), r"output is \(5, 2, 2, 3\): .* num_outputs=51"),
         (lambda: of_shape(5, 2, 2, 17), r"output is \(5, 2, 2, 17\): .*\(5, 2, 2, 51\)"),

@@ -52,7 +52,7 @@ TINY = {
     "eval.sampler_steps": 2,
 }
 TERMS = ("prior", "diffusion", "reconstruction")
-QUANTITIES = (*TERMS, "bits_per_dim", "it_nll", "update_time")
+QUANTITIES = (*TERMS, "bits_per_dim", "it_nll", "loss_variance", "update_time")
 CONTROLS = ("uniform", "independent", "chow_liu", "gzip", "png")
 
 
@@ -109,7 +109,7 @@ def test_every_promised_file_is_there_and_no_other(finished):
         "results.json",
     }
     figures = list((workdir / "figures").iterdir())
-    names = {"terms.png", "training.png", "levels.png", "samples.png"}
+    names = {"terms.png", "training.png", "levels.png", "information.png", "samples.png"}
     assert {figure.name for figure in figures} == names
     for figure in figures:
         assert figure.read_bytes().startswith(b"\x89PNG") and figure.stat().st_size > 5000
