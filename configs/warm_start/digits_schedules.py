@@ -33,7 +33,8 @@ def get_config():
     config.warmup = 40
     config.updates_per_dispatch = 20
     config.save_every = 200
-    config.evaluate_every = 20
+    config.evaluate_every = 40
+    config.eval.monitor = 100
     config.eval.draws = 32
     config.eval.samples = 0
     return config
