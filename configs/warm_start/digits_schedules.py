@@ -29,11 +29,12 @@ def get_config():
             for name, schedule in schedules.items()
         }
     )
-    config.num_updates = 200
-    config.warmup = 40
+    config.num_updates = 120
+    config.warmup = 30
     config.updates_per_dispatch = 20
-    config.save_every = 200
+    config.save_every = 120
     config.evaluate_every = 40
+    config.eval.monitor = 100
     config.eval.draws = 32
     config.eval.samples = 0
     return config

@@ -113,15 +113,18 @@ def training(workdir, experiment: Experiment, controls, metrics) -> None:
 def levels(workdir, profiles: dict[str, Profile]) -> None:
     """Draw what each model loses by noise level, and how densely its training draws the levels.
 
-    Both have one height where levels are drawn in proportion to the loss.
+    The density is scaled to the area of the loss: both have one height everywhere where levels are
+    drawn in proportion to the loss.
     """
     columns = min(3, len(profiles))
     rows = -(-len(profiles) // columns)
-    fig, axes = figures.figure(rows, columns, width=2.7, height=2.1, sharex=True, sharey=True)
+    fig, axes = figures.figure(rows, columns, width=2.7, height=2.3, sharex=True, sharey=True)
     highest = max(max(one.loss.max(), one.total * one.density.max()) for one in profiles.values())
     for ax, (model, one) in zip(axes.flat, profiles.items(), strict=False):
         ax.stairs(one.loss, one.edges, fill=True, color="#BBBBBB", label="loss")
-        ax.plot(one.log_snr, one.total * one.density, label="density of the draws")
+        ax.plot(
+            one.log_snr, one.total * one.density, label="density of the draws, scaled to its area"
+        )
         ax.set(title=readable(model), ylim=(0, 1.05 * highest))
     for ax in axes.flat[len(profiles) :]:
         ax.set_axis_off()
