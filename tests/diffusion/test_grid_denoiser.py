@@ -345,9 +345,9 @@ def of_shape(*shape):
             lambda: GridDenoiser(None, Alphabet(17, "one_hot"), "logistics"),
             "head=logistics needs values on a line, not one_hot: give logits",
         ),
-        (lambda: GridDenoiser(None, GRID, "v", (-1,)), "fourier is -1: give 0 or more"),
+        (lambda: GridDenoiser(None, GRID, fourier=(-1,)), "fourier is -1: give 0 or more"),
         (
-            lambda: GridDenoiser(None, Alphabet(17, "bits"), "v", (3,)),
+            lambda: GridDenoiser(None, Alphabet(17, "bits"), fourier=(3,)),
             r"fourier is \(3,\): it needs values on a line, not bits: give \(\)",
         ),
         (lambda: of_shape(5, 2, 2, 3), r"output is \(5, 2, 2, 3\): .* num_outputs=51"),

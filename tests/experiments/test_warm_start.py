@@ -193,12 +193,13 @@ def test_a_loaded_run_has_the_numbers_of_its_results(finished, held_out):
         assert abs(bound.values.mean() - same) < NUM_SIGMAS * stderr
 
 
-def test_a_model_of_a_version_without_waves_is_loaded(finished, cold, held_out, tmp_path):
+def test_a_model_of_a_version_that_knew_one_input_alone_is_loaded(finished, cold, held_out, tmp_path):
     old = tmp_path / "run"
     shutil.copytree(finished[0], old)
     content = json.loads((old / "model.json").read_text())
     for system in content["systems"]:
         assert system["settings"].pop("fourier") == []
+        assert system["settings"].pop("sees") == "noisy"
     (old / "model.json").write_text(json.dumps(content))
     bits = models.load(old).bits_per_dim(held_out[:5])
     np.testing.assert_array_equal(bits.values, cold.bits_per_dim(held_out[:5]).values)
