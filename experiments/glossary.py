@@ -12,6 +12,7 @@ import functools
 import re
 from pathlib import Path
 
+from experiments.glossary_action import ACTION
 from experiments.glossary_latent import LATENT, under
 from experiments.glossary_likelihood import LIKELIHOOD
 
@@ -49,6 +50,8 @@ PLACES = {  # what may stand in a name's place, as a regular expression
     "family": r"(gaussian|laplace|logistic|uniform|student)",
     "bins": r"[\d.e+-]+",
     "decoder": r"(informed|marginal|uninformed)",
+    "direction": r"\d+",
+    "score": r"(network|reference|stretched|exact)",
 }
 FORMS = {  # of what a label tells
     "entropy_difference": "nats: I(image; label) as `s_nn_given_label` less `s_nn`. It is no "
@@ -87,6 +90,9 @@ PLACES_OF = {
     "bits for each number of an example; those of models are means over seeds, too. In the config "
     "`noise_families` nothing is trained: <family> is that of the noise at the start, <bins> its "
     "size, and <decoder> what weighs values there: `informed`, `marginal` or `uninformed`.",
+    "action_principle": "<process> is one of the processes, <direction> the number of a random "
+    "direction, <weight> the w of guidance, as above; <score> is `network`, `reference` (its "
+    "Gaussian), `stretched` (1.1 times the exact score) or `exact`.",
     "benchmarks.update_time": "<system> is `diffusion_encoder` or `vae`.",
     "benchmarks.entropy_training": "<loop> is `plain` (an epoch loop), `scanned` (many updates in "
     "one program) or `reference` (scanned, from a Gaussian reference).",
@@ -239,6 +245,7 @@ GLOSSARY = LATENT | {
         "tower.order": ": Order of convergence in the number of levels. Its truth is 1.",
     },
     "warm_start": LIKELIHOOD,
+    "action_principle": ACTION,
     "benchmarks.update_time": {
         "<system>.update_time": "ms: Time of an update: the median over turns.",
         "<system>.matrix_flops": "GFLOP an update: Operations of the matrix products of an update.",

@@ -36,11 +36,13 @@ LAW = {
 BETWEEN_EXPERIMENTS = {
     "command_line": {"arguments"},
     "posteriors": {"diffusion_encoder"},
-    "glossary": {"glossary_latent", "glossary_likelihood"},
+    "glossary": {"glossary_action", "glossary_latent", "glossary_likelihood"},
+    "glossary_action": {"glossary_latent"},
     "glossary_likelihood": {"glossary_latent"},
     "diffusion_decoder": {"diffusion_encoder"},
     "guidance_images": {"labels"},
     "speed_limit": {"neural_entropy"},
+    "action_principle": {"neural_entropy"},
     "benchmarks": {"diffusion_encoder", "neural_entropy"},
 }
 FILES = sorted((ROOT / "diffenc").rglob("*.py"))

@@ -1,0 +1,90 @@
+"""One network of experiments.neural_entropy, trained within a run of experiments.action_principle.
+
+The config has that experiment's fields, with one case and one seed.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+from ml_collections import ConfigDict
+
+from diffenc.errors import check
+from diffenc.run import loop, parallel
+from diffenc.run.advance import make_advance
+from diffenc.training import TrainState
+from experiments import command_line
+from experiments.neural_entropy import systems
+from experiments.neural_entropy.cases import Case, load_cases
+from experiments.neural_entropy.settings import Sweep, Training, read_sweep
+
+
+class Settings(NamedTuple):
+    """What is trained, and how.
+
+    Attributes:
+        training: of the network.
+        sweep: its only case.
+    """
+
+    training: Training
+    sweep: Sweep
+
+
+def read(config: ConfigDict) -> Settings:
+    """Read the settings; an InputError where there is more than one system."""
+    training = command_line.read(Training, config)
+    sweep = read_sweep(config)
+    check(sweep.num_seeds == 1, "config field num_seeds", sweep.num_seeds, "give 1")
+    lists = {"samples": sweep.samples, "processes": sweep.processes}
+    lists |= {"dimensions": sweep.dimensions} if sweep.mixture else {"datasets": sweep.datasets}
+    for name, values in lists.items():
+        check(len(values) == 1, f"config field {name}", values, "give one of them")
+    return Settings(training, sweep)
+
+
+def load_case(settings: Settings) -> Case:
+    """Make the only case, with its data and its untrained model."""
+    (case,) = load_cases(settings.sweep)
+    return case
+
+
+def train(
+    workdir,
+    settings: Settings,
+    case: Case,
+    evaluate: Callable[[TrainState], dict[str, float]] | None = None,
+) -> TrainState:
+    """Train the network, or go on with it from its newest checkpoint.
+
+    Args:
+        workdir: of the run.
+        settings: of the training.
+        case: its data and model.
+        evaluate: gives the scalars that are logged every `evaluate_every` updates.
+
+    Returns:
+        The state; its `averages` are the parameters to be used, its `carried` the reference.
+    """
+    training = settings.training
+    seed = settings.sweep.seed
+    mesh = parallel.data_mesh(training.num_devices)
+    parallel.check_batch(training.batch_size, mesh)
+    cases = {case.name: case}
+
+    def evaluate_all(states, step):
+        with jax.default_matmul_precision("highest"):
+            return evaluate(parallel.local(states[case.name, 0]))
+
+    states = loop.train(
+        workdir,
+        parallel.replicate(mesh, systems.make_states(seed, training, cases)),
+        make_advance(systems.make_trainees(seed, training, cases, mesh), mesh, training.batch_size),
+        num_updates=training.num_updates,
+        updates_per_dispatch=training.updates_per_dispatch,
+        save_every=training.save_every,
+        evaluate=evaluate_all if evaluate else None,
+        evaluate_every=training.evaluate_every,
+        extras=training.metrics_extras,
+    )
+    return parallel.local(states[case.name, 0])

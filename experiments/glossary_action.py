@@ -1,0 +1,42 @@
+"""What the results of experiments.action_principle are called; see `experiments.glossary`."""
+
+from experiments.glossary_latent import under
+
+MIXTURE = {
+    "hjb_residual.<process>": "nats: Largest residual of the Hamilton-Jacobi-Bellman equation of V "
+    "= -log p at 50 points, for each unit of lambda, in float64.",
+    "score_residual.<process>": "eps: The same of the equation of the score, in units of eps.",
+    "action": "nats: Mean action of the score from samples of the prior. The truth is the mean of "
+    "-log p of the same samples.",
+    "reduced_action": "nats: The same without the stochastic integral of mean 0.",
+    "first_variation.<direction>": "nats: Derivative of the action of the score by the size of a "
+    "move in that direction.",
+    "first_variation.mean_square": "squared errors: Mean over the directions of (first variation "
+    "/ error)^2.",
+    "wrong_first_variation.mean_square": "squared errors: The same at 1.2 times the score, which "
+    "is not stationary.",
+    "curvature.<direction>": "nats: Half of the second derivative. The truth is int 1/(2 g^2) "
+    "E|h|^2 along the data, by other draws; the error holds those of both.",
+    "curvature.mean_square": "squared errors: Mean over the directions of (curvature less truth, "
+    "over its error)^2.",
+} | under(
+    "guidance.w=<weight>",
+    {
+        "excess_action": "nats: Action of guidance for the law tilted 1 + w times, less the least "
+        "one. The truth is `gap` on the same paths.",
+        "gap": "nats: KL(guided paths || paths of the tilted law).",
+        "reverse_gap": "nats: KL(paths of the tilted law || guided paths).",
+        "mean": "length: Mean of the guided samples. The truth is that of the tilted law, which "
+        "guidance does not sample for w > 0.",
+        "variance": "length^2: Their variance, beside that of the tilted law.",
+    },
+)
+RESIDUAL = under(
+    "<score>",
+    {
+        "gap": "nats: 1/2 int sigma^2 E|score - exact score|^2 d(lambda), held out.",
+        "score_residual": "eps^2: 1/2 int E|r|^2 d(lambda), r the residual of the equation that "
+        "every score obeys, of sigma times the score for each unit of lambda.",
+    },
+)
+ACTION = MIXTURE | RESIDUAL

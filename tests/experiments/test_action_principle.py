@@ -1,0 +1,109 @@
+"""experiments.action_principle: each task once, small, beside what is known of it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from checks import NUM_SIGMAS
+
+from diffenc.errors import InputError
+from diffenc.run import records, tables
+from experiments import arguments
+from experiments.action_principle import __main__ as action_principle
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = {
+    "mixture": {
+        "num_steps": 60,
+        "num_paths": 100,
+        "num_directions": 2,
+        "sizes": (0.0, 0.2),
+        "guidance": (0.0, 4.0),
+    },
+    "residual": {
+        "num_devices": 1,
+        "model.features": (8,),
+        "batch_size": 32,
+        "num_updates": 4,
+        "updates_per_dispatch": 2,
+        "save_every": 4,
+        "evaluate_every": 2,
+        "eval.num_examples": 60,
+        "eval.num_levels": 4,
+    },
+}
+
+
+def make_config(name, **changes):
+    """The config `name` with its small settings and these changes (dots as two underscores)."""
+    config = arguments.load_config(f"{ROOT}/configs/action_principle/{name}.py")
+    fields = SMALL[name] | {key.replace("__", "."): value for key, value in changes.items()}
+    config.update_from_flattened_dict(fields)
+    return config
+
+
+def assert_near_truth(row, rest=0.0):
+    """Whether a row is within its errors of its truth, or within `rest` more."""
+    assert abs(row.value - row.truth) <= NUM_SIGMAS * (row.stderr or 0.0) + rest, row
+
+
+def test_mixtures_obey_their_equations_and_guidance_does_not(tmp_path, capsys):
+    config = make_config("mixture")
+    action_principle.run(config, tmp_path)
+    rows = {row.name: row for row in tables.read_results(tmp_path)}
+    for name, row in rows.items():
+        if "residual" in name:
+            assert row.value < 1e-8
+        elif name.startswith(("curvature.", "first_variation.")) and "mean_square" not in name:
+            assert_near_truth(row)
+    assert_near_truth(rows["action"])
+    assert_near_truth(rows["reduced_action"], rest=0.05)  # 60 steps err by the second order
+    assert_near_truth(rows["guidance.w=0.excess_action"], rest=0.05)
+    assert_near_truth(rows["guidance.w=4.excess_action"], rest=0.05)
+    for moment in ("mean", "variance"):
+        assert_near_truth(rows[f"guidance.w=0.{moment}"])
+    assert rows["guidance.w=0.gap"].value < 1e-6
+    paid = rows["guidance.w=4.gap"]
+    assert paid.value > NUM_SIGMAS * paid.stderr
+    assert rows["wrong_first_variation.mean_square"].value > np.square(NUM_SIGMAS)
+    figures = {figure.name for figure in (tmp_path / "figures").iterdir()}
+    assert figures == {"value.png", "parabola.png", "guidance.png"}
+    capsys.readouterr()
+    action_principle.run(config, tmp_path)
+    assert capsys.readouterr().out.startswith(f"the run in {tmp_path} is complete")
+
+
+def test_a_score_has_no_residual_and_a_stretched_one_has(tmp_path):
+    """The reference is a score too, of another density: its residual is 0, and its gap is not."""
+    action_principle.run(make_config("residual"), tmp_path)
+    value = {row.name: row.value for row in tables.read_results(tmp_path)}
+    assert value["exact.gap"] == 0
+    for score in ("exact", "reference"):
+        assert value[f"{score}.score_residual"] < 1e-8  # rounding, squared
+    assert value["reference.gap"] > 0.01
+    for score in ("network", "stretched"):
+        assert value[f"{score}.gap"] > 0.01 and value[f"{score}.score_residual"] > 1e-6
+    lines = records.read_metrics(tmp_path)
+    assert [line["step"] for line in lines] == [0, 2, 4]
+    assert lines[-1]["network.gap"] == pytest.approx(value["network.gap"], rel=1e-5)
+    assert lines[0]["network.score_residual"] < 1e-8  # it begins as its reference
+    assert (tmp_path / "figures" / "residual.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "words"),
+    [
+        ("mixture", {"task": "mixtures"}, "config field task is 'mixtures': .*nearest: mixture"),
+        ("mixture", {"plane__weights": (0.5, -0.1)}, "plane.weights is .*: give numbers above 0"),
+        ("mixture", {"line__stds": (0.4,)}, "line.stds is .*: give 2 numbers above 0"),
+        ("mixture", {"guidance": (-1.0,)}, "guidance is .*: give 0 or more"),
+        ("mixture", {"t_min": 0.0}, "t_min is 0.0: give a small time"),
+        ("mixture", {"num_paths": 1}, "num_paths is 1: give 2 or more"),
+        ("residual", {"num_seeds": 2}, "config field num_seeds is 2: give 1"),
+        ("residual", {"dimensions": (2, 3)}, "config field dimensions is .*: give one of them"),
+    ],
+)
+def test_bad_settings_are_named(tmp_path, name, changes, words):
+    with pytest.raises(InputError, match=words) as raised:
+        action_principle.run(make_config(name, **changes), tmp_path)
+    assert "\n" not in str(raised.value) and not list(tmp_path.iterdir())
