@@ -1,7 +1,8 @@
-"""Train the control of a problem by what `control_learning` gives: for the tasks learn and sampling.
+"""Train the control of a problem by `control_learning`, for the tasks learn and sampling.
 
-The control is that of a `Denoiser` with the reference N(0, kappa^2 I), the equilibrium: the network
-is 0 at first, and its paths end in that reference. Both forms begin paths at t_max there too.
+The score of the control is that of a process of fixed width with what a network adds, times
+alpha/kappa. The network is 0 at first, and paths then end in the equilibrium N(0, kappa^2 I). They
+begin at t_max where those of the equilibrium do.
 """
 
 import dataclasses
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 import jax
 import jax.numpy as jnp
 
+from diffenc.compilation import init
 from diffenc.diffusion.control_learning import (
     action_loss,
     adjoint_loss,
@@ -18,7 +20,6 @@ from diffenc.diffusion.control_learning import (
     thin,
 )
 from diffenc.diffusion.controlled_paths import Problem, field_of, follow
-from diffenc.diffusion.denoiser import Denoiser, Reference
 from diffenc.diffusion.path_weights import weighted_paths
 from diffenc.errors import check, check_choice, check_least, check_positive, check_widths
 from diffenc.networks import MLP, LevelMLP
@@ -27,8 +28,9 @@ from diffenc.training import TrainState, make_optimizer
 
 FORMS = ("action", "adjoint")
 CLIP_NORM = 1.0
-LONGEST_PULL = 20.0
 AVERAGE_DECAY = 0.99
+GAIN = MLP((32,), 1)
+LONGEST_SLOPE = 20.0  # that a network is shown, for each root of the dimension
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,84 +71,95 @@ class Learner:
         dim: the dimension of x.
         form: of FORMS.
         training: how.
-        is_weighted: whether the paths of adjoint matching are the chain of `path_weights`, of one
-            evaluation a step, or those of `control`, of two and of second order.
+        is_sampler: whether the end cost is a density's energy that may be asked at every step. The
+            network then sees its slope too, as in arXiv 2111.15141, and paths are those of
+            `path_weights`, of one evaluation a step; else they are those of `control`.
     """
 
     problem: Problem
     dim: int
     form: str
     training: Training
-    is_weighted: bool = False
-    is_guided: bool = False
+    is_sampler: bool = False
 
     def __post_init__(self):
         check_choice("form", self.form, FORMS)
+
+    @property
+    def evaluations_of_a_path(self) -> int:
+        """Evaluations of the end cost with its gradient that a path takes."""
+        return 1 + (self.problem.num_steps if self.is_sampler else 0)
 
     def score_fn(self, params) -> Callable:
         """Make the score that stands for the control, (x [n, dim], t [n]) -> [n, dim]."""
         process = self.problem.process
         scale = process.scale
-        network = LevelMLP(self.training.features)
-        if not self.is_guided:
-            return Denoiser(network, process).score_fn(params, Reference.equilibrium(process))
 
         def score(x, t):
-            slope = jax.grad(lambda x: jnp.sum(self.problem.end_cost(x)))(x)
-            pull = x / scale - scale * slope
-            longest = LONGEST_PULL * x.shape[1] ** 0.5
-            length = jnp.linalg.norm(pull, axis=1, keepdims=True)
-            pull = pull * jnp.minimum(1.0, longest / (length+1e-6))
             level = process.log_snr(t) + 2 * jnp.log(scale)
-            gain = MLP((32,), 1).apply(params["gain"], log_snr_features(level))
-            gain = jax.nn.sigmoid(level)[:, None] * (1 + gain)
-            out = network.apply(params["network"], x / scale, level, pull) + gain * pull
+            if self.is_sampler:
+                slope = self._slope(x)
+                gain = jax.nn.sigmoid(level) * GAIN.apply(params[1], log_snr_features(level))[:, 0]
+                out = self._network().apply(params[0], x / scale, level, slope)
+                out += (jax.nn.sigmoid(level) + gain)[:, None] * slope
+            else:
+                out = self._network().apply(params[0], x / scale, level)
             return process.equilibrium_score(x, t) + process.alpha(t)[:, None] / scale * out
 
         return score
 
-    def init(self, key):
-        network = LevelMLP(self.training.features)
-        x = jnp.zeros((1, self.dim))
-        if not self.is_guided:
-            return Denoiser(network, self.problem.process).init(key, x)
+    def _network(self):
+        return LevelMLP(self.training.features)
+
+    def _slope(self, x):
+        """The gradient of log(exp(-E) / equilibrium) by x/kappa, shortened where it is too long."""
+        scale = self.problem.process.scale
+        slope = x / scale - scale * jax.grad(lambda x: jnp.sum(self.problem.end_cost(x)))(x)
+        square = jnp.sum(jnp.square(slope), axis=1, keepdims=True)
+        return slope / jnp.sqrt(1 + square / (LONGEST_SLOPE**2 * self.dim))
+
+    def init(self, key: jax.Array):
+        """Make the parameters."""
         key_network, key_gain = jax.random.split(key)
-        return {
-            "network": network.init(key_network, x, jnp.zeros(1), x),
-            "gain": MLP((32,), 1).init(key_gain, log_snr_features(jnp.zeros(1))),
-        }
+        x = jnp.zeros((1, self.dim))
+        level = jnp.zeros(1)
+        if not self.is_sampler:
+            return (init(self._network(), key_network, x, level),)
+        gain = init(GAIN, key_gain, log_snr_features(level))
+        return init(self._network(), key_network, x, level, x), gain
 
     def starts(self, key: jax.Array, num: int) -> jax.Array:
-        """Draw starts of paths at t_max from the law that the reference has there, [num, dim]."""
+        """Draw starts of paths at t_max from the law that the equilibrium has there, [num, dim]."""
         process = self.problem.process
         t = jnp.float32(self.problem.t_max)
         width = jnp.hypot(process.scale * process.alpha(t), process.sigma(t))
         return width * jax.random.normal(key, (num, self.dim))
 
-    def train(self, key: jax.Array) -> Iterator[tuple[int, object]]:
-        """Train a control of its own seed.
+    def train(self, key: jax.Array) -> Iterator[tuple[int, tuple]]:
+        """Train a control.
 
         Args:
             key: of parameters and paths.
 
         Yields:
-            The number of updates made and the averages of the parameters, at every check and
-            before the first update.
+            The number of updates made and the averages of the parameters, before the first update
+            and at every check.
         """
         key_init, key_updates = jax.random.split(key)
-        params = self.init(key_init)
-        state = TrainState.create(params, self._optimizer())
-        yield 0, state.averages
+        state = TrainState.create(self.init(key_init), self.optimizer())
+        yield 0, jax.tree.map(jnp.copy, state.averages)
         for _ in range(self.training.num_checks):
             state = _many_updates(self, state, key_updates)
-            yield int(state.step), state.averages
+            yield int(state.step), jax.tree.map(jnp.copy, state.averages)
 
-    def _optimizer(self):
+    def optimizer(self):
+        """Make the optimizer."""
         training = self.training
         warmup = training.num_updates // 10
         return make_optimizer(training.learning_rate, training.num_updates, warmup, CLIP_NORM)
 
-    def _loss(self, params, key):
+    def loss(self, params, key: jax.Array) -> jax.Array:
+        """Draw the loss of an update, a scalar in nats."""
         if self.form == "action":
             key_x, key_paths = jax.random.split(key)
             x = self.starts(key_x, self.training.batch_size)
@@ -162,7 +175,7 @@ class Learner:
 
     def _path(self, key, score):
         num = self.training.batch_size
-        if self.is_weighted:
+        if self.is_sampler:
             return weighted_paths(key, self.problem, score, (num, self.dim)).path
         key_x, key_noise = jax.random.split(key)
         field = field_of(self.problem, score)
@@ -174,8 +187,8 @@ def _many_updates(learner: Learner, state: TrainState, key: jax.Array) -> TrainS
     """Make the updates between two checks."""
 
     def update(state, _):
-        grads = jax.grad(learner._loss)(state.params, jax.random.fold_in(key, state.step))
-        return state.apply_gradients(grads, learner._optimizer(), AVERAGE_DECAY), None
+        grads = jax.grad(learner.loss)(state.params, jax.random.fold_in(key, state.step))
+        return state.apply_gradients(grads, learner.optimizer(), AVERAGE_DECAY), None
 
     training = learner.training
     return jax.lax.scan(update, state, length=training.num_updates // training.num_checks)[0]
