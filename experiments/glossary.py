@@ -53,6 +53,7 @@ PLACES = {  # what may stand in a name's place, as a regular expression
     "bins": r"[\d.e+-]+",
     "decoder": r"(informed|marginal|uninformed)",
     "direction": r"\d+",
+    "coordinates": r"\w+",
     "score": r"(network|reference|stretched|exact)",
 }
 FORMS = {  # of what a label tells
@@ -95,7 +96,7 @@ PLACES_OF = {
     "action_principle": "<problem> is `quadratic` with its dimension, or `mixture`, <target> an "
     "unnormalized density; <process> is one of the processes, <direction> the number of a random "
     "direction, <weight> the w of guidance, as above; <score> is `network`, `reference` (its "
-    "Gaussian), `stretched` (1.1 times the exact score) or `exact`.",
+    "Gaussian), `stretched` (1.1 times the exact score) or `exact`; <coordinates> is a process.",
     "benchmarks.update_time": "<system> is `diffusion_encoder` or `vae`.",
     "benchmarks.entropy_training": "<loop> is `plain` (an epoch loop), `scanned` (many updates in "
     "one program) or `reference` (scanned, from a Gaussian reference).",

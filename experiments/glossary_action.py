@@ -61,4 +61,16 @@ SAMPLING = under(
         "annealing.coverage": "of the groups: See above.",
     },
 )
-ACTION = MIXTURE | RESIDUAL | LEARN | SAMPLING
+FAMILY = {
+    "neg_log_likelihood.<coordinates>": "nats/dim: Mean -log p of held-out images with the noise "
+    "of t_end, in the x and clock of that process. The truth is that in the angle; the error is "
+    "of the difference.",
+    "largest_difference.<coordinates>": "nats/dim: Largest difference of the two for one image.",
+    "flow_difference.<coordinates>": "of the range: Root mean square difference of samples by the "
+    "flow from those of the network's own process, from the same noise; gray levels are in [0, 1].",
+    "samples.<coordinates>.eta=<weight>.energy_distance": "of the range: Energy distance of the "
+    "samples from those of vp at the first eta.",
+    "samples.<coordinates>.eta=<weight>.p_value": "probability: Of a distance as large, were both "
+    "of one law. `wrong` has 0.8 of the score in its drift.",
+}
+ACTION = MIXTURE | RESIDUAL | FAMILY | LEARN | SAMPLING

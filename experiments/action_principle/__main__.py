@@ -20,7 +20,7 @@ from diffenc.errors import check_choice
 from diffenc.run import tables
 from diffenc.run.tables import Result
 from experiments import command_line
-from experiments.action_principle import learn, mixture, residual, sampling
+from experiments.action_principle import family, learn, mixture, residual, sampling
 
 # Each takes the config and the workdir, draws its figures, and gives the results, or None where
 # the run was complete already.
@@ -29,6 +29,7 @@ TASKS: dict[str, Callable[[ConfigDict, Path], list[Result] | None]] = {
     "mixture": mixture.run,
     "residual": residual.run,
     "sampling": sampling.run,
+    "family": family.run,
 }
 
 

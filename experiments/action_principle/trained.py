@@ -9,14 +9,14 @@ from typing import NamedTuple
 import jax
 from ml_collections import ConfigDict
 
-from diffenc.errors import check
+from diffenc.errors import check, check_widths
 from diffenc.run import loop, parallel
 from diffenc.run.advance import make_advance
 from diffenc.training import TrainState
 from experiments import command_line
 from experiments.neural_entropy import systems
-from experiments.neural_entropy.cases import Case, load_cases
-from experiments.neural_entropy.settings import Sweep, Training, read_sweep
+from experiments.neural_entropy.cases import Case, load_cases, load_images, make_case
+from experiments.neural_entropy.settings import Images, Network, Sweep, Training, read_sweep
 
 
 class Settings(NamedTuple):
@@ -34,19 +34,43 @@ class Settings(NamedTuple):
 def read(config: ConfigDict) -> Settings:
     """Read the settings; an InputError where there is more than one system."""
     training = command_line.read(Training, config)
-    sweep = read_sweep(config)
+    if "data" in config:
+        sweep = _read_images(config)
+        lists = {"samples": sweep.samples, "datasets": sweep.datasets}
+    else:
+        sweep = read_sweep(config)
+        lists = {"samples": sweep.samples, "dimensions": sweep.dimensions}
+    lists["processes"] = sweep.processes
     check(sweep.num_seeds == 1, "config field num_seeds", sweep.num_seeds, "give 1")
-    lists = {"samples": sweep.samples, "processes": sweep.processes}
-    lists |= {"dimensions": sweep.dimensions} if sweep.mixture else {"datasets": sweep.datasets}
     for name, values in lists.items():
         check(len(values) == 1, f"config field {name}", values, "give one of them")
     return Settings(training, sweep)
 
 
+def _read_images(config: ConfigDict) -> Sweep:
+    """Read the settings of images, which are vectors for the network."""
+    network = command_line.read(Network, config, "model")
+    with command_line.naming(features="model.features"):
+        check_widths(network, "features")
+    images = command_line.read(Images, config, "data")
+    places = {"num_examples": "eval.num_examples"}
+    return command_line.read(Sweep, config, places=places, network=network, images=images)
+
+
 def load_case(settings: Settings) -> Case:
-    """Make the only case, with its data and its untrained model."""
-    (case,) = load_cases(settings.sweep)
-    return case
+    """Make the only case, with its data, vectors, and its untrained model."""
+    sweep = settings.sweep
+    if sweep.images is None:
+        (case,) = load_cases(sweep)
+        return case
+    name = sweep.datasets[0]
+    images = load_images(sweep, name, sweep.samples[0])
+    flat = images._replace(
+        train=[x.reshape(len(x), -1) for x in images.train],
+        test=[x.reshape(len(x), -1) for x in images.test],
+    )
+    size = len(flat.train[0])
+    return make_case(sweep, name, f"N{size}", size, sweep.processes[0], flat)
 
 
 def train(

@@ -11,7 +11,7 @@ from diffenc.errors import InputError
 from diffenc.run import records, tables
 from experiments import arguments, command_line
 from experiments.action_principle import __main__ as action_principle
-from experiments.action_principle import sampling
+from experiments.action_principle import family, sampling
 from experiments.action_principle.learning import Training
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,6 +58,21 @@ SMALL = {
         "evaluate_every": 2,
         "eval.num_examples": 60,
         "eval.num_levels": 4,
+    },
+    "family": {
+        "num_devices": 1,
+        "model.features": (8,),
+        "batch_size": 32,
+        "num_updates": 2,
+        "updates_per_dispatch": 2,
+        "save_every": 2,
+        "eval.num_examples": 2,
+        "eval.num_steps": 100,
+        "eval.num_samples": 40,
+        "eval.sampler_steps": 30,
+        "eval.etas": (0.0, 1.0),
+        "eval.batch_size": 2,
+        "eval.num_permutations": 999,
     },
 }
 
@@ -170,6 +185,22 @@ def test_targets_have_their_normalizer(name):
     assert np.log(area) == pytest.approx(exact, abs=1e-4)
 
 
+def test_one_network_has_one_likelihood_and_one_law_in_all_coordinates(tmp_path, monkeypatch):
+    """Two of the processes. The network is hardly trained, and nearly the score of its Gaussian."""
+    others = {name: family.OTHERS[name] for name in ("rectified_flow",)}
+    monkeypatch.setattr(family, "OTHERS", others)
+    action_principle.run(make_config("family"), tmp_path)
+    value = {row.name: row.value for row in tables.read_results(tmp_path)}
+    for coordinates in ("vp", "rectified_flow"):
+        assert value[f"largest_difference.{coordinates}"] < 0.01
+    assert value["flow_difference.rectified_flow"] < 0.01
+    # A right law is refused once in a thousand times, a wrong one always.
+    assert value["samples.rectified_flow.eta=1.p_value"] > 0.001
+    assert value["samples.wrong.eta=1.p_value"] == pytest.approx(0.001)
+    figures = {figure.name for figure in (tmp_path / "figures").iterdir()}
+    assert figures == {"family.png", "samples.png"}
+
+
 @pytest.mark.parametrize(
     ("name", "changes", "words"),
     [
@@ -184,6 +215,9 @@ def test_targets_have_their_normalizer(name):
         ("mixture", {"num_paths": 1}, "num_paths is 1: give 2 or more"),
         ("residual", {"num_seeds": 2}, "config field num_seeds is 2: give 1"),
         ("residual", {"dimensions": (2, 3)}, "config field dimensions is .*: give one of them"),
+        ("family", {"processes": ("ve",)}, "config field processes is .*: give 'vp' alone"),
+        ("family", {"model__features": ()}, "model.features is .*: give widths of 1 or more"),
+        ("family", {"eval__t_end": 1.0}, "eval.t_end is 1.0: give a small time"),
     ],
 )
 def test_bad_settings_are_named(tmp_path, name, changes, words):

@@ -1,0 +1,367 @@
+"""The task `family` of experiments.action_principle: one network in all processes' coordinates.
+
+    python -m experiments.action_principle --config=configs/action_principle/family.py \
+        --workdir=DIR
+
+A network is trained on digits under one process. Its score in the coordinates of another
+(`coordinates.score_in`) gives that process's likelihoods, found in its own x and its own clock;
+its samples by the flow; and its samples by reverse processes of every eta, whose marginals are one
+law for the exact score. A two-sample test compares these, and is shown to refuse a wrong drift.
+"""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from etils.epath import Path
+from ml_collections import ConfigDict
+
+from diffenc.diffusion.coordinates import log_prob_in_time, scale_in, score_in, time_in
+from diffenc.diffusion.flow_likelihood import Flow
+from diffenc.diffusion.gaussians import LOG_2PI
+from diffenc.diffusion.linear_process import Process
+from diffenc.diffusion.processes import EDM, VE, RectifiedFlow, StraightLine, SubVP
+from diffenc.diffusion.samplers import reverse_sde
+from diffenc.diffusion.two_samples import EnergyTest, energy_test
+from diffenc.errors import check, check_least
+from diffenc.estimate import Estimate, map_examples
+from diffenc.keys import key_of, rng_of
+from diffenc.run import figures, records
+from diffenc.run.tables import Result
+from experiments import command_line
+from experiments.action_principle import trained
+from experiments.neural_entropy.cases import Case, scaled
+
+# Each reaches the noise levels of the process of training, "vp", at both ends.
+OTHERS = {
+    "sub_vp": SubVP(0.1, 17.0),
+    "ve": VE(0.01, 60.0),
+    "edm": EDM(),
+    "straight_line": StraightLine(1.0),
+    "rectified_flow": RectifiedFlow(),
+}
+OWN = "vp"
+WRONG = 0.8  # of the score, in the drift of a reverse process that is wrong
+NUM_SHOWN = 9
+LEVEL = 0.05  # of the tests, in figures
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What is measured.
+
+    Attributes:
+        t_end: the time of the network's own process up to which likelihoods and samples go.
+        num_examples: held-out images of which the likelihood is found.
+        num_steps: of each likelihood.
+        num_samples: of each process and eta.
+        sampler_steps: of each of them.
+        etas: strengths of the noise; the first is compared with.
+        batch_size: images at a time.
+        num_permutations: of each test.
+    """
+
+    t_end: float
+    num_examples: int
+    num_steps: int
+    num_samples: int
+    sampler_steps: int
+    etas: tuple[float, ...]
+    batch_size: int
+    num_permutations: int
+
+    def __post_init__(self):
+        check(0 < self.t_end < 1, "t_end", self.t_end, "give a small time such as 0.02")
+        check_least(self, 2, "num_examples", "num_samples")
+        check_least(self, 1, "num_steps", "sampler_steps", "batch_size", "num_permutations")
+        check(min(self.etas, default=-1) >= 0, "etas", self.etas, "give numbers of 0 or more")
+
+
+class Model(NamedTuple):
+    """A trained score.
+
+    Attributes:
+        process: its own.
+        score_fn: the score, of images as vectors.
+        dim: the number of pixels.
+    """
+
+    process: Process
+    score_fn: Callable
+    dim: int
+
+    def processes(self) -> dict[str, Process]:
+        """Give the processes in whose coordinates it is used, its own first."""
+        return {OWN: self.process} | OTHERS
+
+
+def run(config: ConfigDict, workdir: Path) -> list[Result] | None:
+    """Train, measure and draw the figures; None where the run was complete already."""
+    settings = trained.read(config)
+    command_line.read_field(config, "data")
+    only = settings.sweep.processes
+    check(only == (OWN,), "config field processes", only, f"give {OWN!r} alone")
+    evaluation = command_line.read(Evaluation, config, "eval")
+    if command_line.is_complete(config, workdir):
+        return None
+    seed = settings.sweep.seed
+    case = trained.load_case(settings)
+    state = trained.train(workdir, settings, case)
+    score_fn = case.model.score_fn(state.averages, state.carried)
+    model = Model(case.process, score_fn, case.test[0].shape[1])
+    with jax.default_matmul_precision("highest"):
+        log_probs = likelihoods(seed, model, noised(seed, case, evaluation), evaluation)
+        samples = draw_samples(seed, model, evaluation)
+        same = flows(seed, model, evaluation)
+    tests = compare(seed, samples, evaluation)
+    draw(workdir, log_probs, same, samples, tests, model)
+    return results_of(log_probs, same, tests, model)
+
+
+def noised(seed: int, case: Case, evaluation: Evaluation) -> jax.Array:
+    """Give held-out images as they are at t_end, [num_examples, D].
+
+    Args:
+        seed: of the run.
+        case: its data.
+        evaluation: t_end and the number of images are read.
+    """
+    x = scaled(case.scale, case.test[0][: evaluation.num_examples])
+    eps = jax.random.normal(key_of(seed, "noise"), x.shape)
+    return case.process.perturb(jnp.asarray(x), eps, jnp.full(len(x), evaluation.t_end))
+
+
+def likelihoods(
+    seed: int, model: Model, x: jax.Array, evaluation: Evaluation
+) -> dict[str, np.ndarray]:
+    """Evaluate log p of images at t_end in every process's own x and clock, and in the angle.
+
+    Args:
+        seed: of the run; nothing is drawn.
+        model: the score.
+        x: images at t_end, in the coordinates of the model's process.
+        evaluation: the steps.
+
+    Returns:
+        {process: [n] nats, of x in the model's coordinates}; "angle" is by `Flow`.
+    """
+
+    def of_angle(key, x):
+        flow = Flow(model.process, evaluation.num_steps, evaluation.t_end, 0.3)
+        return flow.log_prob(model.score_fn, x).log_prob
+
+    ways = {"angle": of_angle} | {
+        name: functools.partial(_log_prob, model, process, evaluation)
+        for name, process in model.processes().items()
+    }
+    log_probs = {}
+    with records.progress(len(ways), description="likelihoods") as show:
+        for index, (name, way) in enumerate(ways.items()):
+            show(index, name)
+            batches = map_examples(jax.jit(way), None, np.asarray(x), evaluation.batch_size)
+            log_probs[name] = np.float64(batches)
+        show(len(ways))
+    return log_probs
+
+
+def _log_prob(model: Model, process: Process, evaluation: Evaluation, key, x):
+    """Evaluate log p of x at t_end by the flow of another process, in its own x and t."""
+    with jax.ensure_compile_time_eval():
+        first = float(time_in(process, model.process, evaluation.t_end))
+        last = min(float(time_in(process, model.process, 1.0)), 1.0)
+        c = float(scale_in(process, model.process, jnp.asarray(evaluation.t_end)))
+        width = model.process.scale * float(process.radius(jnp.asarray(last)))
+    score = score_in(process, model.process, model.score_fn)
+
+    def log_prior(x):
+        norm = model.dim * (0.5 * LOG_2PI + math.log(width))
+        return -0.5 * jnp.sum(jnp.square(x / width), axis=1) - norm
+
+    num_steps = evaluation.num_steps
+    log_prob = log_prob_in_time(process, score, log_prior, c * x, num_steps, first, last)
+    return log_prob + model.dim * math.log(c)
+
+
+def _sample(model: Model, process: Process, score_fn, evaluation, key, noise, eta):
+    """Sample from noise of unit size at the process's t = 1, in the model's own coordinates.
+
+    Args:
+        model: whose process is the network's.
+        process: in whose coordinates the samples are drawn.
+        score_fn: of the model's process.
+        evaluation: t_end and the steps.
+        key: of the noise on the way.
+        noise: [n, D].
+        eta: the strength of the noise, a number or an array of shape ().
+    """
+    with jax.ensure_compile_time_eval():
+        first = float(time_in(process, model.process, evaluation.t_end))
+        c = float(scale_in(process, model.process, jnp.asarray(evaluation.t_end)))
+        width = model.process.scale * float(process.radius(jnp.asarray(1.0)))
+    score = score_in(process, model.process, score_fn)
+    steps = evaluation.sampler_steps
+    return reverse_sde(key, score, process, width * noise, steps, eta, first) / c
+
+
+def draw_samples(
+    seed: int, model: Model, evaluation: Evaluation
+) -> dict[tuple[str, float], np.ndarray]:
+    """Sample in the coordinates of every process at every eta, each from noise of its own.
+
+    Args:
+        seed: of the run.
+        model: the score.
+        evaluation: numbers of samples and of steps.
+
+    Returns:
+        {(process, eta): [num_samples, D]}; the process "wrong" has the drift of the model's own
+        with WRONG times the score.
+    """
+    shape = (evaluation.num_samples, model.dim)
+
+    def wrong(x, t):
+        return WRONG * model.score_fn(x, t)
+
+    ways = {name: (process, model.score_fn) for name, process in model.processes().items()}
+    ways["wrong"] = (model.process, wrong)
+    samples = {}
+    with records.progress(len(ways), description="samples") as show:
+        for index, (name, (process, score_fn)) in enumerate(ways.items()):
+            show(index, name)
+
+            @jax.jit
+            def draw(key, eta, process=process, score_fn=score_fn):
+                key_start, key_way = jax.random.split(key)
+                noise = jax.random.normal(key_start, shape)
+                return _sample(model, process, score_fn, evaluation, key_way, noise, eta)
+
+            etas = evaluation.etas if name != "wrong" else evaluation.etas[-1:]
+            for number, eta in enumerate(etas):
+                drawn = draw(key_of(seed, "samples", name, number), jnp.float32(eta))
+                samples[name, eta] = np.asarray(drawn)
+        show(len(ways))
+    return samples
+
+
+def flows(seed: int, model: Model, evaluation: Evaluation) -> dict[str, np.ndarray]:
+    """Follow the flow of every process from the same noise, {process: [NUM_SHOWN, D]}.
+
+    Args:
+        seed: of the run.
+        model: the score.
+        evaluation: the steps.
+    """
+    noise = jax.random.normal(key_of(seed, "flows"), (NUM_SHOWN, model.dim))
+    same = {}
+    for name, process in model.processes().items():
+
+        @jax.jit
+        def draw(noise, process=process):
+            return _sample(model, process, model.score_fn, evaluation, None, noise, 0.0)
+
+        same[name] = np.asarray(draw(noise))
+    return same
+
+
+def compare(seed: int, samples, evaluation: Evaluation) -> dict[tuple[str, float], EnergyTest]:
+    """Test all samples against those of the model's own process at the first eta.
+
+    Args:
+        seed: of the run.
+        samples: by process and eta.
+        evaluation: the permutations.
+    """
+    base = (OWN, evaluation.etas[0])
+    tests = {}
+    for index, (way, x) in enumerate(samples.items()):
+        if way != base:
+            rng = rng_of(seed, "permutations", index)
+            tests[way] = energy_test(rng, samples[base], x, evaluation.num_permutations)
+    return tests
+
+
+def results_of(log_probs, same, tests, model: Model) -> list[Result]:
+    """Give likelihoods, distances of flows and tests as results.
+
+    Args:
+        log_probs: by process, and "angle".
+        same: flows from the same noise, by process.
+        tests: by process and eta.
+        model: the score.
+    """
+    rows = []
+    truth = -log_probs["angle"] / model.dim
+    for name in model.processes():
+        values = -log_probs[name] / model.dim
+        # The images are the truth's own.
+        stderr = Estimate.of(values - truth).stderr
+        row = f"neg_log_likelihood.{name}"
+        rows.append(Result(row, values.mean(), stderr, "nats/dim", truth.mean()))
+        largest = float(np.abs(values - truth).max())
+        rows.append(Result(f"largest_difference.{name}", largest, None, "nats/dim", 0.0))
+    for name, x in same.items():
+        if name != OWN:
+            size = float(np.sqrt(np.mean(np.square(x - same[OWN]))))
+            rows.append(Result(f"flow_difference.{name}", size, None, "of the range", 0.0))
+    for (name, eta), test in tests.items():
+        row = f"samples.{name}.eta={eta:g}"
+        rows.append(Result(f"{row}.energy_distance", test.distance, None, "of the range"))
+        rows.append(Result(f"{row}.p_value", test.p_value, None, "probability"))
+    return rows
+
+
+def draw(workdir, log_probs, same, samples, tests, model: Model) -> None:
+    """Draw likelihoods, tests and samples.
+
+    Args:
+        workdir: of the run.
+        log_probs: by process, and "angle".
+        same: flows from the same noise, by process.
+        samples: by process and eta.
+        tests: by process and eta.
+        model: the score.
+    """
+    names = list(model.processes())
+    readable = [name.replace("_", " ") for name in names]
+    fig, axes = figures.figure(1, 2, width=4.4, height=3.2)
+    ax = axes[0, 0]
+    for place, name in enumerate(names):
+        gaps = (log_probs["angle"] - log_probs[name]) / model.dim
+        ax.plot(np.full(len(gaps), place), gaps, ".", color=figures.PALETTE[0])
+    ax.axhspan(-0.01, 0.01, color="#999999", alpha=0.2, linewidth=0)
+    ax.set_xticks(range(len(names)), readable, rotation=30, ha="right")
+    figures.label(ax, "", "-log p less that in the angle [nats/dim]")
+    ax = axes[0, 1]
+    etas = sorted({eta for name, eta in tests if name == OWN} | {eta for _, eta in tests})
+    for index, eta in enumerate(etas):
+        places = [place for place, name in enumerate(names) if (name, eta) in tests]
+        p_values = [tests[names[place], eta].p_value for place in places]
+        ax.plot(np.array(places) + 0.1 * index - 0.15, p_values, "o", label=f"eta = {eta:g}")
+    wrong = [(eta, test) for (name, eta), test in tests.items() if name == "wrong"]
+    ax.plot([len(names)] * len(wrong), [test.p_value for _, test in wrong], "kx", label="wrong")
+    ax.axhline(LEVEL, color="black", linestyle="--", linewidth=1.0)
+    ax.set_yscale("log")
+    ticks = [*readable, f"{WRONG:g} of the score"]
+    ax.set_xticks(range(len(ticks)), ticks, rotation=30, ha="right")
+    figures.label(ax, "", "p-value of samples against vp, eta = 0")
+    ax.legend(frameon=False, fontsize=7)
+    figures.save(fig, workdir, "family")
+    side = math.isqrt(model.dim)
+    rows = (
+        [(name.replace("_", " "), x) for name, x in same.items()],
+        [(f"{OWN}, eta = {eta:g}", x) for (name, eta), x in samples.items() if name == OWN],
+    )
+    fig, axes = figures.figure(2, max(map(len, rows)), width=1.5, height=1.7)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for panels, row in zip(axes, rows, strict=True):
+        for ax, (title, x) in zip(panels, row, strict=False):
+            images = x[:NUM_SHOWN].reshape(-1, side, side)
+            figures.image_grid(ax, images, math.isqrt(NUM_SHOWN), 1.0)
+            ax.set_title(title)
+    figures.save(fig, workdir, "samples")
