@@ -46,6 +46,8 @@ PLACES = {  # what may stand in a name's place, as a regular expression
     "dim": r"\d+",
     "levels": r"\d+",
     "race": r"(horses|channel)",
+    "problem": r"(quadratic\d+|mixture)",
+    "target": r"(funnel|mixture|double_well)",
     "model": r"(?!(uniform|independent|chow_liu|n_gram|gzip|png)\b)\w+",
     "family": r"(gaussian|laplace|logistic|uniform|student)",
     "bins": r"[\d.e+-]+",
@@ -91,7 +93,8 @@ PLACES_OF = {
     "bits for each number of an example; those of models are means over seeds, too. In the config "
     "`noise_families` nothing is trained: <family> is that of the noise at the start, <bins> its "
     "size, and <decoder> what weighs values there: `informed`, `marginal` or `uninformed`.",
-    "action_principle": "<process> is one of the processes, <direction> the number of a random "
+    "action_principle": "<problem> is `quadratic` with its dimension, or `mixture`, <target> an "
+    "unnormalized density; <process> is one of the processes, <direction> the number of a random "
     "direction, <weight> the w of guidance, as above; <score> is `network`, `reference` (its "
     "Gaussian), `stretched` (1.1 times the exact score) or `exact`; <coordinates> is a process.",
     "benchmarks.update_time": "<system> is `diffusion_encoder` or `vae`.",

@@ -39,6 +39,28 @@ RESIDUAL = under(
         "every score obeys, of sigma times the score for each unit of lambda.",
     },
 )
+LEARN = {
+    "control_error.<problem>.untrained": "nats: int 1/(2 g^2) E|u - u*|^2 along the paths of the "
+    "control before the first update; its error holds the scatter over seeds, as of the next two.",
+    "control_error.<problem>.action": "nats: The same after training by gradients of the action.",
+    "control_error.<problem>.adjoint": "nats: The same after adjoint matching.",
+}
+SAMPLING = under(
+    "<target>",
+    {
+        "log_z": "nats: log of the mean weight of the paths of the learned control, over seeds. "
+        "The truth is the exact log Z.",
+        "bound": "nats: Mean log weight, below log Z by the relative entropy of the paths.",
+        "effective_share": "of the paths: (sum of weights)^2 / sum of squares, for each path.",
+        "coverage": "of the groups: Share of the groups of paths whose log Z is within two of its "
+        "errors of the truth.",
+        "annealing.log_z": "nats: The same of annealed importance sampling, with as many "
+        "evaluations of the gradient as the control in training and in sampling.",
+        "annealing.bound": "nats: See above.",
+        "annealing.effective_share": "of the paths: See above; a chain is a path.",
+        "annealing.coverage": "of the groups: See above.",
+    },
+)
 FAMILY = {
     "neg_log_likelihood.<coordinates>": "nats/dim: Mean -log p of held-out images with the noise "
     "of t_end, in the x and clock of that process. The truth is that in the angle; the error is "
@@ -51,4 +73,4 @@ FAMILY = {
     "samples.<coordinates>.eta=<weight>.p_value": "probability: Of a distance as large, were both "
     "of one law. `wrong` has the drift of the flow with the noise of eta = 1.",
 }
-ACTION = MIXTURE | RESIDUAL | FAMILY
+ACTION = MIXTURE | RESIDUAL | FAMILY | LEARN | SAMPLING

@@ -7,7 +7,8 @@ The config's `task` says which part is run; each has its module:
 
 mixture: the value function and its paths, the parabola of the action, and guidance beside a tilted
 law, for known densities. residual: how far a trained score is from being any score, by noise level.
-family: one network of digits in the coordinates of every process.
+family: one network of digits in the coordinates of every process. learn: a control by its action
+alone, beside the score. sampling: unnormalized densities by such a control, and by annealing.
 """
 
 from collections.abc import Callable
@@ -19,13 +20,15 @@ from diffenc.errors import check_choice
 from diffenc.run import tables
 from diffenc.run.tables import Result
 from experiments import command_line
-from experiments.action_principle import family, mixture, residual
+from experiments.action_principle import family, learn, mixture, residual, sampling
 
 # Each takes the config and the workdir, draws its figures, and gives the results, or None where
 # the run was complete already.
 TASKS: dict[str, Callable[[ConfigDict, Path], list[Result] | None]] = {
+    "learn": learn.run,
     "mixture": mixture.run,
     "residual": residual.run,
+    "sampling": sampling.run,
     "family": family.run,
 }
 

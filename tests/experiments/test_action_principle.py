@@ -2,17 +2,21 @@
 
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from checks import NUM_SIGMAS
 
 from diffenc.errors import InputError
 from diffenc.run import records, tables
-from experiments import arguments
+from experiments import arguments, command_line
 from experiments.action_principle import __main__ as action_principle
-from experiments.action_principle import family, mixture
+from experiments.action_principle import family, mixture, sampling
+from experiments.action_principle.learning import Training
 
 ROOT = Path(__file__).resolve().parents[2]
+LINE = np.linspace(-4.0, 4.0, 4001)
+WELL = (np.exp(-np.square(np.square(LINE) - 4)), LINE)
 SMALL = {
     "mixture": {
         "num_steps": 60,
@@ -20,6 +24,29 @@ SMALL = {
         "num_directions": 2,
         "sizes": (0.0, 0.2),
         "guidance": (0.0, 4.0),
+    },
+    "learn": {
+        "num_seeds": 1,
+        "dimensions": (2,),
+        "num_steps": 12,
+        "num_paths": 60,
+        "training.num_updates": 40,
+        "training.batch_size": 32,
+        "training.num_nodes": 8,
+        "training.features": (8,),
+        "training.learning_rate": 1e-2,
+        "training.num_checks": 1,
+    },
+    "sampling": {
+        "num_seeds": 1,
+        "targets": ("double_well",),
+        "num_steps": 12,
+        "num_groups": 2,
+        "group_size": 100,
+        "training.num_updates": 10,
+        "training.batch_size": 16,
+        "training.num_nodes": 4,
+        "training.features": (8,),
     },
     "residual": {
         "num_devices": 1,
@@ -108,6 +135,58 @@ def test_a_score_has_no_residual_and_a_stretched_one_has(tmp_path):
     assert (tmp_path / "figures" / "residual.png").stat().st_size > 5000
 
 
+def test_a_control_is_learned_in_both_forms(tmp_path):
+    action_principle.run(make_config("learn"), tmp_path)
+    rows = {row.name: row for row in tables.read_results(tmp_path)}
+    for case in ("quadratic2", "mixture"):
+        start = rows[f"control_error.{case}.untrained"]
+        for form in ("action", "adjoint"):
+            end = rows[f"control_error.{case}.{form}"]
+            error = np.hypot(start.stderr, end.stderr)
+            assert start.value - end.value > NUM_SIGMAS * error, (case, form)
+    figures = {figure.name for figure in (tmp_path / "figures").iterdir()}
+    assert figures == {"errors.png", "fields.png"}
+
+
+def test_annealing_has_the_evaluations_of_the_control(tmp_path):
+    config = make_config("sampling")
+    action_principle.run(config, tmp_path)
+    rows = {row.name: row for row in tables.read_results(tmp_path)}
+    for place in ("double_well", "double_well.annealing"):
+        log_z = rows[f"{place}.log_z"]
+        assert rows[f"{place}.bound"].value < log_z.value
+        assert 0 < rows[f"{place}.effective_share"].value < 1
+        assert rows[f"{place}.coverage"].value in (0, 0.5, 1)
+    assert log_z.truth == pytest.approx(5 * np.log(np.trapezoid(*WELL)), rel=1e-6)
+    assert (tmp_path / "figures" / "sampling.png").stat().st_size > 5000
+    # 13 evaluations for each of 160 paths of training and 200 of sampling
+    settings = command_line.read(sampling.Settings, config)
+    training = command_line.read(Training, config, "training")
+    schedule = sampling.annealing_settings(settings, training, "double_well")
+    tuning = schedule.tuning_steps * sampling.TUNING_CHAINS
+    moves = schedule.num_temperatures * (schedule.num_chains + tuning)
+    spent = moves * schedule.leapfrog_steps
+    assert spent <= 360 * 13 < spent + 3 * (200 + tuning)
+
+
+@pytest.mark.parametrize("name", sampling.TARGETS)
+def test_targets_have_their_normalizer(name):
+    """In two dimensions, by a sum over a grid."""
+    target = sampling.TARGETS[name]
+    line = np.linspace(-9.0, 9.0, 901)
+    if name == "funnel":  # x_2 in units of its width
+        first, second = np.meshgrid(3 * line, line)
+        points = np.stack([first, second * np.exp(first / 2)], axis=-1)
+        volume = 3 * np.exp(first / 2) * np.square(line[1] - line[0])
+    else:
+        points = np.stack(np.meshgrid(line, line), axis=-1)
+        volume = np.square(line[1] - line[0])
+    energy = np.asarray(jax.jit(target.energy)(np.float32(points.reshape(-1, 2))), np.float64)
+    area = np.sum(volume * np.exp(-energy.reshape(901, 901)))
+    exact = target.log_normalizer * 2 / target.dim
+    assert np.log(area) == pytest.approx(exact, abs=1e-4)
+
+
 def test_one_network_has_one_likelihood_and_one_law_in_all_coordinates(tmp_path, monkeypatch):
     """Two of the processes. The network is hardly trained, and nearly the score of its Gaussian."""
     others = {name: family.OTHERS[name] for name in ("rectified_flow",)}
@@ -127,6 +206,9 @@ def test_one_network_has_one_likelihood_and_one_law_in_all_coordinates(tmp_path,
 @pytest.mark.parametrize(
     ("name", "changes", "words"),
     [
+        ("learn", {"training__num_checks": 7}, "training.num_checks is 7: give a divisor"),
+        ("learn", {"dimensions": ()}, "config field dimensions is .*: give numbers of 1"),
+        ("sampling", {"targets": ("ring",)}, "config field targets is 'ring': choose one of"),
         ("mixture", {"task": "mixtures"}, "config field task is 'mixtures': .*nearest: mixture"),
         ("mixture", {"plane__weights": (0.5, -0.1)}, "plane.weights is .*: give numbers above 0"),
         ("mixture", {"line__stds": (0.4,)}, "line.stds is .*: give 2 numbers above 0"),

@@ -193,7 +193,9 @@ def test_a_loaded_run_has_the_numbers_of_its_results(finished, held_out):
         assert abs(bound.values.mean() - same) < NUM_SIGMAS * stderr
 
 
-def test_a_model_of_a_version_that_knew_one_input_alone_is_loaded(finished, cold, held_out, tmp_path):
+def test_a_model_of_a_version_that_knew_one_input_alone_is_loaded(
+    finished, cold, held_out, tmp_path
+):
     old = tmp_path / "run"
     shutil.copytree(finished[0], old)
     content = json.loads((old / "model.json").read_text())

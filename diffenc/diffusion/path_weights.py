@@ -1,0 +1,111 @@
+"""Sample an unnormalized density exp(-E) by a control, and correct it by the weights of its paths.
+
+The density is the end of a chain in y = x/alpha with the clock w = (sigma/alpha)^2, whose steps
+take d of the clock. The chain of the control and the one that it is compared with are
+
+    y' ~ N(y + d alpha s, d (kappa^2 + w') / (kappa^2 + w))    from N(0, kappa^2 + w_max)
+    y' ~ N(y, d)                                               from dy, all of space
+
+so that with weight = exp(-E) at the end times the ratio of the second to the first, E[weight] = Z =
+int exp(-E(x)) dx, whatever the score and however few the steps: -log weight is the action of the
+path (`control`), of discrete time. For exp(-E) = N(0, kappa^2 I) and its score every weight is Z.
+(Path integral sampler, arXiv 2111.15141; denoising diffusion sampler, arXiv 2302.13834.)
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from diffenc.diffusion.controlled_paths import Problem
+from diffenc.diffusion.gaussians import LOG_2PI, exact
+from diffenc.diffusion.profiles import sum_over_data
+from diffenc.errors import InputError
+from diffenc.estimate import Estimate
+
+
+class WeightedPaths(NamedTuple):
+    """Paths and their weights.
+
+    Attributes:
+        log_weight: [n] in nats; E[exp(log_weight)] = Z, and -E[log_weight] is above -log Z by the
+            relative entropy of the paths to those of the best control.
+        x: the ends [n, ...], a sample of exp(-E)/Z by these weights.
+        path: y at the nodes [num_steps + 1, n, ...].
+    """
+
+    log_weight: jax.Array
+    x: jax.Array
+    path: jax.Array
+
+
+@exact
+def weighted_paths(
+    key: jax.Array, problem: Problem, score_fn: Callable, shape: tuple[int, ...], dtype=jnp.float32
+) -> WeightedPaths:
+    """Draw paths with their weights; one evaluation of the score a step.
+
+    Args:
+        key: the key of starts and noise.
+        problem: its end cost is E; it may have no potential.
+        score_fn: (x [n, ...], t [n]) -> [n, ...].
+        shape: (n, ...), the number of paths and the shape of an example.
+        dtype: of the paths.
+
+    Returns:
+        The paths.
+
+    Raises:
+        InputError: where the problem has a potential.
+    """
+    if problem.potential is not None:
+        raise InputError("potential is given: weights are those of a density, give None")
+    key_start, key_steps = jax.random.split(key)
+    nodes = problem.nodes(dtype)
+    dim = int(np.prod(shape[1:]))
+    total = problem.process.scale**2 + nodes.clock
+    start = jax.random.normal(key_start, shape, dtype)
+    log_weight = 0.5 * sum_over_data(jnp.square(start)) + 0.5 * dim * (LOG_2PI + jnp.log(total[0]))
+
+    def step(state, inputs):
+        y, log_weight = state
+        key, t, alpha, size, shrink = inputs
+        noise = jax.random.normal(key, y.shape, dtype)
+        control = alpha * score_fn(alpha * y, jnp.full(shape[:1], t, dtype))
+        moved = size * control + jnp.sqrt(size * shrink) * noise
+        log_ratio = 0.5 * sum_over_data(jnp.square(noise) - jnp.square(moved) / size)
+        log_ratio += 0.5 * dim * jnp.log(shrink)
+        y = y + moved
+        return (y, log_weight + log_ratio), y
+
+    keys = jax.random.split(key_steps, problem.num_steps)
+    inputs = (keys, nodes.t[:-1], nodes.alpha[:-1], -jnp.diff(nodes.clock), total[1:] / total[:-1])
+    y = jnp.sqrt(total[0]) * start
+    (last, log_weight), path = jax.lax.scan(step, (y, log_weight), inputs)
+    x = nodes.alpha[-1] * last
+    log_weight += dim * jnp.log(nodes.alpha[-1]) - problem.end_cost(x)
+    return WeightedPaths(log_weight, x, jnp.concatenate([y[None], path]))
+
+
+def log_normalizer(log_weights) -> Estimate:
+    """Estimate log Z = log E[weight], with its error to first order.
+
+    The estimate is low by half of the squared error in the mean, and by more where rare weights
+    hold much of Z: look at `effective_sample_size` too.
+
+    Args:
+        log_weights: [n], of independent paths or chains, in nats.
+    """
+    log_weights = np.asarray(log_weights, np.float64)
+    largest = log_weights.max()
+    mean, stderr = Estimate.of(np.exp(log_weights - largest))
+    return Estimate(float(largest + np.log(mean)), stderr / mean)
+
+
+def effective_sample_size(log_weights) -> float:
+    """Compute (sum w)^2 / sum w^2 of log weights [n]: between 1 and n."""
+    log_weights = np.asarray(log_weights, np.float64)
+    weights = np.exp(log_weights - log_weights.max())
+    return float(weights.sum() ** 2 / np.square(weights).sum())
