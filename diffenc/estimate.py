@@ -31,14 +31,21 @@ class Estimate(NamedTuple):
 
 
 def over_seeds(values: np.ndarray) -> Estimate:
-    """Take the mean of values [seeds, n], with its error over examples and over seeds.
+    """Take the mean of values [seeds, n], with its error over examples, seeds and draws.
 
-    The first is that of the mean of the seeds.
+    The scatter of examples is that of their means over seeds. The scatter of seeds is that of their
+    means over examples, less what the noise of the single values adds to it: that noise is in the
+    scatter of the examples already (analysis of variance in two ways, Searle 1971).
     """
     mean, stderr = Estimate.of(values.mean(axis=0))
-    if len(values) > 1:
-        of_training = values.mean(axis=1).std(ddof=1) / np.sqrt(len(values))
-        stderr = float(np.hypot(stderr, of_training))
+    num_seeds = len(values)
+    if num_seeds > 1:
+        n = values.shape[1]
+        of_seeds = values.mean(axis=1, keepdims=True)
+        rest = values - of_seeds - values.mean(axis=0, keepdims=True) + mean
+        of_noise = np.square(rest).sum() / ((num_seeds - 1) * (n - 1)) / n
+        of_training = max(of_seeds.var(ddof=1) - of_noise, 0.0) / num_seeds
+        stderr = float(np.sqrt(stderr**2 + of_training))
     return Estimate(mean, stderr)
 
 

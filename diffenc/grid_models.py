@@ -39,6 +39,8 @@ class ModelSettings:
             coarsest, once.
         dropout: share of the numbers dropped inside each block in training.
         precision: of the U-Net's products, a name of `PRECISIONS`.
+        sees: what the network sees of noisy data, see `grid_denoiser`.
+        fourier: exponents of the waves that the network sees, see `GridDenoiser`.
     """
 
     head: str
@@ -52,6 +54,8 @@ class ModelSettings:
     attention: tuple[int, ...] | None = None
     dropout: float = 0.0
     precision: str = "float32"
+    sees: str = "noisy"
+    fourier: tuple[int, ...] = ()
 
     def __post_init__(self):
         check_choice("network", self.network, NETWORKS)
@@ -71,7 +75,9 @@ class ModelSettings:
             check(self.attention is None, "attention", self.attention, remedy)
             remedy = f"network {self.network} is of single precision, give float32"
             check(self.precision == "float32", "precision", self.precision, remedy)
-        num_outputs(self.head, self.alphabet)  # checks the head
+        # These check the head, what the network sees, and the waves.
+        num_outputs(self.head, self.alphabet)
+        GridDenoiser(None, self.alphabet, self.head, self.sees, self.fourier)
         check(self.low < self.high, "low", self.low, f"the start is at {self.high:.3g}: give less")
 
     @property
@@ -119,7 +125,7 @@ def make(settings: ModelSettings, example_shape: tuple[int, ...]) -> GridDenoise
         )
     else:
         network = ModulatedMLP(settings.features[0], settings.blocks, outputs, settings.dropout)
-    return GridDenoiser(network, settings.alphabet, settings.head)
+    return GridDenoiser(network, settings.alphabet, settings.head, settings.sees, settings.fourier)
 
 
 class Carried(flax.struct.PyTreeNode):

@@ -71,6 +71,6 @@ FAMILY = {
     "samples.<coordinates>.eta=<weight>.energy_distance": "of the range: Energy distance of the "
     "samples from those of vp at the first eta.",
     "samples.<coordinates>.eta=<weight>.p_value": "probability: Of a distance as large, were both "
-    "of one law. `wrong` has 0.8 of the score in its drift.",
+    "of one law. `wrong` has the drift of the flow with the noise of eta = 1.",
 }
 ACTION = MIXTURE | RESIDUAL | FAMILY | LEARN | SAMPLING

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from checks import NUM_SIGMAS, assert_mean
+from scipy.stats import chi2
 
 from diffenc.estimate import Estimate, bootstrap, over_seeds, ratio, resampled_mean
 
@@ -34,16 +36,37 @@ def test_a_statistic_of_several_numbers_has_several_errors():
     assert errors.shape == (3,) and np.all(np.diff(errors) > 0)
 
 
-def test_errors_are_over_examples_and_seeds():
+@pytest.mark.parametrize("seed_scatter", [0.0, 0.1, 0.5])
+def test_errors_are_over_examples_seeds_and_noise(seed_scatter):
+    """The squared error is the variance of the mean, on average, and noise counts once.
+
+    A variance of seeds that is estimated below zero counts as zero. What that adds is known.
+    """
     rng = np.random.default_rng(0)
-    values = rng.normal(size=(3, 400)) + np.array([[-1.0], [0.0], [1.0]])
-    mean, stderr = over_seeds(values)
-    examples = values.mean(axis=0).std(ddof=1) / 20
-    seeds = values.mean(axis=1).std(ddof=1) / np.sqrt(3)
-    assert mean == pytest.approx(values.mean()) and stderr == pytest.approx(
-        np.hypot(examples, seeds)
-    )
-    assert over_seeds(values[:1]).stderr == pytest.approx(values[0].std(ddof=1) / 20)
+    num_repeats = 4000
+    num_seeds = 4
+    n = 50
+    examples = rng.normal(size=(num_repeats, 1, n))
+    seeds = seed_scatter * rng.normal(size=(num_repeats, num_seeds, 1))
+    noise = 2 * rng.normal(size=(num_repeats, num_seeds, n))
+    estimates = [over_seeds(values) for values in examples + seeds + noise]
+    of_noise = 4 / n
+    of_means = seed_scatter**2 + of_noise  # the variance of a seed's mean
+    truth = 1 / n + of_means / num_seeds
+    spread = np.var([mean for mean, _ in estimates], ddof=1)
+    assert spread == pytest.approx(truth, rel=NUM_SIGMAS * np.sqrt(2 / num_repeats))
+    degrees = num_seeds - 1
+    least = degrees * of_noise / of_means
+    above = of_means * chi2.sf(least, degrees + 2) - of_noise * chi2.sf(least, degrees)
+    expected = 1 / n + (of_noise + above) / num_seeds
+    squares = np.array([[stderr**2] for _, stderr in estimates])
+    assert_mean(squares, expected, largest_stderr=0.02, scale=expected)
+    assert truth <= expected < 1.2 * truth
+
+
+def test_one_seed_has_the_error_of_its_examples():
+    values = np.random.default_rng(0).normal(size=(1, 400))
+    assert over_seeds(values).stderr == pytest.approx(values[0].std(ddof=1) / 20)
 
 
 def test_values_of_a_ratio_have_its_mean_and_the_scatter_of_its_error():

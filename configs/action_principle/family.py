@@ -25,7 +25,7 @@ def get_config() -> ConfigDict:
             model=dict(features=(512, 512)),
             batch_size=128,  # over all devices
             draws=1,  # noise levels of each image in an update
-            num_updates=2000,
+            num_updates=6000,
             max_epochs=0,
             updates_per_dispatch=100,
             learning_rate=2e-3,  # its peak
@@ -38,8 +38,8 @@ def get_config() -> ConfigDict:
             eval=dict(
                 t_end=0.05,  # noise of 0.16 of the range, two and a half gray levels, is left
                 num_examples=8,  # of likelihoods
-                num_steps=300,
-                num_samples=200,
+                num_steps=600,
+                num_samples=300,
                 sampler_steps=60,
                 etas=(0.0, 0.5, 1.0, 1.5),
                 batch_size=8,

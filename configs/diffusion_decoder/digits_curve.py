@@ -12,7 +12,6 @@ from configs.diffusion_decoder import digits
 def get_config():
     config = digits.get_config()
     config.methods = ("diffusion_encoder", "gaussian_encoder", "without_latent")
-    # the last runs away at two of the splits
     config.sweep.gammas = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
     config.sweep.splits = (-2.0, 0.0, 2.0)
     config.num_seeds = 1

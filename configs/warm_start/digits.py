@@ -45,6 +45,10 @@ def get_config() -> ConfigDict:
                 attention=(),  # unet: sides of the feature maps at which it attends; (): once
                 dropout=0.3,  # share of the numbers inside each block
                 precision="float32",  # unet: or bfloat16, for its products
+                # what the network sees: the noisy numbers, or the code that each of them leads one to
+                # expect by itself; heads other than v
+                sees="noisy",
+                fourier=(),  # of code grid: exponents n of waves sin, cos(2^n pi x) beside x
                 code="grid",  # where values stand: grid, one_hot or bits
                 low=-8.0,  # the smallest log signal-to-noise ratio
             ),

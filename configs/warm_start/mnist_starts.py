@@ -1,4 +1,4 @@
-"""A cold and a warm start on MNIST at equal compute: 600 updates each.
+"""A cold and a warm start on MNIST at equal compute: 300 updates each.
 
     python -m experiments.warm_start --config=configs/warm_start/mnist_starts.py \
         --workdir=runs/warm_start_mnist_starts --config.data.dir=DIRECTORY_OF_PREPARED_TFDS_DATA
@@ -10,8 +10,8 @@ from configs.warm_start import mnist
 def get_config():
     config = mnist.get_config()
     config.methods = ("cold", "warm")
-    config.num_updates = 600
-    config.warmup = 100
+    config.num_updates = 300
+    config.warmup = 50
     config.save_every = 300
-    config.evaluate_every = 100
+    config.evaluate_every = 50
     return config

@@ -10,14 +10,21 @@ def get_config():
     config = digits.get_config()
     config.methods = ("cold",)
     config.num_seeds = 1
-    config.models.cold.bins = 0.25  # of the distance between two codes
+    config.models.cold.bins = 0.12  # of the distance between two codes
     config.data.name = "text"
     config.data.length = 32
     config.model.update(
-        network="sequence", features=(128,), blocks=5, dropout=0.0, code="one_hot", low=-6.0
+        network="sequence",
+        features=(96,),
+        blocks=5,
+        dropout=0.0,
+        code="one_hot",
+        low=-6.0,
+        sees="expected",
     )
-    config.num_updates = 2000
-    config.batch_size = 64
+    config.num_updates = 4000
+    config.learning_rate = 5e-3
+    config.batch_size = 128
     config.updates_per_dispatch = 100
     config.save_every = 1000
     config.evaluate_every = 500

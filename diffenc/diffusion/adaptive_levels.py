@@ -92,15 +92,17 @@ class AdaptiveLevels(flax.struct.PyTreeNode):
         width = (self.high - self.low) / len(masses)
         return self.low + width * (index + within), masses[index] / width
 
-    def learn(self, log_snr: jax.Array, values: jax.Array) -> "AdaptiveLevels":
+    def learn(self, log_snr: jax.Array, density: jax.Array, values: jax.Array) -> "AdaptiveLevels":
         """Take the values f of an update into the means.
 
-        A bin that saw no draw keeps its means. The more draws a bin saw, of those that it expects,
-        the more its means forget; so all bins remember equally many updates.
+        A draw counts by 1 / density, so that each bin counts one update for every update on
+        average, by whatever density its levels were drawn: all bins remember equally many updates.
+        A bin that saw no draw keeps its means.
 
         Args:
             log_snr: where, [batch].
-            values: f there, without 1 / q, [batch].
+            density: by which these levels were drawn, this one or another, [batch].
+            values: f there, without 1 / density, [batch].
 
         Returns:
             The density after it.
@@ -109,17 +111,18 @@ class AdaptiveLevels(flax.struct.PyTreeNode):
         place = (log_snr - self.low) / (self.high - self.low) * num_bins
         index = jnp.clip(place.astype(jnp.int32), 0, num_bins - 1)
         is_in = jax.nn.one_hot(index, num_bins)
-        count = is_in.sum(axis=0)
-        keep = jnp.power(DECAY, count / (len(log_snr) * self.masses))
-        share = (1 - keep) / jnp.maximum(count, 1)  # of each draw
+        width = (self.high - self.low) / num_bins
+        counts = 1 / (len(log_snr) * width * density)  # updates that each draw stands for
 
-        def add(total, values):
-            of_bins = jnp.matmul(values, is_in, precision=jax.lax.Precision.HIGHEST)
-            return keep * total + share * of_bins
+        def of_bins(of_draws):
+            return jnp.matmul(of_draws, is_in, precision=jax.lax.Precision.HIGHEST)
 
+        count = of_bins(counts)
+        keep = jnp.power(DECAY, count)
+        share = (1 - keep) / jnp.where(count > 0, count, 1.0)
         return self.replace(
-            first=add(self.first, values),
-            second=add(self.second, jnp.square(values)),
+            first=keep * self.first + share * of_bins(counts * values),
+            second=keep * self.second + share * of_bins(counts * jnp.square(values)),
             weight=keep * self.weight + (1 - keep),
         )
 

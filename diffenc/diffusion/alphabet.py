@@ -55,7 +55,7 @@ class Alphabet:
 
     @property
     def code_dim(self) -> int:
-        """k, the length of a code."""
+        """k, the numbers of a code: 1 on a grid, K of one_hot, as many as K - 1 has bits."""
         return self.codes.shape[1]
 
     @property

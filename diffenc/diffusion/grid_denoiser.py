@@ -24,6 +24,10 @@ pi comes from the network as
     v            no weights: the network gives v = alpha eps - sigma x, and the decoder weighs all
                  values alike. This is usual, and what the others are compared with.
 
+The network sees x_lambda itself, or what each of its numbers says of x (`sees`): the code that is
+expected given that number alone, by the frequencies of the values. It then need not learn, for
+every level of noise anew, what the grid makes of a noisy number.
+
 Shapes: x values [batch, ..., c], x_lambda [batch, ..., c k] in the coordinates of the
 variance-preserving process of width one; log_snr [batch].
 """
@@ -42,10 +46,11 @@ from diffenc.diffusion import samplers
 from diffenc.diffusion.alphabet import Alphabet
 from diffenc.diffusion.parameterization import alpha_sigma, to_score
 from diffenc.diffusion.processes import VPCosine
-from diffenc.errors import InputError, check, check_choice
+from diffenc.errors import InputError, check, check_choice, check_whole
 
 PROCESS = VPCosine()
 HEADS = ("logits", "logistics", "v")
+SEES = ("noisy", "expected")
 COMPONENTS = 2  # logistic densities of each number
 FLOOR = 1e-6  # of a probability, so that its logarithm is finite
 STEEPEST = 12.0  # log slope of a logistic density; one so steep lies in one cell of 10,000
@@ -104,32 +109,44 @@ class Marginals(flax.struct.PyTreeNode):
 class GridDenoiser:
     """The model of discrete data, as pure functions of (params, marginals).
 
-    Raises InputError for an unknown head, and for logistics of values that are on no line.
+    Raises InputError for an unknown head, and for logistics or waves of values that are on no line.
 
     Attributes:
         network: network.apply(params, u [batch, ..., c k], level [batch], rngs=None) -> [batch,
-            ..., num_outputs], where `num_outputs` below says how many the head takes.
+            ..., num_outputs], where `num_outputs` below says how many the head takes. Waves come
+            as further channels of u.
         alphabet: the values.
         head: what the network's output is, a name of `HEADS`.
+        sees: what the network's input is, a name of `SEES`.
+        fourier: exponents n of the waves sin and cos of 2^n pi x_t that the network sees beside u
+            (arXiv 2107.00630): a wave is 2^(1-n) long on the line of the codes, from -1 to 1.
     """
 
     network: Any
     alphabet: Alphabet
     head: str = "logits"
+    sees: str = "noisy"
+    fourier: tuple[int, ...] = ()
 
     def __post_init__(self):
         check_choice("head", self.head, HEADS)
+        check_choice("sees", self.sees, SEES)
         if self.head == "logistics" and self.alphabet.kind != "grid":
             raise InputError(
                 f"head=logistics needs values on a line, not {self.alphabet.kind}: give logits"
             )
+        for exponent in self.fourier:
+            check_whole("fourier", exponent, 0)
+        remedy = f"it needs values on a line, not {self.alphabet.kind}: give ()"
+        check(not self.fourier or self.alphabet.kind == "grid", "fourier", self.fourier, remedy)
 
     def init(self, key: jax.Array, x: jax.Array):
         """Make the parameters of the network, for examples like x [1, ..., c]."""
-        return init(self.network, key, self.alphabet.encode(x), np.zeros(1, np.float32))
+        codes = self.alphabet.encode(x)
+        return init(self.network, key, self._beside(codes, codes), np.zeros(1, np.float32))
 
     def output(self, params, marginals: Marginals, x_t, log_snr, rngs=None) -> jax.Array:
-        """Apply the network to x_t, brought to mean 0 and variance 1 at every level.
+        """Apply the network to what it sees of x_t.
 
         Args:
             params: of the network.
@@ -144,17 +161,46 @@ class GridDenoiser:
         Raises:
             InputError: if the output has another shape than this.
         """
-        alpha, sigma = _alpha_sigma(log_snr, x_t)
-        width = jnp.sqrt(jnp.square(alpha) * marginals.variance + jnp.square(sigma))
-        u = (x_t - alpha * marginals.mean) / width
+        u = self.look(marginals, x_t, log_snr)
         level = log_snr + jnp.log(marginals.variance)
-        out = self.network.apply(params, u, level, rngs=rngs)
+        out = self.network.apply(params, self._beside(u, x_t), level, rngs=rngs)
         *sides, num_channels = marginals.log_frequency.shape[:-1]
         size = num_outputs(self.head, self.alphabet, num_channels)
         shape = (len(x_t), *sides, size)
         remedy = f"head={self.head} takes {shape}, give the network num_outputs={size}"
         check(out.shape == shape, "the shape of the network's output", out.shape, remedy)
         return out
+
+    def look(self, marginals: Marginals, x_t: jax.Array, log_snr: jax.Array) -> jax.Array:
+        """Give what the network sees of x_t, [batch, ..., c k].
+
+        noisy      x_t, brought to mean 0 and variance 1 at every level.
+        expected   E[x_i|x_t,i] of each number by itself, by the frequencies of its place, brought
+                   to the same units: if codes were normally distributed, it would be the same.
+
+        Args:
+            marginals: of the data.
+            x_t: [batch, ..., c k].
+            log_snr: [batch].
+        """
+        alpha, sigma = _alpha_sigma(log_snr, x_t)
+        width = jnp.sqrt(jnp.square(alpha) * marginals.variance + jnp.square(sigma))
+        if self.sees == "noisy":
+            return (x_t - alpha * marginals.mean) / width
+        log_frequency = marginals.log_frequency[None]
+        log_prob = log_frequency + self.alphabet.log_likelihood(x_t, log_snr)
+        expected = self.alphabet.mean(jax.nn.softmax(log_prob, axis=-1))
+        of_place = self.alphabet.mean(jnp.exp(log_frequency))
+        # A normal law of variance v has E[x|x_t] - E[x] = gain (x_t / alpha - E[x]).
+        gain = alpha * jnp.sqrt(marginals.variance) / width
+        moved = (expected - of_place) / gain + (of_place - marginals.mean) * gain
+        return moved / jnp.sqrt(marginals.variance)
+
+    def _beside(self, u: jax.Array, x_t: jax.Array) -> jax.Array:
+        """Put the waves of x_t beside u, both [batch, ..., c]: [batch, ..., c (1 + 2 waves)]."""
+        angles = [2.0**exponent * jnp.pi * x_t for exponent in self.fourier]
+        waves = [wave(angle) for angle in angles for wave in (jnp.sin, jnp.cos)]
+        return jnp.concatenate([u, *waves], axis=-1)
 
     def log_weights(self, params, marginals: Marginals, x_t, log_snr, rngs=None) -> jax.Array:
         """Evaluate log pi, which is not normalized, [batch, ..., c, K]; [1, ..., c, K] for v.

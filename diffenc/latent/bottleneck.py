@@ -15,6 +15,8 @@ import jax.numpy as jnp
 ASCENT = 0.003  # a rate of twice the target multiplies gamma by e in 330 updates
 MEMORY = 0.99  # decay of the moments of z
 RANGE = (-9.0, 3.0)  # of log gamma
+SMALLEST_VARIANCE = 0.1  # of the latents of a batch, by which is divided
+AGGREGATE_WEIGHT = 0.1  # the least weight of KL(q(z) || N(0, I))
 LARGEST_RATE = 7.0  # nats a dimension: an encoder's narrowest width is e^-7
 
 
@@ -71,3 +73,30 @@ def follow(
         MEMORY * bottleneck.mean + (1 - MEMORY) * z.mean(axis=0),
         MEMORY * bottleneck.square + (1 - MEMORY) * (z**2).mean(axis=0),
     )
+
+
+def aggregate_slope(z: jax.Array, gamma) -> jax.Array:
+    """Compute (w / gamma - 1) grad_z KL(q(z) || N(0, I)), w = max(gamma, AGGREGATE_WEIGHT).
+
+    The rate is I(x; z) + KL(q(z) || N(0, I)) with q(z) the law of z for all x together, here a
+    Gaussian in each dimension. A small gamma makes all of it cheap, but only I(x; z) is to be so.
+    This slope gives the other part the weight w,
+
+        E log p(x|z) - gamma I(x; z) - w KL(q(z) || N(0, I)).
+
+    An optimum of encoder and decoder stays one: a decoder can undo a shift and a scale of z, so the
+    rate is least where q(z) has mean 0 and variance 1, and there the slope is zero. Without it
+    little leads a latent of small gamma back that its decoder, which is still learning, has driven
+    out.
+
+    Args:
+        z: the latents of a batch [batch, d].
+        gamma: the weight of the rate.
+
+    Returns:
+        [batch, d].
+    """
+    mean = z.mean(axis=0, keepdims=True)
+    variance = jnp.maximum(z.var(axis=0, keepdims=True), SMALLEST_VARIANCE)
+    slope = mean + (1 - 1 / variance) * (z - mean)
+    return jnp.maximum(AGGREGATE_WEIGHT / gamma - 1, 0) * slope

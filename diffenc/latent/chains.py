@@ -202,3 +202,21 @@ def is_lost(log_density: Callable, observation, frame: Frame, y: jax.Array) -> j
     at_mean = log_density(observation, mean)
     shortfall = at_mean - log_density(observation, apply(mean, factor, y))
     return ~(shortfall < 2 * y.shape[-1] + 10)  # written with `not <` so that NaN counts as lost
+
+
+def is_far(z: jax.Array) -> jax.Array:
+    """Tell which latents are so far out that no draw of the prior would be.
+
+    log p(z) of a draw z ~ N(0, I) is below its maximum by chi^2_d / 2, see `is_lost`. The samples
+    of an encoder, for all x together, have about the law of the prior; one that is far out is an
+    error of the encoder, and a decoder that is asked there does not lead it back. Unlike `is_lost`
+    this asks no decoder.
+
+    Args:
+        z: latents [batch, d].
+
+    Returns:
+        Booleans [batch].
+    """
+    shortfall = 0.5 * jnp.sum(z**2, axis=-1)
+    return ~(shortfall < 2 * z.shape[-1] + 10)  # written with `not <` so that NaN counts as far

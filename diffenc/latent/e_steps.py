@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from diffenc.latent import bottleneck, encoder_flow, proposals
-from diffenc.latent.chains import ChainState, is_lost, run_chains
+from diffenc.latent.chains import ChainState, is_far, is_lost, run_chains
 from diffenc.latent.decoders import log_joint, log_prob_pairs
 from diffenc.latent.encoder import DiffusionEncoder
 from diffenc.latent.proposals import Proposals
@@ -48,7 +48,7 @@ class Outcome(NamedTuple):
     Attributes:
         sample: the posterior samples.
         acceptance: the mean acceptance of the chains, the effective share of the proposals, or the
-            share of the encoder's samples that are not lost.
+            share of the encoder's samples that are not replaced.
         carried: the state of the chains for the next E-step.
     """
 
@@ -81,9 +81,10 @@ def e_step(
 
     encoder      The encoder's own samples, as they are. The gradient of the posterior there, which
                  the "pressure" and "mixture" targets hold, is then all that moves the encoder.
+                 Where gamma is small it holds `bottleneck.aggregate_slope`, too.
 
-    Chains whose start is lost (see `chains.is_lost`) start at the Gaussian's mean instead, and a
-    sample of "encoder" that is lost is replaced by it.
+    Chains whose start is lost (see `chains.is_lost`) start at the Gaussian's mean instead. A sample
+    of "encoder" that is far out (see `chains.is_far`) is replaced by it.
 
     Args:
         key: a random key.
@@ -121,12 +122,14 @@ def e_step(
         steps = settings.sampler_steps
         y = encoder_flow.sample_whitened(key_start, encoder, params, context, steps)
         y = y if encoder.reference == "posterior" else solve(frame.factor, y - frame.mean)
+    if settings.e_step == "encoder":
+        far = is_far(apply(frame.mean, frame.factor, y))
+        y = jnp.where(far[:, None], 0.0, y)
+        z = apply(frame.mean, frame.factor, y)
+        return Outcome(PosteriorSample(z, frame, y), 1 - far.mean(), carried)
+
     lost = is_lost(log_density, observation, frame, y)
     y = jnp.where(lost[:, None], 0.0, y)
-    if settings.e_step == "encoder":
-        z = apply(frame.mean, frame.factor, y)
-        return Outcome(PosteriorSample(z, frame, y), 1 - lost.mean(), carried)
-
     chain = run_chains(
         key_chain, log_density, observation, y, frame, carried, settings, settings.langevin_steps
     )

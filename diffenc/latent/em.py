@@ -148,9 +148,10 @@ def m_step(
     """Evaluate the M-step's loss and its gradient, and what else one evaluation gives.
 
     Where the E-step left out grad log q* at its samples, the same pass gives it: log q* contains
-    the log p(x|z) of the loss. Where the loss is that of the samples alone, the curvature is drawn
-    at the same z, and a decoder with `log_prob_and_probe` is then evaluated once for both: the draw
-    costs one more backward pass, of activations and not of parameters.
+    the log p(x|z) of the loss. For a small gamma this gradient holds `bottleneck.aggregate_slope`.
+    Where the loss is that of the samples alone, the curvature is drawn at the same z, and a decoder
+    with `log_prob_and_probe` is then evaluated once for both: the draw costs one more backward
+    pass, of activations and not of parameters.
 
     Args:
         key: of the curvature.
@@ -181,6 +182,7 @@ def m_step(
     dream = pull_back((zero, one))[1] / jnp.sqrt(gamma) if is_probed else None
     if sample.gradient is None:
         slope = -len(sample.z) / gamma * loss_slope - sample.z  # the loss is the mean of all rows
+        slope -= bottleneck.aggregate_slope(sample.z, gamma)
         sample = sample._replace(gradient=pull(sample.frame.factor, slope))
     return loss, grads, sample, dream
 

@@ -19,6 +19,7 @@ from etils.epath import Path
 from ml_collections import ConfigDict
 
 from diffenc import storage
+from diffenc.diffusion.noise_levels import Uniform
 from diffenc.grid_runs import Name
 from diffenc.keys import key_of
 from diffenc.run import loop, parallel, records, sentences, tables, text
@@ -27,6 +28,8 @@ from diffenc.run.tables import Result
 from experiments import command_line
 from experiments.warm_start import controls, figures, gaussian, ideal, measures, models, results
 from experiments.warm_start.settings import read_experiment
+
+VARIANCE_DRAWS = 16  # noise levels of each example, by which the variance of the loss is measured
 
 
 def run(config: ConfigDict, workdir: Path) -> None:
@@ -72,8 +75,11 @@ def run(config: ConfigDict, workdir: Path) -> None:
         extras=training.metrics_extras,
     )
     trained = models.params_of(parallel.local(states))
+    dim = held_out[0].size
     drawn = {}
     samples = {}
+    variances = {}
+    profiles = {}
     evaluation = experiment.evaluation
     is_shown = held_out.ndim == 4 and held_out.shape[-1] in (1, 3)
     with (
@@ -86,24 +92,38 @@ def run(config: ConfigDict, workdir: Path) -> None:
             drawn[name] = measures.terms(
                 key, system, trained[name], held_out, evaluation.draws, evaluation.batch_size
             )
+            levels = measures.training_levels(system, trained[name][1])
+            key = key_of(training.seed, "loss", name.seed)
+            losses = measures.losses(
+                key, system, trained[name], held_out, levels, VARIANCE_DRAWS, evaluation.batch_size
+            )
+            variances[name] = measures.loss_variance(losses, dim)
+            if name.seed == 0:
+                even = Uniform(levels.low, levels.high)
+                key = key_of(training.seed, "profile")
+                losses = measures.losses(
+                    key,
+                    system,
+                    trained[name],
+                    held_out,
+                    even,
+                    evaluation.draws,
+                    evaluation.batch_size,
+                )
+                profiles[name.model] = measures.profile(losses, levels, dim)
             if name.seed == 0 and evaluation.samples and is_shown:
                 key = key_of(training.seed, "samples")
                 samples[name.model] = measures.sample(
                     key, system, trained[name], dataset.example_shape, evaluation
                 )
         show(len(systems))
-    dim = held_out[0].size
     metrics = records.read_metrics(workdir)
     simple = controls.measure(dataset.train, held_out, size)
     rows = results.summarize(drawn, dim) + results.of_controls(simple)
+    rows += results.loss_variances(variances)
     rows += results.update_times(metrics, systems)
     rows = results.with_truth(rows, truth_of(numbers, held_out))
-    learned = {
-        name: measures.learned_levels(system, trained[name][1], dim)
-        for name, system in systems.items()
-        if name.seed == 0
-    }
-    figures.draw(workdir, experiment, rows, simple, learned, samples, metrics, dataset.max_value)
+    figures.draw(workdir, experiment, rows, simple, profiles, samples, metrics, dataset.max_value)
     finish(workdir, rows, f"bits a dimension of {dataset.name}")
 
 

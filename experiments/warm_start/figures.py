@@ -3,10 +3,9 @@
 import numpy as np
 
 from diffenc.estimate import Estimate
-from diffenc.grid_runs import Name
 from diffenc.run import figures
 from diffenc.run.tables import Result
-from experiments.warm_start.measures import LearnedLevels
+from experiments.warm_start.measures import Profile
 from experiments.warm_start.settings import Experiment
 
 TERMS = ("prior", "diffusion", "reconstruction")
@@ -18,7 +17,7 @@ def draw(
     experiment: Experiment,
     results: list[Result],
     controls: dict[str, Estimate],
-    learned: dict[Name, LearnedLevels],
+    profiles: dict[str, Profile],
     samples: dict[str, np.ndarray],
     metrics: list[dict],
     max_value: float,
@@ -30,7 +29,7 @@ def draw(
         experiment: the config.
         results: of the run.
         controls: bits a dimension of simple codes, by name.
-        learned: of a system of each model.
+        profiles: of a system of each model.
         samples: values drawn from each model [n, ...].
         metrics: lines of metrics.jsonl.
         max_value: the largest value of the data.
@@ -39,7 +38,8 @@ def draw(
     terms(workdir, experiment, by_name, controls)
     if experiment.training.evaluate_every:
         training(workdir, experiment, controls, metrics)
-    levels(workdir, learned)
+    levels(workdir, profiles)
+    information(workdir, profiles)
     warmth(workdir, experiment, by_name)
     if samples:
         images(workdir, samples, max_value)
@@ -110,16 +110,40 @@ def training(workdir, experiment: Experiment, controls, metrics) -> None:
     figures.save(fig, workdir, "training")
 
 
-def levels(workdir, learned) -> None:
-    """Draw what is lost by noise level, and how densely the levels are drawn."""
-    fig, axes = figures.figure(1, 2, width=3.6)
-    for name, one in learned.items():
-        axes[0, 0].plot(one.centres, one.loss, label=readable(name.model))
-        axes[0, 1].plot(one.log_snr, one.density, label=readable(name.model))
-    snr = r"$\lambda$, log signal-to-noise ratio"
-    figures.label(axes[0, 0], snr, f"{UNIT} per unit of $\\lambda$", legend=True)
-    figures.label(axes[0, 1], snr, "density of the levels in training")
+def levels(workdir, profiles: dict[str, Profile]) -> None:
+    """Draw what each model loses by noise level, and how densely its training draws the levels.
+
+    The density is scaled to the area of the loss: both have one height everywhere where levels are
+    drawn in proportion to the loss.
+    """
+    columns = min(3, len(profiles))
+    rows = -(-len(profiles) // columns)
+    fig, axes = figures.figure(rows, columns, width=2.7, height=2.3, sharex=True, sharey=True)
+    highest = max(max(one.loss.max(), one.total * one.density.max()) for one in profiles.values())
+    for ax, (model, one) in zip(axes.flat, profiles.items(), strict=False):
+        ax.stairs(one.loss, one.edges, fill=True, color="#BBBBBB", label="loss")
+        ax.plot(
+            one.log_snr, one.total * one.density, label="density of the draws, scaled to its area"
+        )
+        ax.set(title=readable(model), ylim=(0, 1.05 * highest))
+    for ax in axes.flat[len(profiles) :]:
+        ax.set_axis_off()
+    lines, names = axes[0, 0].get_legend_handles_labels()
+    fig.legend(lines, names, loc="outside upper right", ncols=2, frameon=False)
+    fig.supxlabel(r"$\lambda$, log signal-to-noise ratio", fontsize=9)
+    fig.supylabel(f"{UNIT} per unit of $\\lambda$", fontsize=9)
     figures.save(fig, workdir, "levels")
+
+
+def information(workdir, profiles: dict[str, Profile]) -> None:
+    """Draw the share of the information that is lost against the time of each schedule."""
+    fig, axes = figures.figure(1, 1, width=4.4, height=3.4)
+    ax = axes[0, 0]
+    ax.plot((0, 1), (0, 1), color="#999999", linestyle=":")
+    for model, one in profiles.items():
+        ax.plot(one.time, one.lost, label=readable(model))
+    figures.label(ax, "time: share of the draws", "share of the information lost", legend=True)
+    figures.save(fig, workdir, "information")
 
 
 def warmth(workdir, experiment: Experiment, by_name) -> None:

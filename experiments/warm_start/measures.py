@@ -1,5 +1,6 @@
 """What is measured of one system of experiments.warm_start, one value for each example."""
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -9,6 +10,7 @@ import numpy as np
 from diffenc import grid_models
 from diffenc.diffusion import likelihood
 from diffenc.diffusion.likelihood import Terms
+from diffenc.diffusion.noise_levels import Levels, stratified_uniform
 from diffenc.estimate import Estimate, map_examples
 from diffenc.grid_models import Carried
 from diffenc.grid_runs import Name
@@ -16,21 +18,53 @@ from diffenc.keys import key_of
 from experiments.warm_start.models import System
 from experiments.warm_start.settings import Evaluation
 
+NUM_BINS = 32  # of noise levels, in a profile
 
-class LearnedLevels(NamedTuple):
-    """What training has learned of its noise levels, and how it drew them.
+
+class Losses(NamedTuple):
+    """Draws of the integrand of the diffusion, each [n, draws].
 
     Attributes:
-        centres: of the bins of log_snr [K].
-        loss: the diffusion's integrand there, on training examples, in bits a dimension.
-        log_snr: quantiles of the density of the levels in training [m].
-        density: that density there [m].
+        errors: 1/2 e^lambda |x - x_hat|^2 in nats; over density they average to the integral.
+        log_snr: lambda.
+        density: by which it was drawn.
     """
 
-    centres: np.ndarray
+    errors: np.ndarray
+    log_snr: np.ndarray
+    density: np.ndarray
+
+
+class Profile(NamedTuple):
+    """Where a model loses its bits, and where its schedule draws its noise levels.
+
+    Attributes:
+        edges: of the bins of log_snr [K + 1].
+        loss: the diffusion's integrand in each bin [K], in bits a dimension per unit of lambda.
+        log_snr: the levels of even times, from the data to the noise [m].
+        density: by which training draws them [m].
+    """
+
+    edges: np.ndarray
     loss: np.ndarray
     log_snr: np.ndarray
     density: np.ndarray
+
+    @property
+    def time(self) -> np.ndarray:
+        """The share of the draws that are less noisy than `log_snr` [m]."""
+        return np.linspace(0.0, 1.0, len(self.log_snr))
+
+    @property
+    def total(self) -> float:
+        """The diffusion term, in bits a dimension."""
+        return float(self.loss @ np.diff(self.edges))
+
+    @property
+    def lost(self) -> np.ndarray:
+        """The share of the diffusion term that is from levels less noisy than `log_snr` [m]."""
+        below = np.concatenate([[0.0], np.cumsum(self.loss * np.diff(self.edges))])
+        return 1 - np.interp(self.log_snr, self.edges, below) / self.total
 
 
 def terms(key, system: System, model, x: np.ndarray, draws: int, batch_size: int) -> Terms:
@@ -102,25 +136,79 @@ def in_bits(drawn: Terms, dim: int) -> dict[str, np.ndarray]:
     }
 
 
-def learned_levels(system: System, carried: Carried, dim: int) -> LearnedLevels:
-    """Give what a system's training has learned of its noise levels, and how it drew them.
+def losses(
+    key, system: System, model, x: np.ndarray, levels: Levels, draws: int, batch_size: int
+) -> Losses:
+    """Draw the integrand of the diffusion at noise levels of a density.
 
     Args:
+        key: a random key.
         system: the model.
-        carried: by its trained state.
+        model: its parameters and what its state carries.
+        x: values [n, ...].
+        levels: the density.
+        draws: noise levels of each example.
+        batch_size: examples at a time.
+    """
+    params, carried = model
+
+    def of_example(key, x):
+        key_level, key_noise = jax.random.split(key)
+        log_snr, density = levels.draw(stratified_uniform(key_level, (draws,)))
+        errors = _errors(key_noise, params, carried, x, log_snr, denoiser=system.denoiser)
+        return Losses(errors[None], log_snr[None], density[None])
+
+    return map_examples(of_example, key, x, batch_size)
+
+
+@functools.partial(jax.jit, static_argnames="denoiser")
+def _errors(key, params, carried: Carried, x, log_snr, *, denoiser):
+    """Draw 1/2 e^lambda |x - x_hat|^2 of one x [1, ...] at each lambda [draws]."""
+    codes = denoiser.alphabet.encode(jnp.broadcast_to(x, (len(log_snr), *x.shape[1:])))
+    x_hat = denoiser.denoise(
+        params, carried.marginals, likelihood.noised(key, codes, log_snr), log_snr
+    )
+    square = jnp.square(codes - x_hat).reshape(len(codes), -1).sum(axis=-1)
+    return 0.5 * jnp.exp(log_snr) * square
+
+
+def training_levels(system: System, carried: Carried) -> Levels:
+    """Give the density by which a system's training draws its noise levels, as it is at its end."""
+    return carried.levels if system.levels is None else system.levels
+
+
+def loss_variance(drawn: Losses, dim: int) -> np.ndarray:
+    """Give squared distances of the loss of single draws from its mean, averaged to [n].
+
+    Their mean is the variance of the loss of one example at one noise level, in squared bits a
+    dimension.
+
+    Args:
+        drawn: by the density of training.
         dim: D.
     """
-    learned = carried.levels
-    num_bins = len(learned.first)
-    width = (learned.high - learned.low) / num_bins
-    centres = learned.low + width * (np.arange(num_bins) + 0.5)
-    drawn = learned if system.levels is None else system.levels
-    log_snr, density = drawn.draw(jnp.linspace(0.0, 1.0, 500))
-    return LearnedLevels(
-        centres,
-        likelihood.bits_per_dim(np.asarray(learned.mean), dim),
-        np.asarray(log_snr),
-        np.asarray(density),
+    loss = likelihood.bits_per_dim(drawn.errors / drawn.density, dim)
+    return np.square(loss - loss.mean()).mean(axis=1)
+
+
+def profile(drawn: Losses, levels: Levels, dim: int) -> Profile:
+    """Average the integrand in bins of noise levels.
+
+    Args:
+        drawn: evenly over the range of levels.
+        levels: the density of training.
+        dim: D.
+    """
+    edges = np.linspace(levels.low, levels.high, NUM_BINS + 1)
+    count, _ = np.histogram(drawn.log_snr, edges)
+    total, _ = np.histogram(drawn.log_snr, edges, weights=drawn.errors)
+    log_snr, density = levels.draw(jnp.linspace(0.0, 1.0, 500))
+    fall = np.argsort(-np.asarray(log_snr), kind="stable")
+    return Profile(
+        edges,
+        likelihood.bits_per_dim(total / np.maximum(count, 1), dim),
+        np.asarray(log_snr)[fall],
+        np.asarray(density)[fall],
     )
 
 

@@ -213,7 +213,8 @@ def make_update(system: System, optimizer, average_decay: float):
 
         (loss, draws), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
         errors, log_snr, density = draws
-        carried = state.carried.replace(levels=state.carried.levels.learn(log_snr, errors))
+        learned = state.carried.levels.learn(log_snr, density, errors)
+        carried = state.carried.replace(levels=learned)
         state = state.replace(carried=carried).apply_gradients(grads, optimizer, average_decay)
         dim = x[0].size
         return state, {

@@ -29,6 +29,20 @@ def summarize(drawn: dict[Name, Terms], dim: int) -> list[Result]:
     return rows
 
 
+def loss_variances(variances: dict[Name, np.ndarray]) -> list[Result]:
+    """Give the variance of every model's loss under its own schedule.
+
+    Args:
+        variances: see `measures.loss_variance`, [n] of each system.
+    """
+    rows = []
+    for model in dict.fromkeys(name.model for name in variances):
+        values = np.stack([one for name, one in variances.items() if name.model == model])
+        mean, stderr = over_seeds(values)
+        rows.append(Result(f"{model}.loss_variance", mean, stderr, f"({UNIT})^2"))
+    return rows
+
+
 def of_controls(simple: dict[str, Estimate]) -> list[Result]:
     """Give the results of simple codes, by their names."""
     return [Result(f"{name}.bits_per_dim", *estimate, UNIT) for name, estimate in simple.items()]

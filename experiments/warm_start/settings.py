@@ -59,8 +59,10 @@ class Network:
     attention: tuple[int, ...] | None
     dropout: float
     precision: str
+    sees: str
     code: str
     low: float
+    fourier: tuple[int, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,9 +176,15 @@ class Experiment:
     evaluation: Evaluation
 
     def model(self, name: str, size: int) -> ModelSettings:
-        """Give the settings of a model of data with `size` values."""
+        """Give the settings of a model of data with `size` values.
+
+        A network that gives v always sees the noisy data themselves: it is there to tell what a
+        model is worth that knows nothing of the grid.
+        """
         start = self.starts[name]
         network = dataclasses.asdict(self.network)
+        if start.head == "v":
+            network["sees"] = "noisy"
         fields = {key: f"model.{key}" for key in network}
         with command_line.naming(**fields, head=f"models.{name}.head"):
             return ModelSettings(head=start.head, bins=start.bins, size=size, **network)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from checks import assert_mean
 
-from diffenc.diffusion.adaptive_levels import FLOOR, AdaptiveLevels
-from diffenc.diffusion.noise_levels import stratified_uniform
+from diffenc.diffusion.adaptive_levels import DECAY, FLOOR, AdaptiveLevels
+from diffenc.diffusion.noise_levels import Alpha2, stratified_uniform
 from diffenc.errors import InputError
 
 LOW, HIGH, BINS = -6.0, 9.0, 12
@@ -63,19 +63,23 @@ def test_in_any_state_the_density_is_that_of_the_draws(name):
         np.testing.assert_allclose(masses, 1 / BINS, rtol=1e-6)
 
 
+def bin_of(log_snr):
+    index = ((log_snr - LOW) / (HIGH - LOW) * BINS).astype(jnp.int32)
+    return jnp.clip(index, 0, BINS - 1)
+
+
 @functools.partial(jax.jit, static_argnames="num_updates")
 def learn(key, levels, scale, num_updates=3500):
     """Learn from values with the moments above, times a scale."""
 
     def update(levels, key):
         key_level, key_value = jax.random.split(key)
-        log_snr, _ = levels.draw(stratified_uniform(key_level, (64,)))
-        index = ((log_snr - LOW) / (HIGH - LOW) * BINS).astype(jnp.int32)
-        index = jnp.clip(index, 0, BINS - 1)
+        log_snr, density = levels.draw(stratified_uniform(key_level, (64,)))
+        index = bin_of(log_snr)
         mean = jnp.asarray(MEAN, jnp.float32)[index]
         spread = jnp.sqrt(jnp.asarray(SQUARE - MEAN**2, jnp.float32))[index]
         sign = jax.random.rademacher(key_value, (64,), jnp.float32)
-        levels = levels.learn(log_snr, scale * (mean + spread * sign))
+        levels = levels.learn(log_snr, density, scale * (mean + spread * sign))
         return levels, levels.masses
 
     return jax.lax.scan(update, levels, jax.random.split(key, num_updates))
@@ -116,9 +120,35 @@ def test_information_is_lost_linearly_in_time():
     np.testing.assert_allclose((at_edges - share) / (1 - FLOOR), learned, atol=1e-4)
 
 
+@jax.jit
+def learn_by_another_density(keys, levels):
+    """The levels after 60 updates whose levels Alpha2 drew, for each key."""
+    drawn = Alpha2(LOW, HIGH)
+
+    def update(levels, key):
+        log_snr, density = drawn.draw(stratified_uniform(key, (64,)))
+        return levels.learn(log_snr, density, jnp.asarray(MEAN, jnp.float32)[bin_of(log_snr)]), None
+
+    def of_key(key):
+        return jax.lax.scan(update, levels, jax.random.split(key, 60))[0]
+
+    return jax.lax.map(of_key, keys)
+
+
+def test_all_bins_remember_equally_by_whatever_density_levels_were_drawn():
+    """A bin's weight tells how many updates it has taken in: 60 on average, in a bin of one draw in
+    45 updates as in one of six draws in each."""
+    learned = learn_by_another_density(jax.random.split(jax.random.key(3), 400), make("variance"))
+    weight = np.asarray(learned.weight, np.float64)
+    updates = np.log1p(-weight) / np.log(DECAY)
+    assert_mean(updates, np.full(BINS, 60.0), largest_stderr=0.06)
+    np.testing.assert_allclose(learned.first, MEAN * weight, rtol=1e-4)
+
+
 def test_a_bin_that_saw_no_draw_keeps_its_means():
     levels = any_state("variance", 3)
-    after = jax.jit(AdaptiveLevels.learn)(levels, np.full(5, CENTRES[4], np.float32), np.ones(5))
+    log_snr = np.full(5, CENTRES[4], np.float32)
+    after = jax.jit(AdaptiveLevels.learn)(levels, log_snr, np.ones(5), np.ones(5))
     for before, moved in zip(*map(jax.tree.leaves, (levels, after)), strict=True):
         assert np.asarray(before)[4] != np.asarray(moved)[4]
         np.testing.assert_array_equal(np.delete(before, 4), np.delete(moved, 4))

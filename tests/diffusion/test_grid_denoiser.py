@@ -243,6 +243,65 @@ def test_the_network_sees_numbers_of_mean_0_and_variance_1():
         np.testing.assert_allclose(keyed - u, 100.0 + value + level_shift, rtol=1e-4)
 
 
+def test_the_network_can_see_what_a_number_by_itself_leads_one_to_expect():
+    """Two values at one place, in closed form; where noise is small it is the noisy number."""
+    codes = Alphabet(2)
+    log_frequency = np.log(np.array([[0.75, 0.25]], np.float32))
+    marginals = Marginals(np.float32(-0.25), np.float32(0.1875), log_frequency)
+    denoiser = GridDenoiser(Constant(), codes, sees="expected")
+    noisy = GridDenoiser(Constant(), codes)
+    x_t = np.linspace(-2, 2, 9, dtype=np.float32)[:, None]
+    for value in (-6.0, 0.0, 3.0, 8.0):
+        log_snr = np.full(9, value, np.float32)
+        seen = np.asarray(look(denoiser, marginals, x_t, log_snr), np.float64)
+        snr = np.exp(value)
+        alpha = np.sqrt(snr / (1 + snr))
+        sigma = np.sqrt(1 / (1 + snr))
+        log_odds = alpha * x_t.astype(np.float64) / sigma**2 - np.log(3)  # of the code .5
+        expected = 0.5 * np.tanh(log_odds / 2)
+        variance = 0.1875  # of the codes -.5 and .5, the second once in four
+        gain = np.sqrt(snr * variance / (1 + snr * variance))
+        truth = ((expected + 0.25) / gain) / np.sqrt(variance)
+        np.testing.assert_allclose(seen, truth, rtol=2e-4, atol=2e-4)
+    at_codes = np.array([[-0.5], [0.5]], np.float32)
+    log_snr = np.full(2, 14.0, np.float32)
+    np.testing.assert_allclose(
+        look(denoiser, marginals, at_codes, log_snr),
+        look(noisy, marginals, at_codes, log_snr),
+        rtol=1e-5,
+    )
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def look(denoiser, marginals, x_t, log_snr):
+    return denoiser.look(marginals, x_t, log_snr)
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """A network that gives three channels of what it is called with, from this one on."""
+
+    first: int
+
+    def apply(self, params, u, level, rngs=None):
+        return u[..., self.first : self.first + 3]
+
+
+def test_the_network_sees_waves_of_the_numbers():
+    """They stand beside u, in the order of their exponents."""
+    log_snr = np.full(5, 3.0, np.float32)
+    _, x_t = draw(GRID, "v", IMAGES[:5], log_snr)
+    parts = [
+        output(GridDenoiser(Part(first), GRID, "v", fourier=(0, 3)), MARGINALS, x_t, log_snr)
+        for first in (0, 3, 6, 9, 12)
+    ]
+    plain = output(GridDenoiser(Part(0), GRID, "v"), MARGINALS, x_t, log_snr)
+    angle = np.pi * np.float64(x_t)
+    waves = [np.sin(angle), np.cos(angle), np.sin(8 * angle), np.cos(8 * angle)]
+    np.testing.assert_array_equal(parts[0], plain)
+    np.testing.assert_allclose(parts[1:], waves, atol=1e-5)
+
+
 def test_marginals_are_those_of_the_examples():
     x = IMAGES.reshape(40, -1)
     marginals = Marginals.of(x, GRID)
@@ -281,9 +340,15 @@ def of_shape(*shape):
     "call, message",
     [
         (lambda: GridDenoiser(None, GRID, "softmax"), "head is 'softmax'"),
+        (lambda: GridDenoiser(None, GRID, sees="all"), "sees is 'all'"),
         (
             lambda: GridDenoiser(None, Alphabet(17, "one_hot"), "logistics"),
             "head=logistics needs values on a line, not one_hot: give logits",
+        ),
+        (lambda: GridDenoiser(None, GRID, fourier=(-1,)), "fourier is -1: give 0 or more"),
+        (
+            lambda: GridDenoiser(None, Alphabet(17, "bits"), fourier=(3,)),
+            r"fourier is \(3,\): it needs values on a line, not bits: give \(\)",
         ),
         (lambda: of_shape(5, 2, 2, 3), r"output is \(5, 2, 2, 3\): .* num_outputs=51"),
         (lambda: of_shape(5, 2, 2, 17), r"output is \(5, 2, 2, 17\): .*\(5, 2, 2, 51\)"),

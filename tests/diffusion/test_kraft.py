@@ -75,7 +75,7 @@ def train(denoiser, params, marginals, levels, key, examples):
                 return denoiser.denoise(params, marginals, x_t, log_snr, rngs)
 
             errors, log_snr, density = likelihood.draw_errors(key_errors, denoise, x, levels)
-            return jnp.mean(errors / density), (log_snr, errors)
+            return jnp.mean(errors / density), (log_snr, density, errors)
 
         (_, draws), grads = jax.value_and_grad(loss, has_aux=True)(state.params)
         state = state.apply_gradients(grads, optimizer, 0.98)

@@ -8,8 +8,12 @@ import pytest
 from checks import NUM_SIGMAS
 from decoder_runs import make_config
 
+from configs.diffusion_decoder import digits
 from diffenc.errors import InputError
+from diffenc.keys import key_of
+from diffenc.latent import systems
 from diffenc.latent.em import OF_CHAINS, OF_PROPOSALS
+from diffenc.run import costs
 from experiments.diffusion_decoder import __main__ as diffusion_decoder
 from experiments.diffusion_decoder import measures, models
 from experiments.diffusion_decoder.settings import Point, read_experiment
@@ -38,6 +42,21 @@ def test_every_method_has_its_settings():
     again = experiment.refit(of_method[FIRST])
     assert again.em.gamma == 1.0 and again.optimizer.only_encoder
     assert again.optimizer.num_updates == experiment.refit_updates == 4
+
+
+def test_the_diffusion_encoder_takes_at_most_one_and_a_half_of_the_gaussian_encoders_products():
+    """In one update of the digits, with the same decoder and batch. Nothing is trained here."""
+    experiment = read_experiment(digits.get_config())
+    shape = (8, 8)
+    flops = {}
+    for method in (FIRST, RIVAL):
+        settings = experiment.methods[method, Point()]
+        decoder = systems.make_decoder(settings.model, shape)
+        system = systems.make(settings, decoder, shape, 100, 0)
+        x = np.zeros((experiment.training.batch_size, *shape), np.float32)
+        measured = costs.measure(system.update, system.state, key_of(0, "costs"), x)
+        flops[method] = measured.flops
+    assert flops[FIRST] <= 1.5 * flops[RIVAL]
 
 
 def test_a_rate_is_kept_to_in_training_and_not_in_refitting():

@@ -52,7 +52,7 @@ TINY = {
     "eval.sampler_steps": 2,
 }
 TERMS = ("prior", "diffusion", "reconstruction")
-QUANTITIES = (*TERMS, "bits_per_dim", "it_nll", "update_time")
+QUANTITIES = (*TERMS, "bits_per_dim", "it_nll", "loss_variance", "update_time")
 CONTROLS = ("uniform", "independent", "chow_liu", "gzip", "png")
 
 
@@ -109,7 +109,7 @@ def test_every_promised_file_is_there_and_no_other(finished):
         "results.json",
     }
     figures = list((workdir / "figures").iterdir())
-    names = {"terms.png", "training.png", "levels.png", "samples.png"}
+    names = {"terms.png", "training.png", "levels.png", "information.png", "samples.png"}
     assert {figure.name for figure in figures} == names
     for figure in figures:
         assert figure.read_bytes().startswith(b"\x89PNG") and figure.stat().st_size > 5000
@@ -191,6 +191,20 @@ def test_a_loaded_run_has_the_numbers_of_its_results(finished, held_out):
         stderr = np.sqrt(9 * np.square(bound.stderr).sum()) / 20
         assert 0 < stderr < 0.06 * same
         assert abs(bound.values.mean() - same) < NUM_SIGMAS * stderr
+
+
+def test_a_model_of_a_version_that_knew_one_input_alone_is_loaded(
+    finished, cold, held_out, tmp_path
+):
+    old = tmp_path / "run"
+    shutil.copytree(finished[0], old)
+    content = json.loads((old / "model.json").read_text())
+    for system in content["systems"]:
+        assert system["settings"].pop("fourier") == []
+        assert system["settings"].pop("sees") == "noisy"
+    (old / "model.json").write_text(json.dumps(content))
+    bits = models.load(old).bits_per_dim(held_out[:5])
+    np.testing.assert_array_equal(bits.values, cold.bits_per_dim(held_out[:5]).values)
 
 
 def test_a_loaded_run_is_used(finished, cold, held_out):
@@ -281,6 +295,11 @@ def test_the_shell_gives_what_load_gives(finished, cold, held_out, tmp_path, cap
         (dict(model__network="unet", model__features=(12,)), r"model.features is \(12,\)"),
         (dict(model__network="unet", model__attention=(5,)), r"attention is \(5,\): choose among"),
         (dict(model__low=9.0), "model.low is 9.0: the start is at 7.82: give less"),
+        (dict(model__fourier=(-1,)), "model.fourier is -1: give 0 or more"),
+        (
+            dict(model__fourier=(3,), model__code="bits"),
+            r"model.fourier is \(3,\): it needs values on a line",
+        ),
         (dict(model__code="gray"), "model.code is 'gray': choose one of bits, grid, one_hot"),
         (dict(eval__num_examples=1), "eval.num_examples is 1: give 2 or more"),
     ],

@@ -77,6 +77,32 @@ def test_gamma_stays_in_its_range_and_where_no_rate_is_asked_for():
     assert float(constant.scale[0]) > 0  # by which z is divided
 
 
+def test_the_slope_of_the_aggregate_is_that_of_its_divergence_from_the_prior():
+    """By automatic differentiation: of 64 times the KL, since a row moves a mean by a 64th."""
+    z = np.random.default_rng(0).normal([0.5, 0, -2], [1, 0.5, 3], (64, 3)).astype(np.float32)
+
+    def divergence(z):
+        variance = jnp.var(z, axis=0)
+        return 0.5 * jnp.sum(jnp.mean(z, axis=0) ** 2 + variance - 1 - jnp.log(variance))
+
+    expected = 64 * jax.jit(jax.grad(divergence))(z)
+    slope = jax.jit(bottleneck.aggregate_slope)
+    np.testing.assert_allclose(slope(z, 0.025), 3 * expected, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(slope(z, 0.1), 0, atol=1e-6)
+    np.testing.assert_array_equal(slope(z, 2.0), 0)
+
+
+def test_the_slope_of_the_aggregate_leads_to_the_prior_and_is_finite():
+    slope = jax.jit(bottleneck.aggregate_slope)
+    z = np.random.default_rng(0).normal(size=(64, 2))
+    z = np.float32((z - z.mean(axis=0)) / z.std(axis=0))
+    np.testing.assert_allclose(slope(z, 0.01), 0, atol=1e-3)
+    assert np.all(slope(2 * z, 0.01) * z > 0)
+    assert np.all(slope(0.5 * z, 0.01) * z < 0)
+    alike = np.full((64, 2), 6.0, np.float32)  # as of an encoder whose means have run to one side
+    np.testing.assert_allclose(slope(alike, 0.01), 9 * 6.0, rtol=1e-5)
+
+
 def posteriors(x, gamma):
     """Mean [n, 2] and covariance [2, 2] of q*(z|x) of the exact decoder."""
     weight = gamma * NOISE**2
@@ -168,15 +194,17 @@ def test_without_chains_the_encoder_becomes_the_tempered_posterior():
     assert np.mean(divergences) < 0.01 * RATE
 
 
-def test_samples_of_the_encoder_are_taken_as_they_are_unless_they_are_lost():
-    """An untrained encoder is N(0, I), which a cold posterior leaves far behind."""
+def test_samples_of_the_encoder_are_taken_as_they_are_unless_they_are_far_out():
+    """Far out is |z|^2 > 4 d + 20 = 28. An untrained encoder is N(0, I), which is not; moved by a
+    bias of its mean it is, in part."""
     x = np.random.default_rng(1).normal(size=(64, 3)).astype(np.float32)
     encoder = DiffusionEncoder(ConditionalDenoiser(2, (4,), (4,)))
+    settings = em.Settings(e_step="encoder")
+    start = jax.device_get(encoder.init(jax.random.key(0), x))
 
-    @functools.partial(jax.jit, static_argnums=0)
-    def sample(gamma):
-        settings = em.Settings(e_step="encoder", gamma=gamma)
-        params = {"encoder": encoder.init(jax.random.key(0), x), "decoder": {}}
+    @jax.jit
+    def sample(encoder_params):
+        params = {"encoder": encoder_params, "decoder": {}}
         observation = EXACT.observe(jax.random.key(1), x)
         carried = chains.ChainState.create(settings)
         outcome = em.e_step(
@@ -186,11 +214,13 @@ def test_samples_of_the_encoder_are_taken_as_they_are_unless_they_are_lost():
         own = encoder.sample(key, params, encoder.infer(params, x), settings.sampler_steps)
         return outcome.sample, outcome.acceptance, own
 
-    taken, share, own = jax.device_get(sample(1000.0))
+    taken, share, own = jax.device_get(sample(start))
     assert share == 1
     np.testing.assert_allclose(taken.z, own, rtol=1e-5, atol=1e-6)
-    taken, share, own = jax.device_get(sample(0.02))
-    is_lost = np.all(taken.z == 0, axis=1)
-    assert 0.1 < is_lost.mean() < 0.9 and share == pytest.approx(1 - is_lost.mean())
-    np.testing.assert_allclose(taken.z[~is_lost], own[~is_lost], rtol=1e-5, atol=1e-6)
-    np.testing.assert_array_equal(taken.y, taken.z)  # the Gaussian is N(0, I)
+    start["params"]["mean_head"]["bias"] = np.array([7.5, 0.0], np.float32)
+    taken, share, own = jax.device_get(sample(start))
+    is_far = np.sum(own**2, axis=1) > 28
+    assert 0.1 < is_far.mean() < 0.9 and share == pytest.approx(1 - is_far.mean())
+    np.testing.assert_allclose(taken.z[~is_far], own[~is_far], rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(taken.z[is_far], taken.frame.mean[is_far])
+    np.testing.assert_array_equal(taken.y[is_far], 0)

@@ -91,3 +91,12 @@ def test_a_start_that_no_posterior_would_draw_is_lost():
     assert not lost(5.2 * direction).any()
     assert lost(5.4 * direction).all()
     assert lost(START * np.nan).all()
+
+
+def test_a_latent_that_no_prior_would_draw_is_far_out():
+    """4 d + 20 is 28 for two dimensions: 5.29 in length."""
+    assert not np.asarray(jax.jit(chains.is_far)(START)).any()
+    direction = START / np.linalg.norm(START, axis=1, keepdims=True)
+    assert not np.asarray(jax.jit(chains.is_far)(5.2 * direction)).any()
+    assert np.asarray(jax.jit(chains.is_far)(5.4 * direction)).all()
+    assert np.asarray(jax.jit(chains.is_far)(START * np.nan)).all()

@@ -1,0 +1,72 @@
+"""Figures of the task `family` of experiments.action_principle."""
+
+import math
+
+import numpy as np
+
+from diffenc.run import figures
+
+BAND = 0.01  # nats a dimension, within which likelihoods are wanted
+LEVEL = 0.05  # of the tests
+
+
+def numbers(workdir, log_probs, tests, names: list[str], dim: int) -> None:
+    """Draw likelihoods beside that in the angle, and p-values of samples.
+
+    Args:
+        workdir: of the run.
+        log_probs: by process, and "angle".
+        tests: by process and eta.
+        names: of the processes.
+        dim: of an image.
+    """
+    readable = [name.replace("_", " ") for name in names]
+    fig, axes = figures.figure(1, 2, width=4.4, height=3.2)
+    ax = axes[0, 0]
+    for place, name in enumerate(names):
+        gaps = (log_probs["angle"] - log_probs[name]) / dim
+        ax.plot(np.full(len(gaps), place), gaps, ".", color=figures.PALETTE[0])
+    ax.axhspan(-BAND, BAND, color="#999999", alpha=0.2, linewidth=0)
+    ax.set_xticks(range(len(names)), readable, rotation=30, ha="right")
+    figures.label(ax, "", "-log p less that in the angle [nats/dim]")
+    ax = axes[0, 1]
+    etas = sorted({eta for _, eta in tests})
+    for index, eta in enumerate(etas):
+        places = [place for place, name in enumerate(names) if (name, eta) in tests]
+        p_values = [tests[names[place], eta].p_value for place in places]
+        label = f"eta = {eta:g}"
+        ax.plot(np.array(places) + 0.1 * index - 0.15, p_values, "o", markersize=4, label=label)
+    wrong = [test.p_value for (name, _), test in tests.items() if name == "wrong"]
+    ax.plot([len(names)] * len(wrong), wrong, "kx")
+    ax.axhline(LEVEL, color="black", linestyle="--", linewidth=1.0)
+    ax.set_yscale("log")
+    ticks = [*readable, "wrong drift"]
+    ax.set_xticks(range(len(ticks)), ticks, rotation=30, ha="right")
+    figures.label(ax, "", "p-value of samples against vp, eta = 0")
+    ax.legend(frameon=False, fontsize=7, loc="lower left")
+    figures.save(fig, workdir, "family")
+
+
+def images(workdir, same, of_etas) -> None:
+    """Show samples by the flows of all processes from the same noise, and samples by eta.
+
+    Args:
+        workdir: of the run.
+        same: {process: images as vectors [n, D]}.
+        of_etas: {eta: images as vectors}, of which n are shown.
+    """
+    count, dim = next(iter(same.values())).shape
+    side = math.isqrt(dim)
+    rows = (
+        [(name.replace("_", " "), x) for name, x in same.items()],
+        [(f"eta = {eta:g}", x) for eta, x in of_etas.items()],
+    )
+    fig, axes = figures.figure(2, max(map(len, rows)), width=1.5, height=1.7)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for panels, row in zip(axes, rows, strict=True):
+        for ax, (title, x) in zip(panels, row, strict=False):
+            squares = x[:count].reshape(-1, side, side)
+            figures.image_grid(ax, squares, math.isqrt(count), 1.0)
+            ax.set_title(title)
+    figures.save(fig, workdir, "samples")
