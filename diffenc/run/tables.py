@@ -102,7 +102,7 @@ def print_matrix(title: str, rows, columns, cells, file=None) -> None:
         file: where to print; None is the standard output.
     """
     table = Table(title=title, title_justify="left")
-    table.add_column("", overflow="fold")
+    table.add_column("", no_wrap=True)
     for column in columns:
         table.add_column(column, justify="right", overflow="fold")
     for row, values in zip(rows, cells, strict=True):

@@ -28,9 +28,9 @@ SMALL = {
     "learn": {
         "num_seeds": 1,
         "dimensions": (2,),
-        "num_steps": 12,
+        "num_steps": 40,  # with 12 the gradient of the action exploits the errors of the steps
         "num_paths": 60,
-        "training.num_updates": 40,
+        "training.num_updates": 150,
         "training.batch_size": 32,
         "training.num_nodes": 8,
         "training.features": (8,),
