@@ -22,6 +22,8 @@ from diffenc.diffusion.linear_process import Process, expand
 from diffenc.diffusion.parameterization import from_pair, from_score, to_pair
 from diffenc.errors import check
 
+ROUNDING = 1e-6  # of an alpha that is 0
+
 
 def time_in(other: Process, process: Process, t: jax.Array) -> jax.Array:
     """Give the time of another process at which lambda is that of `process` at t.
@@ -105,8 +107,8 @@ def score_in(other: Process, process: Process, score_fn: Callable) -> Callable:
 
     def score(x, t):
         t_own = time_in(process, other, t)
-        is_noise = t_own > 1
-        t_known = jnp.clip(t_own, 0.0, 1.0)
+        is_noise = ~(t_own <= 1)  # written with `not <=` so that NaN, of lambda = -inf, is noise
+        t_known = jnp.where(is_noise, 1.0, jnp.maximum(t_own, 0.0))
         length = jnp.hypot(process.alpha(t_known), process.sigma(t_known))
         c = expand(jnp.hypot(other.alpha(t), other.sigma(t)) / length, x)
         variance = jnp.square(process.scale * other.alpha(t)) + jnp.square(other.sigma(t))
@@ -180,7 +182,7 @@ def log_prob_in_time(
         log_prior: log density at t_max, [batch, D] -> [batch].
         x: points at t_min, [batch, D].
         num_steps: number of equal steps of t.
-        t_min: the time of x.
+        t_min: the time of x, above 0.
         t_max: the last time, where alpha is above 0.
 
     Returns:
@@ -189,7 +191,10 @@ def log_prob_in_time(
     Raises:
         InputError: for impossible times or a bad num_steps.
     """
-    check(0 <= t_min < t_max <= 1, "t_min", t_min, f"give 0 or more, less than t_max={t_max}")
+    check(0 < t_min < t_max <= 1, "t_min", t_min, f"give more than 0, less than t_max={t_max}")
+    with jax.ensure_compile_time_eval():
+        has_signal = float(process.alpha(t_max)) > ROUNDING
+    check(has_signal, "t_max", t_max, "alpha is 0 there, give less")
     velocity = velocity_fn(process, score_fn)
     x, log_det = angle_flow_with_log_det(velocity, x, num_steps, t_min, t_max)
     return log_prior(x) + log_det

@@ -191,7 +191,7 @@ class GridDenoiser:
         log_prob = log_frequency + self.alphabet.log_likelihood(x_t, log_snr)
         expected = self.alphabet.mean(jax.nn.softmax(log_prob, axis=-1))
         of_place = self.alphabet.mean(jnp.exp(log_frequency))
-        # A normal law of variance v has E[x|x_t] - E[x] = gain (x_t / alpha - E[x]).
+        # A normal law of variance v has E[x|x_t] - E[x] = gain^2 (x_t / alpha - E[x]).
         gain = alpha * jnp.sqrt(marginals.variance) / width
         moved = (expected - of_place) / gain + (of_place - marginals.mean) * gain
         return moved / jnp.sqrt(marginals.variance)

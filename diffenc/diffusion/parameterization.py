@@ -217,8 +217,8 @@ def convert(
     _check_kind(new_kind)
     if new_kind == "score":
         return to_score(process, kind, out, x_t, t)
-    if kind == "score" and new_kind == "entropy":  # which the score determines at alpha = 0 too
-        return from_score(process, new_kind, out, x_t, t)
+    if kind in ("eps", "score") and new_kind == "entropy":  # determined where alpha = 0, too
+        return from_score(process, new_kind, to_score(process, kind, out, x_t, t), x_t, t)
     x0, eps = to_pair(process, kind, out, x_t, t)
     return out if kind == new_kind else from_pair(process, new_kind, x0, eps, t)
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from diffenc.diffusion.linear_process import FixedWidth, Process, as_float, float_type
-from diffenc.errors import check, check_positive
+from diffenc.errors import check, check_least, check_positive
 
 
 @dataclass(frozen=True)
@@ -289,7 +289,8 @@ class EDM(VE):
 
     alpha = 1, sigma^(1/rho) is linear in t: uniform steps of t are that paper's steps, and as rho
     grows it becomes `VE`. The network F of that paper at sigma_data = 1 is -v of
-    `parameterization`. Raises InputError unless 0 < sigma_min < sigma_max and rho > 0.
+    `parameterization`. Raises InputError unless 0 < sigma_min < sigma_max and rho >= 1: for less,
+    sigma near t = 0 is lost to rounding.
     """
 
     sigma_min: float = 0.002
@@ -299,6 +300,7 @@ class EDM(VE):
     def __post_init__(self):
         super().__post_init__()
         check_positive(self, "rho")
+        check_least(self, 1, "rho")
 
     @property
     def fall(self) -> float:

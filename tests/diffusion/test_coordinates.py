@@ -204,6 +204,16 @@ def test_velocity_and_score_are_each_other_s():
 
 
 def test_impossible_times_are_refused():
-    with pytest.raises(InputError, match="t_min is 0.5: give 0 or more, less than t_max=0.4"):
+    with pytest.raises(InputError, match="t_min is 0.5: give more than 0, less than t_max=0.4"):
         score = score_of_mixture(SOURCE)
         log_prob_in_time(SOURCE, score, None, np.zeros((1, 2)), 4, 0.5, 0.4)
+    with pytest.raises(InputError, match="t_max is 1.0: alpha is 0 there, give less"):
+        log_prob_in_time(RectifiedFlow(), lambda x, t: -x, lambda x: x[:, 0], np.ones((1, 2)), 4)
+
+
+def test_where_no_signal_is_left_the_score_is_that_of_noise():
+    """lambda' is minus infinity there, a time that the known process does not have."""
+    for process in (VPLinear(), SubVP(), VE()):
+        score = jax.jit(score_in(RectifiedFlow(), process, lambda x, t: x + t[:, None]))
+        x = np.array([[1.0, -2.0]], np.float32)
+        np.testing.assert_allclose(score(x, np.ones(1, np.float32)), -x, rtol=1e-6)

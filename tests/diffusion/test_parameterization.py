@@ -154,15 +154,22 @@ def test_where_no_signal_is_left_the_velocity_knows_the_data_and_the_score_is_kn
         x_t = process.perturb(x0, eps, t)
         velocity = from_pair(process, "velocity", x0, eps, t)
         pair = to_pair(process, "velocity", velocity, x_t, t)
-        return pair, [to_score(process, kind, velocity, x_t, t) for kind in ("velocity", "v")]
+        scores = [to_score(process, kind, velocity, x_t, t) for kind in ("velocity", "v")]
+        entropies = [
+            convert(process, kind, "entropy", out, x_t, t)
+            for kind, out in (("eps", eps), ("score", scores[0]))
+        ]
+        return pair, scores, entropies
 
     with jax.enable_x64(True):
-        (data, noise), scores = at_the_end(x0, eps)
+        (data, noise), scores, entropies = at_the_end(x0, eps)
         sigma = np.asarray(jax.jit(process.sigma)(1.0))
     np.testing.assert_allclose(data, x0, rtol=1e-8, atol=1e-8)
     np.testing.assert_allclose(noise, eps, rtol=1e-8, atol=1e-8)
     for score in scores:
         np.testing.assert_allclose(score, -eps / sigma, rtol=1e-8, atol=1e-8)
+    for entropy in entropies:  # x_t is at equilibrium, from which the score does not differ
+        np.testing.assert_allclose(entropy, 0, atol=1e-8)
 
 
 def test_the_network_of_edm_is_minus_v_and_the_velocity_of_straight_lines_is_noise_less_data():

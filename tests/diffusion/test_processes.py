@@ -175,7 +175,7 @@ def test_perturb_combines_signal_and_noise_for_images_and_scalar_time():
         (lambda: StraightLine(sigma0=0.0), "sigma0"),
         (lambda: SubVP(beta_max=float("nan")), "beta_max"),
         (lambda: VE(sigma_min=1.0, sigma_max=0.5), "sigma_min"),
-        (lambda: EDM(rho=0.0), "rho"),
+        (lambda: EDM(rho=0.5), "rho is 0.5: give 1 or more"),
         (lambda: EDM(sigma_min=90.0), "sigma_min"),
         (lambda: expand(np.ones((3,)), np.ones((4, 2))), "t has shape"),
         (lambda: expand(np.ones((3, 1)), np.ones((3, 1))), "t has shape"),
