@@ -276,7 +276,8 @@ def draw(workdir, settings: Settings, samples: dict[tuple[str, str], Sample]) ->
 
 def _draw_density(ax, target: Target, ends) -> None:
     """Draw the density of the first two coordinates: the energies are of any dimension."""
-    first, second = (np.linspace(-end, end, 160, dtype=np.float32) for end in ends)
+    first = np.linspace(-ends[0], ends[0], 160, dtype=np.float32)
+    second = np.linspace(-ends[1], ends[1], 160, dtype=np.float32)
     points = np.stack(np.meshgrid(first, second), axis=-1).reshape(-1, 2)
     energy = np.asarray(target.energy(jnp.asarray(points))).reshape(160, 160)
     shown = np.exp(0.5 * (energy.min() - energy))  # the root, so that tails are seen
