@@ -14,13 +14,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 from etils.epath import Path
 from ml_collections import ConfigDict
 
 from diffenc.errors import InputError, check, check_choice, check_least
 from diffenc.estimate import Estimate
 from diffenc.information import checks, estimates
-from diffenc.information.measurement import Measurement
+from diffenc.information.count_table import CountTable
+from diffenc.information.measurement import EXCHANGED, Measurement
 from diffenc.information.rivals import RIVALS
 from diffenc.information.settings import Settings
 from diffenc.keys import key_of
@@ -125,6 +127,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
     figures.draw(workdir, all_records, experiment.rivals, judge.strata * judge.parts)
     tables.write_results(workdir, results)
     tables.print_table(results, title="mutual information")
+    for note in own.notes if own else ():
+        print(f"{OWN}: {note}")
     for record in all_records:
         for note in notes(record):
             print(f"{record.name}: {note}")
@@ -201,7 +205,7 @@ def measure(
     result = estimates.mutual_information(
         samples.x,
         samples.y,
-        labels=samples.are_labels,
+        **samples.words,
         seed=seed,
         progress=tell,
         settings=estimator,
@@ -209,10 +213,14 @@ def measure(
     )
     numbers = {("seconds",): time.perf_counter() - began, ("truth",): samples.truth}
     numbers |= numbers_of(result)
-    numbers[("copies",)] = checks.count_copies(samples.x, samples.y)
-    for rival in () if samples.are_labels else rivals:
-        x = samples.x.reshape(len(samples.x), -1)
-        y = samples.y.astype(float).reshape(len(samples.y), -1)
+    x = np.asarray(samples.x)
+    y = np.asarray(samples.y)
+    numbers[("rows",)] = len(x)
+    numbers[("columns",)] = (x.size + y.size) // len(x)
+    numbers[("copies",)] = 0 if result.parts.get("plug_in") else checks.count_copies(x, y)
+    for rival in rivals if samples.are_numbers else ():
+        x = x.astype(float).reshape(len(x), -1)
+        y = y.astype(float).reshape(len(y), -1)
         began = time.perf_counter()
         value = RIVALS[rival](key_of(seed, "rival", rival, name), x, y)
         numbers |= _with_error((rival,), value)
@@ -223,17 +231,19 @@ def measure(
 def numbers_of(measurement: Measurement) -> dict:
     """Return the numbers of an estimate by the parts of their names."""
     result = measurement.details
-    numbers = {
-        ("unbounded",): float(result.unbounded),
-        ("shape",): result.shape,
-        ("y_diffused",): float(result.diffused == "y"),
-    }
-    numbers |= _with_error((FORMS[0],), measurement.estimate)
+    numbers = _with_error((FORMS[0],), measurement.estimate)
     for name, value in measurement.parts.items():
         if name not in PARTS:
             numbers[(name,)] = value.mean
         if value.stderr is not None:
             numbers[(name, "stderr")] = value.stderr
+    if isinstance(result, CountTable):
+        return numbers
+    numbers |= {
+        ("unbounded",): float(result.unbounded),
+        ("shape",): result.shape,
+        ("y_diffused",): float(EXCHANGED in measurement.notes),
+    }
     numbers |= _density("regression", "", result.regression_density)
     for part in PARTS:
         divergence = getattr(result, part)

@@ -3,16 +3,17 @@
 import contextlib
 import functools
 import io
+import re
 import zipfile
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from etils.epath import Path
 
 from diffenc.errors import InputError, check_choice
-from diffenc.information import checks, pairs, tasks
+from diffenc.information import checks, columns, inputs, kinds, labels, pairs, tasks
 from diffenc.keys import key_of
 from diffenc.run import arrays
 
@@ -28,13 +29,18 @@ class DataSettings:
         path: an .npz file with arrays x and y, or a table, see `arrays.read_table`; "" is none.
         x_columns: names of the columns of x in a table.
         y_columns: names of the columns of y in a table.
-        labels: whether y is class labels: "yes", "no", or "auto" to tell by its values.
+        labels: whether y is codes, such as class labels: "yes", "no", or "auto" to tell by its
+            values.
+        codes: what of x and y is codes, see `diffenc.mutual_information`.
+        amounts: what is numbers, though it has few values.
     """
 
     path: str
     x_columns: tuple[str, ...]
     y_columns: tuple[str, ...]
     labels: str
+    codes: tuple[str, ...] = ()
+    amounts: tuple[str, ...] = ()
 
     def __post_init__(self):
         check_choice("labels", self.labels, LABELS)
@@ -44,16 +50,21 @@ class Samples(NamedTuple):
     """Samples with their information, where it is known.
 
     Attributes:
-        x: [N, dim_x] or [N].
-        y: [N, dim_y] or [N]; integers [N] if they are labels.
-        are_labels: whether y is class labels.
+        x: [N, dim_x] or [N], or a DataFrame.
+        y: [N, dim_y] or [N], or a DataFrame.
         truth: the information (nats), or None.
+        are_numbers: whether no block is taken as codes.
+        words: what the caller says of columns: the arguments `labels`, `codes` and `amounts` of
+            `diffenc.mutual_information`.
+        notes: how columns are taken.
     """
 
-    x: np.ndarray
-    y: np.ndarray
-    are_labels: bool
+    x: Any
+    y: Any
     truth: float | None
+    are_numbers: bool = True
+    words: dict = {}
+    notes: tuple[str, ...] = ()
 
 
 @functools.cache
@@ -81,7 +92,7 @@ def draw_samples(seed: int, name: str, num_samples: int) -> Samples:
     """
     task = known_tasks()[name]
     x, y = task.sample(key_of(seed, "samples", name), num_samples)
-    return Samples(x, y, False, task.information)
+    return Samples(x, y, task.information)
 
 
 def load_samples(settings: DataSettings) -> Samples:
@@ -99,19 +110,26 @@ def load_samples(settings: DataSettings) -> Samples:
         x, y = _read_table(path, settings)
     else:
         raise InputError(f"data file {path} is {path.suffix or 'without ending'}: give {ENDINGS}")
-    if len(x) != len(y):
-        raise InputError(
-            f"rows differ in number (x has {len(x)}, y has {len(y)}): give one y for each x"
-        )
+    words = dict(labels=LABELS[settings.labels], codes=settings.codes, amounts=settings.amounts)
     with _naming_the_field():
-        are_labels = checks.are_labels(y, LABELS[settings.labels])
-        if are_labels:
-            y = np.unique(y, return_inverse=True)[1] if y.dtype.kind in "US" else y.astype(np.int64)
-            y = y.reshape(len(y))
-            checks.check_labels(x, y)
-        else:
-            checks.check_no_function(*checks.check(x, y))
-    return Samples(x, y, are_labels, None)
+        block_x = inputs.read("x", x, may_be_names=True)
+        block_y = inputs.read("y", y, may_be_names=True)
+        inputs.check_rows(block_x, block_y)
+        pair = kinds.decide(block_x, block_y, columns.read_words(**words))
+        with inputs.naming({"x": [pair.x], "y": [pair.y]}, pair.classes):
+            _check(pair)
+    notes = tuple(_in_flags(note) for note in pair.notes)
+    return Samples(x, y, None, pair.case == "numbers", words, notes)
+
+
+def _check(pair) -> None:
+    """Raise InputError for samples that `checks` refuses."""
+    if pair.case == "labels":
+        checks.check_labels(pair.x.values, labels.pool(pair.y.values).pooled)
+    if pair.case == "mixed":
+        checks.check(pair.x.values, pair.y.values)
+    if pair.case == "numbers":
+        checks.check_no_function(*checks.check(pair.x.values, pair.y.values))
 
 
 def _read_npz(path) -> tuple[np.ndarray, np.ndarray]:
@@ -133,8 +151,8 @@ def _read_npz(path) -> tuple[np.ndarray, np.ndarray]:
     return blocks["x"], blocks["y"]
 
 
-def _read_table(path, settings: DataSettings) -> tuple[np.ndarray, np.ndarray]:
-    """Return the columns of x and those of y of a table."""
+def _read_table(path, settings: DataSettings) -> tuple:
+    """Return the columns of x and those of y of a table, as tables."""
     table = arrays.read_table(path)
     blocks = []
     for field in ("x_columns", "y_columns"):
@@ -144,7 +162,7 @@ def _read_table(path, settings: DataSettings) -> tuple[np.ndarray, np.ndarray]:
                 f"config field data.{field} is empty: "
                 f"give names of columns, of {', '.join(map(str, table.columns))}"
             )
-        blocks.append(arrays.numbers(table, names, str(path)))
+        blocks.append(arrays.numbers_or_names(table, names, str(path)))
     return blocks[0], blocks[1]
 
 
@@ -154,7 +172,11 @@ def _naming_the_field():
     try:
         yield
     except InputError as error:
-        text = str(error)
-        for word, value in LABELS.items():
-            text = text.replace(f"labels={value}", f"--config.data.labels={word}")
-        raise InputError(text) from error
+        raise InputError(_in_flags(str(error))) from error
+
+
+def _in_flags(text: str) -> str:
+    """Return a text in which arguments of `diffenc.mutual_information` are flags."""
+    for word, value in LABELS.items():
+        text = text.replace(f"labels={value}", f"--config.data.labels={word}")
+    return re.sub(r"\b(codes|amounts)=('[^']*')", r'--config.data.\1="(\2,)"', text)
