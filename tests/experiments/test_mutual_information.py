@@ -356,7 +356,7 @@ def test_bad_files_are_named(tmp_path):
         "header": b"a,b\n",
         "twice": b"a,a,b\n1,2,3\n",
         "blank": b"a,b\n\n\n1,2\n\n3,x\n",
-        "mark": b"\xef\xbb\xbfa,b\n1,y\n",
+        "mark": b"\xef\xbb\xbfa,b\n1,y\n2,3\n",
         "semicolons": b"a;b\n1,5;2\n1;x\n",
         "nan": b"a,b\n1,2\n3,nan\n",
     }.items():
