@@ -10,8 +10,9 @@ import numpy as np
 
 from diffenc import compilation
 from diffenc.errors import InputError
-from diffenc.estimate import Estimate
 from diffenc.information import checks, inputs, measures
+from diffenc.information import clusters as clustering
+from diffenc.information import rows as rows_of_samples
 from diffenc.information.assembly import Information
 from diffenc.information.gaussian import has_ties
 from diffenc.information.inputs import Block, Progress
@@ -23,6 +24,8 @@ from diffenc.information.measurement import (
     parts_of,
     remarks,
 )
+from diffenc.information.measures import Entropy
+from diffenc.information.rows import Rows
 from diffenc.information.settings import Settings
 from diffenc.keys import key_of
 
@@ -36,6 +39,8 @@ def mutual_information(
     progress: Progress = None,
     settings: Settings | Mapping | None = None,
     *,
+    groups=None,
+    order: str | None = None,
     name: str = "data",
 ) -> Measurement:
     """Estimate the mutual information I(X;Y) of samples, or I(X;Y|Z) of samples and `given`.
@@ -60,6 +65,10 @@ def mutual_information(
             (stage, updates, nats) after every round of training.
         settings: of the estimator: a `Settings`, or its sections as a mapping, as in
             {"flow": {"rounds": 0}}.
+        groups: one value for each row, such as a subject or a recording: rows with the same one
+            depend on each other, and others do not. None for no groups.
+        order: "exchangeable" if the order of the rows means nothing, though neighbours resemble
+            each other. With None it is found out, see `series.examine`.
         name: of the pair. Pairs with other names have other random numbers at the same seed.
 
     Returns:
@@ -69,21 +78,28 @@ def mutual_information(
         InputError: for samples that have no estimate, with what to do about it.
     """
     if given is not None:
-        return conditional_information(x, y, given, labels, seed, progress, settings, name=name)
+        return conditional_information(
+            x, y, given, labels, seed, progress, settings, groups=groups, order=order, name=name
+        )
     x = inputs.read("x", x)
     y = inputs.read("y", y, may_be_names=labels is True)
     key = key_of(inputs.read_seed(seed), "estimate", name)
     settings = inputs.read_settings(settings)
     show = inputs.read_progress(progress)
     inputs.check_rows(x, y)
+    x, y, rows = _examine(groups, order, x, y)
     y, classes, are_labels = _read_labels(y, labels)
     with inputs.naming({"x": [x], "y": [y]}, classes), compilation.cache():
         if are_labels:
-            result = measures.label_information(key, x.values, y.values, settings, show)
+            result = measures.label_information(
+                key, x.values, y.values, settings, show, rows.clusters
+            )
         else:
-            result = measures.mutual_information(key, x.values, y.values, settings, show)
+            result = measures.mutual_information(
+                key, x.values, y.values, settings, show, rows.clusters
+            )
     label_entropy = entropy_of_labels(y.values) if are_labels else None
-    return _of_information("I(X;Y)", result, (x, y), label_entropy)
+    return _of_information("I(X;Y)", result, rows, label_entropy)
 
 
 def conditional_information(
@@ -95,6 +111,8 @@ def conditional_information(
     progress: Progress = None,
     settings: Settings | Mapping | None = None,
     *,
+    groups=None,
+    order: str | None = None,
     name: str = "data",
 ) -> Measurement:
     """Estimate the conditional mutual information I(X;Y|Z) of samples, where Z is `given`.
@@ -109,6 +127,8 @@ def conditional_information(
         seed: a whole number of 0 or more.
         progress: None, True, or a function, see `mutual_information`.
         settings: of the estimator, see `mutual_information`.
+        groups: see `mutual_information`.
+        order: see `mutual_information`.
         name: of the samples, see `mutual_information`.
 
     Returns:
@@ -124,22 +144,27 @@ def conditional_information(
     settings = inputs.read_settings(settings)
     show = inputs.read_progress(progress)
     inputs.check_rows(x, y, z)
+    x, y, z, rows = _examine(groups, order, x, y, z)
     y, classes, are_labels = _read_labels(y, labels)
     if not are_labels:
         names = {"x": [x], "y": [y], "z": [z], "y, z": [y, z]}
         with inputs.naming(names), compilation.cache():
             result = measures.conditional_information(
-                key, x.values, y.values, z.values, settings, show
+                key, x.values, y.values, z.values, settings, show, rows.clusters
             )
-        return _of_information("I(X;Y|Z)", result, (x, y, z))
+        return _of_information("I(X;Y|Z)", result, rows)
     with inputs.naming({"x": [x, z], "z": [z]}, classes), compilation.cache():
-        result = conditional_label_information(key, x.values, y.values, z.values, settings, show)
+        result = conditional_label_information(
+            key, x.values, y.values, z.values, settings, show, rows.clusters
+        )
     errors = {
         source: math.hypot(error, result.alone.errors[source])
         for source, error in result.together.errors.items()
     }
     difference = result.together.pointwise - result.alone.pointwise
-    errors["examples"] = Estimate.of(difference).stderr  # those of both are correlated
+    # Those of both are correlated.
+    errors["examples"] = clustering.estimate(difference, result.together.clusters).stderr
+    of_both = {name: _in_samples(getattr(result, name), rows) for name in ("together", "alone")}
     return Measurement(
         quantity="I(X;Y|Z)",
         estimate=result.estimate,
@@ -149,8 +174,9 @@ def conditional_information(
             "label_entropy": entropy_of_labels(y.values),
         },
         errors=errors,
-        notes=tuple(remarks(copies=_count_copies(x, y, z))),
-        details=result,
+        notes=tuple(rows_of_samples.notes(rows.facts)),
+        details=result._replace(**of_both),
+        rows=rows,
     )
 
 
@@ -160,6 +186,8 @@ def total_correlation(
     progress: Progress = None,
     settings: Settings | Mapping | None = None,
     *,
+    groups=None,
+    order: str | None = None,
     name: str = "data",
 ) -> Measurement:
     """Estimate the total correlation KL(p(x) || prod_i p(x_i)) between the columns of samples.
@@ -169,6 +197,8 @@ def total_correlation(
         seed: a whole number of 0 or more.
         progress: None, True, or a function, see `mutual_information`.
         settings: of the estimator, see `mutual_information`.
+        groups: see `mutual_information`.
+        order: see `mutual_information`.
         name: of the samples, see `mutual_information`.
 
     Returns:
@@ -177,13 +207,13 @@ def total_correlation(
     Raises:
         InputError: for samples that have no estimate, with what to do about it.
     """
-    x = inputs.read("x", x)
+    x, rows = _examine(groups, order, inputs.read("x", x), by_column=True)
     key = key_of(inputs.read_seed(seed), "total correlation", name)
     settings = inputs.read_settings(settings)
     show = inputs.read_progress(progress)
     with inputs.naming({"x": [x]}), compilation.cache():
-        result = measures.total_correlation(key, x.values, settings, show)
-    return _of_information("TC(X)", result, (x,))
+        result = measures.total_correlation(key, x.values, settings, show, rows.clusters)
+    return _of_information("TC(X)", result, rows)
 
 
 def entropy(
@@ -192,6 +222,8 @@ def entropy(
     progress: Progress = None,
     settings: Settings | Mapping | None = None,
     *,
+    groups=None,
+    order: str | None = None,
     name: str = "data",
 ) -> Measurement:
     """Estimate the differential entropy h(X) = -E log p(x) of samples with a density.
@@ -205,6 +237,8 @@ def entropy(
         seed: a whole number of 0 or more.
         progress: None, True, or a function, see `mutual_information`.
         settings: of the estimator, see `mutual_information`.
+        groups: see `mutual_information`.
+        order: see `mutual_information`.
         name: of the samples, see `mutual_information`.
 
     Returns:
@@ -213,22 +247,26 @@ def entropy(
     Raises:
         InputError: for samples that have no estimate, with what to do about it.
     """
-    x = inputs.read("x", x)
+    x, rows = _examine(groups, order, inputs.read("x", x))
     key = key_of(inputs.read_seed(seed), "entropy", name)
     settings = inputs.read_settings(settings)
     show = inputs.read_progress(progress)
     with inputs.naming({"x": [x]}), compilation.cache():
-        result = measures.entropy(key, x.values, settings, show)
+        result = measures.entropy(key, x.values, settings, show, rows.clusters)
     return Measurement(
         quantity="h(X)",
         estimate=result.estimate,
-        parts={"gaussian": result.gaussian, "divergence": of_divergence(result.marginal)},
+        parts={
+            "gaussian": result.gaussian,
+            "divergence": of_divergence(result.marginal, result.clusters),
+        },
         errors={
-            "examples": Estimate.of(result.pointwise).stderr,
+            "examples": clustering.estimate(result.pointwise, result.clusters).stderr,
             "networks": result.marginal.systematic,
         },
-        notes=tuple(remarks(copies=_count_copies(x), tied=_has_ties(x))),
-        details=result,
+        notes=(*remarks(tied=_has_ties(x)), *rows_of_samples.notes(rows.facts)),
+        details=_in_samples(result, rows),
+        rows=rows,
     )
 
 
@@ -236,7 +274,41 @@ def _has_ties(x: Block) -> bool:
     return bool(has_ties(x.values.reshape(len(x.values), -1)).any())
 
 
-def _of_information(quantity, result: Information, blocks, label_entropy=None) -> Measurement:
+def _examine(groups, order, *blocks: Block, by_column: bool = False) -> tuple:
+    """Return the blocks of the rows that are used, and these.
+
+    Args:
+        groups: of the caller.
+        order: of the caller.
+        *blocks: what the caller gave.
+        by_column: whether the columns of the only block are asked about each other.
+    """
+    if groups is not None:
+        groups = inputs.read("groups", groups, may_be_names=True)
+        inputs.check_rows(*blocks, groups)
+        groups = groups.values
+    tables = [block.values for block in blocks]
+    if by_column and tables[0].ndim == 2:
+        tables = list(tables[0].T)
+    rows = rows_of_samples.examine(tables, groups, order)
+    if rows.used is None:
+        return *blocks, rows
+    used = [
+        block._replace(
+            values=block.values[rows.used],
+            index=None if block.index is None else block.index[rows.used],
+        )
+        for block in blocks
+    ]
+    return *used, rows
+
+
+def _in_samples(result: Information | Entropy, rows: Rows):
+    """Return a result whose `rows` are those of the caller."""
+    return result if rows.used is None else result._replace(rows=rows.used[result.rows])
+
+
+def _of_information(quantity, result: Information, rows: Rows, label_entropy=None) -> Measurement:
     parts = parts_of(result)
     if label_entropy is not None:
         parts["label_entropy"] = label_entropy
@@ -245,20 +317,16 @@ def _of_information(quantity, result: Information, blocks, label_entropy=None) -
         nothing_detected=not any(one.updates for one in divergences),
         exchanged=result.diffused == "y",
         unbounded=result.unbounded,
-        copies=_count_copies(*blocks),
     )
     return Measurement(
         quantity=quantity,
         estimate=result.estimate,
         parts=parts,
         errors=result.errors,
-        notes=tuple(notes),
-        details=result,
+        notes=(*notes, *rows_of_samples.notes(rows.facts)),
+        details=_in_samples(result, rows),
+        rows=rows,
     )
-
-
-def _count_copies(*blocks: Block) -> int:
-    return checks.count_copies(*(block.values for block in blocks))
 
 
 def _read_labels(y: Block, labels) -> tuple[Block, np.ndarray | None, bool]:

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from diffenc.estimate import Estimate, format_value
+from diffenc.information import clusters as clustering
 from diffenc.information.assembly import Information
+from diffenc.information.clusters import Clusters
 from diffenc.information.divergence import Divergence
 from diffenc.information.label_difference import LabelDifference
 from diffenc.information.measures import Entropy
+from diffenc.information.rows import Rows
 
 NOTHING_DETECTED = "the denoisers found nothing beyond a Gaussian residual of the regression"
 EXCHANGED = (
@@ -40,6 +43,7 @@ class Measurement:
             systematic. Their squares add up to that of the estimate.
         notes: what a reader of the number should know beside it.
         details: the result of the library, with pointwise values and densities.
+        rows: which rows were used, and which depend on each other.
     """
 
     quantity: str
@@ -48,6 +52,7 @@ class Measurement:
     errors: dict[str, float]
     notes: tuple[str, ...]
     details: Information | LabelDifference | Entropy
+    rows: Rows
 
     @property
     def mean(self) -> float:
@@ -92,16 +97,17 @@ def parts_of(result: Information) -> dict[str, Estimate]:
 
     It is regression + conditional - marginal; `marginal` is absent where it needs no network.
     """
-    parts = {"regression": result.regression, "conditional": of_divergence(result.conditional)}
-    if result.marginal is not None:
-        parts["marginal"] = of_divergence(result.marginal)
+    parts = {"regression": result.regression}
+    for name in ("conditional", "marginal"):
+        if getattr(result, name) is not None:
+            parts[name] = of_divergence(getattr(result, name), result.clusters)
     forms = {form: getattr(result, form) for form in FORMS}
     return parts | {form: value for form, value in forms.items() if value is not None}
 
 
-def of_divergence(divergence: Divergence) -> Estimate:
+def of_divergence(divergence: Divergence, clusters: Clusters | None = None) -> Estimate:
     """Return a divergence with its whole error."""
-    sampling = Estimate.of(divergence.pointwise).stderr
+    sampling = clustering.estimate(divergence.pointwise, clusters).stderr
     return Estimate(divergence.mean, float(np.hypot(sampling, divergence.systematic)))
 
 
@@ -115,7 +121,6 @@ def remarks(
     nothing_detected: bool = False,
     exchanged: bool = False,
     unbounded: bool = False,
-    copies: int = 0,
     tied: bool = False,
 ) -> list[str]:
     """Return what the reader of an estimate should know beside the number.
@@ -124,21 +129,15 @@ def remarks(
         nothing_detected: whether no network was trained to the end.
         exchanged: whether x and y were exchanged.
         unbounded: whether the information still grows at the finest noise.
-        copies: how many rows repeat another.
         tied: whether the entropy is of samples of which many values are equal.
 
     Returns:
         Sentences.
     """
-    copied = (
-        f"{copies} rows repeat another row: if they are copies, drop them, or the estimate is too "
-        "high and its error too small"
-    )
     notes = {
         NOTHING_DETECTED: nothing_detected,
         EXCHANGED: exchanged,
         UNBOUNDED: unbounded,
-        copied: copies > 0,
         TIED: tied,
     }
     return [note for note, holds in notes.items() if holds]

@@ -19,7 +19,7 @@ from ml_collections import ConfigDict
 
 from diffenc.errors import InputError, check, check_choice, check_least
 from diffenc.estimate import Estimate
-from diffenc.information import checks, estimates
+from diffenc.information import estimates
 from diffenc.information.measurement import Measurement
 from diffenc.information.rivals import RIVALS
 from diffenc.information.settings import Settings
@@ -205,14 +205,17 @@ def measure(
         seed=seed,
         progress=tell,
         settings=estimator,
+        groups=samples.groups,
+        order=samples.order,
         name=name,
     )
     numbers = {("seconds",): time.perf_counter() - began, ("truth",): samples.truth}
     numbers |= numbers_of(result)
-    numbers[("copies",)] = checks.count_copies(samples.x, samples.y)
+    numbers |= {("rows", fact): value for fact, value in result.rows.facts.items()}
     for rival in () if samples.are_labels else rivals:
-        x = samples.x.reshape(len(samples.x), -1)
-        y = samples.y.astype(float).reshape(len(samples.y), -1)
+        x, y = [result.rows.distinct(block) for block in (samples.x, samples.y)]
+        x = x.reshape(len(x), -1)
+        y = y.astype(float).reshape(len(y), -1)
         began = time.perf_counter()
         value = RIVALS[rival](key_of(seed, "rival", rival, name), x, y)
         numbers |= _with_error((rival,), value)

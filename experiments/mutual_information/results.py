@@ -5,9 +5,10 @@ from typing import NamedTuple
 import numpy as np
 
 from diffenc.estimate import Estimate
-from diffenc.information import measurement
+from diffenc.information import measurement, rows
 from diffenc.run.advance import dotted
 from diffenc.run.tables import Result
+from experiments.mutual_information.samples import name_fields
 
 FORMS = ("diffusion", *measurement.FORMS)
 PARTS = ("conditional", "marginal")
@@ -32,12 +33,15 @@ class Record(NamedTuple):
 
 def notes(record: Record) -> list[str]:
     """Return what the reader of a result should know beside the number."""
-    return measurement.remarks(
+    facts = {fact: record.get("rows", fact) for fact in rows.FACTS}
+    facts = {fact: value for fact, value in facts.items() if value is not None}
+    of_rows = [name_fields(note) for note in rows.notes(facts)]
+    remarks = measurement.remarks(
         nothing_detected=not any(record.get(part, "updates") for part in PARTS),
         exchanged=record.name == OWN and bool(record.get("y_diffused")),
         unbounded=bool(record.get("unbounded")),
-        copies=int(record.get("copies") or 0),
     )
+    return [*remarks, *of_rows]
 
 
 def summarize(records: list[Record], rivals: tuple[str, ...]) -> list[Result]:

@@ -12,11 +12,12 @@ import numpy as np
 from etils.epath import Path
 
 from diffenc.errors import InputError, check_choice
-from diffenc.information import checks, pairs, tasks
+from diffenc.information import checks, pairs, rows, tasks
 from diffenc.keys import key_of
 from diffenc.run import arrays
 
 LABELS = {"auto": None, "yes": True, "no": False}
+ORDERS = {"auto": None, "exchangeable": "exchangeable"}
 ENDINGS = f".npz, {', '.join(arrays.TABLE_ENDINGS)}"
 
 
@@ -29,15 +30,20 @@ class DataSettings:
         x_columns: names of the columns of x in a table.
         y_columns: names of the columns of y in a table.
         labels: whether y is class labels: "yes", "no", or "auto" to tell by its values.
+        groups_column: the name of the column, or array, of what rows belong together; "" is none.
+        order: "exchangeable" if the order of the rows means nothing, "auto" to find out.
     """
 
     path: str
     x_columns: tuple[str, ...]
     y_columns: tuple[str, ...]
     labels: str
+    groups_column: str
+    order: str
 
     def __post_init__(self):
         check_choice("labels", self.labels, LABELS)
+        check_choice("order", self.order, ORDERS)
 
 
 class Samples(NamedTuple):
@@ -48,12 +54,16 @@ class Samples(NamedTuple):
         y: [N, dim_y] or [N]; integers [N] if they are labels.
         are_labels: whether y is class labels.
         truth: the information (nats), or None.
+        groups: [N] what rows belong together, or None.
+        order: see `rows.examine`.
     """
 
     x: np.ndarray
     y: np.ndarray
     are_labels: bool
     truth: float | None
+    groups: np.ndarray | None = None
+    order: str | None = None
 
 
 @functools.cache
@@ -81,7 +91,7 @@ def draw_samples(seed: int, name: str, num_samples: int) -> Samples:
     """
     task = known_tasks()[name]
     x, y = task.sample(key_of(seed, "samples", name), num_samples)
-    return Samples(x, y, False, task.information)
+    return Samples(x, y, False, task.information, order="exchangeable")
 
 
 def load_samples(settings: DataSettings) -> Samples:
@@ -94,15 +104,16 @@ def load_samples(settings: DataSettings) -> Samples:
         problem = "is a directory" if path.is_dir() else "does not exist"
         raise InputError(f"data file {path} {problem}: give --config.data.path a file {ENDINGS}")
     if path.suffix == ".npz":
-        x, y = _read_npz(path)
+        x, y, groups = _read_npz(path, settings.groups_column)
     elif path.suffix in arrays.TABLE_ENDINGS:
-        x, y = _read_table(path, settings)
+        x, y, groups = _read_table(path, settings)
     else:
         raise InputError(f"data file {path} is {path.suffix or 'without ending'}: give {ENDINGS}")
     if len(x) != len(y):
         raise InputError(
             f"rows differ in number (x has {len(x)}, y has {len(y)}): give one y for each x"
         )
+    order = ORDERS[settings.order]
     with _naming_the_field():
         are_labels = checks.are_labels(y, LABELS[settings.labels])
         if are_labels:
@@ -111,11 +122,12 @@ def load_samples(settings: DataSettings) -> Samples:
             checks.check_labels(x, y)
         else:
             checks.check_no_function(*checks.check(x, y))
-    return Samples(x, y, are_labels, None)
+        rows.examine([x, y], groups, order)
+    return Samples(x, y, are_labels, None, groups, order)
 
 
-def _read_npz(path) -> tuple[np.ndarray, np.ndarray]:
-    """Return x and y of an archive of numpy."""
+def _read_npz(path, groups_name) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Return x, y and the groups of an archive of numpy."""
     if not zipfile.is_zipfile(io.BytesIO(path.read_bytes())):  # else numpy would read one array
         raise InputError(
             f"{path} cannot be read, it is damaged or no archive of arrays: "
@@ -130,11 +142,16 @@ def _read_npz(path) -> tuple[np.ndarray, np.ndarray]:
         block = blocks[name]
         if block.ndim not in (1, 2) or not block.size:
             raise InputError(f"{path}: {name} has shape {block.shape}: give [N] or [N, dim]")
-    return blocks["x"], blocks["y"]
+    if groups_name and groups_name not in blocks:
+        raise InputError(
+            f"{path} has arrays {', '.join(blocks)}, but no {groups_name}: give "
+            "config field data.groups_column the name of one"
+        )
+    return blocks["x"], blocks["y"], blocks[groups_name] if groups_name else None
 
 
-def _read_table(path, settings: DataSettings) -> tuple[np.ndarray, np.ndarray]:
-    """Return the columns of x and those of y of a table."""
+def _read_table(path, settings: DataSettings) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Return the columns of x, those of y, and that of the groups of a table."""
     table = arrays.read_table(path)
     blocks = []
     for field in ("x_columns", "y_columns"):
@@ -145,16 +162,27 @@ def _read_table(path, settings: DataSettings) -> tuple[np.ndarray, np.ndarray]:
                 f"give names of columns, of {', '.join(map(str, table.columns))}"
             )
         blocks.append(arrays.numbers(table, names, str(path)))
-    return blocks[0], blocks[1]
+    groups = settings.groups_column
+    if groups and groups not in table.columns:
+        raise InputError(
+            f"{path} has no column {groups!r}: give config field data.groups_column one of "
+            f"{', '.join(map(str, table.columns))}"
+        )
+    return blocks[0], blocks[1], table[groups].astype(str).to_numpy(str) if groups else None
 
 
 @contextlib.contextmanager
 def _naming_the_field():
-    """Say how the command line is told what an error asks for as labels=True or labels=False."""
+    """Say how the command line is told what an error asks for as an argument of Python."""
     try:
         yield
     except InputError as error:
-        text = str(error)
-        for word, value in LABELS.items():
-            text = text.replace(f"labels={value}", f"--config.data.labels={word}")
-        raise InputError(text) from error
+        raise InputError(name_fields(str(error))) from error
+
+
+def name_fields(text: str) -> str:
+    """Replace arguments of Python, such as labels=True, by the fields of the config."""
+    for word, value in LABELS.items():
+        text = text.replace(f"labels={value}", f"--config.data.labels={word}")
+    text = text.replace("order='exchangeable'", "--config.data.order=exchangeable")
+    return text.replace("groups=...", "--config.data.groups_column")
