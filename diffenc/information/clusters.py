@@ -75,7 +75,8 @@ def divide(order: np.ndarray, clusters: Clusters) -> np.ndarray:
 
     Returns:
         [2, n] the rows of each half, cluster by cluster. The halves are equally large: what one has
-        more than the other is left out, and so are the rows of the gaps.
+        more than the other is left out, and so are the rows of the gaps. n is a number of five
+        binary digits and zeros, so that programs are compiled for few sizes.
     """
     place = np.argsort(order)
     rows = np.argsort(place[clusters.index], kind="stable")
@@ -91,6 +92,8 @@ def divide(order: np.ndarray, clusters: Clusters) -> np.ndarray:
     first = rows[~is_second[rows]]
     second = rows[is_second[rows]]
     n = min(len(first), len(second))
+    zeros = max(0, n.bit_length() - 5)
+    n = n >> zeros << zeros
     return np.stack([first[:n], second[:n]])
 
 

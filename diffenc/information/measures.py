@@ -13,6 +13,7 @@ Theory: arXiv 2409.03817, 2509.23937.
 """
 
 import functools
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -109,8 +110,14 @@ def mutual_information(
 
 
 def _examples(rows, clusters) -> float:
-    """Return the effective number of rows in a half."""
-    return rows.shape[1] / clustering.inflation_of(clusters)
+    """Return the effective number of rows in a half.
+
+    With clusters it is rounded to a power of two: settings are compiled into programs.
+    """
+    n = rows.shape[1]
+    if clusters is None:
+        return n
+    return min(n, 2.0 ** round(math.log2(n / clusters.inflation)))
 
 
 def _pairs(rng, x, y, rows, clusters) -> tuple[Pair, list[Pair]]:

@@ -87,6 +87,9 @@ def results_of(record: Record, estimators: tuple[str, ...]) -> list[Result]:
                 results.append(Result(f"{name}.{part}", record.get(part, "mean"), stderr))
     if record.get("label_entropy") is not None:
         results.append(Result(f"{name}.label_entropy", record.get("label_entropy"), None))
+    for title, fact in (("repeated_rows", "repeated"), ("effective_rows", "effective")):
+        if record.get("rows", fact) is not None:
+            results.append(Result(f"{name}.{title}", record.get("rows", fact), None, "rows"))
     results.append(Result(f"{name}.seconds", record.get("seconds"), None, "s"))
     return results
 

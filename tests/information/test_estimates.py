@@ -16,7 +16,7 @@ from scipy.stats import chi2
 import diffenc
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate
-from diffenc.information import checks, estimates, inputs, measurement, measures, pairs
+from diffenc.information import estimates, inputs, measurement, measures, pairs, rows
 from diffenc.information.settings import Settings
 from diffenc.keys import key_of
 
@@ -107,8 +107,7 @@ def test_a_result_prints_itself_and_holds_its_parts(estimate):
     assert lines[0].startswith("I(X;Y)") and estimate.notes[-1] in lines[-1]
     assert measurement.NOTHING_DETECTED in estimate.notes
     unbounded = estimate.details._replace(unbounded=True)
-    block = inputs.read("x", X)
-    endless = estimates._of_information("I(X;Y)", unbounded, (block,))
+    endless = estimates._of_information("I(X;Y)", unbounded, rows.Rows(None, None, None, {}))
     assert "infinite" in str(endless) and measurement.UNBOUNDED in endless.notes
 
 
@@ -217,17 +216,6 @@ def test_total_correlation_and_entropy_of_gaussians():
     assert_estimate(estimate, 0.5 * np.linalg.slogdet(2 * np.pi * np.e * cov)[1], 0.05)
     assert_errors_add_up(estimate)
     assert estimate.mean == estimate.parts["gaussian"].mean - estimate.parts["divergence"].mean
-
-
-def test_copies_are_noted():
-    rng = np.random.default_rng(1)
-    x, y = rng.normal(size=(500, 2)), rng.normal(size=500)
-    assert checks.count_copies(x, y) == 0
-    assert checks.count_copies(np.tile(x, (2, 1)), np.tile(y, 2)) == 500
-    few = rng.integers(0, 4, size=(500, 2))  # these repeat each other by chance
-    assert checks.count_copies(few, few[:, 0]) == 0 == checks.count_copies(np.round(x, 2), y)
-    note = measurement.remarks(copies=500)
-    assert len(note) == 1 and note[0].startswith("500 rows repeat another row")
 
 
 def test_progress_is_printed_to_stderr(capsys):
