@@ -90,8 +90,9 @@ def examine(*blocks: np.ndarray) -> Order:
     ):
         return Order()
     dependent = [block for block, depends in zip(scores, are_dependent, strict=True) if depends]
-    slowest = sorted(map(_extent, dependent * 2))[-2:]
-    extent = slowest[0] * slowest[1] / sum(slowest)
+    extents = [_extent(block) for block in dependent]
+    fast, slow = sorted([*extents, extents[0]] if len(blocks) == 1 else extents)[-2:]
+    extent = fast * slow / (fast + slow)
     inflation, memory = _measure(dependent, extent)
     if max(extent, memory / 2) > n / (2 * FEWEST_BLOCKS):
         if any(_are_white(block) for block in dependent):
