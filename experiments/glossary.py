@@ -194,6 +194,9 @@ GLOSSARY = LATENT | {
         "and the estimate of smaller error is reported; the run says where X is your y.",
         "data.conditional": "nats: D[X|Y], by networks; 0 where they find nothing.",
         "data.marginal": "nats: D[X], by networks; 0 where they find nothing.",
+        "data.repeated_rows": "rows: How many repeat another one, if more do than by chance.",
+        "data.effective_rows": "rows: As many independent rows have the same error, where rows "
+        "depend on each other (docs/own-data.md).",
         "benchmark.mean_absolute_error": "nats: Mean |estimate - truth| over the tasks.",
         "benchmark.within_0.1": "of tasks: Share of tasks with |estimate - truth| <= 0.1.",
         "benchmark.coverage_2se": "of tasks: Share of tasks whose truth is within two standard "

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from diffenc.estimate import Estimate
+from diffenc.information import clusters as clustering
+from diffenc.information.clusters import Clusters
 from diffenc.information.divergence import Divergence
 from diffenc.information.gaussian import GaussianPart
 
@@ -41,6 +43,7 @@ class Information(NamedTuple):
         unbounded: whether the information still grows at the finest noise, see `still_grows`. Then
             it is infinite, or the relation is sharper than the samples show.
         diffused: which of the caller's blocks is X: "x" or "y".
+        clusters: of the examples `rows`, or None if they are independent.
     """
 
     estimate: Estimate
@@ -57,6 +60,7 @@ class Information(NamedTuple):
     regression_density: np.ndarray | None
     unbounded: bool
     diffused: str = "x"
+    clusters: Clusters | None = None
 
     @property
     def errors(self) -> dict[str, float]:
@@ -65,7 +69,7 @@ class Information(NamedTuple):
         `examples` is sampling; `networks` are the systematic errors of both divergences;
         `regression` is that of the regression and of the learned maps.
         """
-        examples = Estimate.of(self.pointwise).stderr
+        examples = clustering.estimate(self.pointwise, self.clusters).stderr
         networks = float(np.linalg.norm(_doubts(self.conditional, self.marginal)))
         rest = self.estimate.stderr**2 - examples**2 - networks**2
         regression = float(np.sqrt(max(0.0, rest)))
@@ -92,7 +96,7 @@ def assemble(
     was not, the full D[X] is added to the systematic error.
 
     Args:
-        linear_part: the information by regression.
+        linear_part: the information by regression, with the clusters of the rows.
         rows: [2, n] the examples of both halves.
         dim: the largest number of coordinates that the other block can determine.
         conditional: D[X|Y].
@@ -119,7 +123,8 @@ def assemble(
     overfit = 0.5 * abs(entropy.mean() - growth.mean())
 
     def add(mean, values, *doubts):
-        stderr = np.linalg.norm([Estimate.of(share + values).stderr, systematic, *doubts])
+        sampling = clustering.estimate(share + values, linear_part.clusters).stderr
+        stderr = np.linalg.norm([sampling, systematic, *doubts])
         return Estimate(float(linear_part.mean + mean), float(stderr))
 
     score_difference = None
@@ -139,6 +144,7 @@ def assemble(
         marginal=marginal,
         regression_density=None,
         unbounded=still_grows(conditional, marginal, dim),
+        clusters=linear_part.clusters,
     )
 
 

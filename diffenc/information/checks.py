@@ -128,36 +128,6 @@ def _repeats(columns):
             yield index, (twins[0] if twins.size else None)
 
 
-def count_copies(*blocks: np.ndarray) -> int:
-    """Count the rows that look like copies of others.
-
-    Of the column with the most distinct values, at least a quarter of N, equal values are counted
-    that are equal in all other columns too. A few of them are chance; more than a hundredth of the
-    rows, and more than half of such values, are reported.
-
-    Args:
-        *blocks: arrays [N] or [N, dim].
-
-    Returns:
-        The number of rows that repeat another, 0 if they may be chance.
-    """
-    columns = [column for block in blocks for column in block.reshape(len(block), -1).T]
-    is_text = [column.dtype.kind in "USO" for column in columns]
-    table = np.stack(
-        [
-            np.unique(column.astype(str), return_inverse=True)[1] if text else column
-            for column, text in zip(columns, is_text, strict=True)
-        ],
-        axis=1,
-    )
-    distinct = [len(np.unique(column)) for column in table.T]
-    ties = len(table) - max(distinct)
-    if max(distinct) < len(table) / 4 or ties <= 0.01 * len(table):
-        return 0
-    copies = len(table) - len(np.unique(table, axis=0))
-    return copies if copies > max(0.01 * len(table), 0.5 * ties) else 0
-
-
 def check_labels(x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Check samples x [N, dim] and integer labels [N].
 

@@ -18,6 +18,8 @@ import numpy as np
 
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate
+from diffenc.information import clusters as clustering
+from diffenc.information.clusters import Clusters
 
 PERMUTATIONS = 32
 # Largest null value, as a share of the limit h, with which a table tells anything.
@@ -53,18 +55,22 @@ class CountTable(NamedTuple):
         return {"examples": self.sampling, "table": self.systematic}
 
 
-def table_information(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> CountTable:
+def table_information(
+    rng: np.random.Generator, x: np.ndarray, y: np.ndarray, clusters: Clusters | None = None
+) -> CountTable:
     """Estimate I(X;Y) of codes.
 
     The sampling error is that of the pointwise information (the delta method), or the scatter of
     the null values where that is larger: without information the pointwise one has no scatter, to
     first order. The systematic error is what was subtracted beyond the jackknife, and half the
-    distance of the jackknife from the correction of Miller & Madow (1955), in quadrature.
+    distance of the jackknife from the correction of Miller & Madow (1955), in quadrature. If rows
+    depend on each other, the bias is that of the effective number of rows.
 
     Args:
         rng: draws the permutations.
         x: integers [N].
         y: integers [N].
+        clusters: of the rows [N], or None if they are independent.
 
     Returns:
         The information.
@@ -76,8 +82,11 @@ def table_information(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) ->
     x = np.unique(x, return_inverse=True)[1]
     y = np.unique(y, return_inverse=True)[1]
     counts = _count(x, y)
-    of_pairs = [_jackknife(_count(x, rng.permutation(y))) for _ in range(PERMUTATIONS)]
-    null = float(np.mean(of_pairs))
+    inflation = clustering.inflation_of(clusters)
+    tables = [_count(x, rng.permutation(y)) for _ in range(PERMUTATIONS)]
+    of_pairs = [_jackknife(table) for table in tables]
+    of_plug_in = [_by_entropies(plug_in_entropy, table) for table in tables]
+    null = float(np.mean(of_pairs) + (inflation - 1) * np.mean(of_plug_in))
     limit = min(_jackknife_entropy(counts.sum(axis=axis)) for axis in (0, 1))
     if null > MOST_NULL * limit:
         raise InputError(
@@ -89,8 +98,9 @@ def table_information(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) ->
     mean = scale * (corrected - null)
     density = np.log(counts[x, y] * len(x) / (counts.sum(axis=1)[x] * counts.sum(axis=0)[y]))
     pointwise = mean + scale * (density - density.mean())
-    of_nulls = np.std(of_pairs, ddof=1)
-    sampling = max(Estimate.of(pointwise).stderr, float(scale * of_nulls))
+    of_nulls = inflation * np.std(of_pairs, ddof=1)
+    by_examples = clustering.estimate(pointwise, clusters).stderr
+    sampling = max(by_examples, float(scale * of_nulls))
     sampling = float(np.hypot(sampling, scale * of_nulls / PERMUTATIONS**0.5))
     systematic = float(np.hypot(mean - corrected, (_miller_madow(counts) - corrected) / 2))
     return CountTable(

@@ -7,8 +7,9 @@ import math
 from collections.abc import Mapping, Sequence
 
 from diffenc import compilation
-from diffenc.estimate import Estimate
-from diffenc.information import checks, columns, inputs, kinds, measures
+from diffenc.information import clusters as clustering
+from diffenc.information import columns, inputs, kinds, measures
+from diffenc.information import rows as rows_of_samples
 from diffenc.information.assembly import Information
 from diffenc.information.count_table import table_information
 from diffenc.information.gaussian import has_ties
@@ -26,7 +27,9 @@ from diffenc.information.measurement import (
     restore,
     with_loss,
 )
+from diffenc.information.measures import Entropy
 from diffenc.information.mixed import mixed_information
+from diffenc.information.rows import Rows
 from diffenc.information.settings import Settings
 from diffenc.keys import generator, key_of
 
@@ -42,6 +45,8 @@ def mutual_information(
     *,
     codes: str | Sequence[str] = (),
     amounts: str | Sequence[str] = (),
+    groups=None,
+    order: str | None = None,
     name: str = "data",
 ) -> Measurement:
     """Estimate the mutual information I(X;Y) of samples, or I(X;Y|Z) of samples and `given`.
@@ -71,6 +76,10 @@ def mutual_information(
         codes: what of x and y is codes: "x", "y", "x[2]" for column 2 of an array, or a column of
             a table by its name; one or several.
         amounts: what is numbers, though it has few values; as codes.
+        groups: one value for each row, such as a subject or a recording: rows with the same one
+            depend on each other, and others do not. None for no groups.
+        order: "exchangeable" if the order of the rows means nothing, though neighbours resemble
+            each other. With None it is found out, see `series.examine`.
         name: of the pair. Pairs with other names have other random numbers at the same seed.
 
     Returns:
@@ -81,7 +90,18 @@ def mutual_information(
     """
     if given is not None:
         return conditional_information(
-            x, y, given, labels, seed, progress, settings, codes=codes, amounts=amounts, name=name
+            x,
+            y,
+            given,
+            labels,
+            seed,
+            progress,
+            settings,
+            codes=codes,
+            amounts=amounts,
+            groups=groups,
+            order=order,
+            name=name,
         )
     x = inputs.read("x", x, may_be_names=True)
     y = inputs.read("y", y, may_be_names=True)
@@ -89,23 +109,32 @@ def mutual_information(
     settings = inputs.read_settings(settings)
     show = inputs.read_progress(progress)
     inputs.check_rows(x, y)
+    x, y, rows = _examine(groups, order, x, y)
     pair = kinds.decide(x, y, columns.read_words(labels, codes, amounts))
-    blocks = (x, y)
+    num_columns = len(x.columns) + len(y.columns)
     x = pair.x
     y = pair.y
     with inputs.naming({"x": [x], "y": [y]}, pair.classes), compilation.cache():
         if pair.case == "table":
-            result = table_information(generator(key), x.values, y.values)
-            return of_table("I(X;Y)", result, pair.notes)
+            result = table_information(generator(key), x.values, y.values, rows.clusters)
+            notes = (*pair.notes, *rows_of_samples.notes(rows.facts))
+            return of_table("I(X;Y)", result, notes, rows)
         if pair.case == "labels":
             pooled = pool(y.values)
-            result = measures.label_information(key, x.values, pooled.pooled, settings, show)
-            return restore(_of_information("I(X;Y)", result, blocks, pair), pooled)
+            result = measures.label_information(
+                key, x.values, pooled.pooled, settings, show, rows.clusters
+            )
+            information = _of_information("I(X;Y)", result, rows, pair, num_columns)
+            return restore(information, pooled)
         if pair.case == "mixed":
-            result = mixed_information(key, x.values, y.values, pair.indicators, settings, show)
+            result = mixed_information(
+                key, x.values, y.values, pair.indicators, settings, show, rows.clusters
+            )
         else:
-            result = measures.mutual_information(key, x.values, y.values, settings, show)
-    return with_loss(_of_information("I(X;Y)", result, blocks, pair), pair.loss)
+            result = measures.mutual_information(
+                key, x.values, y.values, settings, show, rows.clusters
+            )
+    return with_loss(_of_information("I(X;Y)", result, rows, pair, num_columns), pair.loss)
 
 
 def conditional_information(
@@ -119,6 +148,8 @@ def conditional_information(
     *,
     codes: str | Sequence[str] = (),
     amounts: str | Sequence[str] = (),
+    groups=None,
+    order: str | None = None,
     name: str = "data",
 ) -> Measurement:
     """Estimate the conditional mutual information I(X;Y|Z) of samples, where Z is `given`.
@@ -135,6 +166,8 @@ def conditional_information(
         settings: of the estimator, see `mutual_information`.
         codes: what of x and y is codes, see `mutual_information`.
         amounts: what of x and y is numbers, see `mutual_information`.
+        groups: see `mutual_information`.
+        order: see `mutual_information`.
         name: of the samples, see `mutual_information`.
 
     Returns:
@@ -150,28 +183,31 @@ def conditional_information(
     settings = inputs.read_settings(settings)
     show = inputs.read_progress(progress)
     inputs.check_rows(x, y, z)
+    x, y, z, rows = _examine(groups, order, x, y, z)
     pair = kinds.decide_given(x, y, columns.read_words(labels, codes, amounts))
-    blocks = (x, y, z)
+    num_columns = len(x.columns) + len(y.columns) + len(z.columns)
     x = pair.x
     y = pair.y
     if pair.case == "numbers":
         names = {"x": [x], "y": [y], "z": [z], "y, z": [y, z]}
         with inputs.naming(names), compilation.cache():
             result = measures.conditional_information(
-                key, x.values, y.values, z.values, settings, show
+                key, x.values, y.values, z.values, settings, show, rows.clusters
             )
-        return _of_information("I(X;Y|Z)", result, blocks, pair)
+        return _of_information("I(X;Y|Z)", result, rows, pair, num_columns)
     pooled = pool(y.values)
     with inputs.naming({"x": [x, z], "z": [z]}, pair.classes), compilation.cache():
         result = conditional_label_information(
-            key, x.values, pooled.pooled, z.values, settings, show
+            key, x.values, pooled.pooled, z.values, settings, show, rows.clusters
         )
     errors = {
         source: math.hypot(error, result.alone.errors[source])
         for source, error in result.together.errors.items()
     }
     difference = result.together.pointwise - result.alone.pointwise
-    errors["examples"] = Estimate.of(difference).stderr  # those of both are correlated
+    # Those of both are correlated.
+    errors["examples"] = clustering.estimate(difference, result.together.clusters).stderr
+    of_both = {name: _in_samples(getattr(result, name), rows) for name in ("together", "alone")}
     parts = {"I(X,Z;Y)": result.together.estimate, "I(Z;Y)": result.alone.estimate}
     return restore(
         Measurement(
@@ -179,8 +215,9 @@ def conditional_information(
             estimate=result.estimate,
             parts=parts,
             errors=errors,
-            notes=(*pair.notes, *remarks(copies=_count_copies(*blocks))),
-            details=result,
+            notes=(*pair.notes, *rows_of_samples.notes(rows.facts)),
+            details=result._replace(**of_both),
+            rows=rows,
         ),
         pooled,
     )
@@ -192,6 +229,8 @@ def total_correlation(
     progress: Progress = None,
     settings: Settings | Mapping | None = None,
     *,
+    groups=None,
+    order: str | None = None,
     name: str = "data",
 ) -> Measurement:
     """Estimate the total correlation KL(p(x) || prod_i p(x_i)) between the columns of samples.
@@ -201,6 +240,8 @@ def total_correlation(
         seed: a whole number of 0 or more.
         progress: None, True, or a function, see `mutual_information`.
         settings: of the estimator, see `mutual_information`.
+        groups: see `mutual_information`.
+        order: see `mutual_information`.
         name: of the samples, see `mutual_information`.
 
     Returns:
@@ -209,13 +250,13 @@ def total_correlation(
     Raises:
         InputError: for samples that have no estimate, with what to do about it.
     """
-    x = inputs.read("x", x)
+    x, rows = _examine(groups, order, inputs.read("x", x), by_column=True)
     key = key_of(inputs.read_seed(seed), "total correlation", name)
     settings = inputs.read_settings(settings)
     show = inputs.read_progress(progress)
     with inputs.naming({"x": [x]}), compilation.cache():
-        result = measures.total_correlation(key, x.values, settings, show)
-    return _of_information("TC(X)", result, (x,), Kinds("numbers", x, x))
+        result = measures.total_correlation(key, x.values, settings, show, rows.clusters)
+    return _of_information("TC(X)", result, rows, Kinds("numbers", x, x), len(x.columns))
 
 
 def entropy(
@@ -224,6 +265,8 @@ def entropy(
     progress: Progress = None,
     settings: Settings | Mapping | None = None,
     *,
+    groups=None,
+    order: str | None = None,
     name: str = "data",
 ) -> Measurement:
     """Estimate the differential entropy h(X) = -E log p(x) of samples with a density.
@@ -237,6 +280,8 @@ def entropy(
         seed: a whole number of 0 or more.
         progress: None, True, or a function, see `mutual_information`.
         settings: of the estimator, see `mutual_information`.
+        groups: see `mutual_information`.
+        order: see `mutual_information`.
         name: of the samples, see `mutual_information`.
 
     Returns:
@@ -245,22 +290,26 @@ def entropy(
     Raises:
         InputError: for samples that have no estimate, with what to do about it.
     """
-    x = inputs.read("x", x)
+    x, rows = _examine(groups, order, inputs.read("x", x))
     key = key_of(inputs.read_seed(seed), "entropy", name)
     settings = inputs.read_settings(settings)
     show = inputs.read_progress(progress)
     with inputs.naming({"x": [x]}), compilation.cache():
-        result = measures.entropy(key, x.values, settings, show)
+        result = measures.entropy(key, x.values, settings, show, rows.clusters)
     return Measurement(
         quantity="h(X)",
         estimate=result.estimate,
-        parts={"gaussian": result.gaussian, "divergence": of_divergence(result.marginal)},
+        parts={
+            "gaussian": result.gaussian,
+            "divergence": of_divergence(result.marginal, result.clusters),
+        },
         errors={
-            "examples": Estimate.of(result.pointwise).stderr,
+            "examples": clustering.estimate(result.pointwise, result.clusters).stderr,
             "networks": result.marginal.systematic,
         },
-        notes=tuple(remarks(copies=_count_copies(x), tied=_has_ties(x))),
-        details=result,
+        notes=(*remarks(tied=_has_ties(x)), *rows_of_samples.notes(rows.facts)),
+        details=_in_samples(result, rows),
+        rows=rows,
     )
 
 
@@ -268,27 +317,58 @@ def _has_ties(x: Block) -> bool:
     return bool(has_ties(x.values.reshape(len(x.values), -1)).any())
 
 
-def _of_information(quantity, result: Information, blocks, pair: Kinds) -> Measurement:
+def _examine(groups, order, *blocks: Block, by_column: bool = False) -> tuple:
+    """Return the blocks of the rows that are used, and these.
+
+    Args:
+        groups: of the caller.
+        order: of the caller.
+        *blocks: what the caller gave.
+        by_column: whether the columns of the only block are asked about each other.
+    """
+    if groups is not None:
+        groups = inputs.read("groups", groups, may_be_names=True)
+        inputs.check_rows(*blocks, groups)
+        groups = groups.values
+    tables = [block.values for block in blocks]
+    if by_column and tables[0].ndim == 2:
+        tables = list(tables[0].T)
+    rows = rows_of_samples.examine(tables, groups, order)
+    if rows.used is None:
+        return *blocks, rows
+    used = [
+        block._replace(
+            values=block.values[rows.used],
+            index=None if block.index is None else block.index[rows.used],
+        )
+        for block in blocks
+    ]
+    return *used, rows
+
+
+def _in_samples(result: Information | Entropy, rows: Rows):
+    """Return a result whose `rows` are those of the caller."""
+    return result if rows.used is None else result._replace(rows=rows.used[result.rows])
+
+
+def _of_information(
+    quantity, result: Information, rows: Rows, pair: Kinds, num_columns: int
+) -> Measurement:
     divergences = [one for one in (result.conditional, result.marginal) if one is not None]
     nothing = ""
     if not any(one.updates for one in divergences):
-        num_columns = sum(len(block.columns) for block in blocks)
-        nothing = nothing_detected(len(blocks[0].values), num_columns, result.errors["networks"])
+        nothing = nothing_detected(len(pair.x.values), num_columns, result.errors["networks"])
     notes = remarks(
         nothing_detected=nothing,
         exchanged=(result.diffused == "y") != pair.is_exchanged,
         unbounded=result.unbounded,
-        copies=_count_copies(*blocks),
     )
     return Measurement(
         quantity=quantity,
         estimate=result.estimate,
         parts=parts_of(result),
         errors=result.errors,
-        notes=(*pair.notes, *notes),
-        details=result,
+        notes=(*pair.notes, *notes, *rows_of_samples.notes(rows.facts)),
+        details=_in_samples(result, rows),
+        rows=rows,
     )
-
-
-def _count_copies(*blocks: Block) -> int:
-    return checks.count_copies(*(block.values for block in blocks))

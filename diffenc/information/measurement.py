@@ -7,13 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from diffenc.estimate import Estimate, format_value
+from diffenc.information import clusters as clustering
 from diffenc.information.assembly import Information
 from diffenc.information.checks import LEAST_EXAMPLES
+from diffenc.information.clusters import Clusters
 from diffenc.information.count_table import CountTable, plug_in_entropy
 from diffenc.information.divergence import Divergence
 from diffenc.information.label_difference import LabelDifference
 from diffenc.information.labels import Labels
 from diffenc.information.measures import Entropy
+from diffenc.information.rows import Rows
 
 NOTHING_DETECTED = "the networks detected nothing beyond the regression"
 # Rows for each column, below which that says little.
@@ -50,6 +53,7 @@ class Measurement:
             systematic. Their squares add up to that of the estimate.
         notes: what a reader of the number should know beside it.
         details: the result of the library, with pointwise values and densities.
+        rows: which rows were used, and which depend on each other.
     """
 
     quantity: str
@@ -58,6 +62,7 @@ class Measurement:
     errors: dict[str, float]
     notes: tuple[str, ...]
     details: Information | LabelDifference | Entropy | CountTable
+    rows: Rows
 
     @property
     def mean(self) -> float:
@@ -102,26 +107,28 @@ def parts_of(result: Information) -> dict[str, Estimate]:
 
     It is regression + conditional - marginal; `marginal` is absent where it needs no network.
     """
-    parts = {"regression": result.regression, "conditional": of_divergence(result.conditional)}
-    if result.marginal is not None:
-        parts["marginal"] = of_divergence(result.marginal)
+    parts = {"regression": result.regression}
+    for name in ("conditional", "marginal"):
+        if getattr(result, name) is not None:
+            parts[name] = of_divergence(getattr(result, name), result.clusters)
     forms = {form: getattr(result, form) for form in FORMS}
     return parts | {form: value for form, value in forms.items() if value is not None}
 
 
-def of_divergence(divergence: Divergence) -> Estimate:
+def of_divergence(divergence: Divergence, clusters: Clusters | None = None) -> Estimate:
     """Return a divergence with its whole error."""
-    sampling = Estimate.of(divergence.pointwise).stderr
+    sampling = clustering.estimate(divergence.pointwise, clusters).stderr
     return Estimate(divergence.mean, float(np.hypot(sampling, divergence.systematic)))
 
 
-def of_table(quantity: str, result: CountTable, notes: tuple[str, ...]) -> Measurement:
+def of_table(quantity: str, result: CountTable, notes: tuple[str, ...], rows: Rows) -> Measurement:
     """Return the information of two blocks of codes.
 
     Args:
         quantity: what it is called.
         result: the estimate.
         notes: what to know beside the number.
+        rows: of the samples.
 
     Returns:
         The information.
@@ -132,7 +139,7 @@ def of_table(quantity: str, result: CountTable, notes: tuple[str, ...]) -> Measu
         "label_entropy": Estimate(limit, None),
     }
     notes = (*notes, *limits(result.estimate, limit))
-    return Measurement(quantity, result.estimate, parts, result.errors, notes, result)
+    return Measurement(quantity, result.estimate, parts, result.errors, notes, result, rows)
 
 
 def restore(measurement: Measurement, labels: Labels) -> Measurement:
@@ -220,7 +227,6 @@ def remarks(
     nothing_detected: str = "",
     exchanged: bool = False,
     unbounded: bool = False,
-    copies: int = 0,
     tied: bool = False,
 ) -> list[str]:
     """Return what the reader of an estimate should know beside the number.
@@ -229,21 +235,15 @@ def remarks(
         nothing_detected: what to say where no network was trained to the end.
         exchanged: whether x and y were exchanged.
         unbounded: whether the information still grows at the finest noise.
-        copies: how many rows repeat another.
         tied: whether the entropy is of samples of which many values are equal.
 
     Returns:
         Sentences.
     """
-    copied = (
-        f"{copies} rows repeat another row: if they are copies, drop them, or the estimate is too "
-        "high and its error too small"
-    )
     notes = {
         nothing_detected: bool(nothing_detected),
         EXCHANGED: exchanged,
         UNBOUNDED: unbounded,
-        copied: copies > 0,
         TIED: tied,
     }
     return [note for note, holds in notes.items() if holds]

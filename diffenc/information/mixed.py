@@ -6,9 +6,10 @@ import numpy as np
 from diffenc.information import flows, gaussian, pair_information, regression
 from diffenc.information.assembly import Information
 from diffenc.information.checks import check
+from diffenc.information.clusters import Clusters
 from diffenc.information.flows import Pair
 from diffenc.information.halves import check_halves, split
-from diffenc.information.measures import DEFAULTS, Show, silent
+from diffenc.information.measures import DEFAULTS, Show, effective_examples, silent
 from diffenc.information.regression import Features
 from diffenc.information.settings import Settings
 from diffenc.keys import generator, split_key
@@ -21,6 +22,7 @@ def mixed_information(
     indicators: np.ndarray,
     settings: Settings = DEFAULTS,
     show: Show = silent,
+    clusters: Clusters | None = None,
 ) -> Information:
     """Estimate I(X;(Y,C)) of samples, where C are codes.
 
@@ -35,6 +37,7 @@ def mixed_information(
         indicators: [N, k] of the codes, as by `columns.indicators`.
         settings: of all parts of the estimate.
         show: progress callback, called with (stage, updates, value in nats).
+        clusters: of the rows [N], or None if they are independent.
 
     Returns:
         The information with its other forms and parts.
@@ -47,10 +50,11 @@ def mixed_information(
     rng = generator(key_ties)
     scores_x = gaussian.block_scores(rng, x)
     scores_y = gaussian.block_scores(rng, y)
-    rows = split(key_split, len(x))
-    pair = Pair(scores_x[rows], np.concatenate([scores_y, indicators], axis=1)[rows])
+    rows = split(key_split, len(x), clusters)
+    both = np.concatenate([scores_y, indicators], axis=1)
+    pair = Pair(scores_x[rows], both[rows], clusters=clusters and clusters.at(rows))
     check_halves({"x": pair.x, "y": scores_y[rows], "y's codes": pair.y})
-    in_half = settings.for_examples(rows.shape[1])
+    in_half = settings.for_examples(effective_examples(rows, clusters))
     features = beside_codes(y.shape[1])
     result = pair_information.estimate(key_fit, pair, rows, in_half, show, features)
     linear_part = flows.information(pair, regression.linear).estimate

@@ -20,10 +20,11 @@ from ml_collections import ConfigDict
 
 from diffenc.errors import InputError, check, check_choice, check_least
 from diffenc.estimate import Estimate
-from diffenc.information import checks, estimates
+from diffenc.information import estimates
 from diffenc.information.count_table import CountTable
 from diffenc.information.measurement import EXCHANGED, Measurement
 from diffenc.information.rivals import RIVALS
+from diffenc.information.rows import Rows
 from diffenc.information.settings import Settings
 from diffenc.keys import key_of
 from diffenc.run import records, tables
@@ -209,23 +210,44 @@ def measure(
         seed=seed,
         progress=tell,
         settings=estimator,
+        groups=samples.groups,
+        order=samples.order,
         name=name,
     )
     numbers = {("seconds",): time.perf_counter() - began, ("truth",): samples.truth}
     numbers |= numbers_of(result)
-    x = np.asarray(samples.x)
-    y = np.asarray(samples.y)
-    numbers[("rows",)] = len(x)
-    numbers[("columns",)] = (x.size + y.size) // len(x)
-    numbers[("copies",)] = 0 if result.parts.get("plug_in") else checks.count_copies(x, y)
-    for rival in rivals if samples.are_numbers else ():
-        x = x.astype(float).reshape(len(x), -1)
-        y = y.astype(float).reshape(len(y), -1)
+    numbers |= {("rows", fact): value for fact, value in result.rows.facts.items()}
+    blocks = [np.asarray(samples.x), np.asarray(samples.y)]
+    numbers[("examples",)] = len(blocks[0])
+    numbers[("columns",)] = sum(block.size for block in blocks) // len(blocks[0])
+    if samples.are_numbers:
+        numbers |= measure_by_rivals(seed, name, blocks, result.rows, rivals)
+    return {dotted((name, *names)): value for names, value in numbers.items()}
+
+
+def measure_by_rivals(
+    seed: int, name: str, blocks: list[np.ndarray], rows: Rows, rivals: tuple[str, ...]
+) -> dict:
+    """Estimate the information of one task by other estimators.
+
+    Args:
+        seed: the seed of the run.
+        name: of the task.
+        blocks: x and y, which are numbers.
+        rows: of them; distinct ones are used.
+        rivals: names of the estimators.
+
+    Returns:
+        Numbers by the parts of their names.
+    """
+    numbers = {}
+    tables = [rows.distinct(block.astype(float).reshape(len(block), -1)) for block in blocks]
+    for rival in rivals:
         began = time.perf_counter()
-        value = RIVALS[rival](key_of(seed, "rival", rival, name), x, y)
+        value = RIVALS[rival](key_of(seed, "rival", rival, name), *tables)
         numbers |= _with_error((rival,), value)
         numbers[(rival, "seconds")] = time.perf_counter() - began
-    return {dotted((name, *names)): value for names, value in numbers.items()}
+    return numbers
 
 
 def numbers_of(measurement: Measurement) -> dict:

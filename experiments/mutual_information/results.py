@@ -5,9 +5,10 @@ from typing import NamedTuple
 import numpy as np
 
 from diffenc.estimate import Estimate
-from diffenc.information import measurement
+from diffenc.information import measurement, rows
 from diffenc.run.advance import dotted
 from diffenc.run.tables import Result
+from experiments.mutual_information.samples import name_fields
 
 FORMS = ("diffusion", *measurement.FORMS)
 PARTS = ("conditional", "marginal")
@@ -32,25 +33,27 @@ class Record(NamedTuple):
 
 def notes(record: Record) -> list[str]:
     """Return what the reader of a result should know beside the number."""
+    facts = {fact: record.get("rows", fact) for fact in rows.FACTS}
+    facts = {fact: value for fact, value in facts.items() if value is not None}
+    of_rows = [name_fields(note) for note in rows.notes(facts)]
     has_networks = record.get("conditional", "mean") is not None
     nothing = ""
     if has_networks and not any(record.get(part, "updates") for part in PARTS):
         errors = [record.get(part, "systematic") or 0.0 for part in PARTS]
         nothing = measurement.nothing_detected(
-            record.get("rows"), record.get("columns"), float(np.linalg.norm(errors))
+            record.get("examples"), record.get("columns"), float(np.linalg.norm(errors))
         )
-    found = measurement.remarks(
+    remarks = measurement.remarks(
         nothing_detected=nothing,
         exchanged=record.name == OWN and bool(record.get("y_diffused")),
         unbounded=bool(record.get("unbounded")),
-        copies=int(record.get("copies") or 0),
     )
     if record.get("pooled_labels") is not None:
-        found.append(measurement.POOLED)
+        remarks.append(measurement.POOLED)
     if record.get("label_entropy") is not None:
         value = Estimate(record.get("diffusion"), record.get("diffusion", "stderr"))
-        found += measurement.limits(value, record.get("label_entropy"))
-    return found
+        remarks += measurement.limits(value, record.get("label_entropy"))
+    return [*remarks, *of_rows]
 
 
 def summarize(records: list[Record], rivals: tuple[str, ...]) -> list[Result]:
@@ -102,6 +105,9 @@ def results_of(record: Record, estimators: tuple[str, ...]) -> list[Result]:
         results.append(Result(f"{name}.pooled_labels", *pooled))
     if record.get("label_entropy") is not None:
         results.append(Result(f"{name}.label_entropy", record.get("label_entropy"), None))
+    for title, fact in (("repeated_rows", "repeated"), ("effective_rows", "effective")):
+        if record.get("rows", fact) is not None:
+            results.append(Result(f"{name}.{title}", record.get("rows", fact), None, "rows"))
     results.append(Result(f"{name}.seconds", record.get("seconds"), None, "s"))
     return results
 

@@ -15,7 +15,7 @@ from scipy.stats import chi2, norm
 
 import diffenc
 from diffenc.errors import InputError
-from diffenc.information import checks, estimates, inputs, measurement, measures, pairs
+from diffenc.information import estimates, inputs, measurement, measures, pairs, rows
 from diffenc.information.kinds import Kinds
 from diffenc.information.settings import Settings
 from diffenc.keys import key_of
@@ -109,7 +109,8 @@ def test_a_result_prints_itself_and_holds_its_parts(estimate):
     unbounded = estimate.details._replace(unbounded=True)
     block = inputs.read("x", X)
     pair = Kinds("numbers", block, block)
-    endless = estimates._of_information("I(X;Y)", unbounded, (block, block), pair)
+    none = rows.Rows(None, None, None, {})
+    endless = estimates._of_information("I(X;Y)", unbounded, none, pair, 4)
     assert "infinite" in str(endless) and measurement.UNBOUNDED in endless.notes
 
 
@@ -252,17 +253,6 @@ def test_total_correlation_and_entropy_of_gaussians():
     assert_estimate(estimate, 0.5 * np.linalg.slogdet(2 * np.pi * np.e * cov)[1], 0.05)
     assert_errors_add_up(estimate)
     assert estimate.mean == estimate.parts["gaussian"].mean - estimate.parts["divergence"].mean
-
-
-def test_copies_are_noted():
-    rng = np.random.default_rng(1)
-    x, y = rng.normal(size=(500, 2)), rng.normal(size=500)
-    assert checks.count_copies(x, y) == 0
-    assert checks.count_copies(np.tile(x, (2, 1)), np.tile(y, 2)) == 500
-    few = rng.integers(0, 4, size=(500, 2))  # these repeat each other by chance
-    assert checks.count_copies(few, few[:, 0]) == 0 == checks.count_copies(np.round(x, 2), y)
-    note = measurement.remarks(copies=500)
-    assert len(note) == 1 and note[0].startswith("500 rows repeat another row")
 
 
 def test_progress_is_printed_to_stderr(capsys):
