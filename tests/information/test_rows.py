@@ -212,7 +212,7 @@ PLACE = np.arange(2000)
         ((autoregressive(3, 0.98, 2000), autoregressive(4, 0.98, 2000)), "series"),
         ((np.cumsum(normal(5, N)), np.cumsum(normal(6, N))), "refused"),
         ((np.cumsum(normal(7, N, 2), axis=0), np.cumsum(normal(8, N, 3), axis=0)), "refused"),
-        ((np.sin(PLACE / 100) + normal(9, 2000), np.cos(PLACE / 7)), "series"),
+        ((np.sin(PLACE / 100) + normal(9, 2000), np.cos(PLACE / 7)), "independent"),
         ((np.cumsum(normal(10, N)), normal(11, N)), "independent"),
         ((PLACE / 700 + normal(12, 2000), PLACE / 700 + normal(13, 2000)), "drift"),
         ((np.repeat(normal(14, 100), 20) + normal(15, 2000),), "series"),
