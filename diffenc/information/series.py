@@ -30,6 +30,8 @@ MOST_DESCENTS = 3
 UNIT_ROOT = -3.43
 # How far apart values are that the neighbours of a row are compared with, see `is_white`.
 FAR = 3
+# Below this tau errors by blocks are no better.
+LEAST_MEMORY = 1.1
 MOST_BLOCKS = 50
 FEWEST_BLOCKS = 20
 REMEDY = (
@@ -65,7 +67,7 @@ def examine(*blocks: np.ndarray) -> Order:
        the rows were sorted by something else, and are taken as independent; else the samples are
        refused.
     4. So they are if each block has a unit root, and with it no stationary law.
-    5. Otherwise rows are divided into 20 to 50 blocks.
+    5. Otherwise rows are divided into 20 to 50 blocks, unless tau is below 1.1.
 
     Args:
         *blocks: numbers [N, dim] of which none is constant.
@@ -94,6 +96,8 @@ def examine(*blocks: np.ndarray) -> Order:
     fast, slow = sorted([*extents, extents[0]] if len(blocks) == 1 else extents)[-2:]
     extent = fast * slow / (fast + slow)
     inflation, memory = _measure(dependent, extent)
+    if memory < LEAST_MEMORY:
+        return Order()
     if max(extent, memory / 2) > n / (2 * FEWEST_BLOCKS):
         if any(_are_white(block) for block in dependent):
             return Order(has_drift=True)
