@@ -109,7 +109,7 @@ def mutual_information(
     settings = inputs.read_settings(settings)
     show = inputs.read_progress(progress)
     inputs.check_rows(x, y)
-    x, y, rows = _examine(groups, order, x, y)
+    x, y, rows = inputs.select_rows(groups, order, x, y)
     pair = kinds.decide(x, y, columns.read_words(labels, codes, amounts))
     num_columns = len(x.columns) + len(y.columns)
     x = pair.x
@@ -183,7 +183,7 @@ def conditional_information(
     settings = inputs.read_settings(settings)
     show = inputs.read_progress(progress)
     inputs.check_rows(x, y, z)
-    x, y, z, rows = _examine(groups, order, x, y, z)
+    x, y, z, rows = inputs.select_rows(groups, order, x, y, z)
     pair = kinds.decide_given(x, y, columns.read_words(labels, codes, amounts))
     num_columns = len(x.columns) + len(y.columns) + len(z.columns)
     x = pair.x
@@ -250,7 +250,7 @@ def total_correlation(
     Raises:
         InputError: for samples that have no estimate, with what to do about it.
     """
-    x, rows = _examine(groups, order, inputs.read("x", x), by_column=True)
+    x, rows = inputs.select_rows(groups, order, inputs.read("x", x), by_column=True)
     key = key_of(inputs.read_seed(seed), "total correlation", name)
     settings = inputs.read_settings(settings)
     show = inputs.read_progress(progress)
@@ -290,7 +290,7 @@ def entropy(
     Raises:
         InputError: for samples that have no estimate, with what to do about it.
     """
-    x, rows = _examine(groups, order, inputs.read("x", x))
+    x, rows = inputs.select_rows(groups, order, inputs.read("x", x))
     key = key_of(inputs.read_seed(seed), "entropy", name)
     settings = inputs.read_settings(settings)
     show = inputs.read_progress(progress)
@@ -315,35 +315,6 @@ def entropy(
 
 def _has_ties(x: Block) -> bool:
     return bool(has_ties(x.values.reshape(len(x.values), -1)).any())
-
-
-def _examine(groups, order, *blocks: Block, by_column: bool = False) -> tuple:
-    """Return the blocks of the rows that are used, and these.
-
-    Args:
-        groups: of the caller.
-        order: of the caller.
-        *blocks: what the caller gave.
-        by_column: whether the columns of the only block are asked about each other.
-    """
-    if groups is not None:
-        groups = inputs.read("groups", groups, may_be_names=True)
-        inputs.check_rows(*blocks, groups)
-        groups = groups.values
-    tables = [block.values for block in blocks]
-    if by_column and tables[0].ndim == 2:
-        tables = list(tables[0].T)
-    rows = rows_of_samples.examine(tables, groups, order)
-    if rows.used is None:
-        return *blocks, rows
-    used = [
-        block._replace(
-            values=block.values[rows.used],
-            index=None if block.index is None else block.index[rows.used],
-        )
-        for block in blocks
-    ]
-    return *used, rows
 
 
 def _in_samples(result: Information | Entropy, rows: Rows):

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from diffenc.errors import InputError, describe
+from diffenc.information import rows as rows_of_samples
 from diffenc.information.measures import DEFAULTS, silent
 from diffenc.information.settings import Settings
 
@@ -138,6 +139,35 @@ def check_rows(*blocks: Block) -> None:
                 f"{table.name} has another index than {first}: align them "
                 f"({table.name}.loc[{first}.index]), or give arrays if their rows belong together"
             )
+
+
+def select_rows(groups, order, *blocks: Block, by_column: bool = False) -> tuple:
+    """Return the blocks of the rows that are used, and these.
+
+    Args:
+        groups: of the caller.
+        order: of the caller.
+        *blocks: what the caller gave.
+        by_column: whether the columns of the only block are asked about each other.
+    """
+    if groups is not None:
+        groups = read("groups", groups, may_be_names=True)
+        check_rows(*blocks, groups)
+        groups = groups.values
+    tables = [block.values for block in blocks]
+    if by_column and tables[0].ndim == 2:
+        tables = list(tables[0].T)
+    rows = rows_of_samples.examine(tables, groups, order)
+    if rows.used is None:
+        return *blocks, rows
+    used = [
+        block._replace(
+            values=block.values[rows.used],
+            index=None if block.index is None else block.index[rows.used],
+        )
+        for block in blocks
+    ]
+    return *used, rows
 
 
 @contextlib.contextmanager

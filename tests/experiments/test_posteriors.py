@@ -203,7 +203,10 @@ def test_a_changed_field_that_no_method_reads_is_named(caplog):
             "variants.a.em.proposals would have no effect",
         ),
         (dict(eval__ais_examples=1), "eval.ais_examples is 1"),
-        (dict(eval__ais_simulated=0), "eval.ais_simulated is 0: .*ais_examples=0 for no"),
+        (
+            dict(eval__ais_examples=4, eval__ais_simulated=0),
+            "eval.ais_simulated is 0: .*ais_examples=0 for no",
+        ),
         (dict(methods=("flow_vae",)), "flow_vae alone"),
         (
             dict(variants=dict(vae=dict(batch_size=3))),
