@@ -22,7 +22,7 @@ TIED = (
     "more than a tenth of the values of a column repeat others, as those of a density never do: if "
     "they are discrete rather than rounded, there is no such entropy, and the number means nothing"
 )
-FORMS = ("entropy_difference", "growth_difference", "score_difference", "gaussian")
+FORMS = ("entropy_difference", "growth_difference", "score_difference", "gaussian", "neighbours")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -36,8 +36,8 @@ class Measurement:
         estimate: (mean, stderr). The error holds every source in `errors`.
         parts: what it is made of and its other forms, (mean, stderr) by name; docs/own-data.md
             says what each is. The error of a part is None where the part is exact.
-        errors: standard errors by source: `examples` is sampling, `networks` and `regression` are
-            systematic. Their squares add up to that of the estimate.
+        errors: standard errors by source: `examples` is sampling; `networks`, `regression` and
+            `resolution` are systematic. Their squares add up to that of the estimate.
         notes: what a reader of the number should know beside it.
         details: the result of the library, with pointwise values and densities.
     """
@@ -109,6 +109,44 @@ def entropy_of_labels(labels: np.ndarray) -> Estimate:
     """Return the entropy of labels, an upper limit of their information."""
     share = np.unique(labels, return_counts=True)[1] / labels.size
     return Estimate(-float(np.sum(share * np.log(share))), None)
+
+
+def remarks_of_resolution(result: Information, names_x, names_y) -> list[str]:
+    """Say where nearest neighbours contradicted an estimate, and what was done.
+
+    Args:
+        result: the information.
+        names_x: of the columns of x.
+        names_y: of the columns of y.
+
+    Returns:
+        Sentences.
+    """
+    notes = []
+    if result.columns is not None:
+        places_x, places_y = result.columns
+        of_x = ", ".join(names_x[place] for place in places_x)
+        of_y = ", ".join(names_y[place] for place in places_y)
+        notes.append(
+            f"the estimate is that of {of_x} and {of_y} alone: all columns together show less, "
+            "because there are too few rows for so many"
+        )
+    if result.nearest is None or not result.unresolved:
+        return notes
+    places_x, places_y = result.nearest.columns
+    of_x = ", ".join(names_x[place] for place in places_x)
+    of_y = ", ".join(names_y[place] for place in places_y)
+    if result.is_by_neighbours:
+        notes.append(
+            f"the relation is finer than the networks resolve: the estimate is that of nearest "
+            f"neighbours of {of_x} and {of_y}, its error what twice the rows have added"
+        )
+    else:
+        notes.append(
+            f"nearest neighbours of {of_x} and {of_y} show more than the networks: the error holds "
+            "the difference"
+        )
+    return notes
 
 
 def remarks(
