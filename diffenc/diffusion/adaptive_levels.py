@@ -12,8 +12,9 @@ choices of q are of use (arXiv 2107.00630):
 
 Both moments of f are running means over the draws that training makes anyhow. After n updates they
 remember about the last n / POWER, and never more than MEMORY: f falls fastest at first, and what it
-was then is soon forgotten. A share FLOOR of the draws stays uniform, so that no level is forgotten and no weight is above (high - low) / FLOOR; with
-the rule "entropy" time and the share of the information that is lost differ by at most FLOOR.
+was then is soon forgotten. A share FLOOR of the draws stays uniform, so that no level is forgotten
+and no weight is above (high - low) / FLOOR; with the rule "entropy" time and the share of the
+information that is lost differ by at most FLOOR.
 """
 
 import flax.struct
