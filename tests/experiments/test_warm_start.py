@@ -79,7 +79,7 @@ def test_every_promised_file_is_there_and_no_other(finished):
     assert [line["step"] for line in records.read_metrics(workdir)] == [0, 2, 4, 6]
     lines = printed.splitlines()
     for line, model in zip(lines, TINY["methods"], strict=False):
-        assert line.startswith(f"{model}: ") and line.endswith("FLOP an update")
+        assert line.startswith(f"{model}: ") and line.endswith("of temporary memory")
     assert lines[-1] == f"figures: {workdir / 'figures'}"
 
 
