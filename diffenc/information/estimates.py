@@ -23,6 +23,7 @@ from diffenc.information.measurement import (
     of_divergence,
     parts_of,
     remarks,
+    remarks_of_resolution,
 )
 from diffenc.information.measures import Entropy
 from diffenc.information.rows import Rows
@@ -99,7 +100,7 @@ def mutual_information(
                 key, x.values, y.values, settings, show, rows.clusters
             )
     label_entropy = entropy_of_labels(y.values) if are_labels else None
-    return _of_information("I(X;Y)", result, rows, label_entropy)
+    return _of_information("I(X;Y)", result, (x, y), rows, label_entropy)
 
 
 def conditional_information(
@@ -152,7 +153,7 @@ def conditional_information(
             result = measures.conditional_information(
                 key, x.values, y.values, z.values, settings, show, rows.clusters
             )
-        return _of_information("I(X;Y|Z)", result, rows)
+        return _of_information("I(X;Y|Z)", result, (x, y, z), rows)
     with inputs.naming({"x": [x, z], "z": [z]}, classes), compilation.cache():
         result = conditional_label_information(
             key, x.values, y.values, z.values, settings, show, rows.clusters
@@ -213,7 +214,7 @@ def total_correlation(
     show = inputs.read_progress(progress)
     with inputs.naming({"x": [x]}), compilation.cache():
         result = measures.total_correlation(key, x.values, settings, show, rows.clusters)
-    return _of_information("TC(X)", result, rows)
+    return _of_information("TC(X)", result, (x,), rows)
 
 
 def entropy(
@@ -308,16 +309,19 @@ def _in_samples(result: Information | Entropy, rows: Rows):
     return result if rows.used is None else result._replace(rows=rows.used[result.rows])
 
 
-def _of_information(quantity, result: Information, rows: Rows, label_entropy=None) -> Measurement:
+def _of_information(
+    quantity, result: Information, blocks, rows: Rows, label_entropy=None
+) -> Measurement:
     parts = parts_of(result)
     if label_entropy is not None:
         parts["label_entropy"] = label_entropy
     divergences = [one for one in (result.conditional, result.marginal) if one is not None]
     notes = remarks(
-        nothing_detected=not any(one.updates for one in divergences),
+        nothing_detected=not (result.is_by_neighbours or any(one.updates for one in divergences)),
         exchanged=result.diffused == "y",
         unbounded=result.unbounded,
     )
+    notes += remarks_of_resolution(result, [block.columns for block in blocks])
     return Measurement(
         quantity=quantity,
         estimate=result.estimate,

@@ -12,7 +12,7 @@ import numpy as np
 from etils.epath import Path
 
 from diffenc.errors import InputError, check_choice
-from diffenc.information import checks, pairs, rows, tasks
+from diffenc.information import checks, functions, pairs, rows, tasks
 from diffenc.keys import key_of
 from diffenc.run import arrays
 
@@ -121,7 +121,7 @@ def load_samples(settings: DataSettings) -> Samples:
             y = y.reshape(len(y))
             checks.check_labels(x, y)
         else:
-            checks.check_no_function(*checks.check(x, y))
+            functions.check_no_function(*checks.check(x, y))
         rows.examine([x, y], groups, order)
     return Samples(x, y, are_labels, None, groups, order)
 

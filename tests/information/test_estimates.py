@@ -107,7 +107,9 @@ def test_a_result_prints_itself_and_holds_its_parts(estimate):
     assert lines[0].startswith("I(X;Y)") and estimate.notes[-1] in lines[-1]
     assert measurement.NOTHING_DETECTED in estimate.notes
     unbounded = estimate.details._replace(unbounded=True)
-    endless = estimates._of_information("I(X;Y)", unbounded, rows.Rows(None, None, None, {}))
+    all_rows = rows.Rows(None, None, None, {})
+    blocks = (inputs.read("x", X), inputs.read("y", Y))
+    endless = estimates._of_information("I(X;Y)", unbounded, blocks, all_rows)
     assert "infinite" in str(endless) and measurement.UNBOUNDED in endless.notes
 
 
