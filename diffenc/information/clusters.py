@@ -66,6 +66,13 @@ def inflation_of(clusters: Clusters | None) -> float:
     return 1.0 if clusters is None else clusters.inflation
 
 
+def some_rows(clusters: Clusters) -> np.ndarray:
+    """Return rows that hardly depend on each other: one of each cluster, or some of a series."""
+    if clusters.gap:
+        return np.arange(0, len(clusters.index), clusters.gap)
+    return np.unique(clusters.index, return_index=True)[1]
+
+
 def divide(order: np.ndarray, clusters: Clusters) -> np.ndarray:
     """Divide rows into halves, every cluster whole.
 

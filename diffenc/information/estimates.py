@@ -24,6 +24,7 @@ from diffenc.information.measurement import (
     of_table,
     parts_of,
     remarks,
+    remarks_of_resolution,
     restore,
     with_loss,
 )
@@ -327,13 +328,14 @@ def _of_information(
 ) -> Measurement:
     divergences = [one for one in (result.conditional, result.marginal) if one is not None]
     nothing = ""
-    if not any(one.updates for one in divergences):
+    if not (result.is_by_neighbours or any(one.updates for one in divergences)):
         nothing = nothing_detected(len(pair.x.values), num_columns, result.errors["networks"])
     notes = remarks(
         nothing_detected=nothing,
         exchanged=(result.diffused == "y") != pair.is_exchanged,
         unbounded=result.unbounded,
     )
+    notes += remarks_of_resolution(result, [pair.x.columns, pair.y.columns])
     return Measurement(
         quantity=quantity,
         estimate=result.estimate,

@@ -35,7 +35,7 @@ POOLED = (
     f"labels of fewer than {LEAST_EXAMPLES} examples were taken together; what this may have lost "
     "is in the error"
 )
-FORMS = ("entropy_difference", "growth_difference", "score_difference", "gaussian")
+FORMS = ("entropy_difference", "growth_difference", "score_difference", "gaussian", "neighbours")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -49,8 +49,8 @@ class Measurement:
         estimate: (mean, stderr). The error holds every source in `errors`.
         parts: what it is made of and its other forms, (mean, stderr) by name; docs/own-data.md
             says what each is. The error of a part is None where the part is exact.
-        errors: standard errors by source: `examples` is sampling, `networks` and `regression` are
-            systematic. Their squares add up to that of the estimate.
+        errors: standard errors by source: `examples` is sampling; `networks`, `regression` and
+            `resolution` are systematic. Their squares add up to that of the estimate.
         notes: what a reader of the number should know beside it.
         details: the result of the library, with pointwise values and densities.
         rows: which rows were used, and which depend on each other.
@@ -221,6 +221,41 @@ def nothing_detected(rows: int, columns: int, systematic: float) -> str:
     if rows < ROWS_TO_LEARN * columns:
         note += ", and so few do not show that there is nothing more"
     return note
+
+
+def remarks_of_resolution(result: Information, names: list[list[str]]) -> list[str]:
+    """Say where nearest neighbours contradicted an estimate, and what was done.
+
+    Args:
+        result: the information.
+        names: of the columns of each block.
+
+    Returns:
+        Sentences.
+    """
+
+    def join(places):
+        parts = zip(names, places, strict=True)
+        return " and ".join(", ".join(block[place] for place in of) for block, of in parts)
+
+    notes = []
+    if result.columns is not None:
+        notes.append(
+            f"the estimate is that of {join(result.columns)} alone: all columns together show "
+            "less, because there are too few rows for so many"
+        )
+    if result.is_by_neighbours:
+        notes.append(
+            "the relation is finer than the networks resolve: the estimate is that of nearest "
+            f"neighbours of {join(result.nearest.columns)}, and its error holds what the second "
+            "half of the rows has added"
+        )
+    elif result.unresolved:
+        notes.append(
+            f"nearest neighbours of {join(result.nearest.columns)} show more than the networks: "
+            "the error holds the difference"
+        )
+    return notes
 
 
 def remarks(

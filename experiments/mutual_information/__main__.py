@@ -263,6 +263,7 @@ def numbers_of(measurement: Measurement) -> dict:
         return numbers
     numbers |= {
         ("unbounded",): float(result.unbounded),
+        ("by_neighbours",): float(result.is_by_neighbours),
         ("shape",): result.shape,
         ("y_diffused",): float(EXCHANGED in measurement.notes),
     }

@@ -37,6 +37,7 @@ def notes(record: Record) -> list[str]:
     facts = {fact: value for fact, value in facts.items() if value is not None}
     of_rows = [name_fields(note) for note in rows.notes(facts)]
     has_networks = record.get("conditional", "mean") is not None
+    has_networks = has_networks and not record.get("by_neighbours")
     nothing = ""
     if has_networks and not any(record.get(part, "updates") for part in PARTS):
         errors = [record.get(part, "systematic") or 0.0 for part in PARTS]

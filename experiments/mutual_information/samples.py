@@ -13,7 +13,17 @@ import numpy as np
 from etils.epath import Path
 
 from diffenc.errors import InputError, check_choice
-from diffenc.information import checks, columns, inputs, kinds, labels, pairs, rows, tasks
+from diffenc.information import (
+    checks,
+    columns,
+    functions,
+    inputs,
+    kinds,
+    labels,
+    pairs,
+    rows,
+    tasks,
+)
 from diffenc.keys import key_of
 from diffenc.run import arrays
 
@@ -141,7 +151,7 @@ def _check(pair) -> None:
     if pair.case == "mixed":
         checks.check(pair.x.values, pair.y.values)
     if pair.case == "numbers":
-        checks.check_no_function(*checks.check(pair.x.values, pair.y.values))
+        functions.check_no_function(*checks.check(pair.x.values, pair.y.values))
 
 
 def _read_npz(path, groups_name) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
