@@ -62,8 +62,8 @@ def table_information(
 
     The sampling error is that of the pointwise information (the delta method), or the scatter of
     the null values where that is larger: without information the pointwise one has no scatter, to
-    first order. The systematic error is what was subtracted beyond the jackknife, and half the
-    distance of the jackknife from the correction of Miller & Madow (1955), in quadrature. If rows
+    first order. The systematic error is half of what was subtracted beyond the jackknife, and
+    half the distance of the jackknife from the correction of Miller & Madow (1955), in quadrature. If rows
     depend on each other, the bias is that of the effective number of rows.
 
     Args:
@@ -102,7 +102,7 @@ def table_information(
     by_examples = clustering.estimate(pointwise, clusters).stderr
     sampling = max(by_examples, float(scale * of_nulls))
     sampling = float(np.hypot(sampling, scale * of_nulls / PERMUTATIONS**0.5))
-    systematic = float(np.hypot(mean - corrected, (_miller_madow(counts) - corrected) / 2))
+    systematic = float(np.hypot(mean - corrected, _miller_madow(counts) - corrected) / 2)
     return CountTable(
         estimate=Estimate(float(mean), float(np.hypot(sampling, systematic))),
         plug_in=float(density.mean()),
