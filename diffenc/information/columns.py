@@ -140,8 +140,8 @@ def read_columns(block: Block, words: Words) -> list[Column]:
             are_names = any(isinstance(value, str) for value in values)
             values = values.astype(str if are_names else float)
         names = {word, f"{block.name}[{place}]", block.name}
-        if table.shape[1] == 1:
-            name = block.name if word == f"{block.name}[0]" else name
+        if word == f"{block.name}[0]" and table.shape[1] == 1:
+            name = block.name
             word = block.name
         columns.append(_read_column(name, word, values, names, words))
     return columns
@@ -214,9 +214,9 @@ def _guess(column) -> str:
     return NUMBERS
 
 
-def says(column: Column, kind: str) -> str:
-    """Return how a caller says that a column is codes, or numbers."""
-    if column.word == "y":
+def says(column: Column, kind: str, is_alone: bool = True) -> str:
+    """Return how a caller says that a column, alone in its block or not, is codes, or numbers."""
+    if column.name.split(" ")[0] == "y" and is_alone:
         return f"labels={kind == CODES}"
     return f"{'codes' if kind == CODES else 'amounts'}={column.word!r}"
 

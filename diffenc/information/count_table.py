@@ -62,9 +62,9 @@ def table_information(
 
     The sampling error is that of the pointwise information (the delta method), or the scatter of
     the null values where that is larger: without information the pointwise one has no scatter, to
-    first order. The systematic error is half of what was subtracted beyond the jackknife, and
-    half the distance of the jackknife from the correction of Miller & Madow (1955), in quadrature. If rows
-    depend on each other, the bias is that of the effective number of rows.
+    first order. The systematic error is half of what was subtracted beyond the jackknife, and half
+    the distance of the jackknife from the correction of Miller & Madow (1955), in quadrature. If
+    rows depend on each other, the bias is that of the effective number of rows.
 
     Args:
         rng: draws the permutations.

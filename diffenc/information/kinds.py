@@ -189,7 +189,7 @@ def _notes(side: Side) -> list[str]:
         more = f" (as in {len(whole) - 1} more columns)" if len(whole) > 1 else ""
         notes.append(
             f"{columns.describe(whole[0])}{more} are taken as amounts; if they are codes, say "
-            f"{columns.says(whole[0], CODES)}"
+            f"{columns.says(whole[0], CODES, len(side.columns) == 1)}"
         )
     for column in open_columns:
         if column.kind == NUMBERS and column.are_row_numbers:

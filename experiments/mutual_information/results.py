@@ -42,7 +42,7 @@ def notes(record: Record) -> list[str]:
     if has_networks and not any(record.get(part, "updates") for part in PARTS):
         errors = [record.get(part, "systematic") or 0.0 for part in PARTS]
         nothing = measurement.nothing_detected(
-            record.get("examples"), record.get("columns"), float(np.linalg.norm(errors))
+            int(record.get("examples")), int(record.get("columns")), float(np.linalg.norm(errors))
         )
     remarks = measurement.remarks(
         nothing_detected=nothing,
