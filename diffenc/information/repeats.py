@@ -19,11 +19,15 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
-from scipy.stats import norm
+from scipy.special import ndtri
+
+from diffenc.information import gaussian
 
 # Rows count as equal if they differ by less than half of this share of the spread of every column,
-# or by less than half of a step where the values lie on a grid.
-PRECISION = 1e-5
+# or by less than half of a step where the values lie on a grid. The first share is taken by which
+# fewer than MOST_BY_CHANCE of the rows are equal to another by chance; 0 is equality.
+PRECISIONS = (1e-5, 0.0)
+MOST_BY_CHANCE = 3e-3
 # How far neighbours of a row are counted, in these units, to know how many are equal by chance.
 REACH = 8
 # This share of the distinct rows must be repeated, or it is left as it is.
@@ -71,29 +75,44 @@ def find(*blocks: np.ndarray) -> Repeats | None:
     """
     table = np.concatenate([block.reshape(len(block), -1) for block in blocks], axis=1)
     table = table.astype(np.float64)
+    copies = None
+    for precision in PRECISIONS:
+        copies, by_chance = _find(table, precision)
+        if by_chance < MOST_BY_CHANCE:
+            break
+    return copies
+
+
+def _find(table, precision) -> tuple[Repeats | None, float]:
+    """Find the repeated rows of a table [N, d], and the share of rows that are by chance.
+
+    The share is 0 where it is not needed.
+    """
     n = len(table)
-    grid = np.array([_unit(column) for column in table.T])
-    table = (table - table.mean(axis=0)) / grid
+    grid = np.array([_unit(column, precision) for column in table.T])
+    table = table / grid
     index = _equal_rows(table)
     counts = np.bincount(index)
     is_heavy = counts > LARGEST_SHARE * n
     is_copied = (counts > 1) & ~is_heavy
     if is_copied.sum() <= LEAST_SHARE * len(counts):
-        return None
+        return None, 0.0
     if max(len(np.unique(np.round(column))) for column in table.T) < len(counts) / 4:
-        return None
-    if is_copied.sum() <= 3 * n * _equal_by_chance(table, counts[index]):
-        return None
+        return None, 0.0
+    by_chance = _equal_by_chance(table, counts[index])
+    if is_copied.sum() <= 3 * n * by_chance:
+        return None, by_chance
     # Every row of a heavy value stands for itself.
     heavy = np.flatnonzero(is_heavy[index])
     index[heavy] = len(counts) + np.arange(len(heavy))
     first, index = np.unique(index, return_index=True, return_inverse=True)[1:]
-    return Repeats(
+    copies = Repeats(
         index=index,
         first=np.sort(first),
         count=n - len(first),
         is_chosen=_depends_on_values(table[first], np.bincount(index)),
     )
+    return copies, by_chance
 
 
 def _equal_by_chance(table, counts) -> float:
@@ -108,7 +127,7 @@ def _equal_by_chance(table, counts) -> float:
     return float(np.mean(nearest - counts[some])) / 2 / (2 * REACH)
 
 
-def _unit(column) -> float:
+def _unit(column, precision) -> float:
     """Return the difference below half of which values count as equal."""
     values = np.unique(column)
     quartiles = np.subtract(*np.percentile(column, (75, 25)))
@@ -116,8 +135,8 @@ def _unit(column) -> float:
     if len(values) < 2 or not spread > 0:
         return 1.0
     gap = np.diff(values)
-    gap = gap[gap > 1e-9 * spread]
-    steps = [PRECISION * spread, gap.min() if gap.size else 0.0]
+    gap = gap[gap > 1e-4 * precision * spread]
+    steps = [precision * spread, gap.min() if gap.size else 0.0]
     with np.errstate(over="ignore"):
         short = values.astype(np.float16)
     if np.array_equal(short.astype(np.float64), values):
@@ -167,8 +186,8 @@ def _depends_on_values(distinct, counts) -> bool:
     if counts.min() == counts.max():
         return False
     columns = (distinct - distinct.mean(axis=0)) / distinct.std(axis=0)
-    ranks = np.argsort(np.argsort(columns, axis=0), axis=0) / len(columns) - 0.5
-    features = [*ranks.T, *np.square(ranks).T]
+    scores = gaussian.by_rank(columns)  # those of equal values are equal
+    features = [*scores.T, *np.square(scores).T]
     for column in columns.T:
         values, index, share = np.unique(column, return_inverse=True, return_counts=True)
         if len(values) < len(column) / 4:
@@ -179,5 +198,5 @@ def _depends_on_values(distinct, counts) -> bool:
     size = np.linalg.norm(features, axis=1)
     of_counts = counts - counts.mean()
     correlation = features @ of_counts / np.maximum(size * np.linalg.norm(of_counts), 1e-300)
-    limit = norm.isf(FALSE_ALARMS / 2 / len(features))
+    limit = -ndtri(FALSE_ALARMS / 2 / len(features))
     return bool(np.abs(correlation).max() * len(counts) ** 0.5 > limit)

@@ -13,7 +13,7 @@ say nothing about each other beyond the place, rows are independent examples, wh
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from diffenc.errors import InputError
 from diffenc.information import gaussian
@@ -135,7 +135,7 @@ def _depends_on_past(scores, chance) -> bool:
     n = len(columns)
     lags = [lag for lag in LAGS if lag < n / 4]
     sizes = [np.abs(np.sum(columns[lag:] * columns[:-lag], axis=0) + 1) for lag in lags]
-    limit = norm.isf(chance / 2 / columns.shape[1] / len(lags))
+    limit = -ndtri(chance / 2 / columns.shape[1] / len(lags))
     return bool(np.max(sizes) > limit * n**0.5)
 
 

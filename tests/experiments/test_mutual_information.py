@@ -23,6 +23,7 @@ from experiments import command_line
 from experiments.arguments import load_config
 from experiments.mutual_information import __main__ as mutual_information
 from experiments.mutual_information import samples
+from experiments.mutual_information.results import Record, notes
 
 CONFIGS = "configs/mutual_information"
 TINY = {
@@ -120,6 +121,36 @@ def test_a_table_gives_the_arrays_that_were_written_to_it(tmp_path):
     loaded = samples.load_samples(mutual_information.parse(make_config("data", **columns)).data)
     np.testing.assert_array_equal(loaded.x, x)
     np.testing.assert_array_equal(loaded.y, y)
+
+
+def test_what_is_said_of_rows_from_the_shell(tmp_path):
+    walks = np.cumsum(np.random.default_rng(0).normal(size=(2, 1000)), axis=1)
+    subject = np.repeat(np.arange(50), 20)
+    path = save(tmp_path / "xy.npz", x=walks[0], y=walks[1], subject=subject)
+
+    def load(**changes):
+        return samples.load_samples(
+            mutual_information.parse(make_config("data", data__path=path, **changes)).data
+        )
+
+    with pytest.raises(InputError, match="say --config.data.order=exchangeable"):
+        load()
+    assert load(data__order="exchangeable").order == "exchangeable"
+    grouped = load(data__groups_column="subject")
+    np.testing.assert_array_equal(grouped.groups, subject)
+    with pytest.raises(InputError, match="x, y, subject, but no subjects"):
+        load(data__groups_column="subjects")
+    csv = tmp_path / "table.csv"
+    lines = zip(*walks, subject, strict=True)
+    csv.write_text("x,y,subject\n" + "".join(f"{x},{y},s{s}\n" for x, y, s in lines))
+    columns = dict(data__x_columns=("x",), data__y_columns=("y",))
+    path = str(csv)
+    assert load(data__groups_column="subject", **columns).groups[-1] == "s49"
+    with pytest.raises(InputError, match="has no column 'subjects'"):
+        load(data__groups_column="subjects", **columns)
+    facts = {"rows.repeated": 5.0, "rows.rows": 300.0}
+    record = Record("data", {f"data.{name}": value for name, value in facts.items()})
+    assert notes(record)[-1].startswith("5 of 300 rows repeat others and were left out")
 
 
 def test_tasks_with_truth_are_resumed_one_by_one(tmp_path, monkeypatch):
