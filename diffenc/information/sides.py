@@ -14,6 +14,8 @@ from diffenc.information.inputs import Block
 
 # The regression on indicators has to tell more by so many of its standard errors.
 ERRORS = 3.0
+# Combinations of names are codes if they have so many rows each on average; rare ones are pooled.
+LEAST_ROWS = 5
 DEGREE = 12  # of the polynomials by which a smooth function of whole numbers is regressed
 # Least part of a regressor, in its deviations, that is no linear function of those before it.
 LEAST_REST = 1e-6
@@ -95,7 +97,7 @@ def _settle_several(side: Side) -> Side:
         return side
     codes, _ = columns.join(side.columns)
     count = codes.max() + 1
-    if len(codes) >= columns.ROWS * count:
+    if len(codes) >= (LEAST_ROWS if side.must_be_codes else columns.ROWS) * count:
         return side
     if side.must_be_codes:
         raise InputError(
