@@ -11,6 +11,7 @@ from diffenc.information import clusters as clustering
 from diffenc.information import columns, inputs, kinds, measures
 from diffenc.information import rows as rows_of_samples
 from diffenc.information.assembly import Information
+from diffenc.information.chain_rule import chain_rule
 from diffenc.information.count_table import table_information
 from diffenc.information.gaussian import has_ties
 from diffenc.information.inputs import Block, Progress
@@ -20,6 +21,7 @@ from diffenc.information.labels import pool
 from diffenc.information.measurement import (
     Measurement,
     nothing_detected,
+    of_chain,
     of_divergence,
     of_table,
     parts_of,
@@ -127,6 +129,10 @@ def mutual_information(
             )
             information = _of_information("I(X;Y)", result, rows, pair, num_columns)
             return restore(information, pooled)
+        if pair.case == "chain":
+            result = chain_rule(key, x.values, pair.codes, y.values, settings, show, rows.clusters)
+            notes = (*pair.notes, *rows_of_samples.notes(rows.facts))
+            return of_chain("I(X;Y)", result, notes, rows)
         if pair.case == "mixed":
             result = mixed_information(
                 key, x.values, y.values, pair.indicators, settings, show, rows.clusters

@@ -6,6 +6,7 @@
 | codes | numbers | `measures.label_information` |
 | codes | codes | `count_table.table_information` |
 | codes beside numbers | numbers | `mixed.mixed_information`, or as numbers |
+| codes beside numbers | codes | `chain_rule.chain_rule`, or as numbers and codes |
 
 Whole numbers that may be either are codes if a regression of the other block on their indicators
 tells significantly more than one on their amounts: then their order tells little. The same decides
@@ -27,11 +28,13 @@ class Kinds(NamedTuple):
     """What is estimated.
 
     Attributes:
-        case: "numbers", "labels" (y is codes), "table" (both are) or "mixed" (codes are in y).
+        case: "numbers", "labels" (y is codes), "table" (both are), "mixed" (y holds codes beside
+            numbers) or "chain" (y is codes, and x holds codes beside numbers).
         x: the block that is diffused: numbers, or in a table codes [N].
         y: the other block: numbers, or codes [N].
         indicators: [N, k] of the codes beside the numbers of y, or None.
         loss: the most that was lost because rare ones of these codes were pooled (nats).
+        codes: [N] those beside the numbers of x in a "chain", joined.
         classes: what the codes of y stand for.
         is_exchanged: whether x is the caller's y.
         notes: how columns were taken, and how to say otherwise.
@@ -42,6 +45,7 @@ class Kinds(NamedTuple):
     y: Block
     indicators: np.ndarray | None = None
     loss: float = 0.0
+    codes: np.ndarray | None = None
     classes: list | None = None
     is_exchanged: bool = False
     notes: tuple[str, ...] = ()
@@ -144,30 +148,28 @@ def _as_numbers(side: Side) -> Block:
 
 
 def _labels(side: Side, labels: Side) -> Kinds:
-    """Make the case of labels y and numbers x."""
-    if side.must_be_codes:
-        name = side.block.name
-        other = labels.block.name
-        codes = ", ".join(column.word for column in side.of(CODES))
-        raise InputError(
-            f"{name} holds codes beside numbers and {other} is codes: by the chain rule, add the "
-            f"information of {other} and the codes of {name} ({codes}) and the conditional "
-            f"information of {other} and the numbers of {name}, given its codes as columns of 0 "
-            "and 1"
-        )
+    """Make the case of labels y and numbers x, with or without codes beside them."""
     index, classes = columns.join(labels.columns)
-    return Kinds("labels", _as_numbers(side), labels.block._replace(values=index), classes=classes)
+    of_labels = labels.block._replace(values=index)
+    if not side.must_be_codes:
+        return Kinds("labels", _as_numbers(side), of_labels, classes=classes)
+    codes, _ = columns.join(side.of(CODES))
+    return Kinds("chain", _numbers_of(side), of_labels, codes=codes, classes=classes)
 
 
 def _mixed(side: Side, other: Side) -> Kinds:
     """Make the case of numbers x, and codes beside numbers in y."""
-    numbers = other.of(NUMBERS)
-    block = other.block._replace(
+    indicators, loss = columns.indicators(other.of(CODES))
+    return Kinds("mixed", _as_numbers(side), _numbers_of(other), indicators, loss)
+
+
+def _numbers_of(side: Side) -> Block:
+    """Return the columns of a block that are numbers."""
+    numbers = side.of(NUMBERS)
+    return side.block._replace(
         values=np.stack([column.values for column in numbers], axis=1).astype(float),
         columns=[column.name for column in numbers],
     )
-    indicators, loss = columns.indicators(other.of(CODES))
-    return Kinds("mixed", _as_numbers(side), block, indicators, loss)
 
 
 def _notes(side: Side) -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 from diffenc.estimate import Estimate, format_value
 from diffenc.information import clusters as clustering
 from diffenc.information.assembly import Information
+from diffenc.information.chain_rule import ChainRule
 from diffenc.information.checks import LEAST_EXAMPLES
 from diffenc.information.clusters import Clusters
 from diffenc.information.count_table import CountTable, plug_in_entropy
@@ -61,7 +62,7 @@ class Measurement:
     parts: dict[str, Estimate]
     errors: dict[str, float]
     notes: tuple[str, ...]
-    details: Information | LabelDifference | Entropy | CountTable
+    details: Information | LabelDifference | Entropy | CountTable | ChainRule
     rows: Rows
 
     @property
@@ -140,6 +141,33 @@ def of_table(quantity: str, result: CountTable, notes: tuple[str, ...], rows: Ro
     }
     notes = (*notes, *limits(result.estimate, limit))
     return Measurement(quantity, result.estimate, parts, result.errors, notes, result, rows)
+
+
+def of_chain(quantity: str, result: ChainRule, notes: tuple[str, ...], rows: Rows) -> Measurement:
+    """Return the information about codes of a block that holds codes beside numbers.
+
+    Args:
+        quantity: what it is called.
+        result: the estimate.
+        notes: what to know beside the number.
+        rows: of the samples.
+
+    Returns:
+        The information.
+    """
+    limit = plug_in_entropy(result.table.counts.sum(axis=0))
+    parts = {
+        "I(codes of X;Y)": result.table.estimate,
+        "I(numbers of X;Y and codes of X)": result.together.estimate,
+        "I(numbers of X;codes of X)": result.alone.estimate,
+    }
+    measurement = Measurement(quantity, result.estimate, parts, result.errors, notes, result, rows)
+    measurement = with_loss(measurement, result.loss)
+    return dataclasses.replace(
+        measurement,
+        parts=measurement.parts | {"label_entropy": Estimate(limit, None)},
+        notes=(*measurement.notes, *limits(measurement.estimate, limit)),
+    )
 
 
 def restore(measurement: Measurement, labels: Labels) -> Measurement:

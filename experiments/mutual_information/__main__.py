@@ -21,6 +21,7 @@ from ml_collections import ConfigDict
 from diffenc.errors import InputError, check, check_choice, check_least
 from diffenc.estimate import Estimate
 from diffenc.information import estimates
+from diffenc.information.chain_rule import ChainRule
 from diffenc.information.count_table import CountTable
 from diffenc.information.measurement import EXCHANGED, Measurement
 from diffenc.information.rivals import RIVALS
@@ -259,7 +260,7 @@ def numbers_of(measurement: Measurement) -> dict:
             numbers[(name,)] = value.mean
         if value.stderr is not None:
             numbers[(name, "stderr")] = value.stderr
-    if isinstance(result, CountTable):
+    if isinstance(result, CountTable | ChainRule):
         return numbers
     numbers |= {
         ("unbounded",): float(result.unbounded),

@@ -23,8 +23,8 @@ def draw(workdir: Path, records: list[Record], rivals: tuple[str, ...], strata: 
     known = [record for record in records if record.get("truth") is not None]
     if len(known) >= 2:
         truth_against_estimate(workdir, known, rivals)
-    by_networks = [record for record in records if record.get("plug_in") is None]
-    if by_networks:  # the others are of tables of counts
+    by_networks = [record for record in records if record.get("conditional", "mean") is not None]
+    if by_networks:  # the others are of tables of counts, or sums of several estimates
         density(workdir, by_networks, strata)
 
 

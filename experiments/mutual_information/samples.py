@@ -148,6 +148,8 @@ def _check(pair) -> None:
     """Raise InputError for samples that `checks` refuses."""
     if pair.case == "labels":
         checks.check_labels(pair.x.values, labels.pool(pair.y.values).pooled)
+    if pair.case == "chain":
+        checks.check(pair.x.values)
     if pair.case == "mixed":
         checks.check(pair.x.values, pair.y.values)
     if pair.case == "numbers":

@@ -213,6 +213,27 @@ def test_codes_beside_numbers():
     assert diffenc.mutual_information(table, x, settings=TINY).estimate == estimate.estimate
 
 
+def test_labels_by_codes_and_numbers_together():
+    """Given the label, trees and numbers are independent: what both tell is known by quadrature."""
+    rng = np.random.default_rng(6)
+    shares = np.array([[0.6, 0.3, 0.1], [0.2, 0.3, 0.5]])  # of trees, by label
+    label = rng.integers(0, 2, N)
+    tree = np.array([rng.choice(3, p=shares[one]) for one in label])
+    x = 1.5 * label + rng.normal(size=N)
+    table = pd.DataFrame({"height": x, "tree": np.array(["oak", "ash", "elm"])[tree]})
+    estimate = diffenc.mutual_information(table, label, settings=TINY)
+
+    def integrand(a, code):
+        of_both = 0.5 * shares[:, code] * norm.pdf(a, [0.0, 1.5])
+        return np.sum(of_both * np.log(of_both / of_both.sum() / 0.5))
+
+    truth = sum(quad(integrand, -8.0, 10.0, args=(code,))[0] for code in range(3))
+    assert_estimate(estimate, truth, 0.2 * truth)
+    assert_errors_add_up(estimate)
+    assert estimate.parts["label_entropy"].mean == pytest.approx(np.log(2), abs=1e-2)
+    assert diffenc.mutual_information(label, table, settings=TINY).estimate == estimate.estimate
+
+
 def test_labels_beyond_what_a_condition_tells():
     """x and z have the scale in common: z tells of it, and x adds what two coordinates tell more
     than one."""

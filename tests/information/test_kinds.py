@@ -94,8 +94,10 @@ def test_mixed_blocks_are_split_by_columns():
     assert pair.is_exchanged and pair.y.columns == ["x column 'height'", "x column 'age'"]
     np.testing.assert_array_equal(pair.y.values, TREES[["height", "age"]])
     assert pair.indicators.shape == (N, 4) and set(pair.indicators.sum(axis=1)) == {0.0, 1.0}
-    with pytest.raises(InputError, match="by the chain rule, add .* y and the codes of x .tree"):
-        decide(TREES, FIVE)
+    pair = decide(TREES, FIVE)
+    assert pair.case == "chain" and not pair.is_exchanged and decide(FIVE, TREES).is_exchanged
+    np.testing.assert_array_equal(pair.codes, np.unique(NAMES, return_inverse=True)[1])
+    np.testing.assert_array_equal(pair.x.values, TREES[["height", "age"]])
     with pytest.raises(InputError, match="x and y both hold codes of three or more values"):
         decide(TREES, TREES)
     with pytest.raises(InputError, match="the codes of x have .* combinations in 1000 rows"):
