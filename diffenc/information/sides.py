@@ -11,6 +11,7 @@ from diffenc.estimate import Estimate
 from diffenc.information import columns, gaussian, mixed, regression
 from diffenc.information.columns import CODES, EITHER, NUMBERS, Column, Words
 from diffenc.information.inputs import Block
+from diffenc.keys import rng_of
 
 # The regression on indicators has to tell more by so many of its standard errors.
 ERRORS = 3.0
@@ -134,7 +135,7 @@ def _tells_more(x, features, others) -> bool:
 
     The scores of x are by rank, and of ties at random.
     """
-    scores = gaussian.by_rank(x, np.random.default_rng(1))
+    scores = gaussian.by_rank(x, rng_of(0, "ties", "diffused"))
     parts = []
     for one in (features, others):
         if not _is_regular(one.mean) or one.mean.shape[1] + x.shape[1] > len(x) / 4:
@@ -166,7 +167,7 @@ def is_mixed(side: Side, other: Side) -> bool:
     table = table_of(side)
     if not (_is_regular(x) and _is_regular(table)):
         return False  # `checks` refuses it
-    as_numbers = gaussian.by_rank(table, np.random.default_rng(0))
+    as_numbers = gaussian.by_rank(table, rng_of(0, "ties", "condition"))
     is_number = [column.kind == NUMBERS for column in side.columns]
     indicators, _ = columns.indicators(side.of(CODES))
     both = np.concatenate([as_numbers[:, is_number], indicators], axis=1)
