@@ -158,7 +158,7 @@ def warmth(workdir, experiment: Experiment, by_name) -> None:
     if not heads:
         return
     fig, axes = figures.figure(1, 2, width=3.2)
-    titles = {"bits_per_dim": "valid bound", "it_nll": "no code length: it_nll"}
+    titles = {"bits_per_dim": "valid bound", "it_nll": "it_nll"}
     for ax, (quantity, title) in zip(axes[0], titles.items(), strict=True):
         for index, (head, models) in enumerate(heads.items()):
             bins = [start for start, _ in models]
