@@ -25,7 +25,7 @@ def resolve(
     result: Information,
     x: np.ndarray,
     y: np.ndarray,
-    estimate_again: Callable[[np.ndarray, np.ndarray], Information],
+    estimate_again: Callable[[list[int], list[int]], Information],
 ) -> Information:
     """Compare an estimate with nearest neighbours, and mend it where they contradict it.
 
@@ -72,12 +72,15 @@ def resolve(
 
 
 def _excess(near: neighbours.Neighbours, result: Information) -> float:
-    """Give by how many standard errors the neighbours' information exceeds the estimate."""
+    """Give by how many standard errors the neighbours' information exceeds the estimate.
+
+    These are the errors of sampling: an estimate that doubts itself is contradicted no less.
+    """
     gap = near.estimate.mean - result.estimate.mean
-    return gap / float(np.hypot(near.estimate.stderr, result.estimate.stderr))
+    return gap / float(np.hypot(near.estimate.stderr, result.errors["examples"]))
 
 
-def _telling(x, y) -> tuple[np.ndarray, np.ndarray]:
+def _telling(x, y) -> tuple[list[int], list[int]]:
     """Return the columns of x and of y that depend on one of the other block.
 
     The limit is the coefficient that independent columns exceed by chance: that of shuffled rows.
@@ -90,4 +93,4 @@ def _telling(x, y) -> tuple[np.ndarray, np.ndarray]:
     spread = np.std(shuffled)
     limit = np.mean(shuffled) + spread * np.sqrt(2 * np.log(strength.size / CHANCE))
     tells = strength > limit
-    return np.flatnonzero(tells.any(axis=1)), np.flatnonzero(tells.any(axis=0))
+    return np.flatnonzero(tells.any(axis=1)).tolist(), np.flatnonzero(tells.any(axis=0)).tolist()
