@@ -23,7 +23,7 @@ from diffenc.estimate import Estimate
 from diffenc.information import estimates
 from diffenc.information.chain_rule import ChainRule
 from diffenc.information.count_table import CountTable
-from diffenc.information.measurement import EXCHANGED, Measurement
+from diffenc.information.measurement import Measurement
 from diffenc.information.rivals import RIVALS
 from diffenc.information.rows import Rows
 from diffenc.information.settings import Settings
@@ -129,10 +129,9 @@ def run(config: ConfigDict, workdir: Path) -> None:
     figures.draw(workdir, all_records, experiment.rivals, judge.strata * judge.parts)
     tables.write_results(workdir, results)
     tables.print_table(results, title="mutual information")
-    for note in own.notes if own else ():
-        print(f"{OWN}: {note}")
     for record in all_records:
-        for note in notes(record):
+        of_columns = own.notes if own else ()
+        for note in dict.fromkeys((*of_columns, *notes(record))):
             print(f"{record.name}: {note}")
     print(f"figures: {workdir / 'figures'}")
 
@@ -218,9 +217,8 @@ def measure(
     numbers = {("seconds",): time.perf_counter() - began, ("truth",): samples.truth}
     numbers |= numbers_of(result)
     numbers |= {("rows", fact): value for fact, value in result.rows.facts.items()}
+    numbers[("notes",)] = list(result.notes)
     blocks = [np.asarray(samples.x), np.asarray(samples.y)]
-    numbers[("examples",)] = len(blocks[0])
-    numbers[("columns",)] = sum(block.size for block in blocks) // len(blocks[0])
     if samples.are_numbers:
         numbers |= measure_by_rivals(seed, name, blocks, result.rows, rivals)
     return {dotted((name, *names)): value for names, value in numbers.items()}
@@ -264,9 +262,7 @@ def numbers_of(measurement: Measurement) -> dict:
         return numbers
     numbers |= {
         ("unbounded",): float(result.unbounded),
-        ("by_neighbours",): float(result.is_by_neighbours),
         ("shape",): result.shape,
-        ("y_diffused",): float(EXCHANGED in measurement.notes),
     }
     numbers |= _density("regression", "", result.regression_density)
     for part in PARTS:
