@@ -346,7 +346,7 @@ def test_every_use_has_a_key_of_its_own(monkeypatch):
         seen.append(tuple(np.asarray(jax.random.key_data(key)).ravel().tolist()))
         return Estimate(0.0, 1.0)
 
-    def estimator(key, x, y, settings, tell):
+    def estimator(key, x, y, settings, tell, clusters=None):
         rival(key, x, y)
         zeros = [*[np.zeros(300)] * 4, *[np.zeros(1)] * 2]
         nothing = Divergence(0.0, 0.0, *zeros, np.arange(2.0), 0.0, 0.0, 0)
