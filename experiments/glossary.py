@@ -182,7 +182,12 @@ GLOSSARY = LATENT | {
             "cca": "nats: Canonical correlations; sampling error only, bias not removed.",
             "infonce": "nats: A trained critic, InfoNCE; sampling error only.",
             "mine": "nats: A trained critic, MINE; sampling error only.",
-            "label_entropy": "nats: y as labels: their entropy, the upper limit.",
+            "plug_in": "nats: x and y as codes: the information of the table of their counts, "
+            "with its bias.",
+            "pooled_labels": "nats: What was added for labels of fewer than ten examples, which "
+            "are taken together.",
+            "label_entropy": "nats: Of labels their entropy, the upper limit; of codes on both "
+            "sides the smaller one.",
             "seconds": "s: Seconds of the estimate, compilation included.",
         },
     )

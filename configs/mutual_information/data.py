@@ -22,7 +22,9 @@ def get_config():
                 path="",
                 x_columns=(),
                 y_columns=(),
-                labels="auto",  # or yes, or no
+                labels="auto",  # whether y is codes: or yes, or no
+                codes=(),  # of "x", "y", "x[2]", or names of columns
+                amounts=(),  # likewise, what is numbers though it has few values
                 groups_column="",  # of subjects, recordings: rows of a group depend on each other
                 order="auto",  # or exchangeable: neighbours are independent examples
             ),

@@ -4,31 +4,37 @@ Samples are arrays, lists, or tables of pandas. The theory is in measures.py.
 """
 
 import math
-from collections.abc import Mapping
-
-import numpy as np
+from collections.abc import Mapping, Sequence
 
 from diffenc import compilation
-from diffenc.errors import InputError
-from diffenc.information import checks, inputs, measures
 from diffenc.information import clusters as clustering
+from diffenc.information import columns, inputs, kinds, measures, one_block
 from diffenc.information import rows as rows_of_samples
 from diffenc.information.assembly import Information
+from diffenc.information.chain_rule import chain_rule
+from diffenc.information.count_table import table_information
 from diffenc.information.gaussian import has_ties
 from diffenc.information.inputs import Block, Progress
+from diffenc.information.kinds import Kinds
 from diffenc.information.label_difference import conditional_label_information
+from diffenc.information.labels import pool
 from diffenc.information.measurement import (
     Measurement,
-    entropy_of_labels,
+    nothing_detected,
+    of_chain,
     of_divergence,
+    of_table,
     parts_of,
     remarks,
     remarks_of_resolution,
+    restore,
+    with_loss,
 )
-from diffenc.information.measures import Entropy
+from diffenc.information.mixed import mixed_information
+from diffenc.information.one_block import Entropy
 from diffenc.information.rows import Rows
 from diffenc.information.settings import Settings
-from diffenc.keys import key_of
+from diffenc.keys import generator, key_of
 
 
 def mutual_information(
@@ -40,6 +46,8 @@ def mutual_information(
     progress: Progress = None,
     settings: Settings | Mapping | None = None,
     *,
+    codes: str | Sequence[str] = (),
+    amounts: str | Sequence[str] = (),
     groups=None,
     order: str | None = None,
     name: str = "data",
@@ -55,17 +63,22 @@ def mutual_information(
     is below about twice the error.
 
     Args:
-        x: [N] or [N, dim]: an array, a list, or a DataFrame or Series of pandas.
-        y: as x. Class labels are one column of integers, truth values or, with labels=True, names.
+        x: [N] or [N, dim]: an array, a list, or a DataFrame or Series of pandas. Columns are
+            numbers, or codes, whose order tells nothing: names, truth values, and numbers of few
+            distinct values. Whole numbers of more values are taken as either, see `kinds`, and a
+            note says how.
+        y: as x.
         given: as x, the condition Z; None for none.
-        labels: whether y is class labels. With None it is if it is one column of few distinct
-            integers; whole numbers stored as floats are then refused as ambiguous.
+        labels: whether y is codes, such as class labels; None to decide by its values.
         seed: a whole number of 0 or more. Another seed gives other halves and other networks; the
             same one gives the same digits on the same machine.
         progress: None for silence, True for lines on stderr, or a function that is called with
             (stage, updates, nats) after every round of training.
         settings: of the estimator: a `Settings`, or its sections as a mapping, as in
             {"flow": {"rounds": 0}}.
+        codes: what of x and y is codes: "x", "y", "x[2]" for column 2 of an array, or a column of
+            a table by its name; one or several.
+        amounts: what is numbers, though it has few values; as codes.
         groups: one value for each row, such as a subject or a recording: rows with the same one
             depend on each other, and others do not. None for no groups.
         order: "exchangeable" if the order of the rows means nothing, though neighbours resemble
@@ -80,27 +93,55 @@ def mutual_information(
     """
     if given is not None:
         return conditional_information(
-            x, y, given, labels, seed, progress, settings, groups=groups, order=order, name=name
+            x,
+            y,
+            given,
+            labels,
+            seed,
+            progress,
+            settings,
+            codes=codes,
+            amounts=amounts,
+            groups=groups,
+            order=order,
+            name=name,
         )
-    x = inputs.read("x", x)
-    y = inputs.read("y", y, may_be_names=labels is True)
+    x = inputs.read("x", x, may_be_names=True)
+    y = inputs.read("y", y, may_be_names=True)
     key = key_of(inputs.read_seed(seed), "estimate", name)
     settings = inputs.read_settings(settings)
     show = inputs.read_progress(progress)
     inputs.check_rows(x, y)
-    x, y, rows = _examine(groups, order, x, y)
-    y, classes, are_labels = _read_labels(y, labels)
-    with inputs.naming({"x": [x], "y": [y]}, classes), compilation.cache():
-        if are_labels:
+    x, y, rows = inputs.select_rows(groups, order, x, y)
+    pair = kinds.decide(x, y, columns.read_words(labels, codes, amounts))
+    num_columns = len(x.columns) + len(y.columns)
+    x = pair.x
+    y = pair.y
+    with inputs.naming({"x": [x], "y": [y]}, pair.classes), compilation.cache():
+        if pair.case == "table":
+            result = table_information(generator(key), x.values, y.values, rows.clusters)
+            notes = (*pair.notes, *rows_of_samples.notes(rows.facts))
+            return of_table("I(X;Y)", result, notes, rows)
+        if pair.case == "labels":
+            pooled = pool(y.values)
             result = measures.label_information(
-                key, x.values, y.values, settings, show, rows.clusters
+                key, x.values, pooled.pooled, settings, show, rows.clusters
+            )
+            information = _of_information("I(X;Y)", result, rows, pair, num_columns)
+            return restore(information, pooled)
+        if pair.case == "chain":
+            result = chain_rule(key, x.values, pair.codes, y.values, settings, show, rows.clusters)
+            notes = (*pair.notes, *rows_of_samples.notes(rows.facts))
+            return of_chain("I(X;Y)", result, notes, rows)
+        if pair.case == "mixed":
+            result = mixed_information(
+                key, x.values, y.values, pair.indicators, settings, show, rows.clusters
             )
         else:
             result = measures.mutual_information(
                 key, x.values, y.values, settings, show, rows.clusters
             )
-    label_entropy = entropy_of_labels(y.values) if are_labels else None
-    return _of_information("I(X;Y)", result, (x, y), rows, label_entropy)
+    return with_loss(_of_information("I(X;Y)", result, rows, pair, num_columns), pair.loss)
 
 
 def conditional_information(
@@ -112,6 +153,8 @@ def conditional_information(
     progress: Progress = None,
     settings: Settings | Mapping | None = None,
     *,
+    codes: str | Sequence[str] = (),
+    amounts: str | Sequence[str] = (),
     groups=None,
     order: str | None = None,
     name: str = "data",
@@ -122,12 +165,14 @@ def conditional_information(
 
     Args:
         x: [N] or [N, dim], see `mutual_information`.
-        y: as x, or class labels.
-        given: as x. It is taken as numbers; a condition of a few values is, too.
-        labels: whether y is class labels, see `mutual_information`.
+        y: as x. If one of the two is codes, the other is taken as numbers.
+        given: numbers [N] or [N, dim]; a condition of a few values is taken as numbers, too.
+        labels: whether y is codes, see `mutual_information`.
         seed: a whole number of 0 or more.
         progress: None, True, or a function, see `mutual_information`.
         settings: of the estimator, see `mutual_information`.
+        codes: what of x and y is codes, see `mutual_information`.
+        amounts: what of x and y is numbers, see `mutual_information`.
         groups: see `mutual_information`.
         order: see `mutual_information`.
         name: of the samples, see `mutual_information`.
@@ -138,25 +183,29 @@ def conditional_information(
     Raises:
         InputError: for samples that have no estimate, with what to do about it.
     """
-    x = inputs.read("x", x)
-    y = inputs.read("y", y, may_be_names=labels is True)
+    x = inputs.read("x", x, may_be_names=True)
+    y = inputs.read("y", y, may_be_names=True)
     z = inputs.read("given", given)
     key = key_of(inputs.read_seed(seed), "conditional estimate", name)
     settings = inputs.read_settings(settings)
     show = inputs.read_progress(progress)
     inputs.check_rows(x, y, z)
-    x, y, z, rows = _examine(groups, order, x, y, z)
-    y, classes, are_labels = _read_labels(y, labels)
-    if not are_labels:
+    x, y, z, rows = inputs.select_rows(groups, order, x, y, z)
+    pair = kinds.decide_given(x, y, columns.read_words(labels, codes, amounts))
+    num_columns = len(x.columns) + len(y.columns) + len(z.columns)
+    x = pair.x
+    y = pair.y
+    if pair.case == "numbers":
         names = {"x": [x], "y": [y], "z": [z], "y, z": [y, z]}
         with inputs.naming(names), compilation.cache():
             result = measures.conditional_information(
                 key, x.values, y.values, z.values, settings, show, rows.clusters
             )
-        return _of_information("I(X;Y|Z)", result, (x, y, z), rows)
-    with inputs.naming({"x": [x, z], "z": [z]}, classes), compilation.cache():
+        return _of_information("I(X;Y|Z)", result, rows, pair, num_columns)
+    pooled = pool(y.values)
+    with inputs.naming({"x": [x, z], "z": [z]}, pair.classes), compilation.cache():
         result = conditional_label_information(
-            key, x.values, y.values, z.values, settings, show, rows.clusters
+            key, x.values, pooled.pooled, z.values, settings, show, rows.clusters
         )
     errors = {
         source: math.hypot(error, result.alone.errors[source])
@@ -166,18 +215,18 @@ def conditional_information(
     # Those of both are correlated.
     errors["examples"] = clustering.estimate(difference, result.together.clusters).stderr
     of_both = {name: _in_samples(getattr(result, name), rows) for name in ("together", "alone")}
-    return Measurement(
-        quantity="I(X;Y|Z)",
-        estimate=result.estimate,
-        parts={
-            "I(X,Z;Y)": result.together.estimate,
-            "I(Z;Y)": result.alone.estimate,
-            "label_entropy": entropy_of_labels(y.values),
-        },
-        errors=errors,
-        notes=tuple(rows_of_samples.notes(rows.facts)),
-        details=result._replace(**of_both),
-        rows=rows,
+    parts = {"I(X,Z;Y)": result.together.estimate, "I(Z;Y)": result.alone.estimate}
+    return restore(
+        Measurement(
+            quantity="I(X;Y|Z)",
+            estimate=result.estimate,
+            parts=parts,
+            errors=errors,
+            notes=(*pair.notes, *rows_of_samples.notes(rows.facts)),
+            details=result._replace(**of_both),
+            rows=rows,
+        ),
+        pooled,
     )
 
 
@@ -208,13 +257,13 @@ def total_correlation(
     Raises:
         InputError: for samples that have no estimate, with what to do about it.
     """
-    x, rows = _examine(groups, order, inputs.read("x", x), by_column=True)
+    x, rows = inputs.select_rows(groups, order, inputs.read("x", x), by_column=True)
     key = key_of(inputs.read_seed(seed), "total correlation", name)
     settings = inputs.read_settings(settings)
     show = inputs.read_progress(progress)
     with inputs.naming({"x": [x]}), compilation.cache():
-        result = measures.total_correlation(key, x.values, settings, show, rows.clusters)
-    return _of_information("TC(X)", result, (x,), rows)
+        result = one_block.total_correlation(key, x.values, settings, show, rows.clusters)
+    return _of_information("TC(X)", result, rows, Kinds("numbers", x, x), len(x.columns))
 
 
 def entropy(
@@ -248,12 +297,12 @@ def entropy(
     Raises:
         InputError: for samples that have no estimate, with what to do about it.
     """
-    x, rows = _examine(groups, order, inputs.read("x", x))
+    x, rows = inputs.select_rows(groups, order, inputs.read("x", x))
     key = key_of(inputs.read_seed(seed), "entropy", name)
     settings = inputs.read_settings(settings)
     show = inputs.read_progress(progress)
     with inputs.naming({"x": [x]}), compilation.cache():
-        result = measures.entropy(key, x.values, settings, show, rows.clusters)
+        result = one_block.entropy(key, x.values, settings, show, rows.clusters)
     return Measurement(
         quantity="h(X)",
         estimate=result.estimate,
@@ -275,72 +324,30 @@ def _has_ties(x: Block) -> bool:
     return bool(has_ties(x.values.reshape(len(x.values), -1)).any())
 
 
-def _examine(groups, order, *blocks: Block, by_column: bool = False) -> tuple:
-    """Return the blocks of the rows that are used, and these.
-
-    Args:
-        groups: of the caller.
-        order: of the caller.
-        *blocks: what the caller gave.
-        by_column: whether the columns of the only block are asked about each other.
-    """
-    if groups is not None:
-        groups = inputs.read("groups", groups, may_be_names=True)
-        inputs.check_rows(*blocks, groups)
-        groups = groups.values
-    tables = [block.values for block in blocks]
-    if by_column and tables[0].ndim == 2:
-        tables = list(tables[0].T)
-    rows = rows_of_samples.examine(tables, groups, order)
-    if rows.used is None:
-        return *blocks, rows
-    used = [
-        block._replace(
-            values=block.values[rows.used],
-            index=None if block.index is None else block.index[rows.used],
-        )
-        for block in blocks
-    ]
-    return *used, rows
-
-
 def _in_samples(result: Information | Entropy, rows: Rows):
     """Return a result whose `rows` are those of the caller."""
     return result if rows.used is None else result._replace(rows=rows.used[result.rows])
 
 
 def _of_information(
-    quantity, result: Information, blocks, rows: Rows, label_entropy=None
+    quantity, result: Information, rows: Rows, pair: Kinds, num_columns: int
 ) -> Measurement:
-    parts = parts_of(result)
-    if label_entropy is not None:
-        parts["label_entropy"] = label_entropy
     divergences = [one for one in (result.conditional, result.marginal) if one is not None]
+    nothing = ""
+    if not (result.is_by_neighbours or any(one.updates for one in divergences)):
+        nothing = nothing_detected(len(pair.x.values), num_columns, result.errors["networks"])
     notes = remarks(
-        nothing_detected=not (result.is_by_neighbours or any(one.updates for one in divergences)),
-        exchanged=result.diffused == "y",
+        nothing_detected=nothing,
+        exchanged=(result.diffused == "y") != pair.is_exchanged,
         unbounded=result.unbounded,
     )
-    notes += remarks_of_resolution(result, [block.columns for block in blocks])
+    notes += remarks_of_resolution(result, [pair.x.columns, pair.y.columns])
     return Measurement(
         quantity=quantity,
         estimate=result.estimate,
-        parts=parts,
+        parts=parts_of(result),
         errors=result.errors,
-        notes=(*notes, *rows_of_samples.notes(rows.facts)),
+        notes=(*pair.notes, *notes, *rows_of_samples.notes(rows.facts)),
         details=_in_samples(result, rows),
         rows=rows,
     )
-
-
-def _read_labels(y: Block, labels) -> tuple[Block, np.ndarray | None, bool]:
-    """Return y as integers [N] if it is labels, the names of these if it has names, and whether."""
-    if not (labels is None or isinstance(labels, bool)):
-        raise InputError(f"labels is a {type(labels).__name__}: give None, True or False")
-    if not checks.are_labels(y.values, labels):
-        return y, None, False
-    values = y.values.reshape(len(y.values))
-    if values.dtype.kind in "US":
-        names, codes = np.unique(values, return_inverse=True)
-        return y._replace(values=codes), names, True
-    return y._replace(values=values.astype(np.int64)), None, True

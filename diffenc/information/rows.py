@@ -35,6 +35,10 @@ class Rows(NamedTuple):
     clusters: Clusters | None
     facts: dict[str, float]
 
+    def select(self, values: np.ndarray) -> np.ndarray:
+        """Return those of values, one for each of the caller's rows, of the rows that are used."""
+        return values if self.used is None else values[self.used]
+
     def distinct(self, values: np.ndarray) -> np.ndarray:
         """Return those of values, one for each of the caller's rows, that hardly depend on others.
 
@@ -108,6 +112,8 @@ def _numbers(block) -> np.ndarray | None:
     if block.ndim not in (1, 2) or len(block) < LEAST_ROWS or not block.size:
         return None
     block = block.reshape(len(block), -1)
+    if block.dtype.kind == "O":  # a table of names beside numbers
+        block = np.stack([np.unique(one.astype(str), return_inverse=True)[1] for one in block.T], 1)
     if block.dtype.kind in "US":
         block = np.unique(block, return_inverse=True)[1].reshape(block.shape)
     if block.dtype.kind not in "biuf":

@@ -1,5 +1,6 @@
 """Data sets as arrays held whole in memory, checked once."""
 
+import dataclasses
 import functools
 import logging
 from collections.abc import Callable
@@ -31,6 +32,7 @@ class Dataset:
         test_labels: [n] int32, or None.
         max_value: the intensity that counts as one (16 for digits, 255 for bytes, 1 for numbers in
             [0, 1]); None for real-valued vectors.
+        has_signs: whether the data are bits that are written as -1 and +1, and stay so.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Dataset:
     train_labels: np.ndarray | None
     test_labels: np.ndarray | None
     max_value: float | None
+    has_signs: bool = False
 
     @property
     def example_shape(self) -> tuple[int, ...]:
@@ -117,13 +120,12 @@ def hold_out(dataset: Dataset, count: int, seed: int = 0) -> Dataset:
     train = np.sort(order[count:])
     labels = dataset.train_labels
     warn_of_copies(dataset.name, dataset.train[train], dataset.train[test])
-    return Dataset(
-        dataset.name,
-        dataset.train[train],
-        dataset.train[test],
-        None if labels is None else labels[train],
-        None if labels is None else labels[test],
-        dataset.max_value,
+    return dataclasses.replace(
+        dataset,
+        train=dataset.train[train],
+        test=dataset.train[test],
+        train_labels=None if labels is None else labels[train],
+        test_labels=None if labels is None else labels[test],
     )
 
 

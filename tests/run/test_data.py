@@ -150,7 +150,7 @@ def with_value(value, index=(3, 1)):
     [
         (np.array(["a"] * 200)[:, None], "dtype <U1: give real numbers"),
         (VECTORS + 1j, "dtype complex128: give real numbers"),
-        (np.array([[1], [1, 2]] * 100, dtype=object), "object array: give numbers of one shape"),
+        (np.array([[1], [1, 2]] * 100, dtype=object), "save numbers, not objects: x.astype"),
         (
             with_value(np.nan),
             r"has 1 values that are NaN, infinite or beyond float32, the first at \(3, 1\)",
