@@ -174,6 +174,8 @@ GLOSSARY = LATENT | {
             "score_difference": "nats: The estimate with the distance of conditional and "
             "marginal score; only where x itself is Gaussian as far as can be told, and the "
             "length of its residual tells nothing.",
+            "oracle": "nats: Mean of the exact pointwise information of the same samples, of a "
+            "task: what is left of its error is chance of the samples.",
             "ksg": "nats: Nearest neighbours (Kraskov et al.); sampling error only.",
             "cca": "nats: Canonical correlations; sampling error only, bias not removed.",
             "infonce": "nats: A trained critic, InfoNCE; sampling error only.",
@@ -190,10 +192,12 @@ GLOSSARY = LATENT | {
         "data.conditional": "nats: D[X|Y], by networks; 0 where they find nothing.",
         "data.marginal": "nats: D[X], by networks; 0 where they find nothing.",
         "benchmark.mean_absolute_error": "nats: Mean |estimate - truth| over the tasks.",
+        "benchmark.mean_error": "nats: Mean estimate - truth over the tasks.",
         "benchmark.within_0.1": "of tasks: Share of tasks with |estimate - truth| <= 0.1.",
         "benchmark.coverage_2se": "of tasks: Share of tasks whose truth is within two standard "
         "errors.",
         "benchmark.<estimator>.mean_absolute_error": "nats: The same of another estimator.",
+        "benchmark.<estimator>.mean_error": "nats: Likewise.",
         "benchmark.<estimator>.within_0.1": "of tasks: Likewise.",
         "benchmark.<estimator>.coverage_2se": "of tasks: Likewise.",
         "benchmark.seconds": "s a task: Mean seconds of a task's estimate.",

@@ -12,11 +12,13 @@ import numpy as np
 from etils.epath import Path
 
 from diffenc.errors import InputError, check_choice
-from diffenc.information import checks, pairs, tasks
+from diffenc.estimate import Estimate
+from diffenc.information import beyond, checks, pairs, tasks
 from diffenc.keys import key_of
 from diffenc.run import arrays
 
 LABELS = {"auto": None, "yes": True, "no": False}
+HALVES = {"choose": beyond.CHOOSE, "report": beyond.REPORT}  # of `beyond`, by the name of each
 ENDINGS = f".npz, {', '.join(arrays.TABLE_ENDINGS)}"
 
 
@@ -48,12 +50,14 @@ class Samples(NamedTuple):
         y: [N, dim_y] or [N]; integers [N] if they are labels.
         are_labels: whether y is class labels.
         truth: the information (nats), or None.
+        oracle: the mean of the exact pointwise information of these samples, or None.
     """
 
     x: np.ndarray
     y: np.ndarray
     are_labels: bool
     truth: float | None
+    oracle: Estimate | None = None
 
 
 @functools.cache
@@ -62,10 +66,22 @@ def known_tasks() -> dict:
 
     They are made when they are asked for, because making them computes with jax.
     """
-    return tasks.benchmark() | {
-        "joint_gaussian_25x15": pairs.linear_channel(jax.random.key(0)),
-        "gaussian_80x80": pairs.high_information(80, 80.0),
-    }
+    return (
+        tasks.benchmark()
+        | beyond.beyond()
+        | {
+            "joint_gaussian_25x15": pairs.linear_channel(jax.random.key(0)),
+            "gaussian_80x80": pairs.high_information(80, 80.0),
+        }
+    )
+
+
+def names_of(tasks: tuple[str, ...]) -> tuple[str, ...]:
+    """Replace the name of a half of `beyond`, choose or report, by the names of its tasks."""
+    names = ()
+    for name in tasks:
+        names += HALVES.get(name, (name,))
+    return names
 
 
 def draw_samples(seed: int, name: str, num_samples: int) -> Samples:
@@ -80,8 +96,10 @@ def draw_samples(seed: int, name: str, num_samples: int) -> Samples:
         The samples with their information.
     """
     task = known_tasks()[name]
-    x, y = task.sample(key_of(seed, "samples", name), num_samples)
-    return Samples(x, y, False, task.information)
+    key = key_of(seed, "samples", name)
+    x, y = task.sample(key, num_samples)
+    pointwise = pairs.oracle(task, jax.random.clone(key), num_samples)
+    return Samples(x, y, y.dtype.kind == "i", task.information, Estimate.of(pointwise))
 
 
 def load_samples(settings: DataSettings) -> Samples:
