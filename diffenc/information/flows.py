@@ -28,6 +28,8 @@ from diffenc.networks import Velocity
 
 # Nats by which the Gaussian information of linear images may differ through rounding.
 ROUNDING = 1e-6
+# Smallest variance of standardized images along any direction. That of single precision is 1e-14.
+LEAST_VARIANCE = 1e-13
 # The regression by which flows are evaluated.
 MEAN = regression.without_shape(regression.polar)
 
@@ -111,8 +113,9 @@ def learn(
     """Map the pair by learned flows if that increases its Gaussian information.
 
     Rounds of training go on until the information by regression of the mapped halves stops growing.
-    The best round is used if its gain exceeds `settings.map_errors` standard errors. A block of
-    one coordinate, whose scores are normal, is not mapped.
+    The best round is used if its gain exceeds `settings.map_errors` standard errors. A round after
+    which the images are not sound counts as one without a gain, and training goes on from the best.
+    A block of one coordinate, whose scores are normal, is not mapped.
 
     Args:
         key: a key.
@@ -139,9 +142,15 @@ def learn(
     best = before
     best_pair = pair
     best_index = -1
+    best_averages = jax.device_get(state.averages)
     for index in range(flow_settings.rounds):
+        if index - best_index > flow_settings.patience:
+            break
         state = advance(state, jax.random.fold_in(key_train, index), blocks, flow_settings)
         images = _images(state.averages, blocks, flow_settings)
+        if not are_sound(images):
+            state = fitting.restart(best_averages, flow_settings.learning_rate)
+            continue
         images = orient(images._replace(is_exchanged=pair.is_exchanged))
         gaussian_part = information(images, MEAN)
         show((index + 1) * flow_settings.updates, gaussian_part.mean)
@@ -154,9 +163,7 @@ def learn(
                 drift=gaussian_part.mean - path[(len(path) - 1) // 2],
             )
             best_index = index
-        is_over = index - best_index >= flow_settings.patience
-        if is_over or not np.isfinite(gaussian_part.mean):
-            break
+            best_averages = jax.device_get(state.averages)
     return better(pair, best_pair, settings.map_errors)
 
 
@@ -169,6 +176,24 @@ def _initialize(key, dims, settings: FlowSettings) -> fitting.State:
         params.append(network.init(block_key, jnp.zeros((1, dim))) if dim > 1 else {})
     params = jax.tree.map(lambda a: jnp.stack([a, a]), params)
     return fitting.restart(params, settings.learning_rate)
+
+
+def are_sound(images: Pair) -> bool:
+    """Return whether flows have images that a regression can use.
+
+    They have none where a training has diverged: the images are not finite, or the flows have
+    pressed a coordinate into the others so far that single precision does not tell them apart.
+    """
+    blocks = (images.x, images.y), images.own
+    joint = np.concatenate([np.concatenate(pair, axis=-1) for pair in blocks])
+    if not np.isfinite(joint).all():
+        return False
+    scale = joint.std(axis=1, keepdims=True)
+    if not np.all(scale > 0):
+        return False
+    white = (joint - joint.mean(axis=1, keepdims=True)) / scale
+    correlations = np.swapaxes(white, 1, 2) @ white / joint.shape[1]
+    return bool(np.linalg.eigvalsh(correlations).min() > LEAST_VARIANCE)
 
 
 def better(pair: Pair, other: Pair, errors: float) -> Pair:
