@@ -174,6 +174,10 @@ GLOSSARY = LATENT | {
             "score_difference": "nats: The estimate with the distance of conditional and "
             "marginal score; only where x itself is Gaussian as far as can be told, and the "
             "length of its residual tells nothing.",
+            "neighbours": "nats: What nearest neighbours see of the columns that tell the most of "
+            "each other; sampling error only. Up to its error it is a lower limit of the "
+            "information, and where it contradicts the estimate, a line of the run says what was "
+            "done.",
             "oracle": "nats: Mean of the exact pointwise information of the same samples, of a "
             "task: what is left of its error is chance of the samples.",
             "ksg": "nats: Nearest neighbours (Kraskov et al.); sampling error only.",

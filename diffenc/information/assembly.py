@@ -7,6 +7,7 @@ import numpy as np
 from diffenc.estimate import Estimate
 from diffenc.information.divergence import Divergence
 from diffenc.information.gaussian import GaussianPart
+from diffenc.information.neighbours import Neighbours
 
 # From this lambda on the noise counts as the finest (see `still_grows`).
 FINE = 3.5
@@ -41,6 +42,13 @@ class Information(NamedTuple):
         unbounded: whether the information still grows at the finest noise, see `still_grows`. Then
             it is infinite, or the relation is sharper than the samples show.
         diffused: which of the caller's blocks is X: "x" or "y".
+        nearest: the information of a few columns by nearest neighbours, see `resolution`; None
+            where it is not compared.
+        columns: those of x and of y that were used; None is all of them.
+        is_by_neighbours: whether the estimate is that of the neighbours, because the networks did
+            not resolve as much. Parts and pointwise values are still those of the networks; the
+            latter are shifted.
+        unresolved: the standard error for what neither resolves.
     """
 
     estimate: Estimate
@@ -57,24 +65,47 @@ class Information(NamedTuple):
     regression_density: np.ndarray | None
     unbounded: bool
     diffused: str = "x"
+    nearest: Neighbours | None = None
+    columns: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+    is_by_neighbours: bool = False
+    unresolved: float = 0.0
+
+    @property
+    def neighbours(self) -> Estimate | None:
+        """The information of a few columns by nearest neighbours, a lower limit up to its error."""
+        return None if self.nearest is None else self.nearest.estimate
 
     @property
     def errors(self) -> dict[str, float]:
         """The standard error (nats) by source, whose squares add up to that of the estimate.
 
         `examples` is sampling; `networks` are the systematic errors of both divergences;
-        `regression` is that of the regression and of the learned maps.
+        `regression` is that of the regression and of the learned maps; `resolution` is what nearest
+        neighbours show more.
         """
+        if self.is_by_neighbours:
+            examples = self.nearest.estimate.stderr
+            return {
+                "examples": examples,
+                "networks": 0.0,
+                "regression": 0.0,
+                "resolution": self.unresolved,
+            }
         examples = Estimate.of(self.pointwise).stderr
         networks = float(np.linalg.norm(_doubts(self.conditional, self.marginal)))
-        rest = self.estimate.stderr**2 - examples**2 - networks**2
-        regression = float(np.sqrt(max(0.0, rest)))
-        return {"examples": examples, "networks": networks, "regression": regression}
+        rest = self.estimate.stderr**2 - examples**2 - networks**2 - self.unresolved**2
+        return {
+            "examples": examples,
+            "networks": networks,
+            "regression": float(np.sqrt(max(0.0, rest))),
+            "resolution": self.unresolved,
+        }
 
     @property
     def systematic(self) -> float:
         """The part of the standard error that more examples to evaluate on would not reduce."""
-        return float(np.hypot(self.errors["networks"], self.errors["regression"]))
+        errors = self.errors
+        return float(np.linalg.norm([errors[s] for s in ("networks", "regression", "resolution")]))
 
 
 def assemble(

@@ -22,6 +22,7 @@ from diffenc.information.measurement import (
     of_divergence,
     parts_of,
     remarks,
+    remarks_of_resolution,
 )
 from diffenc.information.settings import Settings
 from diffenc.keys import key_of
@@ -242,11 +243,12 @@ def _of_information(quantity, result: Information, blocks, label_entropy=None) -
         parts["label_entropy"] = label_entropy
     divergences = [one for one in (result.conditional, result.marginal) if one is not None]
     notes = remarks(
-        nothing_detected=not any(one.updates for one in divergences),
+        nothing_detected=not (result.is_by_neighbours or any(one.updates for one in divergences)),
         exchanged=result.diffused == "y",
         unbounded=result.unbounded,
         copies=_count_copies(*blocks),
     )
+    notes += remarks_of_resolution(result, [block.columns for block in blocks])
     return Measurement(
         quantity=quantity,
         estimate=result.estimate,

@@ -28,8 +28,6 @@ from diffenc.networks import Velocity
 
 # Nats by which the Gaussian information of linear images may differ through rounding.
 ROUNDING = 1e-6
-# Smallest variance of standardized images along any direction. That of single precision is 1e-14.
-LEAST_VARIANCE = 1e-13
 # The regression by which flows are evaluated.
 MEAN = regression.without_shape(regression.polar)
 
@@ -148,7 +146,8 @@ def learn(
             break
         state = advance(state, jax.random.fold_in(key_train, index), blocks, flow_settings)
         images = _images(state.averages, blocks, flow_settings)
-        if not are_sound(images):
+        sound = [gaussian.is_sound(x, y) for x, y in ((images.x, images.y), images.own)]
+        if not all(sound):
             state = fitting.restart(best_averages, flow_settings.learning_rate)
             continue
         images = orient(images._replace(is_exchanged=pair.is_exchanged))
@@ -176,24 +175,6 @@ def _initialize(key, dims, settings: FlowSettings) -> fitting.State:
         params.append(network.init(block_key, jnp.zeros((1, dim))) if dim > 1 else {})
     params = jax.tree.map(lambda a: jnp.stack([a, a]), params)
     return fitting.restart(params, settings.learning_rate)
-
-
-def are_sound(images: Pair) -> bool:
-    """Return whether flows have images that a regression can use.
-
-    They have none where a training has diverged: the images are not finite, or the flows have
-    pressed a coordinate into the others so far that single precision does not tell them apart.
-    """
-    blocks = (images.x, images.y), images.own
-    joint = np.concatenate([np.concatenate(pair, axis=-1) for pair in blocks])
-    if not np.isfinite(joint).all():
-        return False
-    scale = joint.std(axis=1, keepdims=True)
-    if not np.all(scale > 0):
-        return False
-    white = (joint - joint.mean(axis=1, keepdims=True)) / scale
-    correlations = np.swapaxes(white, 1, 2) @ white / joint.shape[1]
-    return bool(np.linalg.eigvalsh(correlations).min() > LEAST_VARIANCE)
 
 
 def better(pair: Pair, other: Pair, errors: float) -> Pair:

@@ -22,7 +22,7 @@ TIED = (
     "more than a tenth of the values of a column repeat others, as those of a density never do: if "
     "they are discrete rather than rounded, there is no such entropy, and the number means nothing"
 )
-FORMS = ("entropy_difference", "growth_difference", "score_difference", "gaussian")
+FORMS = ("entropy_difference", "growth_difference", "score_difference", "gaussian", "neighbours")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -36,8 +36,8 @@ class Measurement:
         estimate: (mean, stderr). The error holds every source in `errors`.
         parts: what it is made of and its other forms, (mean, stderr) by name; docs/own-data.md
             says what each is. The error of a part is None where the part is exact.
-        errors: standard errors by source: `examples` is sampling, `networks` and `regression` are
-            systematic. Their squares add up to that of the estimate.
+        errors: standard errors by source: `examples` is sampling; `networks`, `regression` and
+            `resolution` are systematic. Their squares add up to that of the estimate.
         notes: what a reader of the number should know beside it.
         details: the result of the library, with pointwise values and densities.
     """
@@ -109,6 +109,41 @@ def entropy_of_labels(labels: np.ndarray) -> Estimate:
     """Return the entropy of labels, an upper limit of their information."""
     share = np.unique(labels, return_counts=True)[1] / labels.size
     return Estimate(-float(np.sum(share * np.log(share))), None)
+
+
+def remarks_of_resolution(result: Information, names: list[list[str]]) -> list[str]:
+    """Say where nearest neighbours contradicted an estimate, and what was done.
+
+    Args:
+        result: the information.
+        names: of the columns of each block.
+
+    Returns:
+        Sentences.
+    """
+
+    def join(places):
+        parts = zip(names, places, strict=True)
+        return " and ".join(", ".join(block[place] for place in of) for block, of in parts)
+
+    notes = []
+    if result.columns is not None:
+        notes.append(
+            f"the estimate is that of {join(result.columns)} alone: all columns together show "
+            "less, because there are too few rows for so many"
+        )
+    if result.is_by_neighbours:
+        notes.append(
+            "the relation is finer than the networks resolve: the estimate is that of nearest "
+            f"neighbours of {join(result.nearest.columns)}, and its error holds what the second "
+            "half of the rows has added"
+        )
+    elif result.unresolved:
+        notes.append(
+            f"nearest neighbours of {join(result.nearest.columns)} show more than the networks: "
+            "the error holds the difference"
+        )
+    return notes
 
 
 def remarks(

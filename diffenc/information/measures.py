@@ -23,17 +23,17 @@ from diffenc.errors import InputError
 from diffenc.estimate import Estimate
 from diffenc.information import flows, gaussian, pair_information, regression
 from diffenc.information.assembly import Information, assemble, is_one_sided, still_grows
-from diffenc.information.checks import (
-    check,
-    check_labels,
+from diffenc.information.checks import check, check_labels
+from diffenc.information.divergence import Divergence, divergence
+from diffenc.information.flows import Pair
+from diffenc.information.functions import (
     check_no_function,
     check_no_function_given,
     check_no_function_within,
 )
-from diffenc.information.divergence import Divergence, divergence
-from diffenc.information.flows import Pair
 from diffenc.information.gaussian import GaussianPart
 from diffenc.information.halves import check_halves, make_halves, split
+from diffenc.information.resolution import resolve
 from diffenc.information.settings import Settings
 from diffenc.keys import generator, split_key
 
@@ -53,7 +53,8 @@ def mutual_information(
     The smaller block is diffused, of equal ones the one with the larger Gaussian information. If
     D[X] is detected and D[X|Y] is not, the blocks are exchanged and the estimate with the smaller
     error is returned. Increasing maps of single coordinates change nothing but which linear
-    mixtures are unmixed.
+    mixtures are unmixed. Where nearest neighbours of a few columns show more, see
+    `resolution.resolve`.
 
     Args:
         key: a key.
@@ -70,6 +71,22 @@ def mutual_information(
     """
     x, y = check(x, y)
     check_no_function(x, y)
+    key_all, key_some, key_order = split_key(key, 3)
+    result = _of_all_columns(key_all, x, y, settings, show)
+
+    def estimate_again(columns_x, columns_y):
+        tell = functools.partial(_tell, show, "some columns")
+        return _of_all_columns(key_some, x[:, columns_x], y[:, columns_y], settings, tell)
+
+    rng = generator(key_order)
+    order = rng.permutation(len(x))
+    scores_x = gaussian.by_rank(x, rng)[order]
+    scores_y = gaussian.by_rank(y, rng)[order]
+    return resolve(result, scores_x, scores_y, estimate_again)
+
+
+def _of_all_columns(key, x, y, settings, show) -> Information:
+    """Estimate I(X;Y) of blocks [N, dim] as networks resolve it."""
     key_ties, key_split, key_flow, key_fit, key_exchanged = split_key(key, 5)
     rows = split(key_split, len(x))
     plain, candidates = _pairs(generator(key_ties), x, y, rows)
@@ -80,7 +97,7 @@ def mutual_information(
     pair = flows.learn(key_flow, pair, in_half, functools.partial(show, "maps"))
     result = pair_information.estimate(key_fit, pair, rows, in_half, show, regression.polar)
     if is_one_sided(result.marginal, result.conditional):
-        tell = functools.partial(_tell_exchanged, show)
+        tell = functools.partial(_tell, show, "x and y exchanged")
         exchanged = pair.exchange()
         other = pair_information.estimate(
             key_exchanged, exchanged, rows, in_half, tell, regression.polar
@@ -113,8 +130,8 @@ def _pairs(rng, x, y, rows) -> tuple[Pair, list[Pair]]:
     return flows.orient(Pair(scores_x, scores_y)), candidates
 
 
-def _tell_exchanged(show: Show, stage: str, updates: int, value: float) -> None:
-    show(f"x and y exchanged, {stage}", updates, value)
+def _tell(show: Show, what: str, stage: str, updates: int, value: float) -> None:
+    show(f"{what}, {stage}", updates, value)
 
 
 def label_information(

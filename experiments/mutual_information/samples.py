@@ -13,7 +13,7 @@ from etils.epath import Path
 
 from diffenc.errors import InputError, check_choice
 from diffenc.estimate import Estimate
-from diffenc.information import beyond, checks, pairs, tasks
+from diffenc.information import beyond, checks, functions, pairs, tasks
 from diffenc.keys import key_of
 from diffenc.run import arrays
 
@@ -128,7 +128,7 @@ def load_samples(settings: DataSettings) -> Samples:
             y = y.reshape(len(y))
             checks.check_labels(x, y)
         else:
-            checks.check_no_function(*checks.check(x, y))
+            functions.check_no_function(*checks.check(x, y))
     return Samples(x, y, are_labels, None)
 
 

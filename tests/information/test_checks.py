@@ -7,7 +7,7 @@ import pytest
 
 import diffenc
 from diffenc.errors import InputError
-from diffenc.information import checks, measures
+from diffenc.information import checks, functions, measures
 
 
 def test_frames_and_series_of_pandas_are_taken_as_arrays():
@@ -86,7 +86,7 @@ def refusals(draw, n, repeats=100):
     count = 0
     for seed in range(repeats):
         try:
-            checks.check_no_function(*checks.check(*draw(np.random.default_rng(seed), n)))
+            functions.check_no_function(*checks.check(*draw(np.random.default_rng(seed), n)))
         except InputError as error:
             count += "information is infinite" in str(error)
     return count / repeats
