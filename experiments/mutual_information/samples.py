@@ -131,7 +131,8 @@ def draw_samples(seed: int, name: str, num_samples: int) -> Samples:
     key = key_of(seed, "samples", name)
     x, y = task.sample(key, num_samples)
     oracle = Estimate.of(pairs.oracle(task, jax.random.clone(key), num_samples))
-    return Samples(x, y, task.information, order="exchangeable", oracle=oracle)
+    are_numbers = y.dtype.kind == "f"
+    return Samples(x, y, task.information, are_numbers, order="exchangeable", oracle=oracle)
 
 
 def load_samples(settings: DataSettings) -> Samples:

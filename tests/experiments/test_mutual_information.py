@@ -236,9 +236,9 @@ def test_the_halves_of_the_tasks_beyond_have_names():
 
 def test_samples_of_a_task_come_with_their_oracle():
     drawn = samples.draw_samples(0, "spiral_3x3", 2000)
-    assert not drawn.are_labels and drawn.oracle.stderr < 0.05
+    assert drawn.are_numbers and drawn.oracle.stderr < 0.05
     assert abs(drawn.oracle.mean - drawn.truth) < NUM_SIGMAS * drawn.oracle.stderr
-    assert samples.draw_samples(0, "choice_3x1", 200).are_labels
+    assert not samples.draw_samples(0, "choice_3x1", 200).are_numbers
 
 
 def test_the_config_has_every_setting_with_its_default():
