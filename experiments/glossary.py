@@ -98,6 +98,8 @@ PLACES_OF = {
     "direction, <weight> the w of guidance, as above; <score> is `network`, `reference` (its "
     "Gaussian), `stretched` (1.1 times the exact score) or `exact`; <coordinates> is a process.",
     "benchmarks.update_time": "<system> is `diffusion_encoder` or `vae`.",
+    "benchmarks.independence": "<law> is of independent x and y, <relation> of dependent ones: see "
+    "the end of the source. A share is of sets of samples in which p <= 0.05.",
     "benchmarks.entropy_training": "<loop> is `plain` (an epoch loop), `scanned` (many updates in "
     "one program) or `reference` (scanned, from a Gaussian reference).",
 }
