@@ -248,8 +248,7 @@ def _of_information(quantity, result: Information, blocks, label_entropy=None) -
         unbounded=result.unbounded,
         copies=_count_copies(*blocks),
     )
-    if result.nearest is not None:
-        notes += remarks_of_resolution(result, blocks[0].columns, blocks[1].columns)
+    notes += remarks_of_resolution(result, [block.columns for block in blocks])
     return Measurement(
         quantity=quantity,
         estimate=result.estimate,

@@ -111,40 +111,37 @@ def entropy_of_labels(labels: np.ndarray) -> Estimate:
     return Estimate(-float(np.sum(share * np.log(share))), None)
 
 
-def remarks_of_resolution(result: Information, names_x, names_y) -> list[str]:
+def remarks_of_resolution(result: Information, names: list[list[str]]) -> list[str]:
     """Say where nearest neighbours contradicted an estimate, and what was done.
 
     Args:
         result: the information.
-        names_x: of the columns of x.
-        names_y: of the columns of y.
+        names: of the columns of each block.
 
     Returns:
         Sentences.
     """
+
+    def join(places):
+        parts = zip(names, places, strict=True)
+        return " and ".join(", ".join(block[place] for place in of) for block, of in parts)
+
     notes = []
     if result.columns is not None:
-        places_x, places_y = result.columns
-        of_x = ", ".join(names_x[place] for place in places_x)
-        of_y = ", ".join(names_y[place] for place in places_y)
         notes.append(
-            f"the estimate is that of {of_x} and {of_y} alone: all columns together show less, "
-            "because there are too few rows for so many"
+            f"the estimate is that of {join(result.columns)} alone: all columns together show "
+            "less, because there are too few rows for so many"
         )
-    if result.nearest is None or not result.unresolved:
-        return notes
-    places_x, places_y = result.nearest.columns
-    of_x = ", ".join(names_x[place] for place in places_x)
-    of_y = ", ".join(names_y[place] for place in places_y)
     if result.is_by_neighbours:
         notes.append(
-            f"the relation is finer than the networks resolve: the estimate is that of nearest "
-            f"neighbours of {of_x} and {of_y}, its error what twice the rows have added"
+            "the relation is finer than the networks resolve: the estimate is that of nearest "
+            f"neighbours of {join(result.nearest.columns)}, and its error holds what the second "
+            "half of the rows has added"
         )
-    else:
+    elif result.unresolved:
         notes.append(
-            f"nearest neighbours of {of_x} and {of_y} show more than the networks: the error holds "
-            "the difference"
+            f"nearest neighbours of {join(result.nearest.columns)} show more than the networks: "
+            "the error holds the difference"
         )
     return notes
 

@@ -97,8 +97,8 @@ def strongest(x: np.ndarray, y: np.ndarray) -> Neighbours:
     """Find the columns that tell the most of each other by nearest neighbours.
 
     All pairs of a column of x and one of y are screened; of the best ones neighbours are counted,
-    and of both blocks whole if they are of few columns together. Columns are chosen by a few rows
-    and measured by all.
+    and of both blocks whole if they are of few columns together. Columns are chosen by half of
+    the rows at most, and measured by all.
 
     Args:
         x: scores [N, dim_x]; their rows in random order.
@@ -109,8 +109,9 @@ def strongest(x: np.ndarray, y: np.ndarray) -> Neighbours:
     """
     x = x[:COUNTED_ROWS]
     y = y[:COUNTED_ROWS]
-    of_x, of_y = _choose(x[:CHOOSING_ROWS], y[:CHOOSING_ROWS])
     half = len(x) // 2
+    chosen_by = min(half, CHOOSING_ROWS)
+    of_x, of_y = _choose(x[:chosen_by], y[:chosen_by])
     by_half = largest(x[:half, of_x], y[:half, of_y])
     by_all = largest(x[:, of_x], y[:, of_y])
     return Neighbours(by_all, by_all.mean - by_half.mean, (tuple(of_x), tuple(of_y)))

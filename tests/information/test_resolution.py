@@ -78,10 +78,10 @@ def test_an_estimate_that_does_not_gain_by_it_is_theirs():
 
 
 def test_a_doubt_goes_into_the_error():
-    """The difference is between two and three standard errors."""
+    """The difference is of three standard errors."""
     whole = resolution.resolve(estimate_of(0.82, 0.02), X[:, :1], Y, never).neighbours
     stderr = 0.04
-    mean = whole.mean - 2.5 * np.hypot(whole.stderr, stderr)
+    mean = whole.mean - 3.0 * np.hypot(whole.stderr, stderr)
     result = resolution.resolve(estimate_of(mean, stderr), X[:, :1], Y, never)
     assert result.unresolved == pytest.approx(whole.mean - mean)
     stderr = np.hypot(stderr, whole.mean - mean)
