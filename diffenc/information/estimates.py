@@ -3,6 +3,7 @@
 Samples are arrays, lists, or tables of pandas. The theory is in measures.py.
 """
 
+import dataclasses
 import math
 from collections.abc import Mapping
 
@@ -14,6 +15,7 @@ from diffenc.estimate import Estimate
 from diffenc.information import checks, inputs, measures
 from diffenc.information.assembly import Information
 from diffenc.information.gaussian import has_ties
+from diffenc.information.independence import Samples
 from diffenc.information.inputs import Block, Progress
 from diffenc.information.label_difference import conditional_label_information
 from diffenc.information.measurement import (
@@ -84,7 +86,9 @@ def mutual_information(
         else:
             result = measures.mutual_information(key, x.values, y.values, settings, show)
     label_entropy = entropy_of_labels(y.values) if are_labels else None
-    return _of_information("I(X;Y)", result, (x, y), label_entropy)
+    measurement = _of_information("I(X;Y)", result, (x, y), label_entropy)
+    samples = Samples(x.values, y.values, y_are_codes=are_labels)
+    return dataclasses.replace(measurement, samples=samples)
 
 
 def conditional_information(

@@ -95,8 +95,7 @@ def permutation_test(samples: Samples, permutations: int = 499, seed: int = 0) -
         InputError: for too few permutations, or for a series with fewer shifts.
     """
     check_whole("permutations", permutations, LEAST_PERMUTATIONS)
-    check_whole("seed", seed, 0)
-    rng = rng_of(int(seed), "permutations")
+    rng = rng_of(seed, "permutations")
     rows, orders = _make_orders(rng, samples, int(permutations))
     x = dependence.read_side(np.asarray(samples.x)[rows], samples.x_are_codes)
     y = dependence.read_side(np.asarray(samples.y)[rows], samples.y_are_codes)
