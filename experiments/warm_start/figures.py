@@ -75,8 +75,8 @@ def terms(workdir, experiment: Experiment, by_name, controls) -> None:
 def training(workdir, experiment: Experiment, controls, metrics) -> None:
     """Draw the bound on held-out examples against updates, the mean of each model's seeds.
 
-    Its error is as in `estimate.over_seeds`; all seeds see the same examples and noise, so that
-    their errors do not average out.
+    All seeds see the same examples and noise, so that the error of one seed does not average out.
+    The scatter of the seeds is added; what of it is noise of the draws is counted twice.
     """
     fig, axes = figures.figure(1, 1, width=4.6)
     ax = axes[0, 0]
