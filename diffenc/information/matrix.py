@@ -13,8 +13,11 @@ from diffenc.errors import InputError
 from diffenc.estimate import format_value
 from diffenc.information import checks, estimates, inputs
 from diffenc.information.inputs import Progress
+from diffenc.information.measurement import EXCHANGED, NOTHING_DETECTED
 from diffenc.information.settings import Settings
 
+# What is said of parts of an estimate, which a matrix does not hold.
+OF_PARTS = (EXCHANGED, NOTHING_DETECTED)
 # Columns of which at most the cells of a heat map hold their values.
 MOST_WRITTEN = 16
 
@@ -148,7 +151,8 @@ def mutual_information_matrix(
             continue
         mean[i, j] = mean[j, i] = result.mean
         stderr[i, j] = stderr[j, i] = result.stderr
-        notes += [f"{label}: {note}" for note in result.notes]
+        remarks = [note for note in result.notes if not note.startswith(OF_PARTS)]
+        notes += [f"{label}: {note}" for note in remarks]
     return InformationMatrix(names, mean, stderr, tuple(notes))
 
 

@@ -5,7 +5,6 @@ import numbers
 from dataclasses import dataclass
 
 import numpy as np
-
 from scipy.special import ndtri
 
 from diffenc.errors import InputError, check

@@ -24,6 +24,11 @@ from diffenc.run.tables import Result
 from experiments import command_line
 
 LEVEL = 0.05
+TESTS = {
+    "power_of_test": "this test",
+    "power_of_ksg": "nearest neighbours",
+    "power_of_gaussian": "canonical correlations",
+}
 MEMORY = 40  # rows beyond which the series are shifted; they depend on each other over twenty
 
 
@@ -72,18 +77,19 @@ def run(config: ConfigDict, workdir: Path) -> None:
             done += benchmark.independent_sets
             shares[name, "false_alarms"] = Estimate.of(alarms)
         for name, relation in RELATIONS.items():
-            finds = {"test": [], "ksg": [], "gaussian": []}
+            finds = {power: [] for power in TESTS}
             for index in range(benchmark.dependent_sets):
                 rng = rng_of(benchmark.seed, "relation", name, index)
                 samples = relation(rng, benchmark.num_samples)
                 result = permutation_test(samples, benchmark.permutations, index)
-                finds["test"].append(result.p_value <= LEVEL)
-                finds["gaussian"].append(result.statistics["gaussian"] <= LEVEL)
-                finds["ksg"].append(p_of_ksg(rng, samples, benchmark.permutations) <= LEVEL)
+                p_of_neighbours = p_of_ksg(rng, samples, benchmark.permutations)
+                finds["power_of_test"].append(result.p_value <= LEVEL)
+                finds["power_of_ksg"].append(p_of_neighbours <= LEVEL)
+                finds["power_of_gaussian"].append(result.statistics["gaussian"] <= LEVEL)
                 show(done + index + 1, name)
             done += benchmark.dependent_sets
-            for test, values in finds.items():
-                shares[name, f"power_of_{test}"] = Estimate.of(values)
+            for power, values in finds.items():
+                shares[name, power] = Estimate.of(values)
     results = [
         Result(f"{name}.{quantity}", *share, "of sets", LEVEL if name in LAWS else None)
         for (name, quantity), share in shares.items()
@@ -116,14 +122,14 @@ def draw(workdir: Path, shares: dict) -> None:
     """Draw the power of all tests, relation by relation, into workdir/figures."""
     fig, axes = figures.figure(width=5.0)
     places = np.arange(len(RELATIONS))
-    for index, test in enumerate(("test", "ksg", "gaussian")):
-        power = [shares[name, f"power_of_{test}"] for name in RELATIONS]
+    for index, (power, label) in enumerate(TESTS.items()):
+        of_relations = [shares[name, power] for name in RELATIONS]
         axes[0, 0].errorbar(
             places + 0.15 * (index - 1),
-            [share.mean for share in power],
-            [share.stderr for share in power],
+            [share.mean for share in of_relations],
+            [share.stderr for share in of_relations],
             fmt="osD"[index],
-            label={"test": "this test", "ksg": "nearest neighbours"}.get(test, "correlations"),
+            label=label,
         )
     axes[0, 0].axhline(LEVEL, color="#000000", linestyle="--", linewidth=1.0)
     axes[0, 0].set_xticks(places, list(RELATIONS), rotation=30)

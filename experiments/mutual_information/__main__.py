@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from etils.epath import Path
 from ml_collections import ConfigDict
 
-from diffenc.errors import InputError, check, check_choice, check_least
+from diffenc.errors import InputError, check, check_choice, check_least, check_whole
 from diffenc.estimate import Estimate
 from diffenc.information import checks, estimates
+from diffenc.information.independence import LEAST_PERMUTATIONS
 from diffenc.information.measurement import Measurement
 from diffenc.information.rivals import RIVALS
 from diffenc.information.settings import Settings
@@ -28,6 +29,7 @@ from diffenc.run import records, tables
 from diffenc.run.advance import dotted
 from experiments import command_line
 from experiments.mutual_information import figures
+from experiments.mutual_information.columns import load_pairs, report_pairs, summarize_pairs
 from experiments.mutual_information.results import FORMS, OWN, PARTS, Record, notes, summarize
 from experiments.mutual_information.samples import (
     DataSettings,
@@ -50,6 +52,7 @@ class Experiment:
         rivals: names of the other estimators.
         estimator: settings of the estimate.
         metrics_extras: where else metrics are written.
+        permutations: of the test of independence; 0 for none.
     """
 
     seed: int
@@ -59,9 +62,12 @@ class Experiment:
     rivals: tuple[str, ...]
     estimator: Settings
     metrics_extras: tuple[str, ...]
+    permutations: int = 0
 
     def __post_init__(self):
         check_least(self, 0, "seed")
+        if self.permutations:
+            check_whole("permutations", self.permutations, LEAST_PERMUTATIONS)
         for name in self.rivals:
             check_choice("rivals", name, RIVALS)
         if self.data.path:
@@ -76,11 +82,6 @@ class Experiment:
             check_choice("tasks", name, known_tasks())
         are_different = len(set(self.tasks)) == len(self.tasks)
         check(are_different, "tasks", self.tasks, "give every task once")
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names under which results are reported."""
-        return (OWN,) if self.data.path else self.tasks
 
     @property
     def most_updates(self) -> int:
@@ -112,14 +113,29 @@ def run(config: ConfigDict, workdir: Path) -> None:
     if (workdir / "results.json").exists() and command_line.is_complete(config, workdir):
         return
     # Bad samples are refused before anything is written.
-    own = load_samples(experiment.data) if experiment.data.path else None
+    columns = None
+    own = {}
+    if experiment.data.columns is not None:
+        columns, own = load_pairs(experiment.data)
+    elif experiment.data.path:
+        own = {OWN: load_samples(experiment.data)}
     if command_line.is_complete(config, workdir):
         return
-    estimate_all(experiment, own, workdir)
+    names = tuple(own) or experiment.tasks
+    estimate_all(experiment, names, own, workdir)
     all_records = [
-        Record(name, line)
-        for name, line in zip(experiment.names, records.read_metrics(workdir), strict=True)
+        Record(name, line) for name, line in zip(names, records.read_metrics(workdir), strict=True)
     ]
+    if columns is not None:
+        report_pairs(workdir, columns, all_records)
+        tables.write_results(workdir, summarize_pairs(all_records))
+    else:
+        report(experiment, all_records, workdir)
+    print(f"figures: {workdir / 'figures'}")
+
+
+def report(experiment: Experiment, all_records: list[Record], workdir: Path) -> None:
+    """Draw the figures, and write and print the results, of one pair or of tasks."""
     results = summarize(all_records, experiment.rivals)
     judge = experiment.estimator.judge
     figures.draw(workdir, all_records, experiment.rivals, judge.strata * judge.parts)
@@ -128,18 +144,21 @@ def run(config: ConfigDict, workdir: Path) -> None:
     for record in all_records:
         for note in notes(record):
             print(f"{record.name}: {note}")
-    print(f"figures: {workdir / 'figures'}")
 
 
-def estimate_all(experiment: Experiment, own: Samples | None, workdir: Path) -> None:
+def estimate_all(
+    experiment: Experiment, names: tuple[str, ...], own: dict[str, Samples], workdir: Path
+) -> None:
     """Estimate task by task, from the first one that has no line in metrics.jsonl.
+
+    Of many pairs of columns, one without an estimate is printed and passed over.
 
     Args:
         experiment: the config.
-        own: the user's samples, or None for tasks.
+        names: under which results are reported.
+        own: the user's samples by these names, empty for tasks.
         workdir: of the run.
     """
-    names = experiment.names
     most = experiment.most_updates
     done = len(records.read_metrics(workdir))
     with (
@@ -149,13 +168,25 @@ def estimate_all(experiment: Experiment, own: Samples | None, workdir: Path) -> 
         records.progress(len(names) * most, done * most, "updates", at_most=True) as show,
     ):
         for index, name in enumerate(names[done:], start=done):
-            samples = own
+            samples = own.get(name)
             if samples is None:
                 samples = draw_samples(experiment.seed, name, experiment.num_samples)
             tell = _add_up(show, index * most, (index + 1) * most - 1, name)
-            numbers = measure(
-                experiment.seed, name, samples, experiment.estimator, experiment.rivals, tell
-            )
+            try:
+                numbers = measure(
+                    experiment.seed,
+                    name,
+                    samples,
+                    experiment.estimator,
+                    experiment.rivals,
+                    tell,
+                    experiment.permutations,
+                )
+            except InputError as error:
+                if len(own) < 2:
+                    raise
+                print(f"{name}: no estimate, since {error}")
+                numbers = {dotted((name, "refused")): 1.0}
             writer.write(index + 1, **numbers)
         show(len(names) * most)
 
@@ -182,6 +213,7 @@ def measure(
     estimator: Settings,
     rivals: tuple[str, ...],
     tell: Callable[[str, int, float], None],
+    permutations: int = 0,
 ) -> dict[str, float]:
     """Estimate the information of one task, by the rivals too.
 
@@ -192,6 +224,7 @@ def measure(
         estimator: settings of the estimate.
         rivals: names of the other estimators.
         tell: progress callback, called with (stage, updates, value in nats).
+        permutations: of the test of independence; 0 for none.
 
     Returns:
         Numbers by name: `<task>.<estimator>`, with its error at `<task>.<estimator>.stderr`, the
@@ -209,6 +242,8 @@ def measure(
     )
     numbers = {("seconds",): time.perf_counter() - began, ("truth",): samples.truth}
     numbers |= numbers_of(result)
+    if permutations:
+        numbers[("p_value",)] = result.test(permutations, seed).p_value
     numbers[("copies",)] = checks.count_copies(samples.x, samples.y)
     for rival in () if samples.are_labels else rivals:
         x = samples.x.reshape(len(samples.x), -1)

@@ -83,6 +83,8 @@ def results_of(record: Record, estimators: tuple[str, ...]) -> list[Result]:
                 results.append(Result(f"{name}.{part}", record.get(part, "mean"), stderr))
     if record.get("label_entropy") is not None:
         results.append(Result(f"{name}.label_entropy", record.get("label_entropy"), None))
+    if record.get("p_value") is not None:
+        results.append(Result(f"{name}.p_value", record.get("p_value"), None, "of 1"))
     results.append(Result(f"{name}.seconds", record.get("seconds"), None, "s"))
     return results
 

@@ -29,12 +29,15 @@ class DataSettings:
         x_columns: names of the columns of x in a table.
         y_columns: names of the columns of y in a table.
         labels: whether y is class labels: "yes", "no", or "auto" to tell by its values.
+        columns: names of the columns of which all pairs are estimated, () for all of the file; None
+            for one pair, x and y.
     """
 
     path: str
-    x_columns: tuple[str, ...]
-    y_columns: tuple[str, ...]
-    labels: str
+    x_columns: tuple[str, ...] = ()
+    y_columns: tuple[str, ...] = ()
+    labels: str = "auto"
+    columns: tuple[str, ...] | None = None
 
     def __post_init__(self):
         check_choice("labels", self.labels, LABELS)
@@ -46,13 +49,13 @@ class Samples(NamedTuple):
     Attributes:
         x: [N, dim_x] or [N].
         y: [N, dim_y] or [N]; integers [N] if they are labels.
-        are_labels: whether y is class labels.
+        are_labels: whether y is class labels; None to tell by its values.
         truth: the information (nats), or None.
     """
 
     x: np.ndarray
     y: np.ndarray
-    are_labels: bool
+    are_labels: bool | None
     truth: float | None
 
 
@@ -89,10 +92,7 @@ def load_samples(settings: DataSettings) -> Samples:
 
     Raises InputError for a file that cannot be read, and for samples that `checks` refuses.
     """
-    path = Path(settings.path)
-    if not path.is_file():
-        problem = "is a directory" if path.is_dir() else "does not exist"
-        raise InputError(f"data file {path} {problem}: give --config.data.path a file {ENDINGS}")
+    path = check_file(settings.path)
     if path.suffix == ".npz":
         x, y = _read_npz(path)
     elif path.suffix in arrays.TABLE_ENDINGS:
@@ -112,6 +112,15 @@ def load_samples(settings: DataSettings) -> Samples:
         else:
             functions.check_no_function(*checks.check(x, y))
     return Samples(x, y, are_labels, None)
+
+
+def check_file(name: str) -> Path:
+    """Return the path of a user's file; raises InputError where there is none."""
+    path = Path(name)
+    if not path.is_file():
+        problem = "is a directory" if path.is_dir() else "does not exist"
+        raise InputError(f"data file {path} {problem}: give --config.data.path a file {ENDINGS}")
+    return path
 
 
 def _read_npz(path) -> tuple[np.ndarray, np.ndarray]:

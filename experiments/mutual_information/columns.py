@@ -1,0 +1,100 @@
+"""All pairs of columns of a user's file: their samples, and their results as one matrix."""
+
+import itertools
+
+import numpy as np
+from etils.epath import Path
+
+from diffenc.errors import InputError
+from diffenc.information.matrix import InformationMatrix, split_columns
+from diffenc.information.measurement import UNBOUNDED
+from diffenc.run import arrays, figures
+from diffenc.run.tables import Result
+from experiments.mutual_information.results import Record
+from experiments.mutual_information.samples import DataSettings, Samples, check_file
+
+ARRAY_ENDINGS = (".npz", ".npy")
+
+
+def load_pairs(settings: DataSettings) -> tuple[tuple[str, ...], dict[str, Samples]]:
+    """Read the columns of a file, a table or an array x [N, d], and make all pairs of them.
+
+    Args:
+        settings: the file and the names of columns.
+
+    Returns:
+        names: of the columns.
+        pairs: the samples of every pair by the names of its columns, "a.b".
+
+    Raises:
+        InputError: for a file that cannot be read, and for columns that cannot be used.
+    """
+    path = check_file(settings.path)
+    if path.suffix in ARRAY_ENDINGS:
+        blocks = arrays.read_arrays(path)
+        if "x" not in blocks or settings.columns:
+            raise InputError(
+                f"{path} has arrays {', '.join(blocks)}: save one array x [N, d], of which all "
+                "columns are taken, or give a table"
+            )
+        columns = blocks["x"]
+    elif path.suffix in arrays.TABLE_ENDINGS:
+        table = arrays.read_table(path)
+        names = list(settings.columns or table.columns)
+        columns = table[[]].copy()
+        for name in names:
+            columns[name] = arrays.numbers(table, [name], str(path))[:, 0]
+    else:
+        endings = ", ".join((*ARRAY_ENDINGS, *arrays.TABLE_ENDINGS))
+        raise InputError(f"data file {path} is {path.suffix or 'without ending'}: give {endings}")
+    names, parts = split_columns(columns)
+    values = [np.asarray(part) for part in parts]
+    pairs = {
+        f"{names[i]}.{names[j]}": Samples(values[i], values[j], None, None)
+        for i, j in itertools.combinations(range(len(names)), 2)
+    }
+    return names, pairs
+
+
+def summarize_pairs(records: list[Record]) -> list[Result]:
+    """Collect the results of all pairs that have an estimate, by the names of docs/results.md."""
+    results = []
+    for record in records:
+        value = record.get("diffusion")
+        if value is None:
+            continue
+        stderr = record.get("diffusion", "stderr")
+        if record.get("unbounded"):
+            value = stderr = None
+        results.append(Result(f"{record.name}.mutual_information", value, stderr))
+        if record.get("p_value") is not None:
+            results.append(Result(f"{record.name}.p_value", record.get("p_value"), None, "of 1"))
+    return results
+
+
+def report_pairs(workdir: Path, names: tuple[str, ...], records: list[Record]) -> None:
+    """Print the estimates of all pairs as a table, and draw them as a heat map into figures/.
+
+    Args:
+        workdir: of the run.
+        names: of the columns.
+        records: of all pairs, in the order of `load_pairs`.
+    """
+    mean = np.full((len(names), len(names)), np.nan)
+    stderr = mean.copy()
+    notes = []
+    places = itertools.combinations(range(len(names)), 2)
+    for (i, j), record in zip(places, records, strict=True):
+        if record.get("diffusion") is None:
+            notes.append(f"{names[i]}, {names[j]}: no estimate")
+            continue
+        mean[i, j] = mean[j, i] = record.get("diffusion")
+        stderr[i, j] = stderr[j, i] = record.get("diffusion", "stderr")
+        if record.get("unbounded"):
+            notes.append(f"{names[i]}, {names[j]}: {UNBOUNDED}")
+    matrix = InformationMatrix(names, mean, stderr, tuple(notes))
+    print(matrix)
+    side = 1.6 + 0.75 * len(names)
+    fig, axes = figures.figure(width=side + 1.2, height=side)
+    matrix.plot(axes[0, 0])
+    figures.save(fig, workdir, "matrix")
