@@ -26,6 +26,8 @@ MOST_PAIRS_OF_WAVES = 1_000
 # Products of the second degree of x and of y that are compared, and rows for each of them.
 MOST_PAIRS_OF_SQUARES = 2_000
 ROWS_OF_SQUARES = 10
+# Codes that are told apart.
+MOST_CODES = 50
 # Coordinates of the kernel of distances.
 MOST_COORDINATES = 20
 # Neighbours of a row in a block of several columns.
@@ -121,14 +123,16 @@ def read_side(values: np.ndarray, are_codes: bool) -> Side:
 
     Args:
         values: [N] or [N, dim] numbers, or [N] codes; columns that are constant are left out.
-        are_codes: whether it is codes.
+        are_codes: whether it is codes. Of many, the rarest are taken together.
 
     Returns:
         The block.
     """
     values = np.asarray(values).reshape(len(values), -1)
     if are_codes:
-        codes = np.unique(values, axis=0, return_inverse=True)[1].ravel()
+        codes, counts = np.unique(values, return_inverse=True, return_counts=True)[1:]
+        place = np.argsort(np.argsort(-counts, kind="stable"))
+        codes = np.minimum(place, MOST_CODES - 1)[codes.ravel()]
         return Side(np.eye(codes.max() + 1)[codes][:, 1:], codes)
     values = values.astype(np.float64)
     return Side(gaussian.by_rank(values[:, np.ptp(values, axis=0) > 0]), None)

@@ -108,8 +108,8 @@ class Measurement:
         """
         if self.samples is None:
             raise InputError(
-                f"{self.quantity} has no test by permuted pairs, which would lose more than what "
-                "is asked about: see whether interval() reaches 0, or test an I(X;Y)"
+                f"{self.quantity} has no test by permuted pairs, only I(X;Y) has: see whether "
+                "interval() reaches 0"
             )
         return independence.permutation_test(self.samples, permutations, inputs.read_seed(seed))
 
