@@ -14,5 +14,12 @@ def get_config():
     """Make the config."""
     config = data.get_config()
     config.rivals = ()
-    config.data = dict(path="", columns=())  # without names, all columns
+    config.data = dict(
+        path="",
+        columns=(),  # all of the file, if none are named
+        codes=(),  # names of columns whose values are codes
+        amounts=(),  # of those that are numbers, though they have few values
+        groups_column="",  # see data.py
+        order="auto",
+    )
     return config

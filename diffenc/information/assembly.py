@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from diffenc.estimate import Estimate
+from diffenc.information import clusters as clustering
+from diffenc.information.clusters import Clusters
 from diffenc.information.divergence import Divergence
 from diffenc.information.gaussian import GaussianPart
 from diffenc.information.neighbours import Neighbours
@@ -49,6 +51,7 @@ class Information(NamedTuple):
             not resolve as much. Parts and pointwise values are still those of the networks; the
             latter are shifted.
         unresolved: the standard error for what neither resolves.
+        clusters: of the examples `rows`, or None if they are independent.
     """
 
     estimate: Estimate
@@ -69,6 +72,7 @@ class Information(NamedTuple):
     columns: tuple[tuple[int, ...], tuple[int, ...]] | None = None
     is_by_neighbours: bool = False
     unresolved: float = 0.0
+    clusters: Clusters | None = None
 
     @property
     def neighbours(self) -> Estimate | None:
@@ -91,7 +95,7 @@ class Information(NamedTuple):
                 "regression": 0.0,
                 "resolution": self.unresolved,
             }
-        examples = Estimate.of(self.pointwise).stderr
+        examples = clustering.estimate(self.pointwise, self.clusters).stderr
         networks = float(np.linalg.norm(_doubts(self.conditional, self.marginal)))
         rest = self.estimate.stderr**2 - examples**2 - networks**2 - self.unresolved**2
         return {
@@ -123,7 +127,7 @@ def assemble(
     was not, the full D[X] is added to the systematic error.
 
     Args:
-        linear_part: the information by regression.
+        linear_part: the information by regression, with the clusters of the rows.
         rows: [2, n] the examples of both halves.
         dim: the largest number of coordinates that the other block can determine.
         conditional: D[X|Y].
@@ -150,7 +154,8 @@ def assemble(
     overfit = 0.5 * abs(entropy.mean() - growth.mean())
 
     def add(mean, values, *doubts):
-        stderr = np.linalg.norm([Estimate.of(share + values).stderr, systematic, *doubts])
+        sampling = clustering.estimate(share + values, linear_part.clusters).stderr
+        stderr = np.linalg.norm([sampling, systematic, *doubts])
         return Estimate(float(linear_part.mean + mean), float(stderr))
 
     score_difference = None
@@ -170,6 +175,7 @@ def assemble(
         marginal=marginal,
         regression_density=None,
         unbounded=still_grows(conditional, marginal, dim),
+        clusters=linear_part.clusters,
     )
 
 

@@ -6,6 +6,7 @@ from diffenc.errors import InputError
 from diffenc.information import gaussian
 
 LEAST_ROWS = 100
+LEAST_EXAMPLES = 10  # of a label
 
 
 def check(*blocks: np.ndarray, names: tuple[str, ...] = ("x", "y", "z")) -> tuple[np.ndarray, ...]:
@@ -54,12 +55,8 @@ def _as_block(name, block):
     block = np.asarray(block)
     is_real = block.dtype.kind in "biuf"  # to numpy a span of time is an integer, too
     if not is_real or block.ndim not in (1, 2) or not block.size:
-        hint = ""
-        if name == "y" and block.size and block.dtype.kind in "USO":
-            hint = ", or names of classes and labels=True"
         raise InputError(
-            f"{name} has type {block.dtype} and shape {block.shape}: "
-            f"give numbers [N] or [N, dim]{hint}"
+            f"{name} has type {block.dtype} and shape {block.shape}: give numbers [N] or [N, dim]"
         )
     return block.reshape(len(block), -1).astype(np.float64)
 
@@ -129,65 +126,6 @@ def _repeats(columns):
             yield index, (twins[0] if twins.size else None)
 
 
-def are_labels(y: np.ndarray, labels: bool | None) -> bool:
-    """Return whether y is class labels.
-
-    If y is one column of few distinct integers or truth values, it is treated as labels. Whole
-    numbers stored as floats, as those of a text always are, are ambiguous.
-
-    Args:
-        y: an array.
-        labels: what the caller says y is; None is nothing.
-
-    Returns:
-        Whether it is labels.
-
-    Raises:
-        InputError: for a y that cannot be labels though the caller says so, and for an ambiguous
-            one of which he says nothing.
-    """
-    is_column = y.ndim in (1, 2) and y.size == len(y) > 0
-    if labels and is_column and y.dtype.kind in "US":
-        return True
-    is_whole = bool(
-        is_column and y.dtype.kind in "biuf" and np.isfinite(y).all() and np.all(y == np.round(y))
-    )
-    if labels and not is_whole:
-        raise InputError("y is not one column of whole numbers: give labels, or labels=False")
-    if labels is not None:
-        return labels
-    count = len(np.unique(y)) if is_whole else 0
-    are_few = 1 < count <= max(2, min(50, len(y) // 10))
-    if are_few and np.issubdtype(y.dtype, np.floating):
-        raise InputError(
-            f"y holds {count} whole numbers as floats: say labels=True (classes) or labels=False "
-            "(amounts)"
-        )
-    return are_few
-
-
-def count_copies(*blocks: np.ndarray) -> int:
-    """Count the rows that look like copies of others.
-
-    Of the column with the most distinct values, at least a quarter of N, equal values are counted
-    that are equal in all other columns too. A few of them are chance; more than a hundredth of the
-    rows, and more than half of such values, are reported.
-
-    Args:
-        *blocks: arrays [N] or [N, dim].
-
-    Returns:
-        The number of rows that repeat another, 0 if they may be chance.
-    """
-    table = np.concatenate([block.reshape(len(block), -1) for block in blocks], axis=1)
-    distinct = [len(np.unique(column)) for column in table.T]
-    ties = len(table) - max(distinct)
-    if max(distinct) < len(table) / 4 or ties <= 0.01 * len(table):
-        return 0
-    copies = len(table) - len(np.unique(table, axis=0))
-    return copies if copies > max(0.01 * len(table), 0.5 * ties) else 0
-
-
 def check_labels(x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Check samples x [N, dim] and integer labels [N].
 
@@ -205,10 +143,10 @@ def check_labels(x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndar
     values, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
     if len(values) < 2:
         raise InputError(f"all labels are {values[0]}: give two or more different ones")
-    if counts.min() < 10:
+    if counts.min() < LEAST_EXAMPLES:
         raise InputError(
             f"label {values[counts.argmin()]} has {counts.min()} examples: "
-            "ten or more of each are needed, drop rarer ones, or say labels=False if y is amounts"
+            f"{LEAST_EXAMPLES} or more of each are needed; give coarser labels, or numbers"
         )
     (x,) = check(x)
     return x, index

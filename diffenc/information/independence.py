@@ -18,6 +18,8 @@ import numpy as np
 
 from diffenc.errors import InputError, check_whole
 from diffenc.information import dependence
+from diffenc.information.kinds import Kinds
+from diffenc.information.rows import Rows
 from diffenc.keys import rng_of
 
 # With fewer no p is at most 0.05.
@@ -50,6 +52,36 @@ class Samples(NamedTuple):
     y_are_codes: bool = False
     groups: np.ndarray | None = None
     memory: float = 0.0
+
+
+def samples_of(pair: Kinds, rows: Rows) -> Samples:
+    """Return the samples of an estimate.
+
+    Args:
+        pair: x and y with the kinds of their columns. Codes beside numbers are taken as one column
+            of 0 and 1 for each.
+        rows: which of them depend on each other.
+
+    Returns:
+        The samples.
+    """
+    x = pair.x.values
+    y = pair.y.values
+    if pair.case == "chain":
+        x = _beside(x, np.eye(pair.codes.max() + 1)[pair.codes][:, 1:])
+    if pair.case == "mixed":
+        y = _beside(y, pair.indicators)
+    groups = None
+    memory = 0
+    if rows.clusters is not None:  # of a series they are stretches of it
+        memory = rows.clusters.gap
+        groups = None if memory else rows.clusters.index
+    are_codes = (pair.case == "table", pair.case in ("table", "labels", "chain"))
+    return Samples(x, y, *are_codes, groups, memory)
+
+
+def _beside(numbers, indicators):
+    return np.concatenate([numbers.reshape(len(numbers), -1), indicators], axis=1)
 
 
 @dataclass(frozen=True, repr=False)

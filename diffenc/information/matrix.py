@@ -4,7 +4,7 @@ import functools
 import itertools
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from diffenc.errors import InputError
 from diffenc.estimate import format_value
 from diffenc.information import checks, estimates, inputs
+from diffenc.information.columns import read_words
 from diffenc.information.inputs import Progress
 from diffenc.information.measurement import EXCHANGED, NOTHING_DETECTED
 from diffenc.information.settings import Settings
@@ -107,6 +108,11 @@ def mutual_information_matrix(
     seed: int = 0,
     progress: Progress = None,
     settings: Settings | Mapping | None = None,
+    *,
+    codes: str | Sequence[str] = (),
+    amounts: str | Sequence[str] = (),
+    groups=None,
+    order: str | None = None,
 ) -> InformationMatrix:
     """Estimate the mutual information of all pairs of columns.
 
@@ -117,11 +123,15 @@ def mutual_information_matrix(
 
     Args:
         columns: [N, d] with two columns or more: an array, or a DataFrame of pandas, whose names
-            are taken. Columns of labels are recognized as in `mutual_information`.
+            are taken. Numbers and codes are told apart as in `mutual_information`.
         seed: a whole number of 0 or more.
         progress: None for silence, True for lines on stderr, or a function that is called with
             (stage, updates, nats) after every round of training; a stage begins with its pair.
         settings: of the estimator, see `mutual_information`.
+        codes: the name of a column whose values are codes, or several; x0, x1, ... of an array.
+        amounts: likewise of columns that are numbers, though they have few values.
+        groups: one value for each row, see `mutual_information`.
+        order: see `mutual_information`.
 
     Returns:
         The matrix. A pair that has no estimate, as where one column is a function of the other, is
@@ -131,6 +141,8 @@ def mutual_information_matrix(
         InputError: for a column that has no estimate with any other.
     """
     names, parts = split_columns(columns)
+    words = read_words(None, codes, amounts)
+    check_names(words.codes | words.amounts, names)
     seed = inputs.read_seed(seed)
     settings = inputs.read_settings(settings)
     show = inputs.read_progress(progress)
@@ -144,7 +156,16 @@ def mutual_information_matrix(
         name = f"{names[i]}.{names[j]}"
         try:
             result = estimates.mutual_information(
-                parts[i], parts[j], seed=seed, progress=tell, settings=settings, name=name
+                parts[i],
+                parts[j],
+                seed=seed,
+                progress=tell,
+                settings=settings,
+                codes=words_of_pair(words.codes, names[i], names[j]),
+                amounts=words_of_pair(words.amounts, names[i], names[j]),
+                groups=groups,
+                order=order,
+                name=name,
             )
         except InputError as error:
             notes.append(f"{label}: no estimate, since {error}")
@@ -154,6 +175,20 @@ def mutual_information_matrix(
         remarks = [note for note in result.notes if not note.startswith(OF_PARTS)]
         notes += [f"{label}: {note}" for note in remarks]
     return InformationMatrix(names, mean, stderr, tuple(notes))
+
+
+def check_names(words: Collection[str], names: tuple[str, ...]) -> None:
+    """Raise InputError unless words of `codes` and `amounts` are names of columns."""
+    for word in sorted(words):
+        if word not in names:
+            raise InputError(
+                f"codes or amounts name {word!r}, which is no column: give of {', '.join(names)}"
+            )
+
+
+def words_of_pair(words: Collection[str], first: str, second: str) -> tuple[str, ...]:
+    """Return which of x and y are among these words, of the columns of these names."""
+    return tuple(block for block, name in (("x", first), ("y", second)) if name in words)
 
 
 def _tell(show, head, stage, updates, value) -> None:

@@ -13,6 +13,7 @@ Theory: arXiv 2409.03817, 2509.23937.
 """
 
 import functools
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -21,9 +22,11 @@ import numpy as np
 
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate
+from diffenc.information import clusters as clustering
 from diffenc.information import flows, gaussian, pair_information, regression
 from diffenc.information.assembly import Information, assemble, is_one_sided, still_grows
-from diffenc.information.checks import check, check_labels
+from diffenc.information.checks import LEAST_ROWS, check, check_labels
+from diffenc.information.clusters import Clusters
 from diffenc.information.divergence import Divergence, divergence
 from diffenc.information.flows import Pair
 from diffenc.information.functions import (
@@ -46,7 +49,12 @@ def silent(stage: str, updates: int, value: float) -> None:
 
 
 def mutual_information(
-    key: jax.Array, x: np.ndarray, y: np.ndarray, settings: Settings = DEFAULTS, show: Show = silent
+    key: jax.Array,
+    x: np.ndarray,
+    y: np.ndarray,
+    settings: Settings = DEFAULTS,
+    show: Show = silent,
+    clusters: Clusters | None = None,
 ) -> Information:
     """Estimate I(X;Y) of samples.
 
@@ -62,6 +70,7 @@ def mutual_information(
         y: [N, dim_y], or [N] for one coordinate.
         settings: of all parts of the estimate.
         show: progress callback, called with (stage, updates, value in nats).
+        clusters: of the rows [N], or None if they are independent.
 
     Returns:
         The information with its other forms and parts.
@@ -72,28 +81,31 @@ def mutual_information(
     x, y = check(x, y)
     check_no_function(x, y)
     key_all, key_some, key_order = split_key(key, 3)
-    result = _of_all_columns(key_all, x, y, settings, show)
+    result = _of_all_columns(key_all, x, y, settings, show, clusters)
 
     def estimate_again(columns_x, columns_y):
         tell = functools.partial(_tell, show, "some columns")
-        return _of_all_columns(key_some, x[:, columns_x], y[:, columns_y], settings, tell)
+        return _of_all_columns(key_some, x[:, columns_x], y[:, columns_y], settings, tell, clusters)
 
     rng = generator(key_order)
-    order = rng.permutation(len(x))
+    rows = np.arange(len(x)) if clusters is None else clustering.some_rows(clusters)
+    if len(rows) < LEAST_ROWS:
+        return result
+    order = rng.permutation(rows)
     scores_x = gaussian.by_rank(x, rng)[order]
     scores_y = gaussian.by_rank(y, rng)[order]
     return resolve(result, scores_x, scores_y, estimate_again)
 
 
-def _of_all_columns(key, x, y, settings, show) -> Information:
+def _of_all_columns(key, x, y, settings, show, clusters) -> Information:
     """Estimate I(X;Y) of blocks [N, dim] as networks resolve it."""
     key_ties, key_split, key_flow, key_fit, key_exchanged = split_key(key, 5)
-    rows = split(key_split, len(x))
-    plain, candidates = _pairs(generator(key_ties), x, y, rows)
+    rows = split(key_split, len(x), clusters)
+    plain, candidates = _pairs(generator(key_ties), x, y, rows, clusters)
     pair = plain
     for candidate in candidates:
         pair = flows.better(pair, flows.orient(candidate), settings.map_errors)
-    in_half = settings.for_examples(rows.shape[1])
+    in_half = settings.for_examples(effective_examples(rows, clusters))
     pair = flows.learn(key_flow, pair, in_half, functools.partial(show, "maps"))
     result = pair_information.estimate(key_fit, pair, rows, in_half, show, regression.polar)
     if is_one_sided(result.marginal, result.conditional):
@@ -117,7 +129,18 @@ def _of_all_columns(key, x, y, settings, show) -> Information:
     return result._replace(gaussian=linear_part, diffused="y" if pair.is_exchanged else "x")
 
 
-def _pairs(rng, x, y, rows) -> tuple[Pair, list[Pair]]:
+def effective_examples(rows, clusters) -> float:
+    """Return the effective number of rows in a half.
+
+    With clusters it is rounded to a power of two: settings are compiled into programs.
+    """
+    n = rows.shape[1]
+    if clusters is None:
+        return n
+    return min(n, 2.0 ** round(math.log2(n / clusters.inflation)))
+
+
+def _pairs(rng, x, y, rows, clusters) -> tuple[Pair, list[Pair]]:
     """Return the pair of scores, and the pairs with x, y or both unmixed."""
     scores_x = gaussian.block_scores(rng, x)[rows]
     scores_y = gaussian.block_scores(rng, y)[rows]
@@ -126,8 +149,13 @@ def _pairs(rng, x, y, rows) -> tuple[Pair, list[Pair]]:
     unmixed_y = gaussian.independent_scores(rng, y)
     unmixed_x = scores_x if unmixed_x is None else unmixed_x[rows]
     unmixed_y = scores_y if unmixed_y is None else unmixed_y[rows]
-    candidates = [Pair(unmixed_x, scores_y), Pair(scores_x, unmixed_y), Pair(unmixed_x, unmixed_y)]
-    return flows.orient(Pair(scores_x, scores_y)), candidates
+    clusters = None if clusters is None else clusters.at(rows)
+    plain, *candidates = [
+        Pair(of_x, of_y, clusters=clusters)
+        for of_x in (scores_x, unmixed_x)
+        for of_y in (scores_y, unmixed_y)
+    ]
+    return flows.orient(plain), candidates
 
 
 def _tell(show: Show, what: str, stage: str, updates: int, value: float) -> None:
@@ -140,6 +168,7 @@ def label_information(
     labels: np.ndarray,
     settings: Settings = DEFAULTS,
     show: Show = silent,
+    clusters: Clusters | None = None,
 ) -> Information:
     """Estimate I(X;L) of samples and labels.
 
@@ -152,6 +181,7 @@ def label_information(
         labels: integers [N].
         settings: of all parts of the estimate.
         show: progress callback, called with (stage, updates, value in nats).
+        clusters: of the rows [N], or None if they are independent.
 
     Returns:
         The information with its other forms and parts.
@@ -163,10 +193,11 @@ def label_information(
     indicators = np.eye(index.max() + 1)[index][:, 1:]
     key_ties, key_split, key_fit = split_key(key, 3)
     scores = gaussian.block_scores(generator(key_ties), x)
-    rows = split(key_split, len(x))
-    pair = Pair(scores[rows], indicators[rows])
+    rows = split(key_split, len(x), clusters)
+    clusters_of_rows = None if clusters is None else clusters.at(rows)
+    pair = Pair(scores[rows], indicators[rows], clusters=clusters_of_rows)
     check_halves({"x": pair.x, "label": pair.y})
-    in_half = settings.for_examples(rows.shape[1])
+    in_half = settings.for_examples(effective_examples(rows, clusters))
     result = pair_information.estimate(key_fit, pair, rows, in_half, show, regression.of_labels)
     linear_part = flows.information(pair, regression.linear).estimate
     # The information is at most the entropy of the labels.
@@ -180,6 +211,7 @@ def conditional_information(
     z: np.ndarray,
     settings: Settings = DEFAULTS,
     show: Show = silent,
+    clusters: Clusters | None = None,
 ) -> Information:
     """Estimate I(X;Y|Z) = I(X;(Y,Z)) - I(X;Z) of samples.
 
@@ -193,6 +225,7 @@ def conditional_information(
         z: [N, dim_z], or [N] for one coordinate.
         settings: of all parts of the estimate.
         show: progress callback, called with (stage, updates, value in nats).
+        clusters: of the rows [N], or None if they are independent.
 
     Returns:
         The information; `conditional` and `marginal` are D[X|Y,Z] and D[X|Z].
@@ -207,11 +240,12 @@ def conditional_information(
     x = gaussian.block_scores(rng, x)
     y = gaussian.block_scores(rng, y)
     z = gaussian.block_scores(rng, z)
-    rows = split(key_split, len(x))
-    with_y = Pair(x[rows], np.concatenate([y, z], axis=1)[rows])
-    without_y = Pair(x[rows], z[rows])
+    rows = split(key_split, len(x), clusters)
+    clusters_of_rows = None if clusters is None else clusters.at(rows)
+    with_y = Pair(x[rows], np.concatenate([y, z], axis=1)[rows], clusters=clusters_of_rows)
+    without_y = Pair(x[rows], z[rows], clusters=clusters_of_rows)
     check_halves({"x": x[rows], "y, z": with_y.y, "z": without_y.y})
-    in_half = settings.for_examples(rows.shape[1])
+    in_half = settings.for_examples(effective_examples(rows, clusters))
 
     def estimate(pair, candidate, name):
         part, features, shape = pair_information.choose_features(
@@ -219,7 +253,9 @@ def conditional_information(
         )
         halves = make_halves(pair.x, pair.y, flows.regressors(pair, features))
         tell = functools.partial(show, f"x given {name}")
-        beyond = divergence(jax.random.clone(key_fit), halves, in_half, tell)
+        beyond = divergence(
+            jax.random.clone(key_fit), halves, in_half, tell, clusters=pair.clusters
+        )
         return part, shape, beyond, pair_information.correction(pair, features)
 
     part, shape, beyond, correction = estimate(with_y, regression.polar_blocks(y.shape[1]), "y, z")
@@ -234,7 +270,11 @@ def conditional_information(
 
 
 def total_correlation(
-    key: jax.Array, x: np.ndarray, settings: Settings = DEFAULTS, show: Show = silent
+    key: jax.Array,
+    x: np.ndarray,
+    settings: Settings = DEFAULTS,
+    show: Show = silent,
+    clusters: Clusters | None = None,
 ) -> Information:
     """Estimate TC(X) = KL(p(x) || prod_i p(x_i)) of samples.
 
@@ -246,6 +286,7 @@ def total_correlation(
         x: [N, dim] with two columns or more.
         settings: of all parts of the estimate.
         show: progress callback, called with (stage, updates, value in nats).
+        clusters: of the rows [N], or None if they are independent.
 
     Returns:
         The total correlation; `conditional` is D[X].
@@ -262,15 +303,16 @@ def total_correlation(
     mean = 0.0
     pointwise = np.zeros(len(x))
     for column in range(1, x.shape[1]):  # by the chain rule, so that the bias of each step is known
-        step = gaussian.gaussian_information(x[:, column : column + 1], x[:, :column])
+        step = gaussian.gaussian_information(x[:, column : column + 1], x[:, :column], clusters)
         mean = mean + step.mean
         pointwise = pointwise + step.pointwise
-    rows = split(key_split, len(x))
-    linear_part = GaussianPart(mean, pointwise[rows.ravel()])
+    rows = split(key_split, len(x), clusters)
+    clusters = None if clusters is None else clusters.at(rows)
+    linear_part = GaussianPart(mean, pointwise[rows.ravel()], clusters)
     check_halves({"x": x[rows]})
     halves = make_halves(x[rows], None)
-    in_half = settings.for_examples(rows.shape[1])
-    beyond = divergence(key_fit, halves, in_half, functools.partial(show, "x"))
+    in_half = settings.for_examples(effective_examples(rows, clusters))
+    beyond = divergence(key_fit, halves, in_half, functools.partial(show, "x"), clusters=clusters)
     return assemble(linear_part, rows, x.shape[1], beyond, None)
 
 
@@ -283,6 +325,7 @@ class Entropy(NamedTuple):
         marginal: D[X].
         pointwise: [n] noisy estimates of -log p(x) for the examples `rows`; use them in averages.
         rows: [n] which examples these are.
+        clusters: of these examples, or None if they are independent.
     """
 
     estimate: Estimate
@@ -290,10 +333,15 @@ class Entropy(NamedTuple):
     marginal: Divergence
     pointwise: np.ndarray
     rows: np.ndarray
+    clusters: Clusters | None = None
 
 
 def entropy(
-    key: jax.Array, x: np.ndarray, settings: Settings = DEFAULTS, show: Show = silent
+    key: jax.Array,
+    x: np.ndarray,
+    settings: Settings = DEFAULTS,
+    show: Show = silent,
+    clusters: Clusters | None = None,
 ) -> Entropy:
     """Estimate the differential entropy h(X) = h(Gaussian of the same moments) - D[X] of samples.
 
@@ -304,6 +352,7 @@ def entropy(
         x: [N, dim] of finite variance.
         settings: of all parts of the estimate.
         show: progress callback, called with (stage, updates, value in nats).
+        clusters: of the rows [N], or None if they are independent.
 
     Returns:
         The entropy and its parts.
@@ -313,23 +362,27 @@ def entropy(
     """
     (x,) = check(x)
     check_no_function_within(x)
-    linear_part = gaussian.gaussian_entropy(x)
+    linear_part = gaussian.gaussian_entropy(x, clusters)
     key_split, key_fit = split_key(key)
-    rows = split(key_split, len(x))
+    rows = split(key_split, len(x), clusters)
+    clusters = None if clusters is None else clusters.at(rows)
     check_halves({"x": x[rows]})
     halves = make_halves(x[rows], None)
-    in_half = settings.for_examples(rows.shape[1])
-    beyond = divergence(key_fit, halves, in_half, functools.partial(show, "x"))
+    in_half = settings.for_examples(effective_examples(rows, clusters))
+    beyond = divergence(key_fit, halves, in_half, functools.partial(show, "x"), clusters=clusters)
     pointwise = linear_part.pointwise[rows.ravel()] - beyond.pointwise
-    stderr = float(np.hypot(Estimate.of(pointwise).stderr, beyond.systematic))
+    sampling = clustering.estimate(pointwise, clusters).stderr
+    stderr = float(np.hypot(sampling, beyond.systematic))
     return Entropy(
         estimate=Estimate(linear_part.mean - beyond.mean, stderr),
         gaussian=linear_part.estimate,
         marginal=beyond,
         pointwise=pointwise,
         rows=rows.ravel(),
+        clusters=clusters,
     )
 
 
 def _subtract(part: GaussianPart, other: GaussianPart) -> GaussianPart:
-    return GaussianPart(part.mean - other.mean, part.pointwise - other.pointwise)
+    pointwise = part.pointwise - other.pointwise
+    return GaussianPart(part.mean - other.mean, pointwise, part.clusters)

@@ -6,12 +6,24 @@ import numpy as np
 from etils.epath import Path
 
 from diffenc.errors import InputError
-from diffenc.information.matrix import InformationMatrix, split_columns
+from diffenc.information.matrix import (
+    InformationMatrix,
+    check_names,
+    split_columns,
+    words_of_pair,
+)
 from diffenc.information.measurement import UNBOUNDED
 from diffenc.run import arrays, figures
 from diffenc.run.tables import Result
 from experiments.mutual_information.results import Record
-from experiments.mutual_information.samples import DataSettings, Samples, check_file
+from experiments.mutual_information.samples import (
+    ORDERS,
+    DataSettings,
+    Samples,
+    check_file,
+    groups_of_archive,
+    groups_of_table,
+)
 
 ARRAY_ENDINGS = (".npz", ".npy")
 
@@ -30,6 +42,7 @@ def load_pairs(settings: DataSettings) -> tuple[tuple[str, ...], dict[str, Sampl
         InputError: for a file that cannot be read, and for columns that cannot be used.
     """
     path = check_file(settings.path)
+    groups = None
     if path.suffix in ARRAY_ENDINGS:
         blocks = arrays.read_arrays(path)
         if "x" not in blocks or settings.columns:
@@ -38,21 +51,32 @@ def load_pairs(settings: DataSettings) -> tuple[tuple[str, ...], dict[str, Sampl
                 "columns are taken, or give a table"
             )
         columns = blocks["x"]
+        groups = groups_of_archive(path, blocks, settings.groups_column)
     elif path.suffix in arrays.TABLE_ENDINGS:
         table = arrays.read_table(path)
-        names = list(settings.columns or table.columns)
-        columns = table[[]].copy()
-        for name in names:
-            columns[name] = arrays.numbers(table, [name], str(path))[:, 0]
+        groups = groups_of_table(path, table, settings.groups_column)
+        others = [name for name in table.columns if name != settings.groups_column]
+        columns = arrays.numbers_or_names(table, settings.columns or others, str(path))
     else:
         endings = ", ".join((*ARRAY_ENDINGS, *arrays.TABLE_ENDINGS))
         raise InputError(f"data file {path} is {path.suffix or 'without ending'}: give {endings}")
     names, parts = split_columns(columns)
-    values = [np.asarray(part) for part in parts]
-    pairs = {
-        f"{names[i]}.{names[j]}": Samples(values[i], values[j], None, None)
-        for i, j in itertools.combinations(range(len(names)), 2)
-    }
+    check_names(settings.codes + settings.amounts, names)
+    pairs = {}
+    for i, j in itertools.combinations(range(len(names)), 2):
+        words = {
+            "codes": words_of_pair(settings.codes, names[i], names[j]),
+            "amounts": words_of_pair(settings.amounts, names[i], names[j]),
+        }
+        pairs[f"{names[i]}.{names[j]}"] = Samples(
+            parts[i],
+            parts[j],
+            truth=None,
+            are_numbers=False,
+            words=words,
+            groups=groups,
+            order=ORDERS[settings.order],
+        )
     return names, pairs
 
 

@@ -5,9 +5,10 @@ from typing import NamedTuple
 import numpy as np
 
 from diffenc.estimate import Estimate
-from diffenc.information import measurement
+from diffenc.information import measurement, rows
 from diffenc.run.advance import dotted
 from diffenc.run.tables import Result
+from experiments.mutual_information.samples import name_fields
 
 FORMS = ("diffusion", *measurement.FORMS)
 PARTS = ("conditional", "marginal")
@@ -32,12 +33,28 @@ class Record(NamedTuple):
 
 def notes(record: Record) -> list[str]:
     """Return what the reader of a result should know beside the number."""
-    return measurement.remarks(
-        nothing_detected=not any(record.get(part, "updates") for part in PARTS),
+    facts = {fact: record.get("rows", fact) for fact in rows.FACTS}
+    facts = {fact: value for fact, value in facts.items() if value is not None}
+    of_rows = [name_fields(note) for note in rows.notes(facts)]
+    has_networks = record.get("conditional", "mean") is not None
+    has_networks = has_networks and not record.get("by_neighbours")
+    nothing = ""
+    if has_networks and not any(record.get(part, "updates") for part in PARTS):
+        errors = [record.get(part, "systematic") or 0.0 for part in PARTS]
+        nothing = measurement.nothing_detected(
+            int(record.get("examples")), int(record.get("columns")), float(np.linalg.norm(errors))
+        )
+    remarks = measurement.remarks(
+        nothing_detected=nothing,
         exchanged=record.name == OWN and bool(record.get("y_diffused")),
         unbounded=bool(record.get("unbounded")),
-        copies=int(record.get("copies") or 0),
     )
+    if record.get("pooled_labels") is not None:
+        remarks.append(measurement.POOLED)
+    if record.get("label_entropy") is not None:
+        value = Estimate(record.get("diffusion"), record.get("diffusion", "stderr"))
+        remarks += measurement.limits(value, record.get("label_entropy"))
+    return [*remarks, *of_rows]
 
 
 def summarize(records: list[Record], rivals: tuple[str, ...]) -> list[Result]:
@@ -74,15 +91,24 @@ def results_of(record: Record, estimators: tuple[str, ...]) -> list[Result]:
         is_headline = (name, estimator) == (OWN, "diffusion")
         label = "mutual_information" if is_headline else estimator
         results.append(Result(f"{name}.{label}", value, stderr, truth=truth))
-    if name == OWN and not record.get("unbounded"):  # what the estimate is made of
+    has_parts = record.get("regression") is not None and not record.get("unbounded")
+    if name == OWN and has_parts:  # what the estimate is made of
         regression = record.get("regression")
         results.append(Result(f"{name}.regression", regression, record.get("regression", "stderr")))
         for part in PARTS:
             if record.get(part, "mean") is not None:
                 stderr = record.get(part, "stderr")
                 results.append(Result(f"{name}.{part}", record.get(part, "mean"), stderr))
+    if record.get("plug_in") is not None:
+        results.append(Result(f"{name}.plug_in", record.get("plug_in"), None))
+    if record.get("pooled_labels") is not None:
+        pooled = Estimate(record.get("pooled_labels"), record.get("pooled_labels", "stderr"))
+        results.append(Result(f"{name}.pooled_labels", *pooled))
     if record.get("label_entropy") is not None:
         results.append(Result(f"{name}.label_entropy", record.get("label_entropy"), None))
+    for title, fact in (("repeated_rows", "repeated"), ("effective_rows", "effective")):
+        if record.get("rows", fact) is not None:
+            results.append(Result(f"{name}.{title}", record.get("rows", fact), None, "rows"))
     if record.get("p_value") is not None:
         results.append(Result(f"{name}.p_value", record.get("p_value"), None, "of 1"))
     results.append(Result(f"{name}.seconds", record.get("seconds"), None, "s"))
