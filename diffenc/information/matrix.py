@@ -33,7 +33,7 @@ class InformationMatrix:
         names: of the columns.
         mean: estimates [d, d], symmetric. The diagonal is NaN, as is a pair that has no estimate.
         stderr: their standard errors [d, d].
-        notes: what to know beside the numbers, each beginning with the two columns.
+        notes: what to know beside the numbers, each beginning with its pairs of columns.
     """
 
     names: tuple[str, ...]
@@ -148,7 +148,7 @@ def mutual_information_matrix(
     show = inputs.read_progress(progress)
     mean = np.full((len(names), len(names)), np.nan)
     stderr = mean.copy()
-    notes = []
+    pairs_of_note = {}
     pairs = list(itertools.combinations(range(len(names)), 2))
     for done, (i, j) in enumerate(pairs, start=1):
         label = f"{names[i]}, {names[j]}"
@@ -168,13 +168,15 @@ def mutual_information_matrix(
                 name=name,
             )
         except InputError as error:
-            notes.append(f"{label}: no estimate, since {error}")
+            pairs_of_note.setdefault(f"no estimate, since {error}", []).append(label)
             continue
         mean[i, j] = mean[j, i] = result.mean
         stderr[i, j] = stderr[j, i] = result.stderr
-        remarks = [note for note in result.notes if not note.startswith(OF_PARTS)]
-        notes += [f"{label}: {note}" for note in remarks]
-    return InformationMatrix(names, mean, stderr, tuple(notes))
+        for note in result.notes:
+            if not note.startswith(OF_PARTS):
+                pairs_of_note.setdefault(note, []).append(label)
+    notes = tuple(f"{'; '.join(labels)}: {note}" for note, labels in pairs_of_note.items())
+    return InformationMatrix(names, mean, stderr, notes)
 
 
 def check_names(words: Collection[str], names: tuple[str, ...]) -> None:

@@ -12,8 +12,10 @@ from scipy.stats import binom
 
 import diffenc
 from diffenc.errors import InputError
-from diffenc.information import dependence, pairs
+from diffenc.information import columns, dependence, independence, inputs, kinds, pairs
+from diffenc.information.clusters import Clusters
 from diffenc.information.independence import Independence, Samples, _divide, permutation_test
+from diffenc.information.rows import Rows
 
 SECTIONS = {
     "denoiser": {"width": 16, "batch_size": 32, "draws": 2, "updates": 20, "rounds": 2},
@@ -172,6 +174,24 @@ def test_an_estimate_tests_itself_and_has_an_interval(table, estimate):
     wide = estimate.interval(level=0.99)
     assert wide[0] < low and high < wide[1]
     assert np.shares_memory(estimate.samples.x, table["a"].to_numpy())
+
+
+def test_samples_are_tested_as_what_they_are():
+    rng = np.random.default_rng(0)
+    group = np.repeat(np.arange(100), 3)
+    x = rng.integers(0, 3, 100)[group]
+    y = rng.choice(["a", "b"], 300)
+    samples = diffenc.mutual_information(x, y, groups=group).samples  # a table: no network
+    assert samples.x_are_codes and samples.y_are_codes and not samples.memory
+    np.testing.assert_array_equal(samples.groups, group)
+    table = pd.DataFrame({"town": rng.choice(["a", "b", "c"], 300), "age": rng.normal(size=300)})
+    blocks = [inputs.read("x", table, may_be_names=True), inputs.read("y", y, may_be_names=True)]
+    rows = Rows(None, None, Clusters(group, gap=5), {})
+    pair = kinds.decide(*blocks, columns.read_words(None, (), ()))
+    samples = independence.samples_of(pair, rows)
+    assert samples.x.shape == (300, 3) and not samples.x_are_codes and samples.y_are_codes
+    assert samples.memory == 5 and samples.groups is None
+    assert permutation_test(samples, 19).p_value >= 0.05
 
 
 def test_what_has_no_test_says_so_in_a_line(table, estimate):
