@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from diffenc import compilation
 from diffenc.information import clusters as clustering
-from diffenc.information import columns, independence, inputs, kinds, measures
+from diffenc.information import columns, independence, inputs, kinds, measures, one_block
 from diffenc.information import rows as rows_of_samples
 from diffenc.information.assembly import Information
 from diffenc.information.chain_rule import chain_rule
@@ -31,8 +31,8 @@ from diffenc.information.measurement import (
     restore,
     with_loss,
 )
-from diffenc.information.measures import Entropy
 from diffenc.information.mixed import mixed_information
+from diffenc.information.one_block import Entropy
 from diffenc.information.rows import Rows
 from diffenc.information.settings import Settings
 from diffenc.keys import generator, key_of
@@ -262,7 +262,7 @@ def total_correlation(
     settings = inputs.read_settings(settings)
     show = inputs.read_progress(progress)
     with inputs.naming({"x": [x]}), compilation.cache():
-        result = measures.total_correlation(key, x.values, settings, show, rows.clusters)
+        result = one_block.total_correlation(key, x.values, settings, show, rows.clusters)
     return _of_information("TC(X)", result, rows, Kinds("numbers", x, x), len(x.columns))
 
 
@@ -302,7 +302,7 @@ def entropy(
     settings = inputs.read_settings(settings)
     show = inputs.read_progress(progress)
     with inputs.naming({"x": [x]}), compilation.cache():
-        result = measures.entropy(key, x.values, settings, show, rows.clusters)
+        result = one_block.entropy(key, x.values, settings, show, rows.clusters)
     return Measurement(
         quantity="h(X)",
         estimate=result.estimate,

@@ -148,7 +148,7 @@ def mutual_information_matrix(
     show = inputs.read_progress(progress)
     mean = np.full((len(names), len(names)), np.nan)
     stderr = mean.copy()
-    pairs_of_note = {}
+    notes_of_pairs = {}
     pairs = list(itertools.combinations(range(len(names)), 2))
     for done, (i, j) in enumerate(pairs, start=1):
         label = f"{names[i]}, {names[j]}"
@@ -168,15 +168,29 @@ def mutual_information_matrix(
                 name=name,
             )
         except InputError as error:
-            pairs_of_note.setdefault(f"no estimate, since {error}", []).append(label)
+            notes_of_pairs[label] = [f"no estimate, since {error}"]
             continue
         mean[i, j] = mean[j, i] = result.mean
         stderr[i, j] = stderr[j, i] = result.stderr
-        for note in result.notes:
+        notes_of_pairs[label] = result.notes
+    return InformationMatrix(names, mean, stderr, join_notes(notes_of_pairs))
+
+
+def join_notes(notes_of_pairs: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Write every note once, after the pairs of columns that it is of.
+
+    Args:
+        notes_of_pairs: notes by the words for a pair. Those of parts of an estimate are left out.
+
+    Returns:
+        Sentences.
+    """
+    pairs_of_notes = {}
+    for label, notes in notes_of_pairs.items():
+        for note in notes:
             if not note.startswith(OF_PARTS):
-                pairs_of_note.setdefault(note, []).append(label)
-    notes = tuple(f"{'; '.join(labels)}: {note}" for note, labels in pairs_of_note.items())
-    return InformationMatrix(names, mean, stderr, notes)
+                pairs_of_notes.setdefault(note, []).append(label)
+    return tuple(f"{'; '.join(labels)}: {note}" for note, labels in pairs_of_notes.items())
 
 
 def check_names(words: Collection[str], names: tuple[str, ...]) -> None:

@@ -21,7 +21,7 @@ from diffenc.information.divergence import Divergence
 from diffenc.information.independence import Independence, Samples
 from diffenc.information.label_difference import LabelDifference
 from diffenc.information.labels import Labels
-from diffenc.information.measures import Entropy
+from diffenc.information.one_block import Entropy
 from diffenc.information.rows import Rows
 
 NOTHING_DETECTED = "the networks detected nothing beyond the regression"

@@ -22,10 +22,11 @@ CHANCE = 0.01
 
 
 def resolve(
+    rng: np.random.Generator,
     result: Information,
     x: np.ndarray,
     y: np.ndarray,
-    estimate_again: Callable[[np.ndarray, np.ndarray], Information],
+    estimate_again: Callable[[list[int], list[int]], Information],
 ) -> Information:
     """Compare an estimate with nearest neighbours, and mend it where they contradict it.
 
@@ -36,6 +37,7 @@ def resolve(
     left goes into the error.
 
     Args:
+        rng: for shuffled rows.
         result: the estimate of all columns.
         x: scores [N, dim_x], rows in random order.
         y: scores [N, dim_y].
@@ -46,7 +48,7 @@ def resolve(
     """
     near = neighbours.strongest(x, y)
     if _excess(near, result) > CONTRADICTED:
-        columns_x, columns_y = _telling(x, y)
+        columns_x, columns_y = _telling(rng, x, y)
         if len(columns_x) + len(columns_y) < x.shape[1] + y.shape[1]:
             some = estimate_again(columns_x, columns_y)
             gain = some.estimate.mean - result.estimate.mean
@@ -72,12 +74,15 @@ def resolve(
 
 
 def _excess(near: neighbours.Neighbours, result: Information) -> float:
-    """Give by how many standard errors the neighbours' information exceeds the estimate."""
+    """Give by how many standard errors the neighbours' information exceeds the estimate.
+
+    These are the errors of sampling: an estimate that doubts itself is contradicted no less.
+    """
     gap = near.estimate.mean - result.estimate.mean
-    return gap / float(np.hypot(near.estimate.stderr, result.estimate.stderr))
+    return gap / float(np.hypot(near.estimate.stderr, result.errors["examples"]))
 
 
-def _telling(x, y) -> tuple[np.ndarray, np.ndarray]:
+def _telling(rng, x, y) -> tuple[list[int], list[int]]:
     """Return the columns of x and of y that depend on one of the other block.
 
     The limit is the coefficient that independent columns exceed by chance: that of shuffled rows.
@@ -85,9 +90,8 @@ def _telling(x, y) -> tuple[np.ndarray, np.ndarray]:
     x = x[: neighbours.CHOOSING_ROWS]
     y = y[: neighbours.CHOOSING_ROWS]
     strength = neighbours.screen(x, y)
-    rng = np.random.default_rng(0)
     shuffled = [neighbours.screen(x, y[rng.permutation(len(y))]) for _ in range(3)]
     spread = np.std(shuffled)
     limit = np.mean(shuffled) + spread * np.sqrt(2 * np.log(strength.size / CHANCE))
     tells = strength > limit
-    return np.flatnonzero(tells.any(axis=1)), np.flatnonzero(tells.any(axis=0))
+    return np.flatnonzero(tells.any(axis=1)).tolist(), np.flatnonzero(tells.any(axis=0)).tolist()

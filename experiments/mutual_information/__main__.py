@@ -24,7 +24,7 @@ from diffenc.information import estimates
 from diffenc.information.chain_rule import ChainRule
 from diffenc.information.count_table import CountTable
 from diffenc.information.independence import LEAST_PERMUTATIONS
-from diffenc.information.measurement import EXCHANGED, Measurement
+from diffenc.information.measurement import Measurement
 from diffenc.information.rivals import RIVALS
 from diffenc.information.rows import Rows
 from diffenc.information.settings import Settings
@@ -119,7 +119,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     # Bad samples are refused before anything is written.
     columns = None
     own = {}
-    if experiment.data.columns is not None:
+    if experiment.data.path and experiment.data.columns is not None:
         columns, own = load_pairs(experiment.data)
     elif experiment.data.path:
         own = {OWN: load_samples(experiment.data)}
@@ -154,11 +154,9 @@ def report(
     figures.draw(workdir, all_records, experiment.rivals, judge.strata * judge.parts)
     tables.write_results(workdir, results)
     tables.print_table(results, title="mutual information")
-    for name, samples in own.items():
-        for note in samples.notes:
-            print(f"{name}: {note}")
     for record in all_records:
-        for note in notes(record):
+        of_columns = own[record.name].notes if own else ()
+        for note in dict.fromkeys((*of_columns, *notes(record))):
             print(f"{record.name}: {note}")
 
 
@@ -167,7 +165,7 @@ def estimate_all(
 ) -> None:
     """Estimate task by task, from the first one that has no line in metrics.jsonl.
 
-    Of many pairs of columns, one without an estimate is printed and passed over.
+    Of many pairs of columns, one without an estimate is passed over, with a note.
 
     Args:
         experiment: the config.
@@ -201,8 +199,7 @@ def estimate_all(
             except InputError as error:
                 if len(own) < 2:
                     raise
-                print(f"{name}: no estimate, since {error}")
-                numbers = {dotted((name, "refused")): 1.0}
+                numbers = {dotted((name, "notes")): [f"no estimate, since {error}"]}
             writer.write(index + 1, **numbers)
         show(len(names) * most)
 
@@ -263,9 +260,8 @@ def measure(
     if permutations:
         numbers[("p_value",)] = result.test(permutations, seed).p_value
     numbers |= {("rows", fact): value for fact, value in result.rows.facts.items()}
+    numbers[("notes",)] = list(result.notes)
     blocks = [np.asarray(samples.x), np.asarray(samples.y)]
-    numbers[("examples",)] = len(blocks[0])
-    numbers[("columns",)] = sum(block.size for block in blocks) // len(blocks[0])
     if samples.are_numbers:
         numbers |= measure_by_rivals(seed, name, blocks, result.rows, rivals)
     return {dotted((name, *names)): value for names, value in numbers.items()}
@@ -309,9 +305,7 @@ def numbers_of(measurement: Measurement) -> dict:
         return numbers
     numbers |= {
         ("unbounded",): float(result.unbounded),
-        ("by_neighbours",): float(result.is_by_neighbours),
         ("shape",): result.shape,
-        ("y_diffused",): float(EXCHANGED in measurement.notes),
     }
     numbers |= _density("regression", "", result.regression_density)
     for part in PARTS:

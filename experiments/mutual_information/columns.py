@@ -9,13 +9,13 @@ from diffenc.errors import InputError
 from diffenc.information.matrix import (
     InformationMatrix,
     check_names,
+    join_notes,
     split_columns,
     words_of_pair,
 )
-from diffenc.information.measurement import UNBOUNDED
 from diffenc.run import arrays, figures
 from diffenc.run.tables import Result
-from experiments.mutual_information.results import Record
+from experiments.mutual_information.results import Record, notes
 from experiments.mutual_information.samples import (
     ORDERS,
     DataSettings,
@@ -106,17 +106,15 @@ def report_pairs(workdir: Path, names: tuple[str, ...], records: list[Record]) -
     """
     mean = np.full((len(names), len(names)), np.nan)
     stderr = mean.copy()
-    notes = []
+    notes_of_pairs = {}
     places = itertools.combinations(range(len(names)), 2)
     for (i, j), record in zip(places, records, strict=True):
-        if record.get("diffusion") is None:
-            notes.append(f"{names[i]}, {names[j]}: no estimate")
-            continue
-        mean[i, j] = mean[j, i] = record.get("diffusion")
-        stderr[i, j] = stderr[j, i] = record.get("diffusion", "stderr")
-        if record.get("unbounded"):
-            notes.append(f"{names[i]}, {names[j]}: {UNBOUNDED}")
-    matrix = InformationMatrix(names, mean, stderr, tuple(notes))
+        label = f"{names[i]}, {names[j]}"
+        notes_of_pairs[label] = notes(record)
+        if record.get("diffusion") is not None:
+            mean[i, j] = mean[j, i] = record.get("diffusion")
+            stderr[i, j] = stderr[j, i] = record.get("diffusion", "stderr")
+    matrix = InformationMatrix(names, mean, stderr, join_notes(notes_of_pairs))
     print(matrix)
     side = 1.6 + 0.75 * len(names)
     fig, axes = figures.figure(width=side + 1.2, height=side)

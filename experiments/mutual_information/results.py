@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from diffenc.estimate import Estimate
-from diffenc.information import measurement, rows
+from diffenc.information import measurement
 from diffenc.run.advance import dotted
 from diffenc.run.tables import Result
 from experiments.mutual_information.samples import name_fields
@@ -27,34 +27,14 @@ class Record(NamedTuple):
     line: dict
 
     def get(self, *names):
-        """Return a number of this task by its name or by the parts of it, or None."""
+        """Return what is known of this task by its name or by the parts of it, or None."""
         return self.line.get(dotted((self.name, *names)))
 
 
 def notes(record: Record) -> list[str]:
     """Return what the reader of a result should know beside the number."""
-    facts = {fact: record.get("rows", fact) for fact in rows.FACTS}
-    facts = {fact: value for fact, value in facts.items() if value is not None}
-    of_rows = [name_fields(note) for note in rows.notes(facts)]
-    has_networks = record.get("conditional", "mean") is not None
-    has_networks = has_networks and not record.get("by_neighbours")
-    nothing = ""
-    if has_networks and not any(record.get(part, "updates") for part in PARTS):
-        errors = [record.get(part, "systematic") or 0.0 for part in PARTS]
-        nothing = measurement.nothing_detected(
-            int(record.get("examples")), int(record.get("columns")), float(np.linalg.norm(errors))
-        )
-    remarks = measurement.remarks(
-        nothing_detected=nothing,
-        exchanged=record.name == OWN and bool(record.get("y_diffused")),
-        unbounded=bool(record.get("unbounded")),
-    )
-    if record.get("pooled_labels") is not None:
-        remarks.append(measurement.POOLED)
-    if record.get("label_entropy") is not None:
-        value = Estimate(record.get("diffusion"), record.get("diffusion", "stderr"))
-        remarks += measurement.limits(value, record.get("label_entropy"))
-    return [*remarks, *of_rows]
+    sentences = [name_fields(note) for note in record.get("notes") or ()]
+    return [note for note in sentences if record.name == OWN or note != measurement.EXCHANGED]
 
 
 def summarize(records: list[Record], rivals: tuple[str, ...]) -> list[Result]:

@@ -16,6 +16,7 @@ from diffenc.information import estimates, measurement, pairs, rivals, tasks
 from diffenc.information.assembly import assemble
 from diffenc.information.divergence import Divergence
 from diffenc.information.gaussian import GaussianPart
+from diffenc.information.rows import notes as notes_of_rows
 from diffenc.information.settings import Settings
 from diffenc.keys import key_of
 from diffenc.run import provenance, records, tables
@@ -143,7 +144,7 @@ def test_all_pairs_of_columns_of_a_table_with_their_tests(tmp_path, capsys):
     assert [row["value"], row["stderr"]] == list(single.estimate)
     assert values["a.b 1.p_value"]["value"] == single.test(99).p_value == 0.01
     out = capsys.readouterr().out
-    assert "a.twice: no estimate, since y column 'twice' is a function of x column 'a'" in out
+    assert "a, twice: no estimate, since y column 'twice' is a function of x column 'a'" in out
     assert (tmp_path / "run" / "figures" / "matrix.png").exists()
     for changes, words in (
         (dict(data__path=str(csv), data__columns=("a",)), "two columns or more"),
@@ -182,9 +183,9 @@ def test_what_is_said_of_rows_from_the_shell(tmp_path):
     assert load(data__groups_column="subject", **columns).groups[-1] == "s49"
     with pytest.raises(InputError, match="has no column 'subjects'"):
         load(data__groups_column="subjects", **columns)
-    facts = {"rows.repeated": 5.0, "rows.rows": 300.0}
-    record = Record("data", {f"data.{name}": value for name, value in facts.items()})
-    assert notes(record)[-1].startswith("5 of 300 rows repeat others and were left out")
+    sentences = notes_of_rows({"repeated": 5.0, "rows": 300.0}) + [measurement.EXCHANGED]
+    assert notes(Record("data", {"data.notes": sentences}))[0].startswith("5 of 300 rows repeat")
+    assert len(notes(Record("a_task", {"a_task.notes": sentences}))) == 1
 
 
 def test_tasks_with_truth_are_resumed_one_by_one(tmp_path, monkeypatch):

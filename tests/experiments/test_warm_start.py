@@ -86,7 +86,7 @@ def test_every_promised_file_is_there_and_no_other(finished):
 def test_results_are_named_explained_and_finite(finished):
     rows = json.loads((finished[0] / "results.json").read_text())
     expected = {f"{model}.{name}" for model in TINY["methods"] for name in QUANTITIES}
-    expected |= {f"{name}.bits_per_dim" for name in CONTROLS}
+    expected |= {f"{name}.bits_per_dim" for name in CONTROLS} | {"plain.bits_saved"}
     assert {row["name"] for row in rows} == expected and len(rows) == len(expected)
     assert not glossary.unexplained("warm_start", tables.read_results(finished[0]))
     for row in rows:

@@ -38,7 +38,7 @@ def assert_errors_add_up(result):
 
 def test_an_estimate_that_neighbours_do_not_contradict_stays():
     before = estimate_of(0.82, 0.02)
-    result = resolution.resolve(before, X[:, :1], Y, never)
+    result = resolution.resolve(RNG, before, X[:, :1], Y, never)
     assert result.estimate == before.estimate and not result.unresolved
     assert abs(result.neighbours.mean - 0.82) < 0.1
     assert_errors_add_up(result)
@@ -49,7 +49,7 @@ def test_independent_columns_contradict_nothing():
         rng = np.random.default_rng(seed)
         before = estimate_of(0.0, 0.01)
         x = rng.normal(size=(N, 5))
-        result = resolution.resolve(before, x, rng.normal(size=(N, 2)), never)
+        result = resolution.resolve(RNG, before, x, rng.normal(size=(N, 2)), never)
         assert not result.is_by_neighbours and result.estimate.mean == 0.0
 
 
@@ -60,7 +60,7 @@ def test_columns_that_tell_are_estimated_alone():
         asked.append((list(columns_x), list(columns_y)))
         return estimate_of(0.83, 0.02)
 
-    result = resolution.resolve(estimate_of(0.1, 0.05), X, Y, again)
+    result = resolution.resolve(RNG, estimate_of(0.1, 0.05), X, Y, again)
     assert asked == [([0], [0])] and result.columns == ((0,), (0,))
     assert result.estimate.mean == pytest.approx(0.83) and not result.is_by_neighbours
     assert_errors_add_up(result)
@@ -68,7 +68,7 @@ def test_columns_that_tell_are_estimated_alone():
 
 def test_an_estimate_that_does_not_gain_by_it_is_theirs():
     result = resolution.resolve(
-        estimate_of(0.1, 0.05), X, Y, lambda of_x, of_y: estimate_of(0.12, 0.05)
+        RNG, estimate_of(0.1, 0.05), X, Y, lambda of_x, of_y: estimate_of(0.12, 0.05)
     )
     assert result.is_by_neighbours and result.columns is None
     assert result.estimate.mean == result.nearest.estimate.mean
@@ -79,10 +79,10 @@ def test_an_estimate_that_does_not_gain_by_it_is_theirs():
 
 def test_a_doubt_goes_into_the_error():
     """The difference is of three standard errors."""
-    whole = resolution.resolve(estimate_of(0.82, 0.02), X[:, :1], Y, never).neighbours
+    whole = resolution.resolve(RNG, estimate_of(0.82, 0.02), X[:, :1], Y, never).neighbours
     stderr = 0.04
     mean = whole.mean - 3.0 * np.hypot(whole.stderr, stderr)
-    result = resolution.resolve(estimate_of(mean, stderr), X[:, :1], Y, never)
+    result = resolution.resolve(RNG, estimate_of(mean, stderr), X[:, :1], Y, never)
     assert result.unresolved == pytest.approx(whole.mean - mean)
     stderr = np.hypot(stderr, whole.mean - mean)
     np.testing.assert_allclose(result.estimate, Estimate(mean, stderr), rtol=1e-3)
