@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # for editors and checkers of types, which do not run `__geta
         mutual_information,
         total_correlation,
     )
+    from diffenc.information.matrix import mutual_information_matrix
     from diffenc.models import load
 
 __version__ = "0.1.0"
@@ -24,6 +25,7 @@ __all__ = [
     "entropy",
     "load",
     "mutual_information",
+    "mutual_information_matrix",
     "total_correlation",
 ]
 # Where each name is: its module, and what it is called there.
@@ -33,6 +35,7 @@ _PLACES = {
     "entropy": ("diffenc.information.estimates", "entropy"),
     "load": ("diffenc.models", "load"),
     "mutual_information": ("diffenc.information.estimates", "mutual_information"),
+    "mutual_information_matrix": ("diffenc.information.matrix", "mutual_information_matrix"),
     "total_correlation": ("diffenc.information.estimates", "total_correlation"),
 }
 

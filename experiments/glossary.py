@@ -38,8 +38,12 @@ PLACES = {  # what may stand in a name's place, as a regular expression
     "dataset": r"[^=]+",
     "level": r"-?\d+",
     "weight": r"[\d.e+-]+",
-    "samples": r"(?!benchmark\b)[\w.]+",
+    "samples": r"(?!benchmark\b).+",
     "estimator": r"\w+",
+    "a": r".+",
+    "b": r".+",
+    "law": r"\w+",
+    "relation": r"\w+",
     "loop": r"(plain|scanned|reference)",
     "share": r"[\d.e+-]+",
     "process": r"\w+",
@@ -83,8 +87,9 @@ PLACES_OF = {
     "`<dataset>.N<training examples>`, such as `digits.N400`.",
     "speed_limit": "<process> and <dim> are those of the config; `gaussian` marks the Gaussian of "
     "the mixture's moments.",
-    "mutual_information": "<samples> is `data` for your own samples, else the name of a task; "
-    "<estimator> is one of the estimators below it (`gaussian`, `ksg` and so on).",
+    "mutual_information": "<samples> is `data` for your own samples, else the name of a task, or "
+    "`<a>.<b>` of two columns; <estimator> is one of the estimators below it (`gaussian`, `ksg` "
+    "and so on).",
     "labels": "<dataset> is `data.name`, <level> a log signal-to-noise ratio.",
     "guidance": "<weight> is w of the score s(x|y) + w (s(x|y) - s(x)).",
     "guidance_images": "<weight> is w of the score s(x|y) + w (s(x|y) - s(x)).",
@@ -98,6 +103,8 @@ PLACES_OF = {
     "direction, <weight> the w of guidance, as above; <score> is `network`, `reference` (its "
     "Gaussian), `stretched` (1.1 times the exact score) or `exact`; <coordinates> is a process.",
     "benchmarks.update_time": "<system> is `diffusion_encoder` or `vae`.",
+    "benchmarks.independence": "<law> is of independent x and y, <relation> of dependent ones: see "
+    "the end of the source. A share is of sets of samples in which p <= 0.05.",
     "benchmarks.entropy_training": "<loop> is `plain` (an epoch loop), `scanned` (many updates in "
     "one program) or `reference` (scanned, from a Gaussian reference).",
 }
@@ -159,6 +166,7 @@ GLOSSARY = LATENT | {
         "data.mutual_information": "nats: I(X;Y) of your own samples: the estimate to believe. "
         "It may be negative. It is null where the information still grows at the finest noise.",
         "<samples>.diffusion": "nats: The same estimate on a task.",
+        "<a>.<b>.mutual_information": "nats: The same of two columns, in the config `matrix`.",
     }
     | under(
         "<samples>",
@@ -190,6 +198,8 @@ GLOSSARY = LATENT | {
             "are taken together.",
             "label_entropy": "nats: Of labels their entropy, the upper limit; of codes on both "
             "sides the smaller one.",
+            "p_value": "of 1: With `permutations`: the probability, if x and y are independent, of "
+            "samples that look at least as dependent. It is exact, whatever the estimate.",
             "seconds": "s: Seconds of the estimate, compilation included.",
         },
     )
@@ -275,6 +285,13 @@ GLOSSARY = LATENT | {
         "that of a VAE's, turn by turn.",
         "machine.matrix_peak": "GFLOP/s: The peak: operations a second of a large matrix product "
         "in float32.",
+    },
+    "benchmarks.independence": {
+        "<law>.false_alarms": "of sets: Share of independent samples. Its truth is 0.05, or less "
+        "where samples have ties.",
+        "<relation>.power_of_test": "of sets: Share of dependent samples, by the test.",
+        "<relation>.power_of_ksg": "of sets: The same by nearest neighbours (Kraskov et al.).",
+        "<relation>.power_of_gaussian": "of sets: The same by canonical correlations.",
     },
     "benchmarks.entropy_training": {
         "<loop>.examples_per_second": "1/s: Training examples a second.",

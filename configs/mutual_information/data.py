@@ -31,6 +31,7 @@ def get_config():
             tasks=(),
             num_samples=10_000,  # of tasks; of a file all rows are used
             rivals=("ksg",),
+            permutations=0,  # of the test of independence, such as 499
             estimator=dict(  # see diffenc.information.settings
                 denoiser=dict(
                     width=128,

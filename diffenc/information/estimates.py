@@ -3,12 +3,13 @@
 Samples are arrays, lists, or tables of pandas. The theory is in measures.py.
 """
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 
 from diffenc import compilation
 from diffenc.information import clusters as clustering
-from diffenc.information import columns, inputs, kinds, measures, one_block
+from diffenc.information import columns, independence, inputs, kinds, measures, one_block
 from diffenc.information import rows as rows_of_samples
 from diffenc.information.assembly import Information
 from diffenc.information.chain_rule import chain_rule
@@ -115,32 +116,31 @@ def mutual_information(
     x, y, rows = inputs.select_rows(groups, order, x, y)
     pair = kinds.decide(x, y, columns.read_words(labels, codes, amounts))
     num_columns = len(x.columns) + len(y.columns)
-    x = pair.x
-    y = pair.y
-    with inputs.naming({"x": [x], "y": [y]}, pair.classes), compilation.cache():
-        if pair.case == "table":
-            result = table_information(generator(key), x.values, y.values, rows.clusters)
-            notes = (*pair.notes, *rows_of_samples.notes(rows.facts))
-            return of_table("I(X;Y)", result, notes, rows)
-        if pair.case == "labels":
-            pooled = pool(y.values)
-            result = measures.label_information(
-                key, x.values, pooled.pooled, settings, show, rows.clusters
-            )
-            information = _of_information("I(X;Y)", result, rows, pair, num_columns)
-            return restore(information, pooled)
-        if pair.case == "chain":
-            result = chain_rule(key, x.values, pair.codes, y.values, settings, show, rows.clusters)
-            notes = (*pair.notes, *rows_of_samples.notes(rows.facts))
-            return of_chain("I(X;Y)", result, notes, rows)
-        if pair.case == "mixed":
-            result = mixed_information(
-                key, x.values, y.values, pair.indicators, settings, show, rows.clusters
-            )
-        else:
-            result = measures.mutual_information(
-                key, x.values, y.values, settings, show, rows.clusters
-            )
+    with inputs.naming({"x": [pair.x], "y": [pair.y]}, pair.classes), compilation.cache():
+        measurement = _estimate(key, pair, rows, num_columns, settings, show)
+    return dataclasses.replace(measurement, samples=independence.samples_of(pair, rows))
+
+
+def _estimate(key, pair: Kinds, rows: Rows, num_columns, settings, show) -> Measurement:
+    """Estimate I(X;Y) by the kinds of the blocks."""
+    x = pair.x.values
+    y = pair.y.values
+    if pair.case == "table":
+        result = table_information(generator(key), x, y, rows.clusters)
+        notes = (*pair.notes, *rows_of_samples.notes(rows.facts))
+        return of_table("I(X;Y)", result, notes, rows)
+    if pair.case == "labels":
+        pooled = pool(y)
+        result = measures.label_information(key, x, pooled.pooled, settings, show, rows.clusters)
+        return restore(_of_information("I(X;Y)", result, rows, pair, num_columns), pooled)
+    if pair.case == "chain":
+        result = chain_rule(key, x, pair.codes, y, settings, show, rows.clusters)
+        notes = (*pair.notes, *rows_of_samples.notes(rows.facts))
+        return of_chain("I(X;Y)", result, notes, rows)
+    if pair.case == "mixed":
+        result = mixed_information(key, x, y, pair.indicators, settings, show, rows.clusters)
+    else:
+        result = measures.mutual_information(key, x, y, settings, show, rows.clusters)
     return with_loss(_of_information("I(X;Y)", result, rows, pair, num_columns), pair.loss)
 
 

@@ -2,18 +2,23 @@
 
 import dataclasses
 import math
+import numbers
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import ndtri
 
+from diffenc.errors import InputError, check
 from diffenc.estimate import Estimate, format_value
 from diffenc.information import clusters as clustering
+from diffenc.information import independence, inputs
 from diffenc.information.assembly import Information
 from diffenc.information.chain_rule import ChainRule
 from diffenc.information.checks import LEAST_EXAMPLES
 from diffenc.information.clusters import Clusters
 from diffenc.information.count_table import CountTable, plug_in_entropy
 from diffenc.information.divergence import Divergence
+from diffenc.information.independence import Independence, Samples
 from diffenc.information.label_difference import LabelDifference
 from diffenc.information.labels import Labels
 from diffenc.information.one_block import Entropy
@@ -55,6 +60,7 @@ class Measurement:
         notes: what a reader of the number should know beside it.
         details: the result of the library, with pointwise values and densities.
         rows: which rows were used, and which depend on each other.
+        samples: the caller's own x and y of an I(X;Y), for `test`; else None.
     """
 
     quantity: str
@@ -64,6 +70,7 @@ class Measurement:
     notes: tuple[str, ...]
     details: Information | LabelDifference | Entropy | CountTable | ChainRule
     rows: Rows
+    samples: Samples | None = None
 
     @property
     def mean(self) -> float:
@@ -79,6 +86,48 @@ class Measurement:
     def bits(self) -> Estimate:
         """The estimate in bits, (mean, stderr)."""
         return Estimate(self.mean / math.log(2), self.stderr / math.log(2))
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Return the interval of a normal law about the estimate, in nats.
+
+        It is not cut at 0: an interval that reaches below says that there may be none.
+
+        Args:
+            level: the share of such intervals that hold the truth, below 1.
+
+        Returns:
+            The lower and the upper end.
+
+        Raises:
+            InputError: for a level that is no share.
+        """
+        is_share = isinstance(level, numbers.Real) and 0 < level < 1
+        check(is_share, "level", level, "give a number between 0 and 1, such as 0.95")
+        reach = float(ndtri(0.5 + level / 2)) * self.stderr
+        return self.mean - reach, self.mean + reach
+
+    def test(self, permutations: int = 499, seed: int = 0) -> Independence:
+        """Test whether x and y are independent, by permuted pairs, see `independence`.
+
+        It trains no network. Its answer holds for any law and number of rows, whatever the estimate
+        and its error are.
+
+        Args:
+            permutations: number of them, 19 or more.
+            seed: a whole number of 0 or more; another seed gives other permutations.
+
+        Returns:
+            The p-value, which prints itself.
+
+        Raises:
+            InputError: for another quantity than I(X;Y), and for too few permutations.
+        """
+        if self.samples is None:
+            raise InputError(
+                f"{self.quantity} has no test by permuted pairs, only I(X;Y) has: see whether "
+                "interval() reaches 0"
+            )
+        return independence.permutation_test(self.samples, permutations, inputs.read_seed(seed))
 
     def report(self) -> str:
         """Return a table of the estimate, its parts and its errors by source, and the notes."""

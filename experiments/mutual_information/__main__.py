@@ -18,11 +18,12 @@ import numpy as np
 from etils.epath import Path
 from ml_collections import ConfigDict
 
-from diffenc.errors import InputError, check, check_choice, check_least
+from diffenc.errors import InputError, check, check_choice, check_least, check_whole
 from diffenc.estimate import Estimate
 from diffenc.information import estimates
 from diffenc.information.chain_rule import ChainRule
 from diffenc.information.count_table import CountTable
+from diffenc.information.independence import LEAST_PERMUTATIONS
 from diffenc.information.measurement import Measurement
 from diffenc.information.rivals import RIVALS
 from diffenc.information.rows import Rows
@@ -32,6 +33,7 @@ from diffenc.run import records, tables
 from diffenc.run.advance import dotted
 from experiments import command_line
 from experiments.mutual_information import figures
+from experiments.mutual_information.columns import load_pairs, report_pairs, summarize_pairs
 from experiments.mutual_information.results import (
     FORMS,
     ORACLE,
@@ -63,6 +65,7 @@ class Experiment:
         rivals: names of the other estimators.
         estimator: settings of the estimate.
         metrics_extras: where else metrics are written.
+        permutations: of the test of independence; 0 for none.
     """
 
     seed: int
@@ -72,9 +75,12 @@ class Experiment:
     rivals: tuple[str, ...]
     estimator: Settings
     metrics_extras: tuple[str, ...]
+    permutations: int = 0
 
     def __post_init__(self):
         check_least(self, 0, "seed")
+        if self.permutations:
+            check_whole("permutations", self.permutations, LEAST_PERMUTATIONS)
         for name in self.rivals:
             check_choice("rivals", name, RIVALS)
         if self.data.path:
@@ -89,11 +95,6 @@ class Experiment:
             check_choice("tasks", name, known_tasks())
         are_different = len(set(self.tasks)) == len(self.tasks)
         check(are_different, "tasks", self.tasks, "give every task once")
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names under which results are reported."""
-        return (OWN,) if self.data.path else self.tasks
 
     @property
     def most_updates(self) -> int:
@@ -126,35 +127,62 @@ def run(config: ConfigDict, workdir: Path) -> None:
     if (workdir / "results.json").exists() and command_line.is_complete(config, workdir):
         return
     # Bad samples are refused before anything is written.
-    own = load_samples(experiment.data) if experiment.data.path else None
+    columns = None
+    own = {}
+    if experiment.data.path and experiment.data.columns is not None:
+        columns, own = load_pairs(experiment.data)
+    elif experiment.data.path:
+        own = {OWN: load_samples(experiment.data)}
     if command_line.is_complete(config, workdir):
         return
-    estimate_all(experiment, own, workdir)
+    names = tuple(own) or experiment.tasks
+    estimate_all(experiment, names, own, workdir)
     all_records = [
-        Record(name, line)
-        for name, line in zip(experiment.names, records.read_metrics(workdir), strict=True)
+        Record(name, line) for name, line in zip(names, records.read_metrics(workdir), strict=True)
     ]
+    if columns is not None:
+        report_pairs(workdir, columns, all_records)
+        tables.write_results(workdir, summarize_pairs(all_records))
+    else:
+        report(experiment, own, all_records, workdir)
+    print(f"figures: {workdir / 'figures'}")
+
+
+def report(
+    experiment: Experiment, own: dict[str, Samples], all_records: list[Record], workdir: Path
+) -> None:
+    """Draw the figures, and write and print the results, of one pair or of tasks.
+
+    Args:
+        experiment: the config.
+        own: the user's samples, or none.
+        all_records: metrics of every task.
+        workdir: of the run.
+    """
     results = summarize(all_records, experiment.rivals)
     judge = experiment.estimator.judge
     figures.draw(workdir, all_records, experiment.rivals, judge.strata * judge.parts)
     tables.write_results(workdir, results)
     tables.print_table(results, title="mutual information")
     for record in all_records:
-        of_columns = own.notes if own else ()
+        of_columns = own[record.name].notes if own else ()
         for note in dict.fromkeys((*of_columns, *notes(record))):
             print(f"{record.name}: {note}")
-    print(f"figures: {workdir / 'figures'}")
 
 
-def estimate_all(experiment: Experiment, own: Samples | None, workdir: Path) -> None:
+def estimate_all(
+    experiment: Experiment, names: tuple[str, ...], own: dict[str, Samples], workdir: Path
+) -> None:
     """Estimate task by task, from the first one that has no line in metrics.jsonl.
+
+    Of many pairs of columns, one without an estimate is passed over, with a note.
 
     Args:
         experiment: the config.
-        own: the user's samples, or None for tasks.
+        names: under which results are reported.
+        own: the user's samples by these names, empty for tasks.
         workdir: of the run.
     """
-    names = experiment.names
     most = experiment.most_updates
     done = len(records.read_metrics(workdir))
     with (
@@ -164,13 +192,24 @@ def estimate_all(experiment: Experiment, own: Samples | None, workdir: Path) -> 
         records.progress(len(names) * most, done * most, "updates", at_most=True) as show,
     ):
         for index, name in enumerate(names[done:], start=done):
-            samples = own
+            samples = own.get(name)
             if samples is None:
                 samples = draw_samples(experiment.seed, name, experiment.num_samples)
             tell = _add_up(show, index * most, (index + 1) * most - 1, name)
-            numbers = measure(
-                experiment.seed, name, samples, experiment.estimator, experiment.rivals, tell
-            )
+            try:
+                numbers = measure(
+                    experiment.seed,
+                    name,
+                    samples,
+                    experiment.estimator,
+                    experiment.rivals,
+                    tell,
+                    experiment.permutations,
+                )
+            except InputError as error:
+                if len(own) < 2:
+                    raise
+                numbers = {dotted((name, "notes")): [f"no estimate, since {error}"]}
             writer.write(index + 1, **numbers)
         show(len(names) * most)
 
@@ -197,6 +236,7 @@ def measure(
     estimator: Settings,
     rivals: tuple[str, ...],
     tell: Callable[[str, int, float], None],
+    permutations: int = 0,
 ) -> dict[str, float]:
     """Estimate the information of one task, by the rivals too.
 
@@ -207,6 +247,7 @@ def measure(
         estimator: settings of the estimate.
         rivals: names of the other estimators.
         tell: progress callback, called with (stage, updates, value in nats).
+        permutations: of the test of independence; 0 for none.
 
     Returns:
         Numbers by name: `<task>.<estimator>`, with its error at `<task>.<estimator>.stderr`, the
@@ -226,6 +267,8 @@ def measure(
     )
     numbers = {("seconds",): time.perf_counter() - began, ("truth",): samples.truth}
     numbers |= numbers_of(result)
+    if permutations:
+        numbers[("p_value",)] = result.test(permutations, seed).p_value
     numbers |= {("rows", fact): value for fact, value in result.rows.facts.items()}
     if samples.oracle is not None:
         numbers |= _with_error((ORACLE,), samples.oracle)

@@ -90,6 +90,8 @@ def results_of(record: Record, estimators: tuple[str, ...]) -> list[Result]:
     for title, fact in (("repeated_rows", "repeated"), ("effective_rows", "effective")):
         if record.get("rows", fact) is not None:
             results.append(Result(f"{name}.{title}", record.get("rows", fact), None, "rows"))
+    if record.get("p_value") is not None:
+        results.append(Result(f"{name}.p_value", record.get("p_value"), None, "of 1"))
     results.append(Result(f"{name}.seconds", record.get("seconds"), None, "s"))
     return results
 

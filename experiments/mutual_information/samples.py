@@ -49,16 +49,19 @@ class DataSettings:
         order: "exchangeable" if the order of the rows means nothing, "auto" to find out.
         codes: what of x and y is codes, see `diffenc.mutual_information`.
         amounts: what is numbers, though it has few values.
+        columns: names of the columns of which all pairs are estimated, () for all of the file; None
+            for one pair, x and y.
     """
 
     path: str
-    x_columns: tuple[str, ...]
-    y_columns: tuple[str, ...]
-    labels: str
-    groups_column: str
-    order: str
+    x_columns: tuple[str, ...] = ()
+    y_columns: tuple[str, ...] = ()
+    labels: str = "auto"
+    groups_column: str = ""
+    order: str = "auto"
     codes: tuple[str, ...] = ()
     amounts: tuple[str, ...] = ()
+    columns: tuple[str, ...] | None = None
 
     def __post_init__(self):
         check_choice("labels", self.labels, LABELS)
@@ -140,10 +143,7 @@ def load_samples(settings: DataSettings) -> Samples:
 
     Raises InputError for a file that cannot be read, and for samples that `checks` refuses.
     """
-    path = Path(settings.path)
-    if not path.is_file():
-        problem = "is a directory" if path.is_dir() else "does not exist"
-        raise InputError(f"data file {path} {problem}: give --config.data.path a file {ENDINGS}")
+    path = check_file(settings.path)
     if path.suffix == ".npz":
         x, y, groups = _read_npz(path, settings.groups_column)
     elif path.suffix in arrays.TABLE_ENDINGS:
@@ -162,6 +162,15 @@ def load_samples(settings: DataSettings) -> Samples:
             _check(pair)
     notes = tuple(name_fields(note) for note in pair.notes)
     return Samples(x, y, None, pair.case == "numbers", words, notes, groups, order)
+
+
+def check_file(name: str) -> Path:
+    """Return the path of a user's file; raises InputError where there is none."""
+    path = Path(name)
+    if not path.is_file():
+        problem = "is a directory" if path.is_dir() else "does not exist"
+        raise InputError(f"data file {path} {problem}: give --config.data.path a file {ENDINGS}")
+    return path
 
 
 def _check(pair) -> None:
@@ -192,12 +201,17 @@ def _read_npz(path, groups_name) -> tuple[np.ndarray, np.ndarray, np.ndarray | N
         block = blocks[name]
         if block.ndim not in (1, 2) or not block.size:
             raise InputError(f"{path}: {name} has shape {block.shape}: give [N] or [N, dim]")
-    if groups_name and groups_name not in blocks:
+    return blocks["x"], blocks["y"], groups_of_archive(path, blocks, groups_name)
+
+
+def groups_of_archive(path, blocks: dict[str, np.ndarray], name: str) -> np.ndarray | None:
+    """Return the array of this name, or None for no name; raises InputError if there is none."""
+    if name and name not in blocks:
         raise InputError(
-            f"{path} has arrays {', '.join(blocks)}, but no {groups_name}: give "
+            f"{path} has arrays {', '.join(blocks)}, but no {name}: give "
             "config field data.groups_column the name of one"
         )
-    return blocks["x"], blocks["y"], blocks[groups_name] if groups_name else None
+    return blocks[name] if name else None
 
 
 def _read_table(path, settings: DataSettings) -> tuple:
@@ -212,13 +226,20 @@ def _read_table(path, settings: DataSettings) -> tuple:
                 f"give names of columns, of {', '.join(map(str, table.columns))}"
             )
         blocks.append(arrays.numbers_or_names(table, names, str(path)))
-    groups = settings.groups_column
-    if groups and groups not in table.columns:
+    return blocks[0], blocks[1], groups_of_table(path, table, settings.groups_column)
+
+
+def groups_of_table(path, table, name: str) -> np.ndarray | None:
+    """Return the column of this name as text, or None for no name.
+
+    Raises InputError if there is no such column.
+    """
+    if name and name not in table.columns:
         raise InputError(
-            f"{path} has no column {groups!r}: give config field data.groups_column one of "
+            f"{path} has no column {name!r}: give config field data.groups_column one of "
             f"{', '.join(map(str, table.columns))}"
         )
-    return blocks[0], blocks[1], table[groups].astype(str).to_numpy(str) if groups else None
+    return table[name].astype(str).to_numpy(str) if name else None
 
 
 @contextlib.contextmanager

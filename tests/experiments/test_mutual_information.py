@@ -124,6 +124,40 @@ def test_a_table_gives_the_arrays_that_were_written_to_it(tmp_path):
     np.testing.assert_array_equal(loaded.y, y)
 
 
+def test_all_pairs_of_columns_of_a_table_with_their_tests(tmp_path, capsys):
+    x, y = TASK.sample(jax.random.key(0), 1000)
+    csv = tmp_path / "table.csv"
+    rows = zip(x[:, 0], y[:, 0], 2 * x[:, 0], strict=True)
+    csv.write_text("a,b 1,twice\n" + "\n".join(",".join(map(repr, map(float, r))) for r in rows))
+    config = make_config("matrix", data__path=str(csv), permutations=99)
+    mutual_information.run(config, tmp_path / "run")
+    values = values_of(tmp_path / "run")
+    assert set(values) == {
+        f"{pair}.{quantity}"
+        for pair in ("a.b 1", "b 1.twice")
+        for quantity in ("mutual_information", "p_value")
+    }
+    single = diffenc.mutual_information(
+        x[:, 0], y[:, 0], settings=config.estimator.to_dict(), name="a.b 1"
+    )
+    row = values["a.b 1.mutual_information"]
+    assert [row["value"], row["stderr"]] == list(single.estimate)
+    assert values["a.b 1.p_value"]["value"] == single.test(99).p_value == 0.01
+    out = capsys.readouterr().out
+    assert "a, twice: no estimate, since y column 'twice' is a function of x column 'a'" in out
+    assert (tmp_path / "run" / "figures" / "matrix.png").exists()
+    for changes, words in (
+        (dict(data__path=str(csv), data__columns=("a",)), "two columns or more"),
+        (dict(data__path=str(csv), data__columns=("a", "c")), "no column 'c'"),
+        (dict(data__path=str(tmp_path / "none.csv")), "does not exist"),
+        (dict(data__path=str(csv), permutations=5), "permutations is 5: give 19 or more"),
+        (dict(data__path=save(tmp_path / "y.npz", y=x)), "save one array x"),
+        (dict(), "data.path is empty"),
+    ):
+        with pytest.raises(InputError, match=words):
+            mutual_information.run(make_config("matrix", **changes), tmp_path / "other")
+
+
 def test_what_is_said_of_rows_from_the_shell(tmp_path):
     walks = np.cumsum(np.random.default_rng(0).normal(size=(2, 1000)), axis=1)
     subject = np.repeat(np.arange(50), 20)
