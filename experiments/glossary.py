@@ -95,8 +95,9 @@ PLACES_OF = {
     "size, and <decoder> what weighs values there: `informed`, `marginal` or `uninformed`.",
     "action_principle": "<problem> is `quadratic` with its dimension, or `mixture`, <target> an "
     "unnormalized density; <process> is one of the processes, <direction> the number of a random "
-    "direction, <weight> the w of guidance, as above; <score> is `network`, `reference` (its "
-    "Gaussian), `stretched` (1.1 times the exact score) or `exact`; <coordinates> is a process.",
+    "direction, <weight> the w of guidance, as above, or eta, the strength of the noise; <score> "
+    "is `network`, `reference` (its Gaussian), `stretched` (1.1 times the exact score) or `exact`; "
+    "<coordinates> is a process.",
     "benchmarks.update_time": "<system> is `diffusion_encoder` or `vae`.",
     "benchmarks.entropy_training": "<loop> is `plain` (an epoch loop), `scanned` (many updates in "
     "one program) or `reference` (scanned, from a Gaussian reference).",
