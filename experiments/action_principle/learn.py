@@ -147,24 +147,16 @@ def quadratic_case(settings: Settings, dim: int) -> Case:
     centre = jnp.asarray(0.5 * rng.normal(size=dim), jnp.float32)
     quadratic = LinearQuadratic(centre, cost(1.0, 4.0), cost(0.0, 1.0))
     potential = functools.partial(quadratic.potential, PROCESS)
-    t_max = settings.t_max_quadratic
 
-    # Along paths all x are of one time: Riccati's equation is solved once for all of them.
-    def centred(x, t):
-        alpha = PROCESS.alpha(t[0])
-        matrix, half_trace = quadratic.riccati(jnp.square(PROCESS.sigma(t[0]) / alpha))
-        y = x / alpha - quadratic.centre[None]
-        return alpha, y, y @ matrix, half_trace
-
+    # Along paths all x are of one time.
     def value(x, t):
-        alpha, y, slope, half_trace = centred(x, t)
-        return 0.5 * jnp.sum(y * slope, axis=1) + half_trace + dim * jnp.log(alpha)
+        return quadratic.value(PROCESS, x, t[0])
 
     def score(x, t):
-        alpha, _, slope, _ = centred(x, t)
-        return -slope / alpha
+        return quadratic.score(PROCESS, x, t[0])
 
-    return Case(_problem(settings, value, potential, t_max), dim, score)
+    problem = _problem(settings, value, potential, settings.t_max_quadratic)
+    return Case(problem, dim, score)
 
 
 def _problem(settings, value, potential=None, t_max=1.0) -> Problem:

@@ -87,7 +87,10 @@ class Learner:
 
     @property
     def evaluations_of_a_path(self) -> int:
-        """Evaluations of the end cost with its gradient that a path takes."""
+        """Evaluations of the end cost with its gradient that a path takes.
+
+        The slopes at the nodes of a regression are known from the path, and not counted again.
+        """
         return 1 + (self.problem.num_steps if self.is_sampler else 0)
 
     def score_fn(self, params) -> Callable:

@@ -206,7 +206,8 @@ def summarize(samples: dict[tuple[str, str], Sample]) -> list[Result]:
     """Report log Z and how good the weights are, as <target>.<quantity> for the control.
 
     For annealing it is <target>.annealing.<quantity>. The trainings are independent, and each has
-    an unbiased mean weight: the error of the mean log Z is that of independent estimates.
+    an unbiased mean weight: the error of the mean log Z is that of independent estimates. The bound
+    is each training's own, and so its error is that of their scatter.
 
     Args:
         samples: by target and method.
@@ -219,8 +220,8 @@ def summarize(samples: dict[tuple[str, str], Sample]) -> list[Result]:
         mean, stderr = np.array(of_seeds).T
         error = float(np.sqrt(np.sum(stderr**2)) / len(stderr))
         rows.append(Result(f"{place}.log_z", exact + float(mean.mean()), error, "nats", exact))
-        bound = Estimate.of(sample.log_weights.ravel())
-        rows.append(Result(f"{place}.bound", exact + bound.mean, bound.stderr, "nats", exact))
+        bounds = [exact + one.mean() for one in sample.log_weights]
+        rows.append(Result(f"{place}.bound", *_mean(bounds), "nats", exact))
         sizes = [effective_sample_size(one.ravel()) / one.size for one in sample.log_weights]
         rows.append(Result(f"{place}.effective_share", *_mean(sizes), "of the paths"))
         covered = [is_covered(group) for one in sample.log_weights for group in one]
