@@ -37,9 +37,9 @@ def get_config() -> ConfigDict:
             metrics_extras=(),
             eval=dict(
                 t_end=0.05,  # noise of 0.16 of the range, two and a half gray levels, is left
-                num_examples=32,  # of likelihoods
+                num_examples=16,  # of likelihoods
                 num_steps=600,
-                num_samples=1000,
+                num_samples=500,
                 sampler_steps=60,
                 etas=(0.0, 0.5, 1.0, 1.5),
                 batch_size=8,
