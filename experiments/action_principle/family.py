@@ -51,7 +51,6 @@ OWN = "vp"
 # A drift that is wrong: that of the flow, with the noise of eta = 1, which needs twice the score.
 WRONG_ETA = 1.0
 WRONG = 0.5
-NUM_SHOWN = 9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,8 +139,10 @@ def run(config: ConfigDict, workdir: Path) -> list[Result] | None:
         x = noised(seed, case, evaluation)
         log_probs = likelihoods(model, x, evaluation, evaluation.num_steps)
         coarse = likelihoods(model, x, evaluation, evaluation.num_steps // 2)
-        samples = draw_samples(seed, model, evaluation)
-        same = flows(seed, model, evaluation)
+        draws = make_draws(seed, model, evaluation)
+        samples = draw_samples(draws, evaluation.etas)
+        # The flow of every process, from the same noise.
+        same = {name: draws[name](0.0, "flows") for name in model.processes()}
     tests = compare(seed, samples, evaluation)
     names = list(model.processes())
     family_figures.numbers(workdir, log_probs, coarse, tests, names, model.dim)
@@ -223,7 +224,7 @@ def _sample(model: Model, process: Process, score_fn, evaluation, key, noise, et
         evaluation: t_end and the steps.
         key: of the noise on the way.
         noise: [n, D].
-        eta: the strength of the noise, a number or an array of shape ().
+        eta: the strength of the noise, an array of shape ().
     """
     with jax.ensure_compile_time_eval():
         first = float(time_in(process, model.process, evaluation.t_end))
@@ -234,8 +235,8 @@ def _sample(model: Model, process: Process, score_fn, evaluation, key, noise, et
     return reverse_sde(key, score, process, width * noise, steps, eta, first) / c
 
 
-def draw_samples(seed: int, model: Model, evaluation: Evaluation) -> dict[tuple[str, float], Pair]:
-    """Sample in the coordinates of every process at every eta, each from noise of its own.
+def make_draws(seed: int, model: Model, evaluation: Evaluation) -> dict[str, Callable]:
+    """Make draw(eta, *names) -> [num_samples, D] of every process, from noise of these names.
 
     Args:
         seed: of the run.
@@ -243,8 +244,7 @@ def draw_samples(seed: int, model: Model, evaluation: Evaluation) -> dict[tuple[
         evaluation: numbers of samples and of steps.
 
     Returns:
-        The samples by (process, eta); the process "wrong" is the model's own with the noise of eta
-        = 1 and the drift of the flow.
+        The functions by process; "wrong" is the model's own with WRONG of the score.
     """
     shape = (evaluation.num_samples, model.dim)
 
@@ -261,37 +261,30 @@ def draw_samples(seed: int, model: Model, evaluation: Evaluation) -> dict[tuple[
         return lambda eta, *names: np.asarray(draw(key_of(seed, *names), jnp.float32(eta)))
 
     draws = {name: make_draw(one, model.score_fn) for name, one in model.processes().items()}
-    draws["wrong"] = make_draw(model.process, wrong)
+    return draws | {"wrong": make_draw(model.process, wrong)}
+
+
+def draw_samples(
+    draws: dict[str, Callable], etas: tuple[float, ...]
+) -> dict[tuple[str, float], Pair]:
+    """Sample by every process at every eta, each from noise of its own.
+
+    Args:
+        draws: of `make_draws`.
+        etas: strengths of the noise, the first that of what is compared with.
+
+    Returns:
+        The samples by (process, eta); "wrong" has the noise of eta = 1 and the drift of the flow.
+    """
     samples = {}
     with records.progress(len(draws), description="samples") as show:
         for index, (name, draw) in enumerate(draws.items()):
             show(index, name)
-            etas = (WRONG_ETA,) if name == "wrong" else evaluation.etas
-            for number, eta in enumerate(etas):
-                base = draws[OWN](evaluation.etas[0], "base", name, number)
+            for number, eta in enumerate((WRONG_ETA,) if name == "wrong" else etas):
+                base = draws[OWN](etas[0], "base", name, number)
                 samples[name, eta] = Pair(draw(eta, "samples", name, number), base)
         show(len(draws))
     return samples
-
-
-def flows(seed: int, model: Model, evaluation: Evaluation) -> dict[str, np.ndarray]:
-    """Follow the flow of every process from the same noise, {process: [NUM_SHOWN, D]}.
-
-    Args:
-        seed: of the run.
-        model: the score.
-        evaluation: the steps.
-    """
-    noise = jax.random.normal(key_of(seed, "flows"), (NUM_SHOWN, model.dim))
-    same = {}
-    for name, process in model.processes().items():
-
-        @jax.jit
-        def draw(noise, process=process):
-            return _sample(model, process, model.score_fn, evaluation, None, noise, 0.0)
-
-        same[name] = np.asarray(draw(noise))
-    return same
 
 
 def compare(

@@ -7,6 +7,7 @@ import numpy as np
 from diffenc.run import figures
 
 BAND = 0.01  # nats a dimension, within which likelihoods are wanted
+NUM_SHOWN = 9  # images of each process and eta
 LEVEL = 0.05  # of the tests
 SMALLEST = 1e-6  # difference that is shown, about that of float32
 
@@ -60,10 +61,9 @@ def images(workdir, same, of_etas) -> None:
     Args:
         workdir: of the run.
         same: {process: images as vectors [n, D]}.
-        of_etas: {eta: images as vectors}, of which n are shown.
+        of_etas: {eta: images as vectors [n, D]}.
     """
-    count, dim = next(iter(same.values())).shape
-    side = math.isqrt(dim)
+    side = math.isqrt(next(iter(same.values())).shape[1])
     rows = (
         [(name.replace("_", " "), x) for name, x in same.items()],
         [(f"eta = {eta:g}", x) for eta, x in of_etas.items()],
@@ -73,7 +73,7 @@ def images(workdir, same, of_etas) -> None:
         ax.set_axis_off()
     for panels, row in zip(axes, rows, strict=True):
         for ax, (title, x) in zip(panels, row, strict=False):
-            squares = x[:count].reshape(-1, side, side)
-            figures.image_grid(ax, squares, math.isqrt(count), 1.0)
+            squares = x[:NUM_SHOWN].reshape(-1, side, side)
+            figures.image_grid(ax, squares, math.isqrt(NUM_SHOWN), 1.0)
             ax.set_title(title)
     figures.save(fig, workdir, "samples")
