@@ -169,14 +169,8 @@ def _problem(settings, value, potential=None, t_max=1.0) -> Problem:
 def _course(settings: Settings, training: Training, name: str, case: Case, form: str) -> Course:
     """Learn the control of a case, for every seed."""
     learner = Learner(case.problem, case.dim, form, training)
-
-    @jax.jit
-    def error(key, params):
-        key_x, key_paths = jax.random.split(key)
-        x = learner.starts(key_x, settings.num_paths)
-        score = learner.score_fn(params)
-        return control_gap(key_paths, case.problem, score, case.score, x)
-
+    # Both forms have one network: its error is one program.
+    judge = Learner(case.problem, case.dim, FORMS[0], training)
     errors = []
     first = None
     for seed in range(settings.num_seeds):
@@ -185,11 +179,20 @@ def _course(settings: Settings, training: Training, name: str, case: Case, form:
         # Both forms begin with the same network.
         for count, params in learner.train(key_of(settings.seed, "learn", name, seed)):
             key = key_of(settings.seed, "error", name, seed)
-            of_checks.append(np.asarray(error(key, params)))
+            of_checks.append(np.asarray(_error(key, params, judge, case.score, settings.num_paths)))
             updates.append(count)
         first = params if first is None else first
         errors.append(of_checks)
     return Course(np.array(updates), np.array(errors), first)
+
+
+@functools.partial(jax.jit, static_argnames=("learner", "exact_score", "num_paths"))
+def _error(key, params, learner: Learner, exact_score, num_paths: int):
+    """Draw the error of the control of these parameters, [num_paths] in nats."""
+    key_x, key_paths = jax.random.split(key)
+    x = learner.starts(key_x, num_paths)
+    score = learner.score_fn(params)
+    return control_gap(key_paths, learner.problem, score, exact_score, x)
 
 
 def summarize(courses: dict[tuple[str, str], Course]) -> list[Result]:
