@@ -97,7 +97,7 @@ PLACES_OF = {
     "unnormalized density; <process> is one of the processes, <direction> the number of a random "
     "direction, <weight> the w of guidance, as above, or eta, the strength of the noise; <score> "
     "is `network`, `reference` (its Gaussian), `stretched` (1.1 times the exact score) or `exact`; "
-    "<coordinates> is a process.",
+    "<coordinates> is a process, or `angle`.",
     "benchmarks.update_time": "<system> is `diffusion_encoder` or `vae`.",
     "benchmarks.entropy_training": "<loop> is `plain` (an epoch loop), `scanned` (many updates in "
     "one program) or `reference` (scanned, from a Gaussian reference).",

@@ -58,7 +58,8 @@ SAMPLING = under(
     {
         "log_z": "nats: log of the mean weight of the paths of the learned control, over seeds. "
         "The truth is the exact log Z.",
-        "bound": "nats: Mean log weight, below log Z by the relative entropy of the paths.",
+        "bound": "nats: Mean log weight, below log Z by the relative entropy of the paths; the "
+        "error is the scatter of the seeds.",
         "effective_share": "of the paths: (sum of weights)^2 / sum of squares, for each path.",
         "coverage": "of the groups: Share of the groups of paths whose log Z is within two of its "
         "errors of the truth.",
@@ -75,8 +76,8 @@ FAMILY = {
     "of the difference.",
     "largest_difference.<coordinates>": "nats/dim: Largest difference of the two for one image.",
     "half_steps.largest_difference.<coordinates>": "nats/dim: The same with half of the steps in "
-    "that process, beside all steps in the angle: an error of the steps is then four times as "
-    "large.",
+    "that process, or in the angle itself (`angle`), beside all steps in the angle: an error of "
+    "the steps is then four times as large.",
     "flow_difference.<coordinates>": "of the range: Root mean square difference of samples by the "
     "flow from those of the network's own process, from the same noise; gray levels are in [0, 1].",
     "samples.<coordinates>.eta=<weight>.energy_distance": "of the range: Energy distance of the "
