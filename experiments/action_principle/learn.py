@@ -29,7 +29,7 @@ from diffenc.keys import key_of, rng_of
 from diffenc.run import figures, records
 from diffenc.run.tables import Result
 from experiments import command_line
-from experiments.action_principle.learning import FORMS, Learner, Training
+from experiments.action_principle.learning import FORMS, Learner, Training, check_nodes
 from experiments.action_principle.settings import Density
 
 PROCESS = VPLinear()
@@ -68,6 +68,8 @@ class Settings:
         holds = bool(self.dimensions) and min(self.dimensions) >= 1
         check(holds, "dimensions", self.dimensions, "give numbers of 1 or more, one or more")
         check(0 < self.t_min < 1, "t_min", self.t_min, "give a small time such as 1e-2")
+        holds = self.t_min < self.t_max_quadratic <= 1
+        check(holds, "t_max_quadratic", self.t_max_quadratic, "give a time from t_min to 1")
         check_least(self, 1, "num_seeds", "num_steps")
         check_least(self, 2, "num_paths")
 
@@ -105,6 +107,7 @@ def run(config: ConfigDict, workdir: Path) -> list[Result] | None:
     plane = command_line.read(Density, config, "plane")
     settings = command_line.read(Settings, config, plane=plane)
     training = command_line.read(Training, config, "training")
+    check_nodes(training, settings.num_steps)
     if command_line.is_complete(config, workdir):
         return None
     cases = make_cases(settings)

@@ -62,6 +62,12 @@ class Training:
         check(holds, "num_checks", self.num_checks, remedy)
 
 
+def check_nodes(training: Training, num_steps: int) -> None:
+    """Raise an InputError unless paths of so many steps have the nodes of the training."""
+    remedy = f"give {num_steps + 1} or less, the nodes of a path"
+    check(training.num_nodes <= num_steps + 1, "training.num_nodes", training.num_nodes, remedy)
+
+
 @dataclasses.dataclass(frozen=True)
 class Learner:
     """A control to be learned. Raises InputError for an unknown form.

@@ -30,7 +30,7 @@ from diffenc.latent import annealing
 from diffenc.run import figures, records
 from diffenc.run.tables import Result
 from experiments import command_line
-from experiments.action_principle.learning import Learner, Training
+from experiments.action_principle.learning import Learner, Training, check_nodes
 from experiments.action_principle.targets import TARGETS, Target
 
 METHODS = ("control", "annealing")
@@ -67,6 +67,8 @@ class Settings:
         check(bool(self.targets), "targets", self.targets, "give one or more")
         for target in self.targets:
             check_choice("targets", target, TARGETS)
+        remedy = f"give a time above 0, less than t_max={self.t_max}, which is at most 1"
+        check(0 < self.t_min < self.t_max <= 1, "t_min", self.t_min, remedy)
         check_least(self, 1, "num_seeds", "num_steps", "num_groups")
         check_least(self, 2, "group_size")
 
@@ -92,6 +94,7 @@ def run(config: ConfigDict, workdir: Path) -> list[Result] | None:
     """Sample, measure and draw the figure; None where the run was complete already."""
     settings = command_line.read(Settings, config)
     training = command_line.read(Training, config, "training")
+    check_nodes(training, settings.num_steps)
     if command_line.is_complete(config, workdir):
         return None
     samples = {}

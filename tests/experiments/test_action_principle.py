@@ -227,6 +227,10 @@ def test_the_prior_has_the_width_of_the_model_s_data(other):
     ("name", "changes", "words"),
     [
         ("learn", {"training__num_checks": 7}, "training.num_checks is 7: give a divisor"),
+        ("learn", {"training__num_nodes": 42}, "training.num_nodes is 42: give 41 or less"),
+        ("learn", {"t_max_quadratic": 1.1}, "t_max_quadratic is 1.1: give a time from t_min"),
+        ("sampling", {"t_min": 0.9}, "t_min is 0.9: give a time above 0, less than t_max=0.8"),
+        ("mixture", {"etas": (-1.0,)}, "etas is .*: give numbers of 0 or more"),
         ("learn", {"dimensions": ()}, "config field dimensions is .*: give numbers of 1"),
         ("sampling", {"targets": ("ring",)}, "config field targets is 'ring': choose one of"),
         ("mixture", {"task": "mixtures"}, "config field task is 'mixtures': .*nearest: mixture"),
