@@ -72,8 +72,8 @@ SAMPLING = under(
 )
 FAMILY = {
     "neg_log_likelihood.<coordinates>": "nats/dim: Mean -log p of held-out images with the noise "
-    "of t_end, in the x and clock of that process. The truth is that in the angle; the error is "
-    "of the difference.",
+    "of t_end, in the x and t of that process. The truth is that in the angle; the error is of "
+    "the difference.",
     "largest_difference.<coordinates>": "nats/dim: Largest difference of the two for one image.",
     "half_steps.largest_difference.<coordinates>": "nats/dim: The same with half of the steps in "
     "that process, or in the angle itself (`angle`), beside all steps in the angle: an error of "

@@ -2,6 +2,8 @@
 
     python -m experiments.action_principle --config=configs/action_principle/family.py \
         --workdir=runs/action_family
+
+Five minutes of one CPU core; the numbers are in docs/action-principle.md.
 """
 
 from ml_collections import ConfigDict

@@ -4,7 +4,7 @@
         --workdir=DIR
 
 A network is trained on digits under one process. Its score in the coordinates of another
-(`coordinates.score_in`) gives that process's likelihoods, found in its own x and its own clock;
+(`coordinates.score_in`) gives that process's likelihoods, found in its own x and t;
 its samples by the flow; and its samples by reverse processes of every eta, whose marginals are one
 law for the exact score. A two-sample test compares these, and is shown to refuse a wrong drift. The
 likelihoods are found with half of the steps too: what differs because of the steps is then four
@@ -167,7 +167,7 @@ def noised(seed: int, case: Case, evaluation: Evaluation) -> jax.Array:
 def likelihoods(
     model: Model, x: jax.Array, evaluation: Evaluation, num_steps: int
 ) -> dict[str, np.ndarray]:
-    """Evaluate log p of images at t_end in every process's own x and clock, and in the angle.
+    """Evaluate log p of images at t_end in every process's own x and t, and in the angle.
 
     Args:
         model: the score.

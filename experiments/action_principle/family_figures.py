@@ -35,7 +35,7 @@ def numbers(workdir, log_probs, coarse, tests, names: list[str], dim: int) -> No
     ax.axhline(BAND, color="black", linestyle="--", linewidth=1.0)
     ax.set_yscale("log")
     ax.set_xticks(range(len(names)), readable, rotation=30, ha="right")
-    figures.label(ax, "", "|difference| from the angle's [nats/dim]")
+    figures.label(ax, "", "difference [nats/dim]")
     fig.legend(*ax.get_legend_handles_labels(), loc="outside lower left", ncols=2, frameon=False)
     ax = axes[0, 1]
     etas = sorted({eta for _, eta in tests})
