@@ -100,8 +100,9 @@ PLACES_OF = {
     "size, and <decoder> what weighs values there: `informed`, `marginal` or `uninformed`.",
     "action_principle": "<problem> is `quadratic` with its dimension, or `mixture`, <target> an "
     "unnormalized density; <process> is one of the processes, <direction> the number of a random "
-    "direction, <weight> the w of guidance, as above; <score> is `network`, `reference` (its "
-    "Gaussian), `stretched` (1.1 times the exact score) or `exact`; <coordinates> is a process.",
+    "direction, <weight> the w of guidance, as above, or eta, the strength of the noise; <score> "
+    "is `network`, `reference` (its Gaussian), `stretched` (1.1 times the exact score) or `exact`; "
+    "<coordinates> is a process, or `angle`.",
     "benchmarks.update_time": "<system> is `diffusion_encoder` or `vae`.",
     "benchmarks.independence": "<law> is of independent x and y, <relation> of dependent ones: see "
     "the end of the source. A share is of sets of samples in which p <= 0.05.",
