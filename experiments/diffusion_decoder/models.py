@@ -8,14 +8,14 @@ import numpy as np
 
 from diffenc.errors import check_choice
 from diffenc.keys import key_of, rng_of
-from diffenc.latent import systems
+from diffenc.latent import first_phase, systems
 from diffenc.latent.blueprints import Blueprint
 from diffenc.latent.systems import System
 from diffenc.run import costs, data, parallel
 from diffenc.run.advance import Trainee, temporary_bytes
 from diffenc.run.centring import Centring
 from experiments.command_line import naming
-from experiments.diffusion_decoder.settings import Experiment, Point
+from experiments.diffusion_decoder.settings import BOTTLENECKED, Experiment, Point
 
 
 class Name(NamedTuple):
@@ -80,6 +80,37 @@ def make_systems(experiment: Experiment, dataset: data.Dataset) -> dict[Name, Sy
                 index,
             )
     return models
+
+
+def make_first(
+    experiment: Experiment, dataset: data.Dataset, models: dict[Name, System]
+) -> dict[Name, System]:
+    """Make the systems of the first phase, one for all gammas; none where there is none.
+
+    Args:
+        experiment: the config.
+        dataset: the data.
+        models: the systems, of which the names are read.
+    """
+    early = {}
+    for name in models:
+        if name.method not in BOTTLENECKED or not experiment.first_updates:
+            continue
+        settings = experiment.methods[name.method, name.point]
+        early[without_gamma(name)] = first_phase.make(
+            experiment.first(settings),
+            systems.make_decoder(settings.model, dataset.example_shape),
+            dataset.example_shape,
+            len(dataset.train),
+            experiment.training.seed,
+            name.seed,
+        )
+    return early
+
+
+def without_gamma(name: Name) -> Name:
+    """Name what the systems of all gammas have in common."""
+    return name._replace(point=name.point._replace(gamma=None))
 
 
 def make_blueprints(

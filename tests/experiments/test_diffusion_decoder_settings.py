@@ -120,6 +120,7 @@ REFUSALS = [
     (dict(methods=()), "methods is ()", "name one"),
     (dict(methods=("vae", "vae")), "methods is ('vae', 'vae')", "each once"),
     (dict(num_seeds=0), "num_seeds is 0", "above 0"),
+    (dict(first_updates=3), "first_updates is 3", "multiple of updates_per_dispatch"),
     (dict(refit_updates=3), "refit_updates is 3", "multiple of updates_per_dispatch"),
     (dict(refit_updates=-2), "refit_updates is -2", "multiple of updates_per_dispatch"),
     (dict(accumulate=7), "accumulate is 7", "at most"),
