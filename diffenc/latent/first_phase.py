@@ -98,7 +98,8 @@ def make(
     """Make the system of the first phase; its encoder starts as that of `systems.make` does.
 
     Args:
-        settings: of the method in this phase; gamma is 1, since the Gaussian's scale is learned.
+        settings: of the method in this phase. Its gamma is that of the rate beside the Gaussian's
+            likelihood, whose scale is learned: it starts at 1 and falls slowly.
         diffusion: the decoder that is to take over.
         example_shape: of x [batch, *example_shape].
         num_examples: how many there are to train on.

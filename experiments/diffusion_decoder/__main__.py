@@ -36,7 +36,6 @@ from experiments.diffusion_decoder.models import (
     make_systems,
     make_trainees,
     print_costs,
-    without_gamma,
 )
 from experiments.diffusion_decoder.settings import BOTTLENECKED, Experiment, read_experiment
 
@@ -122,8 +121,6 @@ def train(workdir, experiment: Experiment, dataset, models, held_out, mesh) -> d
 def first_phase(workdir, experiment: Experiment, dataset, models, mesh) -> dict:
     """Train encoders with a Gaussian decoder at first; returns the systems that go on from there.
 
-    The weight of the rate is 1 in it, so the places of a sweep share what is trained.
-
     Args:
         workdir: of the run; this training has the directory `first` in it.
         experiment: the config.
@@ -134,9 +131,7 @@ def first_phase(workdir, experiment: Experiment, dataset, models, mesh) -> dict:
     early = make_first(experiment, dataset, models)
     params = stage(workdir, "first", experiment, dataset, early, experiment.first_updates, mesh)
     going_on = {
-        name: hand_over(models[name], experiment.methods[name[:2]], params[without_gamma(name)])
-        for name in models
-        if without_gamma(name) in params
+        name: hand_over(models[name], experiment.methods[name[:2]], params[name]) for name in early
     }
     return models | going_on
 

@@ -85,7 +85,7 @@ def make_systems(experiment: Experiment, dataset: data.Dataset) -> dict[Name, Sy
 def make_first(
     experiment: Experiment, dataset: data.Dataset, models: dict[Name, System]
 ) -> dict[Name, System]:
-    """Make the systems of the first phase, one for all gammas; none where there is none.
+    """Make the systems of the first phase; none where there is none.
 
     Args:
         experiment: the config.
@@ -97,7 +97,7 @@ def make_first(
         if name.method not in BOTTLENECKED or not experiment.first_updates:
             continue
         settings = experiment.methods[name.method, name.point]
-        early[without_gamma(name)] = first_phase.make(
+        early[name] = first_phase.make(
             experiment.first(settings),
             systems.make_decoder(settings.model, dataset.example_shape),
             dataset.example_shape,
@@ -106,11 +106,6 @@ def make_first(
             name.seed,
         )
     return early
-
-
-def without_gamma(name: Name) -> Name:
-    """Name what the systems of all gammas have in common."""
-    return name._replace(point=name.point._replace(gamma=None))
 
 
 def make_blueprints(
@@ -162,8 +157,8 @@ def make_trainees(
     programs = {}
     trainees = {}
     for name, system in models.items():
-        # gamma is carried in the state, so one program serves all places of one split
-        kind = (name.method, name.point.split)
+        # where gamma is carried in the state, one program serves all places of one split
+        kind = (name.method, name.point if system.decoder.is_exact else name.point.split)
         if kind not in programs:
             programs[kind] = systems.make_run_updates(system, prepare)
         trainees[name.key] = Trainee(

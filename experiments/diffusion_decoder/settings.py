@@ -137,27 +137,34 @@ class Experiment(NamedTuple):
 
     def first(self, settings: system_settings.Settings) -> system_settings.Settings:
         """Give the settings by which an encoder learns from a Gaussian decoder."""
-        return at_gamma_1(settings, self.first_updates)
+        alternation = dataclasses.replace(settings.em, rate=None)  # no gamma is carried for it
+        settings = dataclasses.replace(settings, em=alternation)
+        return of_length(settings, self.first_updates)
 
     def refit(self, settings: system_settings.Settings) -> system_settings.Settings:
         """Give the settings by which an encoder is fitted again."""
-        settings = at_gamma_1(settings, self.refit_updates)
-        optimizer = dataclasses.replace(settings.optimizer, only_encoder=True)
-        return dataclasses.replace(settings, optimizer=optimizer)
+        alternation = dataclasses.replace(settings.em, gamma=1.0, rate=None)
+        settings = dataclasses.replace(settings, em=alternation)
+        return of_length(settings, self.refit_updates, only_encoder=True)
 
 
-def at_gamma_1(settings: system_settings.Settings, num_updates: int) -> system_settings.Settings:
-    """Give the settings of a training of its own length in which the rate weighs 1.
+def of_length(
+    settings: system_settings.Settings, num_updates: int, only_encoder: bool = False
+) -> system_settings.Settings:
+    """Give the settings of a training of another length, a twentieth of which is the warm-up.
 
     Args:
         settings: of the system.
-        num_updates: a twentieth of them is the warm-up.
+        num_updates: the length.
+        only_encoder: whether its decoder rests.
     """
     optimizer = dataclasses.replace(
-        settings.optimizer, num_updates=num_updates, warmup=num_updates // 20
+        settings.optimizer,
+        num_updates=num_updates,
+        warmup=num_updates // 20,
+        only_encoder=only_encoder,
     )
-    alternation = dataclasses.replace(settings.em, gamma=1.0, rate=None)
-    return dataclasses.replace(settings, em=alternation, optimizer=optimizer)
+    return dataclasses.replace(settings, optimizer=optimizer)
 
 
 def read_experiment(config: ConfigDict) -> Experiment:
