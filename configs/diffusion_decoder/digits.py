@@ -105,6 +105,7 @@ def get_config() -> ConfigDict:
                 frechet_samples=0,  # draws of x compared with held-out ones; 0: none
                 classifier_updates=2000,  # of the classifier in whose features they are compared
                 batch_size=300,  # held-out examples at a time: the memory of measuring
+                peak_side=0,  # of matrices whose products tell a device's peak; 0: no such numbers
             ),
             metrics_extras=(),  # "tensorboard", "wandb"
         )

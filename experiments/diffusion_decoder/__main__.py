@@ -8,8 +8,8 @@ measured on held-out data: the rate in nats of what the latent holds, the loss o
 well x comes back, and what a latent is good for.
 
 settings: what a config says. models: the systems. measures: numbers of one of them. results: means
-over seeds. probes, frechet: representations and samples. figures: pictures. Read `run` from top to
-bottom.
+over seeds. probes, frechet: representations and samples. throughput: how devices are used. figures:
+pictures. Read `run` from top to bottom.
 """
 
 import functools
@@ -27,7 +27,7 @@ from diffenc.run import data, loop, parallel, records, tables
 from diffenc.run.advance import dotted, make_advance
 from diffenc.run.centring import Centring
 from experiments import command_line
-from experiments.diffusion_decoder import figures, measures, pictures, results
+from experiments.diffusion_decoder import figures, measures, pictures, results, throughput
 from experiments.diffusion_decoder.models import (
     Name,
     load,
@@ -64,14 +64,17 @@ def run(config: ConfigDict, workdir: Path) -> None:
     params = train(workdir, experiment, dataset, models, held_out, mesh)
     again = refit(workdir, experiment, dataset, models, params, mesh)
     metrics = records.read_metrics(workdir)
+    speed = throughput.measure(experiment, dataset, models, metrics)
     with jax.default_matmul_precision("highest"):
         measured = measures.measure_all(experiment, dataset, models, params, again, held_out)
         rows = results.summarize(experiment, measured)
-        rows += results.update_times(metrics, models)
+        rows += results.update_times(metrics, models) + speed
         shown = pictures.make_pictures(experiment, dataset, models, params, measured, held_out)
     figures.draw(workdir, experiment, dataset, measured, shown, metrics)
     tables.write_results(workdir, rows)
     results.print_methods(dataset.name, rows)
+    if speed:
+        tables.print_table(speed, title="use of the devices")
     print(f"figures: {workdir / 'figures'}")
 
 

@@ -191,21 +191,37 @@ def print_costs(
         states: theirs, replicated over the mesh.
         mesh: of devices.
     """
-    batch_size = experiment.training.batch_size
-    x = np.zeros((batch_size, *dataset.example_shape), np.float32)
-    first = {}
-    for name in models:
-        first.setdefault(name.method, name)
-    for method, name in first.items():
-        system = models[name]
-        batch = (x, np.zeros(batch_size, np.int32)) if system.is_persistent else x
-        size = costs.measure(system.update, system.state, key_of(0, "costs"), batch)
+    training = experiment.training
+    for name in first_places(models):
+        size = size_of(experiment, dataset, models[name])
         memory = temporary_bytes(
             trainees[name.key],
             states[name.key],
             mesh,
-            batch_size,
-            experiment.training.updates_per_dispatch,
+            training.batch_size,
+            training.updates_per_dispatch,
         )
         line = costs.describe(size._replace(temporary_bytes=memory))
-        print(f"{method.replace('_', ' ')}: {line}", flush=True)
+        print(f"{name.method.replace('_', ' ')}: {line}", flush=True)
+
+
+def first_places(models: dict[Name, System]) -> list[Name]:
+    """List the first place and seed of each method."""
+    first = {}
+    for name in models:
+        first.setdefault(name.method, name)
+    return list(first.values())
+
+
+def size_of(experiment: Experiment, dataset: data.Dataset, system: System) -> costs.Costs:
+    """Count the parameters of a system and the work of an update; nothing is compiled.
+
+    Args:
+        experiment: the config.
+        dataset: the data.
+        system: the system.
+    """
+    batch_size = experiment.training.batch_size
+    x = np.zeros((batch_size, *dataset.example_shape), np.float32)
+    batch = (x, np.zeros(batch_size, np.int32)) if system.is_persistent else x
+    return costs.measure(system.update, system.state, key_of(0, "costs"), batch)

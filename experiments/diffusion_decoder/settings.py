@@ -64,6 +64,8 @@ class Evaluation:
         frechet_samples: draws of x that are compared with held-out ones; 0 for none.
         classifier_updates: of the classifier in whose features they are compared.
         batch_size: examples at a time.
+        peak_side: of the matrices whose products tell the devices' peak, see `throughput`; 0 for
+            no such numbers.
     """
 
     num_examples: int | None
@@ -74,6 +76,7 @@ class Evaluation:
     frechet_samples: int
     classifier_updates: int
     batch_size: int
+    peak_side: int
 
     def __post_init__(self):
         check(
@@ -85,6 +88,7 @@ class Evaluation:
         check_positive(self, "num_samples", "sampler_steps", "batch_size", "neighbours")
         check_least(self, 1, "mean_samples")
         check_least(self, 2, "classifier_updates")
+        check_least(self, 0, "peak_side")
         holds = self.frechet_samples == 0 or self.frechet_samples >= 100
         remedy = "a covariance of features needs 100 or more (0 for none)"
         check(holds, "frechet_samples", self.frechet_samples, remedy)
