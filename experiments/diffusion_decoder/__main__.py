@@ -104,7 +104,7 @@ def train(workdir, experiment: Experiment, dataset, models, held_out, mesh) -> d
     training = experiment.training
     states = parallel.replicate(mesh, {name.key: system.state for name, system in models.items()})
     trainees = make_trainees(experiment, dataset, models, mesh)
-    print_costs(experiment, dataset, models, trainees, states, mesh)
+    print_costs(experiment, models, trainees, states, mesh)
     states = loop.train(
         workdir,
         states,

@@ -4,7 +4,6 @@ import dataclasses
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-import numpy as np
 
 from diffenc.errors import check_choice
 from diffenc.keys import key_of, rng_of
@@ -12,7 +11,7 @@ from diffenc.latent import first_phase, systems
 from diffenc.latent.blueprints import Blueprint
 from diffenc.latent.systems import System
 from diffenc.run import costs, data, parallel
-from diffenc.run.advance import Trainee, temporary_bytes
+from diffenc.run.advance import Trainee, costs_of
 from diffenc.run.centring import Centring
 from experiments.command_line import naming
 from experiments.diffusion_decoder.settings import BOTTLENECKED, Experiment, Point
@@ -173,7 +172,6 @@ def make_trainees(
 
 def print_costs(
     experiment: Experiment,
-    dataset: data.Dataset,
     models: dict[Name, System],
     trainees: dict[tuple, Trainee],
     states: dict[tuple, Any],
@@ -185,24 +183,21 @@ def print_costs(
 
     Args:
         experiment: the config.
-        dataset: the data.
-        models: the systems.
+        models: the systems, of which the names are read.
         trainees: what trains them.
         states: theirs, replicated over the mesh.
         mesh: of devices.
     """
     training = experiment.training
     for name in first_places(models):
-        size = size_of(experiment, dataset, models[name])
-        memory = temporary_bytes(
+        measured = costs_of(
             trainees[name.key],
             states[name.key],
             mesh,
             training.batch_size,
             training.updates_per_dispatch,
         )
-        line = costs.describe(size._replace(temporary_bytes=memory))
-        print(f"{name.method.replace('_', ' ')}: {line}", flush=True)
+        print(f"{name.method.replace('_', ' ')}: {costs.describe(measured)}", flush=True)
 
 
 def first_places(models: dict[Name, System]) -> list[Name]:
@@ -211,17 +206,3 @@ def first_places(models: dict[Name, System]) -> list[Name]:
     for name in models:
         first.setdefault(name.method, name)
     return list(first.values())
-
-
-def size_of(experiment: Experiment, dataset: data.Dataset, system: System) -> costs.Costs:
-    """Count the parameters of a system and the work of an update; nothing is compiled.
-
-    Args:
-        experiment: the config.
-        dataset: the data.
-        system: the system.
-    """
-    batch_size = experiment.training.batch_size
-    x = np.zeros((batch_size, *dataset.example_shape), np.float32)
-    batch = (x, np.zeros(batch_size, np.int32)) if system.is_persistent else x
-    return costs.measure(system.update, system.state, key_of(0, "costs"), batch)

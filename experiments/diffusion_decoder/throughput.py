@@ -4,12 +4,15 @@ import time
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from diffenc.keys import key_of
 from diffenc.latent.systems import System
+from diffenc.run import costs
 from diffenc.run.advance import dotted
 from diffenc.run.data import Dataset
 from diffenc.run.tables import Result
-from experiments.diffusion_decoder.models import Name, first_places, size_of
+from experiments.diffusion_decoder.models import Name, first_places
 from experiments.diffusion_decoder.results import update_times
 from experiments.diffusion_decoder.settings import Experiment
 
@@ -53,7 +56,7 @@ def measure(
         relative = row.stderr / row.value
         per_second = 1e3 / row.value
         examples = training.batch_size * per_second
-        flops = size_of(experiment, dataset, models[name]).flops
+        flops = flops_of(models[name], training.batch_size, dataset.example_shape)
         share = 100 * flops * per_second / of_all
         rows.append(Result(f"{label}.throughput", examples, examples * relative, "examples/s"))
         rows.append(Result(f"{label}.peak_share", share, share * relative, "% of the peak"))
@@ -63,6 +66,19 @@ def measure(
     if "peak_bytes_in_use" in stats:
         rows.append(Result("machine.peak_memory", stats["peak_bytes_in_use"] / 1e9, None, "GB"))
     return rows
+
+
+def flops_of(system: System, batch_size: int, example_shape: tuple[int, ...]) -> int:
+    """Count the operations of an update, as `costs.measure` does.
+
+    Args:
+        system: the system.
+        batch_size: over all devices.
+        example_shape: of one x.
+    """
+    x = np.zeros((batch_size, *example_shape), np.float32)
+    batch = (x, np.zeros(batch_size, np.int32)) if system.is_persistent else x
+    return costs.measure(system.update, system.state, key_of(0, "costs"), batch).flops
 
 
 def matrix_peak(side: int, precision: str) -> float:
