@@ -17,6 +17,7 @@ from diffenc.latent.blueprints import Blueprint
 from diffenc.latent.systems import System
 from diffenc.run import data, examples
 from diffenc.run.centring import Centring
+from diffenc.run.scaling import Scaling
 
 logger = logging.getLogger(__name__)
 
@@ -182,8 +183,10 @@ class Trained:
 
         log p(x) >= E log (1/K) sum_k p(x, z_k) / q(z_k|x), z_k ~ q(z|x) (Burda et al., 1509.00519).
         More samples bring it nearer. For bits it is the log probability of the bits drawn from x,
-        otherwise the log density of x / max_value, as in results.json. In the units of the data the
-        density is lower by D log(max_value). Of a rival of a diffusion decoder it is the log
+        otherwise the log density of x, as in results.json; of whole numbers that of uniform draws
+        from their cells, which bounds their log probability. (Runs of earlier versions give the
+        density of x / max_value, which in the units of the data is lower by D log(max_value).) Of a
+        rival of a diffusion decoder it is the log
         probability of x where the data are whole numbers, otherwise the log density of x in
         [-1, 1].
 
@@ -257,6 +260,8 @@ class Trained:
             return "the bits drawn from x"
         if self.max_value is None or self._blueprint.levels is not None:
             return "x"
+        if self._blueprint.shift is not None:
+            return "x"
         if self._blueprint.is_centred:
             return "x in [-1, 1]"
         return "x" if self.max_value == 1.0 else f"x / {self.max_value:g}"
@@ -300,12 +305,18 @@ class Trained:
     def _observe(self, x, seed: int) -> np.ndarray:
         """Check x and make of it what the model sees, as in training."""
         rows = examples.check_rows(x, self.example_shape, "x")
-        examples.check_scale(rows, self.max_value, self._blueprint.is_binary)
+        scaling = self._scaling
+        if scaling is None or not scaling.has_signs:
+            examples.check_scale(rows, self.max_value, self._blueprint.is_binary)
+        else:
+            examples.check_signs(rows)
         prepare = functools.partial(
             _prepare, is_binary=self._blueprint.is_binary, max_value=self.max_value
         )
         if self._blueprint.is_centred:
-            prepare = functools.partial(_centre, centring=self._centring)
+            prepare = functools.partial(_restated, units=self._centring)
+        elif scaling is not None:
+            prepare = functools.partial(_restated, units=scaling)
         return self._map(prepare, self._key(seed, "bits"), rows)
 
     def _key(self, seed: int, name: str):
@@ -317,6 +328,8 @@ class Trained:
         """Bring flat x of the model to the units and the shape of the data."""
         if self._blueprint.is_centred:
             x = self._centring.restore(x)
+        elif self._scaling is not None:
+            x = self._scaling.restore(x)
         else:
             x = x * np.float32(self.max_value or 1.0)
         return x.reshape(-1, *self.example_shape)
@@ -324,6 +337,20 @@ class Trained:
     @property
     def _centring(self) -> Centring:
         return Centring(self.max_value, self._blueprint.levels)
+
+    @property
+    def _scaling(self) -> Scaling | None:
+        """The map of the data to x, or None where `max_value` says it all."""
+        blueprint = self._blueprint
+        if blueprint.shift is None:
+            return None
+        return Scaling(
+            blueprint.shift,
+            blueprint.scale,
+            blueprint.is_binary,
+            blueprint.is_whole,
+            self.max_value if blueprint.is_whole else None,
+        )
 
     def _map(self, fn: Callable, key, rows: np.ndarray, progress=None):
         """Apply fn to batches of rows, see `map_padded`."""
@@ -335,6 +362,6 @@ def _prepare(key, rows, *, is_binary, max_value):
     return data.make_prepare(is_binary, max_value)(key, rows)
 
 
-@functools.partial(jax.jit, static_argnames="centring")
-def _centre(key, rows, *, centring):
-    return centring.prepare(key, rows)
+@functools.partial(jax.jit, static_argnames="units")
+def _restated(key, rows, *, units):
+    return units.prepare(key, rows)

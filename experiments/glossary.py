@@ -174,11 +174,20 @@ GLOSSARY = LATENT | {
             "score_difference": "nats: The estimate with the distance of conditional and "
             "marginal score; only where x itself is Gaussian as far as can be told, and the "
             "length of its residual tells nothing.",
+            "neighbours": "nats: What nearest neighbours see of the columns that tell the most of "
+            "each other; sampling error only. Up to its error it is a lower limit of the "
+            "information, and where it contradicts the estimate, a line of the run says what was "
+            "done.",
             "ksg": "nats: Nearest neighbours (Kraskov et al.); sampling error only.",
             "cca": "nats: Canonical correlations; sampling error only, bias not removed.",
             "infonce": "nats: A trained critic, InfoNCE; sampling error only.",
             "mine": "nats: A trained critic, MINE; sampling error only.",
-            "label_entropy": "nats: y as labels: their entropy, the upper limit.",
+            "plug_in": "nats: x and y as codes: the information of the table of their counts, "
+            "with its bias.",
+            "pooled_labels": "nats: What was added for labels of fewer than ten examples, which "
+            "are taken together.",
+            "label_entropy": "nats: Of labels their entropy, the upper limit; of codes on both "
+            "sides the smaller one.",
             "seconds": "s: Seconds of the estimate, compilation included.",
         },
     )
@@ -189,6 +198,9 @@ GLOSSARY = LATENT | {
         "and the estimate of smaller error is reported; the run says where X is your y.",
         "data.conditional": "nats: D[X|Y], by networks; 0 where they find nothing.",
         "data.marginal": "nats: D[X], by networks; 0 where they find nothing.",
+        "data.repeated_rows": "rows: How many repeat another one, if more do than by chance.",
+        "data.effective_rows": "rows: As many independent rows have the same error, where rows "
+        "depend on each other (docs/own-data.md).",
         "benchmark.mean_absolute_error": "nats: Mean |estimate - truth| over the tasks.",
         "benchmark.within_0.1": "of tasks: Share of tasks with |estimate - truth| <= 0.1.",
         "benchmark.coverage_2se": "of tasks: Share of tasks whose truth is within two standard "

@@ -15,6 +15,8 @@ MODELS = under(
         "what it costs to undo the noise of the start.",
         "it_nll": "bits/dim: The quantity of arXiv 2510.20903, which has no reconstruction "
         "term. It is no code length, and may be below the entropy of the data.",
+        "bits_saved": "bits/dim: By how much the bound is below that of the first model, paired by "
+        "example and seed.",
         "loss_variance": "(bits/dim)^2: Variance of the training loss of one example at one noise "
         "level, drawn by the model's schedule.",
         "update_time": "ms: Time of an update: the median over the dispatches of the first "

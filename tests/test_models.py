@@ -19,6 +19,7 @@ from diffenc.estimate import map_examples
 from diffenc.keys import key_of
 from diffenc.latent import held_out
 from diffenc.run import checkpoints, parallel
+from diffenc.run.scaling import Scaling
 from experiments.arguments import load_config
 from experiments.diffusion_encoder import __main__ as diffusion_encoder
 from experiments.diffusion_encoder.settings import read_experiment
@@ -357,3 +358,19 @@ def test_a_run_that_has_just_begun_is_not_called_another_experiment(tmp_path):
     (tmp_path / "model.json").write_text('{"format": 1, "diffenc": "", "systems": []}')
     with pytest.raises(InputError, match="model.json is damaged .ValueError: it has no systems"):
         models.load(tmp_path)
+
+
+def test_a_run_of_data_in_other_units_takes_and_gives_those(tmp_path):
+    """The density of 8 x + 3 is lower by D log 8, and its decoder gives 8 E[x|z] + 3."""
+    units = Scaling((3.0,) * DIM, (8.0,) * DIM)
+    make_workdir(tmp_path, **units.fields(DIM))
+    trained = models.load(tmp_path)
+    truth = make_truth()
+    x = draw(truth, 3, 16)
+    z = np.random.default_rng(0).normal(size=(4, LATENT_DIM))
+    expected = 8.0 * (z @ truth.weight.T + truth.mean) + 3.0
+    np.testing.assert_allclose(trained.decode(z), expected, rtol=1e-4, atol=1e-4)
+    density = trained.log_prob(8.0 * x + 3.0, samples=1000)
+    off = density.values - (np.asarray(truth.log_prob(x)) - DIM * np.log(8.0))
+    assert np.all(np.abs(off) < NUM_SIGMAS * density.stderr) and density.stderr.max() < 0.2
+    assert "log p(x) in nats" in density.bound

@@ -30,8 +30,10 @@ def draw(truth, seed, count) -> np.ndarray:
     return np.float32(mean + truth.noise_std * rng.normal(size=mean.shape))
 
 
-def make_blueprint(name, method, pressure) -> Blueprint:
-    """A tiny system with a linear Gaussian decoder of x [DIM]; its encoder starts as a Gaussian."""
+def make_blueprint(name, method, pressure, **units) -> Blueprint:
+    """A tiny system with a linear Gaussian decoder of x [DIM]; its encoder starts as a Gaussian.
+
+    `units` are those of the data, see `Scaling.fields`."""
     model = make_model(
         latent_dim=LATENT_DIM,
         decoder="gaussian",
@@ -41,15 +43,15 @@ def make_blueprint(name, method, pressure) -> Blueprint:
     )
     optimizer = system_settings.OptimizerSettings(learning_rate=1e-3, num_updates=4, warmup=1)
     settings = system_settings.Settings(method, model, em.Settings(), optimizer, sampler_steps=2)
-    return Blueprint(name, settings, (DIM,), 100, None)
+    return Blueprint(name, settings, (DIM,), 100, None, **units)
 
 
-def make_workdir(workdir, updates=(2, 4), pressure=False, noise_std=2.0) -> None:
+def make_workdir(workdir, updates=(2, 4), pressure=False, noise_std=2.0, **units) -> None:
     """Write a run whose averages are the truth's decoder, and encoders that are near N(0, I)."""
     truth = make_truth(noise_std)
     blueprints = [
-        make_blueprint("diffusion_encoder", "langevin", pressure),
-        make_blueprint("vae", "vae", pressure),
+        make_blueprint("diffusion_encoder", "langevin", pressure, **units),
+        make_blueprint("vae", "vae", pressure, **units),
     ]
     decoder = {
         "network": {"params": {"Dense_0": {"kernel": truth.weight.T, "bias": truth.mean}}},

@@ -25,6 +25,7 @@ def get_config() -> ConfigDict:
                 test_fraction=0.1667,  # of digits and of a file without a test array
                 # n: measure on n training examples, kept from training, instead of the test set
                 validation=0,
+                values="auto",  # what numbers in [0, 1] of a file are: or chances (of bits), reals
             ),
             model=dict(
                 latent_dim=4,

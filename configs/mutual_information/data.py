@@ -18,7 +18,16 @@ def get_config():
     return ConfigDict(
         dict(
             seed=0,
-            data=dict(path="", x_columns=(), y_columns=(), labels="auto"),  # or yes, or no
+            data=dict(
+                path="",
+                x_columns=(),
+                y_columns=(),
+                labels="auto",  # whether y is codes: or yes, or no
+                codes=(),  # of "x", "y", "x[2]", or names of columns
+                amounts=(),  # likewise, what is numbers though it has few values
+                groups_column="",  # of subjects, recordings: rows of a group depend on each other
+                order="auto",  # or exchangeable: neighbours are independent examples
+            ),
             tasks=(),
             num_samples=10_000,  # of tasks; of a file all rows are used
             rivals=("ksg",),

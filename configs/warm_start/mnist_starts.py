@@ -13,5 +13,5 @@ def get_config():
     config.num_updates = 300
     config.warmup = 50
     config.save_every = 300
-    config.evaluate_every = 50
+    config.evaluate_every = 100
     return config

@@ -10,9 +10,11 @@ choices of q are of use (arXiv 2107.00630):
     entropy       q ~ E[f]             information is lost linearly in time: the entropy rate of the
                                        schedule is constant
 
-Both moments of f are running means over the draws that training makes anyhow. A share FLOOR of the
-draws stays uniform, so that no level is forgotten and no weight is above (high - low) / FLOOR; with
-the rule "entropy" time and the share of the information that is lost differ by at most FLOOR.
+Both moments of f are running means over the draws that training makes anyhow. After n updates they
+remember about the last n / POWER, and never more than MEMORY: f falls fastest at first, and what it
+was then is soon forgotten. A share FLOOR of the draws stays uniform, so that no level is forgotten
+and no weight is above (high - low) / FLOOR; with the rule "entropy" time and the share of the
+information that is lost differ by at most FLOOR.
 """
 
 import flax.struct
@@ -24,17 +26,18 @@ from diffenc.errors import check_choice, check_whole
 
 RULES = ("variance", "entropy")
 FLOOR = 0.1  # share of the draws that stays uniform
-DECAY = 0.99  # of the running means, per update
+POWER = 4  # after n updates the running means remember n / POWER of them,
+MEMORY = 100  # but no more than so many
+PRIOR = 4  # updates in which a bin's mean comes from that of all bins to its own
 
 
 class AdaptiveLevels(flax.struct.PyTreeNode):
     """The density and what it is learned from; a `noise_levels.Levels` that is a pytree.
 
     Attributes:
-        first: running sum of f in each bin [K].
-        second: running sum of f^2 in each bin [K].
-        weight: the sum of the weights in them [K], which rises from 0 to 1: the means are
-            first / weight and second / weight.
+        first: running mean of f in each bin [K].
+        second: running mean of f^2 in each bin [K].
+        seen: how many updates each bin has taken in [K].
         low: the smallest lambda.
         high: the largest.
         rule: how q follows, a name of `RULES`.
@@ -42,7 +45,7 @@ class AdaptiveLevels(flax.struct.PyTreeNode):
 
     first: jax.Array
     second: jax.Array
-    weight: jax.Array
+    seen: jax.Array
     low: float = flax.struct.field(pytree_node=False)
     high: float = flax.struct.field(pytree_node=False)
     rule: str = flax.struct.field(pytree_node=False, default="variance")
@@ -70,14 +73,14 @@ class AdaptiveLevels(flax.struct.PyTreeNode):
     @property
     def mean(self) -> jax.Array:
         """E[f] in each bin [K], as far as it is known."""
-        return self._mean(self.first)
+        return self._with_prior(self.first)
 
     @property
     def masses(self) -> jax.Array:
         """The share of the draws in each bin [K]."""
         num_bins = len(self.first)
         uniform = jnp.full(num_bins, 1 / num_bins)
-        heights = self.mean if self.rule == "entropy" else jnp.sqrt(self._mean(self.second))
+        heights = self.mean if self.rule == "entropy" else jnp.sqrt(self._with_prior(self.second))
         total = heights.sum()
         share = jnp.where(total > 0, heights / jnp.where(total > 0, total, 1.0), uniform)
         return (1 - FLOOR) * share + FLOOR * uniform
@@ -118,18 +121,20 @@ class AdaptiveLevels(flax.struct.PyTreeNode):
             return jnp.matmul(of_draws, is_in, precision=jax.lax.Precision.HIGHEST)
 
         count = of_bins(counts)
-        keep = jnp.power(DECAY, count)
+        seen = self.seen + count
+        kept = jnp.power(self.seen / jnp.where(seen > 0, seen, 1.0), POWER)
+        keep = jnp.where(count > 0, jnp.minimum(kept, jnp.exp(-count / MEMORY)), 1.0)
         share = (1 - keep) / jnp.where(count > 0, count, 1.0)
         return self.replace(
             first=keep * self.first + share * of_bins(counts * values),
             second=keep * self.second + share * of_bins(counts * jnp.square(values)),
-            weight=keep * self.weight + (1 - keep),
+            seen=seen,
         )
 
-    def _mean(self, total: jax.Array) -> jax.Array:
-        """Give the running mean of each bin; what a bin has not learned yet is that of all bins.
+    def _with_prior(self, means: jax.Array) -> jax.Array:
+        """Give the mean of each bin, which is that of all bins before it has taken in anything.
 
         So the density is uniform at first, and does not depend on the unit of f.
         """
-        of_all = total.sum() / jnp.maximum(self.weight.sum(), 1e-6)
-        return total + (1 - self.weight) * of_all
+        of_all = jnp.sum(self.seen * means) / jnp.maximum(self.seen.sum(), 1e-6)
+        return means + jnp.exp(-self.seen / PRIOR) * (of_all - means)

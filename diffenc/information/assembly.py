@@ -5,8 +5,11 @@ from typing import NamedTuple
 import numpy as np
 
 from diffenc.estimate import Estimate
+from diffenc.information import clusters as clustering
+from diffenc.information.clusters import Clusters
 from diffenc.information.divergence import Divergence
 from diffenc.information.gaussian import GaussianPart
+from diffenc.information.neighbours import Neighbours
 
 # From this lambda on the noise counts as the finest (see `still_grows`).
 FINE = 3.5
@@ -41,6 +44,14 @@ class Information(NamedTuple):
         unbounded: whether the information still grows at the finest noise, see `still_grows`. Then
             it is infinite, or the relation is sharper than the samples show.
         diffused: which of the caller's blocks is X: "x" or "y".
+        nearest: the information of a few columns by nearest neighbours, see `resolution`; None
+            where it is not compared.
+        columns: those of x and of y that were used; None is all of them.
+        is_by_neighbours: whether the estimate is that of the neighbours, because the networks did
+            not resolve as much. Parts and pointwise values are still those of the networks; the
+            latter are shifted.
+        unresolved: the standard error for what neither resolves.
+        clusters: of the examples `rows`, or None if they are independent.
     """
 
     estimate: Estimate
@@ -57,24 +68,48 @@ class Information(NamedTuple):
     regression_density: np.ndarray | None
     unbounded: bool
     diffused: str = "x"
+    nearest: Neighbours | None = None
+    columns: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+    is_by_neighbours: bool = False
+    unresolved: float = 0.0
+    clusters: Clusters | None = None
+
+    @property
+    def neighbours(self) -> Estimate | None:
+        """The information of a few columns by nearest neighbours, a lower limit up to its error."""
+        return None if self.nearest is None else self.nearest.estimate
 
     @property
     def errors(self) -> dict[str, float]:
         """The standard error (nats) by source, whose squares add up to that of the estimate.
 
         `examples` is sampling; `networks` are the systematic errors of both divergences;
-        `regression` is that of the regression and of the learned maps.
+        `regression` is that of the regression and of the learned maps; `resolution` is what nearest
+        neighbours show more.
         """
-        examples = Estimate.of(self.pointwise).stderr
+        if self.is_by_neighbours:
+            examples = self.nearest.estimate.stderr
+            return {
+                "examples": examples,
+                "networks": 0.0,
+                "regression": 0.0,
+                "resolution": self.unresolved,
+            }
+        examples = clustering.estimate(self.pointwise, self.clusters).stderr
         networks = float(np.linalg.norm(_doubts(self.conditional, self.marginal)))
-        rest = self.estimate.stderr**2 - examples**2 - networks**2
-        regression = float(np.sqrt(max(0.0, rest)))
-        return {"examples": examples, "networks": networks, "regression": regression}
+        rest = self.estimate.stderr**2 - examples**2 - networks**2 - self.unresolved**2
+        return {
+            "examples": examples,
+            "networks": networks,
+            "regression": float(np.sqrt(max(0.0, rest))),
+            "resolution": self.unresolved,
+        }
 
     @property
     def systematic(self) -> float:
         """The part of the standard error that more examples to evaluate on would not reduce."""
-        return float(np.hypot(self.errors["networks"], self.errors["regression"]))
+        errors = self.errors
+        return float(np.linalg.norm([errors[s] for s in ("networks", "regression", "resolution")]))
 
 
 def assemble(
@@ -92,7 +127,7 @@ def assemble(
     was not, the full D[X] is added to the systematic error.
 
     Args:
-        linear_part: the information by regression.
+        linear_part: the information by regression, with the clusters of the rows.
         rows: [2, n] the examples of both halves.
         dim: the largest number of coordinates that the other block can determine.
         conditional: D[X|Y].
@@ -119,7 +154,8 @@ def assemble(
     overfit = 0.5 * abs(entropy.mean() - growth.mean())
 
     def add(mean, values, *doubts):
-        stderr = np.linalg.norm([Estimate.of(share + values).stderr, systematic, *doubts])
+        sampling = clustering.estimate(share + values, linear_part.clusters).stderr
+        stderr = np.linalg.norm([sampling, systematic, *doubts])
         return Estimate(float(linear_part.mean + mean), float(stderr))
 
     score_difference = None
@@ -139,6 +175,7 @@ def assemble(
         marginal=marginal,
         regression_density=None,
         unbounded=still_grows(conditional, marginal, dim),
+        clusters=linear_part.clusters,
     )
 
 

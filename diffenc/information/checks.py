@@ -1,13 +1,12 @@
 """What an estimate of information requires of its samples, each with an error of one line."""
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from diffenc.errors import InputError
 from diffenc.information import gaussian
 
 LEAST_ROWS = 100
-WITHIN = "their information is infinite, their entropy minus infinity"
+LEAST_EXAMPLES = 10  # of a label
 
 
 def check(*blocks: np.ndarray, names: tuple[str, ...] = ("x", "y", "z")) -> tuple[np.ndarray, ...]:
@@ -56,12 +55,8 @@ def _as_block(name, block):
     block = np.asarray(block)
     is_real = block.dtype.kind in "biuf"  # to numpy a span of time is an integer, too
     if not is_real or block.ndim not in (1, 2) or not block.size:
-        hint = ""
-        if name == "y" and block.size and block.dtype.kind in "USO":
-            hint = ", or names of classes and labels=True"
         raise InputError(
-            f"{name} has type {block.dtype} and shape {block.shape}: "
-            f"give numbers [N] or [N, dim]{hint}"
+            f"{name} has type {block.dtype} and shape {block.shape}: give numbers [N] or [N, dim]"
         )
     return block.reshape(len(block), -1).astype(np.float64)
 
@@ -131,65 +126,6 @@ def _repeats(columns):
             yield index, (twins[0] if twins.size else None)
 
 
-def are_labels(y: np.ndarray, labels: bool | None) -> bool:
-    """Return whether y is class labels.
-
-    If y is one column of few distinct integers or truth values, it is treated as labels. Whole
-    numbers stored as floats, as those of a text always are, are ambiguous.
-
-    Args:
-        y: an array.
-        labels: what the caller says y is; None is nothing.
-
-    Returns:
-        Whether it is labels.
-
-    Raises:
-        InputError: for a y that cannot be labels though the caller says so, and for an ambiguous
-            one of which he says nothing.
-    """
-    is_column = y.ndim in (1, 2) and y.size == len(y) > 0
-    if labels and is_column and y.dtype.kind in "US":
-        return True
-    is_whole = bool(
-        is_column and y.dtype.kind in "biuf" and np.isfinite(y).all() and np.all(y == np.round(y))
-    )
-    if labels and not is_whole:
-        raise InputError("y is not one column of whole numbers: give labels, or labels=False")
-    if labels is not None:
-        return labels
-    count = len(np.unique(y)) if is_whole else 0
-    are_few = 1 < count <= max(2, min(50, len(y) // 10))
-    if are_few and np.issubdtype(y.dtype, np.floating):
-        raise InputError(
-            f"y holds {count} whole numbers as floats: say labels=True (classes) or labels=False "
-            "(amounts)"
-        )
-    return are_few
-
-
-def count_copies(*blocks: np.ndarray) -> int:
-    """Count the rows that look like copies of others.
-
-    Of the column with the most distinct values, at least a quarter of N, equal values are counted
-    that are equal in all other columns too. A few of them are chance; more than a hundredth of the
-    rows, and more than half of such values, are reported.
-
-    Args:
-        *blocks: arrays [N] or [N, dim].
-
-    Returns:
-        The number of rows that repeat another, 0 if they may be chance.
-    """
-    table = np.concatenate([block.reshape(len(block), -1) for block in blocks], axis=1)
-    distinct = [len(np.unique(column)) for column in table.T]
-    ties = len(table) - max(distinct)
-    if max(distinct) < len(table) / 4 or ties <= 0.01 * len(table):
-        return 0
-    copies = len(table) - len(np.unique(table, axis=0))
-    return copies if copies > max(0.01 * len(table), 0.5 * ties) else 0
-
-
 def check_labels(x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Check samples x [N, dim] and integer labels [N].
 
@@ -207,130 +143,10 @@ def check_labels(x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndar
     values, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
     if len(values) < 2:
         raise InputError(f"all labels are {values[0]}: give two or more different ones")
-    if counts.min() < 10:
+    if counts.min() < LEAST_EXAMPLES:
         raise InputError(
             f"label {values[counts.argmin()]} has {counts.min()} examples: "
-            "ten or more of each are needed, drop rarer ones, or say labels=False if y is amounts"
+            f"{LEAST_EXAMPLES} or more of each are needed; give coarser labels, or numbers"
         )
     (x,) = check(x)
     return x, index
-
-
-def check_no_function(x: np.ndarray, y: np.ndarray) -> None:
-    """Check that no column is a function of the other block, if that has one or two columns.
-
-    As far as the samples can tell, the information is then infinite or larger than they show. A
-    column is predicted from the nearest neighbours of every example by a plane through them. For a
-    smooth function the error of the prediction shrinks like N^(-2/dim); with noise it stays. A
-    column is rejected if its prediction error shrinks with the number of rows at least half as fast
-    as for a noiseless function and is below 2 % of the interquartile range, or is already zero.
-    Columns with ties are not tested, because the information of a few values is finite.
-
-    Raises:
-        InputError: for a column that is a function.
-    """
-    x, y = _thin(x, y)
-    _check_one_way("x", x, "y", y)
-    _check_one_way("y", y, "x", x)
-
-
-def check_no_function_given(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> None:
-    """Check that no column is a function of the other block, of the condition z, or of both.
-
-    Each column is tried as `check_no_function` does.
-    """
-    check_no_function(x, y)
-    x, y, z = _thin(x, y, z)
-    for name, values in (("x", x), ("y", y)):
-        _check_one_way("z", z, name, values, consequence="the condition leaves nothing of it")
-    _check_one_way("x, z", np.concatenate([x, z], axis=1), "y", y)
-    _check_one_way("y, z", np.concatenate([y, z], axis=1), "x", x)
-
-
-def check_no_function_within(x: np.ndarray) -> None:
-    """Check that no column is a function of the one or two others; as `check_no_function` does."""
-    if x.shape[1] == 1:
-        return
-    (x,) = _thin(x)
-    for column in range(x.shape[1]):
-        others = np.delete(x, column, axis=1)
-        _check_one_way("the other columns", others, "x", x[:, [column]], column, WITHIN)
-
-
-def _thin(*blocks):
-    """Return 20,000 rows at most, the same of every block."""
-    every = -(-len(blocks[0]) // 20_000)
-    return [block[::every] for block in blocks]
-
-
-def _check_one_way(
-    name, block, other, values, first=0, consequence="their information is infinite"
-) -> None:
-    """Raise InputError if a column of values, counted from `first`, is a function of the block."""
-    dim = block.shape[1]
-    columns = np.flatnonzero(~gaussian.has_ties(values))
-    if dim > 2 or not columns.size or gaussian.has_ties(block).any():
-        return
-    block = block / _spread(block)
-    values = values[:, columns] / _spread(values[:, columns])
-
-    def error(parts):
-        """The prediction error with a number of rows that is smaller by this factor."""
-        starts = range(parts)
-        errors = [_prediction_error(block[k::parts], values[k::parts]) for k in starts]
-        return np.mean(errors, axis=0)
-
-    by_all = error(1)
-    from_half = np.log(np.maximum(error(2), 1e-12) / np.maximum(by_all, 1e-12))
-    from_quarter = np.log(np.maximum(error(4), 1e-12) / np.maximum(by_all, 1e-12))
-    rate = 2 / dim * np.log(2)
-    shrinks = (from_half > 0.5 * rate) & (from_quarter > 0.7 * 2 * rate)
-    is_function = (by_all < 1e-9) | ((by_all < 0.02) & shrinks)
-    if is_function.any():
-        column = first + columns[np.argmax(is_function)]
-        raise InputError(
-            f"{other} column {column} is a function of {name}, or nearly: {consequence}, or the "
-            "relation sharper than the samples show; leave the column out, or give it its noise"
-        )
-
-
-def _spread(values):
-    """Return the interquartile range of every column, or its deviation if that is 0."""
-    quartiles = np.subtract(*np.percentile(values, (75, 25), axis=0))
-    return np.where(quartiles > 0, quartiles, values.std(axis=0))
-
-
-def _prediction_error(block, values):
-    """Return the median error of a prediction of every column of values from its neighbours.
-
-    The prediction is a plane through 3 dim + 1 neighbours in the block. The error is divided by
-    that which noise of unit deviation would have.
-    """
-    n, dim = block.shape
-    count = 3 * dim + 1
-    nearest = cKDTree(block).query(block, k=count + 1)[1]
-    others = nearest != np.arange(n)[:, None]
-    others[others.all(axis=1), -1] = False  # twins in the block hid the example itself
-    near = nearest[others].reshape(n, count)
-    weights = _weights_at_zero(block[near] - block[:, None])
-    error = values - np.einsum("nk,nkc->nc", weights, values[near])
-    return np.median(np.abs(error) / np.sqrt(1 + np.sum(weights**2, axis=1))[:, None], axis=0)
-
-
-def _weights_at_zero(offset):
-    """Return the weights [n, k] of k points in the value at 0 of the plane through them.
-
-    Least squares: they are what is left of a column of ones once the offsets [n, k, dim] have been
-    projected out of it, divided by its squared length. An offset that is a multiple of the one
-    before it is left out. Points that all lie at one other place have equal weights.
-    """
-    count = offset.shape[1]
-    basis = []
-    for column in (*np.moveaxis(offset, 2, 0), np.ones(offset.shape[:2])):
-        whole = np.linalg.norm(column, axis=1, keepdims=True)
-        for direction in basis:
-            column = column - np.sum(direction * column, axis=1, keepdims=True) * direction
-        length = np.linalg.norm(column, axis=1, keepdims=True)
-        inverse = np.where(length > 1e-12 * whole, 1 / np.maximum(length, 1e-300), 0.0)
-        basis.append(column * inverse)
-    return np.where(inverse > 0, basis[-1] * inverse, 1 / count)

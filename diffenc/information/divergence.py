@@ -6,7 +6,9 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from diffenc.information import clusters as clustering
 from diffenc.information import growth
+from diffenc.information.clusters import Clusters
 from diffenc.information.growth import Products
 from diffenc.information.halves import Halves
 from diffenc.information.rounds import LARGEST_STAKE, Fit, fit, rescale
@@ -61,6 +63,7 @@ def divergence(
     settings: Settings,
     show: Callable[[int, float], None] = ignore,
     training: Halves | None = None,
+    clusters: Clusters | None = None,
 ) -> Divergence:
     """Estimate D, extrapolated from n / 2 and n examples in a half.
 
@@ -82,6 +85,7 @@ def divergence(
         show: progress callback, called after every round with (updates, D).
         training: the data in the coordinates in which the networks are trained, if these are
             others (see `flows`).
+        clusters: of the rows [2, n], or None.
 
     Returns:
         The estimate.
@@ -89,16 +93,20 @@ def divergence(
     n = halves.r.shape[1]
     key_all, key_part, key_judge = split_key(key, 3)
     training = halves if training is None else training
-    whole = fit(key_all, halves, n, settings, show, training=training)
+    whole = fit(key_all, halves, n, settings, show, training=training, clusters=clusters)
     if not whole.is_significant:
         return _zero(n, settings, whole.doubt)
-    products, value, stake = judge(key_judge, whole, halves, settings)
-    part = fit(key_part, halves, n // 2, settings, show, whole.rounds, training)
-    earlier = judge(key_judge, part, halves, settings)[1]
+    products, value, stake = judge(key_judge, whole, halves, settings, clusters)
+    part = fit(key_part, halves, n // 2, settings, show, whole.rounds, training, clusters)
+    earlier = judge(key_judge, part, halves, settings, clusters)[1]
     step = value - earlier
     mean = value + settings.judge.extrapolation * max(0.0, step)
     folds = [
-        rescale(products.held[half].sum(axis=-1), products.cross[half].sum(axis=-1))[0]
+        rescale(
+            products.held[half].sum(axis=-1),
+            products.cross[half].sum(axis=-1),
+            None if clusters is None else clusters.at(half),
+        )[0]
         for half in (0, 1)
     ]
     doubts = (settings.judge.step_error * step, whole.drift, (folds[0] - folds[1]) / 2)
@@ -117,7 +125,7 @@ def divergence(
         s_nn=products.own.sum(axis=-1).ravel(),
         score_gap=(products.cross + 2 * products.tilt).sum(axis=-1).ravel(),
         density=shares.mean(axis=(0, 1)) / np.diff(edges),
-        density_stderr=shares.std(axis=(0, 1), ddof=1) / (2 * n) ** 0.5 / np.diff(edges),
+        density_stderr=_errors(shares, clusters) / np.diff(edges),
         edges=edges,
         value=value,
         earlier=earlier,
@@ -125,8 +133,18 @@ def divergence(
     )
 
 
+def _errors(shares, clusters):
+    """Return the standard errors of the means of shares [2, n, strata]."""
+    columns = np.moveaxis(shares, -1, 0)
+    return np.array([clustering.estimate(column, clusters).stderr for column in columns])
+
+
 def judge(
-    key: jax.Array, networks: Fit, halves: Halves, settings: Settings
+    key: jax.Array,
+    networks: Fit,
+    halves: Halves,
+    settings: Settings,
+    clusters: Clusters | None = None,
 ) -> tuple[Products, float, np.ndarray]:
     """Evaluate the networks of a fit on all examples, with fresh noise and in finer strata.
 
@@ -135,9 +153,10 @@ def judge(
         networks: the result of a training.
         halves: the data.
         settings: of the networks and of the evaluation.
+        clusters: of the rows [2, n], or None.
 
     Returns:
-        The products of all examples, D (nats), and the stake [1, n, 1] of every row.
+        The products of all examples, D (nats), and the stake [2, n, 1] of every row.
     """
     n = halves.r.shape[1]
     parts = settings.judge.parts
@@ -147,19 +166,19 @@ def judge(
     }
     strata = settings.judge.strata * parts
     products = Products(*(np.empty((2, n, strata)) for _ in Products._fields))
-    is_odd = np.arange(n) % 2
+    is_odd = clustering.is_odd((2, n), clusters)
     values = []
     stakes = []
     for part, index in enumerate(networks.choices):
         rows = is_odd == part
         for whole, piece in zip(products, by_round[index], strict=True):
-            whole[:, rows] = piece[:, rows]
-        held = products.held[:, rows].sum(axis=-1)
-        cross = products.cross[:, rows].sum(axis=-1)
-        value, stake = rescale(held, cross)
+            whole[rows] = piece[rows]
+        held = products.held[rows].sum(axis=-1)
+        cross = products.cross[rows].sum(axis=-1)
+        value, stake = rescale(held, cross, None if clusters is None else clusters.at(rows))
         values.append(value)
         stakes.append(stake)
-    return products, float(np.mean(values)), np.where(is_odd == 0, *stakes)[None, :, None]
+    return products, float(np.mean(values)), np.where(is_odd, *stakes[::-1])[:, :, None]
 
 
 def _zero(n, settings, doubt) -> Divergence:

@@ -4,27 +4,37 @@ Samples are arrays, lists, or tables of pandas. The theory is in measures.py.
 """
 
 import math
-from collections.abc import Mapping
-
-import numpy as np
+from collections.abc import Mapping, Sequence
 
 from diffenc import compilation
-from diffenc.errors import InputError
-from diffenc.estimate import Estimate
-from diffenc.information import checks, inputs, measures
+from diffenc.information import clusters as clustering
+from diffenc.information import columns, inputs, kinds, measures, one_block
+from diffenc.information import rows as rows_of_samples
 from diffenc.information.assembly import Information
+from diffenc.information.chain_rule import chain_rule
+from diffenc.information.count_table import table_information
 from diffenc.information.gaussian import has_ties
 from diffenc.information.inputs import Block, Progress
+from diffenc.information.kinds import Kinds
 from diffenc.information.label_difference import conditional_label_information
+from diffenc.information.labels import pool
 from diffenc.information.measurement import (
     Measurement,
-    entropy_of_labels,
+    nothing_detected,
+    of_chain,
     of_divergence,
+    of_table,
     parts_of,
     remarks,
+    remarks_of_resolution,
+    restore,
+    with_loss,
 )
+from diffenc.information.mixed import mixed_information
+from diffenc.information.one_block import Entropy
+from diffenc.information.rows import Rows
 from diffenc.information.settings import Settings
-from diffenc.keys import key_of
+from diffenc.keys import generator, key_of
 
 
 def mutual_information(
@@ -36,6 +46,10 @@ def mutual_information(
     progress: Progress = None,
     settings: Settings | Mapping | None = None,
     *,
+    codes: str | Sequence[str] = (),
+    amounts: str | Sequence[str] = (),
+    groups=None,
+    order: str | None = None,
     name: str = "data",
 ) -> Measurement:
     """Estimate the mutual information I(X;Y) of samples, or I(X;Y|Z) of samples and `given`.
@@ -49,17 +63,26 @@ def mutual_information(
     is below about twice the error.
 
     Args:
-        x: [N] or [N, dim]: an array, a list, or a DataFrame or Series of pandas.
-        y: as x. Class labels are one column of integers, truth values or, with labels=True, names.
+        x: [N] or [N, dim]: an array, a list, or a DataFrame or Series of pandas. Columns are
+            numbers, or codes, whose order tells nothing: names, truth values, and numbers of few
+            distinct values. Whole numbers of more values are taken as either, see `kinds`, and a
+            note says how.
+        y: as x.
         given: as x, the condition Z; None for none.
-        labels: whether y is class labels. With None it is if it is one column of few distinct
-            integers; whole numbers stored as floats are then refused as ambiguous.
+        labels: whether y is codes, such as class labels; None to decide by its values.
         seed: a whole number of 0 or more. Another seed gives other halves and other networks; the
             same one gives the same digits on the same machine.
         progress: None for silence, True for lines on stderr, or a function that is called with
             (stage, updates, nats) after every round of training.
         settings: of the estimator: a `Settings`, or its sections as a mapping, as in
             {"flow": {"rounds": 0}}.
+        codes: what of x and y is codes: "x", "y", "x[2]" for column 2 of an array, or a column of
+            a table by its name; one or several.
+        amounts: what is numbers, though it has few values; as codes.
+        groups: one value for each row, such as a subject or a recording: rows with the same one
+            depend on each other, and others do not. None for no groups.
+        order: "exchangeable" if the order of the rows means nothing, though neighbours resemble
+            each other. With None it is found out, see `series.examine`.
         name: of the pair. Pairs with other names have other random numbers at the same seed.
 
     Returns:
@@ -69,21 +92,56 @@ def mutual_information(
         InputError: for samples that have no estimate, with what to do about it.
     """
     if given is not None:
-        return conditional_information(x, y, given, labels, seed, progress, settings, name=name)
-    x = inputs.read("x", x)
-    y = inputs.read("y", y, may_be_names=labels is True)
+        return conditional_information(
+            x,
+            y,
+            given,
+            labels,
+            seed,
+            progress,
+            settings,
+            codes=codes,
+            amounts=amounts,
+            groups=groups,
+            order=order,
+            name=name,
+        )
+    x = inputs.read("x", x, may_be_names=True)
+    y = inputs.read("y", y, may_be_names=True)
     key = key_of(inputs.read_seed(seed), "estimate", name)
     settings = inputs.read_settings(settings)
     show = inputs.read_progress(progress)
     inputs.check_rows(x, y)
-    y, classes, are_labels = _read_labels(y, labels)
-    with inputs.naming({"x": [x], "y": [y]}, classes), compilation.cache():
-        if are_labels:
-            result = measures.label_information(key, x.values, y.values, settings, show)
+    x, y, rows = inputs.select_rows(groups, order, x, y)
+    pair = kinds.decide(x, y, columns.read_words(labels, codes, amounts))
+    num_columns = len(x.columns) + len(y.columns)
+    x = pair.x
+    y = pair.y
+    with inputs.naming({"x": [x], "y": [y]}, pair.classes), compilation.cache():
+        if pair.case == "table":
+            result = table_information(generator(key), x.values, y.values, rows.clusters)
+            notes = (*pair.notes, *rows_of_samples.notes(rows.facts))
+            return of_table("I(X;Y)", result, notes, rows)
+        if pair.case == "labels":
+            pooled = pool(y.values)
+            result = measures.label_information(
+                key, x.values, pooled.pooled, settings, show, rows.clusters
+            )
+            information = _of_information("I(X;Y)", result, rows, pair, num_columns)
+            return restore(information, pooled)
+        if pair.case == "chain":
+            result = chain_rule(key, x.values, pair.codes, y.values, settings, show, rows.clusters)
+            notes = (*pair.notes, *rows_of_samples.notes(rows.facts))
+            return of_chain("I(X;Y)", result, notes, rows)
+        if pair.case == "mixed":
+            result = mixed_information(
+                key, x.values, y.values, pair.indicators, settings, show, rows.clusters
+            )
         else:
-            result = measures.mutual_information(key, x.values, y.values, settings, show)
-    label_entropy = entropy_of_labels(y.values) if are_labels else None
-    return _of_information("I(X;Y)", result, (x, y), label_entropy)
+            result = measures.mutual_information(
+                key, x.values, y.values, settings, show, rows.clusters
+            )
+    return with_loss(_of_information("I(X;Y)", result, rows, pair, num_columns), pair.loss)
 
 
 def conditional_information(
@@ -95,6 +153,10 @@ def conditional_information(
     progress: Progress = None,
     settings: Settings | Mapping | None = None,
     *,
+    codes: str | Sequence[str] = (),
+    amounts: str | Sequence[str] = (),
+    groups=None,
+    order: str | None = None,
     name: str = "data",
 ) -> Measurement:
     """Estimate the conditional mutual information I(X;Y|Z) of samples, where Z is `given`.
@@ -103,12 +165,16 @@ def conditional_information(
 
     Args:
         x: [N] or [N, dim], see `mutual_information`.
-        y: as x, or class labels.
-        given: as x. It is taken as numbers; a condition of a few values is, too.
-        labels: whether y is class labels, see `mutual_information`.
+        y: as x. If one of the two is codes, the other is taken as numbers.
+        given: numbers [N] or [N, dim]; a condition of a few values is taken as numbers, too.
+        labels: whether y is codes, see `mutual_information`.
         seed: a whole number of 0 or more.
         progress: None, True, or a function, see `mutual_information`.
         settings: of the estimator, see `mutual_information`.
+        codes: what of x and y is codes, see `mutual_information`.
+        amounts: what of x and y is numbers, see `mutual_information`.
+        groups: see `mutual_information`.
+        order: see `mutual_information`.
         name: of the samples, see `mutual_information`.
 
     Returns:
@@ -117,40 +183,50 @@ def conditional_information(
     Raises:
         InputError: for samples that have no estimate, with what to do about it.
     """
-    x = inputs.read("x", x)
-    y = inputs.read("y", y, may_be_names=labels is True)
+    x = inputs.read("x", x, may_be_names=True)
+    y = inputs.read("y", y, may_be_names=True)
     z = inputs.read("given", given)
     key = key_of(inputs.read_seed(seed), "conditional estimate", name)
     settings = inputs.read_settings(settings)
     show = inputs.read_progress(progress)
     inputs.check_rows(x, y, z)
-    y, classes, are_labels = _read_labels(y, labels)
-    if not are_labels:
+    x, y, z, rows = inputs.select_rows(groups, order, x, y, z)
+    pair = kinds.decide_given(x, y, columns.read_words(labels, codes, amounts))
+    num_columns = len(x.columns) + len(y.columns) + len(z.columns)
+    x = pair.x
+    y = pair.y
+    if pair.case == "numbers":
         names = {"x": [x], "y": [y], "z": [z], "y, z": [y, z]}
         with inputs.naming(names), compilation.cache():
             result = measures.conditional_information(
-                key, x.values, y.values, z.values, settings, show
+                key, x.values, y.values, z.values, settings, show, rows.clusters
             )
-        return _of_information("I(X;Y|Z)", result, (x, y, z))
-    with inputs.naming({"x": [x, z], "z": [z]}, classes), compilation.cache():
-        result = conditional_label_information(key, x.values, y.values, z.values, settings, show)
+        return _of_information("I(X;Y|Z)", result, rows, pair, num_columns)
+    pooled = pool(y.values)
+    with inputs.naming({"x": [x, z], "z": [z]}, pair.classes), compilation.cache():
+        result = conditional_label_information(
+            key, x.values, pooled.pooled, z.values, settings, show, rows.clusters
+        )
     errors = {
         source: math.hypot(error, result.alone.errors[source])
         for source, error in result.together.errors.items()
     }
     difference = result.together.pointwise - result.alone.pointwise
-    errors["examples"] = Estimate.of(difference).stderr  # those of both are correlated
-    return Measurement(
-        quantity="I(X;Y|Z)",
-        estimate=result.estimate,
-        parts={
-            "I(X,Z;Y)": result.together.estimate,
-            "I(Z;Y)": result.alone.estimate,
-            "label_entropy": entropy_of_labels(y.values),
-        },
-        errors=errors,
-        notes=tuple(remarks(copies=_count_copies(x, y, z))),
-        details=result,
+    # Those of both are correlated.
+    errors["examples"] = clustering.estimate(difference, result.together.clusters).stderr
+    of_both = {name: _in_samples(getattr(result, name), rows) for name in ("together", "alone")}
+    parts = {"I(X,Z;Y)": result.together.estimate, "I(Z;Y)": result.alone.estimate}
+    return restore(
+        Measurement(
+            quantity="I(X;Y|Z)",
+            estimate=result.estimate,
+            parts=parts,
+            errors=errors,
+            notes=(*pair.notes, *rows_of_samples.notes(rows.facts)),
+            details=result._replace(**of_both),
+            rows=rows,
+        ),
+        pooled,
     )
 
 
@@ -160,6 +236,8 @@ def total_correlation(
     progress: Progress = None,
     settings: Settings | Mapping | None = None,
     *,
+    groups=None,
+    order: str | None = None,
     name: str = "data",
 ) -> Measurement:
     """Estimate the total correlation KL(p(x) || prod_i p(x_i)) between the columns of samples.
@@ -169,6 +247,8 @@ def total_correlation(
         seed: a whole number of 0 or more.
         progress: None, True, or a function, see `mutual_information`.
         settings: of the estimator, see `mutual_information`.
+        groups: see `mutual_information`.
+        order: see `mutual_information`.
         name: of the samples, see `mutual_information`.
 
     Returns:
@@ -177,13 +257,13 @@ def total_correlation(
     Raises:
         InputError: for samples that have no estimate, with what to do about it.
     """
-    x = inputs.read("x", x)
+    x, rows = inputs.select_rows(groups, order, inputs.read("x", x), by_column=True)
     key = key_of(inputs.read_seed(seed), "total correlation", name)
     settings = inputs.read_settings(settings)
     show = inputs.read_progress(progress)
     with inputs.naming({"x": [x]}), compilation.cache():
-        result = measures.total_correlation(key, x.values, settings, show)
-    return _of_information("TC(X)", result, (x,))
+        result = one_block.total_correlation(key, x.values, settings, show, rows.clusters)
+    return _of_information("TC(X)", result, rows, Kinds("numbers", x, x), len(x.columns))
 
 
 def entropy(
@@ -192,6 +272,8 @@ def entropy(
     progress: Progress = None,
     settings: Settings | Mapping | None = None,
     *,
+    groups=None,
+    order: str | None = None,
     name: str = "data",
 ) -> Measurement:
     """Estimate the differential entropy h(X) = -E log p(x) of samples with a density.
@@ -205,6 +287,8 @@ def entropy(
         seed: a whole number of 0 or more.
         progress: None, True, or a function, see `mutual_information`.
         settings: of the estimator, see `mutual_information`.
+        groups: see `mutual_information`.
+        order: see `mutual_information`.
         name: of the samples, see `mutual_information`.
 
     Returns:
@@ -213,22 +297,26 @@ def entropy(
     Raises:
         InputError: for samples that have no estimate, with what to do about it.
     """
-    x = inputs.read("x", x)
+    x, rows = inputs.select_rows(groups, order, inputs.read("x", x))
     key = key_of(inputs.read_seed(seed), "entropy", name)
     settings = inputs.read_settings(settings)
     show = inputs.read_progress(progress)
     with inputs.naming({"x": [x]}), compilation.cache():
-        result = measures.entropy(key, x.values, settings, show)
+        result = one_block.entropy(key, x.values, settings, show, rows.clusters)
     return Measurement(
         quantity="h(X)",
         estimate=result.estimate,
-        parts={"gaussian": result.gaussian, "divergence": of_divergence(result.marginal)},
+        parts={
+            "gaussian": result.gaussian,
+            "divergence": of_divergence(result.marginal, result.clusters),
+        },
         errors={
-            "examples": Estimate.of(result.pointwise).stderr,
+            "examples": clustering.estimate(result.pointwise, result.clusters).stderr,
             "networks": result.marginal.systematic,
         },
-        notes=tuple(remarks(copies=_count_copies(x), tied=_has_ties(x))),
-        details=result,
+        notes=(*remarks(tied=_has_ties(x)), *rows_of_samples.notes(rows.facts)),
+        details=_in_samples(result, rows),
+        rows=rows,
     )
 
 
@@ -236,39 +324,30 @@ def _has_ties(x: Block) -> bool:
     return bool(has_ties(x.values.reshape(len(x.values), -1)).any())
 
 
-def _of_information(quantity, result: Information, blocks, label_entropy=None) -> Measurement:
-    parts = parts_of(result)
-    if label_entropy is not None:
-        parts["label_entropy"] = label_entropy
+def _in_samples(result: Information | Entropy, rows: Rows):
+    """Return a result whose `rows` are those of the caller."""
+    return result if rows.used is None else result._replace(rows=rows.used[result.rows])
+
+
+def _of_information(
+    quantity, result: Information, rows: Rows, pair: Kinds, num_columns: int
+) -> Measurement:
     divergences = [one for one in (result.conditional, result.marginal) if one is not None]
+    nothing = ""
+    if not (result.is_by_neighbours or any(one.updates for one in divergences)):
+        nothing = nothing_detected(len(pair.x.values), num_columns, result.errors["networks"])
     notes = remarks(
-        nothing_detected=not any(one.updates for one in divergences),
-        exchanged=result.diffused == "y",
+        nothing_detected=nothing,
+        exchanged=(result.diffused == "y") != pair.is_exchanged,
         unbounded=result.unbounded,
-        copies=_count_copies(*blocks),
     )
+    notes += remarks_of_resolution(result, [pair.x.columns, pair.y.columns])
     return Measurement(
         quantity=quantity,
         estimate=result.estimate,
-        parts=parts,
+        parts=parts_of(result),
         errors=result.errors,
-        notes=tuple(notes),
-        details=result,
+        notes=(*pair.notes, *notes, *rows_of_samples.notes(rows.facts)),
+        details=_in_samples(result, rows),
+        rows=rows,
     )
-
-
-def _count_copies(*blocks: Block) -> int:
-    return checks.count_copies(*(block.values for block in blocks))
-
-
-def _read_labels(y: Block, labels) -> tuple[Block, np.ndarray | None, bool]:
-    """Return y as integers [N] if it is labels, the names of these if it has names, and whether."""
-    if not (labels is None or isinstance(labels, bool)):
-        raise InputError(f"labels is a {type(labels).__name__}: give None, True or False")
-    if not checks.are_labels(y.values, labels):
-        return y, None, False
-    values = y.values.reshape(len(y.values))
-    if values.dtype.kind in "US":
-        names, codes = np.unique(values, return_inverse=True)
-        return y._replace(values=codes), names, True
-    return y._replace(values=values.astype(np.int64)), None, True

@@ -19,7 +19,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from diffenc.information import clusters as clustering
 from diffenc.information import fitting, gaussian, regression
+from diffenc.information.clusters import Clusters
 from diffenc.information.divergence import ignore
 from diffenc.information.regression import Features
 from diffenc.information.settings import FlowSettings, Settings
@@ -43,6 +45,7 @@ class Pair(NamedTuple):
         optimism: by how much the Gaussian information (nats) is higher in `own`.
         drift: by how much the second half of the training changed the Gaussian information.
         is_exchanged: whether x is the second block that the caller gave.
+        clusters: of the rows [2, n], or None.
     """
 
     x: np.ndarray
@@ -51,6 +54,7 @@ class Pair(NamedTuple):
     optimism: float = 0.0
     drift: float = 0.0
     is_exchanged: bool = False
+    clusters: Clusters | None = None
 
     @property
     def least_dim(self) -> int:
@@ -77,10 +81,15 @@ def information(pair: Pair, features: Callable) -> gaussian.GaussianPart:
     Returns:
         The information, pointwise [2n] in the order of the rows of both halves.
     """
-    parts = [regression.information(x, features(y)) for x, y in zip(*_groups(pair), strict=True)]
+    parts = [
+        regression.information(x, features(y), clusters)
+        for x, y, clusters in zip(*_groups(pair), _clusters(pair), strict=True)
+    ]
     mean = np.mean([part.mean for part in parts])
     pointwise = np.concatenate([part.pointwise for part in parts])
-    return gaussian.GaussianPart(float(mean) + pair.optimism / 2, pointwise + pair.optimism / 2)
+    return gaussian.GaussianPart(
+        float(mean) + pair.optimism / 2, pointwise + pair.optimism / 2, pair.clusters
+    )
 
 
 def regressors(pair: Pair, features: Callable) -> Features:
@@ -100,6 +109,13 @@ def _groups(pair: Pair):
     """Return x and y by groups of rows that share coordinates: both halves, or all rows in one."""
     blocks = pair.x, pair.y
     return blocks if pair.own else tuple(block.reshape(1, -1, block.shape[-1]) for block in blocks)
+
+
+def _clusters(pair: Pair) -> list[Clusters | None]:
+    """Return the clusters of each of the groups of rows."""
+    if pair.clusters is None or not pair.own:
+        return [pair.clusters] * (2 if pair.own else 1)
+    return [pair.clusters.at(half) for half in (0, 1)]
 
 
 def learn(
@@ -142,12 +158,14 @@ def learn(
     for index in range(flow_settings.rounds):
         state = advance(state, jax.random.fold_in(key_train, index), blocks, flow_settings)
         images = _images(state.averages, blocks, flow_settings)
-        images = orient(images._replace(is_exchanged=pair.is_exchanged))
+        images = images._replace(is_exchanged=pair.is_exchanged, clusters=pair.clusters)
+        images = orient(images)
         gaussian_part = information(images, MEAN)
         show((index + 1) * flow_settings.updates, gaussian_part.mean)
         path.append(gaussian_part.mean)
         if gaussian_part.mean > best.mean + settings.least_gain:
-            own = information(Pair(*images.own, own=images.own), MEAN)
+            own = Pair(*images.own, own=images.own, clusters=pair.clusters)
+            own = information(own, MEAN)
             best = gaussian_part
             best_pair = images._replace(
                 optimism=max(0.0, own.mean - gaussian_part.mean),
@@ -188,7 +206,8 @@ def better(pair: Pair, other: Pair, errors: float) -> Pair:
         information(other._replace(optimism=0.0), MEAN).pointwise
         - information(pair._replace(optimism=0.0), MEAN).pointwise
     )
-    return other if gain.mean() > errors * gain.std(ddof=1) / gain.size**0.5 + ROUNDING else pair
+    gain = clustering.estimate(gain, pair.clusters)
+    return other if gain.mean > errors * gain.stderr + ROUNDING else pair
 
 
 def orient(pair: Pair) -> Pair:

@@ -18,6 +18,8 @@ from scipy.optimize import minimize_scalar
 from scipy.special import chdtri, digamma, log_ndtr, ndtri, stdtrit
 
 from diffenc.estimate import Estimate
+from diffenc.information import clusters as clustering
+from diffenc.information.clusters import Clusters
 
 # Range of degrees of freedom of the elliptical laws that `block_scores` fits.
 DEGREES_OF_FREEDOM = (0.7, 12.0)
@@ -184,38 +186,42 @@ class GaussianPart(NamedTuple):
     Attributes:
         mean: the quantity without its bias.
         pointwise: shares [N] of the examples in `mean`, whose spread is that of the estimate.
+        clusters: of the examples, or None.
     """
 
     mean: float
     pointwise: np.ndarray
+    clusters: Clusters | None = None
 
     @property
     def estimate(self) -> Estimate:
         """The quantity with its standard error."""
-        return Estimate(self.mean, Estimate.of(self.pointwise).stderr)
+        return Estimate(self.mean, clustering.estimate(self.pointwise, self.clusters).stderr)
 
 
-def gaussian_entropy(x: np.ndarray) -> GaussianPart:
+def gaussian_entropy(x: np.ndarray, clusters: Clusters | None = None) -> GaussianPart:
     """Estimate 1/2 (log det C + D (1 + log 2 pi)) of x [N, D], less its bias for Gaussian samples.
 
     With the unbiased C, E log det C is the true log det plus
     sum_{i<D} psi((N-1-i)/2) - D log((N-1)/2) (Wishart). The pointwise -log p is also the influence
-    of the example on the estimate.
+    of the example on the estimate. With clusters, the bias is that of the effective number of rows.
     """
     x = x - x.mean(axis=0)
     n, dim = x.shape
     factor = np.linalg.cholesky(x.T @ x / (n - 1))
+    n = n / clustering.inflation_of(clusters)
     bias = np.sum(digamma((n - 1 - np.arange(dim)) / 2)) - dim * np.log((n - 1) / 2)
     mean = float(np.sum(np.log(np.diag(factor))) + 0.5 * (dim * (1 + np.log(2 * np.pi)) - bias))
     square = np.sum(np.square(solve_triangular(factor, x.T, lower=True)), axis=0)
-    return GaussianPart(mean, mean + 0.5 * (square - square.mean()))
+    return GaussianPart(mean, mean + 0.5 * (square - square.mean()), clusters)
 
 
-def gaussian_information(x: np.ndarray, y: np.ndarray) -> GaussianPart:
+def gaussian_information(
+    x: np.ndarray, y: np.ndarray, clusters: Clusters | None = None
+) -> GaussianPart:
     """Compute h(x) + h(y) - h(x, y) of `gaussian_entropy`, of x [N, dim_x] and y [N, dim_y]."""
-    h_x = gaussian_entropy(x)
-    h_y = gaussian_entropy(y)
-    h_xy = gaussian_entropy(np.concatenate([x, y], axis=1))
-    return GaussianPart(
-        h_x.mean + h_y.mean - h_xy.mean, h_x.pointwise + h_y.pointwise - h_xy.pointwise
-    )
+    h_x = gaussian_entropy(x, clusters)
+    h_y = gaussian_entropy(y, clusters)
+    h_xy = gaussian_entropy(np.concatenate([x, y], axis=1), clusters)
+    mean = h_x.mean + h_y.mean - h_xy.mean
+    return GaussianPart(mean, h_x.pointwise + h_y.pointwise - h_xy.pointwise, clusters)

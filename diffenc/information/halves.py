@@ -7,7 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffenc.errors import InputError
+from diffenc.information import clusters as clustering
 from diffenc.information import gaussian, regression
+from diffenc.information.clusters import Clusters
 from diffenc.information.regression import Features
 
 
@@ -30,8 +32,15 @@ class Halves(NamedTuple):
     factor: jax.Array
 
 
-def split(key: jax.Array, n: int) -> np.ndarray:
-    """Draw two disjoint halves [2, n // 2] of range(n); of an odd n one number is left out."""
+def split(key: jax.Array, n: int, clusters: Clusters | None = None) -> np.ndarray:
+    """Draw two disjoint halves [2, n // 2] of range(n); of an odd n one number is left out.
+
+    With clusters of the rows [n], numbered from 0, every cluster is in one half, see
+    `clusters.divide`; the halves may then be a little smaller.
+    """
+    if clusters is not None:
+        order = jax.random.permutation(key, int(clusters.index.max()) + 1)
+        return clustering.divide(np.asarray(order), clusters)
     return np.asarray(jax.random.permutation(key, n))[: n // 2 * 2].reshape(2, -1)
 
 

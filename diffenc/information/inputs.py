@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from diffenc.errors import InputError, describe
+from diffenc.information import rows as rows_of_samples
 from diffenc.information.measures import DEFAULTS, silent
 from diffenc.information.settings import Settings
 
@@ -27,12 +28,14 @@ class Block(NamedTuple):
         values: [N] or [N, dim].
         columns: what errors call its columns.
         index: the index of a pandas object, or None.
+        words: what a caller calls its columns: their names, or "x[0]" and so on.
     """
 
     name: str
     values: np.ndarray
     columns: list[str]
     index: Any
+    words: list[str] = []
 
 
 def read(name: str, values, may_be_names: bool = False) -> Block:
@@ -41,7 +44,8 @@ def read(name: str, values, may_be_names: bool = False) -> Block:
     Args:
         name: of the parameter.
         values: an array, a list, or a DataFrame or Series of pandas; [N] or [N, dim].
-        may_be_names: whether names of classes will do.
+        may_be_names: whether columns of names will do. A table that holds names beside numbers
+            becomes an array of objects.
 
     Returns:
         The block; its numbers are not checked.
@@ -66,8 +70,18 @@ def read(name: str, values, may_be_names: bool = False) -> Block:
         ) from error
     if may_be_names and array.dtype == object and all(isinstance(one, str) for one in array.flat):
         array = array.astype(str)
+    if array.dtype == object:
+        raise InputError(
+            f"{name} is an array of objects: save numbers, not objects: {name}.astype(float)"
+        )
+    if array.ndim == 2 and len(array) == 1 and array.size > 1:
+        raise InputError(
+            f"{name} has shape {array.shape}, one row of {array.size} columns: transposed? "
+            f"give {name}.T"
+        )
     width = array.shape[1] if array.ndim == 2 else 1
-    return Block(name, array, [f"{name} column {column}" for column in range(width)], None)
+    columns = [f"{name} column {column}" for column in range(width)]
+    return Block(name, array, columns, None, [f"{name}[{column}]" for column in range(width)])
 
 
 def _read_table(name, table, may_be_names) -> Block:
@@ -79,8 +93,9 @@ def _read_table(name, table, may_be_names) -> Block:
         for place, column in enumerate(columns)
     ]
     if len({array.dtype.kind in "US" for array in arrays}) > 1:
-        raise InputError(f"{name} has columns of names and of numbers: give one column of classes")
-    return Block(name, np.stack(arrays, axis=1), columns, table.index)
+        arrays = [array.astype(object) for array in arrays]
+    words = [str(label) for label in table.columns]
+    return Block(name, np.stack(arrays, axis=1), columns, table.index, words)
 
 
 def _read_column(name, column, may_be_names) -> np.ndarray:
@@ -92,9 +107,7 @@ def _read_column(name, column, may_be_names) -> np.ndarray:
             return column.to_numpy(float, na_value=np.nan)
         return column.to_numpy(column.dtype.type)
     if not may_be_names:
-        raise InputError(
-            f"{name} holds {column.dtype}: give numbers, or, as y, names of classes and labels=True"
-        )
+        raise InputError(f"{name} holds {column.dtype}: give numbers")
     is_missing = column.isna().to_numpy()
     if is_missing.any():
         raise InputError(f"{name} is empty in row {np.argmax(is_missing)}: drop such rows")
@@ -108,6 +121,13 @@ def check_rows(*blocks: Block) -> None:
     and their rows would be paired wrongly.
     """
     lengths = {block.name: len(block.values) for block in blocks if block.values.ndim}
+    for block in blocks:
+        others = {length for name, length in lengths.items() if name != block.name}
+        if block.values.ndim == 2 and others == {block.values.shape[1]} != {len(block.values)}:
+            raise InputError(
+                f"{block.name} has shape {block.values.shape}, but the others {min(others)} rows: "
+                f"transposed? give {block.name}.T"
+            )
     if len(set(lengths.values())) > 1:
         counts = ", ".join(f"{name} has {length}" for name, length in lengths.items())
         raise InputError(f"rows differ in number ({counts}): give one y for each x")
@@ -121,14 +141,43 @@ def check_rows(*blocks: Block) -> None:
             )
 
 
+def select_rows(groups, order, *blocks: Block, by_column: bool = False) -> tuple:
+    """Return the blocks of the rows that are used, and these.
+
+    Args:
+        groups: of the caller.
+        order: of the caller.
+        *blocks: what the caller gave.
+        by_column: whether the columns of the only block are asked about each other.
+    """
+    if groups is not None:
+        groups = read("groups", groups, may_be_names=True)
+        check_rows(*blocks, groups)
+        groups = groups.values
+    tables = [block.values for block in blocks]
+    if by_column and tables[0].ndim == 2:
+        tables = list(tables[0].T)
+    rows = rows_of_samples.examine(tables, groups, order)
+    if rows.used is None:
+        return *blocks, rows
+    used = [
+        block._replace(
+            values=block.values[rows.used],
+            index=None if block.index is None else block.index[rows.used],
+        )
+        for block in blocks
+    ]
+    return *used, rows
+
+
 @contextlib.contextmanager
-def naming(blocks: dict[str, list[Block]], classes: np.ndarray | None = None):
+def naming(blocks: dict[str, list[Block]], classes: list | None = None):
     """Put errors of the library in the caller's words: names of parameters, columns, rows, classes.
 
     Args:
         blocks: by the name that the library uses, such as "z", the caller's blocks whose columns
             it holds.
-        classes: names of the labels 0, 1, ..., if the caller gave names.
+        classes: what the labels 0, 1, ... stand for, if they are not numbers of the caller.
     """
     columns = {}
     for name, parts in blocks.items():
@@ -144,14 +193,14 @@ def naming(blocks: dict[str, list[Block]], classes: np.ndarray | None = None):
         return match[0] if index is None else f"in row {list(index)[int(match[1])]!r}"
 
     def name_class(match):
-        return match[0] if classes is None else f"label {str(classes[int(match[1])])!r}"
+        return match[0] if classes is None else f"{match[1]} {classes[int(match[2])]!r}"
 
     try:
         yield
     except InputError as error:
         text = re.sub(r"\b(y, z|[xyz]) column (\d+)", name_column, str(error))
         text = re.sub(r"\bin row (\d+)", name_row, text)
-        text = re.sub(r"\blabel (\d+)", name_class, text)
+        text = re.sub(r"\b(label|labels are) (\d+)", name_class, text)
         text = re.sub(r"\bz has\b", "given has", text)
         text = re.sub(r"\b([xy]), z,", r"\1 and given,", text)
         text = re.sub(r"\bof z,", "of given,", text)

@@ -7,8 +7,10 @@ import jax
 import numpy as np
 
 from diffenc.estimate import Estimate
+from diffenc.information import clusters as clustering
 from diffenc.information.assembly import Information
 from diffenc.information.checks import check
+from diffenc.information.clusters import Clusters
 from diffenc.information.measures import DEFAULTS, Show, label_information, silent
 from diffenc.information.settings import Settings
 
@@ -35,6 +37,7 @@ def conditional_label_information(
     z: np.ndarray,
     settings: Settings = DEFAULTS,
     show: Show = silent,
+    clusters: Clusters | None = None,
 ) -> LabelDifference:
     """Estimate I(X;L|Z) = I((X,Z);L) - I(Z;L) of samples and labels.
 
@@ -47,6 +50,7 @@ def conditional_label_information(
         z: [N, dim_z], or [N] for one coordinate.
         settings: of all parts of the estimate.
         show: progress callback, called with (stage, updates, value in nats).
+        clusters: of the rows [N], or None if they are independent.
 
     Returns:
         The information, and both of which it is the difference.
@@ -57,10 +61,11 @@ def conditional_label_information(
     x, z = check(x, z, names=("x", "z"))
     both = np.concatenate([x, z], axis=1)
     tell = functools.partial(_tell_of_both, show)
-    together = label_information(jax.random.clone(key), both, labels, settings, tell)
-    alone = label_information(jax.random.clone(key), z, labels, settings, show)
+    together = label_information(jax.random.clone(key), both, labels, settings, tell, clusters)
+    alone = label_information(jax.random.clone(key), z, labels, settings, show, clusters)
     mean = together.estimate.mean - alone.estimate.mean
-    sampling = Estimate.of(together.pointwise - alone.pointwise).stderr
+    difference = together.pointwise - alone.pointwise
+    sampling = clustering.estimate(difference, together.clusters).stderr
     stderr = np.linalg.norm((sampling, together.systematic, alone.systematic))
     return LabelDifference(Estimate(mean, float(stderr)), together, alone)
 

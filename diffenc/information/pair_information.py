@@ -11,7 +11,7 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from diffenc.estimate import Estimate
+from diffenc.information import clusters as clustering
 from diffenc.information import flows, regression
 from diffenc.information.assembly import Information, assemble
 from diffenc.information.divergence import divergence
@@ -45,16 +45,16 @@ def estimate(
     training = None
     training_x = None
     if pair.own:
-        own = Pair(*pair.own, own=pair.own)
+        own = Pair(*pair.own, own=pair.own, clusters=pair.clusters)
         training = make_halves(own.x, own.y, flows.regressors(own, features))
         training_x = make_halves(own.x, None)
     tell = functools.partial(show, "x given y")
-    conditional = divergence(key_conditional, halves, settings, tell, training)
+    conditional = divergence(key_conditional, halves, settings, tell, training, pair.clusters)
     marginal = None
     if dim > 1:  # a single coordinate has been made normal
         tell = functools.partial(show, "x")
         halves_x = make_halves(pair.x, None)
-        marginal = divergence(key_marginal, halves_x, settings, tell, training_x)
+        marginal = divergence(key_marginal, halves_x, settings, tell, training_x, pair.clusters)
     doubt = np.linalg.norm((pair.optimism / 2, pair.drift, correction(pair, features)))
     result = assemble(part, rows, pair.least_dim, conditional, marginal, not shape, doubt)
     return result._replace(
@@ -82,14 +82,15 @@ def choose_features(
     plain = regression.without_shape(candidate)
     without = flows.information(pair, plain)
     count = regression.count_coefficients(flows.regressors(pair, candidate).shape.shape[-1])
-    if pair.x.shape[1] < regression.FEW_EXAMPLES * count:
+    examples = pair.x.shape[1] / clustering.inflation_of(pair.clusters)
+    if examples < regression.FEW_EXAMPLES * count:
         return without, plain, 0.0
     parts = {
         features: flows.information(pair, features)
         for features in (candidate, regression.without_mean(candidate))
     }
     best = max(parts, key=lambda features: parts[features].mean)
-    gain = Estimate.of(parts[best].pointwise - without.pointwise)
+    gain = clustering.estimate(parts[best].pointwise - without.pointwise, pair.clusters)
     if gain.mean > errors * gain.stderr:
         return parts[best], best, gain.mean
     return without, plain, 0.0
@@ -98,7 +99,8 @@ def choose_features(
 def correction(pair: Pair, features: Callable) -> float:
     """Return what `regression.information` subtracts for T, which is right to first order."""
     count = regression.count_coefficients(flows.regressors(pair, features).shape.shape[-1])
-    return count / (2 * pair.x.shape[1] * (1 if pair.own else 2))
+    examples = pair.x.shape[1] / clustering.inflation_of(pair.clusters)
+    return count / (2 * examples * (1 if pair.own else 2))
 
 
 def density(pair: Pair, edges: np.ndarray, features: Callable) -> np.ndarray:

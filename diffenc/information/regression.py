@@ -25,6 +25,7 @@ from scipy.special import chdtr, chdtrc, chdtri, gammaincinv, ndtr, ndtri
 from threadpoolctl import ThreadpoolController
 
 from diffenc.information import gaussian
+from diffenc.information.clusters import Clusters, inflation_of
 from diffenc.information.gaussian import GaussianPart
 
 # Examples for each coefficient, below which the mean is regressed on y alone and T depends on
@@ -220,21 +221,26 @@ def _sinh_arcsinh(score, parameters):
     return cost, np.stack(slopes, axis=1), image
 
 
-def information(x: np.ndarray, features: Features) -> GaussianPart:
+def information(
+    x: np.ndarray, features: Features, clusters: Clusters | None = None
+) -> GaussianPart:
     """Compute I_reg of x [N, dim].
 
     It is the information of the linear Gaussian without its bias, plus the gain in likelihood by T
-    less 1 / 2N for each coefficient of T (Akaike 1974), to first order.
+    less 1 / 2N for each coefficient of T (Akaike 1974), to first order. With clusters, N is the
+    effective number of rows.
     """
     count = count_coefficients(features.shape.shape[1])
     if features.mean.shape[1]:
-        linear_part = gaussian.gaussian_information(x, features.mean)
+        linear_part = gaussian.gaussian_information(x, features.mean, clusters)
     else:
-        linear_part = GaussianPart(0.0, np.zeros(len(x)))
+        linear_part = GaussianPart(0.0, np.zeros(len(x)), clusters)
     if not count:
         return linear_part
-    gain = fit(gaussian.whiten(x), features).gain - count / (2 * len(x))
-    return GaussianPart(linear_part.mean + float(gain.mean()), linear_part.pointwise + gain)
+    gain = fit(gaussian.whiten(x), features).gain
+    gain = gain - count * inflation_of(clusters) / (2 * len(x))
+    mean = linear_part.mean + float(gain.mean())
+    return GaussianPart(mean, linear_part.pointwise + gain, clusters)
 
 
 def density(x: np.ndarray, y: np.ndarray, edges: np.ndarray) -> np.ndarray:

@@ -8,12 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from scipy.spatial import cKDTree
-from scipy.special import digamma
 
 from diffenc.compilation import init
 from diffenc.estimate import Estimate
 from diffenc.information import gaussian
+from diffenc.information import neighbours as nearest
 from diffenc.networks import MLP
 
 
@@ -45,8 +44,7 @@ def cca(key: jax.Array, x: np.ndarray, y: np.ndarray) -> Estimate:
 def ksg(key: jax.Array, x: np.ndarray, y: np.ndarray, neighbours: int = 10) -> Estimate:
     """Compute the first estimator of Kraskov et al. (arXiv cond-mat/0305641).
 
-    psi(k) + psi(N) - <psi(n_x + 1) + psi(n_y + 1)>, in the maximum norm of standardized
-    coordinates, by k-d trees. The error is that of the mean, as if its terms were independent.
+    It is that of `neighbours.ksg` in standardized coordinates.
 
     Args:
         key: not used.
@@ -57,16 +55,7 @@ def ksg(key: jax.Array, x: np.ndarray, y: np.ndarray, neighbours: int = 10) -> E
     Returns:
         The information.
     """
-    x = _standardize(x)
-    y = _standardize(y)
-    n = len(x)
-    joint = np.concatenate([x, y], axis=1)
-    radius = np.nextafter(cKDTree(joint).query(joint, k=neighbours + 1, p=np.inf)[0][:, -1], 0)
-    counts = [  # the point itself is one of them
-        cKDTree(block).query_ball_point(block, radius, p=np.inf, return_length=True)
-        for block in (x, y)
-    ]
-    return Estimate.of(digamma(neighbours) + digamma(n) - digamma(counts[0]) - digamma(counts[1]))
+    return nearest.ksg(_standardize(x), _standardize(y), neighbours)
 
 
 def _standardize(block):

@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from diffenc.information import clusters as clustering
 from diffenc.information import fitting, growth
+from diffenc.information.clusters import Clusters
 from diffenc.information.growth import Products
 from diffenc.information.halves import Halves
 from diffenc.information.settings import Settings
@@ -72,6 +74,7 @@ def fit(
     show: Callable[[int, float], None],
     rounds: tuple[int, int] | None = None,
     training: Halves | None = None,
+    clusters: Clusters | None = None,
 ) -> Fit:
     """Train both networks: first their mixtures, then by denoising what mixtures miss.
 
@@ -90,6 +93,7 @@ def fit(
             null test is left to the data: the extrapolation from n / 2 to n examples would add half
             of D if the value at n / 2 were set to 0 by a test.
         training: the data in the coordinates in which the networks are trained; None is halves.
+        clusters: of the rows [2, n], or None.
 
     Returns:
         The networks of the chosen rounds.
@@ -121,8 +125,8 @@ def fit(
                     updates=section.updates,
                     averages=jax.device_get(state.averages),
                     sums=sums,
-                    score=score(sums, settings.judge.noise_price),
-                    value=rescale(sums.held, sums.cross)[0],
+                    score=score(sums, settings.judge.noise_price, clusters),
+                    value=rescale(sums.held, sums.cross, clusters)[0],
                 )
             )
             show(sum(one.updates for one in history), history[-1].value)
@@ -131,21 +135,24 @@ def fit(
             if rounds:
                 continue
             is_tested = stage and len(history) - first == settings.null.rounds
-            if is_tested and sums.held.mean() < settings.null.errors * stderr(sums.held):
-                doubt = float(np.hypot(stderr(sums.held), max(0.0, sums.held.mean())))
+            mean, stderr = clustering.estimate(sums.held, clusters)
+            if is_tested and mean < settings.null.errors * stderr:
+                doubt = float(np.hypot(stderr, max(0.0, mean)))
                 return Fit({}, (0, 0), (0, 0), 0, False, doubt, 0.0)
             if len(history) - 1 - max(best, first) >= section.patience:
                 break
-    return _choose(history, start, first, settings.judge.noise_price)
+    return _choose(history, start, first, settings.judge.noise_price, clusters)
 
 
-def _choose(history: list[Round], start: int, first: int, noise_price: float) -> Fit:
+def _choose(
+    history: list[Round], start: int, first: int, noise_price: float, clusters: Clusters | None
+) -> Fit:
     """Choose a round for either part of the rows.
 
     start is the round of mixtures that denoising started from, first the first round of denoising.
     """
-    is_odd = np.arange(history[0].sums.held.shape[1]) % 2
-    choices = tuple(_best(history, is_odd != part, noise_price) for part in (0, 1))
+    is_odd = clustering.is_odd(history[0].sums.held.shape, clusters)
+    choices = tuple(_best(history, is_odd != part, noise_price, clusters) for part in (0, 1))
     last = max(choices)
     if last < first:
         path = history[: last + 1]
@@ -159,33 +166,39 @@ def _choose(history: list[Round], start: int, first: int, noise_price: float) ->
         rounds=tuple(sum(one.stage == stage for one in path) for stage in (0, 1)),
         updates=int(updates[-1]),
         is_significant=True,
-        doubt=stderr(history[-1].sums.held),
+        doubt=clustering.estimate(history[-1].sums.held, clusters).stderr,
         drift=history[last].value - middle.value,
     )
 
 
-def _best(history, rows, noise_price):
-    return int(np.argmax([score(one.sums, noise_price, rows) for one in history]))
+def _best(history, rows, noise_price, clusters):
+    return int(np.argmax([score(one.sums, noise_price, clusters, rows) for one in history]))
 
 
-def score(sums: Products, noise_price: float, rows=slice(None)) -> float:
+def score(
+    sums: Products, noise_price: float, clusters: Clusters | None = None, rows=slice(None)
+) -> float:
     """Compute D less a price on O - X, the squared error of the networks, which biases X.
 
     Args:
         sums: products [2, n], summed over lambda.
         noise_price: weight of O - X.
-        rows: the rows of either half that count.
+        clusters: of the rows [2, n], or None.
+        rows: which of [2, n] count.
 
     Returns:
         The number by which a round of training is chosen.
     """
-    held = sums.held[:, rows]
-    cross = sums.cross[:, rows]
-    own = sums.own[:, rows]
-    return rescale(held, cross)[0] - noise_price * max(0.0, own.mean() - cross.mean())
+    held = sums.held[rows]
+    cross = sums.cross[rows]
+    own = sums.own[rows]
+    clusters = None if clusters is None else clusters.at(rows)
+    return rescale(held, cross, clusters)[0] - noise_price * max(0.0, own.mean() - cross.mean())
 
 
-def rescale(held: np.ndarray, cross: np.ndarray) -> tuple[float, float]:
+def rescale(
+    held: np.ndarray, cross: np.ndarray, clusters: Clusters | None = None
+) -> tuple[float, float]:
     """Compute max_c (2 c P - c^2 X) = P^2 / X, and the stake c = P / X.
 
     The square of P's standard error, by which P^2 is high on average, is subtracted from P^2. X is
@@ -196,6 +209,7 @@ def rescale(held: np.ndarray, cross: np.ndarray) -> tuple[float, float]:
     Args:
         held: <v, o> of every example.
         cross: <o_a, o_b> of every example.
+        clusters: of the examples, or None.
 
     Returns:
         The value (nats) and the stake.
@@ -206,9 +220,5 @@ def rescale(held: np.ndarray, cross: np.ndarray) -> tuple[float, float]:
         return 0.0, 0.0
     if p >= LARGEST_STAKE * x:
         return LARGEST_STAKE * p, LARGEST_STAKE
-    return max(0.0, p**2 / x - stderr(held) ** 2 / x), p / x
-
-
-def stderr(values: np.ndarray) -> float:
-    """Compute the standard error of the mean of all values."""
-    return values.std(ddof=1) / values.size**0.5
+    stderr = clustering.estimate(held, clusters).stderr
+    return max(0.0, p**2 / x - stderr**2 / x), p / x

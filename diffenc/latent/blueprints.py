@@ -29,6 +29,11 @@ class Blueprint:
         levels: how many values a number of the data takes, for a diffusion decoder and its rivals;
             None where they are real numbers.
         is_rival: whether it was trained beside a diffusion decoder, on the same x.
+        shift: what x is less than the data, see `scaling.Scaling`; None where x is the data divided
+            by `max_value`, or bits drawn by that.
+        scale: what the difference is divided by.
+        is_whole: whether the data are whole numbers, dequantized.
+        log_volume: of the data that are one of x.
     """
 
     name: Name
@@ -39,6 +44,10 @@ class Blueprint:
     toy: str | None = None
     levels: int | None = None
     is_rival: bool = False
+    shift: tuple[float, ...] | None = None
+    scale: tuple[float, ...] | None = None
+    is_whole: bool = False
+    log_volume: float = 0.0
 
     @property
     def label(self) -> str:
@@ -82,7 +91,10 @@ class Blueprint:
     def _decoder(self):
         if self.toy is not None:
             return toys.make(self.toy)
-        return systems.make_decoder(self.settings.model, self.example_shape, self.settings.method)
+        model = self.settings.model
+        return systems.make_decoder(
+            model, self.example_shape, self.settings.method, self.log_volume
+        )
 
 
 def from_json(values: dict[str, Any]) -> Blueprint:

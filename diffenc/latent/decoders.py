@@ -100,9 +100,12 @@ class Gaussian:
 
     Attributes:
         network: z [batch, d] -> mean [batch, D].
+        log_volume: x may be data in other units; this is the log of the volume of the data that is
+            one of x. It is subtracted, so that the density is that of the data.
     """
 
     network: MLP
+    log_volume: float = 0.0
     is_exact = True
 
     def init(self, key: jax.Array, latent_dim: int):
@@ -130,7 +133,7 @@ class Gaussian:
         x = _flat(observation)
         error = (x - self.mean(params, z)) * jnp.exp(-params["log_tau"])
         log_scale = params["log_tau"] + 0.5 * np.log(2 * np.pi)
-        return -0.5 * jnp.sum(error**2, axis=-1) - x.shape[-1] * log_scale
+        return -0.5 * jnp.sum(error**2, axis=-1) - (x.shape[-1] * log_scale + self.log_volume)
 
     def mean(self, params, z: jax.Array) -> jax.Array:
         """Compute E[x|z] [batch, D]."""

@@ -91,18 +91,25 @@ def make(
     )
 
 
-def make_decoder(model: ModelSettings, example_shape: tuple[int, ...], method: str = ""):
+def make_decoder(
+    model: ModelSettings,
+    example_shape: tuple[int, ...],
+    method: str = "",
+    log_volume: float = 0.0,
+):
     """Make the decoder of a model for data of D dimensions.
 
     Args:
         model: its settings.
         example_shape: of one x.
         method: of the system; "without_latent" asks for a diffusion that sees none.
+        log_volume: of the data, for a Gaussian decoder, see `decoders.Gaussian`.
     """
     if model.diffusion is not None:
         return make_diffusion_decoder(model.diffusion, example_shape, method == "without_latent")
     data_dim = math.prod(example_shape)
-    return decoders.make(model.decoder, data_dim, model.decoder_features, model.activation)
+    decoder = decoders.make(model.decoder, data_dim, model.decoder_features, model.activation)
+    return dataclasses.replace(decoder, log_volume=log_volume) if log_volume else decoder
 
 
 def make_encoder(settings: Settings, decoder):

@@ -46,7 +46,8 @@ def read_arrays(path) -> dict[str, np.ndarray]:
     except UNREADABLE as error:
         if "Object arrays" in str(error):
             raise InputError(
-                f"{path} holds an object array: give numbers of one shape, as by numpy.stack"
+                f"{path} holds an object array: save numbers, not objects: x.astype(float), or "
+                "numpy.stack(x) of arrays"
             ) from error
         raise InputError(
             f"{path} is damaged ({type(error).__name__}): save it again with numpy"
@@ -99,6 +100,37 @@ def numbers(table, names=None, source: str = "the table") -> np.ndarray:
     if not names:
         raise InputError(f"{source} has no columns: give one or more")
     return np.stack([_column(table, name, source) for name in names], axis=1)
+
+
+def numbers_or_names(table, names, source: str = "the table"):
+    """Return columns of a table, each of numbers or, where no cell of it is a number, of text.
+
+    Args:
+        table: a pandas DataFrame.
+        names: of the columns.
+        source: what the table is called where something is wrong with it.
+
+    Returns:
+        A DataFrame of these columns, with the same index.
+
+    Raises:
+        InputError: there is no such column, or more than one, a cell of a column of numbers is no
+            finite number, or one of a column of text is empty.
+    """
+    import pandas as pd
+
+    columns = {}
+    for name in names:
+        _check_name(list(table.columns), name, source)
+        column = table[name]
+        is_text = not pd.api.types.is_numeric_dtype(column) and not any(
+            math.isfinite(_number(cell)) for cell in column
+        )
+        if is_text and not column.isna().any():
+            columns[name] = column.astype(str)
+        else:
+            columns[name] = _column(table, name, source)
+    return pd.DataFrame(columns, index=table.index)
 
 
 def _column(table, name, source) -> np.ndarray:
@@ -188,13 +220,20 @@ def _read_text(path):
 
 
 def _decode(path) -> str:
-    """Return the text of a file in UTF-8, in UTF-16 with its mark, or in a Western code page."""
+    """Return the text of a file in UTF-8, in UTF-16, or in a Western code page.
+
+    UTF-16 without its mark is known by its zeros, of which a table of numbers and Western names has
+    one in nearly every pair of bytes, and always in the same place.
+    """
     content = path.read_bytes()
     encodings = ["utf-8-sig", "cp1252", "latin-1"]
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         encodings = ["utf-16"]
     elif b"\0" in content:
+        zeros = [content[start::2].count(0) / (len(content) / 2) for start in (0, 1)]
         encodings = []
+        if max(zeros) > 0.9 and min(zeros) == 0:
+            encodings = ["utf-16-le" if zeros[1] > zeros[0] else "utf-16-be"]
     for encoding in encodings:
         try:
             return content.decode(encoding)

@@ -1,5 +1,6 @@
 """Data sets as arrays held whole in memory, checked once."""
 
+import dataclasses
 import functools
 import logging
 from collections.abc import Callable
@@ -31,6 +32,7 @@ class Dataset:
         test_labels: [n] int32, or None.
         max_value: the intensity that counts as one (16 for digits, 255 for bytes, 1 for numbers in
             [0, 1]); None for real-valued vectors.
+        has_signs: whether the data are bits that are written as -1 and +1, and stay so.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Dataset:
     train_labels: np.ndarray | None
     test_labels: np.ndarray | None
     max_value: float | None
+    has_signs: bool = False
 
     @property
     def example_shape(self) -> tuple[int, ...]:
@@ -85,6 +88,7 @@ def load(
     if name == "file":
         return _load_file(path, test_fraction, seed)
     arrays = image_sets.read(name, data_dir, cache_dir)
+    warn_of_copies(name, arrays["train"], arrays["test"])
     train_labels = arrays["train_labels"] if arrays["train_labels"].size else None
     test_labels = arrays["test_labels"] if arrays["test_labels"].size else None
     return Dataset(name, arrays["train"], arrays["test"], train_labels, test_labels, 255.0)
@@ -115,14 +119,39 @@ def hold_out(dataset: Dataset, count: int, seed: int = 0) -> Dataset:
     test = np.sort(order[:count])
     train = np.sort(order[count:])
     labels = dataset.train_labels
-    return Dataset(
-        dataset.name,
-        dataset.train[train],
-        dataset.train[test],
-        None if labels is None else labels[train],
-        None if labels is None else labels[test],
-        dataset.max_value,
+    warn_of_copies(dataset.name, dataset.train[train], dataset.train[test])
+    return dataclasses.replace(
+        dataset,
+        train=dataset.train[train],
+        test=dataset.train[test],
+        train_labels=None if labels is None else labels[train],
+        test_labels=None if labels is None else labels[test],
     )
+
+
+def count_copies(train: np.ndarray, test: np.ndarray) -> int:
+    """Count the test examples that are equal to a training example.
+
+    Where fewer than a quarter of the training examples are different ones, as among a few bits,
+    equal ones are not copies, and the count is 0.
+    """
+    known = {example.tobytes() for example in train}
+    if len(known) < len(train) / 4:
+        return 0
+    return sum(example.tobytes() in known for example in test)
+
+
+def warn_of_copies(name: str, train: np.ndarray, test: np.ndarray) -> None:
+    """Say how many test examples a model has seen in training, if there are any."""
+    copies = count_copies(train, test)
+    if copies:
+        logger.warning(
+            "%s: %d of %d test examples are equal to a training example: drop them, or what is "
+            "measured on the test set is too good",
+            name,
+            copies,
+            len(test),
+        )
 
 
 @jax.jit
@@ -172,6 +201,7 @@ def _split(name, x, labels, max_value, test_fraction, seed) -> Dataset:
         )
     train_labels = None if labels is None else labels[~test]
     test_labels = None if labels is None else labels[test]
+    warn_of_copies(name, x[~test], x[test])
     return Dataset(name, x[~test], x[test], train_labels, test_labels, max_value)
 
 
@@ -230,6 +260,7 @@ def _make_pair(path, arrays) -> Dataset:
         )
     train_labels = _check_labels(path, "train_labels", arrays, len(train))
     test_labels = _check_labels(path, "test_labels", arrays, len(test))
+    warn_of_copies(path.stem, train, test)
     return Dataset(path.stem, train, test, train_labels, test_labels, max_value)
 
 

@@ -49,6 +49,15 @@ def check_rows(x, example_shape: tuple[int, ...], name: str) -> np.ndarray:
     return narrow.reshape(len(x), *example_shape)
 
 
+def check_signs(x: np.ndarray) -> None:
+    """Raise an InputError where x is not in the units of bits that are written as -1 and +1."""
+    if np.abs(x).max() > 1:
+        raise InputError(
+            f"x has values from {float(x.min()):g} to {float(x.max()):g}, and the model was "
+            "trained on bits written as -1 and +1: give x in those units"
+        )
+
+
 def check_scale(x: np.ndarray, max_value: float | None, is_binary: bool) -> None:
     """Raise an InputError where x is not in the units of the data that a model was trained on.
 

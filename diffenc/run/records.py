@@ -58,9 +58,17 @@ class MetricsWriter:
         self._file = path.open("a")
 
     def write(self, step: int, **metrics) -> None:
-        """Write the scalars of one step; what is not finite becomes null."""
-        numbers = {name: files.json_number(value) for name, value in metrics.items()}
-        self._file.write(json.dumps({"step": int(step), **numbers}) + "\n")
+        """Write the scalars of one step; what is not finite becomes null.
+
+        A list of sentences is written as it is, to metrics.jsonl alone.
+        """
+        sentences = {name: value for name, value in metrics.items() if isinstance(value, list)}
+        numbers = {
+            name: files.json_number(value)
+            for name, value in metrics.items()
+            if name not in sentences
+        }
+        self._file.write(json.dumps({"step": int(step), **numbers, **sentences}) + "\n")
         self._file.flush()
         for write, _ in self._extras:
             write(int(step), {name: value for name, value in numbers.items() if value is not None})

@@ -27,7 +27,7 @@ from diffenc.run.order import batch_indices
 from diffenc.run.tables import Result
 from experiments import command_line
 from experiments.diffusion_encoder.__main__ import make_systems
-from experiments.diffusion_encoder.examples import make_prepare
+from experiments.diffusion_encoder.examples import make_scaling
 from experiments.diffusion_encoder.settings import read_experiment
 
 
@@ -57,12 +57,13 @@ def run(config: ConfigDict, workdir: Path) -> None:
     batch_size = experiment.training.batch_size
     pixels = rng_of(seed, "pixels").integers(0, 256, (1024, 28, 28, 1), dtype=np.uint8)
     dataset = data.Dataset("noise", pixels, pixels[:100], None, None, 255.0)
-    prepare = make_prepare(experiment.model.decoder, dataset.max_value)
+    scaling = make_scaling(experiment.model.decoder, dataset)
+    prepare = scaling.prepare
     rows = batch_indices(seed, 0, benchmark.updates, batch_size, len(pixels))
     key = key_of(seed, "training")
     flops = {}
     advances = {}
-    for name, system in make_systems(experiment, dataset).items():
+    for name, system in make_systems(experiment, dataset, scaling).items():
         advances[name] = make_repeated(key, system, prepare, pixels, rows)
         flops[name] = matmul_flops_of(system, prepare, pixels[:batch_size])
     times = {name: [] for name in advances}
@@ -88,7 +89,7 @@ def make_repeated(
     Args:
         key: of the noise.
         system: whose updates.
-        prepare: of `examples.make_prepare`.
+        prepare: that of a `Scaling`.
         examples: the data [n, ...].
         rows: which of them each update takes [updates, batch].
     """
@@ -111,7 +112,7 @@ def matmul_flops_of(system: systems.System, prepare: Callable, examples: np.ndar
 
     Args:
         system: whose update.
-        prepare: of `examples.make_prepare`.
+        prepare: that of a `Scaling`.
         examples: a batch of the data [batch, ...].
     """
     key_prepare, key_update = jax.random.split(key_of(0, "operations"))  # any will do

@@ -9,9 +9,11 @@ held-out numbers, figures.
 """
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from etils.epath import Path
 from ml_collections import ConfigDict
 
@@ -21,9 +23,12 @@ from diffenc.latent import systems
 from diffenc.latent.blueprints import Blueprint
 from diffenc.run import data, loop, parallel, records, tables
 from diffenc.run.advance import Trainee, make_advance
+from diffenc.run.scaling import Scaling
 from experiments import command_line
 from experiments.diffusion_encoder import exact, examples, figures, results
 from experiments.diffusion_encoder.settings import NAMES, Experiment, read_experiment
+
+UNCHANGED = Scaling()
 
 
 def run(config: ConfigDict, workdir: Path) -> None:
@@ -38,12 +43,12 @@ def run(config: ConfigDict, workdir: Path) -> None:
     parallel.check_batch(training.batch_size, mesh)
 
     dataset, truth = load(experiment)
-    prepare = examples.make_prepare(experiment.model.decoder, dataset.max_value)
+    scaling = make_scaling(experiment, dataset, truth)
+    prepare = scaling.prepare
     held_out = examples.observe(seed, prepare, dataset.test, evaluation.num_examples)
-    models = make_systems(experiment, dataset)
-    storage.write(
-        workdir, "diffusion_encoder", training.num_updates, make_blueprints(experiment, dataset)
-    )
+    models = make_systems(experiment, dataset, scaling)
+    blueprints = make_blueprints(experiment, dataset, scaling)
+    storage.write(workdir, "diffusion_encoder", training.num_updates, blueprints)
     states = loop.train(
         workdir,
         parallel.replicate(mesh, {name: system.state for name, system in models.items()}),
@@ -74,6 +79,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
             rows += on_grid
             figures.posteriors(workdir, dataset, held_out, pictures)
     e_step = experiment.systems["diffusion_encoder"].method
+    if scaling.is_whole:  # pictures are of intensities
+        held_out, arrays = in_intensities(scaling, held_out, arrays)
     figures.draw(workdir, e_step, dataset, held_out, arrays, metrics)
     tables.write_results(workdir, rows)
     tables.print_table(rows, title=f"{dataset.name}: held-out results")
@@ -88,9 +95,20 @@ def load(experiment: Experiment) -> tuple[data.Dataset, examples.Truth | None]:
     return examples.load(experiment.data, model.decoder), None
 
 
-def make_systems(experiment: Experiment, dataset: data.Dataset) -> dict[str, systems.System]:
+def make_scaling(
+    experiment: Experiment, dataset: data.Dataset, truth: examples.Truth | None
+) -> Scaling:
+    """Make the map of the data to x; data whose maximum-likelihood model is known stay."""
+    return UNCHANGED if truth else examples.make_scaling(experiment.model.decoder, dataset)
+
+
+def make_systems(
+    experiment: Experiment, dataset: data.Dataset, scaling: Scaling = UNCHANGED
+) -> dict[str, systems.System]:
     """Make the diffusion encoder and the VAE; both decoders start from the same values."""
-    decoder = systems.make_decoder(experiment.model, dataset.example_shape)
+    shape = dataset.example_shape
+    log_volume = scaling.log_volume(math.prod(shape))
+    decoder = systems.make_decoder(experiment.model, shape, log_volume=log_volume)
     seed = experiment.training.seed
     return {
         name: systems.make(settings, decoder, dataset.example_shape, len(dataset.train), seed)
@@ -98,12 +116,44 @@ def make_systems(experiment: Experiment, dataset: data.Dataset) -> dict[str, sys
     }
 
 
-def make_blueprints(experiment: Experiment, dataset: data.Dataset) -> list[Blueprint]:
+def make_blueprints(
+    experiment: Experiment, dataset: data.Dataset, scaling: Scaling = UNCHANGED
+) -> list[Blueprint]:
     """Say what the systems can be made from again, for `diffenc.load`."""
+    shape = dataset.example_shape
     return [
-        Blueprint(name, settings, dataset.example_shape, len(dataset.train), dataset.max_value)
+        Blueprint(
+            name,
+            settings,
+            shape,
+            len(dataset.train),
+            dataset.max_value,
+            **scaling.fields(math.prod(shape)),
+        )
         for name, settings in experiment.systems.items()
     ]
+
+
+def in_intensities(scaling: Scaling, held_out: np.ndarray, arrays: dict) -> tuple:
+    """Return x and what was decoded as intensities in [0, 1], for figures.
+
+    Args:
+        scaling: of whole numbers.
+        held_out: x [n, ...].
+        arrays: of `results.evaluate`.
+
+    Returns:
+        Both, the latents as they are.
+    """
+
+    def convert(x):
+        return scaling.restore(x) / scaling.max_value
+
+    shown = {
+        name: {key: x if key == "z" else convert(x) for key, x in of_system.items()}
+        for name, of_system in arrays.items()
+    }
+    return convert(held_out), shown
 
 
 def make_trainees(
@@ -114,7 +164,7 @@ def make_trainees(
     Args:
         seed: of the run.
         models: the systems by name.
-        prepare: of `examples.make_prepare`.
+        prepare: that of a `Scaling`.
         dataset: the data.
         mesh: over which the training examples are replicated.
     """

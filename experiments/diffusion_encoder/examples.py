@@ -1,5 +1,6 @@
 """The data of experiments.diffusion_encoder, as its models see them."""
 
+import dataclasses
 import functools
 import logging
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import numpy as np
 from diffenc.diffusion.factor_analysis import FactorAnalysis
 from diffenc.errors import InputError
 from diffenc.keys import key_of
-from diffenc.run import data
+from diffenc.run import data, scaling
 from experiments import command_line
 from experiments.diffusion_encoder.settings import DataSettings
 
@@ -43,12 +44,12 @@ def load(settings: DataSettings, decoder: str) -> data.Dataset:
         test_fraction=settings.test_fraction,
         cache_dir=settings.cache_dir or None,
     )
+    if settings.name == "file":
+        dataset = read_values(dataset, settings.values, decoder)
     if decoder == "bernoulli" and dataset.max_value is None:
         raise InputError(
             f"data set {dataset.name!r} is real-valued: set --config.model.decoder=gaussian"
         )
-    if decoder == "gaussian":
-        warn_of_scale(dataset)
     if settings.validation:
         with command_line.naming(count="data.validation"):
             dataset = data.hold_out(dataset, settings.validation)
@@ -78,23 +79,55 @@ def draw_factor_analysis(seed: int, latent_dim: int) -> tuple[data.Dataset, Trut
     return dataset, Truth(model, jnp.asarray(train))
 
 
-def warn_of_scale(dataset: data.Dataset) -> None:
-    """Warn where a column is far from unit scale, at which a Gaussian decoder starts."""
-    rows = dataset.train.reshape(len(dataset.train), -1) / (dataset.max_value or 1.0)
-    mean = rows.mean(axis=0)
-    deviation = rows.std(axis=0)
-    column = int(np.argmax(np.maximum(np.abs(mean), deviation)))
-    if max(abs(mean[column]), deviation[column]) > 10:
-        logging.warning(
-            f"data set {dataset.name!r} has a column {column} of mean {mean[column]:.3g} "
-            f"and deviation {deviation[column]:.3g}: give columns of about unit scale, "
-            "the decoder starts there"
+def read_values(dataset: data.Dataset, values: str, decoder: str) -> data.Dataset:
+    """Decide what the numbers of a user's file are, where they alone do not tell.
+
+    Bits may be written as -1 and +1. Numbers in [0, 1] are chances of bits, or measurements, which
+    only the user knows.
+
+    Args:
+        dataset: the file's.
+        values: what the user says of numbers in [0, 1], see `DataSettings`.
+        decoder: its kind.
+
+    Returns:
+        The data set, whose `max_value` is None where it is real-valued.
+
+    Raises:
+        InputError: the user has not said it, or not what fits the decoder.
+    """
+    parts = (dataset.train, dataset.test)
+    if dataset.max_value is None:
+        has_signs = all(np.all(np.abs(part) == 1) for part in parts)
+        if decoder == "bernoulli" and has_signs:
+            logging.warning(
+                f"data set {dataset.name!r} holds -1 and +1 alone, which are taken as bits"
+            )
+            return dataclasses.replace(dataset, max_value=1.0, has_signs=True)
+        return dataset
+    is_open = np.issubdtype(dataset.train.dtype, np.floating)
+    if is_open and decoder == "gaussian" and values != "chances":
+        return dataclasses.replace(dataset, max_value=None)
+    if values == "chances" and decoder == "gaussian":
+        raise InputError(
+            "config field data.values is 'chances', which are of bits: set "
+            "--config.model.decoder=bernoulli, or --config.data.values=reals"
         )
+    are_bits = all(np.all((part == 0) | (part == 1)) for part in parts)
+    if not is_open or are_bits or values == "chances":
+        return dataset
+    raise InputError(
+        f"data set {dataset.name!r} holds numbers in [0, 1]: say what they are, chances of bits "
+        "that are drawn anew at every visit (--config.data.values=chances) or measurements "
+        "(--config.model.decoder=gaussian)"
+    )
 
 
-def make_prepare(decoder: str, max_value: float | None) -> Callable:
-    """Make what turns rows of the data into x, see `data.make_prepare`: bits for "bernoulli"."""
-    return data.make_prepare(decoder == "bernoulli", max_value)
+def make_scaling(decoder: str, dataset: data.Dataset) -> scaling.Scaling:
+    """Make what turns rows of the data into x: bits for "bernoulli", else standardized numbers."""
+    if decoder == "bernoulli":
+        return scaling.Scaling.of_bits(dataset)
+    return scaling.Scaling.of_numbers(dataset)
 
 
 def observe(
@@ -104,7 +137,7 @@ def observe(
 
     Args:
         seed: of the run.
-        prepare: of `make_prepare`.
+        prepare: that of a `Scaling`.
         rows: examples [n, ...].
         count: how many of them, at most; None for all.
         name: of these rows.

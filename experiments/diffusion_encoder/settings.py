@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
-from diffenc.errors import InputError, check, check_least, check_positive
+from diffenc.errors import InputError, check, check_choice, check_least, check_positive
 from diffenc.latent import em, system_settings
 from experiments import command_line
 from experiments.command_line import read_field
@@ -54,6 +54,8 @@ class DataSettings:
         cache_dir: where decoded images are kept; "": nowhere.
         test_fraction: held out, where a data set has no test part of its own.
         validation: training examples that stand in for the test set; 0 for none.
+        values: what numbers in [0, 1] of a user's file are: "chances" of bits, "reals", or "auto"
+            to ask.
     """
 
     name: str
@@ -62,9 +64,11 @@ class DataSettings:
     cache_dir: str
     test_fraction: float
     validation: int
+    values: str = "auto"
 
     def __post_init__(self):
         check_least(self, 0, "validation")
+        check_choice("values", self.values, ("auto", "chances", "reals"))
         if self.path and self.name != "file":
             raise InputError(f"path is given, but data.name is {self.name!r}: give data.name=file")
 

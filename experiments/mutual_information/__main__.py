@@ -14,14 +14,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 from etils.epath import Path
 from ml_collections import ConfigDict
 
 from diffenc.errors import InputError, check, check_choice, check_least
 from diffenc.estimate import Estimate
-from diffenc.information import checks, estimates
+from diffenc.information import estimates
+from diffenc.information.chain_rule import ChainRule
+from diffenc.information.count_table import CountTable
 from diffenc.information.measurement import Measurement
 from diffenc.information.rivals import RIVALS
+from diffenc.information.rows import Rows
 from diffenc.information.settings import Settings
 from diffenc.keys import key_of
 from diffenc.run import records, tables
@@ -126,7 +130,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
     tables.write_results(workdir, results)
     tables.print_table(results, title="mutual information")
     for record in all_records:
-        for note in notes(record):
+        of_columns = own.notes if own else ()
+        for note in dict.fromkeys((*of_columns, *notes(record))):
             print(f"{record.name}: {note}")
     print(f"figures: {workdir / 'figures'}")
 
@@ -201,39 +206,64 @@ def measure(
     result = estimates.mutual_information(
         samples.x,
         samples.y,
-        labels=samples.are_labels,
+        **samples.words,
         seed=seed,
         progress=tell,
         settings=estimator,
+        groups=samples.groups,
+        order=samples.order,
         name=name,
     )
     numbers = {("seconds",): time.perf_counter() - began, ("truth",): samples.truth}
     numbers |= numbers_of(result)
-    numbers[("copies",)] = checks.count_copies(samples.x, samples.y)
-    for rival in () if samples.are_labels else rivals:
-        x = samples.x.reshape(len(samples.x), -1)
-        y = samples.y.astype(float).reshape(len(samples.y), -1)
+    numbers |= {("rows", fact): value for fact, value in result.rows.facts.items()}
+    numbers[("notes",)] = list(result.notes)
+    blocks = [np.asarray(samples.x), np.asarray(samples.y)]
+    if samples.are_numbers:
+        numbers |= measure_by_rivals(seed, name, blocks, result.rows, rivals)
+    return {dotted((name, *names)): value for names, value in numbers.items()}
+
+
+def measure_by_rivals(
+    seed: int, name: str, blocks: list[np.ndarray], rows: Rows, rivals: tuple[str, ...]
+) -> dict:
+    """Estimate the information of one task by other estimators.
+
+    Args:
+        seed: the seed of the run.
+        name: of the task.
+        blocks: x and y, which are numbers.
+        rows: of them; distinct ones are used.
+        rivals: names of the estimators.
+
+    Returns:
+        Numbers by the parts of their names.
+    """
+    numbers = {}
+    tables = [rows.distinct(block.astype(float).reshape(len(block), -1)) for block in blocks]
+    for rival in rivals:
         began = time.perf_counter()
-        value = RIVALS[rival](key_of(seed, "rival", rival, name), x, y)
+        value = RIVALS[rival](key_of(seed, "rival", rival, name), *tables)
         numbers |= _with_error((rival,), value)
         numbers[(rival, "seconds")] = time.perf_counter() - began
-    return {dotted((name, *names)): value for names, value in numbers.items()}
+    return numbers
 
 
 def numbers_of(measurement: Measurement) -> dict:
     """Return the numbers of an estimate by the parts of their names."""
     result = measurement.details
-    numbers = {
-        ("unbounded",): float(result.unbounded),
-        ("shape",): result.shape,
-        ("y_diffused",): float(result.diffused == "y"),
-    }
-    numbers |= _with_error((FORMS[0],), measurement.estimate)
+    numbers = _with_error((FORMS[0],), measurement.estimate)
     for name, value in measurement.parts.items():
         if name not in PARTS:
             numbers[(name,)] = value.mean
         if value.stderr is not None:
             numbers[(name, "stderr")] = value.stderr
+    if isinstance(result, CountTable | ChainRule):
+        return numbers
+    numbers |= {
+        ("unbounded",): float(result.unbounded),
+        ("shape",): result.shape,
+    }
     numbers |= _density("regression", "", result.regression_density)
     for part in PARTS:
         divergence = getattr(result, part)

@@ -23,7 +23,9 @@ def draw(workdir: Path, records: list[Record], rivals: tuple[str, ...], strata: 
     known = [record for record in records if record.get("truth") is not None]
     if len(known) >= 2:
         truth_against_estimate(workdir, known, rivals)
-    density(workdir, records, strata)
+    by_networks = [record for record in records if record.get("conditional", "mean") is not None]
+    if by_networks:  # the others are of tables of counts, or sums of several estimates
+        density(workdir, by_networks, strata)
 
 
 def truth_against_estimate(workdir: Path, known: list[Record], rivals: tuple[str, ...]) -> None:

@@ -8,6 +8,7 @@ from diffenc.estimate import Estimate
 from diffenc.information import measurement
 from diffenc.run.advance import dotted
 from diffenc.run.tables import Result
+from experiments.mutual_information.samples import name_fields
 
 FORMS = ("diffusion", *measurement.FORMS)
 PARTS = ("conditional", "marginal")
@@ -26,18 +27,14 @@ class Record(NamedTuple):
     line: dict
 
     def get(self, *names):
-        """Return a number of this task by its name or by the parts of it, or None."""
+        """Return what is known of this task by its name or by the parts of it, or None."""
         return self.line.get(dotted((self.name, *names)))
 
 
 def notes(record: Record) -> list[str]:
     """Return what the reader of a result should know beside the number."""
-    return measurement.remarks(
-        nothing_detected=not any(record.get(part, "updates") for part in PARTS),
-        exchanged=record.name == OWN and bool(record.get("y_diffused")),
-        unbounded=bool(record.get("unbounded")),
-        copies=int(record.get("copies") or 0),
-    )
+    sentences = [name_fields(note) for note in record.get("notes") or ()]
+    return [note for note in sentences if record.name == OWN or note != measurement.EXCHANGED]
 
 
 def summarize(records: list[Record], rivals: tuple[str, ...]) -> list[Result]:
@@ -74,15 +71,24 @@ def results_of(record: Record, estimators: tuple[str, ...]) -> list[Result]:
         is_headline = (name, estimator) == (OWN, "diffusion")
         label = "mutual_information" if is_headline else estimator
         results.append(Result(f"{name}.{label}", value, stderr, truth=truth))
-    if name == OWN and not record.get("unbounded"):  # what the estimate is made of
+    has_parts = record.get("regression") is not None and not record.get("unbounded")
+    if name == OWN and has_parts:  # what the estimate is made of
         regression = record.get("regression")
         results.append(Result(f"{name}.regression", regression, record.get("regression", "stderr")))
         for part in PARTS:
             if record.get(part, "mean") is not None:
                 stderr = record.get(part, "stderr")
                 results.append(Result(f"{name}.{part}", record.get(part, "mean"), stderr))
+    if record.get("plug_in") is not None:
+        results.append(Result(f"{name}.plug_in", record.get("plug_in"), None))
+    if record.get("pooled_labels") is not None:
+        pooled = Estimate(record.get("pooled_labels"), record.get("pooled_labels", "stderr"))
+        results.append(Result(f"{name}.pooled_labels", *pooled))
     if record.get("label_entropy") is not None:
         results.append(Result(f"{name}.label_entropy", record.get("label_entropy"), None))
+    for title, fact in (("repeated_rows", "repeated"), ("effective_rows", "effective")):
+        if record.get("rows", fact) is not None:
+            results.append(Result(f"{name}.{title}", record.get("rows", fact), None, "rows"))
     results.append(Result(f"{name}.seconds", record.get("seconds"), None, "s"))
     return results
 

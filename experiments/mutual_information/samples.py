@@ -3,20 +3,32 @@
 import contextlib
 import functools
 import io
+import re
 import zipfile
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from etils.epath import Path
 
 from diffenc.errors import InputError, check_choice
-from diffenc.information import checks, pairs, tasks
+from diffenc.information import (
+    checks,
+    columns,
+    functions,
+    inputs,
+    kinds,
+    labels,
+    pairs,
+    rows,
+    tasks,
+)
 from diffenc.keys import key_of
 from diffenc.run import arrays
 
 LABELS = {"auto": None, "yes": True, "no": False}
+ORDERS = {"auto": None, "exchangeable": "exchangeable"}
 ENDINGS = f".npz, {', '.join(arrays.TABLE_ENDINGS)}"
 
 
@@ -28,32 +40,51 @@ class DataSettings:
         path: an .npz file with arrays x and y, or a table, see `arrays.read_table`; "" is none.
         x_columns: names of the columns of x in a table.
         y_columns: names of the columns of y in a table.
-        labels: whether y is class labels: "yes", "no", or "auto" to tell by its values.
+        labels: whether y is codes, such as class labels: "yes", "no", or "auto" to tell by its
+            values.
+        groups_column: the name of the column, or array, of what rows belong together; "" is none.
+        order: "exchangeable" if the order of the rows means nothing, "auto" to find out.
+        codes: what of x and y is codes, see `diffenc.mutual_information`.
+        amounts: what is numbers, though it has few values.
     """
 
     path: str
     x_columns: tuple[str, ...]
     y_columns: tuple[str, ...]
     labels: str
+    groups_column: str
+    order: str
+    codes: tuple[str, ...] = ()
+    amounts: tuple[str, ...] = ()
 
     def __post_init__(self):
         check_choice("labels", self.labels, LABELS)
+        check_choice("order", self.order, ORDERS)
 
 
 class Samples(NamedTuple):
     """Samples with their information, where it is known.
 
     Attributes:
-        x: [N, dim_x] or [N].
-        y: [N, dim_y] or [N]; integers [N] if they are labels.
-        are_labels: whether y is class labels.
+        x: [N, dim_x] or [N], or a DataFrame.
+        y: [N, dim_y] or [N], or a DataFrame.
         truth: the information (nats), or None.
+        are_numbers: whether no block is taken as codes.
+        words: what the caller says of columns: the arguments `labels`, `codes` and `amounts` of
+            `diffenc.mutual_information`.
+        notes: how columns are taken.
+        groups: [N] what rows belong together, or None.
+        order: see `rows.examine`.
     """
 
-    x: np.ndarray
-    y: np.ndarray
-    are_labels: bool
+    x: Any
+    y: Any
     truth: float | None
+    are_numbers: bool = True
+    words: dict = {}
+    notes: tuple[str, ...] = ()
+    groups: np.ndarray | None = None
+    order: str | None = None
 
 
 @functools.cache
@@ -81,7 +112,7 @@ def draw_samples(seed: int, name: str, num_samples: int) -> Samples:
     """
     task = known_tasks()[name]
     x, y = task.sample(key_of(seed, "samples", name), num_samples)
-    return Samples(x, y, False, task.information)
+    return Samples(x, y, task.information, order="exchangeable")
 
 
 def load_samples(settings: DataSettings) -> Samples:
@@ -94,28 +125,39 @@ def load_samples(settings: DataSettings) -> Samples:
         problem = "is a directory" if path.is_dir() else "does not exist"
         raise InputError(f"data file {path} {problem}: give --config.data.path a file {ENDINGS}")
     if path.suffix == ".npz":
-        x, y = _read_npz(path)
+        x, y, groups = _read_npz(path, settings.groups_column)
     elif path.suffix in arrays.TABLE_ENDINGS:
-        x, y = _read_table(path, settings)
+        x, y, groups = _read_table(path, settings)
     else:
         raise InputError(f"data file {path} is {path.suffix or 'without ending'}: give {ENDINGS}")
-    if len(x) != len(y):
-        raise InputError(
-            f"rows differ in number (x has {len(x)}, y has {len(y)}): give one y for each x"
-        )
+    words = dict(labels=LABELS[settings.labels], codes=settings.codes, amounts=settings.amounts)
+    order = ORDERS[settings.order]
     with _naming_the_field():
-        are_labels = checks.are_labels(y, LABELS[settings.labels])
-        if are_labels:
-            y = np.unique(y, return_inverse=True)[1] if y.dtype.kind in "US" else y.astype(np.int64)
-            y = y.reshape(len(y))
-            checks.check_labels(x, y)
-        else:
-            checks.check_no_function(*checks.check(x, y))
-    return Samples(x, y, are_labels, None)
+        blocks = [inputs.read(name, one, may_be_names=True) for name, one in (("x", x), ("y", y))]
+        inputs.check_rows(*blocks)
+        examined = rows.examine([block.values for block in blocks], groups, order)
+        blocks = [block._replace(values=examined.select(block.values)) for block in blocks]
+        pair = kinds.decide(*blocks, columns.read_words(**words))
+        with inputs.naming({"x": [pair.x], "y": [pair.y]}, pair.classes):
+            _check(pair)
+    notes = tuple(name_fields(note) for note in pair.notes)
+    return Samples(x, y, None, pair.case == "numbers", words, notes, groups, order)
 
 
-def _read_npz(path) -> tuple[np.ndarray, np.ndarray]:
-    """Return x and y of an archive of numpy."""
+def _check(pair) -> None:
+    """Raise InputError for samples that `checks` refuses."""
+    if pair.case == "labels":
+        checks.check_labels(pair.x.values, labels.pool(pair.y.values).pooled)
+    if pair.case == "chain":
+        checks.check(pair.x.values)
+    if pair.case == "mixed":
+        checks.check(pair.x.values, pair.y.values)
+    if pair.case == "numbers":
+        functions.check_no_function(*checks.check(pair.x.values, pair.y.values))
+
+
+def _read_npz(path, groups_name) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Return x, y and the groups of an archive of numpy."""
     if not zipfile.is_zipfile(io.BytesIO(path.read_bytes())):  # else numpy would read one array
         raise InputError(
             f"{path} cannot be read, it is damaged or no archive of arrays: "
@@ -130,11 +172,16 @@ def _read_npz(path) -> tuple[np.ndarray, np.ndarray]:
         block = blocks[name]
         if block.ndim not in (1, 2) or not block.size:
             raise InputError(f"{path}: {name} has shape {block.shape}: give [N] or [N, dim]")
-    return blocks["x"], blocks["y"]
+    if groups_name and groups_name not in blocks:
+        raise InputError(
+            f"{path} has arrays {', '.join(blocks)}, but no {groups_name}: give "
+            "config field data.groups_column the name of one"
+        )
+    return blocks["x"], blocks["y"], blocks[groups_name] if groups_name else None
 
 
-def _read_table(path, settings: DataSettings) -> tuple[np.ndarray, np.ndarray]:
-    """Return the columns of x and those of y of a table."""
+def _read_table(path, settings: DataSettings) -> tuple:
+    """Return the columns of x and those of y, as tables, and that of the groups of a table."""
     table = arrays.read_table(path)
     blocks = []
     for field in ("x_columns", "y_columns"):
@@ -144,17 +191,29 @@ def _read_table(path, settings: DataSettings) -> tuple[np.ndarray, np.ndarray]:
                 f"config field data.{field} is empty: "
                 f"give names of columns, of {', '.join(map(str, table.columns))}"
             )
-        blocks.append(arrays.numbers(table, names, str(path)))
-    return blocks[0], blocks[1]
+        blocks.append(arrays.numbers_or_names(table, names, str(path)))
+    groups = settings.groups_column
+    if groups and groups not in table.columns:
+        raise InputError(
+            f"{path} has no column {groups!r}: give config field data.groups_column one of "
+            f"{', '.join(map(str, table.columns))}"
+        )
+    return blocks[0], blocks[1], table[groups].astype(str).to_numpy(str) if groups else None
 
 
 @contextlib.contextmanager
 def _naming_the_field():
-    """Say how the command line is told what an error asks for as labels=True or labels=False."""
+    """Say how the command line is told what an error asks for as an argument of Python."""
     try:
         yield
     except InputError as error:
-        text = str(error)
-        for word, value in LABELS.items():
-            text = text.replace(f"labels={value}", f"--config.data.labels={word}")
-        raise InputError(text) from error
+        raise InputError(name_fields(str(error))) from error
+
+
+def name_fields(text: str) -> str:
+    """Replace arguments of Python, such as labels=True, by the fields of the config."""
+    for word, value in LABELS.items():
+        text = text.replace(f"labels={value}", f"--config.data.labels={word}")
+    text = text.replace("order='exchangeable'", "--config.data.order=exchangeable")
+    text = text.replace("groups=...", "--config.data.groups_column")
+    return re.sub(r"\b(codes|amounts)=('[^']*')", r'--config.data.\1="(\2,)"', text)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from diffenc.latent.blueprints import Blueprint
 from diffenc.latent.systems import System
 from diffenc.run import parallel
 from diffenc.run.advance import Trainee
+from diffenc.run.scaling import Scaling
 from experiments.diffusion_encoder import examples
 from experiments.posteriors.settings import Experiment
 
@@ -35,6 +37,7 @@ class Case(NamedTuple):
         train_measured: x [n, ...] of training examples, where the decoder learns from them; None
             elsewhere.
         max_value: the value of the data that counts as one; None for real-valued data.
+        scaling: of the data to x; None for a toy.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Case(NamedTuple):
     grid: posterior_grid.Grid | None = None
     train_measured: np.ndarray | None = None
     max_value: float | None = None
+    scaling: Scaling | None = None
 
 
 def load_cases(experiment: Experiment) -> dict[str, Case]:
@@ -61,16 +65,20 @@ def load_images(experiment: Experiment) -> Case:
     seed = experiment.training.seed
     count = experiment.evaluation.num_examples
     dataset = examples.load(experiment.data, experiment.base.decoder)
-    prepare = examples.make_prepare(experiment.base.decoder, dataset.max_value)
+    scaling = examples.make_scaling(experiment.base.decoder, dataset)
+    prepare = scaling.prepare
+    shape = dataset.example_shape
+    log_volume = scaling.log_volume(math.prod(shape))
     first = dataset.train[:NUM_TRAIN_MEASURED]
     return Case(
         dataset.name.replace(".", "_"),
         dataset.train,
         prepare,
         examples.observe(seed, prepare, dataset.test, count),
-        systems.make_decoder(experiment.base, dataset.example_shape),
+        systems.make_decoder(experiment.base, shape, log_volume=log_volume),
         train_measured=examples.observe(seed, prepare, first, count, name="train"),
         max_value=dataset.max_value,
+        scaling=scaling,
     )
 
 
@@ -157,6 +165,7 @@ def make_blueprints(experiment: Experiment, cases: dict[str, Case]) -> list[Blue
             len(case.train),
             case.max_value,
             None if case.grid is None else case.name,
+            **(case.scaling.fields(math.prod(case.held_out.shape[1:])) if case.scaling else {}),
         )
         for case in cases.values()
         for method, settings in methods_of(experiment.methods, case).items()

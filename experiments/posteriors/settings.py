@@ -35,7 +35,8 @@ class Evaluation(diffusion_encoder.Evaluation):
 
     Attributes:
         ais_examples: held-out examples of annealed importance sampling; 0 for none.
-        ais_simulated: simulated ones, whose likelihood is bounded from both sides.
+        ais_simulated: simulated ones, whose likelihood is bounded from both sides; not used
+            without ais_examples.
         ais_temperatures: from the encoder's Gaussian to the posterior.
         ais_chains: for each example.
         grid_sampler_steps: of the encoder whose density is measured on toys.
@@ -56,7 +57,13 @@ class Evaluation(diffusion_encoder.Evaluation):
         check_least(self, 0, "ais_examples", "grid_examples")
         remedy = "a standard error needs 2 or more (0 for none)"
         check(self.ais_examples != 1, "ais_examples", self.ais_examples, remedy)
-        check_least(self, 2, "ais_simulated")
+        remedy = "a standard error needs 2 or more (ais_examples=0 for no annealing)"
+        check(
+            self.ais_simulated >= 2 or not self.ais_examples,
+            "ais_simulated",
+            self.ais_simulated,
+            remedy,
+        )
 
     @property
     def annealing(self) -> annealing.Settings:

@@ -54,16 +54,16 @@ def run(config: ConfigDict, workdir: Path) -> None:
     dataset = numbers.dataset
     size = numbers.size
     systems = models.make_systems(experiment, dataset, size)
-    models.print_costs(systems, dataset, training)
     blueprints = models.make_blueprints(experiment, numbers, systems)
     storage.write(workdir, "warm_start", training.num_updates, blueprints)
     held_out = dataset.test[: experiment.evaluation.num_examples]
+    trainees = models.make_trainees(experiment, dataset, systems, mesh)
+    states = parallel.replicate(mesh, {name: system.state for name, system in systems.items()})
+    models.print_costs(systems, dataset, trainees, states, mesh, training)
     states = loop.train(
         workdir,
-        parallel.replicate(mesh, {name: system.state for name, system in systems.items()}),
-        make_advance(
-            models.make_trainees(experiment, dataset, systems, mesh), mesh, training.batch_size
-        ),
+        states,
+        make_advance(trainees, mesh, training.batch_size),
         num_updates=training.num_updates,
         updates_per_dispatch=training.updates_per_dispatch,
         save_every=training.save_every,
@@ -119,7 +119,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
         show(len(systems))
     metrics = records.read_metrics(workdir)
     simple = controls.measure(dataset.train, held_out, size)
-    rows = results.summarize(drawn, dim) + results.of_controls(simple)
+    rows = results.summarize(drawn, dim) + results.savings(drawn, dim)
+    rows += results.of_controls(simple)
     rows += results.loss_variances(variances)
     rows += results.update_times(metrics, systems)
     rows = results.with_truth(rows, truth_of(numbers, held_out))

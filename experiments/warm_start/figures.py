@@ -75,8 +75,8 @@ def terms(workdir, experiment: Experiment, by_name, controls) -> None:
 def training(workdir, experiment: Experiment, controls, metrics) -> None:
     """Draw the bound on held-out examples against updates, the mean of each model's seeds.
 
-    Its error is as in `estimate.over_seeds`; all seeds see the same examples and noise, so that
-    their errors do not average out.
+    All seeds see the same examples and noise, so that the error of one seed does not average out.
+    The scatter of the seeds is added; what of it is noise of the draws is counted twice.
     """
     fig, axes = figures.figure(1, 1, width=4.6)
     ax = axes[0, 0]
@@ -157,21 +157,18 @@ def warmth(workdir, experiment: Experiment, by_name) -> None:
     heads = {head: sorted(models) for head, models in heads.items() if len(models) > 2}
     if not heads:
         return
-    fig, axes = figures.figure(1, 1, width=4.4)
-    ax = axes[0, 0]
-    for index, (head, models) in enumerate(heads.items()):
-        bins = [start for start, _ in models]
-        for quantity, style in (("bits_per_dim", "-"), ("it_nll", "--")):
+    fig, axes = figures.figure(1, 2, width=3.2)
+    titles = {"bits_per_dim": "valid bound", "it_nll": "it_nll"}
+    for ax, (quantity, title) in zip(axes[0], titles.items(), strict=True):
+        for index, (head, models) in enumerate(heads.items()):
+            bins = [start for start, _ in models]
             rows = [by_name[f"{model}.{quantity}"] for _, model in models]
             values = [row.value for row in rows]
             errors = [row.stderr for row in rows]
-            label = f"{head}: " + ("valid bound" if style == "-" else "it_nll, no code length")
             color = figures.PALETTE[index]
-            figures.band(
-                ax, bins, values, errors, label=label, linestyle=style, color=color, marker="o"
-            )
-    figures.log_ticks(ax, (0.2, 0.5, 1, 2, 5))
-    figures.label(ax, "noise of the start, in distances of values", UNIT, legend=True)
+            figures.band(ax, bins, values, errors, label=head, color=color, marker="o")
+        figures.log_ticks(ax, (0.2, 0.5, 1, 2, 5))
+        figures.label(ax, "noise of the start [bins]", f"{title} [{UNIT}]", legend=len(heads) > 1)
     figures.save(fig, workdir, "warmth")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from checks import assert_mean
 
-from diffenc.diffusion.adaptive_levels import DECAY, FLOOR, AdaptiveLevels
+from diffenc.diffusion.adaptive_levels import FLOOR, AdaptiveLevels
 from diffenc.diffusion.noise_levels import Alpha2, stratified_uniform
 from diffenc.errors import InputError
 
@@ -27,8 +27,8 @@ def make(rule, **moments):
 
 def any_state(rule, seed):
     rng = np.random.default_rng(seed)
-    first, second, weight = rng.uniform(size=(3, BINS)).astype(np.float32)
-    return make(rule, first=first, second=second, weight=weight)
+    first, second, seen = rng.uniform(size=(3, BINS)).astype(np.float32)
+    return make(rule, first=first, second=second, seen=200 * seen)
 
 
 @jax.jit
@@ -41,7 +41,7 @@ STATES = {
     "new": make("variance"),
     "variance": any_state("variance", 0),
     "entropy": any_state("entropy", 1),
-    "nothing-lost": make("entropy", weight=jnp.ones(BINS)),
+    "nothing-lost": make("entropy", seen=jnp.ones(BINS)),
 }
 
 
@@ -114,7 +114,7 @@ def test_information_is_lost_linearly_in_time():
     edges = LOW + (HIGH - LOW) * np.arange(BINS + 1) / BINS
     lost = np.interp(log_snr, edges, np.concatenate([[0.0], np.cumsum(MEAN)]) / MEAN.sum())
     assert np.abs(lost - UNIFORM).max() < FLOOR
-    learned = np.cumsum(np.asarray(levels.first)) / np.sum(levels.first)
+    learned = np.cumsum(np.asarray(levels.mean)) / np.sum(levels.mean)
     at_edges = np.interp(edges[1:], log_snr, UNIFORM)
     share = FLOOR * (np.arange(BINS) + 1) / BINS
     np.testing.assert_allclose((at_edges - share) / (1 - FLOOR), learned, atol=1e-4)
@@ -136,13 +136,34 @@ def learn_by_another_density(keys, levels):
 
 
 def test_all_bins_remember_equally_by_whatever_density_levels_were_drawn():
-    """A bin's weight tells how many updates it has taken in: 60 on average, in a bin of one draw in
-    45 updates as in one of six draws in each."""
+    """A bin has taken in 60 updates on average, in a bin of one draw in 45 updates as in one of six
+    draws in each."""
     learned = learn_by_another_density(jax.random.split(jax.random.key(3), 400), make("variance"))
-    weight = np.asarray(learned.weight, np.float64)
-    updates = np.log1p(-weight) / np.log(DECAY)
-    assert_mean(updates, np.full(BINS, 60.0), largest_stderr=0.06)
-    np.testing.assert_allclose(learned.first, MEAN * weight, rtol=1e-4)
+    assert_mean(np.asarray(learned.seen, np.float64), np.full(BINS, 60.0), largest_stderr=0.06)
+    values = np.where(learned.seen > 0, MEAN, 0.0)
+    np.testing.assert_allclose(learned.first, values, rtol=1e-4)
+
+
+@jax.jit
+def learn_what_falls(levels):
+    """Values of first moment 30 / n in update n, one in every bin."""
+    log_snr = jnp.asarray(CENTRES, jnp.float32)
+    density = jnp.full(BINS, 1 / (HIGH - LOW))
+
+    def update(levels, step):
+        values = jnp.full(BINS, 30.0) / step
+        return levels.learn(log_snr, density, values), levels.first[0]
+
+    return jax.lax.scan(update, levels, jnp.arange(1.0, 1001.0))[1]
+
+
+def test_the_memory_starts_short_and_has_an_end():
+    """Of 1 / n a running mean with weights n^3 has 4/3; an exponential one falls behind by its
+    memory of 100 updates, which is 1 / (1 - 100 / n) to first order."""
+    means = np.asarray(learn_what_falls(make("variance")))
+    for step in (40, 200, 400):
+        np.testing.assert_allclose(means[step] * step / 30, 4 / 3, rtol=0.1)
+    np.testing.assert_allclose(means[999] * 999 / 30, 1 / (1 - 0.1), rtol=0.03)
 
 
 def test_a_bin_that_saw_no_draw_keeps_its_means():

@@ -290,15 +290,6 @@ def test_factor_analysis_runs_and_a_killed_run_of_it_ends_as_one_that_was_not(co
     assert (tmp_path / "straight" / "figures" / "ml_gap.png").exists()
 
 
-def test_a_column_far_from_unit_scale_is_named(caplog):
-    rows = np.random.default_rng(0).normal((0, 300), (1, 5), (50, 2)).astype(np.float32)
-    examples.warn_of_scale(data.Dataset("mine", rows, rows, None, None, None))
-    assert "'mine' has a column 1 of mean" in caplog.text and "about unit scale" in caplog.text
-    caplog.clear()
-    examples.warn_of_scale(data.Dataset("mine", rows[:, :1], rows[:, :1], None, None, None))
-    assert not caplog.text
-
-
 @pytest.mark.parametrize("name", [path.stem for path in sorted(CONFIGS.glob("*.py"))])
 def test_a_config_passes_its_own_checks_and_tells_its_command(name):
     config = load_config(str(CONFIGS / f"{name}.py"))
@@ -314,7 +305,7 @@ def test_held_out_bits_are_drawn_once_and_training_bits_anew():
     config = load_config(str(CONFIGS / "digits.py"))
     experiment = settings.read_experiment(config)
     dataset, _ = diffusion_encoder.load(experiment)
-    prepare = examples.make_prepare(experiment.model.decoder, dataset.max_value)
+    prepare = examples.make_scaling(experiment.model.decoder, dataset).prepare
     first = examples.observe(config.seed, prepare, dataset.test)
     second = examples.observe(config.seed, prepare, dataset.test)
     np.testing.assert_array_equal(first, second)

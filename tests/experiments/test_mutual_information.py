@@ -12,10 +12,11 @@ from checks import NUM_SIGMAS
 import diffenc
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate
-from diffenc.information import estimates, pairs, rivals, tasks
+from diffenc.information import estimates, measurement, pairs, rivals, tasks
 from diffenc.information.assembly import assemble
 from diffenc.information.divergence import Divergence
 from diffenc.information.gaussian import GaussianPart
+from diffenc.information.rows import notes as notes_of_rows
 from diffenc.information.settings import Settings
 from diffenc.keys import key_of
 from diffenc.run import provenance, records, tables
@@ -23,6 +24,7 @@ from experiments import command_line
 from experiments.arguments import load_config
 from experiments.mutual_information import __main__ as mutual_information
 from experiments.mutual_information import samples
+from experiments.mutual_information.results import Record, notes
 
 CONFIGS = "configs/mutual_information"
 TINY = {
@@ -98,7 +100,7 @@ def test_samples_of_ones_own(tmp_path, capsys):
         values_of(workdir)[f"data.{form}_difference"]["value"] for form in ("entropy", "growth")
     ]
     nothing = forms[0] == forms[1]  # nothing was added to the regression
-    assert nothing == ("denoisers found nothing" in told)
+    assert nothing == (measurement.NOTHING_DETECTED in told)
     mutual_information.run(config, workdir)
     assert "is complete" in capsys.readouterr().out
     save(tmp_path / "xy.npz", x=x, y=y[::-1])  # other samples by the same name
@@ -120,6 +122,36 @@ def test_a_table_gives_the_arrays_that_were_written_to_it(tmp_path):
     loaded = samples.load_samples(mutual_information.parse(make_config("data", **columns)).data)
     np.testing.assert_array_equal(loaded.x, x)
     np.testing.assert_array_equal(loaded.y, y)
+
+
+def test_what_is_said_of_rows_from_the_shell(tmp_path):
+    walks = np.cumsum(np.random.default_rng(0).normal(size=(2, 1000)), axis=1)
+    subject = np.repeat(np.arange(50), 20)
+    path = save(tmp_path / "xy.npz", x=walks[0], y=walks[1], subject=subject)
+
+    def load(**changes):
+        return samples.load_samples(
+            mutual_information.parse(make_config("data", data__path=path, **changes)).data
+        )
+
+    with pytest.raises(InputError, match="say --config.data.order=exchangeable"):
+        load()
+    assert load(data__order="exchangeable").order == "exchangeable"
+    grouped = load(data__groups_column="subject")
+    np.testing.assert_array_equal(grouped.groups, subject)
+    with pytest.raises(InputError, match="x, y, subject, but no subjects"):
+        load(data__groups_column="subjects")
+    csv = tmp_path / "table.csv"
+    lines = zip(*walks, subject, strict=True)
+    csv.write_text("x,y,subject\n" + "".join(f"{x},{y},s{s}\n" for x, y, s in lines))
+    columns = dict(data__x_columns=("x",), data__y_columns=("y",))
+    path = str(csv)
+    assert load(data__groups_column="subject", **columns).groups[-1] == "s49"
+    with pytest.raises(InputError, match="has no column 'subjects'"):
+        load(data__groups_column="subjects", **columns)
+    sentences = notes_of_rows({"repeated": 5.0, "rows": 300.0}) + [measurement.EXCHANGED]
+    assert notes(Record("data", {"data.notes": sentences}))[0].startswith("5 of 300 rows repeat")
+    assert len(notes(Record("a_task", {"a_task.notes": sentences}))) == 1
 
 
 def test_tasks_with_truth_are_resumed_one_by_one(tmp_path, monkeypatch):
@@ -236,9 +268,9 @@ X = np.random.default_rng(0).normal(size=(300, 2))
         (dict(x=X, y=X[:200, 0]), {}, "rows differ in number"),
         (dict(x=X, y=np.ones(300)), {}, "y column 0 is constant"),
         (
-            dict(x=X, y=np.array(["cat", "dog"] * 150)),
+            dict(x=X, y=np.array(["3.5", "4"] * 150)),
             {},
-            "names of classes and --config.data.labels=yes",
+            "numbers as text.*they are codes: --config.data.labels=yes",
         ),
         (
             dict(x=X, y=np.where(np.arange(300) == 5, np.nan, X[:, 1])),
@@ -263,8 +295,8 @@ X = np.random.default_rng(0).normal(size=(300, 2))
         (dict(x=X, y=np.arange(300) // 295), {}, "label 1 has 5 examples"),
         (dict(x=X, y=np.zeros(300, int)), {"data__labels": "yes"}, "all labels are 0"),
         (dict(x=X[:, 0], y=np.cos(3 * X[:, 0])), {}, "y column 0 is a function of x"),
-        (dict(x=X, y=np.arange(300) % 3 * 1.0), {}, "3 whole numbers as floats"),
-        (dict(x=X, y=X[:, 0] + 1), {"data__labels": "yes"}, "not one column of whole numbers"),
+        (dict(x=X, y=X[:, 0] + 1), {"data__labels": "yes"}, "label .* has 1 examples"),
+        (dict(x=X, y=X[::-1]), {"data__codes": ("z",)}, "name 'z', which is no column"),
         (dict(x=X, y=X[::-1]), {"rivals": ("ksgg",)}, "rivals is 'ksgg'"),
         (
             dict(x=X, y=X[::-1]),
@@ -315,7 +347,7 @@ def test_every_use_has_a_key_of_its_own(monkeypatch):
         seen.append(tuple(np.asarray(jax.random.key_data(key)).ravel().tolist()))
         return Estimate(0.0, 1.0)
 
-    def estimator(key, x, y, settings, tell):
+    def estimator(key, x, y, settings, tell, clusters=None):
         rival(key, x, y)
         zeros = [*[np.zeros(300)] * 4, *[np.zeros(1)] * 2]
         nothing = Divergence(0.0, 0.0, *zeros, np.arange(2.0), 0.0, 0.0, 0)
@@ -330,7 +362,7 @@ def test_every_use_has_a_key_of_its_own(monkeypatch):
             seen.append(
                 tuple(np.asarray(jax.random.key_data(key_of(seed, "samples", name))).tolist())
             )
-            drawn = samples.Samples(X, X[::-1], False, None)
+            drawn = samples.Samples(X, X[::-1], None)
             mutual_information.measure(seed, name, drawn, Settings(), ("cca", "ksg"), print)
     assert len(seen) == 3 * 2 * 4 and len(set(seen)) == len(seen)
 
@@ -356,7 +388,7 @@ def test_bad_files_are_named(tmp_path):
         "header": b"a,b\n",
         "twice": b"a,a,b\n1,2,3\n",
         "blank": b"a,b\n\n\n1,2\n\n3,x\n",
-        "mark": b"\xef\xbb\xbfa,b\n1,y\n",
+        "mark": b"\xef\xbb\xbfa,b\n1,y\n2,3\n",
         "semicolons": b"a;b\n1,5;2\n1;x\n",
         "nan": b"a,b\n1,2\n3,nan\n",
     }.items():

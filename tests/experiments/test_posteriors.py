@@ -203,7 +203,10 @@ def test_a_changed_field_that_no_method_reads_is_named(caplog):
             "variants.a.em.proposals would have no effect",
         ),
         (dict(eval__ais_examples=1), "eval.ais_examples is 1"),
-        (dict(eval__ais_simulated=1), "eval.ais_simulated is 1"),
+        (
+            dict(eval__ais_examples=4, eval__ais_simulated=0),
+            "eval.ais_simulated is 0: a standard error needs 2 or more",
+        ),
         (dict(methods=("flow_vae",)), "flow_vae alone"),
         (
             dict(variants=dict(vae=dict(batch_size=3))),

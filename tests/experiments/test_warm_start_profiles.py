@@ -29,8 +29,8 @@ def learned() -> AdaptiveLevels:
     width = (HIGH - LOW) / NUM_BINS
     centres = LOW + width * (np.arange(NUM_BINS) + 0.5)
     mean = np.float32(integrand(centres))
-    ones = np.ones(NUM_BINS, np.float32)
-    return AdaptiveLevels(mean, mean**2, ones, LOW, HIGH, "entropy")
+    seen = np.full(NUM_BINS, 1000.0, np.float32)
+    return AdaptiveLevels(mean, mean**2, seen, LOW, HIGH, "entropy")
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 from checks import NUM_SIGMAS, count_compilations
 from scipy.integrate import quad
-from scipy.stats import chi2
+from scipy.stats import chi2, norm
 
 import diffenc
 from diffenc.errors import InputError
-from diffenc.estimate import Estimate
-from diffenc.information import checks, estimates, inputs, measurement, measures, pairs
+from diffenc.information import estimates, inputs, measurement, measures, pairs, rows
+from diffenc.information.kinds import Kinds
 from diffenc.information.settings import Settings
 from diffenc.keys import key_of
 
@@ -105,10 +105,12 @@ def test_a_result_prints_itself_and_holds_its_parts(estimate):
     lines = estimate.report().splitlines()
     assert len(lines) == 1 + len(parts) + len(estimate.errors) + len(estimate.notes)
     assert lines[0].startswith("I(X;Y)") and estimate.notes[-1] in lines[-1]
-    assert measurement.NOTHING_DETECTED in estimate.notes
+    assert any(note.startswith(measurement.NOTHING_DETECTED) for note in estimate.notes)
     unbounded = estimate.details._replace(unbounded=True)
     block = inputs.read("x", X)
-    endless = estimates._of_information("I(X;Y)", unbounded, (block,))
+    pair = Kinds("numbers", block, block)
+    none = rows.Rows(None, None, None, {})
+    endless = estimates._of_information("I(X;Y)", unbounded, none, pair, 4)
     assert "infinite" in str(endless) and measurement.UNBOUNDED in endless.notes
 
 
@@ -171,10 +173,65 @@ def test_labels_in_all_their_forms(monkeypatch):
     monkeypatch.setattr(measures, "label_information", record)
     names = np.array(["narrow", "wide"])[labels]
     categories = pd.Series(names, dtype="category")
-    for y in (labels * 1.0, names, list(names), pd.Series(names), categories):
-        diffenc.mutual_information(x, y, labels=True)
-    diffenc.mutual_information(x, labels == 1)
-    assert len(seen) == 6 and all(one == labels.tolist() for one in seen)
+    for y in (labels * 1.0, names, list(names), pd.Series(names), categories, labels == 1):
+        diffenc.mutual_information(x, y)
+    diffenc.mutual_information(labels, x)
+    one_hot = np.eye(2)[1 - labels]
+    diffenc.mutual_information(one_hot, x)
+    assert len(seen) == 8 and all(one == labels.tolist() for one in seen)
+
+
+def test_codes_on_both_sides_are_a_table():
+    rng = np.random.default_rng(3)
+    bit = rng.integers(0, 2, N).astype(bool)
+    same = rng.random(N) < 0.8
+    estimate = diffenc.mutual_information(np.where(bit, "yes", "no"), bit == same)
+    truth = np.log(2) + 0.8 * np.log(0.8) + 0.2 * np.log(0.2)
+    assert_estimate(estimate, truth, 0.1)
+    assert_errors_add_up(estimate)
+    assert set(estimate.parts) == {"plug_in", "label_entropy"} and not estimate.notes
+    assert estimate.report().count("\n") == 4
+
+
+def test_codes_beside_numbers():
+    """x = y + c + noise: what y and the code tell of it by the density of x, two bumps of variance
+    1.25."""
+    rng = np.random.default_rng(5)
+    sex = rng.choice(["f", "m"], size=N)
+    y = rng.normal(size=N)
+    x = np.stack([y + 1.5 * (sex == "m") + 0.5 * rng.normal(size=N), rng.normal(size=N)], axis=1)
+    table = pd.DataFrame({"weight": y, "sex": sex})
+    estimate = diffenc.mutual_information(x, table, settings=TINY)
+
+    def density(a):
+        return sum(norm.pdf(a, mean, 1.25**0.5) for mean in (0.0, 1.5)) / 2
+
+    of_x = quad(lambda a: -density(a) * np.log(density(a)), -8.0, 12.0)[0]
+    truth = of_x - 0.5 * np.log(2 * np.pi * np.e * 0.25)
+    assert_estimate(estimate, truth, 0.1 * truth)
+    assert_errors_add_up(estimate)
+    assert diffenc.mutual_information(table, x, settings=TINY).estimate == estimate.estimate
+
+
+def test_labels_by_codes_and_numbers_together():
+    """Given the label, trees and numbers are independent: what both tell is known by quadrature."""
+    rng = np.random.default_rng(6)
+    shares = np.array([[0.6, 0.3, 0.1], [0.2, 0.3, 0.5]])  # of trees, by label
+    label = rng.integers(0, 2, N)
+    tree = np.array([rng.choice(3, p=shares[one]) for one in label])
+    x = 1.5 * label + rng.normal(size=N)
+    table = pd.DataFrame({"height": x, "tree": np.array(["oak", "ash", "elm"])[tree]})
+    estimate = diffenc.mutual_information(table, label, settings=TINY)
+
+    def integrand(a, code):
+        of_both = 0.5 * shares[:, code] * norm.pdf(a, [0.0, 1.5])
+        return np.sum(of_both * np.log(of_both / of_both.sum() / 0.5))
+
+    truth = sum(quad(integrand, -8.0, 10.0, args=(code,))[0] for code in range(3))
+    assert_estimate(estimate, truth, 0.2 * truth)
+    assert_errors_add_up(estimate)
+    assert estimate.parts["label_entropy"].mean == pytest.approx(np.log(2), abs=1e-2)
+    assert diffenc.mutual_information(label, table, settings=TINY).estimate == estimate.estimate
 
 
 def test_labels_beyond_what_a_condition_tells():
@@ -219,17 +276,6 @@ def test_total_correlation_and_entropy_of_gaussians():
     assert estimate.mean == estimate.parts["gaussian"].mean - estimate.parts["divergence"].mean
 
 
-def test_copies_are_noted():
-    rng = np.random.default_rng(1)
-    x, y = rng.normal(size=(500, 2)), rng.normal(size=500)
-    assert checks.count_copies(x, y) == 0
-    assert checks.count_copies(np.tile(x, (2, 1)), np.tile(y, 2)) == 500
-    few = rng.integers(0, 4, size=(500, 2))  # these repeat each other by chance
-    assert checks.count_copies(few, few[:, 0]) == 0 == checks.count_copies(np.round(x, 2), y)
-    note = measurement.remarks(copies=500)
-    assert len(note) == 1 and note[0].startswith("500 rows repeat another row")
-
-
 def test_progress_is_printed_to_stderr(capsys):
     show = inputs.read_progress(True)
     show("x given y", 125, 0.5)
@@ -245,8 +291,11 @@ GAP = pd.Series(np.where(np.arange(N) == 7, np.nan, Y[:, 0]), name="weight", ind
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        (dict(x=TABLE, y=Y), "x column 'city' holds str: give numbers"),
-        (dict(x=TABLE["height"], y=TABLE["city"]), "y column 'city' holds str.*labels=True"),
+        (dict(x=X, y=Y, given=TABLE["city"]), "given column 'city' holds str: give numbers"),
+        (
+            dict(x=TABLE["height"], y=TABLE["city"], labels=False),
+            "y column 'city' holds text, such as 'Rome', and is said to be amounts",
+        ),
         (dict(x=X, y=GAP), "y column 'weight' is not finite in row 7: drop or repair"),
         (
             dict(x=TABLE[["height"]].set_index(GAP.index), y=GAP),
@@ -255,6 +304,8 @@ GAP = pd.Series(np.where(np.arange(N) == 7, np.nan, Y[:, 0]), name="weight", ind
         (dict(x=X, y=np.ma.masked_greater(Y, 2.0)), "y column 0 is not finite in row"),
         (dict(x=TABLE["height"], y=GAP), "y has another index than x: align them"),
         (dict(x=X, y=Y[:500]), "rows differ in number .x has 1000, y has 500."),
+        (dict(x=X.T, y=Y), "x has shape .2, 1000., but the others 1000 rows: transposed"),
+        (dict(x=X, y=Y[None, :, 0]), "y has shape .1, 1000., one row .*transposed.*give y.T"),
         (dict(x=X, y=Y, given=X[:9]), "x has 1000, y has 1000, given has 9"),
         (dict(x=X, y=Y, given=np.ones(N)), "^given column 0 is constant"),
         (
@@ -264,14 +315,18 @@ GAP = pd.Series(np.where(np.arange(N) == 7, np.nan, Y[:, 0]), name="weight", ind
         (dict(x=X[:50], y=Y[:50]), "50 rows are too few"),
         (dict(x=TABLE[["height"]], y=TABLE["height"]), "y column 'height' is a function of x"),
         (dict(x=X, y=Y * 1j), "y has type complex128"),
-        (dict(x=X, y=Y.astype(object)), "y has type object"),
-        (dict(x=X, y=["a"] * N), "y has type <U1 .*labels=True"),
+        (dict(x=X, y=Y.astype(object)), "save numbers, not objects: y.astype.float."),
+        (dict(x=X, y=["a"] * N), "all labels are 'a'"),
+        (dict(x=X, y=["1.5", "2"] * (N // 2)), "y holds numbers as text.*labels=True"),
         (dict(x=X, y=[[1.0], [2.0, 3.0]]), "y is no array .ValueError: .*: give numbers"),
         (dict(x=X, y=3.0), "y has type float64 and shape ..: give numbers"),
         (dict(x=X, y=pd.DataFrame()), "y has shape .0, 0.: give rows and columns"),
         (dict(x=X.reshape(N, 2, 1), y=Y), "x has type float64 and shape .1000, 2, 1.: give"),
-        (dict(x=X, y=np.arange(N) % 3 * 1.0), "3 whole numbers as floats: say labels=True"),
-        (dict(x=X, y=Y, labels=True), "y is not one column of whole numbers"),
+        (dict(x=X, y=Y, labels=True), "the codes of y have 1000 combinations in 1000 rows"),
+        (dict(x=X, y=Y[:, 0], labels=True), "label .* has 1 examples: 10 or more"),
+        (dict(x=X, y=Y, codes="age"), "name 'age', which is no column: give of x, x.0., x.1., y"),
+        (dict(x=X, y=Y, codes=3), "codes is 3: give names"),
+        (dict(x=X, y=Y, labels=True, amounts="y"), "y is said to be codes and amounts"),
         (dict(x=X, y=Y, labels=Y), "labels is a ndarray: give None, True or False"),
         (dict(x=X, y=["few"] * 5 + ["many"] * (N - 5), labels=True), "label 'few' has 5 examples"),
         (dict(x=X, y=Y, seed=-1), "seed is -1: give a whole number of 0 or more"),
@@ -310,16 +365,10 @@ def test_columns_of_a_table_may_be_of_any_numbers():
     np.testing.assert_array_equal(inputs.read("x", twice).values, X)
 
 
-def test_the_error_of_a_part_that_is_exact_is_none():
-    assert measurement.entropy_of_labels(np.array([0, 1] * 50)) == Estimate(np.log(2), None)
-
-
-def test_discrete_samples_have_no_density_and_amounts_are_no_labels():
+def test_discrete_samples_have_no_density():
     counts = np.random.default_rng(0).poisson(3.0, N)
     assert measurement.TIED in diffenc.entropy(counts, settings=TINY).notes
     assert measurement.TIED not in diffenc.entropy(X, settings=TINY).notes
-    with pytest.raises(InputError, match="drop rarer ones, or say labels=False if y is amounts"):
-        diffenc.mutual_information(X, counts)
 
 
 @pytest.mark.parametrize(

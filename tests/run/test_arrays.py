@@ -40,7 +40,7 @@ def test_the_separator_and_the_decimal_comma_are_recognized(tmp_path, text):
     np.testing.assert_array_equal(arrays.numbers(table, ["b"])[:, 0], [-200.0, 0.25])
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16", "utf-16-le"])
 @pytest.mark.parametrize("ending", [".csv", ".tsv", ".txt"])
 def test_the_encoding_is_recognized(tmp_path, encoding, ending):
     path = write(tmp_path, "größe;süß\n1,5;2\n", f"t{ending}", encoding)

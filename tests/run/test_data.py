@@ -150,7 +150,7 @@ def with_value(value, index=(3, 1)):
     [
         (np.array(["a"] * 200)[:, None], "dtype <U1: give real numbers"),
         (VECTORS + 1j, "dtype complex128: give real numbers"),
-        (np.array([[1], [1, 2]] * 100, dtype=object), "object array: give numbers of one shape"),
+        (np.array([[1], [1, 2]] * 100, dtype=object), "save numbers, not objects: x.astype"),
         (
             with_value(np.nan),
             r"has 1 values that are NaN, infinite or beyond float32, the first at \(3, 1\)",
@@ -247,3 +247,18 @@ def test_a_small_maximum_of_bytes_is_warned_of(tmp_path, caplog):
     np.save(tmp_path / "x.npy", images)
     assert data.load("file", path=tmp_path / "x.npy").max_value == 255.0
     assert "up to 16, which are taken as intensities of 255" in caplog.text
+
+
+def test_test_examples_that_are_in_the_training_part_are_counted(tmp_path, caplog):
+    train, test = VECTORS[:150], VECTORS[140:]
+    assert data.count_copies(train, test) == 10
+    data.load("file", path=save(tmp_path, train=train, test=test))
+    assert "10 of 60 test examples are equal to a training example" in caplog.text
+    caplog.clear()
+    held_out = data.hold_out(data.load("file", path=save(tmp_path, VECTORS)), 20)
+    assert not caplog.text and data.count_copies(held_out.train, held_out.test) == 0
+    twice = np.concatenate([VECTORS, VECTORS])
+    data.hold_out(data.load("file", path=save(tmp_path, twice)), 50)
+    assert caplog.text.count("are equal to a training example") == 2
+    bits = GENERATOR.integers(0, 2, size=(200, 3)).astype(bool)
+    assert data.count_copies(bits[:150], bits[150:]) == 0, "equal by chance"

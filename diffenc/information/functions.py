@@ -1,0 +1,162 @@
+"""Columns that are a function of others: their information is infinite."""
+
+import itertools
+import math
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from diffenc.errors import InputError
+from diffenc.information import gaussian
+
+WITHIN = "their information is infinite, their entropy minus infinity"
+
+
+def check_no_function(x: np.ndarray, y: np.ndarray) -> None:
+    """Check that no column is a function of the other block, if that has one or two columns.
+
+    As far as the samples can tell, the information is then infinite or larger than they show. A
+    column is predicted from the nearest neighbours of every example by a plane through them. For a
+    smooth function the error of the prediction shrinks like N^(-2/dim); with noise it stays. A
+    column is rejected if its prediction error shrinks with the number of rows at least half as fast
+    as for a noiseless function and is below 2 % of the interquartile range, or is already zero.
+    Columns with ties are not tested, because the information of a few values is finite. With two
+    columns or more in the other block, a polynomial of the second degree is tried as well.
+
+    Raises:
+        InputError: for a column that is a function.
+    """
+    x, y = _thin(x, y)
+    _check_one_way("x", x, "y", y)
+    _check_one_way("y", y, "x", x)
+    _check_quadratic("x", x, "y", y)
+    _check_quadratic("y", y, "x", x)
+
+
+def check_no_function_given(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> None:
+    """Check that no column is a function of the other block, of the condition z, or of both.
+
+    Each column is tried as `check_no_function` does.
+    """
+    check_no_function(x, y)
+    x, y, z = _thin(x, y, z)
+    for name, values in (("x", x), ("y", y)):
+        _check_one_way("z", z, name, values, consequence="the condition leaves nothing of it")
+    _check_one_way("x, z", np.concatenate([x, z], axis=1), "y", y)
+    _check_one_way("y, z", np.concatenate([y, z], axis=1), "x", x)
+
+
+def check_no_function_within(x: np.ndarray) -> None:
+    """Check that no column is a function of the one or two others; as `check_no_function` does."""
+    if x.shape[1] == 1:
+        return
+    (x,) = _thin(x)
+    for column in range(x.shape[1]):
+        others = np.delete(x, column, axis=1)
+        _check_one_way("the other columns", others, "x", x[:, [column]], column, WITHIN)
+
+
+def _thin(*blocks):
+    """Return 20,000 rows at most, the same of every block."""
+    every = -(-len(blocks[0]) // 20_000)
+    return [block[::every] for block in blocks]
+
+
+def _check_one_way(
+    name, block, other, values, first=0, consequence="their information is infinite"
+) -> None:
+    """Raise InputError if a column of values, counted from `first`, is a function of the block."""
+    dim = block.shape[1]
+    columns = np.flatnonzero(~gaussian.has_ties(values))
+    if dim > 2 or not columns.size or gaussian.has_ties(block).any():
+        return
+    block = block / _spread(block)
+    values = values[:, columns] / _spread(values[:, columns])
+
+    def error(parts):
+        """The prediction error with a number of rows that is smaller by this factor."""
+        starts = range(parts)
+        errors = [_prediction_error(block[k::parts], values[k::parts]) for k in starts]
+        return np.mean(errors, axis=0)
+
+    by_all = error(1)
+    from_half = np.log(np.maximum(error(2), 1e-12) / np.maximum(by_all, 1e-12))
+    from_quarter = np.log(np.maximum(error(4), 1e-12) / np.maximum(by_all, 1e-12))
+    rate = 2 / dim * np.log(2)
+    shrinks = (from_half > 0.5 * rate) & (from_quarter > 0.7 * 2 * rate)
+    is_function = (by_all < 1e-9) | ((by_all < 0.02) & shrinks)
+    if is_function.any():
+        column = first + columns[np.argmax(is_function)]
+        raise InputError(
+            f"{other} column {column} is a function of {name}, or nearly: {consequence}, or the "
+            "relation sharper than the samples show; leave the column out, or give it its noise"
+        )
+
+
+def _check_quadratic(name, block, other, values) -> None:
+    """Raise InputError if a column of values is a polynomial of degree two of the block's columns.
+
+    Half of the rows determine its coefficients, and the other half must obey it within 1e-6 of the
+    column's deviation.
+    """
+    n, dim = block.shape
+    half = n // 2
+    columns = np.flatnonzero(~gaussian.has_ties(values))
+    if dim < 2 or not columns.size or 2 * math.comb(dim + 2, 2) > half:
+        return
+    block = (block - block.mean(axis=0)) / block.std(axis=0)
+    values = (values - values.mean(axis=0)) / values.std(axis=0)
+    pairs = itertools.combinations_with_replacement(range(dim), 2)
+    products = [block[:, first] * block[:, second] for first, second in pairs]
+    terms = np.concatenate([np.ones((n, 1)), block, np.stack(products, axis=1)], axis=1)
+    coefficients = np.linalg.lstsq(terms[:half], values[:half, columns])[0]
+    rest = values[half:, columns] - terms[half:] @ coefficients
+    is_function = np.sqrt(np.mean(np.square(rest), axis=0)) < 1e-6
+    if is_function.any():
+        column = columns[np.argmax(is_function)]
+        raise InputError(
+            f"{other} column {column} is a polynomial of the columns of {name}: their information "
+            "is infinite; leave the column out, or give it its noise"
+        )
+
+
+def _spread(values):
+    """Return the interquartile range of every column, or its deviation if that is 0."""
+    quartiles = np.subtract(*np.percentile(values, (75, 25), axis=0))
+    return np.where(quartiles > 0, quartiles, values.std(axis=0))
+
+
+def _prediction_error(block, values):
+    """Return the median error of a prediction of every column of values from its neighbours.
+
+    The prediction is a plane through 3 dim + 1 neighbours in the block. The error is divided by
+    that which noise of unit deviation would have.
+    """
+    n, dim = block.shape
+    count = 3 * dim + 1
+    nearest = cKDTree(block).query(block, k=count + 1)[1]
+    others = nearest != np.arange(n)[:, None]
+    others[others.all(axis=1), -1] = False  # twins in the block hid the example itself
+    near = nearest[others].reshape(n, count)
+    weights = _weights_at_zero(block[near] - block[:, None])
+    error = values - np.einsum("nk,nkc->nc", weights, values[near])
+    return np.median(np.abs(error) / np.sqrt(1 + np.sum(weights**2, axis=1))[:, None], axis=0)
+
+
+def _weights_at_zero(offset):
+    """Return the weights [n, k] of k points in the value at 0 of the plane through them.
+
+    Least squares: they are what is left of a column of ones once the offsets [n, k, dim] have been
+    projected out of it, divided by its squared length. An offset that is a multiple of the one
+    before it is left out. Points that all lie at one other place have equal weights.
+    """
+    count = offset.shape[1]
+    basis = []
+    for column in (*np.moveaxis(offset, 2, 0), np.ones(offset.shape[:2])):
+        whole = np.linalg.norm(column, axis=1, keepdims=True)
+        for direction in basis:
+            column = column - np.sum(direction * column, axis=1, keepdims=True) * direction
+        length = np.linalg.norm(column, axis=1, keepdims=True)
+        inverse = np.where(length > 1e-12 * whole, 1 / np.maximum(length, 1e-300), 0.0)
+        basis.append(column * inverse)
+    return np.where(inverse > 0, basis[-1] * inverse, 1 / count)

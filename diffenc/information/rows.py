@@ -1,0 +1,177 @@
+"""The rows of a caller's samples: which are used, and which depend on each other.
+
+Copies are found first (repeats.py), then rows that depend on their neighbours (series.py). What a
+caller says of groups of rows stands in place of the second. All of them become `Clusters`.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from diffenc.errors import InputError
+from diffenc.information import clusters as clustering
+from diffenc.information import gaussian, repeats, series
+from diffenc.information.checks import LEAST_ROWS
+from diffenc.information.clusters import Clusters
+
+ORDERS = (None, "exchangeable")
+FACTS = ("rows", "repeated", "weighted", "grouped", "memory", "drift", "effective")
+
+
+class Rows(NamedTuple):
+    """Rows of samples.
+
+    Attributes:
+        used: [n] which of the caller's rows are used, in their order; None for all.
+        first: [k] one of each set of equal rows; None for all.
+        clusters: of the used rows, or None if they are independent.
+        facts: numbers for `notes`, of the names in `FACTS`.
+    """
+
+    used: np.ndarray | None
+    first: np.ndarray | None
+    clusters: Clusters | None
+    facts: dict[str, float]
+
+    def select(self, values: np.ndarray) -> np.ndarray:
+        """Return those of values, one for each of the caller's rows, of the rows that are used."""
+        return values if self.used is None else values[self.used]
+
+    def distinct(self, values: np.ndarray) -> np.ndarray:
+        """Return those of values, one for each of the caller's rows, of distinct rows."""
+        return values if self.first is None else values[self.first]
+
+
+def examine(blocks: list[np.ndarray], groups=None, order: str | None = None) -> Rows:
+    """Find copies, groups, and rows that depend on their neighbours.
+
+    What `checks` refuses, such as values that are not finite, is left to it.
+
+    Args:
+        blocks: [N] or [N, dim] of numbers or names.
+        groups: [N] what rows belong together, see `clusters.read`; None for nothing.
+        order: "exchangeable" if the order of the rows means nothing; None to find out.
+
+    Returns:
+        The rows.
+
+    Raises:
+        InputError: for groups, an order or a series that have no estimate.
+    """
+    if order not in ORDERS:
+        raise InputError(f"order is {order!r}: give 'exchangeable', or None to find out")
+    index = None if groups is None else clustering.read(groups, len(blocks[0]))
+    tables = [_numbers(block) for block in blocks]
+    if any(table is None for table in tables):
+        return Rows(None, None, None, {})
+    n = len(tables[0])
+    facts = {}
+    used = None
+    copies = repeats.find(*tables)
+    if copies is not None:
+        facts = {"repeated": copies.count, "rows": n}
+        if len(copies.first) < LEAST_ROWS:
+            raise InputError(
+                f"{n} rows are {len(copies.first)} different ones written several times: an "
+                f"estimate with an error needs {LEAST_ROWS} different rows or more"
+            )
+    if copies is not None and not copies.is_chosen:
+        used = copies.first
+        tables = [table[used] for table in tables]
+        index = None if index is None else np.unique(index[used], return_inverse=True)[1]
+    elif copies is not None:
+        index = copies.index if index is None else _join(index, copies.index)
+    if index is not None:
+        inflation = clustering.measure_inflation(_products(tables), index)
+        clusters = Clusters(index, inflation)
+        facts["weighted" if groups is None else "grouped"] = 1
+    elif order is None:
+        order_found = series.examine(*tables)
+        clusters = order_found.clusters
+        facts |= {"memory": order_found.memory} if clusters is not None else {}
+        facts |= {"drift": 1} if order_found.has_drift else {}
+    else:
+        clusters = None
+    if clusters is not None:
+        effective = len(tables[0]) / clusters.inflation
+        facts["effective"] = effective
+        facts["rows"] = n
+        _check_number(sum(table.shape[1] for table in tables), len(tables[0]), effective)
+    return Rows(used, None if copies is None else copies.first, clusters, facts)
+
+
+def _numbers(block) -> np.ndarray | None:
+    """Return a block as float64 [N, dim], names as numbers; None if `checks` will refuse it."""
+    if block.ndim not in (1, 2) or len(block) < LEAST_ROWS or not block.size:
+        return None
+    block = block.reshape(len(block), -1)
+    if block.dtype.kind == "O":  # a table of names beside numbers
+        block = np.stack([np.unique(one.astype(str), return_inverse=True)[1] for one in block.T], 1)
+    if block.dtype.kind in "US":
+        block = np.unique(block, return_inverse=True)[1].reshape(block.shape)
+    if block.dtype.kind not in "biuf":
+        return None
+    block = block.astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        size = block.std(axis=0)
+    return block if np.all((size > 1e-100) & (size < 1e100)) else None
+
+
+def _join(index, other) -> np.ndarray:
+    """Number the sets of rows that are connected by one of two clusterings."""
+    shape = (index.max() + 1, other.max() + 1)
+    graph = coo_array((np.ones(len(index)), (index, shape[0] + other)), shape=(sum(shape),) * 2)
+    return np.unique(connected_components(graph, directed=False)[1][index], return_inverse=True)[1]
+
+
+def _products(tables) -> list[np.ndarray]:
+    """Return the blocks whose products have the errors of a regression, see `measure_inflation`."""
+    first, *others = [gaussian.by_rank(table) for table in tables]
+    first = first / first.std(axis=0)
+    if not others:
+        return [first]
+    other = np.concatenate(others, axis=1)[:, : clustering.MOST_COLUMNS]
+    other = other / other.std(axis=0)
+    return [first - other @ np.linalg.lstsq(other, first)[0], other]
+
+
+def _check_number(columns, n, effective) -> None:
+    """Raise InputError unless there are more than four effective rows for each column."""
+    if columns >= effective / 4:
+        raise InputError(
+            f"{columns} columns are too many for {n} rows that depend on each other and count as "
+            f"{effective:.0f} independent ones: give fewer, or more than four such rows a column"
+        )
+
+
+def notes(facts: dict[str, float]) -> list[str]:
+    """Return what a reader of an estimate should know about its rows."""
+    lines = []
+    if facts.get("repeated"):
+        of_all = f"{facts['repeated']:.0f} of {facts['rows']:.0f} rows repeat others"
+        if facts.get("weighted"):
+            lines.append(
+                f"{of_all}, and which do depends on their values: copies count as one example of "
+                f"more weight, all rows as {facts['effective']:.0f} independent ones; for the law "
+                "of the distinct rows, drop the copies"
+            )
+        else:
+            lines.append(f"{of_all} and were left out: each distinct row is used once")
+    if facts.get("grouped"):
+        lines.append(
+            f"groups are divided whole: the rows count as {facts['effective']:.0f} independent ones"
+        )
+    if facts.get("memory"):
+        lines.append(
+            f"rows depend on their neighbours, over about {facts['memory']:.0f} rows: halves and "
+            f"errors are by blocks of rows, which count as {facts['effective']:.0f} independent "
+            "ones; if they are independent examples that were sorted, say order='exchangeable'"
+        )
+    if facts.get("drift"):
+        lines.append(
+            "the blocks drift along the rows, though neighbours are independent: rows are taken "
+            "for sorted examples; in a series, a drift that blocks share counts as information"
+        )
+    return lines
