@@ -76,12 +76,13 @@ def mutual_information(
     """
     x, y = check(x, y)
     check_no_function(x, y)
-    key_all, key_some, key_order = split_key(key, 3)
-    result = _of_all_columns(key_all, x, y, settings, show, clusters)
+    *keys, key_some, key_order = split_key(key, 7)
+    result = _of_columns(keys, x, y, settings, show, clusters)
 
     def estimate_again(columns_x, columns_y):
         tell = functools.partial(_tell, show, "some columns")
-        return _of_all_columns(key_some, x[:, columns_x], y[:, columns_y], settings, tell, clusters)
+        keys = split_key(key_some, 5)
+        return _of_columns(keys, x[:, columns_x], y[:, columns_y], settings, tell, clusters)
 
     rng = generator(key_order)
     rows = np.arange(len(x)) if clusters is None else clustering.some_rows(clusters)
@@ -93,9 +94,9 @@ def mutual_information(
     return resolve(rng, result, scores_x, scores_y, estimate_again)
 
 
-def _of_all_columns(key, x, y, settings, show, clusters) -> Information:
-    """Estimate I(X;Y) of blocks [N, dim] as networks resolve it."""
-    key_ties, key_split, key_flow, key_fit, key_exchanged = split_key(key, 5)
+def _of_columns(keys, x, y, settings, show, clusters) -> Information:
+    """Estimate I(X;Y) of blocks [N, dim] as networks resolve it, by five keys."""
+    key_ties, key_split, key_flow, key_fit, key_exchanged = keys
     rows = split(key_split, len(x), clusters)
     plain, candidates = _pairs(generator(key_ties), x, y, rows, clusters)
     pair = plain
