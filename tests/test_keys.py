@@ -23,6 +23,7 @@ FIXED = {  # what the seed of a run is not to move
     "experiments/mutual_information/samples.py": 1,  # the task joint_gaussian_25x15 is one channel
     "diffenc/latent/diffusion_decoder.py": 1,  # the noises whose draws are averaged for E[x|z]
     "diffenc/information/gaussian.py": 1,  # the directions along which normality is tested
+    "diffenc/information/beyond.py": 2,  # what tasks are made of
     "diffenc/information/repeats.py": 1,  # the direction along which equal rows are sorted
 }
 

@@ -59,7 +59,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     held_out = dataset.test[: experiment.evaluation.num_examples]
     trainees = models.make_trainees(experiment, dataset, systems, mesh)
     states = parallel.replicate(mesh, {name: system.state for name, system in systems.items()})
-    models.print_costs(systems, dataset, trainees, states, mesh, training)
+    models.print_costs(trainees, states, mesh, training)
     states = loop.train(
         workdir,
         states,

@@ -16,7 +16,7 @@ from diffenc.grid_models import Carried, ModelSettings
 from diffenc.grid_runs import GridBlueprint, Name
 from diffenc.keys import key_of
 from diffenc.run import costs, data, parallel, text
-from diffenc.run.advance import Trainee, temporary_bytes
+from diffenc.run.advance import Trainee, costs_of
 from experiments.command_line import naming
 from experiments.warm_start.settings import Experiment, Training
 
@@ -256,36 +256,23 @@ def make_trainees(
 
 
 def print_costs(
-    systems: dict[Name, System],
-    dataset: data.Dataset,
-    trainees: dict[Name, Trainee],
-    states: dict[Name, Any],
-    mesh,
-    settings: Training,
+    trainees: dict[Name, Trainee], states: dict[Name, Any], mesh, settings: Training
 ) -> None:
     """Print the size of each model, and the work and the memory of its updates.
 
     Its program is compiled for that; training then has it.
 
     Args:
-        systems: to train.
-        dataset: the data.
-        trainees: what trains them.
+        trainees: what is trained.
         states: theirs, replicated over the mesh.
         mesh: of devices.
         settings: of the updates.
     """
-    x = jnp.asarray(dataset.train[: settings.batch_size])
-    for name, system in systems.items():
-        if name.seed > 0:
-            continue
-        update = make_update(system, make_optimizer(settings), settings.average_decay)
-        size = costs.measure(update, system.state, key_of(0, "costs"), x)
-        memory = temporary_bytes(
-            trainees[name], states[name], mesh, settings.batch_size, settings.updates_per_dispatch
-        )
-        line = costs.describe(size._replace(temporary_bytes=memory))
-        print(f"{name.model}: {line}", flush=True)
+    for name, trainee in trainees.items():
+        if name.seed == 0:
+            count = settings.updates_per_dispatch
+            measured = costs_of(trainee, states[name], mesh, settings.batch_size, count)
+            print(f"{name.model}: {costs.describe(measured)}", flush=True)
 
 
 def params_of(states: dict[Name, Any]) -> dict[Name, Any]:

@@ -93,7 +93,7 @@ def test_the_configs_for_accelerators_fit_their_images(name, shape, precision):
 
 
 def test_a_rate_is_kept_to_in_training_and_not_in_refitting():
-    experiment = read_experiment(make_config(em__rate=3.0))
+    experiment = read_experiment(make_config(em__rate=3.0, first_updates=4))
     point = Point()
     assert {method: one.em.rate for (method, _), one in experiment.methods.items()} == {
         FIRST: 3.0,
