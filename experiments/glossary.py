@@ -100,8 +100,9 @@ PLACES_OF = {
     "size, and <decoder> what weighs values there: `informed`, `marginal` or `uninformed`.",
     "action_principle": "<problem> is `quadratic` with its dimension, or `mixture`, <target> an "
     "unnormalized density; <process> is one of the processes, <direction> the number of a random "
-    "direction, <weight> the w of guidance, as above; <score> is `network`, `reference` (its "
-    "Gaussian), `stretched` (1.1 times the exact score) or `exact`; <coordinates> is a process.",
+    "direction, <weight> the w of guidance, as above, or eta, the strength of the noise; <score> "
+    "is `network`, `reference` (its Gaussian), `stretched` (1.1 times the exact score) or `exact`; "
+    "<coordinates> is a process, or `angle`.",
     "benchmarks.update_time": "<system> is `diffusion_encoder` or `vae`.",
     "benchmarks.independence": "<law> is of independent x and y, <relation> of dependent ones: see "
     "the end of the source. A share is of sets of samples in which p <= 0.05.",
@@ -186,6 +187,8 @@ GLOSSARY = LATENT | {
             "each other; sampling error only. Up to its error it is a lower limit of the "
             "information, and where it contradicts the estimate, a line of the run says what was "
             "done.",
+            "oracle": "nats: Mean of the exact pointwise information of the same samples, of a "
+            "task: what is left of its error is chance of the samples.",
             "ksg": "nats: Nearest neighbours (Kraskov et al.); sampling error only.",
             "cca": "nats: Canonical correlations; sampling error only, bias not removed.",
             "infonce": "nats: A trained critic, InfoNCE; sampling error only.",
@@ -212,10 +215,12 @@ GLOSSARY = LATENT | {
         "data.effective_rows": "rows: As many independent rows have the same error, where rows "
         "depend on each other (docs/own-data.md).",
         "benchmark.mean_absolute_error": "nats: Mean |estimate - truth| over the tasks.",
+        "benchmark.mean_error": "nats: Mean estimate - truth over the tasks.",
         "benchmark.within_0.1": "of tasks: Share of tasks with |estimate - truth| <= 0.1.",
         "benchmark.coverage_2se": "of tasks: Share of tasks whose truth is within two standard "
         "errors.",
         "benchmark.<estimator>.mean_absolute_error": "nats: The same of another estimator.",
+        "benchmark.<estimator>.mean_error": "nats: Likewise.",
         "benchmark.<estimator>.within_0.1": "of tasks: Likewise.",
         "benchmark.<estimator>.coverage_2se": "of tasks: Likewise.",
         "benchmark.seconds": "s a task: Mean seconds of a task's estimate.",

@@ -19,6 +19,14 @@ MIXTURE = {
     "E|h|^2 along the data, by other draws; the error holds those of both.",
     "curvature.mean_square": "squared errors: Mean over the directions of (curvature less truth, "
     "over its error)^2.",
+    "samples.eta=<weight>.energy_distance": "length: Energy distance of samples by the reverse "
+    "process of that eta from exact ones.",
+    "samples.eta=<weight>.p_value": "probability: Of a distance as large, were both of one law.",
+    "wrong_samples.flow_drift.energy_distance": "length: The same with the noise of eta = 1 and "
+    "half of the score in its drift, which is right for eta = 0.",
+    "wrong_samples.flow_drift.p_value": "probability: See above; to be small.",
+    "wrong_samples.weak_drift.energy_distance": "length: The same with 0.8 of the score.",
+    "wrong_samples.weak_drift.p_value": "probability: See above.",
 } | under(
     "guidance.w=<weight>",
     {
@@ -50,7 +58,8 @@ SAMPLING = under(
     {
         "log_z": "nats: log of the mean weight of the paths of the learned control, over seeds. "
         "The truth is the exact log Z.",
-        "bound": "nats: Mean log weight, below log Z by the relative entropy of the paths.",
+        "bound": "nats: Mean log weight, below log Z by the relative entropy of the paths; the "
+        "error is the scatter of the seeds.",
         "effective_share": "of the paths: (sum of weights)^2 / sum of squares, for each path.",
         "coverage": "of the groups: Share of the groups of paths whose log Z is within two of its "
         "errors of the truth.",
@@ -63,13 +72,16 @@ SAMPLING = under(
 )
 FAMILY = {
     "neg_log_likelihood.<coordinates>": "nats/dim: Mean -log p of held-out images with the noise "
-    "of t_end, in the x and clock of that process. The truth is that in the angle; the error is "
-    "of the difference.",
+    "of t_end, in the x and t of that process. The truth is that in the angle; the error is of "
+    "the difference.",
     "largest_difference.<coordinates>": "nats/dim: Largest difference of the two for one image.",
+    "half_steps.largest_difference.<coordinates>": "nats/dim: The same with half of the steps in "
+    "that process, or in the angle itself (`angle`), beside all steps in the angle: an error of "
+    "the steps is then four times as large.",
     "flow_difference.<coordinates>": "of the range: Root mean square difference of samples by the "
     "flow from those of the network's own process, from the same noise; gray levels are in [0, 1].",
     "samples.<coordinates>.eta=<weight>.energy_distance": "of the range: Energy distance of the "
-    "samples from those of vp at the first eta.",
+    "samples from others of vp at the first eta, drawn for them alone.",
     "samples.<coordinates>.eta=<weight>.p_value": "probability: Of a distance as large, were both "
     "of one law. `wrong` has the drift of the flow with the noise of eta = 1.",
 }

@@ -132,6 +132,10 @@ LATENT = {
             "update_time": "ms: Time of an update of the first seed, as in diffusion_encoder.",
             "update_time_ratio": "diffusion-VAE updates: Time of an alternating update over that "
             "of the Gaussian encoder's, dispatch by dispatch.",
+            "throughput": "examples/s: Training examples a second, on all devices; with "
+            "`eval.peak_side`, as the next.",
+            "peak_share": "% of the peak: Operations of matrix products and convolutions a second, "
+            "as a share of `machine.matrix_peak` on all devices.",
         },
     )
     | {
@@ -149,5 +153,9 @@ LATENT = {
         "sees at high noise. Where fewer than 2,000 examples are held out, training examples fill "
         "them up.",
         "perceptual.label_information": "nats: The same of the one that it sees at low noise.",
+        "machine.matrix_peak": "TFLOP/s: Of one device: products of square matrices of side "
+        "`eval.peak_side` in the decoder's precision, the best of five.",
+        "machine.peak_memory": "GB: The most memory that the first device had in use up to the end "
+        "of training, where it tells.",
     },
 }

@@ -29,5 +29,8 @@ def get_config() -> ConfigDict:
             sizes=(-0.3, -0.2, -0.1, 0.0, 0.1, 0.2, 0.3),  # of the move, in figures
             tilt=dict(linear=0.8, precision=1.0),  # b and R of r(x) = b x - R x^2 / 2
             guidance=(0.0, 1.0, 2.0, 4.0),  # its weights
+            etas=(0.0, 0.5, 1.0, 1.5),  # noise of samples that are compared with exact ones
+            num_samples=1500,
+            num_permutations=999,
         )
     )

@@ -57,6 +57,8 @@ def get_config() -> ConfigDict:
                 sees_above=True,  # z is seen above it, too, where no gradient moves it
                 location=-1.0,  # where levels below the split are drawn most
                 location_above=1.0,  # and those above it
+                weighting="elbo",  # of levels in training; or sigmoid, for noised x in x's place
+                weighting_bias=2.0,  # sigmoid: the level that weighs one half
                 draws=4,  # levels for each example and side of the split
                 perceptual_dim=0,  # so many of the latent's dimensions are seen above the split
                 sampler_steps=25,  # of the flow that draws x
@@ -84,6 +86,7 @@ def get_config() -> ConfigDict:
             ),
             sweep=dict(gammas=(), splits=()),  # train at each of them; (): at the config's own
             num_updates=2000,
+            first_updates=0,  # before them, in which encoders learn from a Gaussian decoder
             refit_updates=1000,  # of encoders at gamma = 1 while decoders rest; 0: none
             batch_size=128,  # over all devices
             accumulate=1,  # updates whose gradients make one step
@@ -102,6 +105,7 @@ def get_config() -> ConfigDict:
                 frechet_samples=0,  # draws of x compared with held-out ones; 0: none
                 classifier_updates=2000,  # of the classifier in whose features they are compared
                 batch_size=300,  # held-out examples at a time: the memory of measuring
+                peak_side=0,  # of matrices whose products tell a device's peak; 0: no such numbers
             ),
             metrics_extras=(),  # "tensorboard", "wandb"
         )

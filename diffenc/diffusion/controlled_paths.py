@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from diffenc.diffusion.linear_process import Process
 from diffenc.diffusion.noise_levels import log_snr_range
 from diffenc.diffusion.profiles import sum_over_data
-from diffenc.errors import check_whole
+from diffenc.errors import check, check_whole
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,14 @@ class Problem:
         log_snr = jnp.linspace(low, high, self.num_steps + 1, dtype=dtype)
         t = self.process.time(log_snr)
         return Nodes(t, self.process.alpha(t), jnp.exp(-log_snr))
+
+
+def cost_of_ends(problem: Problem, x: jax.Array) -> jax.Array:
+    """Evaluate the end cost at x [batch, ...]; an InputError unless it gives [batch]."""
+    cost = problem.end_cost(x)
+    name = "shape of the end cost"
+    check(jnp.shape(cost) == x.shape[:1], name, jnp.shape(cost), f"give [batch], {x.shape[:1]}")
+    return cost
 
 
 class Action(NamedTuple):
@@ -212,5 +220,5 @@ def follow(
     )
     x_end = nodes.alpha[-1] * last
     volume = zeros + dim * (jnp.log(nodes.alpha[0]) - jnp.log(nodes.alpha[-1]))
-    totals = Action(running, volume, problem.end_cost(x_end), martingale, x_end)
+    totals = Action(running, volume, cost_of_ends(problem, x_end), martingale, x_end)
     return totals, jnp.concatenate([y[None], path])

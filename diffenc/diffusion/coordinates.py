@@ -169,19 +169,19 @@ def log_prob_in_time(
     t_min: float = 1e-3,
     t_max: float = 1.0,
 ) -> jax.Array:
-    """Evaluate log p of x at t_min by the flow in the process's own x and t.
+    """Evaluate log p of x at t_min by the flow in the process's own x.
 
-    log p(x) = log p_tmax(x_tmax) + log|det dx_tmax/dx|, by Heun's method in equal steps of t, with
-    the determinant of every step. `Flow.log_prob` is the better way, in a variable and a clock that
-    are the same for all processes; that the two agree, and the processes among themselves, is a
-    test of the coordinates.
+    log p(x) = log p_tmax(x_tmax) + log|det dx_tmax/dx|, by Heun's method with the determinant of
+    every step. Steps are equal in lambda: equal ones of t err several times as much where sigma is
+    a root of t. `Flow.log_prob` is the better way, in a variable that is the same for all
+    processes; that the two agree, and the processes among themselves, is a test of the coordinates.
 
     Args:
         process: the forward process.
         score_fn: its score, (x [batch, D], t [batch]) -> [batch, D].
         log_prior: log density at t_max, [batch, D] -> [batch].
         x: points at t_min, [batch, D].
-        num_steps: number of equal steps of t.
+        num_steps: number of steps.
         t_min: the time of x, above 0.
         t_max: the last time, where alpha is above 0.
 
@@ -194,7 +194,15 @@ def log_prob_in_time(
     check(0 < t_min < t_max <= 1, "t_min", t_min, f"give more than 0, less than t_max={t_max}")
     with jax.ensure_compile_time_eval():
         has_signal = float(process.alpha(t_max)) > ROUNDING
+        start = -float(process.log_snr(t_min))
+        stop = -float(process.log_snr(t_max))
     check(has_signal, "t_max", t_max, "alpha is 0 there, give less")
     velocity = velocity_fn(process, score_fn)
-    x, log_det = angle_flow_with_log_det(velocity, x, num_steps, t_min, t_max)
+
+    def in_lambda(x, noise_level):  # -lambda, which grows from data to noise
+        t = process.time(-noise_level)
+        time_of_lambda = jnp.square(process.sigma(t) / process.diffusion(t))
+        return expand(time_of_lambda, x) * velocity(x, t)
+
+    x, log_det = angle_flow_with_log_det(in_lambda, x, num_steps, start, stop)
     return log_prior(x) + log_det

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from diffenc.diffusion.gaussians import LOG_2PI, exact
-from diffenc.diffusion.linear_process import Process
+from diffenc.diffusion.linear_process import Process, expand
 from diffenc.errors import InputError
 
 
@@ -78,19 +78,18 @@ class LinearQuadratic:
         Args:
             process: the forward process.
             x: points [batch, D].
-            t: times [batch].
+            t: times [batch], or one of all points: Riccati's equation is then solved once.
 
         Returns:
             [batch], in nats.
         """
 
-        def at_one(x, t):
-            alpha = process.alpha(t)
-            matrix, half_trace = self.riccati(_clock(process, t))
-            y = x / alpha - self.centre
-            return 0.5 * y @ matrix @ y + half_trace + len(x) * jnp.log(alpha)
+        def at_time(x, t):
+            alpha, y, slope, half_trace = self._along(process, x, t)
+            square = jnp.sum(y * slope, axis=1)
+            return 0.5 * square + half_trace + x.shape[1] * jnp.log(alpha)
 
-        return jax.vmap(at_one)(x, t)
+        return _at_times(at_time, x, t)
 
     @exact
     def score(self, process: Process, x: jax.Array, t: jax.Array) -> jax.Array:
@@ -99,18 +98,24 @@ class LinearQuadratic:
         Args:
             process: the forward process.
             x: points [batch, D].
-            t: times [batch].
+            t: times, as in `value`.
 
         Returns:
             [batch, D].
         """
 
-        def at_one(x, t):
-            alpha = process.alpha(t)
-            matrix, _ = self.riccati(_clock(process, t))
-            return -matrix @ (x / alpha - self.centre) / alpha
+        def at_time(x, t):
+            alpha, _, slope, _ = self._along(process, x, t)
+            return -slope / alpha
 
-        return jax.vmap(at_one)(x, t)
+        return _at_times(at_time, x, t)
+
+    def _along(self, process, x, t):
+        """Give alpha, y - m [batch, D], P (y - m) and 1/2 int tr P, at one time t of all x."""
+        alpha = process.alpha(t)
+        matrix, half_trace = self.riccati(jnp.square(process.sigma(t) / alpha))
+        y = x / alpha - self.centre[None]
+        return alpha, y, y @ matrix, half_trace
 
     @exact
     def potential(self, process: Process, x: jax.Array, t: jax.Array) -> jax.Array:
@@ -119,13 +124,13 @@ class LinearQuadratic:
         Args:
             process: the forward process.
             x: points [batch, D].
-            t: times [batch].
+            t: times, as in `value`.
 
         Returns:
             [batch], in nats for each unit of t.
         """
         alpha = process.alpha(t)
-        y = x / alpha[:, None] - self.centre[None]
+        y = x / expand(alpha, x) - self.centre[None]
         cost = 0.5 * jnp.sum(y * (y @ self.state_cost.T), axis=1)
         return cost * jnp.square(process.diffusion(t) / alpha)
 
@@ -135,6 +140,8 @@ class LinearQuadratic:
         return 0.5 * (size * LOG_2PI - jnp.linalg.slogdet(self.end_cost)[1])
 
 
-def _clock(process, t):
-    """(sigma/alpha)^2."""
-    return jnp.square(process.sigma(t) / process.alpha(t))
+def _at_times(at_time, x, t):
+    """Apply at_time(x [n, D], t) to x at one time t, or to every x at a time of its own."""
+    if jnp.ndim(t) == 0:
+        return at_time(x, t)
+    return jax.vmap(lambda x, t: at_time(x[None], t)[0])(x, t)

@@ -252,6 +252,21 @@ def _log_snr(process, t):
     return process.log_snr(t)
 
 
+def sigmoid_weight(log_snr: jax.Array, bias: float) -> jax.Array:
+    """Evaluate w(lambda) = sigmoid(bias - lambda), a weight of a denoising loss at each level.
+
+    With it the loss is 1/2 int w(lambda) E|eps - eps_phi|^2 d(lambda). It falls from 1 to 0 as
+    lambda rises: w(lambda) is the probability that a logistic lambda' of location `bias` and scale
+    1 lies above lambda. So the loss is that of x noised to lambda', averaged over lambda': a bound
+    of the likelihood of noised data, in nats (Kingma and Gao, arXiv 2303.00848).
+
+    Args:
+        log_snr: lambda, of any shape.
+        bias: the lambda at which the weight is one half.
+    """
+    return jax.nn.sigmoid(bias - log_snr)
+
+
 def stratified_uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     """Draw uniform numbers on (0, 1), one in each of as many equal cells, in random order.
 

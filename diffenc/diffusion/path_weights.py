@@ -8,7 +8,8 @@ take d of the clock. The chain of the control and the one that it is compared wi
 
 so that with weight = exp(-E) at the end times the ratio of the second to the first, E[weight] = Z =
 int exp(-E(x)) dx, whatever the score and however few the steps: -log weight is the action of the
-path (`control`), of discrete time. For exp(-E) = N(0, kappa^2 I) and its score every weight is Z.
+path (`control`), of discrete time. For exp(-E) = N(0, kappa^2 I) and its score every weight is Z,
+where the process is one of fixed width kappa.
 (Path integral sampler, arXiv 2111.15141; denoising diffusion sampler, arXiv 2302.13834.)
 """
 
@@ -19,10 +20,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from diffenc.diffusion.controlled_paths import Problem
+from diffenc.diffusion.controlled_paths import Problem, cost_of_ends
 from diffenc.diffusion.gaussians import LOG_2PI, exact
 from diffenc.diffusion.profiles import sum_over_data
-from diffenc.errors import InputError
+from diffenc.errors import InputError, check
 from diffenc.estimate import Estimate
 
 
@@ -85,7 +86,7 @@ def weighted_paths(
     y = jnp.sqrt(total[0]) * start
     (last, log_weight), path = jax.lax.scan(step, (y, log_weight), inputs)
     x = nodes.alpha[-1] * last
-    log_weight += dim * jnp.log(nodes.alpha[-1]) - problem.end_cost(x)
+    log_weight += dim * jnp.log(nodes.alpha[-1]) - cost_of_ends(problem, x)
     return WeightedPaths(log_weight, x, jnp.concatenate([y[None], path]))
 
 
@@ -93,19 +94,39 @@ def log_normalizer(log_weights) -> Estimate:
     """Estimate log Z = log E[weight], with its error to first order.
 
     The estimate is low by half of the squared error in the mean, and by more where rare weights
-    hold much of Z: look at `effective_sample_size` too.
+    hold much of Z: look at `effective_sample_size` too. Where all weights are 0 it is -inf, with an
+    infinite error: of Z is known then that no path found any of it.
 
     Args:
-        log_weights: [n], of independent paths or chains, in nats.
+        log_weights: [n], of independent paths or chains, in nats; -inf is a weight of 0.
+
+    Raises:
+        InputError: where a weight is infinite or not a number.
     """
-    log_weights = np.asarray(log_weights, np.float64)
+    log_weights = _log_weights(log_weights)
     largest = log_weights.max()
+    if largest == -np.inf:
+        return Estimate(-np.inf, np.inf)
     mean, stderr = Estimate.of(np.exp(log_weights - largest))
     return Estimate(float(largest + np.log(mean)), stderr / mean)
 
 
 def effective_sample_size(log_weights) -> float:
-    """Compute (sum w)^2 / sum w^2 of log weights [n]: between 1 and n."""
-    log_weights = np.asarray(log_weights, np.float64)
-    weights = np.exp(log_weights - log_weights.max())
+    """Compute (sum w)^2 / sum w^2 of log weights [n]: between 1 and n, or 0 if all weights are 0.
+
+    Raises InputError where a weight is infinite or not a number.
+    """
+    log_weights = _log_weights(log_weights)
+    largest = log_weights.max()
+    if largest == -np.inf:
+        return 0.0
+    weights = np.exp(log_weights - largest)
     return float(weights.sum() ** 2 / np.square(weights).sum())
+
+
+def _log_weights(values) -> np.ndarray:
+    values = np.asarray(values, np.float64)
+    bad = int(np.sum(~(values < np.inf)))  # written with `not <` so that NaN counts
+    remedy = "give an energy that is finite or +inf at every x"
+    check(bad == 0, "number of weights that are infinite or not a number", bad, remedy)
+    return values

@@ -26,7 +26,7 @@ from flax import struct
 
 from diffenc.diffusion.gaussians import Gaussian, exact, gaussian_kl
 from diffenc.diffusion.linear_process import Process
-from diffenc.errors import InputError
+from diffenc.errors import InputError, check
 
 
 @struct.dataclass
@@ -34,7 +34,7 @@ class Bridge:
     """The Schroedinger bridge from `start` at t = 0 to `end` at t = 1.
 
     The process is its reference; with alpha(1) > 0, and noise between any two times. Its methods
-    raise InputError where shapes do not fit.
+    raise InputError where shapes do not fit, or alpha(1) is 0.
 
     Attributes:
         process: the forward process.
@@ -52,6 +52,10 @@ class Bridge:
         if self.start.mean.shape != self.end.mean.shape:
             shapes = f"{self.start.mean.shape} but end has {self.end.mean.shape}"
             raise InputError(f"start has shape {shapes}: make them one shape")
+        with jax.ensure_compile_time_eval():
+            signal = float(self.process.alpha(jnp.ones(())))
+        name = f"alpha(1) of {type(self.process).__name__}"
+        check(signal > 0, name, signal, "x_1 would not depend on x_0, take another process")
 
     @jax.jit
     @exact
@@ -182,9 +186,11 @@ def _transition(process, t, t_next):
 def _cross_covariance(cov0, cov1, variance):
     """Compute the covariance of the entropic transport between two Gaussians at s^2 = variance."""
     variances, axes = jnp.linalg.eigh(cov0)
-    root = (axes * jnp.sqrt(variances)[None]) @ axes.T
+    # Of a nearly singular matrix rounding makes eigenvalues below 0.
+    root = (axes * jnp.sqrt(jnp.maximum(variances, 0.0))[None]) @ axes.T
     middle, axes = jnp.linalg.eigh(root @ cov1 @ root)
-    weight = 2 / (jnp.sqrt(4 * middle + jnp.square(variance)) + variance)
+    spread = jnp.sqrt(4 * jnp.maximum(middle, 0.0) + jnp.square(variance))
+    weight = 2 / (spread + variance)
     return root @ ((axes * weight[None]) @ axes.T) @ root @ cov1
 
 

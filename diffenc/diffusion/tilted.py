@@ -24,7 +24,7 @@ from flax import struct
 from diffenc.diffusion.gaussians import GaussianMixture, exact
 from diffenc.diffusion.linear_process import Process
 from diffenc.diffusion.value import value_of
-from diffenc.errors import InputError
+from diffenc.errors import InputError, check
 
 
 @struct.dataclass
@@ -59,9 +59,13 @@ class Tilt:
             p~, and log Z in nats.
 
         Raises:
-            InputError: where p exp(r) cannot be normalized, since R is too negative; inside of
-                compiled code the result is not a number instead.
+            InputError: where shapes do not fit; and where p exp(r) cannot be normalized, since R is
+                too negative, but inside of compiled code the result is not a number instead.
         """
+        dim = jnp.shape(mixture.means)[1]
+        for name, shape in (("linear", (dim,)), ("precision", (dim, dim))):
+            own = jnp.shape(getattr(self, name))
+            check(own == shape, f"shape of {name}", own, f"give {shape}, as the mixture has")
 
         def of_component(mean, cov):
             precision = jnp.linalg.inv(cov) + self.precision

@@ -42,12 +42,15 @@ def energy_test(
         The distance and its p-value.
 
     Raises:
-        InputError: for shapes that do not fit, fewer than two values or a bad num_permutations.
+        InputError: for shapes that do not fit, fewer than two values, values that are not finite
+            or a bad num_permutations.
     """
     check_whole("num_permutations", num_permutations, 1)
     fits = np.shape(x)[1:] == np.shape(y)[1:] and min(len(x), len(y)) >= 2
     check(fits, "y", f"of shape {np.shape(y)}", f"give two values or more like x, {np.shape(x)}")
     both = np.concatenate([x, y]).reshape(len(x) + len(y), -1).astype(np.float64)
+    bad = int(np.sum(~np.isfinite(both)))
+    check(bad == 0, "number of values that are not finite", bad, "give finite ones")
     squares = np.sum(np.square(both), axis=1)
     squared = squares[:, None] + squares[None] - 2 * both @ both.T
     distances = np.sqrt(np.maximum(squared, 0.0))

@@ -15,8 +15,8 @@ d(lambda), and so are nats (of V) or numbers in units of eps (of sigma s): the s
 process.
 
 In the coordinates y = x/alpha with the clock w = (sigma/alpha)^2 every linear process is Brownian
-motion. There the Hamiltonian dV/dw = 1/2 lap V - 1/2 |grad V|^2 does not depend on the clock, and
-is conserved: along optimal paths it is a martingale.
+motion. There the Hamiltonian dV/dw = 1/2 lap V - 1/2 |grad V|^2, V = -log of the density of y, does
+not depend on the clock, and is conserved: along optimal paths it is a martingale.
 """
 
 from collections.abc import Callable
@@ -178,7 +178,7 @@ def hamiltonian(
     t: jax.Array,
     probes: jax.Array | None = None,
 ) -> jax.Array:
-    """Compute the Hamiltonian -alpha^2/2 (|s|^2 + div s), dV/dw at fixed x/alpha.
+    """Compute the Hamiltonian -alpha^2/2 (|s|^2 + div s), dV/dw of V = -log of the law of x/alpha.
 
     It is conserved: along the paths of the control g^2 s its mean over noise does not change, for
     the exact score and any start. Its mean under p_t is 0.

@@ -127,8 +127,9 @@ def learn(
     """Map the pair by learned flows if that increases its Gaussian information.
 
     Rounds of training go on until the information by regression of the mapped halves stops growing.
-    The best round is used if its gain exceeds `settings.map_errors` standard errors. A block of
-    one coordinate, whose scores are normal, is not mapped.
+    The best round is used if its gain exceeds `settings.map_errors` standard errors. A round after
+    which the images are not sound counts as one without a gain, and training goes on from the best.
+    A block of one coordinate, whose scores are normal, is not mapped.
 
     Args:
         key: a key.
@@ -155,9 +156,16 @@ def learn(
     best = before
     best_pair = pair
     best_index = -1
+    best_averages = jax.device_get(state.averages)
     for index in range(flow_settings.rounds):
+        if index - best_index > flow_settings.patience:
+            break
         state = advance(state, jax.random.fold_in(key_train, index), blocks, flow_settings)
         images = _images(state.averages, blocks, flow_settings)
+        sound = [gaussian.is_sound(x, y) for x, y in ((images.x, images.y), images.own)]
+        if not all(sound):
+            state = fitting.restart(best_averages, flow_settings.learning_rate)
+            continue
         images = images._replace(is_exchanged=pair.is_exchanged, clusters=pair.clusters)
         images = orient(images)
         gaussian_part = information(images, MEAN)
@@ -172,9 +180,7 @@ def learn(
                 drift=gaussian_part.mean - path[(len(path) - 1) // 2],
             )
             best_index = index
-        is_over = index - best_index >= flow_settings.patience
-        if is_over or not np.isfinite(gaussian_part.mean):
-            break
+            best_averages = jax.device_get(state.averages)
     return better(pair, best_pair, settings.map_errors)
 
 

@@ -23,6 +23,8 @@ from diffenc.information.clusters import Clusters
 
 # Range of degrees of freedom of the elliptical laws that `block_scores` fits.
 DEGREES_OF_FREEDOM = (0.7, 12.0)
+# Smallest variance of standardized images in any direction. That of single precision is 1e-14.
+LEAST_VARIANCE = 1e-13
 
 
 def normal_scores(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
@@ -171,6 +173,24 @@ def _misfit(z: np.ndarray, count: int = 32) -> float:
     z = whiten(z)
     directions = np.random.default_rng(0).standard_normal((z.shape[1], count))
     return float(np.mean(anderson_darling(z @ (directions / np.linalg.norm(directions, axis=0)))))
+
+
+def is_sound(x: np.ndarray, y: np.ndarray) -> bool:
+    """Return whether a regression can use the images x [2, n, dim_x] and y [2, n, dim_y] of halves.
+
+    It cannot where a training has diverged: images are not finite, or a coordinate has been pressed
+    into the others so far that single precision does not tell them apart.
+    """
+    joint = np.concatenate([x, y], axis=-1)
+    if not np.isfinite(joint).all():
+        return False
+    centred = joint - joint.mean(axis=1, keepdims=True)
+    scale = centred.std(axis=1, keepdims=True)
+    if not np.all(scale > 0):
+        return False
+    white = centred / scale
+    correlations = np.swapaxes(white, 1, 2) @ white / joint.shape[1]
+    return bool(np.linalg.eigvalsh(correlations).min() > LEAST_VARIANCE)
 
 
 def whiten(x: np.ndarray) -> np.ndarray:

@@ -1,8 +1,10 @@
 """Pairs (X, Y) with known mutual information, to test estimators with.
 
-Three laws with a closed form, and maps of them. An invertible map of X alone, or of Y alone, leaves
-I(X;Y) as it is, so the information of every image of a law is known too. Samples are float64, all
-information is in nats.
+Three laws with a closed form, and maps of them; `laws` has more. An invertible map of X alone, or
+of Y alone, leaves I(X;Y) as it is, so the information of every image of a law is known too. Each
+law knows its pointwise information log p(x,y) / (p(x) p(y)): its mean over samples is the estimate
+of an oracle, whose error is what chance of the samples does to any estimator. Samples are float64,
+all information is in nats.
 """
 
 import math
@@ -43,6 +45,11 @@ class GaussianPair:
         return 0.5 * float(log_det[0] + log_det[1] - log_det[2])
 
     @property
+    def dims(self) -> tuple[int, int]:
+        """The coordinates of X and of Y."""
+        return self.dim_x, len(self.cov) - self.dim_x
+
+    @property
     def cov_x(self) -> np.ndarray:
         """The covariance of X."""
         return self.cov[: self.dim_x, : self.dim_x]
@@ -56,6 +63,18 @@ class GaussianPair:
         """Draw n independent pairs, x [n, dim_x] and y [n, dim_y]."""
         z = generator(key).standard_normal((n, len(self.cov))) @ np.linalg.cholesky(self.cov).T
         return z[:, : self.dim_x], z[:, self.dim_x :]
+
+    def pointwise(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Compute log p(x,y) / (p(x) p(y)) [n]."""
+        square_x = _square_length(x, self.cov_x)
+        square_y = _square_length(y, self.cov_y)
+        square = _square_length(np.concatenate([x, y], axis=1), self.cov)
+        return self.information + 0.5 * (square_x + square_y - square)
+
+
+def _square_length(x, cov):
+    """Return x' cov^-1 x of every row."""
+    return np.sum(np.square(np.linalg.solve(np.linalg.cholesky(cov), x.T)), axis=0)
 
 
 @dataclass(frozen=True)
@@ -75,6 +94,11 @@ class StudentPair:
             raise InputError(f"{self}: give dimensions of 1 or more and dof above 0")
 
     @property
+    def dims(self) -> tuple[int, int]:
+        """The coordinates of X and of Y."""
+        return self.dim_x, self.dim_y
+
+    @property
     def information(self) -> float:
         """h(X) + h(Y) - h(X, Y), by equation 7 of Arellano-Valle et al. (2013)."""
         h_x = _student_entropy(self.dim_x, self.dof)
@@ -88,6 +112,19 @@ class StudentPair:
         z = rng.standard_normal((n, self.dim_x + self.dim_y))
         z /= np.sqrt(rng.chisquare(self.dof, (n, 1)) / self.dof)
         return z[:, : self.dim_x], z[:, self.dim_x :]
+
+    def pointwise(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Compute log p(x,y) / (p(x) p(y)) [n]."""
+        joint = _student_log_density(np.concatenate([x, y], axis=1), self.dof)
+        return joint - _student_log_density(x, self.dof) - _student_log_density(y, self.dof)
+
+
+def _student_log_density(x, dof):
+    """Return log p(x) [n] of the t with identity dispersion."""
+    dim = x.shape[1]
+    half = 0.5 * (dof + dim)
+    log_volume = gammaln(0.5 * dof) - gammaln(half) + 0.5 * dim * math.log(dof * math.pi)
+    return -log_volume - half * np.log1p(np.sum(np.square(x), axis=1) / dof)
 
 
 def _student_entropy(dim, dof):
@@ -110,6 +147,11 @@ class UniformNoise:
         check_positive(self, "width")
 
     @property
+    def dims(self) -> tuple[int, int]:
+        """The coordinates of X and of Y."""
+        return 1, 1
+
+    @property
     def information(self) -> float:
         """h(Y) - log(2 width) = width - log(2 width) up to width 1/2, and 1 / (4 width) beyond.
 
@@ -122,6 +164,50 @@ class UniformNoise:
         rng = generator(key)
         x = rng.uniform(size=(n, 1))
         return x, x + rng.uniform(-self.width, self.width, size=(n, 1))
+
+    def pointwise(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Compute log p(x,y) / (p(x) p(y)) [n], -infinity where x and y exclude each other."""
+        overlap = np.minimum(1.0, y + self.width) - np.maximum(0.0, y - self.width)
+        is_near = (np.abs(y - x) <= self.width) & (x >= 0) & (x <= 1)
+        return np.where(is_near, -np.log(np.where(is_near, overlap, 1.0)), -np.inf)[:, 0]
+
+
+@dataclass(frozen=True)
+class Product:
+    """A law whose coordinates are those of several independent pairs, one after the other.
+
+    The parts have dims, information, sample and pointwise, as the pairs here and in `laws` do.
+    """
+
+    parts: tuple
+
+    @property
+    def dims(self) -> tuple[int, int]:
+        """The coordinates of X and of Y."""
+        dims = np.sum([part.dims for part in self.parts], axis=0)
+        return int(dims[0]), int(dims[1])
+
+    @property
+    def information(self) -> float:
+        """The sum over the pairs."""
+        return sum(part.information for part in self.parts)
+
+    def sample(self, key: jax.Array, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """Draw n independent pairs."""
+        blocks = [
+            part.sample(jax.random.fold_in(key, index), n) for index, part in enumerate(self.parts)
+        ]
+        x = np.concatenate([x for x, _ in blocks], axis=1)
+        y = np.concatenate([y for _, y in blocks], axis=1)
+        return x, y
+
+    def pointwise(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Compute log p(x,y) / (p(x) p(y)) [n]."""
+        ends = np.cumsum([part.dims for part in self.parts], axis=0)[:-1]
+        blocks_x = np.split(x, ends[:, 0], axis=1)
+        blocks_y = np.split(y, ends[:, 1], axis=1)
+        terms = zip(self.parts, blocks_x, blocks_y, strict=True)
+        return np.sum([part.pointwise(*blocks) for part, *blocks in terms], axis=0)
 
 
 def identity(x: np.ndarray) -> np.ndarray:
@@ -136,7 +222,7 @@ class Mapped:
     The maps [n, D] -> [n, D'] are invertible.
     """
 
-    base: "GaussianPair | StudentPair | UniformNoise | Mapped"
+    base: "GaussianPair | StudentPair | UniformNoise | Product | Mapped"
     map_x: Callable[[np.ndarray], np.ndarray] = identity
     map_y: Callable[[np.ndarray], np.ndarray] = identity
 
@@ -149,6 +235,16 @@ class Mapped:
         """Draw n independent pairs."""
         x, y = self.base.sample(key, n)
         return self.map_x(x), self.map_y(y)
+
+
+def oracle(pair, key: jax.Array, n: int) -> np.ndarray:
+    """Compute the exact pointwise information [n] of the pairs that pair.sample(key, n) draws.
+
+    Maps leave it as it is, so it is that of the law that was mapped.
+    """
+    while isinstance(pair, Mapped):
+        pair = pair.base
+    return pair.pointwise(*pair.sample(key, n))
 
 
 def bivariate(correlation: float) -> GaussianPair:

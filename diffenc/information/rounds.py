@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from diffenc.errors import InputError
 from diffenc.information import clusters as clustering
 from diffenc.information import fitting, growth
 from diffenc.information.clusters import Clusters
@@ -78,10 +79,11 @@ def fit(
 ) -> Fit:
     """Train both networks: first their mixtures, then by denoising what mixtures miss.
 
-    Either stage ends when its `score` stops growing. Denoising starts from the best round of
-    mixtures, chosen by all rows. After `settings.null.rounds` rounds of denoising the null test is
-    made: unless P exceeds `settings.null.errors` of its standard errors, training ends without a
-    result.
+    Either stage ends when its `score` stops growing. A round after which an evaluation is not
+    finite counts as one without a gain and is dropped: training goes on from the best. Denoising
+    starts from the best round of mixtures, chosen by all rows. After `settings.null.rounds` rounds
+    of denoising the null test is made: unless P exceeds `settings.null.errors` of its standard
+    errors, training ends without a result.
 
     Args:
         key: a key.
@@ -97,6 +99,9 @@ def fit(
 
     Returns:
         The networks of the chosen rounds.
+
+    Raises:
+        InputError: every round of mixtures has diverged.
     """
     _, n, dim = halves.r.shape
     training = halves if training is None else training
@@ -105,43 +110,66 @@ def fit(
     state = fitting.initialize(key_init, settings, dim, halves.y.shape[-1])
     state = fitting.restart(fitting.spread(state.params, key_spread, dim), rate)
     advances = (fitting.advance_mixture, fitting.advance)
+    best_averages = jax.device_get(state.averages)
     history = []
     best = 0
+    num_rounds = 0
     for stage, (advance, section) in enumerate(
         zip(advances, (settings.mixture, settings.denoiser), strict=True)
     ):
         first = len(history)
         if stage:
-            start = best
-            state = fitting.restart(history[best].averages, rate)
-        for _ in range(rounds[stage] if rounds else section.rounds):
-            key_round = jax.random.fold_in(key_train, len(history))
-            state = advance(state, key_round, training, count, settings)
-            products = growth.judge(state.averages, jax.random.clone(key_monitor), halves, settings)
-            sums = Products(*(array.sum(axis=-1, dtype=np.float64) for array in products))
-            history.append(
-                Round(
-                    stage=stage,
-                    updates=section.updates,
-                    averages=jax.device_get(state.averages),
-                    sums=sums,
-                    score=score(sums, settings.judge.noise_price, clusters),
-                    value=rescale(sums.held, sums.cross, clusters)[0],
+            if not history:
+                raise InputError(
+                    "every round of mixtures has diverged: "
+                    "give a smaller denoiser.learning_rate among the settings"
                 )
-            )
-            show(sum(one.updates for one in history), history[-1].value)
-            if history[-1].score > history[best].score + settings.least_gain:
-                best = len(history) - 1
+            start = best
+            state = fitting.restart(best_averages, rate)
+        wasted = 0  # rounds of this stage since its first or the best
+        for index in range(rounds[stage] if rounds else section.rounds):
+            key_round = jax.random.fold_in(key_train, num_rounds)
+            num_rounds += 1
+            state = advance(state, key_round, training, count, settings)
+            one = _evaluate(key_monitor, state.averages, halves, settings, stage, clusters)
+            wasted += index > 0
+            if one is None:
+                state = fitting.restart(best_averages, rate)
+            else:
+                history.append(one)
+                show(sum(one.updates for one in history), one.value)
+                if len(history) == 1 or one.score > history[best].score + settings.least_gain:
+                    best = len(history) - 1
+                    best_averages = one.averages
+                    wasted = 0
             if rounds:
                 continue
-            is_tested = stage and len(history) - first == settings.null.rounds
-            mean, stderr = clustering.estimate(sums.held, clusters)
-            if is_tested and mean < settings.null.errors * stderr:
-                doubt = float(np.hypot(stderr, max(0.0, mean)))
-                return Fit({}, (0, 0), (0, 0), 0, False, doubt, 0.0)
-            if len(history) - 1 - max(best, first) >= section.patience:
+            if stage and index + 1 == settings.null.rounds:
+                mean, stderr = clustering.estimate(history[-1].sums.held, clusters)
+                if mean < settings.null.errors * stderr:
+                    doubt = float(np.hypot(stderr, max(0.0, mean)))
+                    return Fit({}, (0, 0), (0, 0), 0, False, doubt, 0.0)
+            if wasted >= section.patience:
                 break
     return _choose(history, start, first, settings.judge.noise_price, clusters)
+
+
+def _evaluate(
+    key, averages, halves: Halves, settings: Settings, stage: int, clusters: Clusters | None
+) -> Round | None:
+    """Evaluate both networks after a round of a stage; None if this is not finite."""
+    products = growth.judge(averages, jax.random.clone(key), halves, settings)
+    sums = Products(*(array.sum(axis=-1, dtype=np.float64) for array in products))
+    if not np.isfinite(sums).all():
+        return None
+    return Round(
+        stage=stage,
+        updates=(settings.mixture, settings.denoiser)[stage].updates,
+        averages=jax.device_get(averages),
+        sums=sums,
+        score=score(sums, settings.judge.noise_price, clusters),
+        value=rescale(sums.held, sums.cross, clusters)[0],
+    )
 
 
 def _choose(

@@ -40,7 +40,12 @@ class Rows(NamedTuple):
         return values if self.used is None else values[self.used]
 
     def distinct(self, values: np.ndarray) -> np.ndarray:
-        """Return those of values, one for each of the caller's rows, of distinct rows."""
+        """Return those of values, one for each of the caller's rows, that hardly depend on others.
+
+        Of a series they are some, see `clusters.some_rows`: for estimators that know no clusters.
+        """
+        if self.clusters is not None and self.first is None:
+            return values[clustering.some_rows(self.clusters)]
         return values if self.first is None else values[self.first]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from diffenc.latent import em, systems, toys
+from diffenc.latent import decoders, em, systems, toys
 from diffenc.latent.decoder_settings import DiffusionSettings
 from diffenc.latent.system_settings import ModelSettings, OptimizerSettings, Settings
 from diffenc.latent.systems import System
@@ -80,7 +80,7 @@ class Blueprint:
         )
         return System(
             systems.make_encoder(self.settings, decoder),
-            decoder,
+            decoders.bound_of(decoder),
             jax.eval_shape(lambda: make().state),
             None,
             self.settings.sampler_steps,

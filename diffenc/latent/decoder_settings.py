@@ -19,6 +19,7 @@ from diffenc.networks import ModulatedMLP, UNet
 NETWORKS = ("mlp", "unet")
 PRECISIONS = ("float32", "bfloat16")
 OF_UNET = ("attention", "rematerialize", "precision")  # fields that an MLP does not read
+WEIGHTINGS = ("elbo", "sigmoid")
 START = 0.1  # of the U-Net, so that z is pulled after one update
 
 
@@ -37,6 +38,9 @@ class DiffusionSettings:
         split: z is seen below it; at `high`, at every level.
         location: where the levels below the split are drawn most often, a logistic density.
         location_above: where those above it are.
+        weighting: of the levels in training: "elbo", all alike, or "sigmoid", less where lambda is
+            large, see `DiffusionDecoder`. Reported bounds are not weighted.
+        weighting_bias: the lambda at which a sigmoid weighs one half.
         draws: noise levels for each example and side of the split.
         sampler_steps: steps of the flow that draws x.
         perceptual_dim: see `DiffusionDecoder`.
@@ -54,6 +58,8 @@ class DiffusionSettings:
     split: float = 0.0
     location: float = -1.0
     location_above: float = 1.0
+    weighting: str = "elbo"
+    weighting_bias: float = 2.0
     draws: int = 4
     sampler_steps: int = 25
     perceptual_dim: int = 0
@@ -66,6 +72,12 @@ class DiffusionSettings:
     def __post_init__(self):
         check_choice("network", self.network, NETWORKS)
         check_choice("precision", self.precision, PRECISIONS)
+        check_choice("weighting", self.weighting, WEIGHTINGS)
+        holds = self.weighting == "sigmoid" or self.weighting_bias == 2.0
+        remedy = "weighting=elbo does not read it, give 2 or weighting=sigmoid"
+        check(holds, "weighting_bias", self.weighting_bias, remedy)
+        holds = math.isfinite(self.weighting_bias)
+        check(holds, "weighting_bias", self.weighting_bias, "give a number")
         check_widths(self, "features")
         holds = self.network != "mlp" or len(self.features) == 1
         check(holds, "features", self.features, "an MLP has one width, all its blocks have it")
@@ -133,4 +145,5 @@ def make_diffusion_decoder(
         perceptual_dim=settings.perceptual_dim,
         sees_above=settings.sees_above,
         is_blind=is_blind,
+        weighting_bias=settings.weighting_bias if settings.weighting == "sigmoid" else None,
     )

@@ -14,7 +14,7 @@ Whatever would compare them calls `check_exact` first.
 A decoder also has `init(key, latent_dim)`, `mean(params, z)` and `sample(key, params, z)`. It may
 have `log_prob_pairs`, see below; `about_latent(observation)`, which drops from an observation what
 does not depend on z, so that an E-step need not compute it; `curvature_draw`, and with it
-`log_prob_and_probe`, see `em`.
+`log_prob_and_probe`, see `em`; `bound`, the decoder to report where `log_prob` is weighted.
 
 Shapes: x [batch, ...], flattened here to [batch, D]; z [batch, d]; means and samples [batch, D]. An
 observation is an array or a tree of arrays with one row for each example.
@@ -242,6 +242,11 @@ def about_latent(decoder, observation):
     if hasattr(decoder, "about_latent"):
         return decoder.about_latent(observation)
     return observation
+
+
+def bound_of(decoder):
+    """Give the decoder to measure: one whose `log_prob` is not weighted, as training's may be."""
+    return getattr(decoder, "bound", decoder)
 
 
 def _flat(x: jax.Array) -> jax.Array:

@@ -24,6 +24,12 @@ split and nowhere else, the others below it and nowhere else (but see `sees_abov
 others are seen above it as constants). The others are to hold what x looks like at high noise,
 which is what it shows; the last ones its detail.
 
+*Levels can be weighted* (`weighting_bias`): w(lambda) = sigmoid(bias - lambda) in both integrals
+bounds the likelihood of noised x in place of x's own. Its gradient and its curvature in z are those
+of one function, as the unweighted ones are, so that all that asks a decoder goes on unchanged. A
+split does the same to the encoder by a step: below it -L bounds log p(x_split|z). What is reported
+is the unweighted bound, that of the decoder `bound`.
+
 `observe` draws levels and noise once, and holds them: an observation is x with m pairs (lambda,
 eps) below the split and m above it. `log_prob` of that observation is a deterministic function of
 z, so all that compares several z of one x (weights, line searches, Metropolis ratios) does so by
@@ -41,7 +47,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffenc.compilation import init
-from diffenc.diffusion import samplers
+from diffenc.diffusion import noise_levels, samplers
 from diffenc.diffusion.linear_process import expand
 from diffenc.diffusion.noise_levels import Levels
 from diffenc.diffusion.parameterization import alpha_sigma, from_score, to_score
@@ -90,6 +96,8 @@ class DiffusionDecoder:
         sees_above: whether z is seen above the split as well.
         pulls_above: whether it has a gradient there, too.
         is_blind: whether no coordinate is seen anywhere: the same decoder without a latent.
+        weighting_bias: of the weights of the levels, see `noise_levels.sigmoid_weight`; None where
+            all weigh 1.
     """
 
     network: Any
@@ -102,6 +110,7 @@ class DiffusionDecoder:
     sees_above: bool = False
     pulls_above: bool = False
     is_blind: bool = False
+    weighting_bias: float | None = None
     is_exact = False
 
     def __post_init__(self):
@@ -123,6 +132,11 @@ class DiffusionDecoder:
         return bool(self.perceptual_dim and self.sees_above and not self.pulls_above)
 
     @property
+    def bound(self) -> "DiffusionDecoder":
+        """The same decoder with weights of 1: its `log_prob` is a draw of a bound of log p(x|z)."""
+        return dataclasses.replace(self, weighting_bias=None)
+
+    @property
     def high(self) -> float:
         """The largest lambda, where x is read off."""
         return (self.above or self.below).high
@@ -142,8 +156,15 @@ class DiffusionDecoder:
         key_below, key_above = jax.random.split(key)
         above = None
         if self.above is not None:
-            above = draw_noise(key_above, x, self.above, self.draws)
-        return Observation(x, draw_noise(key_below, x, self.below, self.draws), above)
+            above = self._weigh(draw_noise(key_above, x, self.above, self.draws))
+        return Observation(x, self._weigh(draw_noise(key_below, x, self.below, self.draws)), above)
+
+    def _weigh(self, noise: Noise) -> Noise:
+        """Divide the density, by which errors are divided, by the weight of each level."""
+        if self.weighting_bias is None:
+            return noise
+        weight = noise_levels.sigmoid_weight(noise.log_snr, self.weighting_bias)
+        return noise.replace(density=noise.density / weight)
 
     def about_latent(self, observation: Observation) -> Observation:
         """Drop what has no gradient in z: `log_prob` then misses the term above the split."""

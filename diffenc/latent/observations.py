@@ -17,7 +17,7 @@ class Noise(flax.struct.PyTreeNode):
 
     Attributes:
         log_snr: lambda [batch, m].
-        density: of lambda there [batch, m].
+        density: of lambda there [batch, m], divided by the weight that a decoder gives the level.
         eps: the noise [batch, m, ...].
     """
 

@@ -28,7 +28,7 @@ class System:
 
     Attributes:
         encoder: with the interface of `DiffusionEncoder`.
-        decoder: with that of `decoders.Bernoulli`.
+        decoder: with that of `decoders.Bernoulli`; the one to measure, see `decoders.bound_of`.
         state: the `TrainState` that training starts from.
         update: `update(state, key, batch) -> (state, metrics)`.
         sampler_steps: steps of the encoder when it is measured.
@@ -82,7 +82,7 @@ def make(
         carried = chains.ChainState.create(settings.alternation, z, narrow)
     return System(
         encoder,
-        decoder,
+        decoders.bound_of(decoder),
         training.TrainState.create(params, optimizer, carried),
         make_update(settings, encoder, decoder, optimizer),
         settings.sampler_steps,

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from diffenc.run import parallel
+from diffenc.run import costs, parallel
 from diffenc.run.order import batch_indices
 
 
@@ -83,8 +83,8 @@ def make_advance(trainees: dict[Hashable, Trainee], mesh, batch_size: int) -> Ca
     return advance
 
 
-def temporary_bytes(trainee: Trainee, state, mesh, batch_size: int, count: int) -> int | None:
-    """Compile the updates of a system, and say how much memory they need beside their arguments.
+def costs_of(trainee: Trainee, state, mesh, batch_size: int, count: int) -> costs.Costs:
+    """Compile the updates of a system, and say what they cost, see `costs`.
 
     `advance` finds the program compiled, if it is given the same state, batches and count.
 
@@ -96,14 +96,15 @@ def temporary_bytes(trainee: Trainee, state, mesh, batch_size: int, count: int) 
         count: of updates in a dispatch.
 
     Returns:
-        Bytes on each device; None where the backend does not tell.
+        The costs; their temporary memory is that of each device.
     """
     rows = np.zeros((count, batch_size), np.int32)
     indices = parallel.shard_batch(mesh, rows[:, parallel.local_rows(batch_size)], axis=1)
     key = parallel.replicate(mesh, trainee.key)
-    program = trainee.run_updates.lower(state, key, trainee.examples, indices).compile()
-    analysis = program.memory_analysis()
-    return None if analysis is None else analysis.temp_size_in_bytes
+    traced = trainee.run_updates.trace(state, key, trainee.examples, indices)
+    analysis = traced.lower().compile().memory_analysis()
+    memory = None if analysis is None else analysis.temp_size_in_bytes
+    return costs.of_program(state, traced.jaxpr, count)._replace(temporary_bytes=memory)
 
 
 def dotted(name: Hashable) -> str:

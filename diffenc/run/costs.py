@@ -23,7 +23,7 @@ class Costs(NamedTuple):
         flops: floating-point operations of one update in products of matrices and convolutions, a
             multiplication and an addition counted as two; those of all devices together.
         temporary_bytes: what the compiled updates need beside their arguments and results, see
-            `advance.temporary_bytes`; None where it was not asked for or the backend does not tell.
+            `advance.costs_of`; None where it was not asked for or the backend does not tell.
     """
 
     num_parameters: int
@@ -50,11 +50,21 @@ def measure(update: Callable, state: TrainState, *inputs: Any) -> Costs:
     Returns:
         The costs.
     """
-    traced = jax.jit(update).trace(state, *inputs)
+    return of_program(state, jax.jit(update).trace(state, *inputs).jaxpr)
+
+
+def of_program(state: TrainState, jaxpr, num_updates: int = 1) -> Costs:
+    """Measure what an update costs by a traced program of one or more.
+
+    Args:
+        state: the train state; arrays or `jax.ShapeDtypeStruct`s.
+        jaxpr: the program.
+        num_updates: how many it makes.
+    """
     return Costs(
         num_parameters=sum(leaf.size for leaf in jax.tree.leaves(state.params)),
         state_bytes=sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state)),
-        flops=count_flops(traced.jaxpr),
+        flops=count_flops(jaxpr) // num_updates,
     )
 
 

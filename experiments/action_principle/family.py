@@ -4,9 +4,11 @@
         --workdir=DIR
 
 A network is trained on digits under one process. Its score in the coordinates of another
-(`coordinates.score_in`) gives that process's likelihoods, found in its own x and its own clock;
+(`coordinates.score_in`) gives that process's likelihoods, found in its own x and t;
 its samples by the flow; and its samples by reverse processes of every eta, whose marginals are one
-law for the exact score. A two-sample test compares these, and is shown to refuse a wrong drift.
+law for the exact score. A two-sample test compares these, and is shown to refuse a wrong drift. The
+likelihoods are found with half of the steps too: what differs because of the steps is then four
+times as much.
 """
 
 import dataclasses
@@ -49,7 +51,6 @@ OWN = "vp"
 # A drift that is wrong: that of the flow, with the noise of eta = 1, which needs twice the score.
 WRONG_ETA = 1.0
 WRONG = 0.5
-NUM_SHOWN = 9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,10 +60,10 @@ class Evaluation:
     Attributes:
         t_end: the time of the network's own process up to which likelihoods and samples go.
         num_examples: held-out images of which the likelihood is found.
-        num_steps: of each likelihood.
-        num_samples: of each process and eta.
+        num_steps: of each likelihood, 2 or more.
+        num_samples: of each process and eta, and of what each is compared with.
         sampler_steps: of each of them.
-        etas: strengths of the noise; the first is compared with.
+        etas: strengths of the noise; the first is that of what is compared with.
         batch_size: images at a time.
         num_permutations: of each test.
     """
@@ -78,9 +79,21 @@ class Evaluation:
 
     def __post_init__(self):
         check(0 < self.t_end < 1, "t_end", self.t_end, "give a small time such as 0.02")
-        check_least(self, 2, "num_examples", "num_samples")
-        check_least(self, 1, "num_steps", "sampler_steps", "batch_size", "num_permutations")
+        check_least(self, 2, "num_examples", "num_samples", "num_steps")
+        check_least(self, 1, "sampler_steps", "batch_size", "num_permutations")
         check(min(self.etas, default=-1) >= 0, "etas", self.etas, "give numbers of 0 or more")
+
+
+class Pair(NamedTuple):
+    """Samples, and others of the model's own process at the first eta.
+
+    Attributes:
+        x: [num_samples, D].
+        base: what they are compared with, drawn for them alone [num_samples, D].
+    """
+
+    x: np.ndarray
+    base: np.ndarray
 
 
 class Model(NamedTuple):
@@ -100,6 +113,13 @@ class Model(NamedTuple):
         """Give the processes in whose coordinates it is used, its own first."""
         return {OWN: self.process} | OTHERS
 
+    def prior_width(self, process: Process, t: float) -> float:
+        """Compute the width of another process at its time t, of data N(0, kappa^2 I).
+
+        It is what the network's own process has at t = 1: kappa is the scale of that.
+        """
+        return float(jnp.hypot(self.process.scale * process.alpha(t), process.sigma(t)))
+
 
 def run(config: ConfigDict, workdir: Path) -> list[Result] | None:
     """Train, measure and draw the figures; None where the run was complete already."""
@@ -116,13 +136,19 @@ def run(config: ConfigDict, workdir: Path) -> list[Result] | None:
     score_fn = case.model.score_fn(state.averages, state.carried)
     model = Model(case.process, score_fn, case.test[0].shape[1])
     with jax.default_matmul_precision("highest"):
-        log_probs = likelihoods(seed, model, noised(seed, case, evaluation), evaluation)
-        samples = draw_samples(seed, model, evaluation)
-        same = flows(seed, model, evaluation)
+        x = noised(seed, case, evaluation)
+        log_probs = likelihoods(model, x, evaluation, evaluation.num_steps)
+        coarse = likelihoods(model, x, evaluation, evaluation.num_steps // 2)
+        draws = make_draws(seed, model, evaluation)
+        samples = draw_samples(draws, evaluation.etas)
+        # The flow of every process, from the same noise.
+        same = {name: draws[name](0.0, "flows") for name in model.processes()}
     tests = compare(seed, samples, evaluation)
-    family_figures.numbers(workdir, log_probs, tests, list(model.processes()), model.dim)
-    family_figures.images(workdir, same, {eta: samples[OWN, eta] for eta in evaluation.etas})
-    return results_of(log_probs, same, tests, model)
+    names = list(model.processes())
+    family_figures.numbers(workdir, log_probs, coarse, tests, names, model.dim)
+    of_etas = {eta: samples[OWN, eta].x for eta in evaluation.etas}
+    family_figures.images(workdir, same, of_etas)
+    return results_of(log_probs, coarse, same, tests, model)
 
 
 def noised(seed: int, case: Case, evaluation: Evaluation) -> jax.Array:
@@ -139,30 +165,30 @@ def noised(seed: int, case: Case, evaluation: Evaluation) -> jax.Array:
 
 
 def likelihoods(
-    seed: int, model: Model, x: jax.Array, evaluation: Evaluation
+    model: Model, x: jax.Array, evaluation: Evaluation, num_steps: int
 ) -> dict[str, np.ndarray]:
-    """Evaluate log p of images at t_end in every process's own x and clock, and in the angle.
+    """Evaluate log p of images at t_end in every process's own x and t, and in the angle.
 
     Args:
-        seed: of the run; nothing is drawn.
         model: the score.
         x: images at t_end, in the coordinates of the model's process.
-        evaluation: the steps.
+        evaluation: t_end and the batch size are read.
+        num_steps: of each likelihood.
 
     Returns:
         {process: [n] nats, of x in the model's coordinates}; "angle" is by `Flow`.
     """
 
     def of_angle(key, x):
-        flow = Flow(model.process, evaluation.num_steps, evaluation.t_end, 0.3)
+        flow = Flow(model.process, num_steps, evaluation.t_end, 0.3)
         return flow.log_prob(model.score_fn, x).log_prob
 
     ways = {"angle": of_angle} | {
-        name: functools.partial(_log_prob, model, process, evaluation)
+        name: functools.partial(_log_prob, model, process, evaluation.t_end, num_steps)
         for name, process in model.processes().items()
     }
     log_probs = {}
-    with records.progress(len(ways), description="likelihoods") as show:
+    with records.progress(len(ways), description=f"likelihoods, {num_steps} steps") as show:
         for index, (name, way) in enumerate(ways.items()):
             show(index, name)
             batches = map_examples(jax.jit(way), None, np.asarray(x), evaluation.batch_size)
@@ -171,20 +197,19 @@ def likelihoods(
     return log_probs
 
 
-def _log_prob(model: Model, process: Process, evaluation: Evaluation, key, x):
+def _log_prob(model: Model, process: Process, t_end: float, num_steps: int, key, x):
     """Evaluate log p of x at t_end by the flow of another process, in its own x and t."""
     with jax.ensure_compile_time_eval():
-        first = float(time_in(process, model.process, evaluation.t_end))
+        first = float(time_in(process, model.process, t_end))
         last = min(float(time_in(process, model.process, 1.0)), 1.0)
-        c = float(scale_in(process, model.process, jnp.asarray(evaluation.t_end)))
-        width = model.process.scale * float(process.radius(jnp.asarray(last)))
+        c = float(scale_in(process, model.process, jnp.asarray(t_end)))
+        width = model.prior_width(process, last)
     score = score_in(process, model.process, model.score_fn)
 
     def log_prior(x):
         norm = model.dim * (0.5 * LOG_2PI + math.log(width))
         return -0.5 * jnp.sum(jnp.square(x / width), axis=1) - norm
 
-    num_steps = evaluation.num_steps
     log_prob = log_prob_in_time(process, score, log_prior, c * x, num_steps, first, last)
     return log_prob + model.dim * math.log(c)
 
@@ -199,21 +224,19 @@ def _sample(model: Model, process: Process, score_fn, evaluation, key, noise, et
         evaluation: t_end and the steps.
         key: of the noise on the way.
         noise: [n, D].
-        eta: the strength of the noise, a number or an array of shape ().
+        eta: the strength of the noise, an array of shape ().
     """
     with jax.ensure_compile_time_eval():
         first = float(time_in(process, model.process, evaluation.t_end))
         c = float(scale_in(process, model.process, jnp.asarray(evaluation.t_end)))
-        width = model.process.scale * float(process.radius(jnp.asarray(1.0)))
+        width = model.prior_width(process, 1.0)
     score = score_in(process, model.process, score_fn)
     steps = evaluation.sampler_steps
     return reverse_sde(key, score, process, width * noise, steps, eta, first) / c
 
 
-def draw_samples(
-    seed: int, model: Model, evaluation: Evaluation
-) -> dict[tuple[str, float], np.ndarray]:
-    """Sample in the coordinates of every process at every eta, each from noise of its own.
+def make_draws(seed: int, model: Model, evaluation: Evaluation) -> dict[str, Callable]:
+    """Make draw(eta, *names) -> [num_samples, D] of every process, from noise of these names.
 
     Args:
         seed: of the run.
@@ -221,77 +244,73 @@ def draw_samples(
         evaluation: numbers of samples and of steps.
 
     Returns:
-        {(process, eta): [num_samples, D]}; the process "wrong" is the model's own with the noise
-        of eta = 1 and the drift of the flow.
+        The functions by process; "wrong" is the model's own with WRONG of the score.
     """
     shape = (evaluation.num_samples, model.dim)
 
     def wrong(x, t):
         return WRONG * model.score_fn(x, t)
 
-    ways = {name: (process, model.score_fn) for name, process in model.processes().items()}
-    ways["wrong"] = (model.process, wrong)
+    def make_draw(process, score_fn):
+        @jax.jit
+        def draw(key, eta):
+            key_start, key_way = jax.random.split(key)
+            noise = jax.random.normal(key_start, shape)
+            return _sample(model, process, score_fn, evaluation, key_way, noise, eta)
+
+        return lambda eta, *names: np.asarray(draw(key_of(seed, *names), jnp.float32(eta)))
+
+    draws = {name: make_draw(one, model.score_fn) for name, one in model.processes().items()}
+    return draws | {"wrong": make_draw(model.process, wrong)}
+
+
+def draw_samples(
+    draws: dict[str, Callable], etas: tuple[float, ...]
+) -> dict[tuple[str, float], Pair]:
+    """Sample by every process at every eta, each from noise of its own.
+
+    Args:
+        draws: of `make_draws`.
+        etas: strengths of the noise, the first that of what is compared with.
+
+    Returns:
+        The samples by (process, eta); "wrong" has the noise of eta = 1 and the drift of the flow.
+    """
     samples = {}
-    with records.progress(len(ways), description="samples") as show:
-        for index, (name, (process, score_fn)) in enumerate(ways.items()):
+    with records.progress(len(draws), description="samples") as show:
+        for index, (name, draw) in enumerate(draws.items()):
             show(index, name)
-
-            @jax.jit
-            def draw(key, eta, process=process, score_fn=score_fn):
-                key_start, key_way = jax.random.split(key)
-                noise = jax.random.normal(key_start, shape)
-                return _sample(model, process, score_fn, evaluation, key_way, noise, eta)
-
-            etas = (WRONG_ETA,) if name == "wrong" else evaluation.etas
-            for number, eta in enumerate(etas):
-                drawn = draw(key_of(seed, "samples", name, number), jnp.float32(eta))
-                samples[name, eta] = np.asarray(drawn)
-        show(len(ways))
+            for number, eta in enumerate((WRONG_ETA,) if name == "wrong" else etas):
+                base = draws[OWN](etas[0], "base", name, number)
+                samples[name, eta] = Pair(draw(eta, "samples", name, number), base)
+        show(len(draws))
     return samples
 
 
-def flows(seed: int, model: Model, evaluation: Evaluation) -> dict[str, np.ndarray]:
-    """Follow the flow of every process from the same noise, {process: [NUM_SHOWN, D]}.
-
-    Args:
-        seed: of the run.
-        model: the score.
-        evaluation: the steps.
-    """
-    noise = jax.random.normal(key_of(seed, "flows"), (NUM_SHOWN, model.dim))
-    same = {}
-    for name, process in model.processes().items():
-
-        @jax.jit
-        def draw(noise, process=process):
-            return _sample(model, process, model.score_fn, evaluation, None, noise, 0.0)
-
-        same[name] = np.asarray(draw(noise))
-    return same
-
-
-def compare(seed: int, samples, evaluation: Evaluation) -> dict[tuple[str, float], EnergyTest]:
-    """Test all samples against those of the model's own process at the first eta.
+def compare(
+    seed: int, samples: dict[tuple[str, float], Pair], evaluation: Evaluation
+) -> dict[tuple[str, float], EnergyTest]:
+    """Test all samples against others of the model's own process at the first eta.
 
     Args:
         seed: of the run.
         samples: by process and eta.
         evaluation: the permutations.
     """
-    base = (OWN, evaluation.etas[0])
-    tests = {}
-    for index, (way, x) in enumerate(samples.items()):
-        if way != base:
-            rng = rng_of(seed, "permutations", index)
-            tests[way] = energy_test(rng, samples[base], x, evaluation.num_permutations)
-    return tests
+    return {
+        way: energy_test(
+            rng_of(seed, "permutations", index), pair.x, pair.base, evaluation.num_permutations
+        )
+        for index, (way, pair) in enumerate(samples.items())
+    }
 
 
-def results_of(log_probs, same, tests, model: Model) -> list[Result]:
+def results_of(log_probs, coarse, same, tests, model: Model) -> list[Result]:
     """Give likelihoods, distances of flows and tests as results.
 
     Args:
         log_probs: by process, and "angle".
+        coarse: the same with half of the steps.
         same: flows from the same noise, by process.
         tests: by process and eta.
         model: the score.
@@ -306,6 +325,10 @@ def results_of(log_probs, same, tests, model: Model) -> list[Result]:
         rows.append(Result(row, values.mean(), stderr, "nats/dim", truth.mean()))
         largest = float(np.abs(values - truth).max())
         rows.append(Result(f"largest_difference.{name}", largest, None, "nats/dim", 0.0))
+    for name, log_prob in coarse.items():
+        largest = float(np.abs(log_prob / model.dim + truth).max())
+        row = f"half_steps.largest_difference.{name}"
+        rows.append(Result(row, largest, None, "nats/dim", 0.0))
     for name, x in same.items():
         if name != OWN:
             size = float(np.sqrt(np.mean(np.square(x - same[OWN]))))

@@ -29,7 +29,7 @@ from diffenc.keys import key_of, rng_of
 from diffenc.run import figures, records
 from diffenc.run.tables import Result
 from experiments import command_line
-from experiments.action_principle.learning import FORMS, Learner, Training
+from experiments.action_principle.learning import FORMS, Learner, Training, check_nodes
 from experiments.action_principle.settings import Density
 
 PROCESS = VPLinear()
@@ -68,6 +68,8 @@ class Settings:
         holds = bool(self.dimensions) and min(self.dimensions) >= 1
         check(holds, "dimensions", self.dimensions, "give numbers of 1 or more, one or more")
         check(0 < self.t_min < 1, "t_min", self.t_min, "give a small time such as 1e-2")
+        holds = self.t_min < self.t_max_quadratic <= 1
+        check(holds, "t_max_quadratic", self.t_max_quadratic, "give a time from t_min to 1")
         check_least(self, 1, "num_seeds", "num_steps")
         check_least(self, 2, "num_paths")
 
@@ -105,6 +107,7 @@ def run(config: ConfigDict, workdir: Path) -> list[Result] | None:
     plane = command_line.read(Density, config, "plane")
     settings = command_line.read(Settings, config, plane=plane)
     training = command_line.read(Training, config, "training")
+    check_nodes(training, settings.num_steps)
     if command_line.is_complete(config, workdir):
         return None
     cases = make_cases(settings)
@@ -147,24 +150,16 @@ def quadratic_case(settings: Settings, dim: int) -> Case:
     centre = jnp.asarray(0.5 * rng.normal(size=dim), jnp.float32)
     quadratic = LinearQuadratic(centre, cost(1.0, 4.0), cost(0.0, 1.0))
     potential = functools.partial(quadratic.potential, PROCESS)
-    t_max = settings.t_max_quadratic
 
-    # Along paths all x are of one time: Riccati's equation is solved once for all of them.
-    def centred(x, t):
-        alpha = PROCESS.alpha(t[0])
-        matrix, half_trace = quadratic.riccati(jnp.square(PROCESS.sigma(t[0]) / alpha))
-        y = x / alpha - quadratic.centre[None]
-        return alpha, y, y @ matrix, half_trace
-
+    # Along paths all x are of one time.
     def value(x, t):
-        alpha, y, slope, half_trace = centred(x, t)
-        return 0.5 * jnp.sum(y * slope, axis=1) + half_trace + dim * jnp.log(alpha)
+        return quadratic.value(PROCESS, x, t[0])
 
     def score(x, t):
-        alpha, _, slope, _ = centred(x, t)
-        return -slope / alpha
+        return quadratic.score(PROCESS, x, t[0])
 
-    return Case(_problem(settings, value, potential, t_max), dim, score)
+    problem = _problem(settings, value, potential, settings.t_max_quadratic)
+    return Case(problem, dim, score)
 
 
 def _problem(settings, value, potential=None, t_max=1.0) -> Problem:
@@ -177,14 +172,8 @@ def _problem(settings, value, potential=None, t_max=1.0) -> Problem:
 def _course(settings: Settings, training: Training, name: str, case: Case, form: str) -> Course:
     """Learn the control of a case, for every seed."""
     learner = Learner(case.problem, case.dim, form, training)
-
-    @jax.jit
-    def error(key, params):
-        key_x, key_paths = jax.random.split(key)
-        x = learner.starts(key_x, settings.num_paths)
-        score = learner.score_fn(params)
-        return control_gap(key_paths, case.problem, score, case.score, x)
-
+    # Both forms have one network: its error is one program.
+    judge = Learner(case.problem, case.dim, FORMS[0], training)
     errors = []
     first = None
     for seed in range(settings.num_seeds):
@@ -193,11 +182,20 @@ def _course(settings: Settings, training: Training, name: str, case: Case, form:
         # Both forms begin with the same network.
         for count, params in learner.train(key_of(settings.seed, "learn", name, seed)):
             key = key_of(settings.seed, "error", name, seed)
-            of_checks.append(np.asarray(error(key, params)))
+            of_checks.append(np.asarray(_error(key, params, judge, case.score, settings.num_paths)))
             updates.append(count)
         first = params if first is None else first
         errors.append(of_checks)
     return Course(np.array(updates), np.array(errors), first)
+
+
+@functools.partial(jax.jit, static_argnames=("learner", "exact_score", "num_paths"))
+def _error(key, params, learner: Learner, exact_score, num_paths: int):
+    """Draw the error of the control of these parameters, [num_paths] in nats."""
+    key_x, key_paths = jax.random.split(key)
+    x = learner.starts(key_x, num_paths)
+    score = learner.score_fn(params)
+    return control_gap(key_paths, learner.problem, score, exact_score, x)
 
 
 def summarize(courses: dict[tuple[str, str], Course]) -> list[Result]:

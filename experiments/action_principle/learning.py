@@ -62,6 +62,12 @@ class Training:
         check(holds, "num_checks", self.num_checks, remedy)
 
 
+def check_nodes(training: Training, num_steps: int) -> None:
+    """Raise an InputError unless paths of so many steps have the nodes of the training."""
+    remedy = f"give {num_steps + 1} or less, the nodes of a path"
+    check(training.num_nodes <= num_steps + 1, "training.num_nodes", training.num_nodes, remedy)
+
+
 @dataclasses.dataclass(frozen=True)
 class Learner:
     """A control to be learned. Raises InputError for an unknown form.
@@ -87,7 +93,10 @@ class Learner:
 
     @property
     def evaluations_of_a_path(self) -> int:
-        """Evaluations of the end cost with its gradient that a path takes."""
+        """Evaluations of the end cost with its gradient that a path takes.
+
+        The slopes at the nodes of a regression are known from the path, and not counted again.
+        """
         return 1 + (self.problem.num_steps if self.is_sampler else 0)
 
     def score_fn(self, params) -> Callable:

@@ -4,9 +4,10 @@
         --workdir=DIR
 
 Residuals of the equations of V and of the score in the coordinates of every process; the action of
-the score beside -log p; the action of a control that is moved from the score in random directions,
-a parabola that is predicted, and its first variation, which is 0 at the score alone; and guidance,
-whose control is not that of the tilted law, and what it pays for that.
+the score beside -log p; samples of reverse processes of every eta beside exact ones; the action of
+a control that is moved from the score in random directions, a parabola that is predicted, and its
+first variation, which is 0 at the score alone; and guidance, whose control is not that of the
+tilted law, and what it pays for that.
 """
 
 import functools
@@ -33,6 +34,7 @@ from diffenc.run import records
 from diffenc.run.tables import Result
 from experiments import command_line
 from experiments.action_principle import mixture_figures
+from experiments.action_principle.marginals import marginals
 from experiments.action_principle.settings import Density, Mixture, Tilting
 
 PROCESSES = {
@@ -102,7 +104,7 @@ def run(config: ConfigDict, workdir: Path) -> list[Result] | None:
     moves = []
     guided = {}
     with records.progress(steps, description="measuring") as show:
-        rows = residuals(settings) + actions(settings)
+        rows = residuals(settings) + actions(settings) + marginals(settings, PROCESS)
         for index in range(settings.num_directions):
             show(index, f"direction {index}")
             moves.append(move(settings, index))

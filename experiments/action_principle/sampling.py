@@ -30,7 +30,7 @@ from diffenc.latent import annealing
 from diffenc.run import figures, records
 from diffenc.run.tables import Result
 from experiments import command_line
-from experiments.action_principle.learning import Learner, Training
+from experiments.action_principle.learning import Learner, Training, check_nodes
 from experiments.action_principle.targets import TARGETS, Target
 
 METHODS = ("control", "annealing")
@@ -67,6 +67,8 @@ class Settings:
         check(bool(self.targets), "targets", self.targets, "give one or more")
         for target in self.targets:
             check_choice("targets", target, TARGETS)
+        remedy = f"give a time above 0, less than t_max={self.t_max}, which is at most 1"
+        check(0 < self.t_min < self.t_max <= 1, "t_min", self.t_min, remedy)
         check_least(self, 1, "num_seeds", "num_steps", "num_groups")
         check_least(self, 2, "group_size")
 
@@ -92,6 +94,7 @@ def run(config: ConfigDict, workdir: Path) -> list[Result] | None:
     """Sample, measure and draw the figure; None where the run was complete already."""
     settings = command_line.read(Settings, config)
     training = command_line.read(Training, config, "training")
+    check_nodes(training, settings.num_steps)
     if command_line.is_complete(config, workdir):
         return None
     samples = {}
@@ -206,7 +209,8 @@ def summarize(samples: dict[tuple[str, str], Sample]) -> list[Result]:
     """Report log Z and how good the weights are, as <target>.<quantity> for the control.
 
     For annealing it is <target>.annealing.<quantity>. The trainings are independent, and each has
-    an unbiased mean weight: the error of the mean log Z is that of independent estimates.
+    an unbiased mean weight: the error of the mean log Z is that of independent estimates. The bound
+    is each training's own, and so its error is that of their scatter.
 
     Args:
         samples: by target and method.
@@ -219,8 +223,8 @@ def summarize(samples: dict[tuple[str, str], Sample]) -> list[Result]:
         mean, stderr = np.array(of_seeds).T
         error = float(np.sqrt(np.sum(stderr**2)) / len(stderr))
         rows.append(Result(f"{place}.log_z", exact + float(mean.mean()), error, "nats", exact))
-        bound = Estimate.of(sample.log_weights.ravel())
-        rows.append(Result(f"{place}.bound", exact + bound.mean, bound.stderr, "nats", exact))
+        bounds = [exact + one.mean() for one in sample.log_weights]
+        rows.append(Result(f"{place}.bound", *_mean(bounds), "nats", exact))
         sizes = [effective_sample_size(one.ravel()) / one.size for one in sample.log_weights]
         rows.append(Result(f"{place}.effective_share", *_mean(sizes), "of the paths"))
         covered = [is_covered(group) for one in sample.log_weights for group in one]

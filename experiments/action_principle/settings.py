@@ -71,6 +71,9 @@ class Mixture:
         num_directions: in which the control is moved.
         sizes: by how much it is moved for the parabola.
         guidance: its weights.
+        etas: strengths of the noise whose samples are compared with exact ones.
+        num_samples: of each.
+        num_permutations: of each comparison.
     """
 
     seed: int
@@ -83,11 +86,16 @@ class Mixture:
     num_directions: int
     sizes: tuple[float, ...]
     guidance: tuple[float, ...]
+    etas: tuple[float, ...]
+    num_samples: int
+    num_permutations: int
 
     def __post_init__(self):
         check(self.line.dim == 1, "line", f"of dimension {self.line.dim}", "give one of 1")
         check(0 < self.t_min < 1, "t_min", self.t_min, "give a small time such as 1e-2")
         check_positive(self, "num_steps")
-        check_least(self, 2, "num_paths", "num_directions")
+        check_least(self, 2, "num_paths", "num_directions", "num_samples")
+        check_least(self, 1, "num_permutations")
         check(bool(self.sizes), "sizes", self.sizes, "give one or more")
         check(min(self.guidance, default=-1) >= 0, "guidance", self.guidance, "give 0 or more")
+        check(min(self.etas, default=-1) >= 0, "etas", self.etas, "give numbers of 0 or more")

@@ -10,8 +10,7 @@ import jax
 from ml_collections import ConfigDict
 
 from diffenc.errors import check, check_widths
-from diffenc.run import loop, parallel
-from diffenc.run.advance import make_advance
+from diffenc.run import parallel
 from diffenc.training import TrainState
 from experiments import command_line
 from experiments.neural_entropy import systems
@@ -91,24 +90,13 @@ def train(
         The state; its `averages` are the parameters to be used, its `carried` the reference.
     """
     training = settings.training
-    seed = settings.sweep.seed
     mesh = parallel.data_mesh(training.num_devices)
     parallel.check_batch(training.batch_size, mesh)
-    cases = {case.name: case}
 
     def evaluate_all(states, step):
         with jax.default_matmul_precision("highest"):
             return evaluate(parallel.local(states[case.name, 0]))
 
-    states = loop.train(
-        workdir,
-        parallel.replicate(mesh, systems.make_states(seed, training, cases)),
-        make_advance(systems.make_trainees(seed, training, cases, mesh), mesh, training.batch_size),
-        num_updates=training.num_updates,
-        updates_per_dispatch=training.updates_per_dispatch,
-        save_every=training.save_every,
-        evaluate=evaluate_all if evaluate else None,
-        evaluate_every=training.evaluate_every,
-        extras=training.metrics_extras,
-    )
-    return parallel.local(states[case.name, 0])
+    monitor = evaluate_all if evaluate else None
+    states = systems.train(workdir, settings.sweep.seed, training, {case.name: case}, mesh, monitor)
+    return states[case.name, 0]

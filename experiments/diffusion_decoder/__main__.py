@@ -8,8 +8,8 @@ measured on held-out data: the rate in nats of what the latent holds, the loss o
 well x comes back, and what a latent is good for.
 
 settings: what a config says. models: the systems. measures: numbers of one of them. results: means
-over seeds. probes, frechet: representations and samples. figures: pictures. Read `run` from top to
-bottom.
+over seeds. probes, frechet: representations and samples. throughput: how devices are used. figures:
+pictures. Read `run` from top to bottom.
 """
 
 import functools
@@ -22,20 +22,24 @@ from ml_collections import ConfigDict
 from diffenc import storage
 from diffenc.keys import key_of
 from diffenc.latent import systems
+from diffenc.latent.first_phase import hand_over
 from diffenc.run import data, loop, parallel, records, tables
 from diffenc.run.advance import dotted, make_advance
 from diffenc.run.centring import Centring
 from experiments import command_line
-from experiments.diffusion_decoder import figures, measures, pictures, results
+from experiments.diffusion_decoder import figures, measures, pictures, results, throughput
 from experiments.diffusion_decoder.models import (
     Name,
     load,
     make_blueprints,
+    make_first,
     make_systems,
     make_trainees,
     print_costs,
 )
 from experiments.diffusion_decoder.settings import BOTTLENECKED, Experiment, read_experiment
+
+STAGES = {"first": "a Gaussian decoder first", "refit": "encoders at gamma = 1"}
 
 
 def run(config: ConfigDict, workdir: Path) -> None:
@@ -55,18 +59,22 @@ def run(config: ConfigDict, workdir: Path) -> None:
         training.num_updates,
         make_blueprints(experiment, dataset, models),
     )
+    models = first_phase(workdir, experiment, dataset, models, mesh)
     held_out = observe(training.seed, dataset, experiment.evaluation.num_examples)
     params = train(workdir, experiment, dataset, models, held_out, mesh)
     again = refit(workdir, experiment, dataset, models, params, mesh)
     metrics = records.read_metrics(workdir)
+    speed = throughput.measure(experiment, dataset, models, metrics)
     with jax.default_matmul_precision("highest"):
         measured = measures.measure_all(experiment, dataset, models, params, again, held_out)
         rows = results.summarize(experiment, measured)
-        rows += results.update_times(metrics, models)
+        rows += results.update_times(metrics, models) + speed
         shown = pictures.make_pictures(experiment, dataset, models, params, measured, held_out)
     figures.draw(workdir, experiment, dataset, measured, shown, metrics)
     tables.write_results(workdir, rows)
     results.print_methods(dataset.name, rows)
+    if speed:
+        tables.print_table(speed, title="use of the devices")
     print(f"figures: {workdir / 'figures'}")
 
 
@@ -96,7 +104,7 @@ def train(workdir, experiment: Experiment, dataset, models, held_out, mesh) -> d
     training = experiment.training
     states = parallel.replicate(mesh, {name.key: system.state for name, system in models.items()})
     trainees = make_trainees(experiment, dataset, models, mesh)
-    print_costs(experiment, dataset, models, trainees, states, mesh)
+    print_costs(experiment, models, trainees, states, mesh)
     states = loop.train(
         workdir,
         states,
@@ -113,6 +121,24 @@ def train(workdir, experiment: Experiment, dataset, models, held_out, mesh) -> d
     return {name: states[name.key].averages for name in models}
 
 
+def first_phase(workdir, experiment: Experiment, dataset, models, mesh) -> dict:
+    """Train encoders with a Gaussian decoder at first; returns the systems that go on from there.
+
+    Args:
+        workdir: of the run; this training has the directory `first` in it.
+        experiment: the config.
+        dataset: the data.
+        models: the systems.
+        mesh: of devices.
+    """
+    early = make_first(experiment, dataset, models)
+    params = stage(workdir, "first", experiment, dataset, early, experiment.first_updates, mesh)
+    going_on = {
+        name: hand_over(models[name], experiment.methods[name[:2]], params[name]) for name in early
+    }
+    return models | going_on
+
+
 def refit(workdir, experiment: Experiment, dataset, models, params, mesh) -> dict:
     """Fit encoders at gamma = 1 while their decoders rest; returns parameters by `Name`.
 
@@ -124,32 +150,45 @@ def refit(workdir, experiment: Experiment, dataset, models, params, mesh) -> dic
         params: of the trained ones.
         mesh: of devices.
     """
-    if not experiment.refit_updates:
+    again = {
+        name: systems.refit(system, experiment.refit(experiment.methods[name[:2]]), params[name])
+        for name, system in models.items()
+        if name.method in BOTTLENECKED and experiment.refit_updates
+    }
+    return stage(workdir, "refit", experiment, dataset, again, experiment.refit_updates, mesh)
+
+
+def stage(
+    workdir, purpose: str, experiment: Experiment, dataset, models, num_updates: int, mesh
+) -> dict:
+    """Train systems before or after the training proper; returns parameters by `Name`.
+
+    Args:
+        workdir: of the run; this training has a directory in it.
+        purpose: a name of `STAGES`, and that of the directory.
+        experiment: the config.
+        dataset: the data.
+        models: the systems; none where this stage is left out.
+        num_updates: its length.
+        mesh: of devices.
+    """
+    if not models:
         return {}
     training = experiment.training
-    again = {
-        name: systems.refit(
-            system, experiment.refit(experiment.methods[name.method, name.point]), params[name]
-        )
-        for name, system in models.items()
-        if name.method in BOTTLENECKED
-    }
-    if not again:
-        return {}
     states = loop.train(
-        workdir / "refit",
-        parallel.replicate(mesh, {name.key: system.state for name, system in again.items()}),
+        workdir / purpose,
+        parallel.replicate(mesh, {name.key: system.state for name, system in models.items()}),
         make_advance(
-            make_trainees(experiment, dataset, again, mesh, "refit"), mesh, training.batch_size
+            make_trainees(experiment, dataset, models, mesh, purpose), mesh, training.batch_size
         ),
-        num_updates=experiment.refit_updates,
+        num_updates=num_updates,
         updates_per_dispatch=training.updates_per_dispatch,
         save_every=training.save_every,
-        headline=functools.partial(headline, next(iter(again))),
-        description="encoders at gamma = 1",
+        headline=functools.partial(headline, next(iter(models))),
+        description=STAGES[purpose],
     )
     states = parallel.local(states)
-    return {name: states[name.key].averages for name in again}
+    return {name: states[name.key].averages for name in models}
 
 
 def headline(name: Name, metrics: dict[str, float]) -> str:

@@ -104,7 +104,9 @@ def monitor(
     for name, system in models.items():
         key = key_of(experiment.training.seed, "monitor")  # noise that all updates share
         params = states[name.key].averages
-        terms = losses(key, system, params, x, 1, experiment.evaluation.batch_size)
+        # as after training, whose programs these are where it takes one draw, too
+        with jax.default_matmul_precision("highest"):
+            terms = losses(key, system, params, x, 1, experiment.evaluation.batch_size)
         for quantity, values in of_terms(terms, log_cells, "held_out_").items():
             scalars[f"{dotted(name.key)}.{quantity}"] = float(values.mean())
     return scalars

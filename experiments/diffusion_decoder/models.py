@@ -4,18 +4,17 @@ import dataclasses
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-import numpy as np
 
 from diffenc.errors import check_choice
 from diffenc.keys import key_of, rng_of
-from diffenc.latent import systems
+from diffenc.latent import first_phase, systems
 from diffenc.latent.blueprints import Blueprint
 from diffenc.latent.systems import System
 from diffenc.run import costs, data, parallel
-from diffenc.run.advance import Trainee, temporary_bytes
+from diffenc.run.advance import Trainee, costs_of
 from diffenc.run.centring import Centring
 from experiments.command_line import naming
-from experiments.diffusion_decoder.settings import Experiment, Point
+from experiments.diffusion_decoder.settings import BOTTLENECKED, Experiment, Point
 
 
 class Name(NamedTuple):
@@ -82,6 +81,32 @@ def make_systems(experiment: Experiment, dataset: data.Dataset) -> dict[Name, Sy
     return models
 
 
+def make_first(
+    experiment: Experiment, dataset: data.Dataset, models: dict[Name, System]
+) -> dict[Name, System]:
+    """Make the systems of the first phase; none where there is none.
+
+    Args:
+        experiment: the config.
+        dataset: the data.
+        models: the systems, of which the names are read.
+    """
+    early = {}
+    for name in models:
+        if name.method not in BOTTLENECKED or not experiment.first_updates:
+            continue
+        settings = experiment.methods[name.method, name.point]
+        early[name] = first_phase.make(
+            experiment.first(settings),
+            systems.make_decoder(settings.model, dataset.example_shape),
+            dataset.example_shape,
+            len(dataset.train),
+            experiment.training.seed,
+            name.seed,
+        )
+    return early
+
+
 def make_blueprints(
     experiment: Experiment, dataset: data.Dataset, models: dict[Name, System]
 ) -> list[Blueprint]:
@@ -131,8 +156,8 @@ def make_trainees(
     programs = {}
     trainees = {}
     for name, system in models.items():
-        # gamma is carried in the state, so one program serves all places of one split
-        kind = (name.method, name.point.split)
+        # where gamma is carried in the state, one program serves all places of one split
+        kind = (name.method, name.point if system.decoder.is_exact else name.point.split)
         if kind not in programs:
             programs[kind] = systems.make_run_updates(system, prepare)
         trainees[name.key] = Trainee(
@@ -147,7 +172,6 @@ def make_trainees(
 
 def print_costs(
     experiment: Experiment,
-    dataset: data.Dataset,
     models: dict[Name, System],
     trainees: dict[tuple, Trainee],
     states: dict[tuple, Any],
@@ -159,27 +183,26 @@ def print_costs(
 
     Args:
         experiment: the config.
-        dataset: the data.
-        models: the systems.
+        models: the systems, of which the names are read.
         trainees: what trains them.
         states: theirs, replicated over the mesh.
         mesh: of devices.
     """
-    batch_size = experiment.training.batch_size
-    x = np.zeros((batch_size, *dataset.example_shape), np.float32)
-    first = {}
-    for name in models:
-        first.setdefault(name.method, name)
-    for method, name in first.items():
-        system = models[name]
-        batch = (x, np.zeros(batch_size, np.int32)) if system.is_persistent else x
-        size = costs.measure(system.update, system.state, key_of(0, "costs"), batch)
-        memory = temporary_bytes(
+    training = experiment.training
+    for name in first_places(models):
+        measured = costs_of(
             trainees[name.key],
             states[name.key],
             mesh,
-            batch_size,
-            experiment.training.updates_per_dispatch,
+            training.batch_size,
+            training.updates_per_dispatch,
         )
-        line = costs.describe(size._replace(temporary_bytes=memory))
-        print(f"{method.replace('_', ' ')}: {line}", flush=True)
+        print(f"{name.method.replace('_', ' ')}: {costs.describe(measured)}", flush=True)
+
+
+def first_places(models: dict[Name, System]) -> list[Name]:
+    """List the first place and seed of each method."""
+    first = {}
+    for name in models:
+        first.setdefault(name.method, name)
+    return list(first.values())

@@ -64,6 +64,8 @@ class Evaluation:
         frechet_samples: draws of x that are compared with held-out ones; 0 for none.
         classifier_updates: of the classifier in whose features they are compared.
         batch_size: examples at a time.
+        peak_side: of the matrices whose products tell the devices' peak, see `throughput`; 0 for
+            no such numbers.
     """
 
     num_examples: int | None
@@ -74,6 +76,7 @@ class Evaluation:
     frechet_samples: int
     classifier_updates: int
     batch_size: int
+    peak_side: int
 
     def __post_init__(self):
         check(
@@ -85,6 +88,7 @@ class Evaluation:
         check_positive(self, "num_samples", "sampler_steps", "batch_size", "neighbours")
         check_least(self, 1, "mean_samples")
         check_least(self, 2, "classifier_updates")
+        check_least(self, 0, "peak_side")
         holds = self.frechet_samples == 0 or self.frechet_samples >= 100
         remedy = "a covariance of features needs 100 or more (0 for none)"
         check(holds, "frechet_samples", self.frechet_samples, remedy)
@@ -116,6 +120,8 @@ class Experiment(NamedTuple):
         num_seeds: systems of each method.
         data: which.
         methods: the settings of each system, by the method and the place of the sweep.
+        first_updates: before the others, in which encoders learn from a Gaussian decoder; 0 for
+            none.
         refit_updates: in which encoders are fitted at gamma = 1 while decoders rest; 0 for none.
         evaluation: what is measured.
     """
@@ -124,6 +130,7 @@ class Experiment(NamedTuple):
     num_seeds: int
     data: DataSettings
     methods: dict[tuple[str, Point], system_settings.Settings]
+    first_updates: int
     refit_updates: int
     evaluation: Evaluation
 
@@ -132,16 +139,36 @@ class Experiment(NamedTuple):
         """Whether methods are trained at several places."""
         return len({point for _, point in self.methods}) > 1
 
+    def first(self, settings: system_settings.Settings) -> system_settings.Settings:
+        """Give the settings by which an encoder learns from a Gaussian decoder."""
+        alternation = dataclasses.replace(settings.em, rate=None)  # no gamma is carried for it
+        settings = dataclasses.replace(settings, em=alternation)
+        return of_length(settings, self.first_updates)
+
     def refit(self, settings: system_settings.Settings) -> system_settings.Settings:
         """Give the settings by which an encoder is fitted again."""
-        optimizer = dataclasses.replace(
-            settings.optimizer,
-            num_updates=self.refit_updates,
-            warmup=self.refit_updates // 20,
-            only_encoder=True,
-        )
         alternation = dataclasses.replace(settings.em, gamma=1.0, rate=None)
-        return dataclasses.replace(settings, em=alternation, optimizer=optimizer)
+        settings = dataclasses.replace(settings, em=alternation)
+        return of_length(settings, self.refit_updates, only_encoder=True)
+
+
+def of_length(
+    settings: system_settings.Settings, num_updates: int, only_encoder: bool = False
+) -> system_settings.Settings:
+    """Give the settings of a training of another length, a twentieth of which is the warm-up.
+
+    Args:
+        settings: of the system.
+        num_updates: the length.
+        only_encoder: whether its decoder rests.
+    """
+    optimizer = dataclasses.replace(
+        settings.optimizer,
+        num_updates=num_updates,
+        warmup=num_updates // 20,
+        only_encoder=only_encoder,
+    )
+    return dataclasses.replace(settings, optimizer=optimizer)
 
 
 def read_experiment(config: ConfigDict) -> Experiment:
@@ -149,13 +176,12 @@ def read_experiment(config: ConfigDict) -> Experiment:
     training = command_line.read(Training, config)
     num_seeds = read_field(config, "num_seeds")
     check(num_seeds > 0, "config field num_seeds", num_seeds, "give a number above 0")
-    refit_updates = read_field(config, "refit_updates")
-    holds = refit_updates >= 0 and refit_updates % training.updates_per_dispatch == 0
-    remedy = "give a multiple of updates_per_dispatch (0 for none)"
-    check(holds, "config field refit_updates", refit_updates, remedy)
-    fewest = min(training.num_updates, refit_updates or training.num_updates)
+    first_updates = read_stage(config, "first_updates", training)
+    refit_updates = read_stage(config, "refit_updates", training)
+    lengths = (training.num_updates, first_updates, refit_updates)
+    fewest = min(length for length in lengths if length)
     accumulate = read_field(config, "accumulate")
-    remedy = f"training, or refitting, has {fewest} updates: give at most as many"
+    remedy = f"one of the trainings of this run has {fewest} updates: give at most as many"
     check(accumulate <= fewest, "config field accumulate", accumulate, remedy)
     names = tuple(read_field(config, "methods"))
     check(bool(names), "config field methods", names, "name one or more")
@@ -169,9 +195,25 @@ def read_experiment(config: ConfigDict) -> Experiment:
         num_seeds,
         command_line.read(DataSettings, config, "data"),
         read_methods(config, names),
+        first_updates,
         refit_updates,
         command_line.read(Evaluation, config, "eval", num_examples=num_examples),
     )
+
+
+def read_stage(config: ConfigDict, name: str, training: Training) -> int:
+    """Read the updates of a stage before or after the training proper; 0 for none.
+
+    Args:
+        config: the whole config.
+        name: of its field.
+        training: whose dispatches the stage has.
+    """
+    length = read_field(config, name)
+    holds = length >= 0 and length % training.updates_per_dispatch == 0
+    remedy = "give a multiple of updates_per_dispatch (0 for none)"
+    check(holds, f"config field {name}", length, remedy)
+    return length
 
 
 def refuse_unread_fields(config: ConfigDict) -> None:

@@ -34,13 +34,22 @@ from diffenc.run.advance import dotted
 from experiments import command_line
 from experiments.mutual_information import figures
 from experiments.mutual_information.columns import load_pairs, report_pairs, summarize_pairs
-from experiments.mutual_information.results import FORMS, OWN, PARTS, Record, notes, summarize
+from experiments.mutual_information.results import (
+    FORMS,
+    ORACLE,
+    OWN,
+    PARTS,
+    Record,
+    notes,
+    summarize,
+)
 from experiments.mutual_information.samples import (
     DataSettings,
     Samples,
     draw_samples,
     known_tasks,
     load_samples,
+    names_of,
 )
 
 
@@ -51,7 +60,7 @@ class Experiment:
     Attributes:
         seed: of samples and estimates.
         data: a user's file; without one, the tasks are estimated.
-        tasks: names of tasks.
+        tasks: names of tasks; choose and report stand for the halves of `beyond`.
         num_samples: samples of each task.
         rivals: names of the other estimators.
         estimator: settings of the estimate.
@@ -105,7 +114,8 @@ def parse(config: ConfigDict) -> Experiment:
         estimator = Settings.from_dict(config.get("estimator", ConfigDict()).to_dict())
     except InputError as error:
         raise InputError(f"config field estimator.{error}") from error
-    return command_line.read(Experiment, config, data=data, estimator=estimator)
+    tasks = names_of(tuple(command_line.read_field(config, "tasks")))
+    return command_line.read(Experiment, config, data=data, tasks=tasks, estimator=estimator)
 
 
 def run(config: ConfigDict, workdir: Path) -> None:
@@ -260,6 +270,8 @@ def measure(
     if permutations:
         numbers[("p_value",)] = result.test(permutations, seed).p_value
     numbers |= {("rows", fact): value for fact, value in result.rows.facts.items()}
+    if samples.oracle is not None:
+        numbers |= _with_error((ORACLE,), samples.oracle)
     numbers[("notes",)] = list(result.notes)
     blocks = [np.asarray(samples.x), np.asarray(samples.y)]
     if samples.are_numbers:

@@ -5,7 +5,7 @@ from etils.epath import Path
 
 from diffenc.information import growth
 from diffenc.run import figures
-from experiments.mutual_information.results import Record
+from experiments.mutual_information.results import ORACLE, Record
 
 SHOWN = 6  # densities in one figure
 CUT = 0.5  # nats; larger errors are arrows
@@ -42,7 +42,7 @@ def truth_against_estimate(workdir: Path, known: list[Record], rivals: tuple[str
         estimator: np.array(
             [[record.get(estimator), record.get(estimator, "stderr")] for record in known], float
         )
-        for estimator in ("diffusion", "gaussian", *rivals)
+        for estimator in ("diffusion", ORACLE, "gaussian", *rivals)
     }
     left, right = axes[0]
     left.errorbar(

@@ -12,6 +12,7 @@ from experiments.mutual_information.samples import name_fields
 
 FORMS = ("diffusion", *measurement.FORMS)
 PARTS = ("conditional", "marginal")
+ORACLE = "oracle"  # the mean of the exact pointwise information of the samples
 OWN = "data"  # the name of a user's samples, beside those of tasks
 
 
@@ -39,7 +40,7 @@ def notes(record: Record) -> list[str]:
 
 def summarize(records: list[Record], rivals: tuple[str, ...]) -> list[Result]:
     """Collect the results of all tasks, and the errors of every estimator over known tasks."""
-    estimators = (*FORMS, *rivals)
+    estimators = (*FORMS, ORACLE, *rivals)
     results = []
     for record in records:
         results += results_of(record, estimators)
@@ -104,8 +105,8 @@ def scores(prefix: str, estimator: str, known: list[Record]) -> list[Result]:
         known: metrics of these tasks.
 
     Returns:
-        Mean absolute error, share of tasks within 0.1 nats, and share of truths within two standard
-        errors.
+        Mean absolute error, mean error, share of tasks within 0.1 nats, and share of truths within
+        two standard errors.
     """
     scored = [record for record in known if record.get(estimator) is not None]
     if len(scored) < 2:
@@ -119,6 +120,7 @@ def scores(prefix: str, estimator: str, known: list[Record]) -> list[Result]:
 
     return [
         result("mean_absolute_error", np.abs(error), "nats"),
+        result("mean_error", error, "nats"),
         result("within_0.1", np.abs(error) <= 0.1, "of tasks"),
         result("coverage_2se", np.abs(error) <= 2 * stderr, "of tasks"),
     ]

@@ -13,7 +13,9 @@ import numpy as np
 from etils.epath import Path
 
 from diffenc.errors import InputError, check_choice
+from diffenc.estimate import Estimate
 from diffenc.information import (
+    beyond,
     checks,
     columns,
     functions,
@@ -29,6 +31,7 @@ from diffenc.run import arrays
 
 LABELS = {"auto": None, "yes": True, "no": False}
 ORDERS = {"auto": None, "exchangeable": "exchangeable"}
+HALVES = {"choose": beyond.CHOOSE, "report": beyond.REPORT}  # of `beyond`, by the name of each
 ENDINGS = f".npz, {', '.join(arrays.TABLE_ENDINGS)}"
 
 
@@ -78,6 +81,7 @@ class Samples(NamedTuple):
         notes: how columns are taken.
         groups: [N] what rows belong together, or None.
         order: see `rows.examine`.
+        oracle: the mean of the exact pointwise information of these samples, or None.
     """
 
     x: Any
@@ -88,6 +92,7 @@ class Samples(NamedTuple):
     notes: tuple[str, ...] = ()
     groups: np.ndarray | None = None
     order: str | None = None
+    oracle: Estimate | None = None
 
 
 @functools.cache
@@ -96,10 +101,22 @@ def known_tasks() -> dict:
 
     They are made when they are asked for, because making them computes with jax.
     """
-    return tasks.benchmark() | {
-        "joint_gaussian_25x15": pairs.linear_channel(jax.random.key(0)),
-        "gaussian_80x80": pairs.high_information(80, 80.0),
-    }
+    return (
+        tasks.benchmark()
+        | beyond.beyond()
+        | {
+            "joint_gaussian_25x15": pairs.linear_channel(jax.random.key(0)),
+            "gaussian_80x80": pairs.high_information(80, 80.0),
+        }
+    )
+
+
+def names_of(tasks: tuple[str, ...]) -> tuple[str, ...]:
+    """Replace the name of a half of `beyond`, choose or report, by the names of its tasks."""
+    names = ()
+    for name in tasks:
+        names += HALVES.get(name, (name,))
+    return names
 
 
 def draw_samples(seed: int, name: str, num_samples: int) -> Samples:
@@ -114,8 +131,11 @@ def draw_samples(seed: int, name: str, num_samples: int) -> Samples:
         The samples with their information.
     """
     task = known_tasks()[name]
-    x, y = task.sample(key_of(seed, "samples", name), num_samples)
-    return Samples(x, y, task.information, order="exchangeable")
+    key = key_of(seed, "samples", name)
+    x, y = task.sample(key, num_samples)
+    oracle = Estimate.of(pairs.oracle(task, jax.random.clone(key), num_samples))
+    are_numbers = y.dtype.kind == "f"
+    return Samples(x, y, task.information, are_numbers, order="exchangeable", oracle=oracle)
 
 
 def load_samples(settings: DataSettings) -> Samples:

@@ -27,8 +27,7 @@ from diffenc.diffusion.entropy_quadrature import total_entropy
 from diffenc.diffusion.noise_levels import Uniform, log_snr_range
 from diffenc.estimate import Estimate
 from diffenc.keys import key_of
-from diffenc.run import loop, parallel, records, tables
-from diffenc.run.advance import make_advance
+from diffenc.run import parallel, records, tables
 from diffenc.run.tables import Result
 from experiments import command_line
 from experiments.neural_entropy import figures, measures, systems
@@ -57,19 +56,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
     cases = {case.name: case for case in load_cases(sweep)}
     programs = cases_of_programs(cases)
     measure_of = make_measures(seed, programs, evaluation)
-    states = loop.train(
-        workdir,
-        parallel.replicate(mesh, systems.make_states(seed, training, cases)),
-        make_advance(systems.make_trainees(seed, training, cases, mesh), mesh, training.batch_size),
-        num_updates=training.num_updates,
-        updates_per_dispatch=training.updates_per_dispatch,
-        save_every=training.save_every,
-        evaluate=functools.partial(measures.monitor, seed, cases, measure_of, evaluation.monitor),
-        evaluate_every=training.evaluate_every,
-        headline=functools.partial(systems.headline, cases),
-        extras=training.metrics_extras,
-    )
-    states = parallel.local(states)
+    monitor = functools.partial(measures.monitor, seed, cases, measure_of, evaluation.monitor)
+    states = systems.train(workdir, seed, training, cases, mesh, monitor)
     metrics = records.read_metrics(workdir)
     curves = {}
     images = {}

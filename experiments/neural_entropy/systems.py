@@ -1,6 +1,7 @@
 """The systems that experiments.neural_entropy trains: one for each case and seed."""
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -8,8 +9,8 @@ import jax.numpy as jnp
 from diffenc import training
 from diffenc.diffusion.denoiser import Denoiser
 from diffenc.keys import key_of
-from diffenc.run import parallel
-from diffenc.run.advance import Trainee
+from diffenc.run import loop, parallel
+from diffenc.run.advance import Trainee, make_advance
 from experiments.neural_entropy.cases import Case, scaled
 from experiments.neural_entropy.settings import Training
 
@@ -108,6 +109,43 @@ def make_run_updates(settings: Training, case: Case):
     update = make_update(case.model, case.levels, optimizer, settings.draws, settings.average_decay)
     prepare = functools.partial(scaled, case.scale)
     return training.scan_updates(update, lambda key, rows: prepare(rows))
+
+
+def train(
+    workdir,
+    seed: int,
+    settings: Training,
+    cases: dict[str, Case],
+    mesh,
+    evaluate: Callable | None = None,
+) -> dict[Name, training.TrainState]:
+    """Train every system, or go on with them from their newest checkpoint.
+
+    Args:
+        workdir: of the run.
+        seed: of the run.
+        settings: of the training.
+        cases: by name.
+        mesh: over which they are trained.
+        evaluate: evaluate(states, step) gives the scalars that are logged every `evaluate_every`
+            updates; None is none.
+
+    Returns:
+        The states on one device, by system.
+    """
+    states = loop.train(
+        workdir,
+        parallel.replicate(mesh, make_states(seed, settings, cases)),
+        make_advance(make_trainees(seed, settings, cases, mesh), mesh, settings.batch_size),
+        num_updates=settings.num_updates,
+        updates_per_dispatch=settings.updates_per_dispatch,
+        save_every=settings.save_every,
+        evaluate=evaluate,
+        evaluate_every=settings.evaluate_every,
+        headline=functools.partial(headline, cases),
+        extras=settings.metrics_extras,
+    )
+    return parallel.local(states)
 
 
 def headline(cases: dict[str, Case], metrics: dict[str, float]) -> str:

@@ -78,7 +78,7 @@ def test_outputs_are_converted_between_processes_at_five_digits(other, back):
 
 
 @every_other
-def test_one_score_gives_one_likelihood_in_every_coordinates_and_clock(other):
+def test_one_score_gives_one_likelihood_in_all_coordinates(other):
     """In its own x and t, which no process shares with another, within .01 nats a dimension."""
 
     @jax.jit

@@ -72,6 +72,11 @@ def test_the_value_obeys_the_equation_with_its_potential_and_not_without(process
                 problem.score(process, x, t) + slope,
             )
 
+        # One time of all points is the same as a time of each.
+        late = t[-1:].repeat(t.size)
+        for method in (problem.value, problem.score, problem.potential):
+            one, each = jax.jit(lambda m=method: (m(process, x, late[0]), m(process, x, late)))()
+            np.testing.assert_allclose(one, each, rtol=1e-10)
         with_potential, without, gap = residuals()
         assert np.max(np.abs(with_potential)) < 1e-10
         assert np.max(np.abs(without)) > 0.1

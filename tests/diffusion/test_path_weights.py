@@ -1,10 +1,12 @@
 """Weights of controlled paths: their mean is the normalizer at any number of steps."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from checks import NUM_SIGMAS, assert_mean
 
+from diffenc.diffusion.control import action
 from diffenc.diffusion.controlled_paths import Problem
 from diffenc.diffusion.gaussians import GaussianMixture
 from diffenc.diffusion.path_weights import (
@@ -62,6 +64,25 @@ def test_every_weight_of_the_reference_is_the_normalizer():
 
 def test_the_effective_sample_size_counts_equal_weights():
     assert effective_sample_size([5.0, 5.0, -1e3]) == pytest.approx(2.0)
+
+
+def test_weights_that_are_all_0_say_so_and_those_that_are_no_numbers_are_refused():
+    nothing = np.full(4, -np.inf)
+    assert log_normalizer(nothing) == (-np.inf, np.inf)
+    assert effective_sample_size(nothing) == 0
+    assert log_normalizer([0.0, -np.inf]).mean == pytest.approx(np.log(0.5))
+    for bad in (np.nan, np.inf):
+        for statistic in (log_normalizer, effective_sample_size):
+            with pytest.raises(InputError, match="infinite or not a number is 1: give an energy"):
+                statistic([0.0, bad, -np.inf])
+
+
+def test_an_end_cost_that_is_no_number_for_each_path_is_refused():
+    problem = Problem(VPLinear(), lambda x: jnp.square(x), num_steps=2)
+    with pytest.raises(InputError, match=r"end cost is \(3, 1\): give \[batch\], \(3,\)"):
+        weighted_paths(jax.random.key(0), problem, lambda x, t: -x, (3, 1))
+    with pytest.raises(InputError, match=r"end cost is \(3, 1\)"):
+        action(jax.random.key(0), problem, lambda x, t: -x, jnp.zeros((3, 1)))
 
 
 def test_a_potential_has_no_weights():

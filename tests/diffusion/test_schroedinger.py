@@ -205,3 +205,17 @@ def test_ends_of_two_dimensions_are_refused():
     start, _ = make_ends()
     with pytest.raises(InputError, match="make them one shape"):
         Bridge(RectifiedFlow(), start, Gaussian(np.zeros(3), np.eye(3))).coupling()
+
+
+def test_a_process_that_forgets_its_start_is_refused():
+    start, end = make_ends()
+    with pytest.raises(InputError, match=r"alpha\(1\) of RectifiedFlow is 0.0: x_1 would not"):
+        Bridge(RectifiedFlow(), start, end).coupling()
+
+
+def test_ends_on_a_line_have_a_coupling_in_single_precision():
+    """Rounding puts eigenvalues of their covariances below 0."""
+    line = np.array([-0.5, 0.4, -1.4], np.float32)
+    flat = Gaussian(np.zeros(3, np.float32), np.outer(line, line))
+    bridge = Bridge(VE(0.01, 1.5), flat, flat)
+    assert np.isfinite(bridge.coupling().cov).all()

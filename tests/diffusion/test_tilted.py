@@ -131,3 +131,14 @@ def test_guidance_is_exact_for_one_gaussian_and_a_linear_tilt():
 def test_a_tilt_that_no_law_survives_is_refused():
     with pytest.raises(InputError, match="precision is too negative"):
         Tilt(jnp.zeros(1), -10 * jnp.eye(1)).apply(MIXTURE)
+
+
+def test_a_tilt_of_another_dimension_is_refused():
+    """An R of one number would be added to every entry of the precision."""
+    mixture = GaussianMixture.isotropic(np.zeros(1), np.zeros((1, 2)), np.ones(1))
+    for tilt, words in (
+        (Tilt(jnp.zeros(1), jnp.eye(2)), r"linear is \(1,\): give \(2,\)"),
+        (Tilt(jnp.zeros(2), jnp.ones((1, 1))), r"precision is \(1, 1\): give \(2, 2\)"),
+    ):
+        with pytest.raises(InputError, match=words):
+            tilt.apply(mixture)

@@ -33,3 +33,12 @@ def test_shapes_that_do_not_fit_are_named():
     rng = np.random.default_rng(2)
     with pytest.raises(InputError, match=r"y is of shape \(5, 3\): give two values or more like x"):
         energy_test(rng, np.zeros((5, 2)), np.zeros((5, 3)))
+
+
+def test_values_that_are_no_numbers_are_refused():
+    """They would differ from everything, and have a p-value of 0."""
+    rng = np.random.default_rng(3)
+    y = np.zeros((5, 2))
+    y[0, 1] = np.nan
+    with pytest.raises(InputError, match="values that are not finite is 1: give finite ones"):
+        energy_test(rng, np.zeros((5, 2)), y)

@@ -1,5 +1,6 @@
 """experiments.action_principle: each task once, small, beside what is known of it."""
 
+import functools
 from pathlib import Path
 
 import jax
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from checks import NUM_SIGMAS
 
+from diffenc.diffusion.processes import StraightLine, SubVP, VPLinear
 from diffenc.errors import InputError
 from diffenc.run import records, tables
 from experiments import arguments, command_line
@@ -24,6 +26,9 @@ SMALL = {
         "num_directions": 2,
         "sizes": (0.0, 0.2),
         "guidance": (0.0, 4.0),
+        "etas": (0.0, 1.5),
+        "num_samples": 200,
+        "num_permutations": 199,
     },
     "learn": {
         "num_seeds": 1,
@@ -108,6 +113,9 @@ def test_mixtures_obey_their_equations_and_guidance_does_not(tmp_path, capsys, m
     for moment in ("mean", "variance"):
         assert_near_truth(rows[f"guidance.w=0.{moment}"])
     assert rows["guidance.w=0.gap"].value < 1e-6
+    for eta in ("0", "1.5"):
+        assert rows[f"samples.eta={eta}.p_value"].value > 0.01
+    assert rows["wrong_samples.flow_drift.p_value"].value == pytest.approx(0.005)
     paid = rows["guidance.w=4.gap"]
     assert paid.value > NUM_SIGMAS * paid.stderr
     assert rows["wrong_first_variation.mean_square"].value > np.square(NUM_SIGMAS)
@@ -195,6 +203,8 @@ def test_one_network_has_one_likelihood_and_one_law_in_all_coordinates(tmp_path,
     value = {row.name: row.value for row in tables.read_results(tmp_path)}
     for coordinates in ("vp", "rectified_flow"):
         assert value[f"largest_difference.{coordinates}"] < 0.01
+        half = value[f"half_steps.largest_difference.{coordinates}"]
+        assert half > value[f"largest_difference.{coordinates}"]
     assert value["flow_difference.rectified_flow"] < 0.01
     # A right law is refused once in a thousand times, a wrong one always.
     assert value["samples.rectified_flow.eta=1.p_value"] > 0.001
@@ -203,10 +213,24 @@ def test_one_network_has_one_likelihood_and_one_law_in_all_coordinates(tmp_path,
     assert figures == {"family.png", "samples.png"}
 
 
+@pytest.mark.parametrize("other", [StraightLine(0.3), SubVP(0.1, 17.0)], ids=str)
+def test_the_prior_has_the_width_of_the_model_s_data(other):
+    """Data N(0, I) under VP are N(0, I) at all times, whatever the unit of the other process."""
+    model = family.Model(VPLinear(), lambda x, t: -x, 2)
+    x = np.array([[0.3, -1.0], [2.0, 0.1]], np.float32)
+    log_prob = jax.jit(functools.partial(family._log_prob, model, other, 0.05, 100, None))(x)
+    truth = -0.5 * np.sum(np.square(x), axis=1) - np.log(2 * np.pi)
+    np.testing.assert_allclose(log_prob, truth, atol=0.02)
+
+
 @pytest.mark.parametrize(
     ("name", "changes", "words"),
     [
         ("learn", {"training__num_checks": 7}, "training.num_checks is 7: give a divisor"),
+        ("learn", {"training__num_nodes": 42}, "training.num_nodes is 42: give 41 or less"),
+        ("learn", {"t_max_quadratic": 1.1}, "t_max_quadratic is 1.1: give a time from t_min"),
+        ("sampling", {"t_min": 0.9}, "t_min is 0.9: give a time above 0, less than t_max=0.8"),
+        ("mixture", {"etas": (-1.0,)}, "etas is .*: give numbers of 0 or more"),
         ("learn", {"dimensions": ()}, "config field dimensions is .*: give numbers of 1"),
         ("sampling", {"targets": ("ring",)}, "config field targets is 'ring': choose one of"),
         ("mixture", {"task": "mixtures"}, "config field task is 'mixtures': .*nearest: mixture"),

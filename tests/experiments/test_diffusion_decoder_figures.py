@@ -49,7 +49,7 @@ def make_experiment(methods, points=(POINT,), num_seeds=1, rate=None, **of_decod
                 model=types.SimpleNamespace(diffusion=diffusion),
             )
             places[method, point] = settings
-    return Experiment(None, num_seeds, None, places, 0, None)
+    return Experiment(None, num_seeds, None, places, 0, 0, None)
 
 
 def make_measured(experiment):

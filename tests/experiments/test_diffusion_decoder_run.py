@@ -181,6 +181,37 @@ def test_a_run_that_was_stopped_in_both_stages_ends_as_one_that_was_not(
     assert ends[0] == ends[1]
 
 
+@pytest.mark.slow
+def test_a_run_that_was_stopped_in_its_first_phase_ends_as_one_that_was_not(tmp_path, monkeypatch):
+    """Levels are weighted, and the use of the device is told, too."""
+    monkeypatch.setattr(diffusion_decoder.pictures, "make_pictures", lambda *arguments: {})
+    monkeypatch.setattr(diffusion_decoder.figures, "draw", lambda *arguments: None)
+    changes = dict(
+        methods=("diffusion_encoder",),
+        first_updates=4,
+        refit_updates=0,
+        evaluate_every=0,
+        eval__frechet_samples=0,
+        eval__peak_side=16,
+        decoder__weighting="sigmoid",
+    )
+    whole = tmp_path / "whole"
+    stopped = tmp_path / "stopped"
+    train(whole, **changes)
+    shutil.copytree(whole, stopped)
+    (stopped / "results.json").unlink()
+    shutil.rmtree(stopped / "checkpoints")
+    shutil.rmtree(stopped / "first" / "checkpoints" / "4")
+    assert "continuing from update 2 of 4" in train(stopped, **changes)
+    used = ("update_time", "throughput", "peak_share", "matrix_peak")
+    ends = []
+    for path in (whole, stopped):
+        rows = tables.read_results(path)
+        assert {row.name.split(".")[1] for row in rows} >= set(used)
+        ends.append([row for row in rows if not row.name.endswith(used)])
+    assert ends[0] == ends[1]
+
+
 def test_a_loaded_run_is_used(finished):
     trained = models.load(finished[0])
     n = 64  # as many as were measured at a time, by programs that serve again

@@ -3,10 +3,12 @@ and before training."""
 
 import re
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from checks import NUM_SIGMAS
-from decoder_runs import make_config
+from decoder_runs import CONFIGS, make_config
 
 from configs.diffusion_decoder import digits
 from diffenc.errors import InputError
@@ -14,6 +16,7 @@ from diffenc.keys import key_of
 from diffenc.latent import systems
 from diffenc.latent.em import OF_CHAINS, OF_PROPOSALS
 from diffenc.run import costs
+from experiments.arguments import load_config
 from experiments.diffusion_decoder import __main__ as diffusion_decoder
 from experiments.diffusion_decoder import measures, models
 from experiments.diffusion_decoder.settings import Point, read_experiment
@@ -42,6 +45,9 @@ def test_every_method_has_its_settings():
     again = experiment.refit(of_method[FIRST])
     assert again.em.gamma == 1.0 and again.optimizer.only_encoder
     assert again.optimizer.num_updates == experiment.refit_updates == 4
+    early = read_experiment(make_config(first_updates=2)).first(of_method[FIRST])
+    assert early.em == of_method[FIRST].em and early.optimizer.num_updates == 2
+    assert not early.optimizer.only_encoder
 
 
 def test_the_diffusion_encoder_takes_at_most_one_and_a_half_of_the_gaussian_encoders_products():
@@ -59,6 +65,33 @@ def test_the_diffusion_encoder_takes_at_most_one_and_a_half_of_the_gaussian_enco
     assert flops[FIRST] <= 1.5 * flops[RIVAL]
 
 
+@pytest.mark.parametrize(
+    ("name", "shape", "precision"),
+    [
+        ("fashion_mnist", (28, 28, 1), "bfloat16"),
+        ("cifar10", (32, 32, 3), "bfloat16"),
+        ("cifar10_ten_minutes", (32, 32, 3), "bfloat16"),
+    ],
+)
+def test_the_configs_for_accelerators_fit_their_images(name, shape, precision):
+    """The first system, in its full size: its update and its E[x|z] have shapes. None is made."""
+    config = load_config(f"{CONFIGS / name}.py")
+    config.data.dir = "somewhere"
+    experiment = read_experiment(config)
+    settings = experiment.methods[FIRST, Point()]
+    assert settings.model.diffusion.precision == precision
+    decoder = systems.make_decoder(settings.model, shape)
+    state = jax.eval_shape(lambda: systems.make(settings, decoder, shape, 50000, 0).state)
+    encoder = systems.make_encoder(settings, decoder)
+    update = systems.make_update(settings, encoder, decoder, systems.make_optimizer(settings))
+    x = np.zeros((experiment.training.batch_size, *shape), np.float32)
+    new_state, _ = jax.eval_shape(update, state, key_of(0, "shapes"), x)
+    assert jax.tree.map(jnp.shape, new_state) == jax.tree.map(jnp.shape, state)
+    z = np.zeros((2, settings.model.latent_dim), np.float32)
+    mean = jax.eval_shape(decoder.mean, state.params["decoder"], z)
+    assert mean.shape == (2, np.prod(shape))
+
+
 def test_a_rate_is_kept_to_in_training_and_not_in_refitting():
     experiment = read_experiment(make_config(em__rate=3.0))
     point = Point()
@@ -70,6 +103,7 @@ def test_a_rate_is_kept_to_in_training_and_not_in_refitting():
         "without_latent": None,
     }
     assert experiment.refit(experiment.methods[FIRST, point]).em.rate is None
+    assert experiment.first(experiment.methods[FIRST, point]).em.rate is None
 
 
 def test_a_sweep_trains_each_method_where_it_differs():
@@ -120,6 +154,7 @@ REFUSALS = [
     (dict(methods=()), "methods is ()", "name one"),
     (dict(methods=("vae", "vae")), "methods is ('vae', 'vae')", "each once"),
     (dict(num_seeds=0), "num_seeds is 0", "above 0"),
+    (dict(first_updates=3), "first_updates is 3", "multiple of updates_per_dispatch"),
     (dict(refit_updates=3), "refit_updates is 3", "multiple of updates_per_dispatch"),
     (dict(refit_updates=-2), "refit_updates is -2", "multiple of updates_per_dispatch"),
     (dict(accumulate=7), "accumulate is 7", "at most"),

@@ -12,7 +12,7 @@ from checks import NUM_SIGMAS
 import diffenc
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate
-from diffenc.information import estimates, measurement, pairs, rivals, tasks
+from diffenc.information import beyond, estimates, measurement, pairs, rivals, tasks
 from diffenc.information.assembly import assemble
 from diffenc.information.divergence import Divergence
 from diffenc.information.gaussian import GaussianPart
@@ -207,7 +207,7 @@ def test_tasks_with_truth_are_resumed_one_by_one(tmp_path, monkeypatch):
     rows = values_of(tmp_path)
     for name, task in tasks.benchmark().items():
         if name in config.tasks:
-            for estimator in (*mutual_information.FORMS, "cca", "ksg"):
+            for estimator in (*mutual_information.FORMS, "oracle", "cca", "ksg"):
                 row = rows[f"{name}.{estimator}"]
                 assert row["truth"] == pytest.approx(task.information) and row["stderr"] > 0
             row = rows[f"{name}.diffusion"]
@@ -219,6 +219,8 @@ def test_tasks_with_truth_are_resumed_one_by_one(tmp_path, monkeypatch):
     assert rows["benchmark.ksg.mean_absolute_error"]["value"] == pytest.approx(np.mean(errors))
     assert {
         "benchmark.mean_absolute_error",
+        "benchmark.mean_error",
+        "benchmark.oracle.mean_absolute_error",
         "benchmark.within_0.1",
         "benchmark.coverage_2se",
     } < set(rows)
@@ -253,9 +255,24 @@ def test_error_and_coverage_of_five_of_the_forty_tasks(tmp_path):
 
 def test_the_configs_name_tasks_that_exist():
     assert set(make_config("benchmark").tasks) == set(tasks.benchmark())
-    for name in ("benchmark", "joint_gaussian"):
+    for name in ("benchmark", "joint_gaussian", "beyond"):
         experiment = mutual_information.parse(make_config(name))
         assert set(experiment.tasks) <= set(samples.known_tasks())
+
+
+def test_the_halves_of_the_tasks_beyond_have_names():
+    assert mutual_information.parse(make_config("beyond")).tasks == beyond.CHOOSE
+    changed = make_config("beyond", tasks=("report", "normal_1x1"))
+    assert mutual_information.parse(changed).tasks == (*beyond.REPORT, "normal_1x1")
+    with pytest.raises(InputError, match="give every task once"):
+        mutual_information.parse(make_config("beyond", tasks=("choose", "choice_3x1")))
+
+
+def test_samples_of_a_task_come_with_their_oracle():
+    drawn = samples.draw_samples(0, "spiral_3x3", 2000)
+    assert drawn.are_numbers and drawn.oracle.stderr < 0.05
+    assert abs(drawn.oracle.mean - drawn.truth) < NUM_SIGMAS * drawn.oracle.stderr
+    assert not samples.draw_samples(0, "choice_3x1", 200).are_numbers
 
 
 def test_the_config_has_every_setting_with_its_default():

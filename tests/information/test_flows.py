@@ -111,6 +111,29 @@ def test_pairs_without_need_stay_as_they_are():
     assert learned.own is None and told[:3] == [5, 10, 15]
 
 
+def test_flows_that_diverge_are_dropped(monkeypatch):
+    """By an exploding learning rate all are; where one round diverges the others count."""
+    pair = halves_of(tasks.spiral_both(pairs.sparse(3, 3, 0.8), 3, 3), 4, 500)
+    exploding = dataclasses.replace(TINY, flow=dataclasses.replace(TINY.flow, learning_rate=1e20))
+    told = []
+    learned = flows.learn(jax.random.key(5), pair, exploding, lambda *values: told.append(values))
+    assert learned.own is None and np.isfinite(told).all()
+    advance = flows.advance
+    steps = []
+
+    def poisoned(state, *arguments):
+        steps.append(int(state.step))
+        state = advance(state, *arguments)
+        if len(steps) == 2:
+            state = jax.tree.map(lambda a: a * jnp.nan if a.dtype == jnp.float32 else a, state)
+        return state
+
+    monkeypatch.setattr(flows, "advance", poisoned)
+    told = []
+    flows.learn(jax.random.key(5), pair, TINY, lambda updates, value: told.append(updates))
+    assert steps[:3] == [0, 5, 0] and told[:2] == [5, 15]
+
+
 def test_another_pair_is_better_only_by_several_errors():
     """Of y as it is, and of y with noise of its own; optimism does not count."""
     pair = halves_of(pairs.dense(2, 2, 0.5), 12, 500)

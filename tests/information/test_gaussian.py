@@ -175,3 +175,12 @@ def test_ranks_are_those_of_scipy():
     rng = np.random.default_rng(0)
     for values in (rng.normal(size=100), rng.integers(0, 9, size=100)):
         np.testing.assert_array_equal(gaussian._ranks(values), rankdata(values))
+
+
+def test_images_that_no_regression_can_use_are_not_sound():
+    """What is not finite, constant, or no longer told from another coordinate."""
+    x, y = np.random.default_rng(3).normal(size=(2, 2, 200, 2))
+    assert gaussian.is_sound(x, y)
+    pressed = x @ np.array([[1.0, 1.0], [0.0, 1e-8]])
+    for bad in (np.where(x > 2, np.inf, x), x * [0.0, 1.0], pressed):
+        assert not gaussian.is_sound(bad, y) and not gaussian.is_sound(x, bad)

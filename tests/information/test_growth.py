@@ -201,6 +201,7 @@ def test_a_training_stops_where_it_gains_nothing():
     [  # D of the rounds of mixtures, then of denoising; a gain of 0.1 gives a stage two more rounds
         ([0.2, 0.5, 0.5, 0.5, 0.7, 0.9, 0.9, 0.8], 5, (2, 2), 60, 0.2),
         ([0.2, 0.5, 0.55, 0.5, 0.4, 0.4, 0.3], 2, (3, 0), 30, 0.05),
+        ([0.2, 0.5, np.nan, 0.5, 0.7, np.nan, 0.9, 0.9], 4, (2, 2), 60, 0.2),  # two diverge
     ],
 )
 def test_the_rounds_of_a_fit_are_those_that_led_to_the_chosen_networks(
@@ -227,6 +228,37 @@ def test_the_rounds_of_a_fit_are_those_that_led_to_the_chosen_networks(
         fitted.choices == (chosen, chosen) and fitted.rounds == rounds and fitted.updates == updates
     )
     assert fitted.drift == pytest.approx(drift, abs=1e-6)
+
+
+def test_training_goes_on_from_the_best_round_where_one_diverges(monkeypatch):
+    advance = fitting.advance_mixture
+    states = []
+
+    def poisoned(state, *arguments):
+        state = advance(state, *arguments)
+        states.append(jax.device_get(state))
+        if len(states) == 2:
+            state = jax.tree.map(lambda a: a * jnp.nan if a.dtype == jnp.float32 else a, state)
+        return state
+
+    monkeypatch.setattr(fitting, "advance_mixture", poisoned)
+    rng = np.random.default_rng(10)
+    halves = make_halves(*rng.normal(size=(2, 2, N, 2)))
+    key = jax.random.key(12)
+    fitted = fit(key, halves, N, TINY, lambda updates, value: None, rounds=(3, 0))
+    assert fitted.rounds[0] <= 2 and len(states) == 3
+    for snapshot in fitted.snapshots.values():
+        assert all(np.isfinite(a).all() for a in jax.tree.leaves(snapshot))
+    assert states[2].step == TINY.mixture.updates  # a new optimizer
+
+
+def test_a_training_that_always_diverges_says_so():
+    settings = dataclasses.replace(
+        TINY, denoiser=dataclasses.replace(TINY.denoiser, learning_rate=1e30)
+    )
+    halves = make_halves(*np.random.default_rng(10).normal(size=(2, 2, N, 2)))
+    with pytest.raises(InputError, match="smaller denoiser.learning_rate"):
+        fit(jax.random.key(12), halves, N, settings, lambda updates, value: None)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 
 from diffenc.errors import InputError
 from diffenc.latent.decoder_settings import DiffusionSettings, make_diffusion_decoder
+from diffenc.latent.decoders import bound_of
 from diffenc.networks import ModulatedMLP, UNet
 
 REFUSED = {
@@ -23,6 +24,12 @@ REFUSED = {
     "split below": (dict(split=-7.0), "^split is -7.0: give a level between low=-7 and high=7"),
     "split above": (dict(split=7.5), "^split is 7.5: give a level between low=-7 and high=7"),
     "split nan": (dict(split=float("nan")), "^split is nan: give a level between"),
+    "weighting": (dict(weighting="sigmoit"), r"^weighting is 'sigmoit': .* \(nearest: sigmoid\)"),
+    "bias unread": (dict(weighting_bias=0.0), "^weighting_bias is 0.0: weighting=elbo does not"),
+    "bias": (
+        dict(weighting="sigmoid", weighting_bias=float("inf")),
+        "^weighting_bias is inf: give a number",
+    ),
     "no split": (
         dict(split=7.0, perceptual_dim=1),
         "^perceptual_dim is 1: a second latent is seen above .* give a split below high=7",
@@ -49,6 +56,14 @@ def test_a_decoder_of_vectors_is_flat():
     assert not decoder.is_blind and not decoder.sees_above
     blind = make_diffusion_decoder(dataclasses.replace(settings, sees_above=True), (8,), True)
     assert blind.is_blind and blind.sees_above
+
+
+def test_levels_are_weighted_in_training_alone():
+    assert make_diffusion_decoder(DiffusionSettings(), (3,)).weighting_bias is None
+    weighted = DiffusionSettings(weighting="sigmoid", weighting_bias=1.0)
+    decoder = make_diffusion_decoder(weighted, (3,))
+    assert decoder.weighting_bias == 1.0
+    assert bound_of(decoder) == make_diffusion_decoder(DiffusionSettings(), (3,))
 
 
 def test_a_split_at_the_last_level_leaves_one_side():

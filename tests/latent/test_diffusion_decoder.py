@@ -80,6 +80,30 @@ def test_draws_of_the_curvature_have_the_fisher_information(draws):
     assert_mean(s[:, :, None] * s[:, None, :], MIX.T @ MIX / NOISE**2)
 
 
+def test_weighted_levels_give_the_likelihood_of_noised_data():
+    """-L of the exact velocity is then E log p(x_lambda|z), lambda ~ logistic(bias, 1): with s the
+    scale of p(x|z), its gradient and its information in z are those of log p(x|z) times s^2 c,
+    c = E[1 / (s^2 + e^-lambda)]. An integral by partial fractions."""
+    bias = 1.0
+    decoder = dataclasses.replace(EXACT, weighting_bias=bias)
+    x = np.array([0.6, -0.9, 0.4], np.float32)
+    z = np.array([0.5, -0.3], np.float32)
+
+    @jax.jit
+    def compute(key_observe, key_curvature):
+        observation = decoder.observe(key_observe, jnp.tile(x, (4000, 1)))
+        rows = jnp.tile(z, (4000, 1))
+        gradient = jax.grad(lambda z: decoder.log_prob({}, observation, z).sum())(rows)
+        return gradient, decoder.curvature_draw(key_curvature, {}, observation, rows)
+
+    gradient, s = compute(jax.random.key(2), jax.random.key(3))
+    away = NOISE**2 - np.exp(-bias)
+    c = 1 / away - np.exp(-bias) * np.log(NOISE**2 * np.exp(bias)) / away**2
+    assert_mean(gradient, MIX.T @ (x - MIX @ z) * c)
+    assert_mean(s[:, :, None] * s[:, None, :], MIX.T @ MIX * c)
+    assert decoder.bound == EXACT
+
+
 def test_samples_have_the_law_of_the_decoder():
     z = np.array([0.5, -0.3], np.float32)
     x = jax.jit(EXACT.sample)(jax.random.key(0), {}, jnp.tile(z, (4000, 1)))
