@@ -17,9 +17,9 @@ from diffenc.information import gaussian, regression
 
 # Multiplications for each permutation, about, in one statistic. Where all rows would take more, it
 # is computed of some of the rows of x.
-WORK = 4_000_000
+WORK = 2_000_000
 # As many multiplications take the time of one difference of neighbours.
-WORK_OF_NEIGHBOUR = 40
+WORK_OF_NEIGHBOUR = 20
 # Frequencies of the waves of a column, and pairs of waves of all columns that are compared.
 MOST_WAVES = 8
 MOST_PAIRS_OF_WAVES = 1_000
