@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from diffenc import compilation
 from diffenc.information import clusters as clustering
-from diffenc.information import columns, independence, inputs, kinds, measures, one_block
+from diffenc.information import columns, independence, inputs, kinds, measures, one_block, remarks
 from diffenc.information import rows as rows_of_samples
 from diffenc.information.assembly import Information
 from diffenc.information.chain_rule import chain_rule
@@ -21,13 +21,10 @@ from diffenc.information.label_difference import conditional_label_information
 from diffenc.information.labels import pool
 from diffenc.information.measurement import (
     Measurement,
-    nothing_detected,
     of_chain,
     of_divergence,
     of_table,
     parts_of,
-    remarks,
-    remarks_of_resolution,
     restore,
     with_loss,
 )
@@ -314,7 +311,7 @@ def entropy(
             "examples": clustering.estimate(result.pointwise, result.clusters).stderr,
             "networks": result.marginal.systematic,
         },
-        notes=(*remarks(tied=_has_ties(x)), *rows_of_samples.notes(rows.facts)),
+        notes=(*remarks.general(tied=_has_ties(x)), *rows_of_samples.notes(rows.facts)),
         details=_in_samples(result, rows),
         rows=rows,
     )
@@ -335,13 +332,15 @@ def _of_information(
     divergences = [one for one in (result.conditional, result.marginal) if one is not None]
     nothing = ""
     if not (result.is_by_neighbours or any(one.updates for one in divergences)):
-        nothing = nothing_detected(len(pair.x.values), num_columns, result.errors["networks"])
-    notes = remarks(
+        nothing = remarks.nothing_detected(
+            len(pair.x.values), num_columns, result.errors["networks"]
+        )
+    notes = remarks.general(
         nothing_detected=nothing,
         exchanged=(result.diffused == "y") != pair.is_exchanged,
         unbounded=result.unbounded,
     )
-    notes += remarks_of_resolution(result, [pair.x.columns, pair.y.columns])
+    notes += remarks.of_resolution(result, [pair.x.columns, pair.y.columns])
     return Measurement(
         quantity=quantity,
         estimate=result.estimate,

@@ -14,7 +14,7 @@ from diffenc.estimate import format_value
 from diffenc.information import checks, estimates, inputs
 from diffenc.information.columns import read_words
 from diffenc.information.inputs import Progress
-from diffenc.information.measurement import EXCHANGED, NOTHING_DETECTED
+from diffenc.information.remarks import EXCHANGED, NOTHING_DETECTED
 from diffenc.information.settings import Settings
 
 # What is said of parts of an estimate, which a matrix does not hold.

@@ -11,10 +11,9 @@ from scipy.special import ndtri
 from diffenc.errors import InputError, check
 from diffenc.estimate import Estimate, format_value
 from diffenc.information import clusters as clustering
-from diffenc.information import independence, inputs
+from diffenc.information import independence, inputs, remarks
 from diffenc.information.assembly import Information
 from diffenc.information.chain_rule import ChainRule
-from diffenc.information.checks import LEAST_EXAMPLES
 from diffenc.information.clusters import Clusters
 from diffenc.information.count_table import CountTable, plug_in_entropy
 from diffenc.information.divergence import Divergence
@@ -24,23 +23,6 @@ from diffenc.information.labels import Labels
 from diffenc.information.one_block import Entropy
 from diffenc.information.rows import Rows
 
-NOTHING_DETECTED = "the networks detected nothing beyond the regression"
-# Rows for each column, below which that says little.
-ROWS_TO_LEARN = 100
-EXCHANGED = (
-    "x and y were exchanged internally; in the rows `conditional` and `marginal`, X means your y"
-)
-UNBOUNDED = (
-    "information still grows at the finest resolution: infinite, or sharper than the samples show"
-)
-TIED = (
-    "more than a tenth of the values of a column repeat others, as those of a density never do: if "
-    "they are discrete rather than rounded, there is no such entropy, and the number means nothing"
-)
-POOLED = (
-    f"labels of fewer than {LEAST_EXAMPLES} examples were taken together; what this may have lost "
-    "is in the error"
-)
 FORMS = ("entropy_difference", "growth_difference", "score_difference", "gaussian", "neighbours")
 
 
@@ -143,7 +125,7 @@ class Measurement:
 
     def __str__(self) -> str:
         text = f"{_write(self.estimate)} nats"
-        return f"{text} ({UNBOUNDED})" if UNBOUNDED in self.notes else text
+        return f"{text} ({remarks.UNBOUNDED})" if remarks.UNBOUNDED in self.notes else text
 
     __repr__ = __str__
 
@@ -188,7 +170,7 @@ def of_table(quantity: str, result: CountTable, notes: tuple[str, ...], rows: Ro
         "plug_in": Estimate(result.plug_in, None),
         "label_entropy": Estimate(limit, None),
     }
-    notes = (*notes, *limits(result.estimate, limit))
+    notes = (*notes, *remarks.limits(result.estimate, limit))
     return Measurement(quantity, result.estimate, parts, result.errors, notes, result, rows)
 
 
@@ -215,7 +197,7 @@ def of_chain(quantity: str, result: ChainRule, notes: tuple[str, ...], rows: Row
     return dataclasses.replace(
         measurement,
         parts=measurement.parts | {"label_entropy": Estimate(limit, None)},
-        notes=(*measurement.notes, *limits(measurement.estimate, limit)),
+        notes=(*measurement.notes, *remarks.limits(measurement.estimate, limit)),
     )
 
 
@@ -234,7 +216,7 @@ def restore(measurement: Measurement, labels: Labels) -> Measurement:
     return dataclasses.replace(
         measurement,
         parts=measurement.parts | {"label_entropy": Estimate(labels.entropy, None)},
-        notes=(*measurement.notes, *limits(measurement.estimate, labels.entropy)),
+        notes=(*measurement.notes, *remarks.limits(measurement.estimate, labels.entropy)),
     )
 
 
@@ -258,104 +240,5 @@ def with_loss(measurement: Measurement, loss: float, added: float = 0.0) -> Meas
         estimate=Estimate(estimate.mean + added, stderr),
         parts=measurement.parts | {"pooled_labels": Estimate(added, loss / 2)},
         errors=measurement.errors | {"pooled labels": loss / 2},
-        notes=(*measurement.notes, POOLED),
+        notes=(*measurement.notes, remarks.POOLED),
     )
-
-
-def limits(estimate: Estimate, entropy: float) -> list[str]:
-    """Say where an information of labels, or its error, leaves what is possible.
-
-    Args:
-        estimate: the information.
-        entropy: of the labels.
-
-    Returns:
-        A sentence, or none.
-    """
-    if -estimate.stderr <= estimate.mean <= entropy - estimate.stderr:
-        return []
-    return [
-        f"the information of labels lies between 0 and their entropy, {entropy:.4g}, and the "
-        "estimate or its error reaches beyond"
-    ]
-
-
-def nothing_detected(rows: int, columns: int, systematic: float) -> str:
-    """Say that networks detected nothing, and how much that says.
-
-    Args:
-        rows: examples.
-        columns: of both blocks.
-        systematic: the error of the estimate by the networks (nats).
-
-    Returns:
-        A sentence.
-    """
-    note = (
-        f"{NOTHING_DETECTED}: {rows} rows of {columns} columns show what is smooth from about "
-        f"{2 * systematic:.1g} nats on"
-    )
-    if rows < ROWS_TO_LEARN * columns:
-        note += ", and so few do not show that there is nothing more"
-    return note
-
-
-def remarks_of_resolution(result: Information, names: list[list[str]]) -> list[str]:
-    """Say where nearest neighbours contradicted an estimate, and what was done.
-
-    Args:
-        result: the information.
-        names: of the columns of each block.
-
-    Returns:
-        Sentences.
-    """
-
-    def join(places):
-        parts = zip(names, places, strict=True)
-        return " and ".join(", ".join(block[place] for place in of) for block, of in parts)
-
-    notes = []
-    if result.columns is not None:
-        notes.append(
-            f"the estimate is that of {join(result.columns)} alone: all columns together show "
-            "less, because there are too few rows for so many"
-        )
-    if result.is_by_neighbours:
-        notes.append(
-            "the relation is finer than the networks resolve: the estimate is that of nearest "
-            f"neighbours of {join(result.nearest.columns)}, and its error holds what the second "
-            "half of the rows has added"
-        )
-    elif result.unresolved:
-        notes.append(
-            f"nearest neighbours of {join(result.nearest.columns)} show more than the networks: "
-            "the error holds the difference"
-        )
-    return notes
-
-
-def remarks(
-    nothing_detected: str = "",
-    exchanged: bool = False,
-    unbounded: bool = False,
-    tied: bool = False,
-) -> list[str]:
-    """Return what the reader of an estimate should know beside the number.
-
-    Args:
-        nothing_detected: what to say where no network was trained to the end.
-        exchanged: whether x and y were exchanged.
-        unbounded: whether the information still grows at the finest noise.
-        tied: whether the entropy is of samples of which many values are equal.
-
-    Returns:
-        Sentences.
-    """
-    notes = {
-        nothing_detected: bool(nothing_detected),
-        EXCHANGED: exchanged,
-        UNBOUNDED: unbounded,
-        TIED: tied,
-    }
-    return [note for note, holds in notes.items() if holds]

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from diffenc.estimate import Estimate
-from diffenc.information import measurement
+from diffenc.information import measurement, remarks
 from diffenc.run.advance import dotted
 from diffenc.run.tables import Result
 from experiments.mutual_information.samples import name_fields
@@ -35,7 +35,7 @@ class Record(NamedTuple):
 def notes(record: Record) -> list[str]:
     """Return what the reader of a result should know beside the number."""
     sentences = [name_fields(note) for note in record.get("notes") or ()]
-    return [note for note in sentences if record.name == OWN or note != measurement.EXCHANGED]
+    return [note for note in sentences if record.name == OWN or note != remarks.EXCHANGED]
 
 
 def summarize(records: list[Record], rivals: tuple[str, ...]) -> list[Result]:

@@ -12,7 +12,7 @@ from checks import NUM_SIGMAS
 import diffenc
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate
-from diffenc.information import beyond, estimates, measurement, pairs, rivals, tasks
+from diffenc.information import beyond, estimates, pairs, remarks, rivals, tasks
 from diffenc.information.assembly import assemble
 from diffenc.information.divergence import Divergence
 from diffenc.information.gaussian import GaussianPart
@@ -100,7 +100,7 @@ def test_samples_of_ones_own(tmp_path, capsys):
         values_of(workdir)[f"data.{form}_difference"]["value"] for form in ("entropy", "growth")
     ]
     nothing = forms[0] == forms[1]  # nothing was added to the regression
-    assert nothing == (measurement.NOTHING_DETECTED in told)
+    assert nothing == (remarks.NOTHING_DETECTED in told)
     mutual_information.run(config, workdir)
     assert "is complete" in capsys.readouterr().out
     save(tmp_path / "xy.npz", x=x, y=y[::-1])  # other samples by the same name
@@ -183,7 +183,7 @@ def test_what_is_said_of_rows_from_the_shell(tmp_path):
     assert load(data__groups_column="subject", **columns).groups[-1] == "s49"
     with pytest.raises(InputError, match="has no column 'subjects'"):
         load(data__groups_column="subjects", **columns)
-    sentences = notes_of_rows({"repeated": 5.0, "rows": 300.0}) + [measurement.EXCHANGED]
+    sentences = notes_of_rows({"repeated": 5.0, "rows": 300.0}) + [remarks.EXCHANGED]
     assert notes(Record("data", {"data.notes": sentences}))[0].startswith("5 of 300 rows repeat")
     assert len(notes(Record("a_task", {"a_task.notes": sentences}))) == 1
 

@@ -15,7 +15,7 @@ from scipy.stats import chi2, norm
 
 import diffenc
 from diffenc.errors import InputError
-from diffenc.information import estimates, inputs, measurement, measures, pairs, rows
+from diffenc.information import estimates, inputs, measures, pairs, remarks, rows
 from diffenc.information.kinds import Kinds
 from diffenc.information.settings import Settings
 from diffenc.keys import key_of
@@ -105,13 +105,13 @@ def test_a_result_prints_itself_and_holds_its_parts(estimate):
     lines = estimate.report().splitlines()
     assert len(lines) == 1 + len(parts) + len(estimate.errors) + len(estimate.notes)
     assert lines[0].startswith("I(X;Y)") and estimate.notes[-1] in lines[-1]
-    assert any(note.startswith(measurement.NOTHING_DETECTED) for note in estimate.notes)
+    assert any(note.startswith(remarks.NOTHING_DETECTED) for note in estimate.notes)
     unbounded = estimate.details._replace(unbounded=True)
     block = inputs.read("x", X)
     pair = Kinds("numbers", block, block)
     none = rows.Rows(None, None, None, {})
     endless = estimates._of_information("I(X;Y)", unbounded, none, pair, 4)
-    assert "infinite" in str(endless) and measurement.UNBOUNDED in endless.notes
+    assert "infinite" in str(endless) and remarks.UNBOUNDED in endless.notes
 
 
 def test_independent_samples_scatter_about_nothing():
@@ -367,8 +367,8 @@ def test_columns_of_a_table_may_be_of_any_numbers():
 
 def test_discrete_samples_have_no_density():
     counts = np.random.default_rng(0).poisson(3.0, N)
-    assert measurement.TIED in diffenc.entropy(counts, settings=TINY).notes
-    assert measurement.TIED not in diffenc.entropy(X, settings=TINY).notes
+    assert remarks.TIED in diffenc.entropy(counts, settings=TINY).notes
+    assert remarks.TIED not in diffenc.entropy(X, settings=TINY).notes
 
 
 @pytest.mark.parametrize(

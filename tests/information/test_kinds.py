@@ -8,7 +8,7 @@ import pytest
 
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate
-from diffenc.information import columns, inputs, kinds, measurement
+from diffenc.information import columns, inputs, kinds, remarks
 from diffenc.information.labels import pool
 
 N = 1000
@@ -135,14 +135,14 @@ def test_rare_labels_are_pooled_and_what_that_may_lose_is_in_the_error():
 
 
 def test_a_note_says_where_an_information_of_labels_leaves_its_limits():
-    assert not measurement.limits(Estimate(0.5, 0.1), math.log(2))
-    assert not measurement.limits(Estimate(-0.001, 0.006), math.log(2))
-    (above,) = measurement.limits(Estimate(0.65, 0.1), math.log(2))
+    assert not remarks.limits(Estimate(0.5, 0.1), math.log(2))
+    assert not remarks.limits(Estimate(-0.001, 0.006), math.log(2))
+    (above,) = remarks.limits(Estimate(0.65, 0.1), math.log(2))
     assert "between 0 and their entropy, 0.6931," in above
-    assert measurement.limits(Estimate(-0.1, 0.05), math.log(2))
+    assert remarks.limits(Estimate(-0.1, 0.05), math.log(2))
 
 
 def test_a_note_of_nothing_does_not_read_like_a_finding():
-    note = measurement.nothing_detected(10_000, 2, 0.01)
+    note = remarks.nothing_detected(10_000, 2, 0.01)
     assert note.endswith("10000 rows of 2 columns show what is smooth from about 0.02 nats on")
-    assert "do not show that there is nothing more" in measurement.nothing_detected(2000, 51, 0.01)
+    assert "do not show that there is nothing more" in remarks.nothing_detected(2000, 51, 0.01)

@@ -1,0 +1,122 @@
+"""What the reader of an information or an entropy should know beside the number."""
+
+from diffenc.estimate import Estimate
+from diffenc.information.assembly import Information
+from diffenc.information.checks import LEAST_EXAMPLES
+
+NOTHING_DETECTED = "the networks detected nothing beyond the regression"
+# Rows for each column, below which that says little.
+ROWS_TO_LEARN = 100
+EXCHANGED = (
+    "x and y were exchanged internally; in the rows `conditional` and `marginal`, X means your y"
+)
+UNBOUNDED = (
+    "information still grows at the finest resolution: infinite, or sharper than the samples show"
+)
+TIED = (
+    "more than a tenth of the values of a column repeat others, as those of a density never do: if "
+    "they are discrete rather than rounded, there is no such entropy, and the number means nothing"
+)
+POOLED = (
+    f"labels of fewer than {LEAST_EXAMPLES} examples were taken together; what this may have lost "
+    "is in the error"
+)
+
+
+def limits(estimate: Estimate, entropy: float) -> list[str]:
+    """Say where an information of labels, or its error, leaves what is possible.
+
+    Args:
+        estimate: the information.
+        entropy: of the labels.
+
+    Returns:
+        A sentence, or none.
+    """
+    if -estimate.stderr <= estimate.mean <= entropy - estimate.stderr:
+        return []
+    return [
+        f"the information of labels lies between 0 and their entropy, {entropy:.4g}, and the "
+        "estimate or its error reaches beyond"
+    ]
+
+
+def nothing_detected(rows: int, columns: int, systematic: float) -> str:
+    """Say that networks detected nothing, and how much that says.
+
+    Args:
+        rows: examples.
+        columns: of both blocks.
+        systematic: the error of the estimate by the networks (nats).
+
+    Returns:
+        A sentence.
+    """
+    note = (
+        f"{NOTHING_DETECTED}: {rows} rows of {columns} columns show what is smooth from about "
+        f"{2 * systematic:.1g} nats on"
+    )
+    if rows < ROWS_TO_LEARN * columns:
+        note += ", and so few do not show that there is nothing more"
+    return note
+
+
+def of_resolution(result: Information, names: list[list[str]]) -> list[str]:
+    """Say where nearest neighbours contradicted an estimate, and what was done.
+
+    Args:
+        result: the information.
+        names: of the columns of each block.
+
+    Returns:
+        Sentences.
+    """
+
+    def join(places):
+        parts = zip(names, places, strict=True)
+        return " and ".join(", ".join(block[place] for place in of) for block, of in parts)
+
+    notes = []
+    if result.columns is not None:
+        notes.append(
+            f"the estimate is that of {join(result.columns)} alone: all columns together show "
+            "less, because there are too few rows for so many"
+        )
+    if result.is_by_neighbours:
+        notes.append(
+            "the relation is finer than the networks resolve: the estimate is that of nearest "
+            f"neighbours of {join(result.nearest.columns)}, and its error holds what the second "
+            "half of the rows has added"
+        )
+    elif result.unresolved:
+        notes.append(
+            f"nearest neighbours of {join(result.nearest.columns)} show more than the networks: "
+            "the error holds the difference"
+        )
+    return notes
+
+
+def general(
+    nothing_detected: str = "",
+    exchanged: bool = False,
+    unbounded: bool = False,
+    tied: bool = False,
+) -> list[str]:
+    """Return what the reader of an estimate should know beside the number.
+
+    Args:
+        nothing_detected: what to say where no network was trained to the end.
+        exchanged: whether x and y were exchanged.
+        unbounded: whether the information still grows at the finest noise.
+        tied: whether the entropy is of samples of which many values are equal.
+
+    Returns:
+        Sentences.
+    """
+    notes = {
+        nothing_detected: bool(nothing_detected),
+        EXCHANGED: exchanged,
+        UNBOUNDED: unbounded,
+        TIED: tied,
+    }
+    return [note for note, holds in notes.items() if holds]
