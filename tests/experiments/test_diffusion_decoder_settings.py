@@ -68,8 +68,8 @@ def test_the_diffusion_encoder_takes_at_most_one_and_a_half_of_the_gaussian_enco
 @pytest.mark.parametrize(
     ("name", "shape", "precision"),
     [
-        ("fashion_mnist", (28, 28, 1), "bfloat16"),
-        ("cifar10", (32, 32, 3), "bfloat16"),
+        pytest.param("fashion_mnist", (28, 28, 1), "bfloat16", marks=pytest.mark.slow),
+        pytest.param("cifar10", (32, 32, 3), "bfloat16", marks=pytest.mark.slow),
         ("cifar10_ten_minutes", (32, 32, 3), "bfloat16"),
     ],
 )
