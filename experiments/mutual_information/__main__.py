@@ -150,7 +150,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
         tables.write_results(workdir, summarize_pairs(all_records))
     else:
         report(experiment, own, all_records, workdir)
-    print(f"figures: {workdir / 'figures'}")
+    if (workdir / "figures").exists():  # a table of counts has none
+        print(f"figures: {workdir / 'figures'}")
 
 
 def report(

@@ -365,6 +365,15 @@ def test_bad_samples_leave_one_line_and_no_results(tmp_path, arrays, changes, wo
     assert not (tmp_path / "run").exists()
 
 
+def test_a_table_of_counts_has_no_figures_and_names_none(tmp_path, capsys):
+    codes = np.arange(300) % 3
+    path = save(tmp_path / "xy.npz", x=np.roll(codes, 1)[X[:, 0].argsort()], y=codes)
+    mutual_information.run(make_config("data", data__path=path), tmp_path / "run")
+    assert (tmp_path / "run" / "results.json").exists()
+    assert not (tmp_path / "run" / "figures").exists()
+    assert "figures:" not in capsys.readouterr().out
+
+
 def test_a_finished_run_needs_no_samples(tmp_path, capsys):
     path = save(tmp_path / "xy.npz", x=X, y=X[::-1])
     config, workdir = make_config("data", data__path=path), tmp_path / "run"
