@@ -32,7 +32,7 @@ def check(*blocks: np.ndarray, names: tuple[str, ...] = ("x", "y", "z")) -> tupl
         counts = ", ".join(
             f"{name} has {len(block)}" for name, block in zip(names, arrays, strict=True)
         )
-        raise InputError(f"rows differ in number ({counts}): give one y for each x")
+        raise InputError(f"rows differ in number ({counts}): give the same rows of each")
     rows = min(lengths)
     if rows < LEAST_ROWS:
         raise InputError(
@@ -146,7 +146,8 @@ def check_labels(x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndar
     if counts.min() < LEAST_EXAMPLES:
         raise InputError(
             f"label {values[counts.argmin()]} has {counts.min()} examples: "
-            f"{LEAST_EXAMPLES} or more of each are needed; give coarser labels, or numbers"
+            f"{LEAST_EXAMPLES} or more of each are needed; give coarser labels, or numbers "
+            "(of dates the days since the first)"
         )
     (x,) = check(x)
     return x, index

@@ -100,7 +100,8 @@ def read_words(labels, codes, amounts) -> Words:
         InputError: a value of another type, or a name in both.
     """
     if not (labels is None or isinstance(labels, bool | np.bool_)):
-        raise InputError(f"labels is a {type(labels).__name__}: give None, True or False")
+        shown = repr(labels) if isinstance(labels, str) else f"a {type(labels).__name__}"
+        raise InputError(f"labels is {shown}: give None, True or False")
     words = Words(_names("codes", codes), _names("amounts", amounts))
     if labels is not None:
         field = "codes" if labels else "amounts"
@@ -156,7 +157,8 @@ def check_words(words: Words, *blocks: Block) -> None:
     for name in sorted(words.codes | words.amounts):
         if name not in known:
             raise InputError(
-                f"codes or amounts name {name!r}, which is no column: give of {', '.join(known)}"
+                f"codes or amounts name {name!r}, which is no column: give one of "
+                f"{', '.join(known)}"
             )
 
 

@@ -7,12 +7,14 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from diffenc.errors import InputError, describe
 from diffenc.information import rows as rows_of_samples
+from diffenc.information.checks import LEAST_ROWS
 from diffenc.information.measures import DEFAULTS, silent
 from diffenc.information.settings import Settings
 
@@ -71,17 +73,41 @@ def read(name: str, values, may_be_names: bool = False) -> Block:
     if may_be_names and array.dtype == object and all(isinstance(one, str) for one in array.flat):
         array = array.astype(str)
     if array.dtype == object:
-        raise InputError(
-            f"{name} is an array of objects: save numbers, not objects: {name}.astype(float)"
-        )
-    if array.ndim == 2 and len(array) == 1 and array.size > 1:
-        raise InputError(
-            f"{name} has shape {array.shape}, one row of {array.size} columns: transposed? "
-            f"give {name}.T"
-        )
+        _refuse_objects(name, array)
+    check_not_transposed(name, array)
     width = array.shape[1] if array.ndim == 2 else 1
     columns = [f"{name} column {column}" for column in range(width)]
     return Block(name, array, columns, None, [f"{name}[{column}]" for column in range(width)])
+
+
+def check_not_transposed(name: str, array: np.ndarray) -> None:
+    """Raise InputError for too few rows of so many columns that they should be the rows."""
+    if array.ndim != 2:
+        return
+    count, width = array.shape
+    if count == 1 < width or count < LEAST_ROWS <= width:
+        raise InputError(
+            f"{name} has shape {array.shape}, {count} row{'s' if count > 1 else ''} of {width} "
+            f"columns: transposed? give {name}.T"
+        )
+
+
+def _refuse_objects(name, array) -> None:
+    """Raise InputError that names the first object that is no number, if there is one."""
+    if not array.ndim:
+        raise InputError(
+            f"{name} is of type {type(array.item()).__name__}: give numbers [N] or [N, dim]"
+        )
+    places = (one for one in np.ndindex(array.shape) if not isinstance(array[one], Real))
+    place = next(places, None)
+    if place is None:
+        raise InputError(
+            f"{name} is an array of objects: save numbers, not objects: {name}.astype(float)"
+        )
+    raise InputError(
+        f"{name} is an array of objects, with {array[place]!r} in row {place[0]}: give numbers, or "
+        "a table of pandas if some of its columns are names"
+    )
 
 
 def _read_table(name, table, may_be_names) -> Block:
@@ -130,7 +156,7 @@ def check_rows(*blocks: Block) -> None:
             )
     if len(set(lengths.values())) > 1:
         counts = ", ".join(f"{name} has {length}" for name, length in lengths.items())
-        raise InputError(f"rows differ in number ({counts}): give one y for each x")
+        raise InputError(f"rows differ in number ({counts}): give the same rows of each")
     tables = [block for block in blocks if block.index is not None]
     for table in tables[1:]:
         if not table.index.equals(tables[0].index):
@@ -139,6 +165,13 @@ def check_rows(*blocks: Block) -> None:
                 f"{table.name} has another index than {first}: align them "
                 f"({table.name}.loc[{first}.index]), or give arrays if their rows belong together"
             )
+
+
+def read_groups(groups, *blocks: Block) -> np.ndarray:
+    """Return what a caller gave as groups of the rows of these blocks: one value for each row."""
+    block = read("groups", groups, may_be_names=True)
+    check_rows(*blocks, block)
+    return block.values
 
 
 def select_rows(groups, order, *blocks: Block, by_column: bool = False) -> tuple:
@@ -151,9 +184,7 @@ def select_rows(groups, order, *blocks: Block, by_column: bool = False) -> tuple
         by_column: whether the columns of the only block are asked about each other.
     """
     if groups is not None:
-        groups = read("groups", groups, may_be_names=True)
-        check_rows(*blocks, groups)
-        groups = groups.values
+        groups = read_groups(groups, *blocks)
     tables = [block.values for block in blocks]
     if by_column and tables[0].ndim == 2:
         tables = list(tables[0].T)
@@ -193,7 +224,11 @@ def naming(blocks: dict[str, list[Block]], classes: list | None = None):
         return match[0] if index is None else f"in row {list(index)[int(match[1])]!r}"
 
     def name_class(match):
-        return match[0] if classes is None else f"{match[1]} {classes[int(match[2])]!r}"
+        if classes is None:
+            return match[0]
+        name = f"{match[1]} {classes[int(match[2])]!r}"
+        is_of_one = match[1] == "label" and len(columns.get("y", [])) == 1
+        return f"{name} of {columns['y'][0]}" if is_of_one else name
 
     try:
         yield

@@ -11,7 +11,7 @@ import numpy as np
 
 from diffenc.errors import InputError
 from diffenc.estimate import format_value
-from diffenc.information import checks, estimates, inputs
+from diffenc.information import checks, clusters, estimates, inputs, rows
 from diffenc.information.columns import read_words
 from diffenc.information.inputs import Progress
 from diffenc.information.remarks import EXCHANGED, NOTHING_DETECTED
@@ -42,12 +42,12 @@ class InformationMatrix:
     notes: tuple[str, ...]
 
     def __str__(self) -> str:
-        rows = [["nats", *self.names]]
+        table = [["nats", *self.names]]
         for i, name in enumerate(self.names):
-            rows.append([name, *(self._write(i, j) for j in range(len(self.names)))])
-        widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+            table.append([name, *(self._write(i, j) for j in range(len(self.names)))])
+        widths = [max(len(row[k]) for row in table) for k in range(len(table[0]))]
         lines = []
-        for row in rows:
+        for row in table:
             cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
             lines.append("  ".join([row[0].ljust(widths[0]), *cells]))
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
@@ -138,11 +138,13 @@ def mutual_information_matrix(
         NaN, and a note says why.
 
     Raises:
-        InputError: for a column that has no estimate with any other.
+        InputError: for a column that has no estimate with any other, and for groups or an order
+            that no pair can have.
     """
     names, parts = split_columns(columns)
     words = read_words(None, codes, amounts)
     check_names(words.codes | words.amounts, names)
+    check_rows_of_all(parts[0], groups, order)
     seed = inputs.read_seed(seed)
     settings = inputs.read_settings(settings)
     show = inputs.read_progress(progress)
@@ -198,8 +200,23 @@ def check_names(words: Collection[str], names: tuple[str, ...]) -> None:
     for word in sorted(words):
         if word not in names:
             raise InputError(
-                f"codes or amounts name {word!r}, which is no column: give of {', '.join(names)}"
+                f"codes or amounts name {word!r}, which is no column: give one of "
+                f"{', '.join(names)}"
             )
+
+
+def check_rows_of_all(column, groups, order: str | None) -> None:
+    """Raise InputError for groups or an order that no pair of columns can have.
+
+    Args:
+        column: [N] one of the columns.
+        groups: of the caller.
+        order: of the caller.
+    """
+    rows.check_order(order)
+    if groups is not None:
+        block = inputs.read("columns", column, may_be_names=True)
+        clusters.read(inputs.read_groups(groups, block), len(block.values))
 
 
 def words_of_pair(words: Collection[str], first: str, second: str) -> tuple[str, ...]:
@@ -227,6 +244,8 @@ def split_columns(columns) -> tuple[tuple[str, ...], list]:
     """
     is_table = hasattr(columns, "iloc")
     table = columns if is_table else np.asarray(columns)
+    if not is_table:
+        inputs.check_not_transposed("columns", table)
     if table.ndim != 2 or table.shape[1] < 2:
         raise InputError(
             f"columns has shape {list(table.shape)}: give rows of two columns or more, [N, d]"

@@ -65,8 +65,7 @@ def examine(blocks: list[np.ndarray], groups=None, order: str | None = None) -> 
     Raises:
         InputError: for groups, an order or a series that have no estimate.
     """
-    if order not in ORDERS:
-        raise InputError(f"order is {order!r}: give 'exchangeable', or None to find out")
+    check_order(order)
     index = None if groups is None else clustering.read(groups, len(blocks[0]))
     tables = [_numbers(block) for block in blocks]
     if any(table is None for table in tables):
@@ -105,6 +104,12 @@ def examine(blocks: list[np.ndarray], groups=None, order: str | None = None) -> 
         facts["rows"] = n
         _check_number(sum(table.shape[1] for table in tables), len(tables[0]), effective)
     return Rows(used, None if copies is None else copies.first, clusters, facts)
+
+
+def check_order(order: str | None) -> None:
+    """Raise InputError for what is no order of rows."""
+    if order not in ORDERS:
+        raise InputError(f"order is {order!r}: give 'exchangeable', or None to find out")
 
 
 def _numbers(block) -> np.ndarray | None:

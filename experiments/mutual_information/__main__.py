@@ -18,7 +18,7 @@ import numpy as np
 from etils.epath import Path
 from ml_collections import ConfigDict
 
-from diffenc.errors import InputError, check, check_choice, check_least, check_whole
+from diffenc.errors import InputError, check, check_choice, check_least
 from diffenc.estimate import Estimate
 from diffenc.information import estimates
 from diffenc.information.chain_rule import ChainRule
@@ -79,8 +79,13 @@ class Experiment:
 
     def __post_init__(self):
         check_least(self, 0, "seed")
-        if self.permutations:
-            check_whole("permutations", self.permutations, LEAST_PERMUTATIONS)
+        is_enough = isinstance(self.permutations, int) and self.permutations >= LEAST_PERMUTATIONS
+        check(
+            is_enough or self.permutations == 0,
+            "permutations",
+            self.permutations,
+            f"give a whole number of {LEAST_PERMUTATIONS} or more, or 0 for no test",
+        )
         for name in self.rivals:
             check_choice("rivals", name, RIVALS)
         if self.data.path:
@@ -145,7 +150,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
         tables.write_results(workdir, summarize_pairs(all_records))
     else:
         report(experiment, own, all_records, workdir)
-    print(f"figures: {workdir / 'figures'}")
+    if (workdir / "figures").exists():  # a table of counts has none
+        print(f"figures: {workdir / 'figures'}")
 
 
 def report(

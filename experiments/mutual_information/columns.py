@@ -9,6 +9,7 @@ from diffenc.errors import InputError
 from diffenc.information.matrix import (
     InformationMatrix,
     check_names,
+    check_rows_of_all,
     join_notes,
     split_columns,
     words_of_pair,
@@ -62,6 +63,7 @@ def load_pairs(settings: DataSettings) -> tuple[tuple[str, ...], dict[str, Sampl
         raise InputError(f"data file {path} is {path.suffix or 'without ending'}: give {endings}")
     names, parts = split_columns(columns)
     check_names(settings.codes + settings.amounts, names)
+    check_rows_of_all(parts[0], groups, ORDERS[settings.order])
     pairs = {}
     for i, j in itertools.combinations(range(len(names)), 2):
         words = {

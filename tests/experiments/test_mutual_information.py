@@ -150,7 +150,8 @@ def test_all_pairs_of_columns_of_a_table_with_their_tests(tmp_path, capsys):
         (dict(data__path=str(csv), data__columns=("a",)), "two columns or more"),
         (dict(data__path=str(csv), data__columns=("a", "c")), "no column 'c'"),
         (dict(data__path=str(tmp_path / "none.csv")), "does not exist"),
-        (dict(data__path=str(csv), permutations=5), "permutations is 5: give 19 or more"),
+        (dict(data__path=str(csv), permutations=5), "permutations is 5: give a whole number of 19"),
+        (dict(data__path=str(csv), permutations=-1), "19 or more, or 0 for no test"),
         (dict(data__path=save(tmp_path / "y.npz", y=x)), "save one array x"),
         (dict(), "data.path is empty"),
     ):
@@ -343,7 +344,7 @@ X = np.random.default_rng(0).normal(size=(300, 2))
             {},
             "25 columns are too many for 100",
         ),
-        (dict(x=X, y=np.arange(300) // 295), {}, "label 1 has 5 examples"),
+        (dict(x=X, y=np.arange(300) // 295), {}, "label 1 of y column 0 has 5"),
         (dict(x=X, y=np.zeros(300, int)), {"data__labels": "yes"}, "all labels are 0"),
         (dict(x=X[:, 0], y=np.cos(3 * X[:, 0])), {}, "y column 0 is a function of x"),
         (dict(x=X, y=X[:, 0] + 1), {"data__labels": "yes"}, "label .* has 1 examples"),
@@ -362,6 +363,15 @@ def test_bad_samples_leave_one_line_and_no_results(tmp_path, arrays, changes, wo
     with pytest.raises(InputError, match=words):
         mutual_information.run(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_table_of_counts_has_no_figures_and_names_none(tmp_path, capsys):
+    codes = np.arange(300) % 3
+    path = save(tmp_path / "xy.npz", x=np.roll(codes, 1)[X[:, 0].argsort()], y=codes)
+    mutual_information.run(make_config("data", data__path=path), tmp_path / "run")
+    assert (tmp_path / "run" / "results.json").exists()
+    assert not (tmp_path / "run" / "figures").exists()
+    assert "figures:" not in capsys.readouterr().out
 
 
 def test_a_finished_run_needs_no_samples(tmp_path, capsys):

@@ -196,13 +196,18 @@ def test_samples_are_tested_as_what_they_are():
 
 def test_what_has_no_test_says_so_in_a_line(table, estimate):
     total = dataclasses.replace(estimate, quantity="TC(X)", samples=None)
+    matrix = diffenc.mutual_information_matrix
     for ask, words in (
         (lambda: total.test(), r"TC\(X\) has no test"),
         (lambda: estimate.test(5), "permutations is 5: give 19 or more"),
         (lambda: estimate.test(seed=-1), "seed is -1"),
         (lambda: estimate.interval(95), "level is 95: give a number between 0 and 1"),
-        (lambda: diffenc.mutual_information_matrix(table["a"]), "two columns or more"),
-        (lambda: diffenc.mutual_information_matrix(table[["a", "a"]]), "two columns 'a'"),
+        (lambda: matrix(table["a"]), "two columns or more"),
+        (lambda: matrix(table[["a", "a"]]), "two columns 'a'"),
+        (lambda: matrix(table.to_numpy().T), "columns has shape .*transposed.*columns.T"),
+        (lambda: matrix(table, order="random"), "^order is 'random'"),
+        (lambda: matrix(table, groups=np.zeros(9)), "^rows differ in number .columns has"),
+        (lambda: matrix(table, groups=np.zeros(len(table))), "^groups has 1 different values"),
         (lambda: permutation_test(Samples(np.ones(100), np.arange(100))), "x is constant"),
         (lambda: permutation_test(Samples(*np.eye(2, 50), memory=30)), "give a longer series"),
     ):
