@@ -66,11 +66,26 @@ def inflation_of(clusters: Clusters | None) -> float:
     return 1.0 if clusters is None else clusters.inflation
 
 
-def some_rows(clusters: Clusters) -> np.ndarray:
-    """Return rows that hardly depend on each other: one of each cluster, or some of a series."""
+def some_rows(clusters: Clusters, rng: np.random.Generator | None = None) -> np.ndarray:
+    """Return rows that hardly depend on each other: one of each cluster, or some of a series.
+
+    Clusters differ in size, and what is in the large ones would count for too little.
+
+    Args:
+        clusters: of the rows [N].
+        rng: draws rows such that all have the same chance: a cluster is taken in proportion to its
+            size, and of it any row. With None, it is the first row of every cluster.
+
+    Returns:
+        The rows [k].
+    """
     if clusters.gap:
         return np.arange(0, len(clusters.index), clusters.gap)
-    return np.unique(clusters.index, return_index=True)[1]
+    if rng is None:
+        return np.unique(clusters.index, return_index=True)[1]
+    order = rng.permutation(len(clusters.index))
+    _, first, counts = np.unique(clusters.index[order], return_index=True, return_counts=True)
+    return order[first[rng.random(len(counts)) * counts.max() < counts]]
 
 
 def divide(order: np.ndarray, clusters: Clusters) -> np.ndarray:

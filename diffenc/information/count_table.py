@@ -76,12 +76,15 @@ def table_information(
         The information.
 
     Raises:
-        InputError: the table has so many cells for its examples that independent pairs look as if
-            one determined the other.
+        InputError: x or y is constant, or the table has so many cells for its examples that
+            independent pairs look as if one determined the other.
     """
     x = np.unique(x, return_inverse=True)[1]
     y = np.unique(y, return_inverse=True)[1]
     counts = _count(x, y)
+    for name, codes in zip("xy", counts.shape, strict=True):
+        if codes < 2:
+            raise InputError(f"{name} is constant: it has no information, give samples that vary")
     inflation = clustering.inflation_of(clusters)
     tables = [_count(x, rng.permutation(y)) for _ in range(PERMUTATIONS)]
     of_pairs = [_jackknife(table) for table in tables]

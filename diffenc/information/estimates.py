@@ -132,8 +132,9 @@ def _estimate(key, pair: Kinds, rows: Rows, num_columns, settings, show) -> Meas
         return restore(_of_information("I(X;Y)", result, rows, pair, num_columns), pooled)
     if pair.case == "chain":
         result = chain_rule(key, x, pair.codes, y, settings, show, rows.clusters)
+        of_both = {name: _in_samples(getattr(result, name), rows) for name in ("together", "alone")}
         notes = (*pair.notes, *rows_of_samples.notes(rows.facts))
-        return of_chain("I(X;Y)", result, notes, rows)
+        return of_chain("I(X;Y)", result._replace(**of_both), notes, rows)
     if pair.case == "mixed":
         result = mixed_information(key, x, y, pair.indicators, settings, show, rows.clusters)
     else:

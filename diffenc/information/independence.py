@@ -57,6 +57,10 @@ class Samples(NamedTuple):
 def samples_of(pair: Kinds, rows: Rows) -> Samples:
     """Return the samples of an estimate.
 
+    Where rows were repeated by their values, those are the distinct rows: copies would be permuted
+    among sets of equally many, and the number that rows were repeated by may tell y. The number
+    that depends on x alone, or on y alone, changes nothing of their independence.
+
     Args:
         pair: x and y with the kinds of their columns. Codes beside numbers are taken as one column
             of 0 and 1 for each.
@@ -71,12 +75,14 @@ def samples_of(pair: Kinds, rows: Rows) -> Samples:
         x = _beside(x, np.eye(pair.codes.max() + 1)[pair.codes][:, 1:])
     if pair.case == "mixed":
         y = _beside(y, pair.indicators)
+    are_codes = (pair.case == "table", pair.case in ("table", "labels", "chain"))
+    if rows.facts.get("weighted") and not rows.facts.get("grouped"):
+        return Samples(x[rows.first], y[rows.first], *are_codes)
     groups = None
     memory = 0
     if rows.clusters is not None:  # of a series they are stretches of it
         memory = rows.clusters.gap
         groups = None if memory else rows.clusters.index
-    are_codes = (pair.case == "table", pair.case in ("table", "labels", "chain"))
     return Samples(x, y, *are_codes, groups, memory)
 
 
@@ -140,6 +146,11 @@ def permutation_test(samples: Samples, permutations: int = 499, seed: int = 0) -
         for name, statistic in statistics.items():
             values[name].append(statistic.values(order))
     table = np.stack([_combine(np.concatenate(values[name])) for name in statistics])
+    if np.all(np.ptp(table, axis=1) <= 1e-9 * np.abs(table).max(axis=1)):
+        raise InputError(
+            "no permutation changes anything: groups are permuted among those of their size, and "
+            "the size of a group tells all of x or of y: give as many rows of each"
+        )
     return _compare(table, list(statistics))
 
 

@@ -85,7 +85,7 @@ def mutual_information(
         return _of_columns(keys, x[:, columns_x], y[:, columns_y], settings, tell, clusters)
 
     rng = generator(key_order)
-    rows = np.arange(len(x)) if clusters is None else clustering.some_rows(clusters)
+    rows = np.arange(len(x)) if clusters is None else clustering.some_rows(clusters, rng)
     if len(rows) < LEAST_ROWS:
         return result
     order = rng.permutation(rows)

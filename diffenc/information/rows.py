@@ -68,6 +68,10 @@ def examine(blocks: list[np.ndarray], groups=None, order: str | None = None) -> 
     check_order(order)
     index = None if groups is None else clustering.read(groups, len(blocks[0]))
     tables = [_numbers(block) for block in blocks]
+    if groups is not None and len(blocks[0]) < LEAST_ROWS:
+        raise InputError(
+            f"{len(blocks[0])} rows are too few for groups: give {LEAST_ROWS} rows or more"
+        )
     if any(table is None for table in tables):
         return Rows(None, None, None, {})
     n = len(tables[0])
@@ -87,10 +91,11 @@ def examine(blocks: list[np.ndarray], groups=None, order: str | None = None) -> 
         index = None if index is None else np.unique(index[used], return_inverse=True)[1]
     elif copies is not None:
         index = copies.index if index is None else _join(index, copies.index)
+        facts["weighted"] = 1
     if index is not None:
         inflation = clustering.measure_inflation(_products(tables), index)
         clusters = Clusters(index, inflation)
-        facts["weighted" if groups is None else "grouped"] = 1
+        facts |= {} if groups is None else {"grouped": 1}
     elif order is None:
         order_found = series.examine(*tables)
         clusters = order_found.clusters
@@ -113,20 +118,31 @@ def check_order(order: str | None) -> None:
 
 
 def _numbers(block) -> np.ndarray | None:
-    """Return a block as float64 [N, dim], names as numbers; None if `checks` will refuse it."""
+    """Return a block as float64 [N, dim], names as numbers; None if `checks` will refuse it.
+
+    Columns that are constant tell nothing, and are left out.
+    """
     if block.ndim not in (1, 2) or len(block) < LEAST_ROWS or not block.size:
         return None
     block = block.reshape(len(block), -1)
     if block.dtype.kind == "O":  # a table of names beside numbers
-        block = np.stack([np.unique(one.astype(str), return_inverse=True)[1] for one in block.T], 1)
+        block = np.stack([_number(column) for column in block.T], axis=1)
     if block.dtype.kind in "US":
         block = np.unique(block, return_inverse=True)[1].reshape(block.shape)
     if block.dtype.kind not in "biuf":
         return None
     block = block.astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
+        block = block[:, np.ptp(block, axis=0) != 0]
         size = block.std(axis=0)
-    return block if np.all((size > 1e-100) & (size < 1e100)) else None
+    return block if size.size and np.all((size > 1e-100) & (size < 1e100)) else None
+
+
+def _number(column) -> np.ndarray:
+    """Return a column of objects as numbers: the place of every name, or the numbers it holds."""
+    if any(isinstance(value, str) for value in column):
+        return np.unique(column.astype(str), return_inverse=True)[1]
+    return column.astype(float)
 
 
 def _join(index, other) -> np.ndarray:

@@ -86,6 +86,12 @@ def test_it_is_symmetric_and_knows_no_names_of_codes():
     )
 
 
+def test_a_table_of_one_code_is_refused():
+    codes = np.arange(200) % 3
+    with pytest.raises(InputError, match="y is constant"):
+        table_information(np.random.default_rng(0), codes, 0 * codes)
+
+
 def test_a_table_of_more_codes_than_examples_is_refused():
     rng = np.random.default_rng(3)
     with pytest.raises(InputError, match="codes in 200 rows: give more rows, or put rare codes"):

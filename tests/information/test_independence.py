@@ -176,6 +176,28 @@ def test_an_estimate_tests_itself_and_has_an_interval(table, estimate):
     assert np.shares_memory(estimate.samples.x, table["a"].to_numpy())
 
 
+def test_a_class_that_was_written_more_often_is_tested_by_its_distinct_rows():
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], [300, 60])
+    x = rng.standard_normal(360) + labels
+    order = rng.permutation(np.repeat(np.arange(360), np.where(labels, 5, 1)))
+    blocks = [inputs.read("x", x[order]), inputs.read("y", labels[order])]
+    *blocks, rows = inputs.select_rows(None, None, *blocks)
+    pair = kinds.decide(*blocks, columns.read_words(None, (), ()))
+    samples = independence.samples_of(pair, rows)
+    assert len(samples.x) == len(samples.y) == 360 and samples.groups is None
+    assert samples.y.sum() == 60
+    assert permutation_test(samples, 99).p_value == 0.01
+
+
+def test_groups_whose_size_tells_their_label_have_no_test():
+    rng = np.random.default_rng(0)
+    index = np.repeat(np.arange(60), np.repeat([3, 6], 30))
+    samples = Samples(rng.standard_normal(len(index)), index >= 30, groups=index, y_are_codes=True)
+    with pytest.raises(InputError, match="the size of a group tells all"):
+        permutation_test(samples, 19)
+
+
 def test_samples_are_tested_as_what_they_are():
     rng = np.random.default_rng(0)
     group = np.repeat(np.arange(100), 3)

@@ -3,7 +3,7 @@ that need a scale of their own."""
 
 import numpy as np
 import pytest
-from scipy.special import ndtri
+from scipy.special import digamma, ndtri
 from scipy.stats import rankdata
 
 from diffenc.information import neighbours
@@ -37,6 +37,19 @@ def test_gaussians_have_their_information(rho):
     of_mean = means.std(ddof=1) / np.sqrt(len(means))
     assert -2 * stderr - 3 * of_mean < means.mean() - truth < 0.5 * stderr + 3 * of_mean
     assert 0.5 < means.std(ddof=1) / stderr < 1.6
+
+
+@pytest.mark.parametrize("dims", [(1, 1), (2, 1)])
+def test_neighbours_are_counted_as_kraskov_does(dims):
+    """The k-th neighbour is not counted, though a sum with its distance is rounded up to it."""
+    rng = np.random.default_rng(5)
+    x, y = [rng.normal(size=(200, dim)) for dim in dims]
+    x[:, 0] += y[:, 0]
+    apart = [np.abs(block[:, None] - block).max(axis=-1) for block in (x, y)]
+    farthest = np.sort(np.maximum(*apart), axis=1)[:, neighbours.NEIGHBOURS, None]
+    counts = [np.sum(distance < farthest, axis=1) for distance in apart]
+    expected = digamma(neighbours.NEIGHBOURS) + digamma(200) - digamma(counts).sum(axis=0).mean()
+    assert neighbours.ksg(x, y).mean == pytest.approx(expected, abs=1e-12)
 
 
 def test_a_fine_wave_is_seen_where_x_counts_for_more():

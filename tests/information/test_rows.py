@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import pandas as pd
 import pytest
 from checks import NUM_SIGMAS
 from scipy.signal import lfilter
@@ -48,6 +49,17 @@ def test_the_error_of_clusters_is_that_of_their_means():
     assert clusters.estimate(values, Clusters(np.repeat(np.arange(50), 7), scale=2.0)).stderr == (
         pytest.approx(2 * error)
     )
+
+
+def test_some_rows_of_clusters_follow_the_law_of_the_rows():
+    size = np.repeat([1, 5], [400, 400])
+    is_large = np.repeat(size, size) == 5
+    of_rows = Clusters(np.repeat(np.arange(800), size))
+    some = clusters.some_rows(of_rows, np.random.default_rng(0))
+    assert len(np.unique(of_rows.index[some])) == len(some) > 400
+    share = is_large[some].mean()
+    error = (share * (1 - share) / len(some)) ** 0.5
+    assert abs(share - 5 / 6) < NUM_SIGMAS * error
 
 
 def test_halves_hold_whole_clusters_and_are_apart_by_the_gap():
@@ -270,7 +282,40 @@ def test_two_series_are_independent_as_far_as_their_error_knows():
         diffenc.mutual_information(*walks)
 
 
+def test_examples_of_a_chain_rule_are_numbered_as_they_were_given():
+    twice = np.concatenate([np.arange(100), np.arange(N)])
+    names = np.array(["a", "b", "c"])[np.arange(N) % 3]
+    x = pd.DataFrame({"number": X[twice, 0], "name": names[twice]})
+    result = diffenc.mutual_information(x, CLASSES[twice], settings=TINY)
+    for part in (result.details.together, result.details.alone):
+        assert len(part.rows) > 0.9 * N and part.rows.max() == N + 99
+        assert not set(part.rows) & set(range(100, 200)), "the copies"
+
+
 # Groups.
+
+
+def test_numbers_beside_names_are_numbers():
+    place = np.arange(N) % 3
+    x = autoregressive(7, 0.9)
+    y = autoregressive(8, 0.9)
+    beside = np.concatenate([x, np.array(["a", "b", "c"])[place, None].astype(object)], axis=1)
+    assert beside.dtype == object
+    expected = rows.examine([np.concatenate([x, place[:, None]], axis=1), y]).facts
+    assert rows.examine([beside, y]).facts == expected and expected["memory"]
+
+
+def test_groups_are_kept_beside_a_constant_column_and_beside_weighted_copies():
+    subject = np.arange(N) % 100
+    towns = np.stack([np.full(N, "here"), np.array(["a", "b", "c"])[CLASSES % 3]], axis=1)
+    assert rows.examine([towns, X], groups=subject).facts["grouped"]
+    with pytest.raises(InputError, match="80 rows are too few for groups"):
+        rows.examine([X[:80], CLASSES[:80]], groups=subject[:80] % 20)
+    times = np.where(CLASSES == 1, 5, 1)
+    blocks = [np.repeat(block, times, axis=0) for block in (X, CLASSES)]
+    found = rows.examine(blocks, groups=np.repeat(subject, times))
+    assert found.used is None and found.facts["grouped"]
+    assert "copies count as one example of more weight" in rows.notes(found.facts)[0]
 
 
 def test_groups_of_the_caller():
