@@ -2,6 +2,9 @@
 
     python -m experiments.warm_start --config=configs/warm_start/mnist_starts.py \
         --workdir=runs/warm_start_mnist_starts --config.data.dir=DIRECTORY_OF_PREPARED_TFDS_DATA
+
+Two CPU cores, half an hour and more beside other work; one seed, 200 held-out images of the curve:
+1.218 bits a dimension from a cold start, 1.208 from a warm one, each +- 0.021 in common.
 """
 
 from configs.warm_start import mnist
