@@ -158,12 +158,20 @@ def learn_what_falls(levels):
 
 
 def test_the_memory_starts_short_and_has_an_end():
-    """Of 1 / n a running mean with weights n^3 has 4/3; an exponential one falls behind by its
-    memory of 100 updates, which is 1 / (1 - 100 / n) to first order."""
-    means = np.asarray(learn_what_falls(make("variance")))
-    for step in (40, 200, 400):
-        np.testing.assert_allclose(means[step] * step / 30, 4 / 3, rtol=0.1)
-    np.testing.assert_allclose(means[999] * 999 / 30, 1 / (1 - 0.1), rtol=0.03)
+    """Update t of n weighs (t / n)^4 - ((t - 1) / n)^4, and from update 400 on, where that would
+    remember more than 100 updates, like exp(-(n - t) / 100). Both sums are exact up to rounding."""
+    means = np.asarray(learn_what_falls(make("variance")), np.float64)
+
+    def powers(n):
+        t = np.arange(1, n + 1)
+        return np.sum((t**4.0 - (t - 1) ** 4.0) / n**4 * 30 / t)
+
+    for n in (1, 40, 200, 400):
+        np.testing.assert_allclose(means[n], powers(n), rtol=1e-4)
+    t = np.arange(401, 1000)
+    late = -np.expm1(-1 / 100) * np.sum(np.exp(-(999 - t) / 100) * 30 / t)
+    expected = np.exp(-(999 - 400) / 100) * powers(400) + late
+    np.testing.assert_allclose(means[999], expected, rtol=1e-4)
 
 
 def test_a_bin_that_saw_no_draw_keeps_its_means():
