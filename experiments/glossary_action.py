@@ -61,12 +61,15 @@ SAMPLING = under(
         "bound": "nats: Mean log weight, below log Z by the relative entropy of the paths; the "
         "error is the scatter of the seeds.",
         "effective_share": "of the paths: (sum of weights)^2 / sum of squares, for each path.",
+        "tail_index": "index: Shape of the generalized Pareto law of the largest weights; above 0.7 log Z "
+        "may be off by more than its error.",
         "coverage": "of the groups: Share of the groups of paths whose log Z is within two of its "
         "errors of the truth.",
         "annealing.log_z": "nats: The same of annealed importance sampling, with as many "
         "evaluations of the gradient as the control in training and in sampling.",
         "annealing.bound": "nats: See above.",
         "annealing.effective_share": "of the paths: See above; a chain is a path.",
+        "annealing.tail_index": "index: See above.",
         "annealing.coverage": "of the groups: See above.",
     },
 )

@@ -19,12 +19,16 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy import stats
 
 from diffenc.diffusion.controlled_paths import Problem, cost_of_ends
 from diffenc.diffusion.gaussians import LOG_2PI, exact
 from diffenc.diffusion.profiles import sum_over_data
 from diffenc.errors import InputError, check
 from diffenc.estimate import Estimate
+
+
+HEAVY_TAIL = 0.7  # from this tail index on, no affordable number of paths makes log Z sure
 
 
 class WeightedPaths(NamedTuple):
@@ -94,7 +98,7 @@ def log_normalizer(log_weights) -> Estimate:
     """Estimate log Z = log E[weight], with its error to first order.
 
     The estimate is low by half of the squared error in the mean, and by more where rare weights
-    hold much of Z: look at `effective_sample_size` too. Where all weights are 0 it is -inf, with an
+    hold much of Z: look at `effective_sample_size` and `tail_index` too. Where all weights are 0 it is -inf, with an
     infinite error: of Z is known then that no path found any of it.
 
     Args:
@@ -122,6 +126,31 @@ def effective_sample_size(log_weights) -> float:
         return 0.0
     weights = np.exp(log_weights - largest)
     return float(weights.sum() ** 2 / np.square(weights).sum())
+
+
+def tail_index(log_weights) -> float:
+    """Fit the shape k of a generalized Pareto law to the largest weights.
+
+    Moments of an order above 1/k are infinite: from 1/2 on the variance is, so that the error of
+    `log_normalizer` means little, and from `HEAVY_TAIL` on the estimate is not to be relied on. The
+    law is fitted to what the min(n/5, 3 sqrt n) largest weights have above the next one. (Pareto
+    smoothed importance sampling, arXiv 1507.02646.)
+
+    Args:
+        log_weights: [n], of independent paths or chains, in nats; -inf is a weight of 0.
+
+    Returns:
+        k, which has no unit; NaN where fewer than five weights are above the next one.
+
+    Raises:
+        InputError: where a weight is infinite or not a number.
+    """
+    log_weights = np.sort(_log_weights(log_weights))
+    count = int(min(log_weights.size / 5, 3 * log_weights.size**0.5))
+    if count < 5 or not log_weights[-count - 1] < log_weights[-count]:
+        return float("nan")
+    excess = np.expm1(log_weights[-count:] - log_weights[-count - 1])
+    return float(stats.genpareto.fit(excess / excess.mean(), floc=0.0)[0])
 
 
 def _log_weights(values) -> np.ndarray:

@@ -18,8 +18,10 @@ from ml_collections import ConfigDict
 
 from diffenc.diffusion.controlled_paths import Problem
 from diffenc.diffusion.path_weights import (
+    HEAVY_TAIL,
     effective_sample_size,
     log_normalizer,
+    tail_index,
     weighted_paths,
 )
 from diffenc.diffusion.processes import VPLinear
@@ -105,7 +107,15 @@ def run(config: ConfigDict, workdir: Path) -> list[Result] | None:
             samples[name, "annealing"] = sample_by_annealing(settings, training, name)
         show(len(settings.targets))
     draw(workdir, settings, samples)
-    return summarize(samples)
+    rows = summarize(samples)
+    for row in rows:
+        if row.name.endswith(".tail_index") and not row.value < HEAVY_TAIL:
+            place = row.name.removesuffix(".tail_index")
+            print(
+                f"{place}: its largest weights have tail index {row.value:.2f}: log Z may be off "
+                "by more than its error; more updates or more steps may help, more paths will not"
+            )
+    return rows
 
 
 def make_learner(settings: Settings, training: Training, target: Target) -> Learner:
@@ -227,6 +237,8 @@ def summarize(samples: dict[tuple[str, str], Sample]) -> list[Result]:
         rows.append(Result(f"{place}.bound", *_mean(bounds), "nats", exact))
         sizes = [effective_sample_size(one.ravel()) / one.size for one in sample.log_weights]
         rows.append(Result(f"{place}.effective_share", *_mean(sizes), "of the paths"))
+        tails = [tail_index(one.ravel()) for one in sample.log_weights]
+        rows.append(Result(f"{place}.tail_index", *_mean(tails), "index"))
         covered = [is_covered(group) for one in sample.log_weights for group in one]
         rows.append(Result(f"{place}.coverage", float(np.mean(covered)), None, "of the groups"))
     return rows

@@ -12,6 +12,7 @@ from diffenc.diffusion.gaussians import GaussianMixture
 from diffenc.diffusion.path_weights import (
     effective_sample_size,
     log_normalizer,
+    tail_index,
     weighted_paths,
 )
 from diffenc.diffusion.processes import VE, VPLinear
@@ -89,3 +90,21 @@ def test_a_potential_has_no_weights():
     problem = Problem(VPLinear(), lambda x: x, potential=lambda x, t: t)
     with pytest.raises(InputError, match="potential is given"):
         weighted_paths(jax.random.key(0), problem, None, (2, 1))
+
+
+@pytest.mark.parametrize("shape", [0.1, 0.4, 1.2])
+def test_the_tail_index_of_a_pareto_law_is_its_shape(shape):
+    n = 40_000
+    weights = np.random.default_rng(0).uniform(size=n) ** -shape
+    log_weights = np.log(weights)
+    stderr = (1 + shape) / (3 * n**0.5) ** 0.5  # of the maximum of likelihood, to first order
+    index = tail_index(log_weights)
+    assert abs(index - shape) < NUM_SIGMAS * stderr
+    np.testing.assert_allclose(tail_index(log_weights - 700.0), index, rtol=1e-6)
+
+
+def test_weights_without_a_tail_have_no_index():
+    assert np.isnan(tail_index(np.zeros(1000)))
+    assert np.isnan(tail_index(np.arange(20.0)))
+    with pytest.raises(InputError, match="not a number"):
+        tail_index([0.0, np.nan])
