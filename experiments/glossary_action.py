@@ -61,8 +61,8 @@ SAMPLING = under(
         "bound": "nats: Mean log weight, below log Z by the relative entropy of the paths; the "
         "error is the scatter of the seeds.",
         "effective_share": "of the paths: (sum of weights)^2 / sum of squares, for each path.",
-        "tail_index": "index: Shape of the generalized Pareto law of the largest weights; above 0.7 log Z "
-        "may be off by more than its error.",
+        "tail_index": "index: Shape of the generalized Pareto law of the largest weights; above "
+        "0.7 log Z may be off by more than its error.",
         "coverage": "of the groups: Share of the groups of paths whose log Z is within two of its "
         "errors of the truth.",
         "annealing.log_z": "nats: The same of annealed importance sampling, with as many "

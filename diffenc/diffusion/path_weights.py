@@ -27,7 +27,6 @@ from diffenc.diffusion.profiles import sum_over_data
 from diffenc.errors import InputError, check
 from diffenc.estimate import Estimate
 
-
 HEAVY_TAIL = 0.7  # from this tail index on, no affordable number of paths makes log Z sure
 
 
@@ -98,8 +97,8 @@ def log_normalizer(log_weights) -> Estimate:
     """Estimate log Z = log E[weight], with its error to first order.
 
     The estimate is low by half of the squared error in the mean, and by more where rare weights
-    hold much of Z: look at `effective_sample_size` and `tail_index` too. Where all weights are 0 it is -inf, with an
-    infinite error: of Z is known then that no path found any of it.
+    hold much of Z: look at `effective_sample_size` and `tail_index` too. Where all weights are 0 it
+    is -inf, with an infinite error: of Z is known then that no path found any of it.
 
     Args:
         log_weights: [n], of independent paths or chains, in nats; -inf is a weight of 0.

@@ -63,7 +63,6 @@ def initialize(key: jax.Array, settings: Settings, dim: int, dim_y: int) -> Stat
     return restart(params, settings.denoiser.learning_rate)
 
 
-@functools.partial(jax.jit, static_argnames="settings", donate_argnums=0)
 def advance(
     state: State, key: jax.Array, halves: Halves, count: jax.Array, settings: Settings
 ) -> State:
@@ -83,9 +82,15 @@ def advance(
     Returns:
         The state after `settings.denoiser.updates` updates.
     """
+    batch = min(settings.denoiser.batch_size, halves.r.shape[1])
+    halves = halves.pad(settings.judge.rows)
+    return _advance(state, key, halves, count, settings.denoiser.updates, batch, settings.shape)
+
+
+@functools.partial(jax.jit, static_argnames=("batch", "settings"), donate_argnums=0)
+def _advance(state, key, halves, count, updates, batch: int, settings: Settings) -> State:
     dim = halves.r.shape[-1]
     network = make_network(dim, settings)
-    batch = min(settings.denoiser.batch_size, halves.r.shape[1])
 
     def half_loss(params, key, half):
         key_rows, key_log_snr, key_eps = jax.random.split(key, 3)
@@ -103,11 +108,10 @@ def advance(
 
     training = settings.denoiser
     return descend(
-        state, key, half_loss, halves, training.updates, training.learning_rate, training.average
+        state, key, half_loss, halves, updates, training.learning_rate, training.average
     )
 
 
-@functools.partial(jax.jit, static_argnames="settings", donate_argnums=0)
 def advance_mixture(
     state: State, key: jax.Array, halves: Halves, count: jax.Array, settings: Settings
 ) -> State:
@@ -125,8 +129,15 @@ def advance_mixture(
     Returns:
         The state after `settings.mixture.updates` updates.
     """
-    network = make_network(halves.r.shape[-1], settings)
     batch = min(settings.mixture.batch_size, halves.r.shape[1])
+    halves = halves.pad(settings.judge.rows)
+    updates = settings.mixture.updates
+    return _advance_mixture(state, key, halves, count, updates, batch, settings.shape)
+
+
+@functools.partial(jax.jit, static_argnames=("batch", "settings"), donate_argnums=0)
+def _advance_mixture(state, key, halves, count, updates, batch: int, settings: Settings) -> State:
+    network = make_network(halves.r.shape[-1], settings)
 
     def half_loss(params, key, half):
         rows = jax.random.randint(key, (batch,), 0, count)
@@ -135,18 +146,12 @@ def advance_mixture(
 
     training = settings.denoiser
     return descend(
-        state,
-        key,
-        half_loss,
-        halves,
-        settings.mixture.updates,
-        training.learning_rate,
-        training.average,
+        state, key, half_loss, halves, updates, training.learning_rate, training.average
     )
 
 
 def descend(
-    state: State, key: jax.Array, half_loss, halves, updates: int, learning_rate, average
+    state: State, key: jax.Array, half_loss, halves, updates, learning_rate, average
 ) -> State:
     """Descend the sum of the losses of both halves.
 
@@ -155,7 +160,7 @@ def descend(
         key: a key.
         half_loss: the loss of one network on its half, half_loss(params, key, half).
         halves: a tree of arrays [2, ...].
-        updates: number of updates.
+        updates: number of updates, which may be traced.
         learning_rate: step size of Adam.
         average: see `DenoiserSettings`.
 
@@ -164,18 +169,20 @@ def descend(
     """
     optimizer = make_optimizer(learning_rate)
 
-    def update(state, key):
+    def update(index, state):
+        keys = jax.random.split(jax.random.fold_in(key, index))
+
         def loss(params):
-            return jnp.sum(jax.vmap(half_loss)(params, jax.random.split(key), halves))
+            return jnp.sum(jax.vmap(half_loss)(params, keys, halves))
 
         gradient = jax.grad(loss)(state.params)
         changes, opt_state = optimizer.update(gradient, state.opt_state, state.params)
         params = optax.apply_updates(state.params, changes)
         share = (1 + average) / (state.step + 1 + average)
         averages = optax.incremental_update(params, state.averages, share)
-        return State(params, averages, opt_state, state.step + 1), None
+        return State(params, averages, opt_state, state.step + 1)
 
-    return jax.lax.scan(update, state, jax.random.split(key, updates))[0]
+    return jax.lax.fori_loop(0, updates, update, state)
 
 
 @functools.partial(jax.jit, static_argnames=("dim", "length"))

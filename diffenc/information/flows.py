@@ -23,6 +23,7 @@ from diffenc.information import clusters as clustering
 from diffenc.information import fitting, gaussian, regression
 from diffenc.information.clusters import Clusters
 from diffenc.information.divergence import ignore
+from diffenc.information.halves import pad
 from diffenc.information.regression import Features
 from diffenc.information.settings import FlowSettings, Settings
 from diffenc.keys import split_key
@@ -30,6 +31,8 @@ from diffenc.networks import Velocity
 
 # Nats by which the Gaussian information of linear images may differ through rounding.
 ROUNDING = 1e-6
+# Rows of a half are padded to a standard number of these, so that programs are compiled once.
+ROWS = 512
 # The regression by which flows are evaluated.
 MEAN = regression.without_shape(regression.polar)
 
@@ -150,7 +153,7 @@ def learn(
         for block in (pair.x, pair.y)
     )
     key_init, key_train = split_key(key)
-    state = _initialize(key_init, dims, flow_settings)
+    state = _initialize(key_init, dims, flow_settings.shape)
     before = information(pair, MEAN)
     path = [before.mean]
     best = before
@@ -262,7 +265,6 @@ def flow(
     return jax.lax.scan(step, (x, zeros, zeros), length=steps)[0]
 
 
-@functools.partial(jax.jit, static_argnames="settings", donate_argnums=0)
 def advance(
     state: fitting.State, key: jax.Array, blocks: tuple, settings: FlowSettings
 ) -> fitting.State:
@@ -277,20 +279,31 @@ def advance(
     Returns:
         The state after `settings.updates` updates.
     """
+    n = blocks[0].shape[1]
+    batch = min(n, max(settings.batch_size, 4 * sum(block.shape[-1] for block in blocks)))
+    padded = pad(blocks, ROWS)
+    arguments = (n, settings.updates, settings.sparsity_price)
+    return _advance(state, key, padded, *arguments, batch, settings.shape)
 
+
+@functools.partial(jax.jit, static_argnames=("batch", "settings"), donate_argnums=0)
+def _advance(
+    state, key, blocks, count, updates, price, batch: int, settings: FlowSettings
+) -> fitting.State:
     def half_loss(params, key, half):
         key_rows, key_probe = jax.random.split(key)
-        batch = max(settings.batch_size, 4 * sum(block.shape[-1] for block in half))
-        rows = jax.random.randint(key_rows, (min(batch, len(half[0])),), 0, len(half[0]))
-        batch = tuple(block[rows] for block in half)
-        return negative_log_likelihood(params, key_probe, batch, settings)
+        rows = jax.random.randint(key_rows, (batch,), 0, count)
+        batches = tuple(block[rows] for block in half)
+        return negative_log_likelihood(params, key_probe, batches, settings, price)
 
     return fitting.descend(
-        state, key, half_loss, blocks, settings.updates, settings.learning_rate, settings.average
+        state, key, half_loss, blocks, updates, settings.learning_rate, settings.average
     )
 
 
-def negative_log_likelihood(params, key: jax.Array, blocks, settings: FlowSettings) -> jax.Array:
+def negative_log_likelihood(
+    params, key: jax.Array, blocks, settings: FlowSettings, sparsity_price
+) -> jax.Array:
     """Compute the loss of the flows of one half.
 
     It is minus the log likelihood of the Gaussian with the covariance of the images, per example
@@ -303,6 +316,7 @@ def negative_log_likelihood(params, key: jax.Array, blocks, settings: FlowSettin
         key: a key.
         blocks: x and y [n, dim].
         settings: of the flows.
+        sparsity_price: that of these settings, which may be traced.
 
     Returns:
         The loss, a scalar.
@@ -317,7 +331,7 @@ def negative_log_likelihood(params, key: jax.Array, blocks, settings: FlowSettin
             image, log_det, roughness = _run(block_params, block, probe, settings)
             norms = make_network(dim, settings).coordinate_norms(block_params)
             loss += settings.roughness_price * jnp.mean(roughness) - jnp.mean(log_det)
-            loss += settings.sparsity_price * dim * jnp.sum(norms)
+            loss += sparsity_price * dim * jnp.sum(norms)
         images.append(image - image.mean(axis=0, keepdims=True))
     together = jnp.concatenate(images, axis=-1)
     covariance = jnp.matmul(together.T, together, precision="highest") / len(together)
@@ -346,7 +360,10 @@ def _images(params, blocks, settings: FlowSettings) -> Pair:
     own = []
     crossed = []
     for block_params, block in zip(params, blocks, strict=True):
-        by_half = _image(block_params, block, settings) if block_params else [block, block]
+        by_half = [block, block]
+        if block_params:
+            padded = pad(block, ROWS)
+            by_half = _image(block_params, padded, settings.shape)[:, :, : block.shape[1]]
         by_half = np.asarray(by_half, np.float64)
         by_half = by_half - by_half.mean(axis=(1, 2), keepdims=True)
         first = by_half[0].reshape(-1, block.shape[-1])

@@ -156,27 +156,28 @@ def judge(
     Returns:
         The products.
     """
+    n = halves.r.shape[1]
+    blocks = -(-n // settings.judge.rows)
+    halves = halves.pad(settings.judge.rows)
     by_part = [
-        _judge_part(params, part_key, halves, part, parts, settings, tilted)
+        _judge_part(params, part_key, halves, blocks, part, parts, settings.shape, tilted)
         for part, part_key in enumerate(split_key(key, parts))
     ]
     arrays = []
     for products in zip(*by_part, strict=True):
-        stacked = np.stack(products, axis=-1) / parts  # [2, n, strata, parts]
+        stacked = np.stack(products, axis=-1)[:, :n] / parts  # [2, n, strata, parts]
         arrays.append(stacked.reshape(*stacked.shape[:2], -1))
     return Products(*arrays)
 
 
 @functools.partial(jax.jit, static_argnames=("settings", "tilted"))
-def _judge_part(params, key, halves, part, parts, settings, tilted) -> Products:
+def _judge_part(params, key, halves, blocks, part, parts, settings, tilted) -> Products:
     draws = settings.judge.strata
-    _, n, dim = halves.r.shape
+    _, size, dim = halves.r.shape
     network = make_network(dim, settings)
-    blocks = -(-n // settings.judge.rows)
-    rows = jnp.minimum(jnp.arange(blocks * settings.judge.rows), n - 1).reshape(blocks, -1)
+    rows = jnp.arange(size).reshape(-1, settings.judge.rows)
 
-    def judge_block(half, arguments):
-        key, rows = arguments
+    def judge_block(half, key, rows):
         y = halves.y[half, rows]
         linear = halves.linear[half, rows]
         factor = halves.factor[half]
@@ -207,9 +208,15 @@ def _judge_part(params, key, halves, part, parts, settings, tilted) -> Products:
 
     def judge_half(arguments):
         half, key = arguments
-        keys = jax.random.split(key, blocks)
-        by_block = jax.lax.map(functools.partial(judge_block, half), (keys, rows))
-        return jax.tree.map(lambda a: a.reshape(-1, draws)[:n], by_block)
+
+        def judge_next(index, products):
+            block = judge_block(half, jax.random.fold_in(key, index), rows[index])
+            return jax.tree.map(lambda whole, one: whole.at[index].set(one), products, block)
+
+        zeros = jnp.zeros((*rows.shape, draws))
+        products = Products(zeros, zeros, zeros, zeros)
+        products = jax.lax.fori_loop(0, blocks, judge_next, products)
+        return jax.tree.map(lambda a: a.reshape(size, draws), products)
 
     # One after the other by one piece of the program, which is traced and compiled once.
     return jax.lax.map(judge_half, (jnp.arange(2), jax.random.split(key)))

@@ -31,6 +31,41 @@ class Halves(NamedTuple):
     linear: jax.Array
     factor: jax.Array
 
+    def pad(self, unit: int) -> "Halves":
+        """Lengthen the rows by zeros to a standard number, see `pad`."""
+        r, y, linear = pad((self.r, self.y, self.linear), unit)
+        return Halves(r, y, linear, self.factor)
+
+
+def standard_size(n: int, unit: int) -> int:
+    """Give the smallest of unit * (1, 2, 3, 4, 6, 8, 12, 16, ...) that is n or more."""
+    power = 1
+    while power * unit < n:
+        power *= 2
+    return 3 * power // 4 * unit if power > 2 and 3 * power // 4 * unit >= n else power * unit
+
+
+def pad(tree, unit: int):
+    """Lengthen the second axis of arrays [2, n, ...] by zeros to a standard size.
+
+    Data of other numbers of rows then share compiled programs.
+
+    Args:
+        tree: of the arrays.
+        unit: see `standard_size`.
+
+    Returns:
+        The tree.
+    """
+
+    def one(array):
+        n = array.shape[1]
+        widths = [(0, 0)] * array.ndim
+        widths[1] = (0, standard_size(n, unit) - n)
+        return jnp.asarray(np.pad(array, widths))
+
+    return jax.tree.map(one, tree)
+
 
 def split(key: jax.Array, n: int, clusters: Clusters | None = None) -> np.ndarray:
     """Draw two disjoint halves [2, n // 2] of range(n); of an odd n one number is left out.

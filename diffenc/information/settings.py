@@ -98,6 +98,11 @@ class FlowSettings:
         check_least(self, 0, "average", "rounds", "roughness_price", "sparsity_price")
         check_positive(self, "learning_rate")
 
+    @property
+    def shape(self) -> "FlowSettings":
+        """What of these settings shapes a compiled program, see `Settings.shape`."""
+        return dataclasses.replace(self, updates=1, sparsity_price=0.0)
+
 
 @dataclass(frozen=True)
 class NullSettings:
@@ -190,6 +195,16 @@ class Settings:
             except InputError as error:
                 raise InputError(f"{name}.{error}") from error
         return cls(**arguments)
+
+    @property
+    def shape(self) -> "Settings":
+        """What of these settings shapes a compiled program: lengths of rounds and prices do not."""
+        return dataclasses.replace(
+            self,
+            denoiser=dataclasses.replace(self.denoiser, updates=1),
+            mixture=dataclasses.replace(self.mixture, updates=1),
+            flow=self.flow.shape,
+        )
 
     def for_examples(self, n: int) -> "Settings":
         """Return the settings for n examples in a half.

@@ -181,17 +181,16 @@ def test_likelihood_counts_the_volume():
     volume = sum(map(float, volumes))
     covariance = np.cov(np.concatenate(images, axis=1).T, bias=True)
     likelihood = jax.jit(flows.negative_log_likelihood, static_argnames="settings")
-    found = [float(likelihood(params, jax.random.key(k), blocks, settings)) for k in range(20)]
+    found = [float(likelihood(params, jax.random.key(k), blocks, settings, 0.0)) for k in range(20)]
     error = (
         NUM_SIGMAS * np.std(found, ddof=1) / 20**0.5 + 2e-3
     )  # of the directions, and of the steps
     assert abs(volume) > 5 * error
     assert abs(np.mean(found) - (0.5 * np.linalg.slogdet(covariance)[1] - volume)) < error
-    priced = dataclasses.replace(settings, sparsity_price=1e-3)
     coordinate_norms = jax.jit(flows.make_network(2, settings).coordinate_norms)
     norms = sum(float(np.sum(coordinate_norms(one))) for one in params)
-    more = float(likelihood(params, jax.random.key(9), blocks, priced))
-    less = float(likelihood(params, jax.random.key(9), blocks, settings))
+    more = float(likelihood(params, jax.random.key(9), blocks, settings, 1e-3))
+    less = float(likelihood(params, jax.random.key(9), blocks, settings, 0.0))
     assert more - less == pytest.approx(2e-3 * norms, rel=1e-2)
 
 
