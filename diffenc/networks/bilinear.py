@@ -1,5 +1,4 @@
-"""The 3x3 convolution of images and of kernels, as two bilinear functions that transpose each
-other.
+"""The 3x3 convolution of images: two bilinear functions, of which each transposes the other.
 
     y[p] = sum_o x[p + o] w[o]        convolve(x, w)
     w[o] = sum_p x[p + o] y[p]^T      correlate(x, y)
@@ -102,8 +101,12 @@ def _merge(a, dim, into):
 
 
 def _batched(primitive, axis_of_first, axis_of_second):
-    """The rule of vmap: the problems of both are independent; what one alone has are more images
-    or more channels, found in the axis of that name of the result."""
+    """The rule of vmap.
+
+    Where both operands have a batch there are more independent problems. What only one has are
+    more images or more channels: its axis is merged into the first of the two axes given, and is
+    found in the second, of the result.
+    """
 
     def rule(operands, dims, **kwargs):
         """Solve a problem for each index along the axes `dims` of the operands, None for none."""

@@ -3,6 +3,7 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 EPSILON = 1e-6  # added to variances, as in flax
 
@@ -52,7 +53,11 @@ class GroupNorm(nn.Module):
 
 
 def _group_means(a):
-    """Replace each channel of a [n, c] by the mean of its group."""
-    n, c = a.shape
-    groups = a.reshape(n, max(1, c // 8), -1)
-    return jnp.broadcast_to(groups.mean(axis=-1, keepdims=True), groups.shape).reshape(n, c)
+    """Replace each channel of a [n, c] by the mean of its group.
+
+    As a product with a matrix: XLA would do a sum over groups, which it fuses, for each pixel.
+    """
+    c = a.shape[-1]
+    group = np.arange(c) * max(1, c // 8) // c
+    shares = (group[:, None] == group) * (max(1, c // 8) / c)
+    return jnp.matmul(a, jnp.asarray(shares, a.dtype), precision="highest")

@@ -96,7 +96,7 @@ def test_blocks_computed_again_are_the_same_blocks():
 
     params = init(kept)
     jax.tree.map(np.testing.assert_array_equal, init(again), params)
-    assert kept_bytes(again) < 0.5 * kept_bytes(kept)
+    assert kept_bytes(again.clone(blocks=4)) < 0.5 * kept_bytes(kept.clone(blocks=4))
 
     moved = jax.tree.map(wave, params)
     value_and_grad = jax.jit(jax.value_and_grad(loss), static_argnums=1)
