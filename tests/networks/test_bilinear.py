@@ -2,6 +2,7 @@
 transpose of the other."""
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -155,3 +156,12 @@ def test_the_precision_is_that_of_where_it_is_called():
     gradient = jax.make_jaxpr(jax.grad(lambda x: jnp.sum(jnp.square(precise(x)))))(X)
     ours = [eqn for eqn in gradient.eqns if eqn.primitive.name == "convolve_3x3"]
     assert len(ours) == 2 and all(eqn.params["precision"] == "highest" for eqn in ours)
+
+
+@pytest.mark.parametrize(("platform", "products"), [("cuda", 0), ("tpu", 0), ("cpu", 3)])
+def test_accelerators_have_convolutions_only(platform, products):
+    """A CPU has products for the kernel's gradient, one for each row of the kernel."""
+    exported = jax.export.export(jax.jit(gradients_of(convolve)), platforms=[platform])
+    text = exported(X, W).mlir_module()
+    assert text.count("= stablehlo.dot_general") == products
+    assert text.count("stablehlo.convolution") == (2 if products else 3)
