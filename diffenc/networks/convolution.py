@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from diffenc.errors import InputError, check
+from diffenc.networks.bilinear import convolve
 
 
 class Conv(nn.Module):
@@ -14,14 +15,11 @@ class Conv(nn.Module):
 
     Attributes:
         channels: number of channels of the output.
-        as_matmul: computes it as a product with the nine shifted images: the same numbers from the
-            same parameters, many times faster on a CPU, at nine times the memory.
         dtype: the type it computes in.
         kernel_init: the initializer of the kernel.
     """
 
     channels: int
-    as_matmul: bool = False
     dtype: jnp.dtype = jnp.float32
     kernel_init: Callable = nn.initializers.lecun_normal()
 
@@ -32,21 +30,7 @@ class Conv(nn.Module):
             self.dtype
         )
         bias = self.param("bias", nn.initializers.zeros, (self.channels,)).astype(self.dtype)
-        h = h.astype(self.dtype)
-        if self.as_matmul:
-            height, width = h.shape[1:3]
-            padded = jnp.pad(h, ((0, 0), (1, 1), (1, 1), (0, 0)))
-            shifted = [padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)]
-            out = jnp.einsum(
-                "nhwi,io->nhwo",
-                jnp.concatenate(shifted, axis=-1),
-                kernel.reshape(-1, self.channels),
-            )
-        else:
-            out = jax.lax.conv_general_dilated(
-                h, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-            )
-        return out + bias[None, None, None]
+        return convolve(h.astype(self.dtype), kernel) + bias[None, None, None]
 
 
 class ConvEmbed(nn.Module):
@@ -61,19 +45,16 @@ class ConvEmbed(nn.Module):
 
     Attributes:
         channels: the width of each convolution.
-        as_matmul: see `Conv`; None for on a CPU only.
     """
 
     channels: tuple[int, ...]
-    as_matmul: bool | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Embed x [n, h, w, c] as [n, features]."""
         self._check(x.shape)
-        as_matmul = is_matmul(self.as_matmul)
         for width in self.channels:
-            x = nn.silu(Conv(width, as_matmul)(halve(x)))
+            x = nn.silu(Conv(width)(halve(x)))
         return x.reshape(x.shape[0], -1)
 
     def _check(self, shape: tuple[int, ...]) -> None:
@@ -86,11 +67,6 @@ class ConvEmbed(nn.Module):
                 "example: give images [height, width, channels], or no embed_channels"
             )
         check_halvings(f"embed_channels has {len(channels)} widths", shape[1:3], len(channels))
-
-
-def is_matmul(as_matmul: bool | None) -> bool:
-    """Tell whether a `Conv` is computed as a product: as given, or if None on a CPU only."""
-    return jax.default_backend() == "cpu" if as_matmul is None else as_matmul
 
 
 def check_halvings(cause: str, sides: tuple[int, ...], num_halvings: int) -> None:

@@ -10,9 +10,10 @@ import jax
 import jax.numpy as jnp
 
 from diffenc.errors import check, check_whole
-from diffenc.networks.convolution import Conv, check_halvings, double, halve, is_matmul
+from diffenc.networks.convolution import Conv, check_halvings, double, halve
 from diffenc.networks.dropout import drop
 from diffenc.networks.embeddings import log_snr_features
+from diffenc.networks.normalization import GroupNorm
 
 
 class Block(nn.Module):
@@ -22,14 +23,12 @@ class Block(nn.Module):
 
     Attributes:
         channels: of the output.
-        as_matmul: see `Conv`.
         dtype: of the products.
         start: variance scale of the last kernel before training; 0 for a block that adds nothing.
         dropout: see `UNet`.
     """
 
     channels: int
-    as_matmul: bool = False
     dtype: jnp.dtype = jnp.float32
     start: float = 0.0
     dropout: float = 0.0
@@ -38,18 +37,18 @@ class Block(nn.Module):
     def __call__(self, h: jax.Array, embedding: jax.Array) -> jax.Array:
         """Map h [n, h, w, c] and the embedding [n, e] to [n, h, w, channels]."""
         shortcut = h
-        h = Conv(self.channels, self.as_matmul, self.dtype)(nn.silu(_norm(h, self.dtype)))
+        h = Conv(self.channels, self.dtype)(nn.silu(GroupNorm(self.dtype)(h)))
         scale, shift = jnp.split(
             nn.Dense(2 * self.channels, dtype=self.dtype)(nn.silu(embedding)), 2, axis=-1
         )
-        h = _norm(h, self.dtype) * (1 + scale[:, None, None, :]) + shift[:, None, None, :]
+        h = GroupNorm(self.dtype)(h, scale, shift)
         start = nn.initializers.zeros
         if self.start > 0:
             start = nn.initializers.variance_scaling(self.start, "fan_in", "normal")
         h = drop(self, nn.silu(h))
-        h = Conv(self.channels, self.as_matmul, self.dtype, start)(h)
+        h = Conv(self.channels, self.dtype, start)(h)
         if shortcut.shape[-1] != self.channels:
-            shortcut = nn.Dense(self.channels, dtype=self.dtype)(shortcut)
+            shortcut = _mix(shortcut, self.channels, dtype=self.dtype)
         return shortcut + h
 
 
@@ -62,7 +61,7 @@ class Attention(nn.Module):
     @nn.compact
     def __call__(self, h: jax.Array) -> jax.Array:
         """Attend over h [n, h, w, c]; returns its shape."""
-        tokens = _norm(h, self.dtype).reshape(h.shape[0], -1, h.shape[-1])
+        tokens = GroupNorm(self.dtype)(h).reshape(h.shape[0], -1, h.shape[-1])
         attend = nn.MultiHeadDotProductAttention(
             num_heads=self.num_heads, dtype=self.dtype, out_kernel_init=nn.initializers.zeros
         )
@@ -81,7 +80,6 @@ class UNet(nn.Module):
         num_classes: with more than 0 a label adds its own embedding; the label num_classes stands
             for 'not given', as does condition=None.
         num_heads: heads of the attention.
-        as_matmul: see `Conv`; None for on a CPU only.
         dtype: bfloat16 computes in half the memory; parameters stay float32.
         blocks: Blocks at each resolution, as many on the way up as on the way down; between the two
             ways there is always one more.
@@ -98,7 +96,6 @@ class UNet(nn.Module):
     channels: tuple[int, ...] = (32, 64)
     num_classes: int = 0
     num_heads: int = 1
-    as_matmul: bool | None = None
     dtype: jnp.dtype = jnp.float32
     blocks: int = 1
     attention: tuple[int, ...] | None = None
@@ -123,7 +120,6 @@ class UNet(nn.Module):
             An array of the shape of u, but for `num_outputs`.
         """
         self.check_sides(u.shape[1:3])
-        as_matmul = is_matmul(self.as_matmul)
         embedding = nn.silu(nn.Dense(4 * self.channels[0])(log_snr_features(level)))
         embedding = nn.Dense(4 * self.channels[0])(embedding)
         if self.num_classes:
@@ -139,19 +135,17 @@ class UNet(nn.Module):
 
         def refine(h, width):
             """Apply one more Block, and attention where it acts."""
-            block = block_type(
-                width, as_matmul, self.dtype, self.start, self.dropout, name=next(names)
-            )
+            block = block_type(width, self.dtype, self.start, self.dropout, name=next(names))
             h = block(h, embedding)
             if h.shape[1] in (self.attention or ()):
                 h = Attention(self.num_heads, self.dtype)(h)
             return h
 
-        h = Conv(self.channels[0], as_matmul, self.dtype)(u)
+        h = Conv(self.channels[0], self.dtype)(u)
         skips = []
         for depth, width in enumerate(self.channels):
             if depth:
-                h = nn.Dense(width, dtype=self.dtype)(halve(h))
+                h = _mix(halve(h), width, dtype=self.dtype)
             for _ in range(self.blocks):
                 h = refine(h, width)
                 skips.append(h)
@@ -162,11 +156,11 @@ class UNet(nn.Module):
             for _ in range(self.blocks):
                 h = refine(jnp.concatenate([h, skips.pop()], axis=-1), width)
             if depth:
-                h = double(nn.Dense(4 * self.channels[depth - 1], dtype=self.dtype)(h))
-        h = nn.silu(_norm(h, self.dtype)).astype(jnp.float32)
+                h = double(_mix(h, 4 * self.channels[depth - 1], dtype=self.dtype))
+        h = nn.silu(GroupNorm(self.dtype)(h)).astype(jnp.float32)
         if self.num_outputs is not None:
-            return nn.Dense(self.num_outputs, kernel_init=nn.initializers.zeros)(h)
-        return Conv(u.shape[-1], as_matmul, kernel_init=nn.initializers.zeros)(h)
+            return _mix(h, self.num_outputs, kernel_init=nn.initializers.zeros)
+        return Conv(u.shape[-1], kernel_init=nn.initializers.zeros)(h)
 
     def check_sides(
         self,
@@ -198,6 +192,11 @@ def check_channels(name: str, channels: tuple[int, ...]) -> None:
     check(holds, name, tuple(channels or ()), "give multiples of 8, one or more")
 
 
-def _norm(h, dtype):
-    """Group normalization over eight channels or more."""
-    return nn.GroupNorm(num_groups=max(1, h.shape[-1] // 8), dtype=dtype)(h)
+def _mix(h, width, **options):
+    """A dense layer of each pixel: [n, h, w, c] -> [n, h, w, width].
+
+    XLA would copy a tensor of more than two axes to sum over all but one, for the kernel's
+    gradient; a matrix it takes as it is.
+    """
+    pixels = nn.Dense(width, **options)(h.reshape(-1, h.shape[-1]))
+    return pixels.reshape(*h.shape[:-1], width)

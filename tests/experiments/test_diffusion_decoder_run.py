@@ -14,7 +14,6 @@ from decoder_runs import make_config
 from diffenc import models
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate
-from diffenc.networks import unet
 from diffenc.run import records, tables
 from experiments import glossary
 from experiments.diffusion_decoder import __main__ as diffusion_decoder
@@ -287,10 +286,8 @@ def test_vectors_without_labels_are_measured_without_probes(tmp_path):
 
 
 @pytest.mark.slow
-def test_colour_images_by_a_unet(tmp_path, monkeypatch):
-    """As the config of CIFAR-10 has it, on two devices, with convolutions as accelerators have
-    them: the products that a CPU has in their place take long to compile."""
-    monkeypatch.setattr(unet, "is_matmul", lambda as_matmul: False)
+def test_colour_images_by_a_unet(tmp_path):
+    """As the config of CIFAR-10 has it, on two devices."""
     x = np.random.default_rng(0).integers(0, 256, size=(150, 8, 8, 3)).astype(np.uint8)
     np.save(tmp_path / "mine.npy", x)
     changes = dict(

@@ -192,7 +192,7 @@ def test_a_split_that_leaves_a_gap_is_refused():
     [
         ("importance", NETWORK),
         ("langevin", ModulatedMLP(16, 1)),
-        ("encoder", UNet((8,), as_matmul=False, attention=(), start=0.1)),
+        ("encoder", UNet((8,), attention=(), start=0.1)),
     ],
     ids=["importance", "langevin", "encoder"],
 )
