@@ -36,8 +36,12 @@ def define_flags(values: flags.FlagValues, arguments: list[str] | None = None):
 def parse(arguments: list[str]) -> list[str]:
     """Parse by absl, whose complaints become InputErrors of one line."""
     path = _config_path(arguments)
-    if path and not epath.Path(path).is_file():  # absl would tell only once a field is read
-        raise InputError(f"config file {path} does not exist: give one of configs/*/*.py")
+    if path and not epath.Path(path).is_file():
+        # Installed without a checkout, the configs lie beside the experiments.
+        installed = epath.Path(__file__).parent.parent / path
+        if not installed.is_file():  # absl would tell only once a field is read
+            raise InputError(f"config file {path} does not exist: give one of configs/*/*.py")
+        arguments = [argument.replace(path, str(installed), 1) for argument in arguments]
     try:
         return flags.FLAGS(arguments)
     except (

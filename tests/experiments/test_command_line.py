@@ -83,3 +83,17 @@ def test_runs_are_of_single_precision(command, monkeypatch, tmp_path):
     with jax.enable_x64(True):
         status, printed, _ = command(arguments)
     assert (status, printed.strip()) == (0, "float32")
+
+
+@pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
+def test_configs_are_found_beside_the_experiments_from_any_directory(
+    command, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(diffusion_encoder, "run", lambda config, workdir: print(config.seed))
+    monkeypatch.chdir(tmp_path)
+    arguments = ["--config=configs/diffusion_encoder/digits.py", "--workdir=run"]
+    status, printed, _ = command([*arguments, "--config.seed=7"])
+    assert (status, printed.strip()) == (0, "7")
+    status, _, error = command(["--config=configs/diffusion_encoder/none.py", "--workdir=run"])
+    assert status == 2
+    assert error.startswith("error: config file configs/diffusion_encoder/none.py does not exist")
