@@ -107,9 +107,7 @@ def _advance(state, key, halves, count, updates, batch: int, settings: Settings)
         return 0.5 * jnp.mean(weight * jnp.sum(jnp.square(o) - 2 * o * v, axis=-1))
 
     training = settings.denoiser
-    return descend(
-        state, key, half_loss, halves, updates, training.learning_rate, training.average
-    )
+    return descend(state, key, half_loss, halves, updates, training.learning_rate, training.average)
 
 
 def advance_mixture(
@@ -145,9 +143,7 @@ def _advance_mixture(state, key, halves, count, updates, batch: int, settings: S
         return -jnp.mean(mixture.log_prob(half.r[rows]))
 
     training = settings.denoiser
-    return descend(
-        state, key, half_loss, halves, updates, training.learning_rate, training.average
-    )
+    return descend(state, key, half_loss, halves, updates, training.learning_rate, training.average)
 
 
 def descend(
