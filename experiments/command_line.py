@@ -6,6 +6,7 @@ Settings check themselves and name their own field in an error, as the library n
 
 import contextlib
 import dataclasses
+import errno
 import logging
 import os
 import signal
@@ -20,7 +21,7 @@ from ml_collections import ConfigDict
 
 from diffenc import compilation
 from diffenc.errors import InputError, describe
-from diffenc.run import files, locks, loop, parallel, provenance, sessions, tables
+from diffenc.run import checkpoints, files, locks, loop, parallel, provenance, sessions, tables
 from experiments.arguments import define_flags, parse
 
 # Fields that change no result of a run that goes on, or only the order in which numbers are added.
@@ -40,6 +41,7 @@ _SCHEDULE = (
     "so a run of another length differs from its first update on"
 )
 REASONS = {"num_updates": _SCHEDULE, "posterior.num_updates": _SCHEDULE}
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what a full disk answers
 _session: sessions.Session | None = None  # of this process; `is_complete` begins it
 
 
@@ -69,6 +71,7 @@ def main(experiment: Callable[[ConfigDict, epath.Path], None]) -> None:
         parallel.start()
         with (
             _only_the_first_prints(),
+            _without_closed_loops(),
             compilation.cache(),
             jax.enable_x64(False),
             _recorded(config_flag.value, workdir),
@@ -77,8 +80,22 @@ def main(experiment: Callable[[ConfigDict, epath.Path], None]) -> None:
 
     try:
         app.run(run, flags_parser=parse)
+    except checkpoints.NotSaved as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        sys.stdout.flush()
+        os._exit(2)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        place = error.filename or f"below {workdir_flag.value}"
+        print(
+            f"error: cannot write {place} ({error.strerror}): free some space there; the same "
+            "command then continues",
+            file=sys.stderr,
+        )
         sys.exit(2)
 
 
@@ -154,6 +171,26 @@ def _only_the_first_prints():
         return
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
         yield
+
+
+@contextlib.contextmanager
+def _without_closed_loops():
+    """Hide that tensorstore found an event loop of orbax closed, beside the error that closed it.
+
+    Of a save that fails, what is still under way answers to a loop that has ended.
+    """
+    before = sys.unraisablehook
+
+    def tell(unraisable):
+        is_of_loop = str(unraisable.exc_value) == "Event loop is closed"
+        if not (is_of_loop and unraisable.object is None):
+            before(unraisable)
+
+    sys.unraisablehook = tell
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def is_complete(config: ConfigDict, workdir: epath.Path) -> bool:
