@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import sys
+import typing
 from collections.abc import Callable, Mapping
 
 import jax
@@ -23,6 +24,7 @@ from diffenc import compilation
 from diffenc.errors import InputError, describe
 from diffenc.run import checkpoints, files, locks, loop, parallel, provenance, sessions, tables
 from experiments.arguments import define_flags, parse
+from experiments.field_types import check_type
 
 # Fields that change no result of a run that goes on, or only the order in which numbers are added.
 MAY_DIFFER = (
@@ -231,8 +233,16 @@ def naming(**fields: str):
         raise InputError(f"config field {fields[name]} {rest}") from error
 
 
-def read_field(config: ConfigDict, field: str):
-    """Read a field such as "eval.batch_size"; raise an InputError where the config has none."""
+def read_field(config: ConfigDict, field: str, kind=None):
+    """Read a field such as "eval.batch_size".
+
+    Args:
+        config: the whole config.
+        field: its dotted name.
+        kind: the type that it has to have, see `field_types.check_type`; None for any.
+
+    Raises InputError where the config has no such field, or where its type is another.
+    """
     for name in field.split("."):
         if not isinstance(config, ConfigDict) or name not in config:
             raise InputError(
@@ -240,6 +250,8 @@ def read_field(config: ConfigDict, field: str):
                 f"use one from configs/{_this_experiment()}/"
             )
         config = config[name]
+    if kind is not None:
+        check_type(f"config field {field}", config, kind)
     return config
 
 
@@ -277,13 +289,14 @@ def read(
     for name in section.split(".") if section else ():
         holder = holder.get(name, {})
     paths = {}
+    wanted = typing.get_type_hints(kind)
     for field in dataclasses.fields(kind):
         name = field.name
         paths[name] = (places or {}).get(name, f"{section}.{name}".lstrip("."))
         is_optional = field.default is not dataclasses.MISSING and name not in (places or {})
         if name in values or (is_optional and name not in holder):
             continue
-        value = read_field(config, paths[name])
+        value = read_field(config, paths[name], wanted[name])
         values[name] = tuple(value) if isinstance(value, list) else value
     with naming(**paths):
         return kind(**values)
