@@ -6,9 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import small_run
-from processes import FOLDER, Fault, Run
-
-from experiments.arguments import load_config
+from processes import Fault, Run
 
 
 class Undisturbed(NamedTuple):
@@ -18,10 +16,6 @@ class Undisturbed(NamedTuple):
     outcome: tuple
 
 
-def outcome_of(workdir):
-    return small_run.outcome(load_config(str(FOLDER / "small_config.py")), workdir)
-
-
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory) -> Undisturbed:
     folder = tmp_path_factory.mktemp("undisturbed")
@@ -29,7 +23,7 @@ def undisturbed(tmp_path_factory) -> Undisturbed:
     np.save(data, np.random.default_rng(0).normal(size=(150, small_run.DIM)))
     done = Run(folder / "run", data).wait()
     assert done.status == 0, done.text
-    outcome = outcome_of(folder / "run")
+    outcome = small_run.outcome(folder / "run")
     assert outcome[0] == 120 and len(outcome[2]) == 25
     return Undisturbed(str(data), outcome)
 
@@ -55,6 +49,6 @@ def check_end(undisturbed):
     """Assert that a workdir ends bit for bit as the undisturbed run did."""
 
     def check(workdir):
-        assert outcome_of(workdir) == undisturbed.outcome
+        assert small_run.outcome(workdir) == undisturbed.outcome
 
     return check

@@ -1,9 +1,9 @@
 """Runs of small_run as processes of their own, with a fault at an instant that the test names.
 
 A forkserver imports what they need once; each run is then a fork of it, with a backend, a lock and
-a death of its own, which costs a third of a new interpreter. No fault changes the product: what
-happens to a process comes from outside (a signal), or from its interpreter, which asks an audit
-hook before it opens, renames or removes a file.
+a death of its own. What happens to a process comes from outside (a signal) or from its interpreter,
+which asks an audit hook before it opens, renames or removes a file. The code of a run is the
+product's, but for a clock that is set back, and for a run that is to wait.
 """
 
 import errno
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
-PATIENCE = 60.0  # seconds; a run takes a few
+PATIENCE = 300.0  # seconds; a run takes a few
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["small_run", "orbax.checkpoint.v1"])
 
@@ -64,7 +64,8 @@ class Run:
         return self
 
     def kill(self) -> "Run":
-        os.kill(self.process.pid, signal.SIGKILL)
+        if self.process.exitcode is None:
+            os.kill(self.process.pid, signal.SIGKILL)
         return self.wait()
 
     @property

@@ -5,6 +5,8 @@ run.json, data from a file, the order of batches, `make_advance`, `loop.train` w
 checkpoints, and results.json. Each update draws noise by its step, moves Adam and the average.
 """
 
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +17,9 @@ from diffenc.run import checkpoints, data, loop, parallel, records, tables
 from diffenc.run.advance import Trainee, make_advance
 from diffenc.run.tables import Result
 from experiments import command_line
+from experiments.arguments import load_config
 
+CONFIG = Path(__file__).resolve().with_name("small_config.py")
 DIM = 3
 AVERAGE_DECAY = 0.9
 NAME = "small"  # of the only system
@@ -80,8 +84,9 @@ def run(config, workdir) -> None:
     tables.write_results(workdir, rows)
 
 
-def outcome(config, workdir):
+def outcome(workdir):
     """What a run ends with: every bit of its state, its lines of metrics, its results."""
+    config = load_config(str(CONFIG))
     step, states = checkpoints.read(f"{workdir}/checkpoints", make_states(config))
     lines = [
         {name: value for name, value in line.items() if "ms_per_update" not in name}

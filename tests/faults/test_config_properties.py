@@ -15,7 +15,6 @@ import pytest
 import small_run
 from etils import epath
 from hypothesis import given
-from processes import FOLDER
 from test_configs import PATHS, module_of
 
 from diffenc.errors import InputError
@@ -121,7 +120,7 @@ def test_a_refusal_leaves_a_workdir_in_which_the_next_run_begins(
     """The settings or the data file are odd; then the right command is given the same workdir."""
     monkeypatch.setattr(checkpoints, "open", odd.reach)
     monkeypatch.setattr(sessions, "describe_code", dict)
-    right = load_config(str(FOLDER / "small_config.py"))
+    right = load_config(str(small_run.CONFIG))
     right.data.path = undisturbed.data
     counts = collections.Counter()
     workdir = epath.Path(tmp_path / "run")

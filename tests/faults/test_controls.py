@@ -4,7 +4,6 @@ a run gives another end, and the comparison sees it."""
 import jax
 import pytest
 import small_run
-from processes import FOLDER
 
 from diffenc.run import advance, checkpoints
 from experiments.arguments import load_config
@@ -57,7 +56,7 @@ LOSSES = {
 
 @pytest.mark.parametrize("lost", LOSSES)
 def test_a_restore_that_loses_a_part_is_noticed(workdir, undisturbed, check_end, monkeypatch, lost):
-    config = load_config(str(FOLDER / "small_config.py"))
+    config = load_config(str(small_run.CONFIG))
     config.data.path = undisturbed.data
     with monkeypatch.context() as patched:
         LOSSES[lost](patched)

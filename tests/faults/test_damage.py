@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 import small_run
-from processes import FOLDER, Run
+from processes import Run
 
 from diffenc.run import checkpoints
 from experiments.arguments import load_config
@@ -18,7 +18,7 @@ from experiments.arguments import load_config
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning"
 )
-CONFIG = load_config(str(FOLDER / "small_config.py"))
+CONFIG = load_config(str(small_run.CONFIG))
 NEWEST = 60
 BEFORE = 50
 

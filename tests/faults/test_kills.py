@@ -9,7 +9,7 @@ import random
 import time
 
 import pytest
-from processes import Fault, Run
+from processes import PATIENCE, Fault, Run
 
 from diffenc.run import records
 
@@ -76,7 +76,7 @@ def test_kills_at_random_instants_leave_no_trace(undisturbed, check_end, tmp_pat
     while deaths < NUM_INSTANTS:
         newest = newest_of(workdir)
         run = Run(workdir, undisturbed.data)
-        patience = time.monotonic() + 60
+        patience = time.monotonic() + PATIENCE
         while run.process.exitcode is None and time.monotonic() < patience:
             if "training" in run.text and records.read_metrics(workdir)[-1]["step"] > EPOCH:
                 break

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import Fault, Run
+from processes import PATIENCE, Fault, Run
 
 from diffenc.run import records, sessions
 
@@ -129,7 +129,7 @@ def test_a_second_run_in_the_workdir_is_refused(undisturbed, check_end, tmp_path
     go_on = tmp_path / "go on"
     first = Run(workdir, undisturbed.data, Fault(wait_for=str(go_on)))
     try:
-        patience = time.monotonic() + 60
+        patience = time.monotonic() + PATIENCE
         while len(records.read_metrics(workdir)) < 2 and time.monotonic() < patience:
             time.sleep(0.01)
         before = {path: path.read_bytes() for path in workdir.iterdir() if path.is_file()}
