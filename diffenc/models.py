@@ -8,10 +8,12 @@ systems are made from in workdir/model.json and their parameters in workdir/chec
 else is read: no data set, no config, no pickle.
 """
 
+import os
+
 import jax
 
 from diffenc import storage
-from diffenc.errors import check_choice, check_whole
+from diffenc.errors import check, check_choice, check_whole
 from diffenc.grid_runs import GridBlueprint, TrainedGrid
 from diffenc.run import files
 from diffenc.trained_model import Trained
@@ -39,6 +41,7 @@ def load(workdir, system: str | None = None, batch_size: int = 256) -> Trained |
         InputError: this is no such run, it has no such system or no whole checkpoint, or a newer
             version wrote it.
     """
+    check(isinstance(workdir, str | os.PathLike), "workdir", repr(workdir), "give that of a run")
     check_whole("batch_size", batch_size, 1)
     directory = files.absolute(workdir)
     run = storage.read(directory)

@@ -96,8 +96,10 @@ def make_optimizer(
         The optimizer.
 
     Raises:
-        InputError: accumulate is not a whole number in [1, num_updates].
+        InputError: num_updates is not a whole number of 1 or more, or accumulate not one in
+            [1, num_updates].
     """
+    check_whole("num_updates", num_updates, 1)
     check_whole("accumulate", accumulate, 1)
     remedy = f"give at most the number of updates, {num_updates}"
     check(accumulate == 1 or accumulate <= num_updates, "accumulate", accumulate, remedy)

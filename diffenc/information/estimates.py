@@ -106,7 +106,7 @@ def mutual_information(
         )
     x = inputs.read("x", x, may_be_names=True)
     y = inputs.read("y", y, may_be_names=True)
-    key = key_of(inputs.read_seed(seed), "estimate", name)
+    key = key_of(inputs.read_seed(seed), "estimate", inputs.read_name(name))
     settings = inputs.read_settings(settings)
     show = inputs.read_progress(progress)
     inputs.check_rows(x, y)
@@ -184,7 +184,7 @@ def conditional_information(
     x = inputs.read("x", x, may_be_names=True)
     y = inputs.read("y", y, may_be_names=True)
     z = inputs.read("given", given)
-    key = key_of(inputs.read_seed(seed), "conditional estimate", name)
+    key = key_of(inputs.read_seed(seed), "conditional estimate", inputs.read_name(name))
     settings = inputs.read_settings(settings)
     show = inputs.read_progress(progress)
     inputs.check_rows(x, y, z)
@@ -256,7 +256,7 @@ def total_correlation(
         InputError: for samples that have no estimate, with what to do about it.
     """
     x, rows = inputs.select_rows(groups, order, inputs.read("x", x), by_column=True)
-    key = key_of(inputs.read_seed(seed), "total correlation", name)
+    key = key_of(inputs.read_seed(seed), "total correlation", inputs.read_name(name))
     settings = inputs.read_settings(settings)
     show = inputs.read_progress(progress)
     with inputs.naming({"x": [x]}), compilation.cache():
@@ -296,7 +296,7 @@ def entropy(
         InputError: for samples that have no estimate, with what to do about it.
     """
     x, rows = inputs.select_rows(groups, order, inputs.read("x", x))
-    key = key_of(inputs.read_seed(seed), "entropy", name)
+    key = key_of(inputs.read_seed(seed), "entropy", inputs.read_name(name))
     settings = inputs.read_settings(settings)
     show = inputs.read_progress(progress)
     with inputs.naming({"x": [x]}), compilation.cache():

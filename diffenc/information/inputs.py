@@ -64,12 +64,7 @@ def read(name: str, values, may_be_names: bool = False) -> Block:
         return _read_table(name, values, may_be_names)
     if isinstance(values, np.ma.MaskedArray):
         values = values.astype(float).filled(np.nan)
-    try:
-        array = np.asarray(values)
-    except ValueError as error:  # of lists of different lengths
-        raise InputError(
-            f"{name} is no array ({describe(error)}): give numbers [N] or [N, dim]"
-        ) from error
+    array = as_array(name, values)
     if may_be_names and array.dtype == object and all(isinstance(one, str) for one in array.flat):
         array = array.astype(str)
     if array.dtype == object:
@@ -78,6 +73,16 @@ def read(name: str, values, may_be_names: bool = False) -> Block:
     width = array.shape[1] if array.ndim == 2 else 1
     columns = [f"{name} column {column}" for column in range(width)]
     return Block(name, array, columns, None, [f"{name}[{column}]" for column in range(width)])
+
+
+def as_array(name: str, values) -> np.ndarray:
+    """Make an array of what a caller gave; InputError for rows of different lengths, or keys."""
+    try:
+        return np.asarray(values)
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"{name} is no array ({describe(error)}): give numbers [N] or [N, dim]"
+        ) from error
 
 
 def check_not_transposed(name: str, array: np.ndarray) -> None:
@@ -186,7 +191,7 @@ def select_rows(groups, order, *blocks: Block, by_column: bool = False) -> tuple
     if groups is not None:
         groups = read_groups(groups, *blocks)
     tables = [block.values for block in blocks]
-    if by_column and tables[0].ndim == 2:
+    if by_column and tables[0].ndim == 2 and tables[0].shape[1]:
         tables = list(tables[0].T)
     rows = rows_of_samples.examine(tables, groups, order)
     if rows.used is None:
@@ -251,6 +256,13 @@ def read_seed(seed) -> int:
     if number < 0 or isinstance(seed, bool):
         raise InputError(f"seed is {seed!r}: give a whole number of 0 or more")
     return number
+
+
+def read_name(name) -> str:
+    """Return the name of samples; raise InputError unless it is a text."""
+    if not isinstance(name, str):
+        raise InputError(f'name is {name!r}: give a text, such as "x.y"')
+    return name
 
 
 def read_settings(settings: Settings | Mapping | None) -> Settings:

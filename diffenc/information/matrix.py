@@ -243,7 +243,7 @@ def split_columns(columns) -> tuple[tuple[str, ...], list]:
             that have no information with anything.
     """
     is_table = hasattr(columns, "iloc")
-    table = columns if is_table else np.asarray(columns)
+    table = columns if is_table else inputs.as_array("columns", columns)
     if not is_table:
         inputs.check_not_transposed("columns", table)
     if table.ndim != 2 or table.shape[1] < 2:

@@ -140,6 +140,8 @@ def _tells_more(x, features, others) -> bool:
     for one in (features, others):
         if not _is_regular(one.mean) or one.mean.shape[1] + x.shape[1] > len(x) / 4:
             return False
+        if not _is_regular(np.concatenate([scores, one.mean], axis=1)):
+            return False  # a function of it, which `checks` refuses
         parts.append(regression.information(scores, one))
     gain = Estimate.of(parts[0].pointwise - parts[1].pointwise)
     return parts[0].mean - parts[1].mean > ERRORS * gain.stderr

@@ -21,6 +21,14 @@ from diffenc.run import files, parallel
 _LOG = logging.getLogger("diffenc")
 
 
+class NotSaved(InputError):
+    """A checkpoint could not be written, as on a full disk; those before it are kept.
+
+    Threads of orbax may still wait for it: a process that ends by this error ends by `os._exit`,
+    or it would stay for up to ten minutes.
+    """
+
+
 def open(directory, keep: int = 2, every: int | None = None) -> "Checkpoints":
     """Open the checkpoints in a directory, which is made if it is absent.
 
@@ -107,7 +115,19 @@ class Checkpoints:
                     "make it an array, as all of a state"
                 )
         tree = {"crc32": _crc32(jax.tree.leaves(state)), "state": state}
-        return self._checkpointer.save_async(step, tree, force=force) is not None
+        with self._explaining():
+            return self._checkpointer.save_async(step, tree, force=force) is not None
+
+    @contextlib.contextmanager
+    def _explaining(self):
+        """Make one line of whatever keeps a checkpoint from being written."""
+        try:
+            yield
+        except Exception as error:  # of the disk, of tensorstore, or of orbax about either
+            raise NotSaved(
+                f"cannot save a checkpoint in {self.directory} ({describe(error)}): free some "
+                "space there; the same command then continues from the last one"
+            ) from error
 
     def restore(self, example):
         """Restore the newest whole checkpoint.
@@ -189,18 +209,21 @@ class Checkpoints:
         self._checkpointer.reload()
 
     def wait(self) -> None:
-        """Return once every save that was begun is complete."""
-        self._checkpointer.wait()
+        """Return once every save that was begun is complete; NotSaved if one was not."""
+        with self._explaining():
+            self._checkpointer.wait()
 
     def close(self) -> None:
-        """Wait for the last save and release the directory."""
-        self._checkpointer.close()
+        """Wait for the last save and release the directory; NotSaved if it was not complete."""
+        with self._explaining():
+            self._checkpointer.close()
 
     def __enter__(self):
         return self
 
-    def __exit__(self, *exception):
-        self.close()
+    def __exit__(self, kind, *exception):
+        if kind is not NotSaved:  # then the reason is told, and closing would only tell it again
+            self.close()
 
 
 def _list(damaged) -> str:
@@ -257,7 +280,8 @@ def _first_difference(there: dict, here: dict) -> str | None:
 def _hide_orbax_chatter():
     """Keep orbax's notes out of the log that it shares with the application.
 
-    Its records below a warning are notes, and so is the warning that a save took a second.
+    Its records below a warning are notes, and so is the warning that a save took a second. What it
+    logs as an error, with tracebacks of all its threads, it raises as well.
     """
     logger = logging.getLogger("absl")
     if not any(isinstance(one, _NoChatter) for one in logger.filters):
@@ -267,7 +291,8 @@ def _hide_orbax_chatter():
 class _NoChatter(logging.Filter):
     def filter(self, record):
         is_note = record.levelno < logging.WARNING or "Waiting for previous save" in str(record.msg)
-        return not is_note or "orbax" not in record.pathname
+        is_raised = record.levelno >= logging.ERROR
+        return not (is_note or is_raised) or "orbax" not in record.pathname
 
 
 @contextlib.contextmanager
