@@ -71,10 +71,11 @@ def make_advance(trainees: dict[Hashable, Trainee], mesh, batch_size: int) -> Ca
                 )
                 batches[order] = parallel.shard_batch(mesh, rows[:, local], axis=1)
             began = time.perf_counter()
-            new_states[name], values = trainee.run_updates(
-                states[name], keys[name], trainee.examples, batches[order]
-            )
-            jax.block_until_ready(values)
+            with parallel.together(f"update {step} of {dotted(name)}"):
+                new_states[name], values = trainee.run_updates(
+                    states[name], keys[name], trainee.examples, batches[order]
+                )
+                jax.block_until_ready(values)
             milliseconds = 1e3 * (time.perf_counter() - began) / updates
             values["ms_per_update"] = np.full(updates, milliseconds)
             metrics |= {f"{dotted(name)}.{metric}": value for metric, value in values.items()}

@@ -69,9 +69,7 @@ class Checkpoints:
                 raise InputError(f"checkpoint setting {name} is {value}: give at least 1")
         self.directory = files.absolute(directory)
         policies = ocp.training.save_decision_policies
-        when = [policies.PreemptionCheckpointingPolicy()]
-        if every is not None:
-            when.append(policies.FixedIntervalPolicy(every))
+        when = [] if every is None else [policies.FixedIntervalPolicy(every)]
         _hide_orbax_chatter()
         try:
             self._checkpointer = ocp.training.Checkpointer(
@@ -91,10 +89,7 @@ class Checkpoints:
         self._save(step, state, force=True)
 
     def maybe_save(self, step: int, state) -> bool:
-        """Save a state if `step` is a multiple of `every`, or the host is about to be taken away.
-
-        Returns whether it was saved.
-        """
+        """Save a state if `step` is a multiple of `every`; return whether it was saved."""
         return self._checkpointer.should_save(step) and self._save(step, state, force=False)
 
     def _save(self, step, state, force) -> bool:

@@ -10,13 +10,18 @@ from etils import epath
 from diffenc.run import parallel
 
 
+def is_local(path) -> bool:
+    """Return whether a path is one of this machine's file systems, and not of a bucket."""
+    return "://" not in str(path)
+
+
 def absolute(path) -> epath.Path:
     """Make a path absolute; one of a bucket, such as gs://bucket/run, is so already.
 
     (`epath.Path.resolve` would make a local path of it, below the current directory.)
     """
     path = epath.Path(path)
-    return path if "://" in str(path) else path.resolve()
+    return path.resolve() if is_local(path) else path
 
 
 def check_writable(directory: epath.Path) -> None:
