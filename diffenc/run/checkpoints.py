@@ -2,7 +2,8 @@
 
 A checkpoint appears under its final name only once complete, so a process killed at any moment
 leaves the ones before it untouched. Beside the state each holds the crc32 of its bits, since the
-stored arrays carry no checksum of their own: a damaged file is noticed, not loaded.
+stored arrays carry no checksum of their own: a damaged file is noticed, not loaded. A save that
+left nothing, or not all, is noticed at the next one or at the end: the list of arrays is read back.
 """
 
 import contextlib
@@ -64,6 +65,7 @@ class Checkpoints:
         self, directory, keep: int = 2, every: int | None = None, is_read_only: bool = False
     ):
         self._is_read_only = is_read_only
+        self._begun = None  # the step of the save under way, and the arrays it is to hold
         for name, value in (("keep", keep), ("every", every)):
             if value is not None and value < 1:
                 raise InputError(f"checkpoint setting {name} is {value}: give at least 1")
@@ -102,7 +104,11 @@ class Checkpoints:
                     "make it an array, as all of a state"
                 )
         tree = {"crc32": _crc32(jax.tree.leaves(state)), "state": state}
-        return self._checkpointer.save_async(step, tree, force=force) is not None
+        self.wait()
+        if self._checkpointer.save_async(step, tree, force=force) is None:
+            return False
+        self._begun = (step, _describe(tree))
+        return True
 
     def restore(self, example):
         """Restore the newest whole checkpoint.
@@ -184,12 +190,35 @@ class Checkpoints:
         self._checkpointer.reload()
 
     def wait(self) -> None:
-        """Return once every save that was begun is complete."""
+        """Return once every save that was begun is complete; InputError where it left not all."""
         self._checkpointer.wait()
+        begun, self._begun = self._begun, None
+        if begun is not None:
+            self._check(*begun)
+
+    def _check(self, step: int, arrays: dict[str, str]) -> None:
+        """Raise an InputError unless a checkpoint is on the disk with these arrays."""
+        problem = "it is absent"
+        if str(step) in [path.name for path in self.directory.iterdir()]:
+            try:
+                problem = _first_difference(
+                    _describe(self._checkpointer.metadata(step).metadata), arrays
+                )
+            except Exception as error:  # whatever reads what is damaged
+                problem = describe(error)
+        if problem:
+            raise InputError(
+                f"checkpoint {step} in {self.directory} was not saved whole ({problem}; "
+                f"{files.free_bytes(self.directory)}): make room, or see what takes files away "
+                "there; the same command continues from the one before"
+            )
 
     def close(self) -> None:
-        """Wait for the last save and release the directory."""
-        self._checkpointer.close()
+        """Wait for the last save, as `wait`, and release the directory."""
+        try:
+            self.wait()
+        finally:
+            self._checkpointer.close()
 
     def __enter__(self):
         return self

@@ -1,6 +1,7 @@
 """Files that appear whole or not at all, and of which a run over several processes writes one."""
 
 import math
+import shutil
 import uuid
 from collections.abc import Callable
 
@@ -22,6 +23,13 @@ def absolute(path) -> epath.Path:
     """
     path = epath.Path(path)
     return path.resolve() if is_local(path) else path
+
+
+def free_bytes(directory) -> str:
+    """Say how many bytes are free where a directory is, as in "1,234 bytes are free"."""
+    if not is_local(directory):
+        return "free bytes of a bucket unknown"
+    return f"{shutil.disk_usage(directory).free:,} bytes are free"
 
 
 def check_writable(directory: epath.Path) -> None:
