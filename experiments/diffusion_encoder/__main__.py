@@ -12,7 +12,6 @@ import functools
 import math
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from etils.epath import Path
 from ml_collections import ConfigDict
@@ -21,7 +20,7 @@ from diffenc import storage
 from diffenc.keys import key_of
 from diffenc.latent import systems
 from diffenc.latent.blueprints import Blueprint
-from diffenc.run import data, loop, parallel, records, tables
+from diffenc.run import data, feeding, loop, parallel, records, tables
 from diffenc.run.advance import Trainee, make_advance
 from diffenc.run.scaling import Scaling
 from experiments import command_line
@@ -166,10 +165,9 @@ def make_trainees(
         models: the systems by name.
         prepare: that of a `Scaling`.
         dataset: the data.
-        mesh: over which the training examples are replicated.
+        mesh: over which batches are split, see `feeding.place`.
     """
-    train = jnp.asarray(dataset.train)
-    arrays = parallel.replicate(mesh, (train, jnp.arange(len(train))))
+    arrays = feeding.place(mesh, (dataset.train, np.arange(len(dataset.train))))
     trainees = {}
     for name, system in models.items():
         trainees[name] = Trainee(
