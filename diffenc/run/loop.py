@@ -94,7 +94,8 @@ def train(
         writer = records.MetricsWriter(workdir, resume_step, extras)
         with writer, records.progress(num_updates, step, description) as show:
             if evaluate and evaluate_every and is_new:
-                writer.write(step, **evaluate(state, step))
+                with parallel.spread_over(parallel.mesh_of(state)):
+                    writer.write(step, **evaluate(state, step))
                 parallel.wait_for_all("evaluation")
             while step < num_updates:
                 state, metrics = advance(state, step, updates_per_dispatch)
@@ -106,7 +107,8 @@ def train(
                 means = {name: float(values.mean()) for name, values in metrics.items()}
                 if evaluate and evaluate_every:
                     if step % evaluate_every == 0 or step >= num_updates:
-                        means |= evaluate(state, step)
+                        with parallel.spread_over(parallel.mesh_of(state)):
+                            means |= evaluate(state, step)
                         parallel.wait_for_all("evaluation")
                 writer.write(step, **means)
                 show(step, headline(means))

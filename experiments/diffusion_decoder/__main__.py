@@ -65,7 +65,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     again = refit(workdir, experiment, dataset, models, params, mesh)
     metrics = records.read_metrics(workdir)
     speed = throughput.measure(experiment, dataset, models, metrics)
-    with jax.default_matmul_precision("highest"):
+    with jax.default_matmul_precision("highest"), parallel.spread_over(mesh):
         measured = measures.measure_all(experiment, dataset, models, params, again, held_out)
         rows = results.summarize(experiment, measured)
         rows += results.update_times(metrics, models) + speed

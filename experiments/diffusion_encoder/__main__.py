@@ -68,7 +68,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     metrics = records.read_metrics(workdir)
     params = {name: state.averages for name, state in states.items()}
     is_on_grid = exact.applies(experiment.model.latent_dim, evaluation.grid_draws, truth)
-    with jax.default_matmul_precision("highest"):
+    with jax.default_matmul_precision("highest"), parallel.spread_over(mesh):
         rows, arrays = results.evaluate(
             seed, models, params, held_out, truth, evaluation, figures.num_shown(dataset)
         )

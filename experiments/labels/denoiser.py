@@ -135,7 +135,8 @@ def train(
         extras=settings.metrics_extras,
     )
     params = parallel.local(states)[NAME].averages
-    draws = measure(params, images, evaluation.num_examples)
+    with parallel.spread_over(mesh):
+        draws = measure(params, images, evaluation.num_examples)
     return Trained(model, reference, params, draws, levels)
 
 

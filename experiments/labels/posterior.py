@@ -139,7 +139,8 @@ def run(
         description=NAME,
     )
     averages = parallel.local(states)[NAME].averages
-    return measure(averages, images, labelled.scale, settings.num_examples)
+    with parallel.spread_over(mesh):
+        return measure(averages, images, labelled.scale, settings.num_examples)
 
 
 def make_log_q(network, process, reference: Reference) -> Callable:

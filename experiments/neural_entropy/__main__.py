@@ -61,7 +61,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     metrics = records.read_metrics(workdir)
     curves = {}
     images = {}
-    with jax.default_matmul_precision("highest"):
+    with jax.default_matmul_precision("highest"), parallel.spread_over(mesh):
         results, truths = evaluate(seed, cases, measure_of, states, evaluation)
         for members in programs.values():
             one = members[0]

@@ -63,7 +63,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     states = parallel.local(states)
     metrics = records.read_metrics(workdir)
     params = {name: state.averages for name, state in states.items()}
-    with jax.default_matmul_precision("highest"):
+    with jax.default_matmul_precision("highest"), parallel.spread_over(mesh):
         measured = evaluate(seed, cases, models, params, evaluation)
         results = summarize(cases, {name: one.values for name, one in measured.items()})
         results += update_times(metrics, tuple(models))

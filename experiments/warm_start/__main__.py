@@ -84,6 +84,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     is_shown = held_out.ndim == 4 and held_out.shape[-1] in (1, 3)
     with (
         jax.default_matmul_precision("highest"),
+        parallel.spread_over(mesh),
         records.progress(len(systems), description="measuring") as show,
     ):
         for done, (name, system) in enumerate(systems.items()):
