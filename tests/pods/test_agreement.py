@@ -31,6 +31,10 @@ def lines_of(workdir: Path) -> int:
     return path.read_text().count("\n") if path.exists() else 0
 
 
+def last_step(workdir: Path) -> int:
+    return json.loads((workdir / "metrics.jsonl").read_text().splitlines()[-1])["step"]
+
+
 def results_of(workdir: Path) -> dict[str, float]:
     return {row["name"]: row["value"] for row in json.loads((workdir / "results.json").read_text())}
 
@@ -52,15 +56,17 @@ def test_a_stop_asked_of_one_is_agreed_on_and_one_process_continues_it(tmp_path)
     with started(words(one), one, 1) as processes:
         assert statuses(processes) == [0], errors(one, 0)
     two = tmp_path / "two"
-    assert asked_to_stop(two, seconds=60) == [143, 143], errors(two, 0) + errors(two, 1)
+    assert asked_to_stop(two, seconds=60, is_fed=True) == [143, 143], errors(two, 0) + errors(
+        two, 1
+    )
     saved = [path.name for path in (two / "checkpoints").iterdir()]
-    assert len(saved) == 1 and int(saved[0]) == lines_of(two), "all saved one step, the last"
+    assert len(saved) == 1 and int(saved[0]) == last_step(two), "all saved one step, the last"
     assert f"stopped by signal 15 at update {saved[0]}" in Path(f"{two}.0.log").read_text()
     assert last_session(two)["status"] == "stopped" and not (two / "run.lock").exists()
-    with started(words(two, pause=0.5), two, 1) as processes:
+    with started(words(two, pause=0.5, is_fed=True), two, 1) as processes:
         assert statuses(processes) == [0], errors(two, 0)
     assert f"continuing from update {saved[0]}" in Path(f"{two}.0.log").read_text()
-    assert results_of(two) == results_of(one), "bit for bit, on other processes"
+    assert results_of(two) == results_of(one), "bit for bit, fed and on other processes"
 
 
 def test_a_stop_that_is_not_agreed_on_is_noticed(tmp_path):
@@ -75,7 +81,10 @@ def test_a_process_that_does_not_come_is_named_and_the_rest_ends(tmp_path):
         late = processes[1].pid
     assert ends[0] == parallel.TRY_AGAIN and ends[1] not in (0, None)
     (line,) = errors(run, 0)
-    assert "process 1 (" in line and f"pid {late}) did not come to 'update 4' within 5 s" in line
+    assert (
+        "process 1 (" in line
+        and f"pid {late}) did not come to 'update 4 of toy' within 5 s" in line
+    )
     assert last_session(run)["status"] == "failed" and "process 1" in last_session(run)["reason"]
 
 

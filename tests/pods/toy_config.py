@@ -4,4 +4,6 @@ from ml_collections import ConfigDict
 
 
 def get_config():
-    return ConfigDict({"num_updates": 12, "save_every": 100, "pause": 0.0, "trouble": "none"})
+    return ConfigDict(
+        {"num_updates": 48, "save_every": 400, "pause": 0.0, "is_fed": False, "trouble": "none"}
+    )
