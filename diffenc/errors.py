@@ -14,6 +14,10 @@ from collections.abc import Iterable
 class InputError(ValueError):
     """A bad input; its message is one line that names the culprit and says what to do instead."""
 
+    def __init__(self, message: str = ""):
+        """Take a message, and make one line of it, whatever the value that it names looks like."""
+        super().__init__(" ".join(str(message).splitlines()))
+
 
 def describe(error: BaseException) -> str:
     """Put an error in at most 120 characters of one line, to be part of a message of one line."""
@@ -85,5 +89,8 @@ def check_widths(settings, *names: str) -> None:
     """Raise an InputError unless these fields of the settings are widths of one layer or more."""
     for name in names:
         widths = getattr(settings, name)
-        holds = bool(widths) and min(widths) >= 1
+        is_of_numbers = isinstance(widths, tuple | list) and all(
+            isinstance(width, numbers.Real) for width in widths
+        )
+        holds = is_of_numbers and bool(widths) and min(widths) >= 1
         check(holds, name, widths, "give widths of 1 or more, one of them or more")

@@ -6,10 +6,12 @@ Settings check themselves and name their own field in an error, as the library n
 
 import contextlib
 import dataclasses
+import errno
 import logging
 import os
 import signal
 import sys
+import typing
 from collections.abc import Callable, Mapping
 
 import jax
@@ -20,8 +22,20 @@ from ml_collections import ConfigDict
 
 from diffenc import compilation
 from diffenc.errors import InputError, describe
-from diffenc.run import cluster, files, locks, loop, parallel, provenance, sessions, stops, tables
+from diffenc.run import (
+    checkpoints,
+    cluster,
+    files,
+    locks,
+    loop,
+    parallel,
+    provenance,
+    sessions,
+    stops,
+    tables,
+)
 from experiments.arguments import define_flags, parse
+from experiments.field_types import check_type
 
 # Fields that change no result of a run that goes on, or only the order in which numbers are added.
 MAY_DIFFER = (
@@ -40,6 +54,7 @@ _SCHEDULE = (
     "so a run of another length differs from its first update on"
 )
 REASONS = {"num_updates": _SCHEDULE, "posterior.num_updates": _SCHEDULE}
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what a full disk answers
 _session: sessions.Session | None = None  # of this process; `is_complete` begins it
 
 
@@ -71,6 +86,7 @@ def main(experiment: Callable[[ConfigDict, epath.Path], None]) -> None:
         with (
             cluster.joined(flags.FLAGS.distributed, flags.FLAGS.start_wait),
             _only_the_first_prints(),
+            _without_closed_loops(),
             compilation.cache(),
             jax.enable_x64(False),
             _recorded(config_flag.value, workdir),
@@ -79,9 +95,23 @@ def main(experiment: Callable[[ConfigDict, epath.Path], None]) -> None:
 
     try:
         app.run(run, flags_parser=parse)
+    except checkpoints.NotSaved as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        sys.stdout.flush()
+        os._exit(2)
     except (InputError, parallel.Missing) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(cluster.status_of(error))
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        place = error.filename or f"below {workdir_flag.value}"
+        print(
+            f"error: cannot write {place} ({error.strerror}): free some space there; the same "
+            "command then continues",
+            file=sys.stderr,
+        )
+        sys.exit(2)
 
 
 def _make(workdir: epath.Path) -> None:
@@ -158,6 +188,26 @@ def _only_the_first_prints():
         yield
 
 
+@contextlib.contextmanager
+def _without_closed_loops():
+    """Hide that tensorstore found an event loop of orbax closed, beside the error that closed it.
+
+    Of a save that fails, what is still under way answers to a loop that has ended.
+    """
+    before = sys.unraisablehook
+
+    def tell(unraisable):
+        is_of_loop = str(unraisable.exc_value) == "Event loop is closed"
+        if not (is_of_loop and unraisable.object is None):
+            before(unraisable)
+
+    sys.unraisablehook = tell
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+
+
 def is_complete(config: ConfigDict, workdir: epath.Path) -> bool:
     """Print the results of a finished run, and say whether there are any.
 
@@ -196,8 +246,16 @@ def naming(**fields: str):
         raise InputError(f"config field {fields[name]} {rest}") from error
 
 
-def read_field(config: ConfigDict, field: str):
-    """Read a field such as "eval.batch_size"; raise an InputError where the config has none."""
+def read_field(config: ConfigDict, field: str, kind=None):
+    """Read a field such as "eval.batch_size".
+
+    Args:
+        config: the whole config.
+        field: its dotted name.
+        kind: the type that it has to have, see `field_types.check_type`; None for any.
+
+    Raises InputError where the config has no such field, or where its type is another.
+    """
     for name in field.split("."):
         if not isinstance(config, ConfigDict) or name not in config:
             raise InputError(
@@ -205,6 +263,8 @@ def read_field(config: ConfigDict, field: str):
                 f"use one from configs/{_this_experiment()}/"
             )
         config = config[name]
+    if kind is not None:
+        check_type(f"config field {field}", config, kind)
     return config
 
 
@@ -242,13 +302,14 @@ def read(
     for name in section.split(".") if section else ():
         holder = holder.get(name, {})
     paths = {}
+    wanted = typing.get_type_hints(kind)
     for field in dataclasses.fields(kind):
         name = field.name
         paths[name] = (places or {}).get(name, f"{section}.{name}".lstrip("."))
         is_optional = field.default is not dataclasses.MISSING and name not in (places or {})
         if name in values or (is_optional and name not in holder):
             continue
-        value = read_field(config, paths[name])
+        value = read_field(config, paths[name], wanted[name])
         values[name] = tuple(value) if isinstance(value, list) else value
     with naming(**paths):
         return kind(**values)

@@ -107,7 +107,7 @@ class Growth(NamedTuple):
 
 def run(config: ConfigDict, workdir: Path) -> None:
     """Run the case of the config; running it again prints the results of the finished run."""
-    case = command_line.read_field(config, "case")
+    case = command_line.read_field(config, "case", str)
     check_choice("config field case", case, ("race", "tower"))
     settings = command_line.read(Race if case == "race" else Tower, config)
     if command_line.is_complete(config, workdir):

@@ -34,7 +34,7 @@ LAW = {
 # Which other experiments an experiment may import; all may import diffenc and
 # experiments.command_line.
 BETWEEN_EXPERIMENTS = {
-    "command_line": {"arguments"},
+    "command_line": {"arguments", "field_types"},
     "posteriors": {"diffusion_encoder"},
     "glossary": {"glossary_action", "glossary_latent", "glossary_likelihood"},
     "glossary_action": {"glossary_latent"},

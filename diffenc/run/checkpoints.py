@@ -22,6 +22,14 @@ from diffenc.run import files, parallel
 _LOG = logging.getLogger("diffenc")
 
 
+class NotSaved(InputError):
+    """A checkpoint could not be written, as on a full disk; those before it are kept.
+
+    Threads of orbax may still wait for it: a process that ends by this error ends by `os._exit`,
+    or it would stay for up to ten minutes.
+    """
+
+
 def open(directory, keep: int = 2, every: int | None = None) -> "Checkpoints":
     """Open the checkpoints in a directory, which is made if it is absent.
 
@@ -105,10 +113,23 @@ class Checkpoints:
                 )
         tree = {"crc32": _crc32(jax.tree.leaves(state)), "state": state}
         self.wait()
-        if self._checkpointer.save_async(step, tree, force=force) is None:
-            return False
+        with self._explaining():
+            if self._checkpointer.save_async(step, tree, force=force) is None:
+                return False
         self._begun = (step, _describe(tree))
         return True
+
+    @contextlib.contextmanager
+    def _explaining(self):
+        """Make one line of whatever keeps a checkpoint from being written."""
+        try:
+            yield
+        except Exception as error:  # of the disk, of tensorstore, or of orbax about either
+            free = files.free_bytes(self.directory)
+            raise NotSaved(
+                f"cannot save a checkpoint in {self.directory} ({describe(error)}; {free}): free "
+                "some space there; the same command then continues from the last one"
+            ) from error
 
     def restore(self, example):
         """Restore the newest whole checkpoint.
@@ -190,14 +211,15 @@ class Checkpoints:
         self._checkpointer.reload()
 
     def wait(self) -> None:
-        """Return once every save that was begun is complete; InputError where it left not all."""
-        self._checkpointer.wait()
+        """Return once every save that was begun is complete; NotSaved where one left not all."""
+        with self._explaining():
+            self._checkpointer.wait()
         begun, self._begun = self._begun, None
         if begun is not None:
             self._check(*begun)
 
     def _check(self, step: int, arrays: dict[str, str]) -> None:
-        """Raise an InputError unless a checkpoint is on the disk with these arrays."""
+        """Raise NotSaved unless a checkpoint is on the disk with these arrays."""
         problem = "it is absent"
         if str(step) in [path.name for path in self.directory.iterdir()]:
             try:
@@ -207,7 +229,7 @@ class Checkpoints:
             except Exception as error:  # whatever reads what is damaged
                 problem = describe(error)
         if problem:
-            raise InputError(
+            raise NotSaved(
                 f"checkpoint {step} in {self.directory} was not saved whole ({problem}; "
                 f"{files.free_bytes(self.directory)}): make room, or see what takes files away "
                 "there; the same command continues from the one before"
@@ -215,16 +237,16 @@ class Checkpoints:
 
     def close(self) -> None:
         """Wait for the last save, as `wait`, and release the directory."""
-        try:
-            self.wait()
-        finally:
+        self.wait()
+        with self._explaining():
             self._checkpointer.close()
 
     def __enter__(self):
         return self
 
-    def __exit__(self, *exception):
-        self.close()
+    def __exit__(self, kind, *exception):
+        if kind is not NotSaved:  # then the reason is told, and closing would only tell it again
+            self.close()
 
 
 def _list(damaged) -> str:
@@ -281,7 +303,8 @@ def _first_difference(there: dict, here: dict) -> str | None:
 def _hide_orbax_chatter():
     """Keep orbax's notes out of the log that it shares with the application.
 
-    Its records below a warning are notes, and so is the warning that a save took a second.
+    Its records below a warning are notes, and so is the warning that a save took a second. What it
+    logs as an error, with tracebacks of all its threads, it raises as well.
     """
     logger = logging.getLogger("absl")
     if not any(isinstance(one, _NoChatter) for one in logger.filters):
@@ -291,7 +314,8 @@ def _hide_orbax_chatter():
 class _NoChatter(logging.Filter):
     def filter(self, record):
         is_note = record.levelno < logging.WARNING or "Waiting for previous save" in str(record.msg)
-        return not is_note or "orbax" not in record.pathname
+        is_raised = record.levelno >= logging.ERROR
+        return not (is_note or is_raised) or "orbax" not in record.pathname
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import jax
 
 from diffenc.errors import InputError, check_choice, describe
-from diffenc.run import parallel, stops
+from diffenc.run import checkpoints, parallel, stops
 
 CHOICES = ("auto", "yes", "no")
 START_WAIT = 300.0  # seconds, for the others to come at the start
@@ -184,6 +184,9 @@ def _leave_after(error: BaseException) -> None:
     try:
         parallel.wait_for_all("end after an error", seconds)
     except parallel.Missing:
+        os._exit(status)
+    if isinstance(error, checkpoints.NotSaved):  # threads of orbax would hold the process
+        time.sleep(parallel.is_main_process())
         os._exit(status)
     raise SystemExit(status) from None
 

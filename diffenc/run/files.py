@@ -29,7 +29,10 @@ def free_bytes(directory) -> str:
     """Say how many bytes are free where a directory is, as in "1,234 bytes are free"."""
     if not is_local(directory):
         return "free bytes of a bucket unknown"
-    return f"{shutil.disk_usage(directory).free:,} bytes are free"
+    try:
+        return f"{shutil.disk_usage(directory).free:,} bytes are free"
+    except OSError:
+        return "free bytes unknown"
 
 
 def check_writable(directory: epath.Path) -> None:

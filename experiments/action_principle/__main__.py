@@ -35,7 +35,7 @@ TASKS: dict[str, Callable[[ConfigDict, Path], list[Result] | None]] = {
 
 def run(config: ConfigDict, workdir: Path) -> None:
     """Run the whole task; again, it continues, or prints the results of the finished run."""
-    task = command_line.read_field(config, "task")
+    task = command_line.read_field(config, "task", str)
     check_choice("config field task", task, TASKS)
     rows = TASKS[task](config, workdir)
     if rows is not None:

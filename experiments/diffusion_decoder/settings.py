@@ -174,22 +174,22 @@ def of_length(
 def read_experiment(config: ConfigDict) -> Experiment:
     """Read the config of experiments.diffusion_decoder; raises InputError for a bad field."""
     training = command_line.read(Training, config)
-    num_seeds = read_field(config, "num_seeds")
+    num_seeds = read_field(config, "num_seeds", int)
     check(num_seeds > 0, "config field num_seeds", num_seeds, "give a number above 0")
     first_updates = read_stage(config, "first_updates", training)
     refit_updates = read_stage(config, "refit_updates", training)
     lengths = (training.num_updates, first_updates, refit_updates)
     fewest = min(length for length in lengths if length)
-    accumulate = read_field(config, "accumulate")
+    accumulate = read_field(config, "accumulate", int)
     remedy = f"one of the trainings of this run has {fewest} updates: give at most as many"
     check(accumulate <= fewest, "config field accumulate", accumulate, remedy)
-    names = tuple(read_field(config, "methods"))
+    names = tuple(read_field(config, "methods", tuple[str, ...]))
     check(bool(names), "config field methods", names, "name one or more")
     for name in names:
         check_choice("config field methods", name, METHODS)
     check(len(set(names)) == len(names), "config field methods", names, "name each once")
     refuse_unread_fields(config)
-    num_examples = read_field(config, "eval.num_examples") or None
+    num_examples = read_field(config, "eval.num_examples", int) or None
     return Experiment(
         training,
         num_seeds,
@@ -209,7 +209,7 @@ def read_stage(config: ConfigDict, name: str, training: Training) -> int:
         name: of its field.
         training: whose dispatches the stage has.
     """
-    length = read_field(config, name)
+    length = read_field(config, name, int)
     holds = length >= 0 and length % training.updates_per_dispatch == 0
     remedy = "give a multiple of updates_per_dispatch (0 for none)"
     check(holds, f"config field {name}", length, remedy)
@@ -218,7 +218,7 @@ def read_stage(config: ConfigDict, name: str, training: Training) -> int:
 
 def refuse_unread_fields(config: ConfigDict) -> None:
     """Raise an InputError where a field of `em` was changed that the E-step does not read."""
-    rate = read_field(config, "em.rate") or None
+    rate = read_field(config, "em.rate", float) or None
     alternation = command_line.read(em.Settings, config, "em", rate=rate)
     unread = set(alternation.unread())
     if alternation.kernel == KERNEL:
@@ -238,7 +238,7 @@ def read_methods(
         names: of the methods.
     """
     sweep = command_line.read(Sweep, config, "sweep")
-    if sweep.gammas and read_field(config, "em.rate"):
+    if sweep.gammas and read_field(config, "em.rate", float):
         raise InputError("sweep.gammas move gamma, which em.rate moves too: give em.rate=0")
     methods = {}
     for name in names:
@@ -259,7 +259,7 @@ def read_system(config: ConfigDict, name: str, point: Point) -> system_settings.
         name: of the method.
         point: the place.
     """
-    method = METHODS[name] or read_field(config, "em.e_step")
+    method = METHODS[name] or read_field(config, "em.e_step", str)
     is_diffusion = name != "vae"
     diffusion = None
     if is_diffusion:
@@ -279,16 +279,18 @@ def read_system(config: ConfigDict, name: str, point: Point) -> system_settings.
         diffusion=diffusion,
     )
     moved = {} if point.gamma is None else {"gamma": point.gamma}
-    rate = (read_field(config, "em.rate") or None) if name in BOTTLENECKED else None
+    rate = (read_field(config, "em.rate", float) or None) if name in BOTTLENECKED else None
     if not is_diffusion:  # its bottleneck is its likelihood's own scale
         moved = {"gamma": 1.0}
     alternation = command_line.read(em.Settings, config, "em", rate=rate, **moved)
     optimizer = command_line.read(
-        system_settings.OptimizerSettings, config, clip_norm=read_field(config, "clip_norm") or None
+        system_settings.OptimizerSettings,
+        config,
+        clip_norm=read_field(config, "clip_norm", float) or None,
     )
     with command_line.naming(
         method="em.e_step", rate="em.rate", sampler_steps="eval.sampler_steps"
     ):
         return system_settings.Settings(
-            method, model, alternation, optimizer, read_field(config, "eval.sampler_steps")
+            method, model, alternation, optimizer, read_field(config, "eval.sampler_steps", int)
         )

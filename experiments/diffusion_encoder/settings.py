@@ -126,10 +126,10 @@ def read_experiment(config: ConfigDict) -> Experiment:
     """Read the config of experiments.diffusion_encoder; raises InputError for a bad field."""
     training = read_training(config)
     alternation = command_line.read(em.Settings, config, "em")
-    e_step = read_field(config, "em.e_step")
+    e_step = read_field(config, "em.e_step", str)
     refuse_unread(alternation, alternation.unread(), f"em.e_step={e_step}")
     methods = {"diffusion_encoder": e_step}
-    if read_field(config, "baseline"):
+    if read_field(config, "baseline", bool):
         methods["vae"] = "vae"
     return Experiment(
         training,
@@ -146,7 +146,7 @@ def read_training(config: ConfigDict) -> Training:
 
 def read_evaluation(config: ConfigDict, kind: type[Evaluation]) -> Evaluation:
     """Read what is measured, as an `Evaluation` of that kind."""
-    num_examples = read_field(config, "eval.num_examples") or None
+    num_examples = read_field(config, "eval.num_examples", int) or None
     return command_line.read(kind, config, "eval", num_examples=num_examples)
 
 
@@ -161,12 +161,12 @@ def read_system(config: ConfigDict, method: str, **values) -> system_settings.Se
     optimizer = command_line.read(
         system_settings.OptimizerSettings,
         config,
-        clip_norm=read_field(config, "clip_norm") or None,
-        baseline_learning_rate=read_field(config, "baseline_learning_rate") or None,
+        clip_norm=read_field(config, "clip_norm", float) or None,
+        baseline_learning_rate=read_field(config, "baseline_learning_rate", float) or None,
     )
     model = command_line.read(system_settings.ModelSettings, config, "model")
     alternation = command_line.read(em.Settings, config, "em")
-    sampler_steps = read_field(config, "eval.sampler_steps")
+    sampler_steps = read_field(config, "eval.sampler_steps", int)
     with command_line.naming(
         method="methods", sampler_steps="eval.sampler_steps", iwae_samples="rivals.iwae_samples"
     ):

@@ -33,7 +33,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     evaluation = command_line.read(Evaluation, config, "eval")
     classifier = read_classifier(config)
     source = command_line.read(Images, config, "data")
-    seed = command_line.read_field(config, "seed")
+    seed = command_line.read_field(config, "seed", int)
     check(seed >= 0, "config field seed", seed, "give 0 or more")
     if command_line.is_complete(config, workdir):
         return

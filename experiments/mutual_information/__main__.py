@@ -119,7 +119,7 @@ def parse(config: ConfigDict) -> Experiment:
         estimator = Settings.from_dict(config.get("estimator", ConfigDict()).to_dict())
     except InputError as error:
         raise InputError(f"config field estimator.{error}") from error
-    tasks = names_of(tuple(command_line.read_field(config, "tasks")))
+    tasks = names_of(tuple(command_line.read_field(config, "tasks", tuple[str, ...])))
     return command_line.read(Experiment, config, data=data, tasks=tasks, estimator=estimator)
 
 

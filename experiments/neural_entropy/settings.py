@@ -244,8 +244,8 @@ def read_sweep(config: ConfigDict) -> Sweep:
     """Read the cases of a config; of mixtures and images it needs what its data sets need."""
     read_field = command_line.read_field
     datasets = ("mixture",)
-    if read_field(config, "sweep") == "samples":
-        datasets = tuple(read_field(config, "datasets"))
+    if read_field(config, "sweep", str) == "samples":
+        datasets = tuple(read_field(config, "datasets", tuple[str, ...]))
     network = command_line.read(Network, config, "model")
     values = {"network": network, "datasets": datasets}
     if "mixture" in datasets:
@@ -255,7 +255,7 @@ def read_sweep(config: ConfigDict) -> Sweep:
     if set(datasets) - {"mixture"}:
         check_channels("config field model.channels", network.channels)
         values["images"] = command_line.read(Images, config, "data")
-        num_images = read_field(config, "eval.images")
+        num_images = read_field(config, "eval.images", int)
         check(num_images > 0, "config field eval.images", num_images, "give a number above 0")
     places = {"num_examples": "eval.num_examples"}
     return command_line.read(Sweep, config, places=places, **values)

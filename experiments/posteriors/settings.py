@@ -97,9 +97,9 @@ class Experiment(NamedTuple):
 
 def read_experiment(config: ConfigDict) -> Experiment:
     """Read the config of experiments.posteriors; raises InputError for a bad field."""
-    num_seeds = read_field(config, "num_seeds")
+    num_seeds = read_field(config, "num_seeds", int)
     check(num_seeds > 0, "config field num_seeds", num_seeds, "give a number above 0")
-    names = tuple(read_field(config, "methods"))
+    names = tuple(read_field(config, "methods", tuple[str, ...]))
     is_once = bool(names) and len(set(names)) == len(names)
     check(is_once, "config field methods", names, "name each method once")
     for name in read_field(config, "variants"):
@@ -107,8 +107,9 @@ def read_experiment(config: ConfigDict) -> Experiment:
     data = command_line.read(DataSettings, config, "data")
     evaluation = diffusion_encoder.read_evaluation(config, Evaluation)
     methods = {name: read_method(config, name) for name in names}
-    toy_names = tuple(read_field(config, "toys")) if data.name == "toys" else ()
+    toy_names = ()
     if data.name == "toys":
+        toy_names = tuple(read_field(config, "toys", tuple[str, ...]))
         check_toys(toy_names, evaluation, methods)
     check_unread(config, methods)
     return Experiment(
@@ -128,7 +129,7 @@ def read_method(config: ConfigDict, name: str) -> system_settings.Settings:
     remedy = "it has no density, and no bound to compare: leave it out"
     check(method != "deterministic", "config field methods", method, remedy)
     config = varied(config, name)
-    num_samples = read_field(config, "rivals.iwae_samples")
+    num_samples = read_field(config, "rivals.iwae_samples", int)
     settings = read_system(config, method, iwae_samples=num_samples)
     gamma = settings.em.gamma
     remedy = "give 1, for the rivals' bounds are of likelihood"

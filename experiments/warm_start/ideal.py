@@ -89,7 +89,7 @@ def run(config: ConfigDict, workdir: Path) -> list[Result]:
     """Measure and draw figures; give the results, none where the run is complete."""
     settings = command_line.read(Families, config, "families")
     sums = command_line.read(Sums, config, "kraft")
-    seed = command_line.read_field(config, "seed")
+    seed = command_line.read_field(config, "seed", int)
     if command_line.is_complete(config, workdir):
         return []
     lines = families.warmth_lines(seed, settings)

@@ -193,7 +193,7 @@ class Experiment:
 def read_experiment(config: ConfigDict) -> Experiment:
     """Read a config; 0 there stands for 'all' and 'do not clip'."""
     read_field = command_line.read_field
-    names = tuple(read_field(config, "methods"))
+    names = tuple(read_field(config, "methods", tuple[str, ...]))
     check(bool(names), "config field methods", names, "name one or more of config.models")
     models = {}
     for name in read_field(config, "models"):
@@ -203,9 +203,9 @@ def read_experiment(config: ConfigDict) -> Experiment:
     for name in names:
         check_choice("config field methods", name, models)
     starts = {name: models[name] for name in names}
-    clip_norm = read_field(config, "clip_norm") or None
-    num_examples = read_field(config, "eval.num_examples") or None
-    attention = tuple(read_field(config, "model.attention")) or None
+    clip_norm = read_field(config, "clip_norm", float) or None
+    num_examples = read_field(config, "eval.num_examples", int) or None
+    attention = tuple(read_field(config, "model.attention", tuple[int, ...])) or None
     return Experiment(
         command_line.read(Data, config, "data"),
         command_line.read(Network, config, "model", attention=attention),
