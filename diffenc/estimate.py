@@ -84,7 +84,7 @@ def format_value(mean: float, stderr: float | None, sign: str = "±") -> str:
 
 
 class Spread(NamedTuple):
-    """How `map_examples` uses several devices, see `run.parallel.spread_over`.
+    """How `map_examples` uses several devices, see `run.division.spread_over`.
 
     Attributes:
         share: share(n) gives the indices of the examples of this process, as many in each; the

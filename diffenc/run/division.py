@@ -1,20 +1,48 @@
-"""A function of a batch of examples, of which each device of this process computes a part.
+"""Evaluation over all devices: each process computes a share of the examples, each device a part.
 
-The function closes over parameters that lie on one device. It is traced, what it closes over is
-copied to the other devices, and one program runs on all, each on its part of the batch; nothing is
-exchanged between them, which a program that XLA divides by itself may do.
+The function of a batch closes over parameters that lie on one device. It is traced, what it closes
+over is copied to the other devices, and one program runs on all, each on its part of the batch;
+nothing is exchanged between them, which a program that XLA divides by itself may do.
 """
 
+import contextlib
 import functools
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 
 import jax
+import numpy as np
 from jax.extend.core import Literal
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from diffenc import estimate
+from diffenc.run import parallel
 
 MOST_PROGRAMS = 64
 _programs: OrderedDict[Hashable, Callable] = OrderedDict()
+
+
+@contextlib.contextmanager
+def spread_over(mesh: Mesh):
+    """Let `estimate.map_examples` use all devices of all processes within this context.
+
+    Each process computes an equal share of the examples, in order, on its own devices, and gets the
+    results of the others at the end. The devices of a process run one program, each on a part of
+    the batch, and exchange nothing.
+    """
+    own = _own_part(mesh)
+    if own.size == 1 and jax.process_count() == 1:
+        yield
+        return
+
+    def share(n):
+        size = -(-n // jax.process_count())
+        first = jax.process_index() * size
+        return np.minimum(np.arange(first, first + size), n - 1)
+
+    how = estimate.Spread(share, own.size, functools.partial(apply, own), _gather)
+    with estimate.spread(how):
+        yield
 
 
 def apply(mesh: Mesh, fn: Callable, *arrays):
@@ -93,3 +121,29 @@ def _signature(jaxpr) -> Hashable:
         for equation in jaxpr.eqns
     ]
     return tuple(inputs), tuple(equations), tuple(map(place, jaxpr.outvars))
+
+
+def _own_part(mesh: Mesh) -> Mesh:
+    """Return the mesh over the devices of this process alone."""
+    devices = [device for device in mesh.devices.flat if device in set(mesh.local_devices)]
+    return Mesh(np.array(devices), (parallel.AXIS,), axis_types=(AxisType.Auto,))
+
+
+def _gather(tree, n: int):
+    """Join the arrays of numpy [share, ...] of all processes to [n, ...], bit for bit."""
+    if jax.process_count() == 1:
+        return tree
+    from jax.experimental import multihost_utils
+
+    leaves, structure = jax.tree.flatten(tree)
+    own = np.frombuffer(b"".join(leaf.tobytes() for leaf in leaves), np.uint8)
+    parallel.wait_for_all("evaluation of each share")
+    every = [row.tobytes() for row in np.asarray(multihost_utils.process_allgather(own))]
+    whole = []
+    first = 0
+    for leaf in leaves:
+        last = first + leaf.nbytes
+        parts = [np.frombuffer(row[first:last], leaf.dtype).reshape(leaf.shape) for row in every]
+        whole.append(np.concatenate(parts)[:n])
+        first = last
+    return jax.tree.unflatten(structure, whole)

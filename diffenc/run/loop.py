@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from diffenc.errors import InputError
-from diffenc.run import checkpoints, parallel, records, stops
+from diffenc.run import checkpoints, division, parallel, records, stops
 
 Metrics = dict[str, np.ndarray]
 
@@ -94,7 +94,7 @@ def train(
         writer = records.MetricsWriter(workdir, resume_step, extras)
         with writer, records.progress(num_updates, step, description) as show:
             if evaluate and evaluate_every and is_new:
-                with parallel.spread_over(parallel.mesh_of(state)):
+                with division.spread_over(parallel.mesh_of(state)):
                     writer.write(step, **evaluate(state, step))
                 parallel.wait_for_all("evaluation")
             while step < num_updates:
@@ -107,7 +107,7 @@ def train(
                 means = {name: float(values.mean()) for name, values in metrics.items()}
                 if evaluate and evaluate_every:
                     if step % evaluate_every == 0 or step >= num_updates:
-                        with parallel.spread_over(parallel.mesh_of(state)):
+                        with division.spread_over(parallel.mesh_of(state)):
                             means |= evaluate(state, step)
                         parallel.wait_for_all("evaluation")
                 writer.write(step, **means)

@@ -6,7 +6,6 @@ device, up to the order of the additions.
 """
 
 import contextlib
-import functools
 import itertools
 import re
 import time
@@ -16,9 +15,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from diffenc import estimate
 from diffenc.errors import InputError
-from diffenc.run import division
 
 AXIS = "data"
 LONGEST_WAIT = 1800.0  # seconds, for the slowest process
@@ -126,55 +123,6 @@ def mesh_of(tree) -> Mesh:
         if isinstance(getattr(leaf, "sharding", None), NamedSharding):
             return leaf.sharding.mesh
     return Mesh(np.array(jax.local_devices()[:1]), (AXIS,), axis_types=(AxisType.Auto,))
-
-
-def _own_part(mesh: Mesh) -> Mesh:
-    """Return the mesh over the devices of this process alone."""
-    devices = [device for device in mesh.devices.flat if device in set(mesh.local_devices)]
-    return Mesh(np.array(devices), (AXIS,), axis_types=(AxisType.Auto,))
-
-
-@contextlib.contextmanager
-def spread_over(mesh: Mesh):
-    """Let `estimate.map_examples` use all devices of all processes within this context.
-
-    Each process computes an equal share of the examples, in order, on its own devices, and gets the
-    results of the others at the end. The devices of a process run one program, each on a part of
-    the batch, and exchange nothing.
-    """
-    own = _own_part(mesh)
-    if own.size == 1 and jax.process_count() == 1:
-        yield
-        return
-
-    def share(n):
-        size = -(-n // jax.process_count())
-        first = jax.process_index() * size
-        return np.minimum(np.arange(first, first + size), n - 1)
-
-    how = estimate.Spread(share, own.size, functools.partial(division.apply, own), _gather)
-    with estimate.spread(how):
-        yield
-
-
-def _gather(tree, n: int):
-    """Join the arrays of numpy [share, ...] of all processes to [n, ...], bit for bit."""
-    if jax.process_count() == 1:
-        return tree
-    from jax.experimental import multihost_utils
-
-    leaves, structure = jax.tree.flatten(tree)
-    own = np.frombuffer(b"".join(leaf.tobytes() for leaf in leaves), np.uint8)
-    wait_for_all("evaluation of each share")
-    every = [row.tobytes() for row in np.asarray(multihost_utils.process_allgather(own))]
-    whole = []
-    first = 0
-    for leaf in leaves:
-        last = first + leaf.nbytes
-        parts = [np.frombuffer(row[first:last], leaf.dtype).reshape(leaf.shape) for row in every]
-        whole.append(np.concatenate(parts)[:n])
-        first = last
-    return jax.tree.unflatten(structure, whole)
 
 
 def shard_batch(mesh: Mesh, array, axis: int = 0) -> jax.Array:

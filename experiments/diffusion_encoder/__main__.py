@@ -20,7 +20,7 @@ from diffenc import storage
 from diffenc.keys import key_of
 from diffenc.latent import systems
 from diffenc.latent.blueprints import Blueprint
-from diffenc.run import data, feeding, loop, parallel, records, tables
+from diffenc.run import data, division, feeding, loop, parallel, records, tables
 from diffenc.run.advance import Trainee, make_advance
 from diffenc.run.scaling import Scaling
 from experiments import command_line
@@ -68,7 +68,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     metrics = records.read_metrics(workdir)
     params = {name: state.averages for name, state in states.items()}
     is_on_grid = exact.applies(experiment.model.latent_dim, evaluation.grid_draws, truth)
-    with jax.default_matmul_precision("highest"), parallel.spread_over(mesh):
+    with jax.default_matmul_precision("highest"), division.spread_over(mesh):
         rows, arrays = results.evaluate(
             seed, models, params, held_out, truth, evaluation, figures.num_shown(dataset)
         )

@@ -25,7 +25,7 @@ from diffenc.diffusion.processes import VPLinear
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate, map_examples
 from diffenc.keys import key_of
-from diffenc.run import data, feeding, loop, parallel
+from diffenc.run import data, division, feeding, loop, parallel
 from diffenc.run.advance import Trainee, make_advance
 from diffenc.run.tables import Result
 from experiments import command_line
@@ -135,7 +135,7 @@ def train(
         extras=settings.metrics_extras,
     )
     params = parallel.local(states)[NAME].averages
-    with parallel.spread_over(mesh):
+    with division.spread_over(mesh):
         draws = measure(params, images, evaluation.num_examples)
     return Trained(model, reference, params, draws, levels)
 

@@ -41,7 +41,7 @@ def measure(num_devices, batch_size=4):
     def of_numpy(_, x):
         return np.asarray(x)[:, 0]
 
-    with parallel.spread_over(mesh):
+    with division.spread_over(mesh):
         return (
             map_examples(drawn, jax.random.key(3), X, batch_size),
             map_examples(plain, None, jnp.asarray(X), batch_size),
