@@ -1,5 +1,6 @@
 """Estimators: one value per example inside, `Estimate(mean, stderr)` at the door."""
 
+import contextlib
 import functools
 import math
 from collections.abc import Callable
@@ -82,12 +83,46 @@ def format_value(mean: float, stderr: float | None, sign: str = "±") -> str:
     return f"{mean:.{places}f} {sign} {stderr:.{places}f}"
 
 
+class Spread(NamedTuple):
+    """How `map_examples` uses several devices, see `run.division.spread_over`.
+
+    Attributes:
+        share: share(n) gives the indices of the examples of this process, as many in each; the
+            last may be repeated.
+        multiple: of which every batch is one.
+        apply: apply(fn, *arrays) is fn(*arrays), of which each device computes a part.
+        gather: gather(tree, n) joins the results of all processes, in order, and cuts them to n.
+    """
+
+    share: Callable[[int], np.ndarray]
+    multiple: int
+    apply: Callable
+    gather: Callable[[Any, int], Any]
+
+
+ALONE = Spread(np.arange, 1, lambda fn, *arrays: fn(*arrays), lambda tree, n: tree)
+_spread = ALONE
+
+
+@contextlib.contextmanager
+def spread(how: Spread):
+    """Let `map_examples` work so within this context."""
+    global _spread
+    before = _spread
+    _spread = how
+    try:
+        yield
+    finally:
+        _spread = before
+
+
 def map_examples(fn, key, x, batch_size: int, progress: Callable[[int], None] = lambda count: None):
     """Apply fn to every example of x [n, ...], each once and in order, in bounded memory.
 
     Every example has a key of its own, a function of its index, and fn is mapped over batches of
     size one. The batch size therefore bounds the memory and changes no result, except for the order
-    in which numbers are added.
+    in which numbers are added. Within `spread` the same holds for devices and processes: each
+    computes a part of the examples, and all have all results.
 
     Args:
         fn: fn(key, x [1, ...]) -> pytree of [1, ...]; it may not draw one number for several
@@ -104,23 +139,26 @@ def map_examples(fn, key, x, batch_size: int, progress: Callable[[int], None] = 
     """
     import jax
 
-    n = len(jax.tree.leaves(x)[0])
-    batch_size = min(batch_size, n)
+    how = _spread
+    total = len(jax.tree.leaves(x)[0])
+    mine = how.share(total)
+    n = len(mine)
+    batch_size = -(-min(batch_size, n) // how.multiple) * how.multiple
     parts = []
     for start in range(0, n, batch_size):
-        rows = np.minimum(np.arange(start, start + batch_size), n - 1)
+        rows = mine[np.minimum(np.arange(start, start + batch_size), n - 1)]
         batch = jax.tree.map(lambda a, rows=rows: np.asarray(a)[rows], x)
         if key is None:
-            part = jax.tree.map(np.asarray, fn(None, batch))
+            part = jax.tree.map(np.asarray, how.apply(functools.partial(fn, None), batch))
         else:
             batch = jax.tree.map(lambda a: a[:, None], batch)
             # The checker of key reuse takes the transposed keys of a loop under vmap for used ones.
             with jax.debug_key_reuse(False):
-                part = jax.vmap(fn)(_fold_in_all()(key, rows), batch)
+                part = how.apply(jax.vmap(fn), _fold_in_all()(key, rows), batch)
             part = jax.tree.map(lambda a: np.asarray(a)[:, 0], part)
         parts.append(part)
-        progress(min(start + batch_size, n))
-    return jax.tree.map(lambda *a: np.concatenate(a)[:n], *parts)
+        progress(min(start + batch_size, n) * total // n)
+    return how.gather(jax.tree.map(lambda *a: np.concatenate(a)[:n], *parts), total)
 
 
 @functools.cache

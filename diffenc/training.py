@@ -127,16 +127,17 @@ def scan_updates(update: Callable, prepare: Callable) -> Callable:
 
     Returns:
         The compiled function `run`. Its indices are [num_updates, batch]: an update is made with
-        the rows data[indices[i]], of every array where data is a tree of them. Metrics come back
+        the rows data[indices[i]], of every array where data is a tree of them. If they are None,
+        it is made with the rows data[i], where data is [num_updates, batch, ...]. Metrics come back
         stacked, [num_updates].
     """
 
-    def run(state: TrainState, key: jax.Array, data, indices: jax.Array):
-        def body(state, batch_indices):
+    def run(state: TrainState, key: jax.Array, data, indices: jax.Array | None):
+        def body(state, batch):
             key_prepare, key_update = jax.random.split(jax.random.fold_in(key, state.step))
-            rows = jax.tree.map(lambda a: a[batch_indices], data)
+            rows = batch if indices is None else jax.tree.map(lambda a: a[batch], data)
             return update(state, key_update, prepare(key_prepare, rows))
 
-        return jax.lax.scan(body, state, indices)
+        return jax.lax.scan(body, state, data if indices is None else indices)
 
     return jax.jit(run, donate_argnums=0)

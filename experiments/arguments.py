@@ -7,6 +7,7 @@ from etils import epath
 from ml_collections import ConfigDict, config_flags
 
 from diffenc.errors import InputError
+from diffenc.run import cluster, parallel
 
 
 def define_flags(values: flags.FlagValues, arguments: list[str] | None = None):
@@ -17,8 +18,9 @@ def define_flags(values: flags.FlagValues, arguments: list[str] | None = None):
         arguments: the command line, if it is not that of this process.
 
     Returns:
-        The flags of the config and of the workdir.
+        The flags of the config and of the workdir; those of `define_waits` are found by name.
     """
+    define_waits(values)
     config_flag = config_flags.DEFINE_config_file(
         "config",
         None,
@@ -31,6 +33,32 @@ def define_flags(values: flags.FlagValues, arguments: list[str] | None = None):
         "workdir", None, "Directory for everything the run writes.", flag_values=values
     )
     return config_flag, workdir_flag
+
+
+def define_waits(values: flags.FlagValues) -> None:
+    """Define the flags of runs of several processes, see docs/pods.md."""
+    flags.DEFINE_enum(
+        "distributed",
+        "auto",
+        cluster.CHOICES,
+        "Whether this process joins others: auto, if jax recognizes a cluster of several; yes or "
+        "no, whatever it recognizes.",
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "start_wait",
+        cluster.START_WAIT,
+        "Seconds for all processes to come at the start.",
+        lower_bound=1,
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "longest_wait",
+        parallel.LONGEST_WAIT,
+        "Seconds for all processes to come to each later meeting point.",
+        lower_bound=1,
+        flag_values=values,
+    )
 
 
 def parse(arguments: list[str]) -> list[str]:

@@ -22,7 +22,18 @@ from ml_collections import ConfigDict
 
 from diffenc import compilation
 from diffenc.errors import InputError, describe
-from diffenc.run import checkpoints, files, locks, loop, parallel, provenance, sessions, tables
+from diffenc.run import (
+    checkpoints,
+    cluster,
+    files,
+    locks,
+    loop,
+    parallel,
+    provenance,
+    sessions,
+    stops,
+    tables,
+)
 from experiments.arguments import define_flags, parse
 from experiments.field_types import check_type
 
@@ -53,7 +64,8 @@ def main(experiment: Callable[[ConfigDict, epath.Path], None]) -> None:
     Before that, the process joins the others of the run. Only the first one prints: tables,
     progress and notes of the others go nowhere, their errors to stderr. Compiled programs are kept
     for later runs, see `diffenc.compilation`. Runs are of single precision, whatever JAX_ENABLE_X64
-    says. Bad input ends in one line and exit status 2.
+    says. Bad input ends in one line and exit status 2. So does a run of several processes of which
+    some do not come, with status 75.
     """
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     config_flag, workdir_flag = define_flags(flags.FLAGS)
@@ -70,8 +82,9 @@ def main(experiment: Callable[[ConfigDict, epath.Path], None]) -> None:
             )
         workdir = epath.Path(workdir_flag.value)
         _make(workdir)
-        parallel.start()
+        parallel.LONGEST_WAIT = flags.FLAGS.longest_wait
         with (
+            cluster.joined(flags.FLAGS.distributed, flags.FLAGS.start_wait),
             _only_the_first_prints(),
             _without_closed_loops(),
             compilation.cache(),
@@ -86,9 +99,9 @@ def main(experiment: Callable[[ConfigDict, epath.Path], None]) -> None:
         print(f"error: {error}", file=sys.stderr, flush=True)
         sys.stdout.flush()
         os._exit(2)
-    except InputError as error:
+    except (InputError, parallel.Missing) as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(cluster.status_of(error))
     except OSError as error:
         if error.errno not in FULL:
             raise
@@ -128,8 +141,8 @@ def _recorded(config: ConfigDict, workdir: epath.Path):
         yield
         return
     command = ["python", "-m", f"experiments.{_this_experiment()}", *sys.argv[1:]]
-    with _terminated_as_interrupted(), locks.hold(workdir):
-        session = sessions.Session(workdir, _this_experiment(), config.to_dict(), command)
+    session = sessions.Session(workdir, _this_experiment(), config.to_dict(), command)
+    with _terminated_as_interrupted(), stops.watched(session.end), locks.hold(workdir):
         _session = session
         try:
             yield

@@ -145,6 +145,10 @@ def mnist_dir() -> Path:
     return directory
 
 
+# Of the command line, which defines them once for each process.
+OWN_FLAGS = ("config", "workdir", "distributed", "start_wait", "longest_wait")
+
+
 @pytest.fixture
 def command(monkeypatch, capsys):
     """Runs the command line in this process: command(arguments) -> (exit status, stdout,
@@ -163,9 +167,7 @@ def command(monkeypatch, capsys):
     def run(given):
         flag_values = flags.FLAGS
         for name in [
-            name
-            for name in flag_values
-            if name in ("config", "workdir") or name.startswith("config.")
+            name for name in flag_values if name in OWN_FLAGS or name.startswith("config.")
         ]:
             delattr(flag_values, name)
         flag_values.unparse_flags()

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from diffenc.run import costs, parallel
+from diffenc.run import costs, feeding, parallel
 from diffenc.run.order import batch_indices
 
 
@@ -16,7 +16,7 @@ class Trainee(NamedTuple):
 
     Attributes:
         run_updates: `training.scan_updates(update, prepare)`; systems of one program share it.
-        examples: tree of arrays [n, ...], the training examples, replicated over the mesh.
+        examples: tree of arrays [n, ...], the training examples, as `feeding.place` gives them.
         key: of the system's noise, one for the whole run.
         seed: of the order of its batches.
         num_updates: the update after which it stands still; None: the run's end.
@@ -52,35 +52,105 @@ def make_advance(trainees: dict[Hashable, Trainee], mesh, batch_size: int) -> Ca
     """
     parallel.check_batch(batch_size, mesh)
     keys = {name: parallel.replicate(mesh, trainee.key) for name, trainee in trainees.items()}
-    local = parallel.local_rows(batch_size)
+    feed = _Feed(trainees, mesh, batch_size)
 
     def advance(states, step, n):
-        new_states = {}
-        metrics = {}
-        batches = {}
-        for name, trainee in trainees.items():
-            updates = n if trainee.num_updates is None else min(n, trainee.num_updates - step)
-            if updates <= 0:
-                new_states[name] = states[name]
-                continue
-            num_examples = len(jax.tree.leaves(trainee.examples)[0])
-            order = (trainee.seed, num_examples, updates, trainee.order)
-            if order not in batches:
-                rows = batch_indices(
-                    trainee.seed, step, updates, batch_size, num_examples, trainee.order
-                )
-                batches[order] = parallel.shard_batch(mesh, rows[:, local], axis=1)
+        states = dict(states)
+        parts = {}
+        seconds = dict.fromkeys(trainees, 0.0)
+        lots = feed.lots(step, n)
+        # The first lot of the next dispatch is made ready too; at the end of training, in vain.
+        after = [*lots[1:], *feed.lots(step + n, n)[:1], None]
+        for lot, following in zip(lots, after, strict=False):
+            trainee = trainees[lot.name]
+            batches = feed.take(lot)
+            what = f"update {lot.step} of {dotted(lot.name)}"
             began = time.perf_counter()
-            new_states[name], values = trainee.run_updates(
-                states[name], keys[name], trainee.examples, batches[order]
-            )
-            jax.block_until_ready(values)
-            milliseconds = 1e3 * (time.perf_counter() - began) / updates
-            values["ms_per_update"] = np.full(updates, milliseconds)
+            with parallel.together(what):
+                states[lot.name], values = trainee.run_updates(
+                    states[lot.name], keys[lot.name], *batches
+                )
+            if following is not None:
+                feed.make_ready(following)
+            with parallel.together(what):
+                jax.block_until_ready(values)
+            seconds[lot.name] += time.perf_counter() - began
+            parts.setdefault(lot.name, []).append(values)
+        metrics = {}
+        for name, values in parts.items():
+            values = _joined(values)
+            updates = len(next(iter(values.values())))
+            values["ms_per_update"] = np.full(updates, 1e3 * seconds[name] / updates)
             metrics |= {f"{dotted(name)}.{metric}": value for metric, value in values.items()}
-        return new_states, metrics
+        return states, metrics
 
     return advance
+
+
+class _Lot(NamedTuple):
+    """Updates of one system that one program makes: `count` of them from update `step`."""
+
+    name: Hashable
+    step: int
+    count: int
+
+
+class _Feed:
+    """What each lot of updates reads, made ready while the one before is computed."""
+
+    def __init__(self, trainees: dict[Hashable, Trainee], mesh, batch_size: int):
+        self._trainees = trainees
+        self._mesh = mesh
+        self._batch_size = batch_size
+        self._ready = {}  # by what it is read from
+
+    def lots(self, step: int, n: int) -> list[_Lot]:
+        """List the lots of the updates step, ..., step + n - 1, one system after another."""
+        lots = []
+        for name, trainee in self._trainees.items():
+            updates = n if trainee.num_updates is None else min(n, trainee.num_updates - step)
+            if updates > 0:
+                count = feeding.updates_at_once(
+                    trainee.examples, updates, self._batch_size, self._mesh
+                )
+                lots += [_Lot(name, first, count) for first in range(step, step + updates, count)]
+        return lots
+
+    def take(self, lot: _Lot) -> feeding.Batches:
+        """Return the batches of a lot, made ready or not; of earlier ones none are kept."""
+        self.make_ready(lot)
+        key = self._key(lot)
+        self._ready = {key: self._ready[key]}
+        return self._ready[key]
+
+    def make_ready(self, lot: _Lot) -> None:
+        """Begin to bring the batches of a lot to the devices."""
+        key = self._key(lot)
+        if key not in self._ready:
+            trainee = self._trainees[lot.name]
+            rows = batch_indices(
+                trainee.seed,
+                lot.step,
+                lot.count,
+                self._batch_size,
+                len(jax.tree.leaves(trainee.examples)[0]),
+                trainee.order,
+            )
+            self._ready[key] = feeding.batches_of(trainee.examples, rows, self._mesh)
+
+    def _key(self, lot: _Lot) -> tuple:
+        """Name what a lot is read from; systems of one order and data share it."""
+        trainee = self._trainees[lot.name]
+        arrays = tuple(id(leaf) for leaf in jax.tree.leaves(trainee.examples))
+        return trainee.seed, trainee.order, arrays, lot.step, lot.count
+
+
+def _joined(parts: list[dict]) -> dict:
+    """Join the metrics of the lots of one dispatch."""
+    if len(parts) == 1:
+        return dict(parts[0])
+    parts = jax.device_get(parts)
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def costs_of(trainee: Trainee, state, mesh, batch_size: int, count: int) -> costs.Costs:
@@ -98,10 +168,11 @@ def costs_of(trainee: Trainee, state, mesh, batch_size: int, count: int) -> cost
     Returns:
         The costs; their temporary memory is that of each device.
     """
+    count = feeding.updates_at_once(trainee.examples, count, batch_size, mesh)
     rows = np.zeros((count, batch_size), np.int32)
-    indices = parallel.shard_batch(mesh, rows[:, parallel.local_rows(batch_size)], axis=1)
+    batches = feeding.batches_of(trainee.examples, rows, mesh)
     key = parallel.replicate(mesh, trainee.key)
-    traced = trainee.run_updates.trace(state, key, trainee.examples, indices)
+    traced = trainee.run_updates.trace(state, key, *batches)
     analysis = traced.lower().compile().memory_analysis()
     memory = None if analysis is None else analysis.temp_size_in_bytes
     return costs.of_program(state, traced.jaxpr, count)._replace(temporary_bytes=memory)

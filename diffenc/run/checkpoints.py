@@ -2,7 +2,8 @@
 
 A checkpoint appears under its final name only once complete, so a process killed at any moment
 leaves the ones before it untouched. Beside the state each holds the crc32 of its bits, since the
-stored arrays carry no checksum of their own: a damaged file is noticed, not loaded.
+stored arrays carry no checksum of their own: a damaged file is noticed, not loaded. A save that
+left nothing, or not all, is noticed at the next one or at the end: the list of arrays is read back.
 """
 
 import contextlib
@@ -72,14 +73,13 @@ class Checkpoints:
         self, directory, keep: int = 2, every: int | None = None, is_read_only: bool = False
     ):
         self._is_read_only = is_read_only
+        self._begun = None  # the step of the save under way, and the arrays it is to hold
         for name, value in (("keep", keep), ("every", every)):
             if value is not None and value < 1:
                 raise InputError(f"checkpoint setting {name} is {value}: give at least 1")
         self.directory = files.absolute(directory)
         policies = ocp.training.save_decision_policies
-        when = [policies.PreemptionCheckpointingPolicy()]
-        if every is not None:
-            when.append(policies.FixedIntervalPolicy(every))
+        when = [] if every is None else [policies.FixedIntervalPolicy(every)]
         _hide_orbax_chatter()
         try:
             self._checkpointer = ocp.training.Checkpointer(
@@ -99,10 +99,7 @@ class Checkpoints:
         self._save(step, state, force=True)
 
     def maybe_save(self, step: int, state) -> bool:
-        """Save a state if `step` is a multiple of `every`, or the host is about to be taken away.
-
-        Returns whether it was saved.
-        """
+        """Save a state if `step` is a multiple of `every`; return whether it was saved."""
         return self._checkpointer.should_save(step) and self._save(step, state, force=False)
 
     def _save(self, step, state, force) -> bool:
@@ -115,8 +112,12 @@ class Checkpoints:
                     "make it an array, as all of a state"
                 )
         tree = {"crc32": _crc32(jax.tree.leaves(state)), "state": state}
+        self.wait()
         with self._explaining():
-            return self._checkpointer.save_async(step, tree, force=force) is not None
+            if self._checkpointer.save_async(step, tree, force=force) is None:
+                return False
+        self._begun = (step, _describe(tree))
+        return True
 
     @contextlib.contextmanager
     def _explaining(self):
@@ -124,9 +125,10 @@ class Checkpoints:
         try:
             yield
         except Exception as error:  # of the disk, of tensorstore, or of orbax about either
+            free = files.free_bytes(self.directory)
             raise NotSaved(
-                f"cannot save a checkpoint in {self.directory} ({describe(error)}): free some "
-                "space there; the same command then continues from the last one"
+                f"cannot save a checkpoint in {self.directory} ({describe(error)}; {free}): free "
+                "some space there; the same command then continues from the last one"
             ) from error
 
     def restore(self, example):
@@ -209,12 +211,33 @@ class Checkpoints:
         self._checkpointer.reload()
 
     def wait(self) -> None:
-        """Return once every save that was begun is complete; NotSaved if one was not."""
+        """Return once every save that was begun is complete; NotSaved where one left not all."""
         with self._explaining():
             self._checkpointer.wait()
+        begun, self._begun = self._begun, None
+        if begun is not None:
+            self._check(*begun)
+
+    def _check(self, step: int, arrays: dict[str, str]) -> None:
+        """Raise NotSaved unless a checkpoint is on the disk with these arrays."""
+        problem = "it is absent"
+        if str(step) in [path.name for path in self.directory.iterdir()]:
+            try:
+                problem = _first_difference(
+                    _describe(self._checkpointer.metadata(step).metadata), arrays
+                )
+            except Exception as error:  # whatever reads what is damaged
+                problem = describe(error)
+        if problem:
+            raise NotSaved(
+                f"checkpoint {step} in {self.directory} was not saved whole ({problem}; "
+                f"{files.free_bytes(self.directory)}): make room, or see what takes files away "
+                "there; the same command continues from the one before"
+            )
 
     def close(self) -> None:
-        """Wait for the last save and release the directory; NotSaved if it was not complete."""
+        """Wait for the last save, as `wait`, and release the directory."""
+        self.wait()
         with self._explaining():
             self._checkpointer.close()
 

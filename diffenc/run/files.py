@@ -1,6 +1,7 @@
 """Files that appear whole or not at all, and of which a run over several processes writes one."""
 
 import math
+import shutil
 import uuid
 from collections.abc import Callable
 
@@ -10,13 +11,28 @@ from etils import epath
 from diffenc.run import parallel
 
 
+def is_local(path) -> bool:
+    """Return whether a path is one of this machine's file systems, and not of a bucket."""
+    return "://" not in str(path)
+
+
 def absolute(path) -> epath.Path:
     """Make a path absolute; one of a bucket, such as gs://bucket/run, is so already.
 
     (`epath.Path.resolve` would make a local path of it, below the current directory.)
     """
     path = epath.Path(path)
-    return path if "://" in str(path) else path.resolve()
+    return path.resolve() if is_local(path) else path
+
+
+def free_bytes(directory) -> str:
+    """Say how many bytes are free where a directory is, as in "1,234 bytes are free"."""
+    if not is_local(directory):
+        return "free bytes of a bucket unknown"
+    try:
+        return f"{shutil.disk_usage(directory).free:,} bytes are free"
+    except OSError:
+        return "free bytes unknown"
 
 
 def check_writable(directory: epath.Path) -> None:

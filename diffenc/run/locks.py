@@ -93,7 +93,7 @@ def _take(path: epath.Path, owner: dict) -> None:
 def _make(path: epath.Path, owner: dict) -> bool:
     """Make the lock file unless there is one; return whether it was made."""
     text = json.dumps(owner, indent=2) + "\n"
-    if _is_local(path):
+    if files.is_local(path):
         try:
             number = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
         except FileExistsError:
@@ -139,7 +139,7 @@ def _renew(path: epath.Path, owner: dict, done: threading.Event) -> None:
             if holder != owner:
                 _end(path, holder)
                 return
-            if _is_local(path):
+            if files.is_local(path):
                 os.utime(path)
             else:
                 path.write_text(json.dumps(owner, indent=2) + "\n")
@@ -257,7 +257,3 @@ def _explain(path: epath.Path, holder: dict, age: float) -> str:
             f"without renewal; delete {path.name} if you know that it has ended)"
         )
     return message
-
-
-def _is_local(path: epath.Path) -> bool:
-    return "://" not in str(path)

@@ -7,6 +7,7 @@ arithmetic of one that was not, bit for bit.
 
 import contextlib
 import signal
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ import jax
 import numpy as np
 
 from diffenc.errors import InputError
-from diffenc.run import checkpoints, parallel, records
+from diffenc.run import checkpoints, division, parallel, records, stops
 
 Metrics = dict[str, np.ndarray]
 
@@ -93,7 +94,8 @@ def train(
         writer = records.MetricsWriter(workdir, resume_step, extras)
         with writer, records.progress(num_updates, step, description) as show:
             if evaluate and evaluate_every and is_new:
-                writer.write(step, **evaluate(state, step))
+                with division.spread_over(parallel.mesh_of(state)):
+                    writer.write(step, **evaluate(state, step))
                 parallel.wait_for_all("evaluation")
             while step < num_updates:
                 state, metrics = advance(state, step, updates_per_dispatch)
@@ -105,23 +107,32 @@ def train(
                 means = {name: float(values.mean()) for name, values in metrics.items()}
                 if evaluate and evaluate_every:
                     if step % evaluate_every == 0 or step >= num_updates:
-                        means |= evaluate(state, step)
+                        with division.spread_over(parallel.mesh_of(state)):
+                            means |= evaluate(state, step)
                         parallel.wait_for_all("evaluation")
                 writer.write(step, **means)
                 show(step, headline(means))
-                if stop.received:
-                    store.save(step, state)
-                    store.wait()
-                    print(
-                        f"stopped by signal {stop.received} at update {step}, saved; "
-                        "the same command continues"
-                    )
-                    raise Stopped(128 + stop.received)
+                number = parallel.agree(stop.received)
+                if number or step % save_every == 0:
+                    writer.flush()  # before the checkpoint
+                if number:
+                    _save_and_stop(store, step, state, number)
                 if store.maybe_save(step, state):
                     last_saved = step
         store.save(step, state)
         store.wait()
+        if number := parallel.agree(stop.received):  # since the last update
+            _save_and_stop(store, step, state, number)
     return state
+
+
+def _save_and_stop(store: checkpoints.Checkpoints, step: int, state, number: int) -> None:
+    """Save a state and raise `Stopped`, in all processes of the run."""
+    store.save(step, state)
+    store.wait()
+    parallel.wait_for_all("save after a stop")
+    print(f"stopped by signal {number} at update {step}, saved; the same command continues")
+    raise Stopped(128 + number)
 
 
 def _check_schedule(updates_per_dispatch: int, **counts: int) -> None:
@@ -154,7 +165,7 @@ def _check_finite(metrics: Metrics, step: int, last_saved: int | None, workdir) 
 
 
 class _StopSignals:
-    """Remembers the first SIGTERM or SIGINT; a second one acts at once."""
+    """Remembers the first SIGTERM or SIGINT; one that comes `stops.SECOND` later acts at once."""
 
     def __init__(self):
         self.received = 0
@@ -168,8 +179,12 @@ class _StopSignals:
         return self
 
     def _remember(self, number, frame):
-        self.received = int(number)
-        signal.signal(number, self._before[number])
+        if not self.received:
+            self.received = int(number)
+            self._when = time.monotonic()
+        elif time.monotonic() > self._when + stops.SECOND:
+            signal.signal(number, self._before[number])
+            signal.raise_signal(number)
 
     def __exit__(self, *exception):
         for number, handler in self._before.items():

@@ -1,12 +1,15 @@
-"""Devices, in the only file that names one: start-up, the mesh, replication, sharding of batches.
+"""Devices, in the only file that names one: the mesh, replication, batches; and meeting points.
 
 Everything is one program over a one-dimensional mesh: states are replicated, batches are split
 along their batch axis, and `jax.jit` inserts the sums. The result is therefore that of a single
 device, up to the order of the additions.
 """
 
+import contextlib
 import itertools
-import os
+import re
+import time
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -15,50 +18,35 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from diffenc.errors import InputError
 
 AXIS = "data"
-LONGEST_WAIT = 3600  # seconds, for the slowest process
-_waits = itertools.count()  # the name of a barrier can be used once
+LONGEST_WAIT = 1800.0  # seconds, for the slowest process
+TRY_AGAIN = 75  # exit status where others are missing (of sysexits.h): a later try may succeed
+_rounds = itertools.count()  # of `agree`
+_work: tuple[str, float] | None = None  # of `together`, and when it began
 
 
-def start() -> None:
-    """Join the other processes of a run over many hosts.
+class Missing(SystemExit):
+    """Raised where other processes of the run did not come in time; `str` of it names them."""
 
-    On one host, or the second time, nothing happens. Many hosts are asked for by
-    JAX_COORDINATOR_ADDRESS (with JAX_NUM_PROCESSES and JAX_PROCESS_ID), by a Slurm or Open MPI job
-    of more than one task, or by a list of more than one TPU worker.
+    def __init__(self, message: str):
+        super().__init__(TRY_AGAIN)
+        self.message = message
+
+    def __str__(self):
+        return self.message
+
+
+class News(NamedTuple):
+    """What a process has told the others.
+
+    Attributes:
+        process: which one.
+        kind: "stop" or "end".
+        text: the number of the signal; the exit status and the reason.
     """
-    if not _wants_many_hosts(os.environ) or jax.distributed.is_initialized():
-        return
-    settings = {}
-    if "JAX_COORDINATOR_ADDRESS" in os.environ:
-        for argument, variable in (
-            ("num_processes", "JAX_NUM_PROCESSES"),
-            ("process_id", "JAX_PROCESS_ID"),
-        ):
-            value = os.environ.get(variable, "")
-            if not value.isdigit():
-                raise InputError(
-                    f"JAX_COORDINATOR_ADDRESS is set but {variable} is {value!r}: "
-                    "set it to a whole number"
-                )
-            settings[argument] = int(value)
-        settings["coordinator_address"] = os.environ["JAX_COORDINATOR_ADDRESS"]
-    jax.distributed.initialize(**settings)
-    if jax.default_backend() == "cpu":
-        # There only the first process ever finds its programs in the persistent cache: the others
-        # would still compile when the first, after 30 seconds, gives up waiting for their devices.
-        jax.config.update("jax_enable_compilation_cache", False)
 
-
-def _wants_many_hosts(environment) -> bool:
-    tasks = [
-        environment.get(name, "1") for name in ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
-    ]
-    many_tasks = any(value.isdigit() and int(value) > 1 for value in tasks)
-    return (
-        "JAX_COORDINATOR_ADDRESS" in environment
-        or many_tasks
-        or "," in environment.get("TPU_WORKER_HOSTNAMES", "")
-    )
+    process: int
+    kind: str
+    text: str
 
 
 def data_mesh(num_devices: int = 0) -> Mesh:
@@ -95,7 +83,8 @@ def replicate(mesh: Mesh, tree):
     jax does not place them on devices of other processes.
     """
     wait_for_all("replicate")
-    placed = jax.device_put(jax.tree.map(_plain, tree), NamedSharding(mesh, PartitionSpec()))
+    values = jax.tree.map(_plain if jax.process_count() == 1 else _on_host, tree)
+    placed = jax.device_put(values, NamedSharding(mesh, PartitionSpec()))
     return jax.tree.map(_like, tree, placed)
 
 
@@ -105,6 +94,11 @@ def _is_key(leaf) -> bool:
 
 def _plain(leaf):
     return jax.random.key_data(leaf) if _is_key(leaf) else leaf
+
+
+def _on_host(leaf):
+    """Return a leaf as an array of numpy, which every process can place."""
+    return np.asarray(_plain(leaf))
 
 
 def _like(leaf, placed):
@@ -121,6 +115,14 @@ def local(tree):
     What is computed from it waits for no other process.
     """
     return jax.tree.map(lambda leaf: leaf.addressable_data(0), tree)
+
+
+def mesh_of(tree) -> Mesh:
+    """Return the mesh of a tree that `replicate` has placed; that of one device for any other."""
+    for leaf in jax.tree.leaves(tree):
+        if isinstance(getattr(leaf, "sharding", None), NamedSharding):
+            return leaf.sharding.mesh
+    return Mesh(np.array(jax.local_devices()[:1]), (AXIS,), axis_types=(AxisType.Auto,))
 
 
 def shard_batch(mesh: Mesh, array, axis: int = 0) -> jax.Array:
@@ -175,17 +177,127 @@ def first_says(is_so: bool) -> bool:
     return bool(multihost_utils.broadcast_one_to_all(np.asarray(is_so)))
 
 
-def wait_for_all(what: str) -> None:
+def wait_for_all(what: str, seconds: float | None = None) -> None:
     """Return once every process of the run has come here.
 
-    `what` names the place in the error of one that does not. This is to be called between work that
-    takes processes unequal times, such as compiling an evaluation, and computations that they
-    share: on CPUs, devices that meet for the first time wait 30 seconds for each other and then
-    fail.
-    """
-    from orbax.checkpoint import multihost
+    This is to be called between work that takes processes unequal times, such as compiling an
+    evaluation, and computations that they share: on CPUs, devices that meet for the first time
+    wait 30 seconds for each other and then fail; elsewhere they wait for ever.
 
-    everyone = set(range(jax.process_count()))
-    multihost.sync_global_processes(
-        f"{what} {next(_waits)}", timeout=LONGEST_WAIT, processes=everyone
+    Args:
+        what: names the place.
+        seconds: to wait; None: `LONGEST_WAIT`.
+
+    Raises:
+        Missing: not all have come in time.
+    """
+    if jax.process_count() == 1:
+        return
+    seconds = LONGEST_WAIT if seconds is None else seconds
+    try:
+        _client().wait_at_barrier(what, int(1000 * seconds))
+    except jax.errors.JaxRuntimeError as error:
+        raise Missing(_explain(what, seconds, str(error))) from error
+
+
+def _explain(what: str, seconds: float, words: str) -> str:
+    """Say which processes are missing, from the error of a barrier."""
+    names = re.search(r"timed out task names:\s*([\d\s]+)", words)
+    if not names:
+        return f"the processes of this run cannot meet at {what!r}: {' '.join(words.split())[:200]}"
+    return _name_absent(sorted(map(int, names.group(1).split())), what, seconds)
+
+
+def _name_absent(absent: list[int], what: str, seconds: float) -> str:
+    who = "; ".join(name_of(process) for process in absent)
+    return (
+        f"{who} did not come to {what!r} within {seconds:.0f} s, and the rest of the "
+        f"{jax.process_count()} processes ends without it: see there what it does, end it, and "
+        "give the same commands again"
     )
+
+
+def agree(number: int) -> int:
+    """Return in every process the largest number that any of them gives, once all have come here.
+
+    0 is nothing to say. It passes through the first process on the network, not through devices.
+    """
+    if jax.process_count() == 1:
+        return number
+    folder = f"diffenc/asked/{next(_rounds)}/"
+    if number:
+        _client().key_value_set(f"{folder}{jax.process_index()}", str(number))
+    wait_for_all("update")
+    return max([int(value) for _, value in _client().key_value_dir_get(folder)], default=0)
+
+
+@contextlib.contextmanager
+def together(what: str):
+    """Mark work in which the devices of all processes wait for each other, for `overdue`.
+
+    What a process does alone, such as reading a file, stays outside: it may be stuck there.
+    """
+    global _work
+    if jax.process_count() > 1:
+        _client().key_value_set(f"diffenc/at/{jax.process_index()}", what, allow_overwrite=True)
+        _work = (what, time.monotonic())
+    try:
+        yield
+    finally:
+        _work = None
+
+
+def overdue() -> str | None:
+    """Say which processes have not begun the work of `together` within `LONGEST_WAIT`, if any.
+
+    To be called by another thread than the one that waits. Where all have begun it, they compute.
+    """
+    work = _work
+    if work is None or time.monotonic() < work[1] + LONGEST_WAIT:
+        return None
+    places = dict(_client().key_value_dir_get("diffenc/at/"))
+    absent = [
+        process
+        for process in range(jax.process_count())
+        if places.get(f"diffenc/at/{process}") != work[0]
+    ]
+    return _name_absent(absent, work[0], LONGEST_WAIT) if absent and _work == work else None
+
+
+def introduce(name: str) -> None:
+    """Tell the others the host of this process, for `name_of`."""
+    _client().key_value_set(f"diffenc/name/{jax.process_index()}", name)
+
+
+def name_of(process: int) -> str:
+    """Name a process of the run and its host."""
+    try:
+        return f"process {process} ({_client().key_value_try_get(f'diffenc/name/{process}')})"
+    except jax.errors.JaxRuntimeError:
+        return f"process {process}"
+
+
+def tell(kind: str, text: str) -> None:
+    """Tell the other processes of the run something, see `told`."""
+    if jax.process_count() == 1:
+        return
+    with contextlib.suppress(jax.errors.JaxRuntimeError):
+        place = _client().key_value_increment("diffenc/news", 1)
+        _client().key_value_set(f"diffenc/news/{place}", f"{jax.process_index()} {kind} {text}")
+
+
+def told(place: int, seconds: float) -> News | None:
+    """Return what was told as number `place` (1, 2, ...); None if nothing is in these seconds."""
+    try:
+        words = _client().blocking_key_value_get(f"diffenc/news/{place}", int(1000 * seconds))
+    except jax.errors.JaxRuntimeError:
+        return None
+    process, kind, text = words.split(" ", 2)
+    return News(int(process), kind, text)
+
+
+def _client():
+    """Return jax's connection to the first process, for which there is no public name."""
+    from jax._src import distributed
+
+    return distributed.global_state.client

@@ -23,14 +23,18 @@ from diffenc.errors import InputError
 from diffenc.run import files, parallel
 
 SECONDS_BETWEEN_LINES = 10.0
+SECONDS_BETWEEN_COPIES = 30.0  # a bucket refuses more than one write of an object in a second
 
 
 class MetricsWriter:
     """Appends one JSON object per line to workdir/metrics.jsonl, flushed each time.
 
+    In a bucket, where nothing can be appended, the file is written anew every
+    `SECONDS_BETWEEN_COPIES`, and by `flush`.
+
     It is a context manager. Of several processes the first one writes, and all leave the context
-    together: then each can read all lines. If a step's metrics are written before its checkpoint,
-    no line is ever missing.
+    together: then each can read all lines. If a step's metrics are written and flushed before its
+    checkpoint, no line is ever missing.
     """
 
     def __init__(self, workdir, resume_step: int = 0, extras: tuple[str, ...] = ()):
@@ -55,7 +59,7 @@ class MetricsWriter:
         earlier = [line for line in _read_lines(path) if line["step"] <= resume_step]
         text = "".join(json.dumps(line) + "\n" for line in earlier)
         files.write(path, lambda temporary: temporary.write_text(text))
-        self._file = path.open("a")
+        self._file = path.open("a") if files.is_local(path) else _Copies(path, text)
 
     def write(self, step: int, **metrics) -> None:
         """Write the scalars of one step; what is not finite becomes null.
@@ -73,6 +77,11 @@ class MetricsWriter:
         for write, _ in self._extras:
             write(int(step), {name: value for name, value in numbers.items() if value is not None})
 
+    def flush(self) -> None:
+        """See that all lines are in the file, as before a checkpoint."""
+        if isinstance(self._file, _Copies):
+            self._file.copy()
+
     def close(self) -> None:
         """Close the file and the extras."""
         self._file.close()
@@ -86,6 +95,34 @@ class MetricsWriter:
         self.close()
         if kind is None:
             parallel.wait_for_all("metrics")
+
+
+class _Copies:
+    """A file of a bucket to which text is added: all of it is written again and again."""
+
+    def __init__(self, path, text: str):
+        self._path = path
+        self._parts = [text]
+        self._written = 1  # parts
+        self._last = time.monotonic()
+
+    def write(self, text: str) -> None:
+        self._parts.append(text)
+
+    def flush(self) -> None:
+        if time.monotonic() > self._last + SECONDS_BETWEEN_COPIES:
+            self.copy()
+
+    def copy(self) -> None:
+        if self._written == len(self._parts):
+            return
+        text = "".join(self._parts)
+        files.write(self._path, lambda temporary: temporary.write_text(text))
+        self._written = len(self._parts)
+        self._last = time.monotonic()
+
+    def close(self) -> None:
+        self.copy()
 
 
 def read_metrics(workdir) -> list[dict]:

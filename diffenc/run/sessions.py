@@ -74,13 +74,13 @@ class Session:
         self._write()
 
     def end(self, status: str, reason: str | None = None) -> None:
-        """Write how a session that was begun has ended.
+        """Write how a session that was begun has ended; what is said first counts.
 
         Args:
             status: "complete", "stopped" or "failed".
             reason: in words, of what is not complete.
         """
-        if self._entry is None:
+        if self._entry is None or self._entry["status"] != "running":
             return
         seconds = round(time.monotonic() - self._began, 1)
         self._entry |= {"status": status, "ended": _now(), "seconds": seconds}

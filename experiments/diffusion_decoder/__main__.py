@@ -23,7 +23,7 @@ from diffenc import storage
 from diffenc.keys import key_of
 from diffenc.latent import systems
 from diffenc.latent.first_phase import hand_over
-from diffenc.run import data, loop, parallel, records, tables
+from diffenc.run import data, division, loop, parallel, records, tables
 from diffenc.run.advance import dotted, make_advance
 from diffenc.run.centring import Centring
 from experiments import command_line
@@ -65,7 +65,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     again = refit(workdir, experiment, dataset, models, params, mesh)
     metrics = records.read_metrics(workdir)
     speed = throughput.measure(experiment, dataset, models, metrics)
-    with jax.default_matmul_precision("highest"):
+    with jax.default_matmul_precision("highest"), division.spread_over(mesh):
         measured = measures.measure_all(experiment, dataset, models, params, again, held_out)
         rows = results.summarize(experiment, measured)
         rows += results.update_times(metrics, models) + speed

@@ -3,14 +3,14 @@
 import dataclasses
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
+import numpy as np
 
 from diffenc.errors import check_choice
 from diffenc.keys import key_of, rng_of
 from diffenc.latent import first_phase, systems
 from diffenc.latent.blueprints import Blueprint
 from diffenc.latent.systems import System
-from diffenc.run import costs, data, parallel
+from diffenc.run import costs, data, feeding
 from diffenc.run.advance import Trainee, costs_of
 from diffenc.run.centring import Centring
 from experiments.command_line import naming
@@ -145,14 +145,12 @@ def make_trainees(
         experiment: the config.
         dataset: the data.
         models: the systems.
-        mesh: over which the training examples are replicated.
+        mesh: over which batches are split, see `feeding.place`.
         purpose: name of the noise.
     """
     seed = experiment.training.seed
     prepare = Centring.of(dataset).prepare
-    examples, indices = parallel.replicate(
-        mesh, (jnp.asarray(dataset.train), jnp.arange(len(dataset.train)))
-    )
+    examples, indices = feeding.place(mesh, (dataset.train, np.arange(len(dataset.train))))
     programs = {}
     trainees = {}
     for name, system in models.items():

@@ -12,7 +12,6 @@ import functools
 import math
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from etils.epath import Path
 from ml_collections import ConfigDict
@@ -21,7 +20,7 @@ from diffenc import storage
 from diffenc.keys import key_of
 from diffenc.latent import systems
 from diffenc.latent.blueprints import Blueprint
-from diffenc.run import data, loop, parallel, records, tables
+from diffenc.run import data, division, feeding, loop, parallel, records, tables
 from diffenc.run.advance import Trainee, make_advance
 from diffenc.run.scaling import Scaling
 from experiments import command_line
@@ -69,7 +68,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     metrics = records.read_metrics(workdir)
     params = {name: state.averages for name, state in states.items()}
     is_on_grid = exact.applies(experiment.model.latent_dim, evaluation.grid_draws, truth)
-    with jax.default_matmul_precision("highest"):
+    with jax.default_matmul_precision("highest"), division.spread_over(mesh):
         rows, arrays = results.evaluate(
             seed, models, params, held_out, truth, evaluation, figures.num_shown(dataset)
         )
@@ -166,10 +165,9 @@ def make_trainees(
         models: the systems by name.
         prepare: that of a `Scaling`.
         dataset: the data.
-        mesh: over which the training examples are replicated.
+        mesh: over which batches are split, see `feeding.place`.
     """
-    train = jnp.asarray(dataset.train)
-    arrays = parallel.replicate(mesh, (train, jnp.arange(len(train))))
+    arrays = feeding.place(mesh, (dataset.train, np.arange(len(dataset.train))))
     trainees = {}
     for name, system in models.items():
         trainees[name] = Trainee(

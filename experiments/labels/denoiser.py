@@ -25,7 +25,7 @@ from diffenc.diffusion.processes import VPLinear
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate, map_examples
 from diffenc.keys import key_of
-from diffenc.run import data, loop, parallel
+from diffenc.run import data, division, feeding, loop, parallel
 from diffenc.run.advance import Trainee, make_advance
 from diffenc.run.tables import Result
 from experiments import command_line
@@ -135,7 +135,8 @@ def train(
         extras=settings.metrics_extras,
     )
     params = parallel.local(states)[NAME].averages
-    draws = measure(params, images, evaluation.num_examples)
+    with division.spread_over(mesh):
+        draws = measure(params, images, evaluation.num_examples)
     return Trained(model, reference, params, draws, levels)
 
 
@@ -176,15 +177,14 @@ def make_trainee(seed: int, name: str, update: Callable, labelled: Labelled, mes
         name: of the system, which its noise and its order of batches belong to.
         update: (state, key, (x, labels)) -> (state, metrics).
         labelled: the images.
-        mesh: over which they are replicated.
+        mesh: see `feeding.place`.
     """
     images = labelled.images
-    arrays = (jnp.asarray(images.train), jnp.asarray(images.train_labels))
     return Trainee(
         training.scan_updates(
             update, lambda key, rows: (rows[0].astype("float32") / labelled.scale, rows[1])
         ),
-        parallel.replicate(mesh, arrays),
+        feeding.place(mesh, (images.train, images.train_labels)),
         key_of(seed, name, "training"),
         seed,
         order=(name,),

@@ -35,7 +35,7 @@ from diffenc.diffusion.processes import VPLinear
 from diffenc.estimate import Estimate, bootstrap, map_examples, resampled_mean
 from diffenc.keys import key_of
 from diffenc.networks.embeddings import log_snr_features
-from diffenc.run import loop, parallel
+from diffenc.run import division, loop, parallel
 from diffenc.run.advance import make_advance
 from diffenc.run.tables import Result
 from experiments.labels.denoiser import Labelled, make_trainee, surprise
@@ -139,7 +139,8 @@ def run(
         description=NAME,
     )
     averages = parallel.local(states)[NAME].averages
-    return measure(averages, images, labelled.scale, settings.num_examples)
+    with division.spread_over(mesh):
+        return measure(averages, images, labelled.scale, settings.num_examples)
 
 
 def make_log_q(network, process, reference: Reference) -> Callable:

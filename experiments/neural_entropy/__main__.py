@@ -27,7 +27,7 @@ from diffenc.diffusion.entropy_quadrature import total_entropy
 from diffenc.diffusion.noise_levels import Uniform, log_snr_range
 from diffenc.estimate import Estimate
 from diffenc.keys import key_of
-from diffenc.run import parallel, records, tables
+from diffenc.run import division, parallel, records, tables
 from diffenc.run.tables import Result
 from experiments import command_line
 from experiments.neural_entropy import figures, measures, systems
@@ -61,7 +61,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     metrics = records.read_metrics(workdir)
     curves = {}
     images = {}
-    with jax.default_matmul_precision("highest"):
+    with jax.default_matmul_precision("highest"), division.spread_over(mesh):
         results, truths = evaluate(seed, cases, measure_of, states, evaluation)
         for members in programs.values():
             one = members[0]

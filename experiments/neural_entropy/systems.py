@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from diffenc import training
 from diffenc.diffusion.denoiser import Denoiser
 from diffenc.keys import key_of
-from diffenc.run import loop, parallel
+from diffenc.run import feeding, loop, parallel
 from diffenc.run.advance import Trainee, make_advance
 from experiments.neural_entropy.cases import Case, scaled
 from experiments.neural_entropy.settings import Training
@@ -81,7 +81,7 @@ def make_trainees(
         seed: of the run.
         settings: of the updates.
         cases: by name.
-        mesh: over which the training examples are replicated.
+        mesh: over which batches are split, see `feeding.place`.
     """
     programs = {}
     trainees = {}
@@ -94,7 +94,7 @@ def make_trainees(
             names = (case.program, system)
             trainees[case.name, system] = Trainee(
                 programs[program],
-                parallel.replicate(mesh, jnp.asarray(x)),
+                feeding.place(mesh, x),
                 key_of(seed, "training", *names),
                 seed,
                 num_updates,

@@ -19,7 +19,7 @@ from ml_collections import ConfigDict
 from diffenc import storage
 from diffenc.keys import key_of
 from diffenc.latent.systems import System
-from diffenc.run import loop, parallel, records, tables
+from diffenc.run import division, loop, parallel, records, tables
 from diffenc.run.advance import dotted, make_advance
 from experiments import command_line
 from experiments.posteriors import figures, measures
@@ -63,7 +63,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     states = parallel.local(states)
     metrics = records.read_metrics(workdir)
     params = {name: state.averages for name, state in states.items()}
-    with jax.default_matmul_precision("highest"):
+    with jax.default_matmul_precision("highest"), division.spread_over(mesh):
         measured = evaluate(seed, cases, models, params, evaluation)
         results = summarize(cases, {name: one.values for name, one in measured.items()})
         results += update_times(metrics, tuple(models))

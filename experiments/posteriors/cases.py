@@ -7,14 +7,13 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from diffenc.keys import key_of
 from diffenc.latent import posterior_grid, system_settings, systems, toys
 from diffenc.latent.blueprints import Blueprint
 from diffenc.latent.systems import System
-from diffenc.run import parallel
+from diffenc.run import feeding
 from diffenc.run.advance import Trainee
 from diffenc.run.scaling import Scaling
 from experiments.diffusion_encoder import examples
@@ -184,12 +183,11 @@ def make_trainees(
         seed: of the run.
         cases: by name.
         models: the systems.
-        mesh: over which the training examples are replicated.
+        mesh: over which batches are split, see `feeding.place`.
     """
     arrays = {}
     for case in cases.values():
-        train = jnp.asarray(case.train)
-        arrays[case.name] = parallel.replicate(mesh, (train, jnp.arange(len(train))))
+        arrays[case.name] = feeding.place(mesh, (case.train, np.arange(len(case.train))))
     programs = {}
     trainees = {}
     for (case, method, index), system in models.items():

@@ -22,7 +22,7 @@ from diffenc import storage
 from diffenc.diffusion.noise_levels import Uniform
 from diffenc.grid_runs import Name
 from diffenc.keys import key_of
-from diffenc.run import loop, parallel, records, sentences, tables, text
+from diffenc.run import division, loop, parallel, records, sentences, tables, text
 from diffenc.run.advance import dotted, make_advance
 from diffenc.run.tables import Result
 from experiments import command_line
@@ -84,6 +84,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     is_shown = held_out.ndim == 4 and held_out.shape[-1] in (1, 3)
     with (
         jax.default_matmul_precision("highest"),
+        division.spread_over(mesh),
         records.progress(len(systems), description="measuring") as show,
     ):
         for done, (name, system) in enumerate(systems.items()):

@@ -15,6 +15,7 @@ from diffenc.estimate import Estimate, map_examples
 from diffenc.grid_models import Carried
 from diffenc.grid_runs import Name
 from diffenc.keys import key_of
+from diffenc.run import parallel
 from experiments.warm_start.models import System
 from experiments.warm_start.settings import Evaluation
 
@@ -103,6 +104,7 @@ def monitor(
         states: of the systems.
         step: updates made.
     """
+    states = parallel.local(states)
     values = {}
     x = x[: settings.monitor]
     with jax.default_matmul_precision("highest"):

@@ -15,7 +15,7 @@ from diffenc.errors import InputError
 from diffenc.grid_models import Carried, ModelSettings
 from diffenc.grid_runs import GridBlueprint, Name
 from diffenc.keys import key_of
-from diffenc.run import costs, data, parallel, text
+from diffenc.run import costs, data, feeding, text
 from diffenc.run.advance import Trainee, costs_of
 from experiments.command_line import naming
 from experiments.warm_start.settings import Experiment, Training
@@ -234,10 +234,10 @@ def make_trainees(
         experiment: the config.
         dataset: the data.
         systems: to train.
-        mesh: over which the training examples are replicated.
+        mesh: over which batches are split, see `feeding.place`.
     """
     settings = experiment.training
-    examples = parallel.replicate(mesh, jnp.asarray(dataset.train))
+    examples = feeding.place(mesh, dataset.train)
     optimizer = make_optimizer(settings)
     programs = {}
     trainees = {}

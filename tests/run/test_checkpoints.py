@@ -3,6 +3,7 @@ moment."""
 
 import logging
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -129,6 +130,35 @@ def test_a_donated_state_is_saved_as_it_was(tmp_path, num_devices):
             chex.assert_trees_all_equal(
                 kept.restore(values())[1], {"w": np.arange(500_000, dtype=np.float32)}
             )
+
+
+def take_away(path):
+    shutil.rmtree(path)
+
+
+def take_the_list_away(path):
+    (path / "state" / "_METADATA").unlink()
+
+
+@pytest.mark.parametrize(
+    "lose, problem", [(take_away, "it is absent"), (take_the_list_away, "[A-Za-z]+")]
+)
+@pytest.mark.parametrize("is_last", [True, False])
+def test_a_save_that_left_not_all_is_noticed_at_the_next_or_at_the_end(
+    tmp_path, lose, problem, is_last
+):
+    """(The files go before the next look at them, as when a write was lost.)"""
+    place = re.escape(str(tmp_path))
+    words = rf"checkpoint 20 in {place} was not saved whole \({problem}.*; [\d,]+ bytes are free\)"
+    with pytest.raises(InputError, match=words), checkpoints.open(tmp_path) as kept:
+        for step in (10, 20):
+            kept.save(step, make_state(step))
+        kept._checkpointer.wait()
+        lose(tmp_path / "20")
+        if not is_last:
+            kept.save(30, make_state(30))
+            raise AssertionError("noticed too late")
+    assert restore(tmp_path)[0] == 10
 
 
 def largest_file(checkpoint):

@@ -106,38 +106,3 @@ def test_the_gradient_does_not_depend_on_the_number_of_devices():
         )
 
     np.testing.assert_allclose(gradient(1), gradient(4), rtol=1e-5)
-
-
-def test_start_does_nothing_on_one_host(monkeypatch):
-    for name in (
-        "JAX_COORDINATOR_ADDRESS",
-        "SLURM_STEP_NUM_TASKS",
-        "OMPI_COMM_WORLD_SIZE",
-        "TPU_WORKER_HOSTNAMES",
-    ):
-        monkeypatch.delenv(name, raising=False)
-    parallel.start()
-    assert not jax.distributed.is_initialized()
-
-
-def test_start_names_what_the_environment_lacks(monkeypatch):
-    """(That it joins two processes for real is tested in pods/test_two_processes.py.)"""
-    monkeypatch.setenv("JAX_COORDINATOR_ADDRESS", "localhost:1234")
-    monkeypatch.setenv("JAX_NUM_PROCESSES", "2")
-    monkeypatch.delenv("JAX_PROCESS_ID", raising=False)
-    with pytest.raises(InputError, match="JAX_PROCESS_ID is ''"):
-        parallel.start()
-
-
-@pytest.mark.parametrize(
-    "environment, wanted",
-    [
-        ({}, False),
-        ({"SLURM_STEP_NUM_TASKS": "1"}, False),
-        ({"SLURM_STEP_NUM_TASKS": "4"}, True),
-        ({"OMPI_COMM_WORLD_SIZE": "2"}, True),
-    ]
-    + [({"TPU_WORKER_HOSTNAMES": "localhost"}, False), ({"TPU_WORKER_HOSTNAMES": "a,b"}, True)],
-)
-def test_which_environments_ask_for_many_hosts(environment, wanted):
-    assert parallel._wants_many_hosts(environment) is wanted

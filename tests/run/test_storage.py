@@ -17,8 +17,15 @@ from diffenc.run.tables import Result
 
 @pytest.fixture
 def workdir(monkeypatch):
-    """A path gs://... whose files lie in memory."""
+    """A path gs://... whose files lie in memory. As there, nothing can be appended to a file."""
     memory = fsspec.filesystem("memory", skip_instance_cache=True)
+    open_any = memory.open
+
+    def open_whole(path, mode="rb", **settings):
+        assert "a" not in mode, "a bucket would overwrite the file"
+        return open_any(path, mode, **settings)
+
+    monkeypatch.setattr(memory, "open", open_whole)
     monkeypatch.setattr(type(memory), "store", {})
     monkeypatch.setattr(type(memory), "pseudo_dirs", [""])
     monkeypatch.setattr(backend.fsspec_backend, "fs", lambda path: memory)
@@ -46,6 +53,21 @@ def test_a_run_writes_and_continues_in_a_bucket(workdir):
     assert json.loads((workdir / "config.json").read_text()) == {"seed": 1}
     names = sorted(path.name for path in workdir.iterdir())
     assert names == ["config.json", "figures", "metrics.jsonl", "results.json"]
+
+
+def test_metrics_reach_a_bucket_before_a_checkpoint_and_seldom_otherwise(workdir, monkeypatch):
+    writer = records.MetricsWriter(workdir)
+    writer.write(1, loss=1.5)
+    assert records.read_metrics(workdir) == []
+    writer.flush()
+    writer.flush()
+    assert [line["step"] for line in records.read_metrics(workdir)] == [1]
+    monkeypatch.setattr(records, "SECONDS_BETWEEN_COPIES", 0.0)
+    writer.write(2, loss=1.25)
+    assert [line["step"] for line in records.read_metrics(workdir)] == [1, 2]
+    with records.MetricsWriter(workdir, resume_step=1) as writer:
+        pass
+    assert [line["step"] for line in records.read_metrics(workdir)] == [1]
 
 
 def test_the_digest_of_a_file_in_a_bucket(workdir):
