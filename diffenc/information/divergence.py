@@ -75,14 +75,14 @@ def divergence(
     errors of the step when there is nothing to gain.)
 
     P^2 / X is a lower bound of D: what both networks miss alike is in neither P nor X, and no
-    comparison of the two shows it. On tasks of known truth it is about twice the sampling error of
-    D, for little and for much to find (`JudgeSettings.shortfall`). So much is added to the
-    estimate.
+    comparison of the two shows it. On tasks of known truth it is about the sampling error of D,
+    which falls like N^-1/2 and grows with D, give or take twice as much. So much is added to the
+    estimate and to its error, see `JudgeSettings`.
 
     The systematic error has four parts: the step, the change by the second half of the training,
-    half of the difference between the two halves of the data, and all that was added for what both
-    networks miss. If the networks detect nothing, D is 0 and the systematic error is P and its
-    standard error, see `rounds.fit`.
+    half of the difference between the two halves of the data, and what both networks may miss. If
+    the networks detect nothing, D is 0 and the systematic error is P and its standard error, see
+    `rounds.fit`.
 
     Args:
         key: a key.
@@ -112,8 +112,9 @@ def divergence(
         2 * stake * products.held - np.square(stake) * products.cross,
     )
     pointwise = shares.sum(axis=-1)
-    shortfall = settings.judge.shortfall * clustering.estimate(pointwise, clusters).stderr
-    mean = value + settings.judge.extrapolation * max(0.0, step) + shortfall
+    sampling = clustering.estimate(pointwise, clusters).stderr
+    mean = value + settings.judge.extrapolation * max(0.0, step)
+    mean = mean + settings.judge.shortfall * sampling
     folds = [
         rescale(
             products.held[half].sum(axis=-1),
@@ -126,7 +127,7 @@ def divergence(
         settings.judge.step_error * step,
         whole.drift,
         (folds[0] - folds[1]) / 2,
-        shortfall,
+        settings.judge.shortfall_error * sampling,
     )
     edges = growth.edges(shares.shape[-1])
     return Divergence(
