@@ -65,6 +65,8 @@ def get_config():
                     noise_price=0.03,
                     extrapolation=0.5,
                     step_error=1.0,
+                    shortfall=1.0,
+                    shortfall_error=2.0,
                 ),
                 least_gain=1e-3,
                 map_errors=3.0,

@@ -74,9 +74,15 @@ def divergence(
     extrapolated, but it still enters the error. (This makes the estimate high by about 0.2 standard
     errors of the step when there is nothing to gain.)
 
-    The systematic error has three parts: the step, the change by the second half of the training,
-    and half of the difference between the two halves of the data. If the networks detect nothing,
-    D is 0 and the systematic error is P and its standard error, see `rounds.fit`.
+    P^2 / X is a lower bound of D: what both networks miss alike is in neither P nor X, and no
+    comparison of the two shows it. On tasks of known truth it is about the sampling error of D,
+    which falls like N^-1/2 and grows with D, give or take twice as much. So much is added to the
+    estimate and to its error, see `JudgeSettings`.
+
+    The systematic error has four parts: the step, the change by the second half of the training,
+    half of the difference between the two halves of the data, and what both networks may miss. If
+    the networks detect nothing, D is 0 and the systematic error is P and its standard error, see
+    `rounds.fit`.
 
     Args:
         key: a key.
@@ -100,7 +106,15 @@ def divergence(
     part = fit(key_part, halves, n // 2, settings, show, whole.rounds, training, clusters)
     earlier = judge(key_judge, part, halves, settings, clusters)[1]
     step = value - earlier
+    shares = np.where(
+        stake == LARGEST_STAKE,
+        stake * products.held,
+        2 * stake * products.held - np.square(stake) * products.cross,
+    )
+    pointwise = shares.sum(axis=-1)
+    sampling = clustering.estimate(pointwise, clusters).stderr
     mean = value + settings.judge.extrapolation * max(0.0, step)
+    mean = mean + settings.judge.shortfall * sampling
     folds = [
         rescale(
             products.held[half].sum(axis=-1),
@@ -109,13 +123,12 @@ def divergence(
         )[0]
         for half in (0, 1)
     ]
-    doubts = (settings.judge.step_error * step, whole.drift, (folds[0] - folds[1]) / 2)
-    shares = np.where(
-        stake == LARGEST_STAKE,
-        stake * products.held,
-        2 * stake * products.held - np.square(stake) * products.cross,
+    doubts = (
+        settings.judge.step_error * step,
+        whole.drift,
+        (folds[0] - folds[1]) / 2,
+        settings.judge.shortfall_error * sampling,
     )
-    pointwise = shares.sum(axis=-1)
     edges = growth.edges(shares.shape[-1])
     return Divergence(
         mean=mean,

@@ -132,6 +132,9 @@ class JudgeSettings:
         noise_price: weight of O - X in the score by which a round is chosen.
         extrapolation: this share of the step from n / 2 to n examples is added to the estimate.
         step_error: this share of the same step is added to the systematic error.
+        shortfall: this many sampling errors of D are added to the estimate, for what both networks
+            miss alike.
+        shortfall_error: this many sampling errors of D are added to the systematic error.
     """
 
     strata: int = 2
@@ -140,10 +143,13 @@ class JudgeSettings:
     noise_price: float = 0.03
     extrapolation: float = 0.5
     step_error: float = 1.0
+    shortfall: float = 1.0
+    shortfall_error: float = 2.0
 
     def __post_init__(self):
         check_least(self, 1, "strata", "parts", "rows")
         check_least(self, 0, "noise_price", "extrapolation", "step_error")
+        check_least(self, 0, "shortfall", "shortfall_error")
 
 
 @dataclass(frozen=True)

@@ -279,6 +279,25 @@ def test_extrapolation_goes_up_or_nowhere(monkeypatch, value, earlier, mean):
     )
 
 
+def test_what_both_networks_miss_is_added_with_its_error(monkeypatch):
+    """In units of the sampling error of D; the two halves are alike, and so are n and n / 2."""
+    found = Fit({}, (0, 0), (1, 0), 150, True, 0.0, 0.0)
+    monkeypatch.setattr("diffenc.information.divergence.fit", lambda *arguments, **keywords: found)
+    of_example = np.tile(np.random.default_rng(20).normal(0.3, 0.8, size=N), (2, 1))
+    products = Products(*(np.repeat(of_example[:, :, None] / 4, 4, axis=2) for _ in range(4)))
+    monkeypatch.setattr(
+        "diffenc.information.divergence.judge",
+        lambda *arguments: (products, 0.3, np.ones((1, N, 1))),
+    )
+    result = divergence(
+        jax.random.key(0), halves_of(np.random.default_rng(19).normal(size=(2, N, 2))), TINY
+    )
+    sampling = of_example.std() / (2 * N) ** 0.5
+    assert result.mean == pytest.approx(0.3 + TINY.judge.shortfall * sampling, rel=1e-3)
+    assert result.pointwise.mean() == pytest.approx(result.mean)
+    assert result.systematic == pytest.approx(TINY.judge.shortfall_error * sampling, rel=1e-3)
+
+
 def test_mixtures_find_more_than_one_mode():
     """r = +-0.9 + s eps, white, of which one Gaussian knows nothing and which y does not tell
     apart: two components find it, and their growth is that of their likelihood."""
@@ -311,7 +330,8 @@ def test_mixtures_find_more_than_one_mode():
 @pytest.mark.optimized
 @pytest.mark.slow
 def test_a_mixture_is_found_with_its_error():
-    """0.5 N(-a, s^2) + 0.5 N(a, s^2), white: D by quadrature."""
+    """0.5 N(-a, s^2) + 0.5 N(a, s^2), white: D by quadrature. The networks are mixtures, so nothing
+    is added for what both miss."""
     from scipy.integrate import quad
     from scipy.stats import norm
 
@@ -321,7 +341,8 @@ def test_a_mixture_is_found_with_its_error():
     rng = np.random.default_rng(11)
     r = rng.choice([-a, a], size=(2, 4000, 1)) + s * rng.normal(size=(2, 4000, 1))
     halves = make_halves(r, None)
-    result = divergence(jax.random.key(14), halves, Settings())
+    settings = Settings(judge=JudgeSettings(shortfall=0.0, shortfall_error=0.0))
+    result = divergence(jax.random.key(14), halves, settings)
     stderr = np.hypot(result.pointwise.std() / 8000**0.5, result.systematic)
     assert abs(result.mean - truth) < NUM_SIGMAS * stderr and stderr < 0.05 * truth
     widths = np.diff(result.edges)
