@@ -195,4 +195,5 @@ def sample(
     key_noise, key_sample = jax.random.split(key)
     width = shape[-1] * denoiser.alphabet.code_dim
     x_1 = jax.random.normal(key_noise, (*shape[:-1], width))
-    return denoiser.sample(key_sample, params, carried.marginals, x_1, carried.levels.high, steps)
+    ends = carried.levels.low, carried.levels.high
+    return denoiser.sample(key_sample, params, carried.marginals, x_1, ends, steps)

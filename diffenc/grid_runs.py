@@ -213,7 +213,7 @@ class TrainedGrid:
             likelihood.bits_per_dim(bound.stderr, self.dim),
         )
 
-    def sample(self, n: int, seed: int = 0, steps: int = 100, progress=None) -> np.ndarray:
+    def sample(self, n: int, seed: int = 0, steps: int = 250, progress=None) -> np.ndarray:
         """Draw whole numbers x [n, ...] from the model, int32.
 
         Args:

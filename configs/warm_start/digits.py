@@ -67,7 +67,7 @@ def get_config() -> ConfigDict:
                 draws=64,  # noise levels of each example
                 batch_size=100,  # examples at a time: the memory of measuring
                 samples=25,  # draws of x for a figure; 0: none
-                sampler_steps=100,
+                sampler_steps=250,
             ),
             metrics_extras=(),  # "tensorboard", "wandb"
         )

@@ -33,6 +33,7 @@ variance-preserving process of width one; log_snr [batch].
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -296,26 +297,33 @@ class GridDenoiser:
         return score
 
     def sample(
-        self, key: jax.Array, params, marginals: Marginals, x_1: jax.Array, high: float, steps: int
+        self,
+        key: jax.Array,
+        params,
+        marginals: Marginals,
+        x_1: jax.Array,
+        ends: tuple[float, float],
+        steps: int,
     ) -> jax.Array:
         """Draw values by the reverse process from noise, and by the decoder where it ends.
+
+        Steps are even in lambda, see `samplers.ancestral`.
 
         Args:
             key: of the process and of the decoder.
             params: of the network.
             marginals: of the data.
             x_1: standard normal [batch, ..., c k].
-            high: the largest lambda.
-            steps: of the process.
+            ends: the smallest and the largest lambda.
+            steps: of the process, each with one evaluation of the network.
 
         Returns:
             [batch, ..., c], int32.
         """
         key_process, key_values = jax.random.split(key)
-        score = self.score_fn(params, marginals)
-        end = float(np.arctan(np.exp(-0.5 * high)) * 2 / np.pi)  # PROCESS.time, not traced
-        x = samplers.reverse_sde(key_process, score, PROCESS, x_1, steps, t_min=end)
-        log_prob = self.log_prob(params, marginals, x, jnp.full(len(x), high))
+        denoise = functools.partial(self.denoise, params, marginals)
+        x = samplers.ancestral(key_process, denoise, x_1, jnp.linspace(*ends, steps + 1))
+        log_prob = self.log_prob(params, marginals, x, jnp.full(len(x), ends[1]))
         return jax.random.categorical(key_values, log_prob, axis=-1)
 
 

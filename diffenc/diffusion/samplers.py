@@ -1,10 +1,10 @@
 """Sample from a score function: the probability flow and the reverse SDE of any process.
 
-Every sampler is one `lax.scan` over a fixed grid, uniform in the angle phi = atan2(sigma/kappa,
-alpha), which runs from its value at t = 1 (pi/2 where alpha vanishes there) towards 0 (data). All
-of them are written in entropy-matching form: they integrate e = score - equilibrium score. So a
-model that knows nothing (e = 0) moves nothing, and the noise that went in comes out with exactly
-the law it had, at any number of steps.
+Every sampler is one `lax.scan` over a fixed grid. But for `ancestral`, which is given its grid, it
+is uniform in the angle phi = atan2(sigma/kappa, alpha), which runs from its value at t = 1 (pi/2
+where alpha vanishes there) towards 0 (data), and they are written in entropy-matching form: they
+integrate e = score - equilibrium score. So a model that knows nothing (e = 0) moves nothing, and
+the noise that went in comes out with exactly the law it had, at any number of steps.
 """
 
 import math
@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from diffenc.diffusion.angle_flow import HALF_PI, check_num_steps
 from diffenc.diffusion.linear_process import Process
+from diffenc.diffusion.parameterization import alpha_sigma
 from diffenc.errors import InputError
 
 
@@ -163,6 +164,41 @@ def reverse_sde(
 
     keys = jax.random.split(key, num_steps)
     return jax.lax.scan(step, x, (keys, _intervals(process, num_steps, t_min, x.dtype)))[0]
+
+
+def ancestral(key: jax.Array, denoise_fn: Callable, x: jax.Array, log_snr: jax.Array) -> jax.Array:
+    """Sample by the posteriors q(x_b | x_a, x_0) of a variance-preserving process, x_0 by its mean.
+
+        x_b ~ N(alpha_b ((1 - c) x_a / alpha_a + c x_hat), sigma_b^2 c)
+        c = 1 - e^(lambda_a - lambda_b)
+
+    (arXiv 2107.00630, appendix A). No step is too large for it: where x_hat is right it is exact,
+    and the rest of x_a is only ever shrunk. So it serves data on a grid, whose score is steep at
+    little noise, where the steps of `reverse_sde` have to be much shorter. First order in law; one
+    evaluation a step.
+
+    Args:
+        key: the key of the noise.
+        denoise_fn: E[x_0 | x_t], (x_t [batch, ...], lambda [batch]) -> [batch, ...].
+        x: points distributed as p at log_snr[0], [batch, ...].
+        log_snr: lambda of the nodes [num_steps + 1], which grows.
+
+    Returns:
+        The samples [batch, ...] at log_snr[-1], which still hold its noise.
+    """
+
+    def step(x, inputs):
+        step_key, a, b = inputs
+        x_hat = denoise_fn(x, jnp.full(len(x), a))
+        alpha_a = alpha_sigma(a)[0]
+        alpha_b, sigma_b = alpha_sigma(b)
+        c = -jnp.expm1(a - b)
+        noise = jax.random.normal(step_key, x.shape, x.dtype)
+        mean = alpha_b * ((1 - c) / alpha_a * x + c * x_hat)
+        return mean + sigma_b * jnp.sqrt(c) * noise, None
+
+    keys = jax.random.split(key, len(log_snr) - 1)
+    return jax.lax.scan(step, x, (keys, log_snr[:-1], log_snr[1:]))[0]
 
 
 def _equilibrium_gap(score_fn, process):

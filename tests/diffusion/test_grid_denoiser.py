@@ -145,11 +145,13 @@ def test_turning_the_grid_round_changes_nothing(head):
     np.testing.assert_allclose(-turned_x_hat, x_hat, atol=1e-5)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 4))
-def sample(denoiser, key, params, marginals, high):
+@functools.partial(jax.jit, static_argnums=(0, 4, 5))
+def sample(denoiser, key, params, marginals, high, steps=60):
     key_noise, key_sample = jax.random.split(key)
-    x_1 = jax.random.normal(key_noise, params.shape[:-1] + (3 * denoiser.alphabet.code_dim,))
-    return denoiser.sample(key_sample, params, marginals, x_1, high, 60)
+    channels = marginals.log_frequency.shape[-2]
+    shape = params.shape[:-1] + (channels * denoiser.alphabet.code_dim,)
+    x_1 = jax.random.normal(key_noise, shape)
+    return denoiser.sample(key_sample, params, marginals, x_1, (-9.0, high), steps)
 
 
 def test_samples_have_the_frequencies_of_the_values():
@@ -164,6 +166,19 @@ def test_samples_have_the_frequencies_of_the_values():
     frequency = np.exp(np.asarray(marginals.log_frequency, np.float64))
     assert_mean(values, frequency @ np.arange(5))
     assert_mean(np.eye(5)[values].mean(axis=(1, 2, 3)), frequency.mean(axis=(0, 1, 2)))
+
+
+def test_samples_of_256_levels_have_the_frequencies_of_the_values():
+    """From a cold start, where the score is so steep that steps even in time would blow up."""
+    alphabet = Alphabet(256)
+    x = np.array([20, 21, 200, 200] * 10).reshape(40, 1, 1, 1) * np.ones((1, 2, 2, 1), int)
+    marginals = Marginals.of(x, alphabet, pseudo_count=1e-6)
+    params = np.zeros((1500, 2, 2, 256), np.float32)
+    denoiser = GridDenoiser(Constant(), alphabet)
+    values = np.asarray(sample(denoiser, jax.random.key(0), params, marginals, 13.2, 250))
+    assert set(np.unique(values)) == {20, 21, 200}
+    frequency = (values[..., None] == np.array([20, 21, 200])).mean(axis=(1, 2, 3))
+    assert_mean(frequency, np.array([0.25, 0.25, 0.5]))
 
 
 FINE = Alphabet(256)
