@@ -15,7 +15,7 @@ from diffenc.errors import InputError
 from diffenc.information import fitting, gaussian, growth, regression
 from diffenc.information.divergence import divergence
 from diffenc.information.growth import Products
-from diffenc.information.halves import Halves, check_halves, make_halves, split
+from diffenc.information.halves import Halves, check_halves, make_halves, split, standard_size
 from diffenc.information.regression import Features
 from diffenc.information.rounds import LARGEST_STAKE, Fit, fit, rescale, score
 from diffenc.information.settings import DenoiserSettings, JudgeSettings, MixtureSettings, Settings
@@ -462,3 +462,33 @@ def test_noise_lowers_the_score_of_a_round():
     assert score(Products(held, cross, cross, held), price) == pytest.approx(0.3)
     noisy = score(Products(held, cross, cross + 2.0, held), price)
     assert noisy == pytest.approx(0.3 - 2.0 * price)
+
+
+@pytest.mark.parametrize(
+    "n, size", [(1, 50), (50, 50), (51, 100), (101, 150), (151, 200), (201, 300), (1500, 1600)]
+)
+def test_rows_are_padded_to_one_of_a_few_sizes(n, size):
+    assert standard_size(n, 50) == size
+    padded = halves_of(np.ones((2, n, 2))).pad(50)
+    assert padded.r.shape == padded.linear.shape == (2, size, 2)
+    assert padded.factor.shape == (2, 2, 2)
+    np.testing.assert_array_equal(np.asarray(padded.r).sum(axis=(1, 2)), 2 * n)
+
+
+def test_other_numbers_of_rows_have_the_programs_and_the_digits_of_these():
+    """Rows that are not counted change nothing, and compile nothing."""
+    r = np.random.default_rng(30).normal(size=(2, N, 2))
+    programs = (fitting._advance, fitting._advance_mixture, growth._judge_part)
+    results = []
+    counts = []
+    for n in (1450, N):
+        halves = halves_of(r)
+        halves = Halves(halves.r[:, :n], halves.y[:, :n], halves.linear[:, :n], halves.factor)
+        state = fitting.initialize(jax.random.key(0), TINY, 2, 2)
+        state = fitting.advance_mixture(state, jax.random.key(1), halves, 1450, TINY)
+        state = fitting.advance(state, jax.random.key(2), halves, 1450, TINY)
+        held = growth.judge(state.averages, jax.random.key(3), halves, TINY, 3).held
+        results.append(np.asarray(held)[:, :1450])
+        counts.append([program._cache_size() for program in programs])
+    assert counts[0] == counts[1]
+    np.testing.assert_array_equal(*results)
