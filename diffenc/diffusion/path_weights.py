@@ -27,6 +27,7 @@ from diffenc.diffusion.profiles import sum_over_data
 from diffenc.errors import InputError, check
 from diffenc.estimate import Estimate
 
+LARGEST_LOG = 600.0  # nats; exp of it is still a number
 HEAVY_TAIL = 0.7  # from this tail index on, no affordable number of paths makes log Z sure
 
 
@@ -139,7 +140,8 @@ def tail_index(log_weights) -> float:
         log_weights: [n], of independent paths or chains, in nats; -inf is a weight of 0.
 
     Returns:
-        k, which has no unit; NaN where fewer than five weights are above the next one.
+        k, which has no unit. NaN where there is no tail to fit: fewer than 25 weights, or equal
+        ones where it begins. Infinite where the largest are beyond what can be compared with it.
 
     Raises:
         InputError: where a weight is infinite or not a number.
@@ -148,7 +150,10 @@ def tail_index(log_weights) -> float:
     count = int(min(log_weights.size / 5, 3 * log_weights.size**0.5))
     if count < 5 or not log_weights[-count - 1] < log_weights[-count]:
         return float("nan")
-    excess = np.expm1(log_weights[-count:] - log_weights[-count - 1])
+    above = log_weights[-count:] - log_weights[-count - 1]
+    if above[-1] > LARGEST_LOG:
+        return float("inf")
+    excess = np.expm1(above)
     return float(stats.genpareto.fit(excess / excess.mean(), floc=0.0)[0])
 
 

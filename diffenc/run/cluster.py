@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 import traceback
+import warnings
 from typing import NamedTuple
 
 import jax
@@ -84,10 +85,12 @@ def start(choice: str = "auto", seconds: float = START_WAIT) -> None:
     patience = threading.Timer(seconds, _give_up, (cluster, seconds))
     patience.daemon = True
     patience.start()
-    jax.distributed.initialize(
-        *cluster, initialization_timeout=int(seconds) + MARGIN, shutdown_timeout_seconds=60
-    )
-    patience.cancel()
+    try:
+        jax.distributed.initialize(
+            *cluster, initialization_timeout=int(seconds) + MARGIN, shutdown_timeout_seconds=60
+        )
+    finally:
+        patience.cancel()
     parallel.introduce(f"{socket.gethostname()}, pid {os.getpid()}")
     if jax.default_backend() == "cpu":
         # There only the first process ever finds its programs in the persistent cache: the others
@@ -115,9 +118,17 @@ def recognize(environment, seconds: float = START_WAIT) -> Cluster | None:
     count = _whole(environment, "JAX_NUM_PROCESSES", "OMPI_COMM_WORLD_SIZE")
     index = _whole(environment, "JAX_PROCESS_ID", "OMPI_COMM_WORLD_RANK")
     if None in (address, count, index):
-        address, count, index, _ = ClusterEnv.auto_detect_unset_distributed_params(
-            address, count, index, None, None, int(seconds)
-        )
+        try:
+            with warnings.catch_warnings(action="ignore"):  # of what a lone process does not need
+                address, count, index, _ = ClusterEnv.auto_detect_unset_distributed_params(
+                    address, count, index, None, None, int(seconds)
+                )
+        except Exception as error:
+            raise InputError(
+                f"jax cannot tell what cluster this process is in ({describe(error)}): set "
+                "JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID, or give "
+                "--distributed=no for a process alone"
+            ) from error
     if address is None and count in (None, 1):
         return None
     for name, value in (

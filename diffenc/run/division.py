@@ -68,7 +68,11 @@ def apply(mesh: Mesh, fn: Callable, *arrays):
 
     try:
         closed, shapes = jax.make_jaxpr(flat, return_shape=True)(*parts)
-    except (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError):
+    except (
+        jax.errors.ConcretizationTypeError,
+        jax.errors.TracerArrayConversionError,
+        jax.errors.TracerIntegerConversionError,
+    ):
         return fn(*arrays)
     constants = jax.device_put(closed.consts, NamedSharding(mesh, PartitionSpec()))
     split = jax.device_put(leaves, NamedSharding(mesh, PartitionSpec(*mesh.axis_names)))

@@ -109,7 +109,7 @@ def run(config: ConfigDict, workdir: Path) -> list[Result] | None:
     draw(workdir, settings, samples)
     rows = summarize(samples)
     for row in rows:
-        if row.name.endswith(".tail_index") and not row.value < HEAVY_TAIL:
+        if row.name.endswith(".tail_index") and row.value >= HEAVY_TAIL:
             place = row.name.removesuffix(".tail_index")
             print(
                 f"{place}: its largest weights have tail index {row.value:.2f}: log Z may be off "

@@ -106,5 +106,7 @@ def test_the_tail_index_of_a_pareto_law_is_its_shape(shape):
 def test_weights_without_a_tail_have_no_index():
     assert np.isnan(tail_index(np.zeros(1000)))
     assert np.isnan(tail_index(np.arange(20.0)))
+    assert tail_index(np.array([-np.inf] * 80 + list(range(20)))) == np.inf
+    assert tail_index(1000.0 * np.random.default_rng(0).normal(size=200)) == np.inf
     with pytest.raises(InputError, match="not a number"):
         tail_index([0.0, np.nan])

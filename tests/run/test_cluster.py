@@ -96,6 +96,18 @@ def test_what_an_environment_lacks_is_named(environment, values, message):
         cluster.recognize(environment(values))
 
 
+def test_a_detection_that_fails_is_one_line(environment, monkeypatch):
+    from jax._src.clusters import ClusterEnv
+
+    def fail(*arguments):
+        raise RuntimeError("no controller")
+
+    monkeypatch.setattr(ClusterEnv, "auto_detect_unset_distributed_params", fail)
+    environment({})
+    with pytest.raises(InputError, match="no controller.*give --distributed=no"):
+        cluster.recognize(os.environ)
+
+
 @pytest.fixture
 def joins(monkeypatch):
     """The clusters that were joined."""

@@ -8,6 +8,7 @@ import optax
 import pytest
 
 from diffenc import training
+from diffenc.networks import bilinear
 from diffenc.run import costs
 
 OPTIMIZER = optax.adam(0.1)
@@ -107,6 +108,21 @@ def test_a_convolution_is_counted_by_its_kernel(stride):
     forward = 2 * (3 * 3 * 4) * (2 * (8 // stride) ** 2 * 6)
     assert flops_of(convolve, h, kernel) == forward
     assert flops_of(jax.vmap(convolve, (0, None)), stack(h), kernel) == 5 * forward
+
+
+def test_convolutions_of_networks_are_counted_with_their_gradients():
+    """As XLA's own would be: three of one size, forward, and for either operand."""
+    h = jax.ShapeDtypeStruct((2, 8, 8, 4), jnp.float32)
+    kernel = jax.ShapeDtypeStruct((3, 3, 4, 6), jnp.float32)
+    forward = 2 * (3 * 3 * 4) * (2 * 8**2 * 6)
+    assert flops_of(bilinear.convolve, h, kernel) == forward
+    assert flops_of(jax.vmap(bilinear.convolve), stack(h), stack(kernel)) == 5 * forward
+
+    def gradients(h, kernel):
+        loss = lambda h, kernel: jnp.sum(jnp.square(bilinear.convolve(h, kernel)))  # noqa: E731
+        return jax.grad(loss, (0, 1))(h, kernel)
+
+    assert flops_of(gradients, h, kernel) == 3 * forward
 
 
 def stack(struct):
