@@ -112,9 +112,9 @@ def _flops_of(equation, is_used: list[bool]) -> int:
         num_terms = kernel.size // kernel.shape[params["dimension_numbers"].rhs_spec[0]]
         return 2 * num_terms * equation.outvars[0].aval.size
     if name in ("convolve_3x3", "correlate_3x3"):  # see networks.bilinear; [k, 3, 3, c, o]
-        first, second = (operand.aval for operand in equation.invars)
-        summed = second.shape[1:4] if name == "convolve_3x3" else first.shape[1:4]
-        return 2 * math.prod(summed) * equation.outvars[0].aval.size
+        # A product sums over offsets and channels of the kernel, or over the pixels of all images.
+        summed_over = equation.invars[1 if name == "convolve_3x3" else 0].aval.shape[1:4]
+        return 2 * math.prod(summed_over) * equation.outvars[0].aval.size
     programs = [program for value in params.values() for program in _programs_in(value)]
     inner = [count_flops(program, is_used if name in CALLS else None) for program in programs]
     if name == "cond":
