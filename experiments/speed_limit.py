@@ -327,4 +327,4 @@ def draw(workdir, columns: int, motions: dict[str, Motion]) -> None:
 
 
 if __name__ == "__main__":
-    command_line.main(run)
+    command_line.main(run, is_divided=False)

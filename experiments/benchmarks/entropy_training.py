@@ -324,4 +324,4 @@ def draw(workdir, s_tot: float, gaps, seconds) -> None:
 
 
 if __name__ == "__main__":
-    command_line.main(run)
+    command_line.main(run, is_divided=False)

@@ -235,4 +235,4 @@ RELATIONS = {
 }
 
 if __name__ == "__main__":
-    command_line.main(run)
+    command_line.main(run, is_divided=False)

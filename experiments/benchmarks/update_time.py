@@ -184,4 +184,4 @@ def draw(workdir, times) -> None:
 
 
 if __name__ == "__main__":
-    command_line.main(run)
+    command_line.main(run, is_divided=False)

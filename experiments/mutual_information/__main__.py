@@ -351,4 +351,4 @@ def _density(part, ending, values) -> dict:
 
 
 if __name__ == "__main__":
-    command_line.main(run)
+    command_line.main(run, is_divided=False)

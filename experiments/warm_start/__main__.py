@@ -34,6 +34,8 @@ VARIANCE_DRAWS = 16  # noise levels of each example, by which the variance of th
 
 def run(config: ConfigDict, workdir: Path) -> None:
     """Run the whole experiment; again, it continues, or prints the results of the finished run."""
+    if "variances" in config or "families" in config:
+        parallel.check_alone("a config without a training")
     if "variances" in config:
         rows = gaussian.run(config, workdir)
         if rows is not None:
