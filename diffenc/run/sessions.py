@@ -13,6 +13,7 @@ A run that goes on after a stop has several sessions. The status of one is
 
 import contextlib
 import datetime
+import importlib
 import importlib.metadata
 import json
 import os
@@ -171,7 +172,7 @@ def describe_machine() -> dict[str, Any]:
 
 def _commit() -> tuple[str | None, bool | None]:
     """Return the commit of the code and whether it is dirty; None and None where none is known."""
-    root = Path(__file__).resolve().parents[2]
+    root = Path(str(importlib.import_module("diffenc").__file__)).resolve().parents[1]
     try:
         top = _git(root, "rev-parse", "--show-toplevel")
         if Path(top).resolve() != root:  # another project's, in which diffenc is installed
