@@ -26,6 +26,7 @@ bench: .venv/stamp
 
 lint: .venv/stamp
 	$(BIN)/ruff check .
+	$(BIN)/mypy
 
 clean:
 	rm -rf .venv build dist *.egg-info .cache .pytest_cache .ruff_cache

@@ -102,8 +102,9 @@ def _is_free() -> bool:
 
     It is not on CPUs of several processes, see `run.parallel`.
     """
-    is_configured = jax.config.jax_compilation_cache_dir is not None
-    if is_configured or not jax.config.jax_enable_compilation_cache:
+    flags = jax.config.values
+    is_configured = flags["jax_compilation_cache_dir"] is not None
+    if is_configured or not flags["jax_enable_compilation_cache"]:
         return False
     return not (jax.distributed.is_initialized() and jax.default_backend() == "cpu")
 

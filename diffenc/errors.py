@@ -81,7 +81,7 @@ def check_fraction(settings, *names: str) -> None:
     """Raise an InputError unless these fields of the settings are numbers in [0, 1)."""
     for name in names:
         value = getattr(settings, name)
-        holds = isinstance(value, numbers.Real) and 0 <= value < 1
+        holds = isinstance(value, numbers.Real) and 0 <= float(value) < 1
         check(holds, name, value, "give a number in [0, 1)")
 
 

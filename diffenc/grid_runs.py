@@ -92,7 +92,7 @@ def from_json(values: dict[str, Any]) -> GridBlueprint:
     Raises TypeError, KeyError or an InputError where a field is absent, unknown, or has a value
     that the settings refuse.
     """
-    settings = {
+    settings: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in values["settings"].items()
     }

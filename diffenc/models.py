@@ -9,6 +9,8 @@ else is read: no data set, no config, no pickle.
 """
 
 import os
+from collections.abc import Hashable
+from typing import Any
 
 import jax
 
@@ -50,7 +52,7 @@ def load(workdir, system: str | None = None, batch_size: int = 256) -> Trained |
     check_choice(f"system of {directory}", label, labels)
     blueprint = run.systems[labels.index(label)]
     with jax.enable_x64(False):  # whatever the caller has chosen, runs are of single precision
-        outlines = {one.name: one.outline() for one in run.systems}
+        outlines: dict[Hashable, Any] = {one.name: one.outline() for one in run.systems}
         step, states = storage.restore(directory, outlines)
     outline = outlines[blueprint.name]
     state = states[blueprint.name]

@@ -2,8 +2,8 @@
 
 import dataclasses
 import json
-from collections.abc import Hashable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 from etils import epath
@@ -20,7 +20,10 @@ FORMAT = 4  # of model.json; a field of a system's settings that is added or ren
 FILE = "model.json"
 # How the systems of a run are read: latent-variable models, which formats 1 and 2 have alone, or
 # models of discrete data.
-KINDS = {"latent": blueprints.from_json, "grid": grid_runs.from_json}
+KINDS: dict[str, Callable[..., Any]] = {
+    "latent": blueprints.from_json,
+    "grid": grid_runs.from_json,
+}
 KEEPERS = (
     "diffusion_encoder",
     "diffusion_decoder",

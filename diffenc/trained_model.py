@@ -342,7 +342,7 @@ class Trained:
     def _scaling(self) -> Scaling | None:
         """The map of the data to x, or None where `max_value` says it all."""
         blueprint = self._blueprint
-        if blueprint.shift is None:
+        if blueprint.shift is None or blueprint.scale is None:
             return None
         return Scaling(
             blueprint.shift,

@@ -115,7 +115,7 @@ def make_optimizer(
     return optimizer
 
 
-def scan_updates(update: Callable, prepare: Callable) -> Callable:
+def scan_updates(update: Callable, prepare: Callable) -> jax.stages.Wrapped:
     """Make many updates one dispatch: `run(state, key, data, indices) -> (state, metrics)`.
 
     The state is donated. The key of an update is a function of its step, so a resumed run repeats

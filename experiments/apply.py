@@ -35,7 +35,7 @@ from diffenc.estimate import Estimate
 from diffenc.grid_runs import TrainedGrid
 from diffenc.run import data, files, records, tables
 from diffenc.run.tables import Result
-from diffenc.trained_model import Trained
+from diffenc.trained_model import LogProb, Trained
 
 OF_LATENTS = ("encode", "reconstruct")
 WHAT = (*OF_LATENTS, "log_prob", "sample")
@@ -177,6 +177,7 @@ def apply(
     seed = request.seed
     what = choose(trained, request.what)
     if "encode" in what or "reconstruct" in what:
+        assert isinstance(trained, Trained), "others have no latents, see `choose`"
         with records.progress(count, description="encoding") as show:
             z = trained.encode(x, seed, progress=show)
         if "encode" in what:
@@ -184,6 +185,7 @@ def apply(
             squares = np.mean(np.square(z), axis=1)
             rows.append(Result("z^2 of a dimension", *_estimate(squares), unit=""))
     if "reconstruct" in what:
+        assert isinstance(trained, Trained), "others have no latents, see `choose`"
         with records.progress(count, description="decoding") as show:
             arrays["reconstruction"] = trained.decode(z, seed, progress=show)
         error = arrays["reconstruction"].reshape(count, -1) - x.reshape(count, -1).astype(float)
@@ -198,7 +200,7 @@ def apply(
         if isinstance(trained, TrainedGrid):
             arrays["bits_per_dim"] = likelihood.bits_per_dim(-bound.values, trained.dim)
             rows.append(Result("bits_per_dim", *_estimate(arrays["bits_per_dim"]), unit="bits"))
-        else:
+        if isinstance(bound, LogProb):
             arrays["log_prob_ess"] = bound.ess
             arrays["log_prob_folds"] = bound.folds
             if np.isfinite(bound.ess).all():

@@ -1,6 +1,7 @@
 """Arguments of the command line, parsed by absl; a complaint is one line that names the field."""
 
 import difflib
+from typing import Any
 
 from absl import flags
 from etils import epath
@@ -98,6 +99,8 @@ def _config_path(arguments) -> str | None:
 def _explain(arguments, error) -> str:
     """Name the field of an override that does not exist, or whose value has the wrong type."""
     path = _config_path(arguments)
+    if path is None:
+        return " ".join(str(error).split())
     overrides = [a[len("--config.") :] for a in arguments if a.startswith("--config.")]
     try:
         known = fields_of(load_config(path))
@@ -126,14 +129,14 @@ def _explain(arguments, error) -> str:
 
 def load_config(path: str) -> ConfigDict:
     """Make the config of a file, which is run as absl runs it."""
-    scope = {"__name__": "config"}
+    scope: dict[str, Any] = {"__name__": "config"}
     exec(compile(epath.Path(path).read_text(), path, "exec"), scope)
     return scope["get_config"]()
 
 
 def fields_of(config: ConfigDict, prefix: str = "") -> dict:
     """Return the fields of a config by their dotted names, which begin with the prefix."""
-    fields = {}
+    fields: dict[str, Any] = {}
     for name, value in config.items():
         if isinstance(value, ConfigDict):
             fields |= fields_of(value, f"{prefix}{name}.")

@@ -58,8 +58,11 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what a full disk answers
 _session: sessions.Session | None = None  # of this process; `is_complete` begins it
 
 
-def main(experiment: Callable[[ConfigDict, epath.Path], None]) -> None:
+def main(experiment: Callable[[ConfigDict, epath.Path], None], is_divided: bool = True) -> None:
     """Parse the command line and call experiment(config, workdir).
+
+    An experiment that is not divided over devices (`is_divided`) is refused by each of several
+    processes.
 
     Before that, the process joins the others of the run. Only the first one prints: tables,
     progress and notes of the others go nowhere, their errors to stderr. Compiled programs are kept
@@ -91,6 +94,8 @@ def main(experiment: Callable[[ConfigDict, epath.Path], None]) -> None:
             jax.enable_x64(False),
             _recorded(config_flag.value, workdir),
         ):
+            if not is_divided:
+                parallel.check_alone(f"experiments.{_this_experiment()}")
             experiment(config_flag.value, workdir)
 
     try:

@@ -294,4 +294,4 @@ def tower(settings: Tower, workdir: Path) -> list[Result]:
 
 
 if __name__ == "__main__":
-    command_line.main(run)
+    command_line.main(run, is_divided=False)

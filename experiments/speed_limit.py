@@ -186,7 +186,7 @@ def of_gaussian(density: Gaussian, process, times, settings: Settings) -> Motion
     """
     variance, axes = np.linalg.eigh(np.asarray(density.cov, np.float64))
     mean = np.asarray(density.mean, np.float64) @ axes
-    t = np.geomspace(*times, settings.num_times * settings.refine + 1)
+    t = np.geomspace(times[0], times[1], settings.num_times * settings.refine + 1)
     with jax.enable_x64(True):
         distance, limit = map(np.asarray, _sides_of_gaussian(process, t, mean, variance))
     shown = slice(None, None, settings.refine)
@@ -220,7 +220,8 @@ def of_mixture(key, density, process, times, settings: Settings) -> Motion:
         settings: numbers of samples and of times.
     """
     key_x, key_rate, key_distance = jax.random.split(key, 3)
-    fine = np.geomspace(*times, settings.num_times * settings.refine + 1, dtype=np.float32)
+    num_fine = settings.num_times * settings.refine + 1
+    fine = np.geomspace(times[0], times[1], num_fine, dtype=np.float32)
 
     @jax.jit
     def limits(key_x, key_rate):
@@ -326,4 +327,4 @@ def draw(workdir, columns: int, motions: dict[str, Motion]) -> None:
 
 
 if __name__ == "__main__":
-    command_line.main(run)
+    command_line.main(run, is_divided=False)

@@ -25,7 +25,7 @@ from diffenc.errors import check
 ROUNDING = 1e-6  # of an alpha that is 0
 
 
-def time_in(other: Process, process: Process, t: jax.Array) -> jax.Array:
+def time_in(other: Process, process: Process, t: jax.Array | float) -> jax.Array:
     """Give the time of another process at which lambda is that of `process` at t.
 
     Args:

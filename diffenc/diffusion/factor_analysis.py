@@ -30,7 +30,7 @@ class FactorAnalysis:
 
     weight: jax.Array
     mean: jax.Array
-    noise_std: jax.Array
+    noise_std: jax.Array | float
 
     def _check(self):
         shape = jnp.shape(self.weight)

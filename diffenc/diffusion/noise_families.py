@@ -18,6 +18,7 @@ them. How much noise there is at the start is given in bins of the data, see `wa
 import dataclasses
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -304,7 +305,7 @@ class Correlated:
         return u
 
 
-_FAMILIES = {
+_FAMILIES: dict[str, type[Any]] = {
     "gaussian": Gaussian,
     "laplace": Laplace,
     "logistic": Logistic,

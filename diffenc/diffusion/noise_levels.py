@@ -26,8 +26,13 @@ from diffenc.errors import InputError
 class Levels(Protocol):
     """A density over [low, high]."""
 
-    low: float
-    high: float
+    @property
+    def low(self) -> float:
+        """The least log signal-to-noise ratio."""
+
+    @property
+    def high(self) -> float:
+        """The largest log signal-to-noise ratio."""
 
     def draw(self, uniform: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Map uniform numbers to noise levels.

@@ -37,7 +37,7 @@ from diffenc.errors import InputError
 KINDS = ("eps", "x0", "v", "entropy", "velocity", "score")
 
 
-def alpha_sigma(log_snr: jax.Array) -> tuple[jax.Array, jax.Array]:
+def alpha_sigma(log_snr: jax.Array | float) -> tuple[jax.Array, jax.Array]:
     """Give alpha and sigma of the variance-preserving process of width one at a log_snr.
 
     alpha^2 = sigmoid(lambda) and sigma^2 = sigmoid(-lambda), so that alpha^2 + sigma^2 = 1.

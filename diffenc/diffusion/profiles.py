@@ -30,9 +30,9 @@ class Profile(NamedTuple):
         density: the density of log_snr.
     """
 
-    log_snr: jax.Array
+    log_snr: Any
     values: Any
-    density: jax.Array
+    density: Any
 
     def total(self):
         """Average to an unbiased draw of each integral for each example, [batch], in nats."""

@@ -87,7 +87,7 @@ class Information(NamedTuple):
         `regression` is that of the regression and of the learned maps; `resolution` is what nearest
         neighbours show more.
         """
-        if self.is_by_neighbours:
+        if self.nearest is not None and self.is_by_neighbours:
             examples = self.nearest.estimate.stderr
             return {
                 "examples": examples,
@@ -184,8 +184,8 @@ def _doubts(conditional: Divergence, marginal: Divergence | None) -> list[float]
     doubts = [conditional.systematic]
     if marginal is not None:
         doubts.append(marginal.systematic)
-    if is_one_sided(marginal, conditional):
-        doubts.append(marginal.mean)
+        if is_one_sided(marginal, conditional):
+            doubts.append(marginal.mean)
     return doubts
 
 

@@ -183,7 +183,7 @@ def _chain(num_states, steps, stay, noise) -> Law:
     stays = paths[:, 1:] == paths[:, :-1]
     chances = np.where(stays, stay, (1 - stay) / (num_states - 1))
     weights = np.prod(chances, axis=1) / num_states
-    return gaussian_mixture(weights, 1.5 * paths, [noise**2 * np.eye(2 * steps)], steps)
+    return gaussian_mixture(weights, 1.5 * paths, noise**2 * np.eye(2 * steps)[None], steps)
 
 
 def _rotations():

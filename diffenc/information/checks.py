@@ -143,9 +143,9 @@ def check_labels(x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndar
     values, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
     if len(values) < 2:
         raise InputError(f"all labels are {values[0]}: give two or more different ones")
-    if counts.min() < LEAST_EXAMPLES:
+    if np.min(counts) < LEAST_EXAMPLES:
         raise InputError(
-            f"label {values[counts.argmin()]} has {counts.min()} examples: "
+            f"label {values[np.argmin(counts)]} has {np.min(counts)} examples: "
             f"{LEAST_EXAMPLES} or more of each are needed; give coarser labels, or numbers "
             "(of dates the days since the first)"
         )

@@ -30,7 +30,7 @@ class Clusters(NamedTuple):
         gap: rows that are left out where the series passes from one half to the other.
     """
 
-    index: np.ndarray
+    index: np.ndarray  # type: ignore[assignment]  # hides the method of tuples
     inflation: float = 1.0
     scale: float = 1.0
     gap: int = 0
@@ -85,7 +85,7 @@ def some_rows(clusters: Clusters, rng: np.random.Generator | None = None) -> np.
         return np.unique(clusters.index, return_index=True)[1]
     order = rng.permutation(len(clusters.index))
     _, first, counts = np.unique(clusters.index[order], return_index=True, return_counts=True)
-    return order[first[rng.random(len(counts)) * counts.max() < counts]]
+    return order[first[rng.random(len(counts)) * np.max(counts) < counts]]
 
 
 def divide(order: np.ndarray, clusters: Clusters) -> np.ndarray:
@@ -175,9 +175,9 @@ def read(groups, n: int) -> np.ndarray:
     values = values.reshape(n)
     values = values.astype(str) if values.dtype.kind == "O" else values
     index, counts = np.unique(values, return_inverse=True, return_counts=True)[1:]
-    if len(counts) < FEWEST or counts.max() > n / 4:
+    if len(counts) < FEWEST or np.max(counts) > n / 4:
         raise InputError(
-            f"groups has {len(counts)} different values, the most frequent in {counts.max()} of "
+            f"groups has {len(counts)} different values, the most frequent in {np.max(counts)} of "
             f"{n} rows: give {FEWEST} groups or more and none of more than a quarter of the rows, "
             "since only groups are independent"
         )

@@ -6,6 +6,7 @@ of more distinct values may be either, and the other block decides, see `kinds.p
 numbers. The caller can say otherwise.
 """
 
+import dataclasses
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -25,7 +26,8 @@ ROWS = 20
 FEWEST_ROWS = 10
 
 
-class Column(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Column:
     """A column of a block.
 
     Attributes:
@@ -150,7 +152,7 @@ def read_columns(block: Block, words: Words) -> list[Column]:
 
 def check_words(words: Words, *blocks: Block) -> None:
     """Raise InputError for a name that is of no block or column."""
-    known = {}
+    known: dict[str, None] = {}
     for block in blocks:
         known |= dict.fromkeys((block.name, *block.words))
         known |= {f"{block.name}[{place}]": None for place in range(len(block.columns))}
@@ -168,7 +170,7 @@ def _read_column(name, word, values, names, words) -> Column:
     column = Column(name, word, values, NUMBERS, is_codes or is_amounts)
     if column.are_names:
         _check_names(column, is_codes, is_amounts)
-        return column._replace(kind=CODES)
+        return dataclasses.replace(column, kind=CODES)
     is_finite = values.dtype.kind in "biu" or (
         values.dtype.kind == "f" and np.isfinite(values).all()
     )
@@ -178,10 +180,10 @@ def _read_column(name, word, values, names, words) -> Column:
             "drop or repair such rows"
         )
     if is_codes:
-        return column._replace(kind=CODES)
+        return dataclasses.replace(column, kind=CODES)
     if is_amounts or not is_finite:
         return column
-    return column._replace(kind=_guess(column))
+    return dataclasses.replace(column, kind=_guess(column))
 
 
 def _check_names(column, is_codes, is_amounts) -> None:

@@ -133,7 +133,7 @@ def read_side(values: np.ndarray, are_codes: bool) -> Side:
         codes, counts = np.unique(values, return_inverse=True, return_counts=True)[1:]
         place = np.argsort(np.argsort(-counts, kind="stable"))
         codes = np.minimum(place, MOST_CODES - 1)[codes.ravel()]
-        return Side(np.eye(codes.max() + 1)[codes][:, 1:], codes)
+        return Side(np.eye(int(np.max(codes)) + 1)[codes][:, 1:], codes)
     values = values.astype(np.float64)
     return Side(gaussian.by_rank(values[:, np.ptp(values, axis=0) > 0]), None)
 
@@ -150,7 +150,7 @@ def make_statistics(rng: np.random.Generator, x: Side, y: Side) -> dict[str, Pro
     * `neighbours`: whether rows of near x have near y, and the other way, as in Chatterjee's
       coefficient (arXiv 1909.10140) and, for blocks, Azadkia & Chatterjee's (arXiv 1910.12327).
     """
-    statistics = {
+    statistics: dict[str, Product | Closeness] = {
         "gaussian": _product(rng, _white(x.scores), _white(y.scores), _information),
         "squares": _product(rng, *_squares(x, y), _information),
     }
@@ -273,9 +273,7 @@ def _closeness(rng, x: Side, y: Side) -> Closeness:
 def _graph(rng, side: Side, other: Side, by_column: bool) -> Graph:
     """Make the pairs of neighbours of a block: along every column, and of all columns together."""
     n, dim = side.scores.shape
-    others = [other.codes]
-    if other.codes is None:
-        others = list(_uniform(other.scores).T)
+    others = list(_uniform(other.scores).T) if other.codes is None else [other.codes]
     if side.codes is not None:
         return Graph(np.arange(0), [], others, other.codes is not None)
     sets = (dim if by_column else 0) + (NEIGHBOURS if dim > 1 else 0)

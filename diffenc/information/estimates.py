@@ -123,19 +123,21 @@ def _estimate(key, pair: Kinds, rows: Rows, num_columns, settings, show) -> Meas
     x = pair.x.values
     y = pair.y.values
     if pair.case == "table":
-        result = table_information(generator(key), x, y, rows.clusters)
+        table = table_information(generator(key), x, y, rows.clusters)
         notes = (*pair.notes, *rows_of_samples.notes(rows.facts))
-        return of_table("I(X;Y)", result, notes, rows)
+        return of_table("I(X;Y)", table, notes, rows)
     if pair.case == "labels":
         pooled = pool(y)
         result = measures.label_information(key, x, pooled.pooled, settings, show, rows.clusters)
         return restore(_of_information("I(X;Y)", result, rows, pair, num_columns), pooled)
     if pair.case == "chain":
-        result = chain_rule(key, x, pair.codes, y, settings, show, rows.clusters)
-        of_both = {name: _in_samples(getattr(result, name), rows) for name in ("together", "alone")}
+        assert pair.codes is not None, "x of a chain holds codes"
+        chain = chain_rule(key, x, pair.codes, y, settings, show, rows.clusters)
+        of_both = {name: _in_samples(getattr(chain, name), rows) for name in ("together", "alone")}
         notes = (*pair.notes, *rows_of_samples.notes(rows.facts))
-        return of_chain("I(X;Y)", result._replace(**of_both), notes, rows)
+        return of_chain("I(X;Y)", chain._replace(**of_both), notes, rows)
     if pair.case == "mixed":
+        assert pair.indicators is not None, "y of a mixed pair holds codes"
         result = mixed_information(key, x, y, pair.indicators, settings, show, rows.clusters)
     else:
         result = measures.mutual_information(key, x, y, settings, show, rows.clusters)
@@ -202,26 +204,26 @@ def conditional_information(
         return _of_information("I(X;Y|Z)", result, rows, pair, num_columns)
     pooled = pool(y.values)
     with inputs.naming({"x": [x, z], "z": [z]}, pair.classes), compilation.cache():
-        result = conditional_label_information(
+        both = conditional_label_information(
             key, x.values, pooled.pooled, z.values, settings, show, rows.clusters
         )
     errors = {
-        source: math.hypot(error, result.alone.errors[source])
-        for source, error in result.together.errors.items()
+        source: math.hypot(error, both.alone.errors[source])
+        for source, error in both.together.errors.items()
     }
-    difference = result.together.pointwise - result.alone.pointwise
+    difference = both.together.pointwise - both.alone.pointwise
     # Those of both are correlated.
-    errors["examples"] = clustering.estimate(difference, result.together.clusters).stderr
-    of_both = {name: _in_samples(getattr(result, name), rows) for name in ("together", "alone")}
-    parts = {"I(X,Z;Y)": result.together.estimate, "I(Z;Y)": result.alone.estimate}
+    errors["examples"] = clustering.estimate(difference, both.together.clusters).stderr
+    of_both = {name: _in_samples(getattr(both, name), rows) for name in ("together", "alone")}
+    parts = {"I(X,Z;Y)": both.together.estimate, "I(Z;Y)": both.alone.estimate}
     return restore(
         Measurement(
             quantity="I(X;Y|Z)",
-            estimate=result.estimate,
+            estimate=both.estimate,
             parts=parts,
             errors=errors,
             notes=(*pair.notes, *rows_of_samples.notes(rows.facts)),
-            details=result._replace(**of_both),
+            details=both._replace(**of_both),
             rows=rows,
         ),
         pooled,

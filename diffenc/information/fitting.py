@@ -64,7 +64,7 @@ def initialize(key: jax.Array, settings: Settings, dim: int, dim_y: int) -> Stat
 
 
 def advance(
-    state: State, key: jax.Array, halves: Halves, count: jax.Array, settings: Settings
+    state: State, key: jax.Array, halves: Halves, count: jax.Array | int, settings: Settings
 ) -> State:
     """Train both networks by denoising for one round.
 
@@ -111,7 +111,7 @@ def _advance(state, key, halves, count, updates, batch: int, settings: Settings)
 
 
 def advance_mixture(
-    state: State, key: jax.Array, halves: Halves, count: jax.Array, settings: Settings
+    state: State, key: jax.Array, halves: Halves, count: jax.Array | int, settings: Settings
 ) -> State:
     """Train the mixtures of both networks by maximum likelihood for one round.
 

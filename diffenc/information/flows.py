@@ -165,6 +165,7 @@ def learn(
             break
         state = advance(state, jax.random.fold_in(key_train, index), blocks, flow_settings)
         images = _images(state.averages, blocks, flow_settings)
+        assert images.own is not None, "images have it"
         sound = [gaussian.is_sound(x, y) for x, y in ((images.x, images.y), images.own)]
         if not all(sound):
             state = fitting.restart(best_averages, flow_settings.learning_rate)
@@ -175,6 +176,7 @@ def learn(
         show((index + 1) * flow_settings.updates, gaussian_part.mean)
         path.append(gaussian_part.mean)
         if gaussian_part.mean > best.mean + settings.least_gain:
+            assert images.own is not None, "images have it"
             own = Pair(*images.own, own=images.own, clusters=pair.clusters)
             own = information(own, MEAN)
             best = gaussian_part
@@ -374,4 +376,4 @@ def _images(params, blocks, settings: FlowSettings) -> Pair:
         second = second.reshape(block.shape)
         own.append(np.stack([first[0], second[1]]))
         crossed.append(np.stack([second[0], first[1]]))
-    return Pair(*crossed, own=tuple(own))
+    return Pair(crossed[0], crossed[1], own=(own[0], own[1]))

@@ -72,6 +72,7 @@ def samples_of(pair: Kinds, rows: Rows) -> Samples:
     x = pair.x.values
     y = pair.y.values
     if pair.case == "chain":
+        assert pair.codes is not None, "x of a chain holds codes"
         x = _beside(x, np.eye(pair.codes.max() + 1)[pair.codes][:, 1:])
     if pair.case == "mixed":
         y = _beside(y, pair.indicators)
@@ -141,7 +142,7 @@ def permutation_test(samples: Samples, permutations: int = 499, seed: int = 0) -
         if not side.scores.shape[1]:
             raise InputError(f"{name} is constant: give samples that vary")
     statistics = dependence.make_statistics(rng, x, y)
-    values = {name: [] for name in statistics}
+    values: dict[str, list[np.ndarray]] = {name: [] for name in statistics}
     for order in orders:
         for name, statistic in statistics.items():
             values[name].append(statistic.values(order))
@@ -278,7 +279,7 @@ def _divide(rng, groups: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
     shuffled = shuffled[np.argsort(index[shuffled], kind="stable")]
     members = np.split(shuffled, np.cumsum(np.bincount(index))[:-1])
     members = sorted((members[i] for i in rng.permutation(len(members))), key=len)
-    sets = [[]]
+    sets: list[list[np.ndarray]] = [[]]
     for group in members:
         if len(sets[-1]) >= LEAST_GROUPS and len(group) > len(sets[-1][-1]):
             sets.append([])

@@ -63,7 +63,7 @@ def read(name: str, values, may_be_names: bool = False) -> Block:
     if pandas is not None and isinstance(values, pandas.DataFrame):
         return _read_table(name, values, may_be_names)
     if isinstance(values, np.ma.MaskedArray):
-        values = values.astype(float).filled(np.nan)
+        values = np.ma.filled(values.astype(float), np.nan)
     array = as_array(name, values)
     if may_be_names and array.dtype == object and all(isinstance(one, str) for one in array.flat):
         array = array.astype(str)

@@ -1,6 +1,6 @@
 """Labels of few examples, and the limits of the information of labels."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -8,7 +8,8 @@ from diffenc.information.checks import LEAST_EXAMPLES
 from diffenc.information.count_table import plug_in_entropy
 
 
-class Labels(NamedTuple):
+@dataclass(frozen=True)
+class Labels:
     """Labels, of which those with fewer than ten examples are pooled to one.
 
     Attributes:

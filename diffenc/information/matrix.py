@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -150,7 +151,7 @@ def mutual_information_matrix(
     show = inputs.read_progress(progress)
     mean = np.full((len(names), len(names)), np.nan)
     stderr = mean.copy()
-    notes_of_pairs = {}
+    notes_of_pairs: dict[str, Sequence[str]] = {}
     pairs = list(itertools.combinations(range(len(names)), 2))
     for done, (i, j) in enumerate(pairs, start=1):
         label = f"{names[i]}, {names[j]}"
@@ -187,7 +188,7 @@ def join_notes(notes_of_pairs: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     Returns:
         Sentences.
     """
-    pairs_of_notes = {}
+    pairs_of_notes: dict[str, list[str]] = {}
     for label, notes in notes_of_pairs.items():
         for note in notes:
             if not note.startswith(OF_PARTS):
@@ -243,7 +244,7 @@ def split_columns(columns) -> tuple[tuple[str, ...], list]:
             that have no information with anything.
     """
     is_table = hasattr(columns, "iloc")
-    table = columns if is_table else inputs.as_array("columns", columns)
+    table: Any = columns if is_table else inputs.as_array("columns", columns)
     if not is_table:
         inputs.check_not_transposed("columns", table)
     if table.ndim != 2 or table.shape[1] < 2:

@@ -115,7 +115,7 @@ class Measurement:
         """Return a table of the estimate, its parts and its errors by source, and the notes."""
         rows = {self.quantity: self.estimate} | self.parts
         for source, error in self.errors.items():
-            rows[f"error by {source}"] = Estimate(error, None)
+            rows[f"error by {source}"] = _without_error(error)
         width = max(len(name) for name in rows)
         lines = [f"{name:{width}}  {_write(value)}" for name, value in rows.items()]
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
@@ -132,6 +132,11 @@ class Measurement:
 
 def _write(value: Estimate) -> str:
     return format_value(value.mean, value.stderr, sign="+-")
+
+
+def _without_error(value: float) -> Estimate:
+    """Return a part whose error nobody knows: its `stderr` is None."""
+    return Estimate(value, None)  # type: ignore[arg-type]
 
 
 def parts_of(result: Information) -> dict[str, Estimate]:
@@ -167,8 +172,8 @@ def of_table(quantity: str, result: CountTable, notes: tuple[str, ...], rows: Ro
     """
     limit = min(plug_in_entropy(result.counts.sum(axis=axis)) for axis in (0, 1))
     parts = {
-        "plug_in": Estimate(result.plug_in, None),
-        "label_entropy": Estimate(limit, None),
+        "plug_in": _without_error(result.plug_in),
+        "label_entropy": _without_error(limit),
     }
     notes = (*notes, *remarks.limits(result.estimate, limit))
     return Measurement(quantity, result.estimate, parts, result.errors, notes, result, rows)
@@ -196,7 +201,7 @@ def of_chain(quantity: str, result: ChainRule, notes: tuple[str, ...], rows: Row
     measurement = with_loss(measurement, result.loss)
     return dataclasses.replace(
         measurement,
-        parts=measurement.parts | {"label_entropy": Estimate(limit, None)},
+        parts=measurement.parts | {"label_entropy": _without_error(limit)},
         notes=(*measurement.notes, *remarks.limits(measurement.estimate, limit)),
     )
 
@@ -215,7 +220,7 @@ def restore(measurement: Measurement, labels: Labels) -> Measurement:
     measurement = with_loss(measurement, labels.loss, added)
     return dataclasses.replace(
         measurement,
-        parts=measurement.parts | {"label_entropy": Estimate(labels.entropy, None)},
+        parts=measurement.parts | {"label_entropy": _without_error(labels.entropy)},
         notes=(*measurement.notes, *remarks.limits(measurement.estimate, labels.entropy)),
     )
 

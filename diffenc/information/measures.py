@@ -257,7 +257,7 @@ def conditional_information(
 
     part, shape, beyond, correction = estimate(with_y, regression.polar_blocks(y.shape[1]), "y, z")
     part_z, shape_z, beyond_z, correction_z = estimate(without_y, regression.polar, "z")
-    doubt = np.linalg.norm((correction, correction_z))
+    doubt = float(np.linalg.norm((correction, correction_z)))
     result = assemble(_subtract(part, part_z), rows, x.shape[1], beyond, beyond_z, doubt=doubt)
     linear_part = _subtract(
         flows.information(with_y, regression.linear),

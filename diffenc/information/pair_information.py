@@ -55,7 +55,7 @@ def estimate(
         tell = functools.partial(show, "x")
         halves_x = make_halves(pair.x, None)
         marginal = divergence(key_marginal, halves_x, settings, tell, training_x, pair.clusters)
-    doubt = np.linalg.norm((pair.optimism / 2, pair.drift, correction(pair, features)))
+    doubt = float(np.linalg.norm((pair.optimism / 2, pair.drift, correction(pair, features))))
     result = assemble(part, rows, pair.least_dim, conditional, marginal, not shape, doubt)
     return result._replace(
         shape=shape, regression_density=density(pair, conditional.edges, features)

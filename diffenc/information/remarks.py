@@ -82,13 +82,13 @@ def of_resolution(result: Information, names: list[list[str]]) -> list[str]:
             f"the estimate is that of {join(result.columns)} alone: all columns together show "
             "less, because there are too few rows for so many"
         )
-    if result.is_by_neighbours:
+    if result.nearest is not None and result.is_by_neighbours:
         notes.append(
             "the relation is finer than the networks resolve: the estimate is that of nearest "
             f"neighbours of {join(result.nearest.columns)}, and its error holds what the second "
             "half of the rows has added"
         )
-    elif result.unresolved:
+    elif result.nearest is not None and result.unresolved:
         notes.append(
             f"nearest neighbours of {join(result.nearest.columns)} show more than the networks: "
             "the error holds the difference"

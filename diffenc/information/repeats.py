@@ -13,7 +13,7 @@ What is done with them depends on whether the number of copies of a row depends 
   copies of a row are a cluster (clusters.py).
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -38,7 +38,8 @@ LARGEST_SHARE = 0.05
 FALSE_ALARMS = 1e-3
 
 
-class Repeats(NamedTuple):
+@dataclass(frozen=True)
+class Repeats:
     """Rows that repeat others.
 
     Attributes:

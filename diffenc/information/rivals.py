@@ -41,7 +41,7 @@ def cca(key: jax.Array, x: np.ndarray, y: np.ndarray) -> Estimate:
     return Estimate(float(mean), Estimate.of(pointwise).stderr)
 
 
-def ksg(key: jax.Array, x: np.ndarray, y: np.ndarray, neighbours: int = 10) -> Estimate:
+def ksg(key: jax.Array | None, x: np.ndarray, y: np.ndarray, neighbours: int = 10) -> Estimate:
     """Compute the first estimator of Kraskov et al. (arXiv cond-mat/0305641).
 
     It is that of `neighbours.ksg` in standardized coordinates.

@@ -17,7 +17,7 @@ from diffenc.information import fitting, growth
 from diffenc.information.clusters import Clusters
 from diffenc.information.growth import Products
 from diffenc.information.halves import Halves
-from diffenc.information.settings import Settings
+from diffenc.information.settings import DenoiserSettings, MixtureSettings, Settings
 from diffenc.keys import split_key
 
 # Upper limit of P / X. Larger ratios occur when X is underestimated (see `rescale`), so they are
@@ -110,13 +110,12 @@ def fit(
     state = fitting.initialize(key_init, settings.shape, dim, halves.y.shape[-1])
     state = fitting.restart(fitting.spread(state.params, key_spread, dim), rate)
     advances = (fitting.advance_mixture, fitting.advance)
+    sections: tuple[MixtureSettings | DenoiserSettings, ...] = (settings.mixture, settings.denoiser)
     best_averages = jax.device_get(state.averages)
-    history = []
+    history: list[Round] = []
     best = 0
     num_rounds = 0
-    for stage, (advance, section) in enumerate(
-        zip(advances, (settings.mixture, settings.denoiser), strict=True)
-    ):
+    for stage, (advance, section) in enumerate(zip(advances, sections, strict=True)):
         first = len(history)
         if stage:
             if not history:
@@ -191,7 +190,7 @@ def _choose(
     return Fit(
         snapshots={index: history[index].averages for index in choices},
         choices=choices,
-        rounds=tuple(sum(one.stage == stage for one in path) for stage in (0, 1)),
+        rounds=(sum(one.stage == 0 for one in path), sum(one.stage == 1 for one in path)),
         updates=int(updates[-1]),
         is_significant=True,
         doubt=clustering.estimate(history[-1].sums.held, clusters).stderr,

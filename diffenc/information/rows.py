@@ -67,16 +67,17 @@ def examine(blocks: list[np.ndarray], groups=None, order: str | None = None) -> 
     """
     check_order(order)
     index = None if groups is None else clustering.read(groups, len(blocks[0]))
-    tables = [_numbers(block) for block in blocks]
+    tables = [table for table in map(_numbers, blocks) if table is not None]
     if groups is not None and len(blocks[0]) < LEAST_ROWS:
         raise InputError(
             f"{len(blocks[0])} rows are too few for groups: give {LEAST_ROWS} rows or more"
         )
-    if any(table is None for table in tables):
+    if len(tables) < len(blocks):
         return Rows(None, None, None, {})
     n = len(tables[0])
-    facts = {}
+    facts: dict[str, float] = {}
     used = None
+    clusters = None
     copies = repeats.find(*tables)
     if copies is not None:
         facts = {"repeated": copies.count, "rows": n}
@@ -101,8 +102,6 @@ def examine(blocks: list[np.ndarray], groups=None, order: str | None = None) -> 
         clusters = order_found.clusters
         facts |= {"memory": order_found.memory} if clusters is not None else {}
         facts |= {"drift": 1} if order_found.has_drift else {}
-    else:
-        clusters = None
     if clusters is not None:
         effective = len(tables[0]) / clusters.inflation
         facts["effective"] = effective

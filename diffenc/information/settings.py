@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from diffenc.errors import InputError, check_least, check_positive
 
@@ -187,7 +188,7 @@ class Settings:
 
         What is left out has its default. Raises InputError for an unknown name or a bad value.
         """
-        sections = {
+        sections: dict[str, type[Any]] = {
             field.name: type(field.default)
             for field in dataclasses.fields(cls)
             if dataclasses.is_dataclass(field.default)
@@ -212,7 +213,7 @@ class Settings:
             flow=self.flow.shape,
         )
 
-    def for_examples(self, n: int) -> "Settings":
+    def for_examples(self, n: float) -> "Settings":
         """Return the settings for n examples in a half.
 
         Networks overfit fewer examples in fewer updates. Below `full_rounds` examples, rounds of

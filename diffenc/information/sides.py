@@ -1,5 +1,6 @@
 """A block with the kinds of its columns, decided where the columns alone do not tell."""
 
+import dataclasses
 from typing import NamedTuple
 
 import numpy as np
@@ -57,7 +58,8 @@ class Side(NamedTuple):
 
     def as_kind(self, kind: str) -> "Side":
         """Take all columns as one kind."""
-        return self._replace(columns=[column._replace(kind=kind) for column in self.columns])
+        columns = [dataclasses.replace(column, kind=kind) for column in self.columns]
+        return self._replace(columns=columns)
 
 
 def read_side(block: Block, words: Words) -> Side:
@@ -90,7 +92,7 @@ def _settle_several(side: Side) -> Side:
     if len(side.columns) == 1:
         return side
     settled = [
-        column._replace(kind=NUMBERS) if column.kind == EITHER else column
+        dataclasses.replace(column, kind=NUMBERS) if column.kind == EITHER else column
         for column in side.columns
     ]
     side = side._replace(columns=settled)

@@ -118,7 +118,7 @@ def benchmark() -> dict[str, GaussianPair | StudentPair | UniformNoise | Mapped]
     normal = bivariate(0.75)
     student = StudentPair(1, 1, 1)
     uniform = map_both(normal, ndtr)
-    tasks = {
+    tasks: dict[str, GaussianPair | StudentPair | UniformNoise | Mapped] = {
         "normal_1x1": normal,
         "normal_cdf_1x1": uniform,
         "uniform_noise_0.1": UniformNoise(0.1),

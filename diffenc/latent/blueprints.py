@@ -82,7 +82,7 @@ class Blueprint:
             systems.make_encoder(self.settings, decoder),
             decoders.bound_of(decoder),
             jax.eval_shape(lambda: make().state),
-            None,
+            _refuse,
             self.settings.sampler_steps,
             self.settings.em.gamma,
             self.settings.method == "persistent",
@@ -95,6 +95,11 @@ class Blueprint:
         return systems.make_decoder(
             model, self.example_shape, self.settings.method, self.log_volume
         )
+
+
+def _refuse(state, key, batch):
+    """The update of an outline."""
+    raise TypeError("an outline of a system cannot be trained: make the system")
 
 
 def from_json(values: dict[str, Any]) -> Blueprint:

@@ -10,6 +10,7 @@ The density of a diffusion encoder is that of its discrete sampler
 does not fold the space (`DiffusionEncoder.folds` tells).
 """
 
+import operator
 from typing import Any, NamedTuple
 
 import jax
@@ -126,7 +127,7 @@ def elbo(
             return rate, -decoder.log_prob(params["decoder"], observation, z)
 
         rate, parts = jax.lax.map(draw, jax.random.split(key, num_samples))
-    distortion = sum(jax.tree.leaves(parts))
+    distortion = jax.tree.reduce(operator.add, parts)
     scatter = jnp.std(distortion if rate is None else rate + distortion, axis=0)
     rate, parts = jax.tree.map(lambda values: values.mean(axis=0), (rate, parts))
     return Elbo(rate, distortion.mean(axis=0), scatter, parts if has_parts else None)

@@ -28,8 +28,12 @@ class ChainState(flax.struct.PyTreeNode):
 
     log_step: jax.Array
     z: jax.Array | None = None
+
     # No field, so that checkpoints from before there were bottlenecks have the same structure.
-    bottleneck = None
+    @property
+    def bottleneck(self) -> Bottleneck | None:
+        """None: see `NarrowChainState`."""
+        return None
 
     @staticmethod
     def create(
@@ -87,24 +91,24 @@ def make_kernel(settings) -> tuple[Callable, Callable]:
     with jax.ensure_compile_time_eval():
         from blackjax.mcmc import diffusions, hmc, mala
     if settings.kernel == "mala":
-        mala_step = mala.build_kernel()
+        mala_kernel = mala.build_kernel()
 
-        def step(key, log_density, y_state, size):
-            y_state, info = mala_step(key, y_state, log_density, size)
+        def mala_step(key, log_density, y_state, size):
+            y_state, info = mala_kernel(key, y_state, log_density, size)
             return y_state, info.acceptance_rate
 
-        return lambda log_density, y: mala.init(y, log_density), step
+        return lambda log_density, y: mala.init(y, log_density), mala_step
     if settings.kernel == "hmc":
-        hmc_step = hmc.build_kernel()
+        hmc_kernel = hmc.build_kernel()
 
-        def step(key, log_density, y_state, size):
+        def hmc_step(key, log_density, y_state, size):
             inverse_mass = jnp.ones_like(y_state.position)
-            y_state, info = hmc_step(
+            y_state, info = hmc_kernel(
                 key, y_state, log_density, size, inverse_mass, settings.leapfrog_steps
             )
             return y_state, info.acceptance_rate
 
-        return lambda log_density, y: hmc.init(y, log_density), step
+        return lambda log_density, y: hmc.init(y, log_density), hmc_step
 
     def step(key, log_density, y_state, size):
         move = diffusions.overdamped_langevin(jax.value_and_grad(log_density))

@@ -39,6 +39,7 @@ Shapes: x [batch, ...], z [batch, d]; all information is in nats.
 """
 
 import dataclasses
+import operator
 from typing import Any
 
 import flax.struct
@@ -182,7 +183,7 @@ class DiffusionDecoder:
         Returns:
             [batch], in nats.
         """
-        return -sum(jax.tree.leaves(self.terms(params, observation, z)))
+        return -jax.tree.reduce(operator.add, self.terms(params, observation, z))
 
     def terms(self, params, observation: Observation, z: jax.Array) -> Terms:
         """Evaluate the parts of a draw of L(x; z), see `log_prob`."""
@@ -287,7 +288,7 @@ class DiffusionDecoder:
             summed over the batch [].
         """
         velocities = self._velocities(params, observation, z)
-        log_prob = -sum(jax.tree.leaves(self._terms(observation, velocities)))
+        log_prob = -jax.tree.reduce(operator.add, self._terms(observation, velocities))
         probe = jnp.zeros(())
         # Above the split there is nothing to probe where no gradient of z comes from there.
         moving = self.about_latent(observation).sides()

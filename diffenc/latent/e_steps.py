@@ -117,6 +117,7 @@ def e_step(
         return Outcome(sample, acceptance, carried)
 
     if settings.e_step == "persistent":
+        assert carried.z is not None, "chains that persist have a state for each example"
         y = solve(frame.factor, carried.z[index] - frame.mean)
     else:
         steps = settings.sampler_steps
@@ -135,6 +136,7 @@ def e_step(
     )
     carried = chain.state
     if settings.e_step == "persistent":
+        assert carried.z is not None, "chains that persist have a state for each example"
         # A batch across two epochs may hold an example twice. Its first chain is kept, so that the
         # result does not depend on the hardware.
         first = jnp.argmax(index[:, None] == index[None, :], axis=1)

@@ -249,6 +249,7 @@ def make_update(
             metrics["gamma"] = jnp.asarray(gamma)
         state = state.replace(carried=carried)
         state = state.apply_gradients(grads, optimizer, settings.average_decay)
+        assert sample.gradient is not None, "the M-step gives it"
         metrics |= {
             "decoder_loss": loss,
             "acceptance": acceptance,

@@ -214,6 +214,7 @@ class DiffusionEncoder:
             alpha2 = jax.nn.sigmoid(log_snr)
             r = r / jnp.sqrt(1 - alpha2 + alpha2 * self._square_width(context))[:, None]
         if self.landmarks:
+            assert context.log_weight is not None, "a context of an encoder with landmarks has one"
             coarse = landmarks.coarse_residual(context.log_weight, y_t, log_snr)
             r += jnp.where(context.known[:, None], coarse, 0.0)
         if not self.pressure:

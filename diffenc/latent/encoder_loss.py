@@ -136,6 +136,7 @@ def encoder_loss(
     params = {"encoder": encoder_params, "decoder": decoder_params}
     context = encoder.embed(params, x, is_null)
     frozen = jax.lax.stop_gradient(context)
+    assert sample.gradient is not None, "the M-step gives it"
     gradient = trusted(sample.gradient, 2 * encoder.network.residual_bound)
     fit = gaussian_loss(context, apply(sample.z, frozen.factor, gradient), dream)
     mean = jnp.where(is_null[:, None], 0.0, sample.frame.mean)
@@ -218,6 +219,7 @@ def smooth_targets(
     Returns:
         (y, eps, gradient), as `single`; see `proposals.smoothed`.
     """
+    assert sample.proposals is not None, "targets are smoothed over proposals"
     z, log_weight, gradient = sample.proposals
     bound = 2 * encoder.network.residual_bound
     gradient = jax.vmap(lambda gradient: trusted(pull(frozen.factor, gradient), bound))(gradient)

@@ -6,7 +6,7 @@ compiled once for all seeds and parameters.
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -14,6 +14,8 @@ import numpy as np
 from diffenc.estimate import map_examples
 from diffenc.latent import bounds, chains, decoders, em, posterior_grid, whitening
 from diffenc.latent.systems import System
+
+Bound = TypeVar("Bound", bounds.Terms, bounds.Elbo)
 
 
 class Reconstructions(NamedTuple):
@@ -64,8 +66,8 @@ def _bound(key, params, x, *, bound, encoder, decoder, num_samples, sampler_step
 
 
 def map_bound(
-    key, bound: Callable, system: System, params, x, num_samples: int, batch_size: int
-) -> bounds.Terms | bounds.Elbo:
+    key, bound: Callable[..., Bound], system: System, params, x, num_samples: int, batch_size: int
+) -> Bound:
     """Evaluate a bound of the likelihood of every example.
 
     Args:
@@ -88,8 +90,8 @@ def map_bound(
 
 
 def batch_bound(
-    key, bound: Callable, system: System, params, x, num_samples: int
-) -> bounds.Terms | bounds.Elbo:
+    key, bound: Callable[..., Bound], system: System, params, x, num_samples: int
+) -> Bound:
     """Evaluate a bound of the likelihood of a batch, see `map_bound`.
 
     Args:

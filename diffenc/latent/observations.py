@@ -57,7 +57,7 @@ class Observation(flax.struct.PyTreeNode):
     def sides(self) -> list[tuple[Noise, bool]]:
         """List the noise of each side of the split that there is, and whether it is below it."""
         sides = [(self.below, True), (self.above, False)]
-        return [side for side in sides if side[0] is not None]
+        return [(noise, is_below) for noise, is_below in sides if noise is not None]
 
 
 class Rows(NamedTuple):

@@ -128,6 +128,7 @@ def smoothed(
     Returns:
         E[y | y_t], E[eps | y_t] and E[gradient | y_t], each [batch, draws, d].
     """
+    assert proposals.gradient is not None, "it is averaged"
     alpha = alpha[..., None]
     sigma = sigma[..., None]
     eps = (y_t[None] - alpha[None] * proposals.z[:, :, None]) / sigma[None]

@@ -18,6 +18,7 @@ from diffenc.latent import bottleneck, decoders, em
 from diffenc.latent.decoder_settings import DiffusionSettings
 from diffenc.latent.encoder import REFERENCES
 
+Alternation = em.Settings  # under a name that the field `em` does not hide
 ALTERNATING = ("langevin", "persistent", "importance", "encoder")
 DIFFUSING = (*ALTERNATING, "wake_sleep")
 METHODS = (*DIFFUSING, "vae", "iwae", "flow_vae", "deterministic", "without_latent")
@@ -164,7 +165,7 @@ class Settings:
         return self.method in DIFFUSING
 
     @property
-    def alternation(self) -> em.Settings:
+    def alternation(self) -> Alternation:
         """The settings `em`, with the method as E-step where it is one."""
         e_step = self.method if self.method in ALTERNATING else "langevin"
         return dataclasses.replace(self.em, e_step=e_step)

@@ -39,7 +39,7 @@ class System:
     encoder: Any
     decoder: Any
     state: Any
-    update: Callable | None
+    update: Callable
     sampler_steps: int
     gamma: float = 1.0
     is_persistent: bool = False
@@ -109,7 +109,9 @@ def make_decoder(
         return make_diffusion_decoder(model.diffusion, example_shape, method == "without_latent")
     data_dim = math.prod(example_shape)
     decoder = decoders.make(model.decoder, data_dim, model.decoder_features, model.activation)
-    return dataclasses.replace(decoder, log_volume=log_volume) if log_volume else decoder
+    if isinstance(decoder, decoders.Gaussian):
+        return dataclasses.replace(decoder, log_volume=log_volume)
+    return decoder
 
 
 def make_encoder(settings: Settings, decoder):
@@ -229,7 +231,7 @@ def refit(system: System, settings: Settings, params) -> System:
     )
 
 
-def make_run_updates(system: System, make_x: Callable) -> Callable:
+def make_run_updates(system: System, make_x: Callable) -> jax.stages.Wrapped:
     """Make the program of many updates of a system, see `training.scan_updates`.
 
     Args:

@@ -10,6 +10,7 @@ points). Shapes: x [batch, D], z [batch, d].
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -44,7 +45,7 @@ def _two_components(z):
 
 
 # name: (latent dimension, noise standard deviation, g)
-_TOYS = {
+_TOYS: dict[str, tuple[int, float, Callable[[jax.Array], jax.Array]]] = {
     "absolute": (1, 0.1, _modulus),
     "ring": (2, 0.1, _modulus),
     "pinwheel": (2, 0.4, _pinwheel),

@@ -28,12 +28,17 @@ _correlate = Primitive("correlate_3x3")
 
 def convolve(x: jax.Array, w: jax.Array) -> jax.Array:
     """Convolve images x [n, h, w, c] with a kernel [3, 3, c, o] of their type: [n, h, w, o]."""
-    return _convolve.bind(x[None], w[None], precision=jax.config.jax_default_matmul_precision)[0]
+    return _convolve.bind(x[None], w[None], precision=_precision())[0]
 
 
 def correlate(x: jax.Array, y: jax.Array) -> jax.Array:
     """Correlate images x [n, h, w, c] with y [n, h, w, o] of their type: a kernel [3, 3, c, o]."""
-    return _correlate.bind(x[None], y[None], precision=jax.config.jax_default_matmul_precision)[0]
+    return _correlate.bind(x[None], y[None], precision=_precision())[0]
+
+
+def _precision():
+    """The precision of matrix products that the caller has set."""
+    return jax.config.values["jax_default_matmul_precision"]
 
 
 def _turn(w):

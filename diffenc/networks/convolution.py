@@ -5,6 +5,7 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from diffenc.errors import InputError, check
 from diffenc.networks.bilinear import convolve
@@ -20,7 +21,7 @@ class Conv(nn.Module):
     """
 
     channels: int
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
     kernel_init: Callable = nn.initializers.lecun_normal()
 
     @nn.compact

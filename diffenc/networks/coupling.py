@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from diffenc.networks.mlp import bounded
+from diffenc.networks.module import Module
 
 
 class CouplingContext(flax.struct.PyTreeNode):
@@ -24,7 +25,7 @@ class CouplingContext(flax.struct.PyTreeNode):
     modulations: tuple[jax.Array, ...]
 
 
-class Coupling(nn.Module):
+class Coupling(Module):
     """z = mean(x) + width(x) f(y | x), where f is a chain of coupling layers.
 
     Each layer moves every second coordinate by a scale and a shift that depend on x and on the

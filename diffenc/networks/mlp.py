@@ -10,9 +10,10 @@ import numpy as np
 
 from diffenc.networks.convolution import ConvEmbed
 from diffenc.networks.embeddings import log_snr_features, waves
+from diffenc.networks.module import Module
 
 
-class MLP(nn.Module):
+class MLP(Module):
     """Dense layers, the last one linear: [batch, ...] -> [batch, num_outputs].
 
     Attributes:
@@ -39,7 +40,7 @@ class MLP(nn.Module):
         return nn.Dense(self.num_outputs)(x)
 
 
-class LevelMLP(nn.Module):
+class LevelMLP(Module):
     """Dense layers of (u, features of the noise level, condition), the last one zero at first.
 
     Attributes:
@@ -89,7 +90,7 @@ class Context(flax.struct.PyTreeNode):
     log_weight: jax.Array | None = None
 
 
-class ConditionalDenoiser(nn.Module):
+class ConditionalDenoiser(Module):
     """Network of a conditional diffusion model in a latent of dimension d.
 
     `embed` turns x into a `Context`; `__call__` gives the residual r [batch, d] and the gate

@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 EPSILON = 1e-6  # added to variances, as in flax
 
@@ -19,7 +20,7 @@ class GroupNorm(nn.Module):
         dtype: of the result; means and variances are float32 at least.
     """
 
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(

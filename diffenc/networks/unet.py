@@ -8,6 +8,7 @@ import itertools
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from diffenc.errors import check, check_whole
 from diffenc.networks.convolution import Conv, check_halvings, double, halve
@@ -29,7 +30,7 @@ class Block(nn.Module):
     """
 
     channels: int
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
     start: float = 0.0
     dropout: float = 0.0
 
@@ -56,7 +57,7 @@ class Attention(nn.Module):
     """Self-attention over all pixels, added to its input; zero at first."""
 
     num_heads: int = 1
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, h: jax.Array) -> jax.Array:
@@ -96,7 +97,7 @@ class UNet(nn.Module):
     channels: tuple[int, ...] = (32, 64)
     num_classes: int = 0
     num_heads: int = 1
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
     blocks: int = 1
     attention: tuple[int, ...] | None = None
     rematerialize: bool = False
@@ -164,7 +165,7 @@ class UNet(nn.Module):
 
     def check_sides(
         self,
-        sides: tuple[int, int],
+        sides: tuple[int, ...],
         channels: str = "UNet: channels",
         attention: str = "UNet: attention",
     ) -> None:

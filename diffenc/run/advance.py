@@ -1,7 +1,8 @@
 """The one `advance` of every experiment that trains: the next updates of each of its systems."""
 
+import dataclasses
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -24,7 +25,7 @@ class Trainee(NamedTuple):
             size and order see the same batches.
     """
 
-    run_updates: Callable
+    run_updates: jax.stages.Wrapped
     examples: Any
     key: jax.Array
     seed: int
@@ -32,7 +33,7 @@ class Trainee(NamedTuple):
     order: tuple[str | int, ...] = ()
 
 
-def make_advance(trainees: dict[Hashable, Trainee], mesh, batch_size: int) -> Callable:
+def make_advance(trainees: Mapping[Any, Trainee], mesh, batch_size: int) -> Callable:
     """Make the function that `loop.train` calls: `advance(states, step, n) -> (states, metrics)`.
 
     It makes the updates step, ..., step + n - 1 of every system, one dispatch each. The metrics of
@@ -87,7 +88,8 @@ def make_advance(trainees: dict[Hashable, Trainee], mesh, batch_size: int) -> Ca
     return advance
 
 
-class _Lot(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class _Lot:
     """Updates of one system that one program makes: `count` of them from update `step`."""
 
     name: Hashable
@@ -98,11 +100,11 @@ class _Lot(NamedTuple):
 class _Feed:
     """What each lot of updates reads, made ready while the one before is computed."""
 
-    def __init__(self, trainees: dict[Hashable, Trainee], mesh, batch_size: int):
+    def __init__(self, trainees: Mapping[Any, Trainee], mesh, batch_size: int):
         self._trainees = trainees
         self._mesh = mesh
         self._batch_size = batch_size
-        self._ready = {}  # by what it is read from
+        self._ready: dict[Hashable, Any] = {}  # by what it is read from
 
     def lots(self, step: int, n: int) -> list[_Lot]:
         """List the lots of the updates step, ..., step + n - 1, one system after another."""

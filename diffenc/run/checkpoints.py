@@ -73,7 +73,8 @@ class Checkpoints:
         self, directory, keep: int = 2, every: int | None = None, is_read_only: bool = False
     ):
         self._is_read_only = is_read_only
-        self._begun = None  # the step of the save under way, and the arrays it is to hold
+        # the step of the save under way, and the arrays it is to hold
+        self._begun: tuple[int, dict[str, str]] | None = None
         for name, value in (("keep", keep), ("every", every)):
             if value is not None and value < 1:
                 raise InputError(f"checkpoint setting {name} is {value}: give at least 1")
@@ -262,7 +263,7 @@ def _crc32(leaves) -> np.ndarray:
     """
     total = 0
     for leaf in leaves:
-        total = zlib.crc32(_host_copy(leaf).view(np.uint8), total)
+        total = zlib.crc32(_host_copy(leaf).view(np.uint8).data, total)
     return np.asarray(total, np.uint32)
 
 

@@ -10,6 +10,7 @@ metadata, Slurm, Open MPI and Kubernetes by theirs; elsewhere three variables sa
 """
 
 import contextlib
+import dataclasses
 import os
 import socket
 import sys
@@ -17,7 +18,7 @@ import threading
 import time
 import traceback
 import warnings
-from typing import NamedTuple
+from typing import Any
 
 import jax
 
@@ -29,7 +30,8 @@ START_WAIT = 300.0  # seconds, for the others to come at the start
 MARGIN = 60  # seconds by which jax waits longer than we do: when it gives up, it aborts the process
 
 
-class Cluster(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Cluster:
     """What a process has to know to join the others.
 
     Attributes:
@@ -87,7 +89,11 @@ def start(choice: str = "auto", seconds: float = START_WAIT) -> None:
     patience.start()
     try:
         jax.distributed.initialize(
-            *cluster, initialization_timeout=int(seconds) + MARGIN, shutdown_timeout_seconds=60
+            cluster.address,
+            cluster.count,
+            cluster.index,
+            initialization_timeout=int(seconds) + MARGIN,
+            shutdown_timeout_seconds=60,
         )
     finally:
         patience.cancel()
@@ -131,16 +137,9 @@ def recognize(environment, seconds: float = START_WAIT) -> Cluster | None:
             ) from error
     if address is None and count in (None, 1):
         return None
-    for name, value in (
-        ("JAX_COORDINATOR_ADDRESS", address),
-        ("JAX_NUM_PROCESSES", count),
-        ("JAX_PROCESS_ID", index),
-    ):
-        if value is None:
-            raise InputError(
-                f"this process is one of several, but {name} is not set, and jax cannot tell it "
-                "from this environment: set it, or give --distributed=no"
-            )
+    address = _known("JAX_COORDINATOR_ADDRESS", address)
+    count = _known("JAX_NUM_PROCESSES", count)
+    index = _known("JAX_PROCESS_ID", index)
     if not 0 <= index < count:
         raise InputError(f"JAX_PROCESS_ID is {index}: give 0 to {count - 1}")
     if ":" not in address:
@@ -149,6 +148,16 @@ def recognize(environment, seconds: float = START_WAIT) -> Cluster | None:
             f"as in {address}:8476"
         )
     return Cluster(address, count, index)
+
+
+def _known(name: str, value: Any) -> Any:
+    """Return the value of a variable; raise InputError where it is None."""
+    if value is None:
+        raise InputError(
+            f"this process is one of several, but {name} is not set, and jax cannot tell it "
+            "from this environment: set it, or give --distributed=no"
+        )
+    return value
 
 
 def _whole(environment, *names: str) -> int | None:

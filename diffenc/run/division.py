@@ -9,6 +9,7 @@ import contextlib
 import functools
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from typing import Any
 
 import jax
 import numpy as np
@@ -107,7 +108,7 @@ def _make(mesh: Mesh, jaxpr) -> Callable:
 
 def _signature(jaxpr) -> Hashable:
     """Say what a jaxpr computes. A program within it counts as itself: jax keeps one of each."""
-    places = {}
+    places: dict[Any, int] = {}
 
     def place(atom):
         if isinstance(atom, Literal):

@@ -1,20 +1,23 @@
 """Figures of one style: curves with bands, lines of truth, grids of images."""
 
 import math
+from typing import Any
 
 import matplotlib
 import numpy as np
+from cycler import cycler
 from etils import epath
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.typing import RcKeyType
 
 from diffenc.errors import InputError
 from diffenc.run import files
 
 # Okabe and Ito's colours, told apart by every common kind of colour vision.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-STYLE = {
-    "axes.prop_cycle": matplotlib.cycler(color=PALETTE),
+STYLE: dict[RcKeyType, Any] = {
+    "axes.prop_cycle": cycler(color=PALETTE),
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -82,7 +85,7 @@ def label(ax, x: str, y: str, title: str = "", legend: bool = False) -> None:
         ax.legend(frameon=False, markerscale=2)
 
 
-def band(ax, x, y, stderr, label: str | None = None, **style):
+def band(ax, x, y, stderr, *, label: str | None = None, **style):
     """Draw a curve with its band of one standard error.
 
     Args:

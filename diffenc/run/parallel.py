@@ -167,6 +167,16 @@ def is_main_process() -> bool:
     return jax.process_index() == 0
 
 
+def check_alone(what: str) -> None:
+    """Raise an InputError where this process is one of several, for what is not divided."""
+    count = jax.process_count()
+    if count > 1:
+        raise InputError(
+            f"{what} runs on one process, and this is one of {count}: start it on one host alone, "
+            "with --distributed=no where the environment says that there are others"
+        )
+
+
 def first_says(is_so: bool) -> bool:
     """Return in every process what the first one says, once all have come here."""
     if jax.process_count() == 1:

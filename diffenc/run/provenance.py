@@ -116,7 +116,7 @@ def _flatten(tree, prefix="") -> dict[str, str]:
     """Return the dotted names of a nested dict's leaves, each with its value as JSON."""
     if not isinstance(tree, dict) or not tree:
         return {prefix.removesuffix("."): json.dumps(tree)}
-    leaves = {}
+    leaves: dict[str, str] = {}
     for name, branch in tree.items():
         leaves |= _flatten(branch, f"{prefix}{name}.")
     return leaves

@@ -7,6 +7,7 @@ import math
 import os
 import sys
 import time
+from typing import TextIO
 
 from etils import epath
 from rich.console import Console
@@ -51,7 +52,7 @@ class MetricsWriter:
         """
         self._extras = []
         if not parallel.is_main_process():
-            self._file = open(os.devnull, "w")
+            self._file: TextIO | _Copies = open(os.devnull, "w")
             return
         workdir = epath.Path(workdir)
         self._extras = [_open_extra(name, workdir, resume_step) for name in extras]

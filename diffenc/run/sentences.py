@@ -183,7 +183,7 @@ def _hidden_chain() -> _HiddenChain:
     chain = _class_chain()
     of_class = _stationary(chain)
     start = []
-    characters = []
+    characters: list[str] = []
     firsts = []  # the state in which each word of each class begins
     lasts = []
     for weight, (words, _) in zip(of_class, GRAMMAR.values(), strict=True):

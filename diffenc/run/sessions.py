@@ -55,7 +55,7 @@ class Session:
         self._command = command
         self._started = _now()
         self._began = time.monotonic()
-        self._entry = None
+        self._entry: dict[str, Any] = {}
 
     def begin(self) -> None:
         """Append the session to run.json as "running"; those left so before are "failed" now."""
@@ -80,7 +80,7 @@ class Session:
             status: "complete", "stopped" or "failed".
             reason: in words, of what is not complete.
         """
-        if self._entry is None or self._entry["status"] != "running":
+        if self._entry.get("status") != "running":
             return
         seconds = round(time.monotonic() - self._began, 1)
         self._entry |= {"status": status, "ended": _now(), "seconds": seconds}
@@ -133,7 +133,7 @@ def _set_aside_damaged(path: epath.Path) -> None:
 
 def seeds_of(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return the fields of a nested config that are seeds, by their dotted names."""
-    seeds = {}
+    seeds: dict[str, Any] = {}
     for name, value in config.items():
         if isinstance(value, dict):
             seeds |= seeds_of(value, f"{prefix}{name}.")
@@ -172,7 +172,7 @@ def describe_machine() -> dict[str, Any]:
 
 def _commit() -> tuple[str | None, bool | None]:
     """Return the commit of the code and whether it is dirty; None and None where none is known."""
-    root = Path(importlib.import_module("diffenc").__file__).resolve().parents[1]
+    root = Path(str(importlib.import_module("diffenc").__file__)).resolve().parents[1]
     try:
         top = _git(root, "rev-parse", "--show-toplevel")
         if Path(top).resolve() != root:  # another project's, in which diffenc is installed

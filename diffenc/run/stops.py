@@ -73,7 +73,7 @@ class _Watch:
         self.is_over = threading.Event()
         self._near = near
         self._last_words = last_words
-        self._first = None  # when
+        self._first: float | None = None  # when
         self._own = 0  # signals that `hear` has sent, and `feel` not yet received
 
     def feel(self) -> None:

@@ -17,7 +17,7 @@ from etils.epath import Path
 from ml_collections import ConfigDict
 
 from diffenc.errors import check_choice
-from diffenc.run import tables
+from diffenc.run import parallel, tables
 from diffenc.run.tables import Result
 from experiments import command_line
 from experiments.action_principle import family, learn, mixture, residual, sampling
@@ -31,12 +31,15 @@ TASKS: dict[str, Callable[[ConfigDict, Path], list[Result] | None]] = {
     "sampling": sampling.run,
     "family": family.run,
 }
+DIVIDED = ("residual", "family")  # those that train over all devices
 
 
 def run(config: ConfigDict, workdir: Path) -> None:
     """Run the whole task; again, it continues, or prints the results of the finished run."""
     task = command_line.read_field(config, "task", str)
     check_choice("config field task", task, TASKS)
+    if task not in DIVIDED:
+        parallel.check_alone(f"experiments.action_principle with task={task}")
     rows = TASKS[task](config, workdir)
     if rows is not None:
         tables.write_results(workdir, rows)

@@ -192,7 +192,7 @@ def likelihoods(
         for index, (name, way) in enumerate(ways.items()):
             show(index, name)
             batches = map_examples(jax.jit(way), None, np.asarray(x), evaluation.batch_size)
-            log_probs[name] = np.float64(batches)
+            log_probs[name] = np.asarray(batches, np.float64)
         show(len(ways))
     return log_probs
 

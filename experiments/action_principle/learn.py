@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import itertools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -99,7 +99,7 @@ class Course(NamedTuple):
 
     updates: np.ndarray
     errors: np.ndarray
-    params: tuple
+    params: Any
 
 
 def run(config: ConfigDict, workdir: Path) -> list[Result] | None:
@@ -111,7 +111,7 @@ def run(config: ConfigDict, workdir: Path) -> list[Result] | None:
     if command_line.is_complete(config, workdir):
         return None
     cases = make_cases(settings)
-    courses = {}
+    courses: dict[tuple[str, str], Course] = {}
     with (
         jax.default_matmul_precision("highest"),
         records.progress(len(cases) * len(FORMS), description="learning") as show,

@@ -258,7 +258,11 @@ def results_of_moves(moves: list[Move]) -> list[Result]:
         moves: by direction.
     """
     rows = []
-    squares = {"first_variation": [], "wrong_first_variation": [], "curvature": []}
+    squares: dict[str, list[float]] = {
+        "first_variation": [],
+        "wrong_first_variation": [],
+        "curvature": [],
+    }
     for index, one in enumerate(moves):
         first = Estimate.of(one.first)
         curvature = Estimate.of(one.curvature)
@@ -288,8 +292,10 @@ def guide(settings: Mixture, weight: float) -> Guided:
     conditional, _ = tilt.apply(density)
     tilted, _ = tilt.scaled(1 + weight).apply(density)
     key = key_of(settings.seed, "guidance")  # the same noise for every weight
-    drawn = jax.device_get(_guide(key, density, conditional, tilted, weight, settings))
-    return Guided(*drawn, tilted.diffused(PROCESS, settings.t_min))
+    excess, gap, reverse_gap, x = jax.device_get(
+        _guide(key, density, conditional, tilted, weight, settings)
+    )
+    return Guided(excess, gap, reverse_gap, x, tilted.diffused(PROCESS, settings.t_min))
 
 
 @functools.partial(jax.jit, static_argnames="settings")

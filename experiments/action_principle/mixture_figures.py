@@ -1,5 +1,7 @@
 """Figures of the task `mixture` of experiments.action_principle."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -45,10 +47,10 @@ def value(workdir, settings: Mixture, process: Process) -> None:
     times = np.linspace(settings.t_min, 1.0, 200)
     space = np.linspace(-HALF_WIDTH, HALF_WIDTH, 241)
     grid = np.stack(np.meshgrid(times, space), axis=-1).reshape(-1, 2)
-    points = np.float32(grid)
+    points = grid.astype(np.float32)
     values = jax.jit(value_of(density, process))(points[:, 1:], points[:, 0])
     values = np.asarray(values).reshape(len(space), len(times))
-    shape = {"gridspec_kw": {"width_ratios": (1, 1, 0.45)}, "sharey": True}
+    shape: dict[str, Any] = {"gridspec_kw": {"width_ratios": (1, 1, 0.45)}, "sharey": True}
     fig, axes = figures.figure(1, 3, width=3.3, height=3.0, **shape)
     panels = (
         (axes[0, 0], np.minimum(values, HIGHEST), "viridis_r", "V = -log p [nats]"),
@@ -117,7 +119,7 @@ def guidance(workdir, guided) -> None:
         guided: by weight.
     """
     widths = (1.0,) * len(guided) + (1.5,)
-    shape = {"gridspec_kw": {"width_ratios": widths}}
+    shape: dict[str, Any] = {"gridspec_kw": {"width_ratios": widths}}
     fig, axes = figures.figure(1, len(widths), width=2.5, **shape)
     space = np.linspace(-2.0, 2.6, 200)
     for ax, (weight, one) in zip(axes[0], guided.items(), strict=False):

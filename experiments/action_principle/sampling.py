@@ -254,7 +254,8 @@ def _mean(values) -> tuple[float, float | None]:
     """The mean over seeds with its error, None for one seed."""
     if len(values) < 2:
         return float(values[0]), None
-    return tuple(Estimate.of(values))
+    estimate = Estimate.of(values)
+    return estimate.mean, estimate.stderr
 
 
 def draw(workdir, settings: Settings, samples: dict[tuple[str, str], Sample]) -> None:
@@ -272,6 +273,7 @@ def draw(workdir, settings: Settings, samples: dict[tuple[str, str], Sample]) ->
         weights = np.exp(sample.log_weights[0].ravel() - sample.log_weights[0].max())
         rng = rng_of(settings.seed, "shown", name)
         chosen = rng.choice(len(weights), NUM_SHOWN, p=weights / weights.sum())
+        assert sample.x is not None, "samples of the control have ends"
         shown = sample.x[chosen, :2]
         _draw_density(column[0], target, 1.15 * np.abs(shown).max(axis=0))
         dots = {"s": 5, "color": figures.PALETTE[1], "linewidths": 0, "alpha": 0.6}

@@ -35,7 +35,7 @@ def read(config: ConfigDict) -> Settings:
     training = command_line.read(Training, config)
     if "data" in config:
         sweep = _read_images(config)
-        lists = {"samples": sweep.samples, "datasets": sweep.datasets}
+        lists: dict[str, tuple] = {"samples": sweep.samples, "datasets": sweep.datasets}
     else:
         sweep = read_sweep(config)
         lists = {"samples": sweep.samples, "dimensions": sweep.dimensions}

@@ -114,7 +114,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     }
     gap_of = make_gap(sweep.seed, case, evaluation)
     gaps = {}
-    seconds = {name: [] for name in contenders}
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for name, contender in contenders.items():
         gap, s_tot = gap_of(*contender.start)
         gaps[name] = [gap]
@@ -281,7 +281,8 @@ def summarize(
         results.append(Result(f"{name}.examples_per_second", *median(speed), "1/s"))
         evaluations = median(contender.draws * speed)
         results.append(Result(f"{name}.evaluations_per_second", *evaluations, "1/s"))
-        results.append(Result(f"{name}.em_gap", *gaps[name][-1], truth=0.0))
+        gap = gaps[name][-1]
+        results.append(Result(f"{name}.em_gap", gap.mean, gap.stderr, truth=0.0))
     one = contenders["scanned"]
     other = contenders["plain"]
     slower = np.array(seconds["plain"]) / np.array(seconds["scanned"])
@@ -323,4 +324,4 @@ def draw(workdir, s_tot: float, gaps, seconds) -> None:
 
 
 if __name__ == "__main__":
-    command_line.main(run)
+    command_line.main(run, is_divided=False)

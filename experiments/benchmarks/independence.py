@@ -77,7 +77,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
             done += benchmark.independent_sets
             shares[name, "false_alarms"] = Estimate.of(alarms)
         for name, relation in RELATIONS.items():
-            finds = {power: [] for power in TESTS}
+            finds: dict[str, list[bool]] = {power: [] for power in TESTS}
             for index in range(benchmark.dependent_sets):
                 rng = rng_of(benchmark.seed, "relation", name, index)
                 samples = relation(rng, benchmark.num_samples)
@@ -235,4 +235,4 @@ RELATIONS = {
 }
 
 if __name__ == "__main__":
-    command_line.main(run)
+    command_line.main(run, is_divided=False)

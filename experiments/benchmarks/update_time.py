@@ -66,7 +66,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     for name, system in make_systems(experiment, dataset, scaling).items():
         advances[name] = make_repeated(key, system, prepare, pixels, rows)
         flops[name] = matmul_flops_of(system, prepare, pixels[:batch_size])
-    times = {name: [] for name in advances}
+    times: dict[str, list[float]] = {name: [] for name in advances}
     peaks = []
     with records.progress(benchmark.repeats, description="timing") as show:
         for turn in range(benchmark.repeats):
@@ -184,4 +184,4 @@ def draw(workdir, times) -> None:
 
 
 if __name__ == "__main__":
-    command_line.main(run)
+    command_line.main(run, is_divided=False)

@@ -5,6 +5,7 @@ the logarithm of the cells' volume (`Centring.log_cells`).
 """
 
 from dataclasses import fields
+from typing import Any
 
 import jax
 import numpy as np
@@ -53,11 +54,11 @@ def check_examples(experiment: Experiment, dataset: data.Dataset) -> None:
     remedy = f"there are {most} training latents to look among: give at most as many"
     check(neighbours <= most, "config field eval.neighbours", neighbours, remedy)
     labels, counts = np.unique(dataset.test_labels[:count], return_counts=True)
-    if len(labels) < 2 or counts.min() < probes.FOLDS:
+    if len(labels) < 2 or np.min(counts) < probes.FOLDS:
         raise InputError(
-            f"label {labels[counts.argmin()]} has {counts.min()} of the {count} held-out examples, "
-            f"and a probe needs two labels of {probes.FOLDS} or more: give more, by config field "
-            "eval.num_examples, or none of that label"
+            f"label {labels[np.argmin(counts)]} has {np.min(counts)} of the {count} held-out "
+            f"examples, and a probe needs two labels of {probes.FOLDS} or more: give more, by "
+            "config field eval.num_examples, or none of that label"
         )
     if has_two_latents(experiment):
         latent_dim = next(iter(experiment.methods.values())).model.latent_dim
@@ -204,7 +205,7 @@ def measure(
     settings = experiment.evaluation
     keys = jax.random.split(key_of(experiment.training.seed, "evaluation", dotted(name.key)), 11)
     size = settings.batch_size
-    scalars = {}
+    scalars: dict[str, Any] = {}
     # one key for all methods of a seed, whose differences then have little noise
     key = key_of(experiment.training.seed, "losses", name.seed)
     terms = losses(key, system, params, x, settings.num_samples, size)
@@ -231,7 +232,7 @@ def measure(
     if not system.decoder.is_exact:
         key = key_of(experiment.training.seed, "exchanged", name.seed)
         rise = noisy_terms.shuffle_rise(key, system, params, x[pairs], z[pairs])
-        values["shuffle_rise"] = rise.total
+        values["shuffle_rise"] = np.asarray(rise.total)
         values |= rise_by_level(rise)
     if labels is not None:
         train_z = noisy_terms.latents(keys[7], system, params, labels.x, 1, size)
@@ -273,10 +274,12 @@ def of_terms(terms: bounds.Elbo, log_cells: float, prefix: str) -> dict[str, np.
         log_cells: the logarithm of the volume of the data's cells.
         prefix: of the names.
     """
-    values = {f"{prefix}distortion": terms.distortion + log_cells}
+    distortion = np.asarray(terms.distortion)
+    values = {f"{prefix}distortion": distortion + log_cells}
     if terms.rate is not None:
-        values[f"{prefix}rate"] = terms.rate
-        values[f"{prefix}neg_elbo"] = terms.rate + terms.distortion + log_cells
+        rate = np.asarray(terms.rate)
+        values[f"{prefix}rate"] = rate
+        values[f"{prefix}neg_elbo"] = rate + distortion + log_cells
     return values
 
 

@@ -54,7 +54,7 @@ def mix(dataset: data.Dataset) -> data.Dataset:
 
     A file may be sorted by label, and what is measured takes the first examples for all.
     """
-    parts = {}
+    parts: dict[str, Any] = {}
     for part in ("train", "test"):
         order = rng_of(0, "order of a file", part).permutation(len(getattr(dataset, part)))
         for name in (part, f"{part}_labels"):
@@ -200,7 +200,7 @@ def print_costs(
 
 def first_places(models: dict[Name, System]) -> list[Name]:
     """List the first place and seed of each method."""
-    first = {}
+    first: dict[str, Name] = {}
     for name in models:
         first.setdefault(name.method, name)
     return list(first.values())

@@ -93,9 +93,9 @@ def logistic_accuracy(
     values, counts = np.unique(labels, return_counts=True)
     if len(values) < 2:
         raise InputError(f"all labels are {values[0]}: give two or more different ones")
-    if counts.min() < folds:
+    if np.min(counts) < folds:
         raise InputError(
-            f"label {values[counts.argmin()]} has {counts.min()} examples for {folds} folds: "
+            f"label {values[np.argmin(counts)]} has {np.min(counts)} examples for {folds} folds: "
             "give fewer folds, or more examples"
         )
     random_state = int(rng_of(seed, "folds").integers(2**32))

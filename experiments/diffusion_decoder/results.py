@@ -1,6 +1,6 @@
 """Results of experiments.diffusion_decoder: means over the examples and seeds of each method."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -197,14 +197,11 @@ def rate_saved(seed: int, stacked: Stacked) -> list[Result]:
             def resample(rng=rng, num_seeds=num_seeds, count=count):
                 return rng.integers(num_seeds, size=num_seeds), rng.integers(count, size=count)
 
+            def finite(choice, saved=saved, value=value):
+                return np.nan_to_num(saved(choice), nan=value)
+
             if np.isfinite(value):
-                draws = bootstrap(
-                    lambda choice, saved=saved, value=value: np.nan_to_num(
-                        saved(choice), nan=value
-                    ),
-                    resample,
-                    200,
-                )
+                draws = bootstrap(finite, resample, 200)
                 name = dotted((method, *point.parts))
                 rows.append(Result(f"{name}.rate_saved", value, float(draws)))
     return rows
@@ -256,7 +253,7 @@ def rename_latents(row: Result) -> Result:
     return row
 
 
-def update_times(metrics: list[dict], models: dict[Name, object]) -> list[Result]:
+def update_times(metrics: list[dict], models: Mapping[Name, object]) -> list[Result]:
     """Give milliseconds per update of each method and place, and the encoder's by the rival's.
 
     They are medians over dispatches after the first, which compiles, of the first seed.

@@ -1,7 +1,7 @@
 """What a config tells experiments.diffusion_decoder: frozen dataclasses that check themselves."""
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
@@ -278,11 +278,11 @@ def read_system(config: ConfigDict, name: str, point: Point) -> system_settings.
         octaves=0,
         diffusion=diffusion,
     )
-    moved = {} if point.gamma is None else {"gamma": point.gamma}
+    weights: dict[str, Any] = {} if point.gamma is None else {"gamma": point.gamma}
     rate = (read_field(config, "em.rate", float) or None) if name in BOTTLENECKED else None
     if not is_diffusion:  # its bottleneck is its likelihood's own scale
-        moved = {"gamma": 1.0}
-    alternation = command_line.read(em.Settings, config, "em", rate=rate, **moved)
+        weights = {"gamma": 1.0}
+    alternation = command_line.read(em.Settings, config, "em", rate=rate, **weights)
     optimizer = command_line.read(
         system_settings.OptimizerSettings,
         config,

@@ -47,7 +47,7 @@ def shuffle(workdir, experiment: Experiment, measured: dict[Name, Measured], sta
         measured: the numbers of each system.
         stacked: of `results.stack`.
     """
-    rises = {}
+    rises: dict[tuple[str, Point], list[ShuffleRise]] = {}
     for name, one in measured.items():
         if one.rise is not None:
             rises.setdefault((name.method, name.point), []).append(one.rise)
@@ -61,6 +61,7 @@ def shuffle(workdir, experiment: Experiment, measured: dict[Name, Measured], sta
     fig, axes = figures.figure(rows, columns, width, height, sharex=True, sharey="row")
     for place, of_seeds in rises.items():
         split = split_of(experiment, *place)
+        assert split is not None, "rises are those of diffusions"
         row = splits.index(split) if is_apart else 0
         ax = axes[row, methods.index(place[0]) if is_apart else 0]
         for curve in curves_of(experiment, place, of_seeds, stacked[place]):
@@ -87,7 +88,8 @@ def shuffle(workdir, experiment: Experiment, measured: dict[Name, Measured], sta
 
 def has_two(experiment: Experiment, place: tuple[str, Point]) -> bool:
     """Tell whether a system has a second latent, seen above the split."""
-    return experiment.methods[place].model.diffusion.perceptual_dim > 0
+    diffusion = experiment.methods[place].model.diffusion
+    return diffusion is not None and diffusion.perceptual_dim > 0
 
 
 def curves_of(experiment, place, rises: list[ShuffleRise], quantities) -> list[Curve]:
@@ -114,6 +116,7 @@ def curves_of(experiment, place, rises: list[ShuffleRise], quantities) -> list[C
         return [Curve(rises, None, over_seeds(quantities["shuffle_rise"]), label, color)]
     curves = []
     split = split_of(experiment, method, point)
+    assert split is not None, "rises are those of diffusions"
     seen_above = "both" if experiment.methods[place].model.diffusion.sees_above else "perceptual"
     for latent, is_above in (("semantic", False), (seen_above, True)):
         totals = np.stack([side_total(rise, split, is_above) for rise in rises])
@@ -141,7 +144,7 @@ def side_total(rise: ShuffleRise, split: float, is_above: bool) -> np.ndarray:
         split: of the decoder.
         is_above: which side.
     """
-    is_here = is_on_side(rise.log_snr, split, is_above)
+    is_here = is_on_side(np.asarray(rise.log_snr), split, is_above)
     return np.sum(rise.terms * is_here, axis=1)
 
 

@@ -51,7 +51,7 @@ def measure(
     for name in first_places(models):
         label = dotted((name.method, *name.point.parts))
         row = times.get(f"{label}.update_time")
-        if row is None:  # too few dispatches to tell
+        if row is None or row.stderr is None:  # too few dispatches to tell
             continue
         relative = row.stderr / row.value
         per_second = 1e3 / row.value

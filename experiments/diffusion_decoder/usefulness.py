@@ -145,12 +145,12 @@ def check_informed(labels: np.ndarray, latent_dim: int) -> None:
     """
     values, counts = np.unique(labels[:NUM_INFORMED], return_counts=True)
     fewest = max(FEWEST_INFORMED, 4 * latent_dim + 1)
-    if counts.sum() < fewest or counts.min() < FEWEST_OF_LABEL:
+    if counts.sum() < fewest or np.min(counts) < FEWEST_OF_LABEL:
         raise InputError(
-            f"label {values[counts.argmin()]} has {counts.min()} of the {counts.sum()} examples by "
-            f"which the label information of two latents is estimated, which takes {fewest} "
-            f"examples and {FEWEST_OF_LABEL} of each label: give more, none of that label, or "
-            "decoder.perceptual_dim=0"
+            f"label {values[np.argmin(counts)]} has {np.min(counts)} of the {counts.sum()} "
+            "examples by which the label information of two latents is estimated, which takes "
+            f"{fewest} examples and {FEWEST_OF_LABEL} of each label: give more, none of that "
+            "label, or decoder.perceptual_dim=0"
         )
 
 

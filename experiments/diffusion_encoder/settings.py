@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from ml_collections import ConfigDict
 
@@ -144,7 +144,10 @@ def read_training(config: ConfigDict) -> Training:
     return command_line.read(Training, config)
 
 
-def read_evaluation(config: ConfigDict, kind: type[Evaluation]) -> Evaluation:
+Kind = TypeVar("Kind", bound=Evaluation)
+
+
+def read_evaluation(config: ConfigDict, kind: type[Kind]) -> Kind:
     """Read what is measured, as an `Evaluation` of that kind."""
     num_examples = read_field(config, "eval.num_examples", int) or None
     return command_line.read(kind, config, "eval", num_examples=num_examples)

@@ -269,4 +269,4 @@ def picture(workdir, settings: Guidance) -> None:
 
 
 if __name__ == "__main__":
-    command_line.main(run)
+    command_line.main(run, is_divided=False)

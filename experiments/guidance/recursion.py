@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
 from diffenc.information import pairs
@@ -123,4 +124,4 @@ def continuous(pair, weight: float, num_steps: int) -> Exact:
     coarse = recursion(pair, weight, num_steps // 2)
     fine = recursion(pair, weight, num_steps)
     fine = fine._replace(density=fine.density[::2])
-    return Exact(*(2 * f - c for c, f in zip(coarse, fine, strict=True)))
+    return jax.tree.map(lambda c, f: 2 * f - c, coarse, fine)

@@ -75,11 +75,11 @@ def load(settings: Images) -> Labelled:
         test_fraction=settings.test_fraction,
         cache_dir=settings.cache_dir or None,
     )
-    if images.train.ndim != 4 or images.train_labels is None:
-        raise InputError(f"config field data.name is {settings.name!r}: give images with labels")
     if settings.validation:
         with command_line.naming(count="data.validation"):
             images = data.hold_out(images, settings.validation)
+    if images.train.ndim != 4 or images.train_labels is None:
+        raise InputError(f"config field data.name is {settings.name!r}: give images with labels")
     num_classes = int(images.train_labels.max()) + 1
     return Labelled(images, float(images.max_value or 1.0), num_classes)
 

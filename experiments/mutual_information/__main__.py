@@ -13,6 +13,7 @@ of settings serves every task.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from etils.epath import Path
@@ -21,6 +22,7 @@ from ml_collections import ConfigDict
 from diffenc.errors import InputError, check, check_choice, check_least
 from diffenc.estimate import Estimate
 from diffenc.information import estimates
+from diffenc.information.assembly import Information
 from diffenc.information.chain_rule import ChainRule
 from diffenc.information.count_table import CountTable
 from diffenc.information.independence import LEAST_PERMUTATIONS
@@ -133,7 +135,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
         return
     # Bad samples are refused before anything is written.
     columns = None
-    own = {}
+    own: dict[str, Samples] = {}
     if experiment.data.path and experiment.data.columns is not None:
         columns, own = load_pairs(experiment.data)
     elif experiment.data.path:
@@ -243,7 +245,7 @@ def measure(
     rivals: tuple[str, ...],
     tell: Callable[[str, int, float], None],
     permutations: int = 0,
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Estimate the information of one task, by the rivals too.
 
     Args:
@@ -271,7 +273,8 @@ def measure(
         order=samples.order,
         name=name,
     )
-    numbers = {("seconds",): time.perf_counter() - began, ("truth",): samples.truth}
+    seconds = time.perf_counter() - began
+    numbers: dict[tuple[str, ...], Any] = {("seconds",): seconds, ("truth",): samples.truth}
     numbers |= numbers_of(result)
     if permutations:
         numbers[("p_value",)] = result.test(permutations, seed).p_value
@@ -300,7 +303,7 @@ def measure_by_rivals(
     Returns:
         Numbers by the parts of their names.
     """
-    numbers = {}
+    numbers: dict[tuple[str, ...], float] = {}
     tables = [rows.distinct(block.astype(float).reshape(len(block), -1)) for block in blocks]
     for rival in rivals:
         began = time.perf_counter()
@@ -321,6 +324,7 @@ def numbers_of(measurement: Measurement) -> dict:
             numbers[(name, "stderr")] = value.stderr
     if isinstance(result, CountTable | ChainRule):
         return numbers
+    assert isinstance(result, Information), "I(X;Y) is of no other kind"
     numbers |= {
         ("unbounded",): float(result.unbounded),
         ("shape",): result.shape,
@@ -347,4 +351,4 @@ def _density(part, ending, values) -> dict:
 
 
 if __name__ == "__main__":
-    command_line.main(run)
+    command_line.main(run, is_divided=False)

@@ -1,6 +1,7 @@
 """All pairs of columns of a user's file: their samples, and their results as one matrix."""
 
 import itertools
+import math
 
 import numpy as np
 from etils.epath import Path
@@ -91,7 +92,7 @@ def summarize_pairs(records: list[Record]) -> list[Result]:
             continue
         stderr = record.get("diffusion", "stderr")
         if record.get("unbounded"):
-            value = stderr = None
+            value = stderr = math.nan
         results.append(Result(f"{record.name}.mutual_information", value, stderr))
         if record.get("p_value") is not None:
             results.append(Result(f"{record.name}.p_value", record.get("p_value"), None, "of 1"))

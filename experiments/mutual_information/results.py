@@ -1,5 +1,6 @@
 """Results of experiments.mutual_information: what is reported of the metrics of every task."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -68,7 +69,7 @@ def results_of(record: Record, estimators: tuple[str, ...]) -> list[Result]:
         value = record.get(estimator)
         stderr = record.get(estimator, "stderr")
         if is_endless and estimator in FORMS[:4]:
-            value = stderr = None
+            value = stderr = math.nan
         is_headline = (name, estimator) == (OWN, "diffusion")
         label = "mutual_information" if is_headline else estimator
         results.append(Result(f"{name}.{label}", value, stderr, truth=truth))

@@ -157,7 +157,7 @@ def load_samples(settings: DataSettings) -> Samples:
         inputs.check_rows(*blocks)
         examined = rows.examine([block.values for block in blocks], groups, order)
         blocks = [block._replace(values=examined.select(block.values)) for block in blocks]
-        pair = kinds.decide(*blocks, columns.read_words(**words))
+        pair = kinds.decide(blocks[0], blocks[1], columns.read_words(**words))
         with inputs.naming({"x": [pair.x], "y": [pair.y]}, pair.classes):
             _check(pair)
     notes = tuple(name_fields(note) for note in pair.notes)

@@ -17,7 +17,7 @@ one system. results: means over systems. coverage: of their errors. figures: pic
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 from etils.epath import Path
@@ -59,8 +59,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
     monitor = functools.partial(measures.monitor, seed, cases, measure_of, evaluation.monitor)
     states = systems.train(workdir, seed, training, cases, mesh, monitor)
     metrics = records.read_metrics(workdir)
-    curves = {}
-    images = {}
+    curves: dict[str, Any] = {}
+    images: dict[str, Any] = {}
     with jax.default_matmul_precision("highest"), division.spread_over(mesh):
         results, truths = evaluate(seed, cases, measure_of, states, evaluation)
         for members in programs.values():
@@ -77,7 +77,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
 
 def cases_of_programs(cases: dict[str, Case]) -> dict[str, list[Case]]:
     """Sort the cases by their program."""
-    programs = {}
+    programs: dict[str, list[Case]] = {}
     for case in cases.values():
         programs.setdefault(case.program, []).append(case)
     return programs
@@ -93,7 +93,7 @@ def make_measures(
         programs: their cases.
         settings: numbers of noise levels and of examples at once are read.
     """
-    by_case = {}
+    by_case: dict[str, Callable] = {}
     for program, members in programs.items():
         levels = measures.evaluation_levels(key_of(seed, "pilot", program), members[0])
         measure = measures.make_measure(
@@ -159,7 +159,7 @@ def coverage_of_case(
         truths: S_tot of each.
         settings: of the measurement; without repetitions nothing is done.
     """
-    inside = {result: [] for result in COVERED}
+    inside: dict[str, list[bool]] = {result: [] for result in COVERED}
     if not settings.repetitions:
         return inside
     uniform = Uniform(*log_snr_range(case.process, *case.times))
@@ -194,7 +194,7 @@ def evaluate(
         The results, with the laws in log N, and S_tot of each first seed where it is known.
     """
     results = []
-    covered = {result: [] for result in COVERED}
+    covered: dict[str, list[bool]] = {result: [] for result in COVERED}
     truth_of = {}
     num_done = 0
     num_systems = sum(len(case.train) for case in cases.values())

@@ -105,6 +105,7 @@ def draw_examples(sweep: Sweep, dim: int, count: int) -> Examples:
 
     A count of 0 stands for mixture.all.
     """
+    assert sweep.mixture is not None, "examples of dimensions are drawn from one"
     train = []
     test = []
     densities = []
@@ -143,6 +144,7 @@ def _mixture(key_mean, key_std, mixture: Mixture, dim: int) -> GaussianMixture:
 def load_images(sweep: Sweep, name: str, count: int) -> Examples:
     """Load `count` training images (0: all), chosen anew by each seed, and the held-out ones."""
     images = sweep.images
+    assert images is not None, "the config names data sets"
     dataset = data.load(
         name,
         data_dir=images.dir or None,
@@ -178,9 +180,9 @@ def make_case(
     times = (sweep.t_min, T_MAX.get(process_name, 1.0))
     if examples.train[0].ndim == 4:
         dtype = jnp.dtype(sweep.network.dtype)
-        network = networks.UNet(tuple(sweep.network.channels), dtype=dtype)
+        network = networks.UNet(tuple(sweep.network.channels or ()), dtype=dtype)
     else:
-        network = networks.LevelMLP(tuple(sweep.network.features))
+        network = networks.LevelMLP(tuple(sweep.network.features or ()))
     model = Denoiser(network, process, sweep.output)
     references = [
         make_reference(sweep.reference, process, x, examples.scale) for x in examples.train

@@ -46,7 +46,7 @@ def coverage(key, model, total: Estimate, measure, measure_truth, settings) -> d
     key_truth, key_estimates = jax.random.split(key)
     evaluation = _fresh(key_truth, model, measure_truth, TRUTH_EXAMPLES * settings.monitor)
     truths = network_truths(evaluation, total)
-    inside = {name: [] for name in COVERED}
+    inside: dict[str, list[bool]] = {name: [] for name in COVERED}
     for key_estimate in jax.random.split(key_estimates, settings.repetitions):
         values = _fresh(key_estimate, model, measure, settings.monitor)
         for name, quantity in COVERED.items():

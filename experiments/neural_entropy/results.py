@@ -136,6 +136,7 @@ def between_pixels(cases: dict[str, Case], results: list[Result]) -> list[Result
         pixels.append(Result(f"{dataset}.pixel_entropy", *alone))
         for case in mine:
             growth = by_name[f"{case.name}.kelly_growth"]
+            assert growth.stderr is not None, "it is an estimate"
             stderr = math.hypot(growth.stderr, alone.stderr)
             pixels.append(
                 Result(f"{case.name}.total_correlation_bound", growth.value - alone.mean, stderr)

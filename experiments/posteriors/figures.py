@@ -5,6 +5,7 @@ import numpy as np
 from diffenc.latent import held_out
 from diffenc.run import figures
 from diffenc.run.advance import dotted
+from diffenc.run.tables import Result
 from experiments.posteriors.cases import Case, Name
 from experiments.posteriors.measures import examples_shown
 
@@ -116,8 +117,8 @@ def curves(workdir, case: str, metrics: list[dict], methods: tuple[str, ...]) ->
         times = [line[metric] for line in metrics if metric in line]
         # The median leaves out compilation and what other processes held up.
         seconds = 1e-3 * np.median(times) * steps
-        figures.band(axes[0, 0], steps, nll, stderr, method)
-        figures.band(axes[0, 1], seconds, nll, stderr, method)
+        figures.band(axes[0, 0], steps, nll, stderr, label=method)
+        figures.band(axes[0, 1], seconds, nll, stderr, label=method)
         lowest.append(nll)
     values = np.concatenate(lowest)
     if values.size:
@@ -147,7 +148,7 @@ def comparison(workdir, case: str, results: list) -> None:
         case: its name.
         results: of the run.
     """
-    numbers = {}
+    numbers: dict[str, dict[str, Result]] = {}
     for result in results:
         name, method, quantity = result.name.split(".")
         if name == case and quantity in SIDE_BY_SIDE:

@@ -74,7 +74,7 @@ def monitor(
     """
     states = parallel.local(states)
     scalars = {}
-    first = {}
+    first: dict[str, jax.Array] = {}
     key = key_of(seed, "monitor", step)
     for name, system in models.items():
         case = cases[name[0]]
@@ -150,6 +150,7 @@ def grid_divergence(
     Returns:
         "posterior_kl" of every held-out example, "mass" of the first few.
     """
+    assert case.grid is not None, "the case is a toy"
     num_steps = settings.grid_sampler_steps
     on_grid = held_out.on_grid(
         key, system, params, case.held_out, case.grid, num_steps, settings.grid_draws

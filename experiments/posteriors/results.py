@@ -62,7 +62,7 @@ def stack_seeds(
         case: its name.
         values: of every system.
     """
-    of_methods = {}
+    of_methods: dict[str, list[dict[str, np.ndarray]]] = {}
     for (name, method, _), quantities in values.items():
         if name == case:
             of_methods.setdefault(method, []).append(quantities)

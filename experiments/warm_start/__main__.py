@@ -34,6 +34,8 @@ VARIANCE_DRAWS = 16  # noise levels of each example, by which the variance of th
 
 def run(config: ConfigDict, workdir: Path) -> None:
     """Run the whole experiment; again, it continues, or prints the results of the finished run."""
+    if "variances" in config or "families" in config:
+        parallel.check_alone("a config without a training")
     if "variances" in config:
         rows = gaussian.run(config, workdir)
         if rows is not None:
@@ -125,7 +127,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     rows += results.loss_variances(variances)
     rows += results.update_times(metrics, systems)
     rows = results.with_truth(rows, truth_of(numbers, held_out))
-    figures.draw(workdir, experiment, rows, simple, profiles, samples, metrics, dataset.max_value)
+    figures.draw(workdir, experiment, rows, simple, profiles, samples, metrics, numbers.size - 1)
     finish(workdir, rows, f"bits a dimension of {dataset.name}")
 
 
@@ -149,7 +151,7 @@ def truth_of(numbers: models.Numbers, x: np.ndarray) -> float | None:
         numbers: the data.
         x: the held-out examples.
     """
-    if not numbers.is_generated:
+    if not numbers.is_generated or numbers.characters is None:
         return None
     log_prob = sentences.log_prob(text.decode(x, numbers.characters))
     return float(-log_prob.mean() / (x[0].size * np.log(2)))

@@ -93,7 +93,7 @@ def training(workdir, experiment: Experiment, controls, metrics) -> None:
             errors = np.hypot(errors, values.std(axis=1, ddof=1) / num_seeds**0.5)
         steps = [line["step"] for line in lines]
         figures.band(ax, steps, values.mean(axis=1), errors, label=readable(model), marker="o")
-        heights.append(values.mean(axis=1).max())
+        heights.append(np.max(values.mean(axis=1)))
     for name, estimate in controls.items():
         if heights and estimate.mean < max(heights):
             ax.axhline(estimate.mean, color="#999999", linestyle=":")
@@ -151,7 +151,7 @@ def warmth(workdir, experiment: Experiment, by_name) -> None:
 
     Models of one head that differ in their start are needed; else nothing is drawn.
     """
-    heads = {}
+    heads: dict[str, list[tuple[float, str]]] = {}
     for model, start in experiment.starts.items():
         heads.setdefault(start.head, []).append((start.bins, model))
     heads = {head: sorted(models) for head, models in heads.items() if len(models) > 2}

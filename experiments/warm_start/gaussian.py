@@ -132,7 +132,7 @@ def draw(workdir, settings: Settings, rows: list[Result]) -> None:
     ax = axes[0, 0]
     for quantity, label in (("bound", "the bound"), ("it_nll", "it_nll")):
         of_starts = [by_name[f"high={high:g}.{quantity}"] for high in settings.highs]
-        gaps = [row.value - row.truth for row in of_starts]
+        gaps = [row.value - row.truth for row in of_starts if row.truth is not None]
         errors = [row.stderr for row in of_starts]
         figures.band(ax, settings.highs, gaps, errors, label=label, marker="o")
     figures.truth_line(ax, 0.0, "-log p(x)")

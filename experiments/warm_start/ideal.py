@@ -10,6 +10,7 @@ code (`diffusion.kraft`).
 
 import dataclasses
 import itertools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -64,7 +65,7 @@ class IdealDenoiser:
 
     def _log_prob(self, x_t, log_snr, decoder: str):
         seen = self.alphabet.log_likelihood(x_t, log_snr)
-        weights = {
+        weights: dict[str, Any] = {
             "informed": self.law.log_weights(seen),
             "marginal": self.law.log_marginals()[None],
             "uninformed": 0.0,

@@ -83,6 +83,7 @@ def load(experiment: Experiment) -> Numbers:
             dataset = data.hold_out(dataset, settings.validation)
     if len(dataset.test) < 2:
         raise InputError(f"data {dataset.name} have 1 example to test: give two or more")
+    assert dataset.max_value is not None, "numbers that are whole have a largest one"
     return Numbers(dataset, int(dataset.max_value) + 1, characters, is_generated)
 
 

@@ -1,5 +1,7 @@
 """Results of experiments.warm_start: means over seeds, with their errors."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from diffenc.diffusion.likelihood import Terms
@@ -80,7 +82,7 @@ def with_truth(rows: list[Result], truth: float | None) -> list[Result]:
     ]
 
 
-def update_times(metrics: list[dict], systems: dict[Name, object]) -> list[Result]:
+def update_times(metrics: list[dict], systems: Mapping[Name, object]) -> list[Result]:
     """Give the median time of an update of each model, over the dispatches of its first seed.
 
     Args:

@@ -21,14 +21,14 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def started(words: list[str], log: Path, num_processes: int, indices=None):
+def started(words: list[str], log: Path, num_processes: int, num_devices=None, indices=None):
     """Start `python *words` in each process of a run, or only in those of `indices`.
 
-    Process i writes what it prints to `log`.i.log and what it complains of to `log`.i.err. At the
-    end all are killed."""
+    Each has `num_devices` virtual devices; None shares NUM_DEVICES. Process i writes what it prints
+    to `log`.i.log and what it complains of to `log`.i.err. At the end all are killed."""
     count = "--xla_force_host_platform_device_count"
     flags = [flag for flag in os.environ["XLA_FLAGS"].split() if not flag.startswith(count)]
-    flags.append(f"{count}={NUM_DEVICES // num_processes}")
+    flags.append(f"{count}={num_devices or NUM_DEVICES // num_processes}")
     environment = os.environ | {
         "JAX_PLATFORMS": "cpu",
         "JAX_CPU_COLLECTIVES_IMPLEMENTATION": "gloo",

@@ -43,30 +43,40 @@ def last_session(workdir: Path) -> dict:
     return json.loads((workdir / "run.json").read_text())["sessions"][-1]
 
 
-def asked_to_stop(workdir: Path, seconds: float, **settings) -> list[int | None]:
-    """The statuses of two processes of which the second gets SIGTERM after three updates."""
-    with started(words(workdir, pause=0.5, **settings), workdir, 2) as processes:
+def asked_to_stop(
+    workdir: Path, seconds: float, num_processes: int = 2, **settings
+) -> list[int | None]:
+    """The statuses of processes of which the last gets SIGTERM after three updates."""
+    with started(words(workdir, pause=0.5, **settings), workdir, num_processes) as processes:
         wait_until(lambda: lines_of(workdir) >= 3, processes)
-        terminate(processes[1])
+        terminate(processes[-1])
         return statuses(processes, seconds)
 
 
-def test_a_stop_asked_of_one_is_agreed_on_and_one_process_continues_it(tmp_path):
-    one = tmp_path / "one"
-    with started(words(one), one, 1) as processes:
-        assert statuses(processes) == [0], errors(one, 0)
-    two = tmp_path / "two"
-    assert asked_to_stop(two, seconds=60, is_fed=True) == [143, 143], errors(two, 0) + errors(
-        two, 1
-    )
-    saved = [path.name for path in (two / "checkpoints").iterdir()]
-    assert len(saved) == 1 and int(saved[0]) == last_step(two), "all saved one step, the last"
-    assert f"stopped by signal 15 at update {saved[0]}" in Path(f"{two}.0.log").read_text()
-    assert last_session(two)["status"] == "stopped" and not (two / "run.lock").exists()
-    with started(words(two, pause=0.5, is_fed=True), two, 1) as processes:
-        assert statuses(processes) == [0], errors(two, 0)
-    assert f"continuing from update {saved[0]}" in Path(f"{two}.0.log").read_text()
-    assert results_of(two) == results_of(one), "bit for bit, fed and on other processes"
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> dict[str, float]:
+    """The results of one process that nobody stops."""
+    workdir = tmp_path_factory.mktemp("undisturbed") / "run"
+    with started(words(workdir), workdir, 1) as processes:
+        assert statuses(processes) == [0], errors(workdir, 0)
+    return results_of(workdir)
+
+
+@pytest.mark.parametrize("before, after", [(2, 1), (1, 2)])
+def test_a_stop_asked_of_one_is_agreed_on_and_other_processes_continue_it(
+    undisturbed, tmp_path, before, after
+):
+    run = tmp_path / "run"
+    ends = asked_to_stop(run, seconds=60, num_processes=before, is_fed=True)
+    assert ends == [143] * before, [errors(run, index) for index in range(before)]
+    saved = [path.name for path in (run / "checkpoints").iterdir()]
+    assert len(saved) == 1 and int(saved[0]) == last_step(run), "all saved one step, the last"
+    assert f"stopped by signal 15 at update {saved[0]}" in Path(f"{run}.0.log").read_text()
+    assert last_session(run)["status"] == "stopped" and not (run / "run.lock").exists()
+    with started(words(run, pause=0.5, is_fed=True), run, after) as processes:
+        assert statuses(processes) == [0] * after, errors(run, 0)
+    assert f"continuing from update {saved[0]}" in Path(f"{run}.0.log").read_text()
+    assert results_of(run) == undisturbed, "bit for bit, fed and on other processes"
 
 
 def test_a_stop_that_is_not_agreed_on_is_noticed(tmp_path):

@@ -4,12 +4,11 @@ Each has two virtual devices, and they add up over Gloo; the run that they are c
 four devices in one process. They are slow because two processes on CPUs compile everything anew.
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hosts import started, statuses
+from small_runs import lines_of, metrics_of, run
 
 from diffenc.run import tables
 
@@ -18,72 +17,7 @@ pytestmark = pytest.mark.slow
 # Some results are small differences of two numbers of order one, each rounded once.
 ROUNDING = 2 * float(np.finfo(np.float32).eps)
 
-TRAINING = {
-    "num_updates": 6,
-    "updates_per_dispatch": 2,
-    "save_every": 4,
-    "evaluate_every": 4,
-    "batch_size": 8,
-    "model.features": (8,),
-}
-RUNS = {
-    "diffusion_encoder": (
-        "diffusion_encoder/digits",
-        {
-            **TRAINING,
-            "model.embed_features": (8,),
-            "model.decoder_features": (8,),
-            "em.proposals": 2,
-            "em.draws": 1,
-            "eval.num_examples": 20,
-            "eval.num_samples": 2,
-            "eval.sampler_steps": 2,
-            "eval.langevin_steps": 2,
-            "eval.batch_size": 20,
-        },
-    ),
-    "neural_entropy": (
-        "neural_entropy/gaussian_mixture",
-        {
-            **TRAINING,
-            "processes": ("vp",),
-            "dimensions": (3,),
-            "num_seeds": 1,
-            "samples": (200,),
-            "eval.num_examples": 40,
-            "eval.monitor": 20,
-            "eval.num_levels": 4,
-            "eval.repetitions": 2,
-            "eval.batch_size": 20,
-        },
-    ),
-}
-
-
-def run(experiment: str, workdir: Path, num_processes: int) -> list[str]:
-    """Run an experiment over processes that share a workdir; return what each of them printed."""
-    config, changes = RUNS[experiment]
-    words = ["-m", f"experiments.{experiment}"]
-    words += [f"--config=configs/{config}.py", f"--workdir={workdir}"]
-    words += [f"--config.{field}={value}" for field, value in changes.items()]
-    with started(words, workdir, num_processes) as processes:
-        ends = statuses(processes)
-    indices = range(num_processes)
-    assert ends == [0] * num_processes, [
-        Path(f"{workdir}.{index}.err").read_text()[-3000:] for index in indices
-    ]
-    return [Path(f"{workdir}.{index}.log").read_text() for index in indices]
-
-
-def metrics_of(workdir: Path) -> list[dict[str, float]]:
-    return [
-        {name: value for name, value in line.items() if "ms_per" not in name}
-        for line in lines_of(workdir)
-    ]
-
-
-def lines_of(workdir: Path) -> list[dict]:
-    return [json.loads(text) for text in (workdir / "metrics.jsonl").read_text().splitlines()]
+COMPARED = ("diffusion_encoder", "neural_entropy")
 
 
 def files_of(workdir: Path) -> list[str]:
@@ -101,7 +35,7 @@ def results_of(workdir: Path) -> dict[str, list[float]]:
     }
 
 
-@pytest.fixture(scope="module", params=RUNS)
+@pytest.fixture(scope="module", params=COMPARED)
 def runs(request, tmp_path_factory):
     """Workdirs of the same run in one process and in two, and what the two printed."""
     folder = tmp_path_factory.mktemp(request.param)

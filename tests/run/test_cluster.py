@@ -2,6 +2,7 @@
 
 (That two processes join for real is tested in pods/.)"""
 
+import dataclasses
 import os
 
 import jax
@@ -77,7 +78,8 @@ def test_a_slice_of_tpus_is_known_by_its_metadata(environment, monkeypatch, host
     monkeypatch.setattr(cloud_tpu_cluster, "running_in_cloud_tpu_vm", True)
     monkeypatch.setattr(cloud_tpu_cluster, "get_metadata", lambda key: (metadata[key], 200))
     monkeypatch.setattr(cloud_tpu_cluster.socket, "gethostbyname", lambda name: "10.0.0.1")
-    assert cluster.recognize({}) == found._replace(index=int(metadata["agent-worker-number"]))
+    index = int(metadata["agent-worker-number"])
+    assert cluster.recognize({}) == dataclasses.replace(found, index=index)
 
 
 @pytest.mark.parametrize(
