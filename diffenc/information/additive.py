@@ -103,8 +103,8 @@ def select(pair: Pair, candidate: Callable, errors: float) -> dict[int, int]:
     Returns:
         The number of terms of each column of y that gains by some.
     """
-    _, n, dim = pair.y.shape
-    examples = n / clustering.inflation_of(pair.clusters)
+    halves, n, dim = pair.y.shape
+    examples = halves * n / clustering.inflation_of(pair.clusters)
     known = flows.regressors(pair, regression.without_shape(candidate)).mean
     counts = {}
     columns = range(dim)
