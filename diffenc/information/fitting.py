@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from diffenc.compilation import jit_sooner
 from diffenc.information.growth import add_noise, draw_log_snr, make_network
 from diffenc.information.halves import Halves
 from diffenc.information.settings import Settings
@@ -37,7 +38,7 @@ def make_optimizer(learning_rate: float) -> optax.GradientTransformation:
     return optax.adam(optax.linear_schedule(0.0, learning_rate, 50), b2=0.99)
 
 
-@functools.partial(jax.jit, static_argnames=("settings", "dim", "dim_y"))
+@jit_sooner(is_short=True, static_argnames=("settings", "dim", "dim_y"))
 def initialize(key: jax.Array, settings: Settings, dim: int, dim_y: int) -> State:
     """Initialize two networks with different parameters.
 
@@ -87,7 +88,7 @@ def advance(
     return _advance(state, key, halves, count, settings.denoiser.updates, batch, settings.shape)
 
 
-@functools.partial(jax.jit, static_argnames=("batch", "settings"), donate_argnums=0)
+@jit_sooner(static_argnames=("batch", "settings"), donate_argnums=0)
 def _advance(state, key, halves, count, updates, batch: int, settings: Settings) -> State:
     dim = halves.r.shape[-1]
     network = make_network(dim, settings)
@@ -133,7 +134,7 @@ def advance_mixture(
     return _advance_mixture(state, key, halves, count, updates, batch, settings.shape)
 
 
-@functools.partial(jax.jit, static_argnames=("batch", "settings"), donate_argnums=0)
+@jit_sooner(is_short=True, static_argnames=("batch", "settings"), donate_argnums=0)
 def _advance_mixture(state, key, halves, count, updates, batch: int, settings: Settings) -> State:
     network = make_network(halves.r.shape[-1], settings)
 
@@ -181,7 +182,7 @@ def descend(
     return jax.lax.fori_loop(0, updates, update, state)
 
 
-@functools.partial(jax.jit, static_argnames=("dim", "length"))
+@jit_sooner(is_short=True, static_argnames=("dim", "length"))
 def spread(params, key: jax.Array, dim: int, length: float = 0.5):
     """Move the components of the mixtures apart by normal vectors.
 

@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from diffenc.compilation import jit_sooner
 from diffenc.information import clusters as clustering
 from diffenc.information import fitting, gaussian, regression
 from diffenc.information.clusters import Clusters
@@ -189,7 +190,7 @@ def learn(
     return better(pair, best_pair, settings.map_errors)
 
 
-@functools.partial(jax.jit, static_argnames=("dims", "settings"))
+@jit_sooner(is_short=True, static_argnames=("dims", "settings"))
 def _initialize(key, dims, settings: FlowSettings) -> fitting.State:
     """Initialize the flows of x and of y, those of both halves alike, so that they learn alike."""
     params = []
@@ -288,7 +289,7 @@ def advance(
     return _advance(state, key, padded, *arguments, batch, settings.shape)
 
 
-@functools.partial(jax.jit, static_argnames=("batch", "settings"), donate_argnums=0)
+@jit_sooner(is_short=True, static_argnames=("batch", "settings"), donate_argnums=0)
 def _advance(
     state, key, blocks, count, updates, price, batch: int, settings: FlowSettings
 ) -> fitting.State:
@@ -345,7 +346,7 @@ def _run(params, x, probe, settings):
     return flow(functools.partial(network.apply, params), x, probe, settings.steps)
 
 
-@functools.partial(jax.jit, static_argnames="settings")
+@jit_sooner(is_short=True, static_argnames="settings")
 def _image(params, block, settings):
     """Map the block [2, n, dim] by the flows of either half: [2 (of the flows), 2, n, dim]."""
     flat = block.reshape(-1, block.shape[-1])

@@ -20,7 +20,6 @@ neural entropy of the network.
 A network is a mixture of Gaussians, whose v is known in closed form, plus a rest (see `fitting`).
 """
 
-import functools
 from typing import NamedTuple
 
 import jax
@@ -28,6 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.linalg import solve_triangular
 
+from diffenc.compilation import jit_sooner
 from diffenc.diffusion.noise_levels import Logistic
 from diffenc.diffusion.parameterization import alpha_sigma
 from diffenc.information.halves import Halves
@@ -170,7 +170,7 @@ def judge(
     return Products(*arrays)
 
 
-@functools.partial(jax.jit, static_argnames=("settings", "tilted"))
+@jit_sooner(static_argnames=("settings", "tilted"))
 def _judge_part(params, key, halves, blocks, part, parts, settings, tilted) -> Products:
     draws = settings.judge.strata
     _, size, dim = halves.r.shape

@@ -19,8 +19,8 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
+from diffenc.information import additive, committee, flows, gaussian, pair_information, regression
 from diffenc.information import clusters as clustering
-from diffenc.information import flows, gaussian, pair_information, regression
 from diffenc.information.assembly import Information, assemble, is_one_sided, still_grows
 from diffenc.information.checks import LEAST_ROWS, check, check_labels
 from diffenc.information.clusters import Clusters
@@ -76,12 +76,13 @@ def mutual_information(
     """
     x, y = check(x, y)
     check_no_function(x, y)
-    *keys, key_some, key_order = split_key(key, 7)
+    *keys, key_some, key_order, key_committee = split_key(key, 8)
+    keys.append(key_committee)
     result = _of_columns(keys, x, y, settings, show, clusters)
 
     def estimate_again(columns_x, columns_y):
         tell = functools.partial(_tell, show, "some columns")
-        keys = split_key(key_some, 5)
+        keys = split_key(key_some, 6)
         return _of_columns(keys, x[:, columns_x], y[:, columns_y], settings, tell, clusters)
 
     rng = generator(key_order)
@@ -95,32 +96,36 @@ def mutual_information(
 
 
 def _of_columns(keys, x, y, settings, show, clusters) -> Information:
-    """Estimate I(X;Y) of blocks [N, dim] as networks resolve it, by five keys."""
-    key_ties, key_split, key_flow, key_fit, key_exchanged = keys
+    """Estimate I(X;Y) of blocks [N, dim] as networks resolve it, by six keys."""
+    key_ties, key_split, key_flow, key_fit, key_exchanged, key_committee = keys
     rows = split(key_split, len(x), clusters)
     plain, candidates = _pairs(generator(key_ties), x, y, rows, clusters)
     pair = plain
     for candidate in candidates:
         pair = flows.better(pair, flows.orient(candidate), settings.map_errors)
     in_half = settings.for_examples(effective_examples(rows, clusters))
-    pair = flows.learn(key_flow, pair, in_half, functools.partial(show, "maps"))
-    result = pair_information.estimate(key_fit, pair, rows, in_half, show, regression.polar)
+    mapped = flows.learn(key_flow, pair, in_half, functools.partial(show, "maps"))
+    tell = functools.partial(show, "committee")
+    extended = committee.learn(key_committee, pair, in_half, tell)
+    mapped = flows.better(mapped, extended, settings.map_errors)
+    pair, features = additive.choose(pair, mapped, regression.polar, settings.map_errors)
+    result = pair_information.estimate(key_fit, pair, rows, in_half, show, features)
     if is_one_sided(result.marginal, result.conditional):
         tell = functools.partial(_tell, show, "x and y exchanged")
         exchanged = pair.exchange()
-        other = pair_information.estimate(
-            key_exchanged, exchanged, rows, in_half, tell, regression.polar
-        )
+        of_x = additive.features_of(exchanged, regression.polar, settings.map_errors)
+        other = pair_information.estimate(key_exchanged, exchanged, rows, in_half, tell, of_x)
         if other.estimate.stderr < result.estimate.stderr:
             result = other
             pair = exchanged
-            plain = plain.exchange()
-    if pair.own:  # the regression then holds what denoisers would detect at fine noise
+            features = of_x
+    if pair.own or features is not regression.polar:
+        # The regression holds what denoisers would detect at fine noise.
+        before = plain if plain.is_exchanged == pair.is_exchanged else plain.exchange()
         edges = result.conditional.edges
-        added = result.regression_density - pair_information.density(plain, edges, regression.polar)
-        unbounded = still_grows(
-            result.conditional, result.marginal, pair.least_dim, np.maximum(added, 0.0)
-        )
+        by_polar = pair_information.density(before, edges, regression.polar)
+        added = np.maximum(result.regression_density - by_polar, 0.0)
+        unbounded = still_grows(result.conditional, result.marginal, pair.least_dim, added)
         result = result._replace(unbounded=unbounded)
     linear_part = flows.information(plain, regression.linear).estimate
     return result._replace(gaussian=linear_part, diffused="y" if pair.is_exchanged else "x")

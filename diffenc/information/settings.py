@@ -106,6 +106,41 @@ class FlowSettings:
 
 
 @dataclass(frozen=True)
+class CommitteeSettings:
+    """The networks that predict a block of one column.
+
+    Attributes:
+        members: networks of each half, whose mean predicts.
+        width: units of their hidden layers.
+        batch_size: examples in a batch of each.
+        learning_rate: step size of Adam.
+        average: parameters are averaged over about the last 1 / (1 + average) of the updates.
+        updates: updates in a round.
+        rounds: largest number of rounds. With 0 there is no committee.
+        patience: training stops after this many rounds without a gain.
+    """
+
+    members: int = 8
+    width: int = 64
+    batch_size: int = 128
+    learning_rate: float = 3e-3
+    average: float = 8.0
+    updates: int = 150
+    rounds: int = 24
+    patience: int = 3
+
+    def __post_init__(self):
+        check_least(self, 1, "members", "width", "batch_size", "updates", "patience")
+        check_least(self, 0, "average", "rounds")
+        check_positive(self, "learning_rate")
+
+    @property
+    def shape(self) -> "CommitteeSettings":
+        """What of these settings shapes a compiled program, see `Settings.shape`."""
+        return dataclasses.replace(self, updates=1, rounds=1, patience=1)
+
+
+@dataclass(frozen=True)
 class NullSettings:
     """The test of whether the networks have detected anything.
 
@@ -161,6 +196,7 @@ class Settings:
         denoiser: the networks and their training by denoising.
         mixture: the mixtures in these networks and their training.
         flow: the invertible maps of the blocks.
+        committee: the networks that predict one column from many.
         null: the test of whether anything was detected.
         judge: the evaluation.
         least_gain: nats. A round with a smaller gain counts as a round without one.
@@ -172,6 +208,7 @@ class Settings:
     denoiser: DenoiserSettings = DenoiserSettings()
     mixture: MixtureSettings = MixtureSettings()
     flow: FlowSettings = FlowSettings()
+    committee: CommitteeSettings = CommitteeSettings()
     null: NullSettings = NullSettings()
     judge: JudgeSettings = JudgeSettings()
     least_gain: float = 1e-3
@@ -211,6 +248,7 @@ class Settings:
             denoiser=dataclasses.replace(self.denoiser, updates=1),
             mixture=dataclasses.replace(self.mixture, updates=1),
             flow=self.flow.shape,
+            committee=CommitteeSettings(),
         )
 
     def for_examples(self, n: float) -> "Settings":
@@ -228,6 +266,7 @@ class Settings:
             self,
             denoiser=_shorten(self.denoiser, share),
             mixture=_shorten(self.mixture, share),
+            committee=_shorten(self.committee, share),
             flow=dataclasses.replace(self.flow, sparsity_price=price),
         )
 

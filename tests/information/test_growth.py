@@ -489,6 +489,6 @@ def test_other_numbers_of_rows_have_the_programs_and_the_digits_of_these():
         state = fitting.advance(state, jax.random.key(2), halves, 1450, TINY)
         held = growth.judge(state.averages, jax.random.key(3), halves, TINY, 3).held
         results.append(np.asarray(held)[:, :1450])
-        counts.append([program._cache_size() for program in programs])
+        counts.append([program.program()._cache_size() for program in programs])
     assert counts[0] == counts[1]
     np.testing.assert_array_equal(*results)
