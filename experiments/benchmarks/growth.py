@@ -74,7 +74,7 @@ LAWS = {
     ("order", "examples"): Law(1, 1),
     ("checkpoint", "parameters"): Law(1, 1),
 }
-DIVIDED = ("encoder_update", "unet_update")  # programs of which the exchange of devices is counted
+DIVIDED = ("encoder_update",)  # programs of which the exchange of devices is counted
 
 
 @dataclass(frozen=True)
