@@ -174,7 +174,9 @@ def costs_of(trainee: Trainee, state, mesh, batch_size: int, count: int) -> cost
     return costs.of_program(state, traced.jaxpr, count)._replace(temporary_bytes=memory)
 
 
-def compile_updates(trainee: Trainee, state, mesh, batch_size: int, count: int):
+def compile_updates(
+    trainee: Trainee, state, mesh, batch_size: int, count: int, options: dict | None = None
+):
     """Compile the updates of a system.
 
     Args:
@@ -183,6 +185,7 @@ def compile_updates(trainee: Trainee, state, mesh, batch_size: int, count: int):
         mesh: over which the batches are split.
         batch_size: over all devices.
         count: of updates in a dispatch.
+        options: of the compiler.
 
     Returns:
         `(traced, compiled, count)`: the program before and after, see jax.stages, and how many
@@ -193,7 +196,7 @@ def compile_updates(trainee: Trainee, state, mesh, batch_size: int, count: int):
     batches = feeding.batches_of(trainee.examples, rows, mesh)
     key = parallel.replicate(mesh, trainee.key)
     traced = trainee.run_updates.trace(state, key, *batches)
-    return traced, traced.lower().compile(), count
+    return traced, traced.lower().compile(options), count
 
 
 def dotted(name: Hashable) -> str:

@@ -19,11 +19,12 @@ from ml_collections import ConfigDict
 from diffenc.errors import check, check_least, check_positive
 from diffenc.estimate import median
 from diffenc.information.settings import Settings as InformationSettings
-from diffenc.run import collectives, parallel, records, tables
+from diffenc.run import parallel, records, tables
 from diffenc.run.tables import Result
 from experiments import command_line
 from experiments.benchmarks import growth_figures, growth_hosts, growth_programs, virtual_devices
 from experiments.benchmarks.growth_fits import LEAST_POINTS, power_law
+from experiments.benchmarks.virtual_devices import Exchange
 from experiments.command_line import read_field
 
 PROGRAMS = {
@@ -116,22 +117,6 @@ class Points(NamedTuple):
     seconds: np.ndarray
     flops: np.ndarray | None
     num_bytes: np.ndarray | None
-
-
-class Exchange(NamedTuple):
-    """What an update exchanges over several devices.
-
-    Attributes:
-        devices: [n], ascending.
-        sums: bytes that are summed over the devices [n].
-        count: how many sums there are [n].
-        flops: of each device [n].
-    """
-
-    devices: tuple[int, ...]
-    sums: np.ndarray
-    count: np.ndarray
-    flops: np.ndarray
 
 
 def check_sizes(name: str, sizes: tuple[int, ...]) -> None:
@@ -242,8 +227,8 @@ def measure_estimates(programs: dict[int, Any], turns: int, settings: dict) -> P
     return Points(tuple(programs), seconds, None, _known(list(peaks)))
 
 
-def divide(bases: dict[str, Any], devices: tuple[int, ...]) -> dict[str, Exchange]:
-    """Compile updates over several numbers of devices, and count what they exchange.
+def divide(bases: dict[str, Any], devices: tuple[int, ...]) -> dict[str, dict[int, Exchange]]:
+    """Compile updates over several numbers of devices, and read what they exchange.
 
     Args:
         bases: programs by name, which have `training`.
@@ -253,26 +238,23 @@ def divide(bases: dict[str, Any], devices: tuple[int, ...]) -> dict[str, Exchang
     for name, base in bases.items():
         trained = base.training()
         trainee, state = trained.on(parallel.data_mesh(1))
-        rows = []
-        for count in devices:
-            batch = len(trained.examples)
-            found, flops = virtual_devices.exchange(trainee, state, count, batch)
-            sums = [one for one in found if one.kind == "all-reduce"]
-            rows.append((sum(one.num_bytes for one in sums), sum(one.count for one in sums), flops))
-            moved = collectives.ring_bytes(found, count) - collectives.ring_bytes(sums, count)
-            assert not moved, f"{name} exchanges more than sums"
-        exchanges[name] = Exchange(devices, *np.array(rows, float).T)
+        batch = len(trained.examples)
+        exchanges[name] = {
+            count: virtual_devices.exchange(trainee, state, count, batch) for count in devices
+        }
     return exchanges
 
 
 def summarize(
-    points: dict[tuple[str, str], Points], exchanges: dict[str, Exchange], num_points: int
+    points: dict[tuple[str, str], Points],
+    exchanges: dict[str, dict[int, Exchange]],
+    num_points: int,
 ) -> list[Result]:
     """Report all exponents, then all points.
 
     Args:
         points: of each sweep.
-        exchanges: of each program that was divided over devices.
+        exchanges: of each program that was divided, by the number of devices.
         num_points: how many of the largest sizes are fitted.
     """
     exponents = []
@@ -302,14 +284,16 @@ def summarize(
                 Result(f"{label}={size}.{quantity}", value / unit_size, None, unit)
                 for size, value in zip(sizes, values, strict=True)
             ]
-    for name, one in exchanges.items():
-        fit = power_law(one.devices, one.flops[None], len(one.devices))
+    for name, by_count in exchanges.items():
+        flops = [[one.flops for one in by_count.values()]]
+        fit = power_law(list(by_count), flops, len(by_count))
         exponents.append(Result(f"{name}.devices.share_exponent", *fit.exponent, "", -1.0))
-        for count, sums, number, flops in zip(*one, strict=True):
+        for count, one in by_count.items():
             label = f"{name}.devices={count}"
-            rows.append(Result(f"{label}.summed", sums / 1e6, None, "MB"))
-            rows.append(Result(f"{label}.sums", number, None, "an update"))
-            rows.append(Result(f"{label}.share", flops / 1e9, None, "GFLOP"))
+            rows.append(Result(f"{label}.summed", one.summed_bytes / 1e6, None, "MB"))
+            rows.append(Result(f"{label}.sums", one.sums, None, "an update"))
+            rows.append(Result(f"{label}.sent_beside", one.other_bytes / 1e6, None, "MB"))
+            rows.append(Result(f"{label}.share", one.flops / 1e9, None, "GFLOP"))
     return exponents + rows
 
 

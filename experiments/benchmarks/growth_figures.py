@@ -74,19 +74,22 @@ def draw_exchanges(workdir, exchanges) -> None:
 
     Args:
         workdir: of the run.
-        exchanges: of each program that was divided over devices.
+        exchanges: of each program that was divided, by the number of devices.
     """
     if not exchanges:
         return
     fig, axes = figures.figure(1, 2)
-    for name, one in exchanges.items():
-        axes[0, 0].plot(one.devices, one.sums / 1e6, "o-", label=NAMES[name])
-        axes[0, 1].plot(one.devices, one.flops / one.flops[0], "o-", label=NAMES[name])
-    devices = np.array(next(iter(exchanges.values())).devices)
+    for name, by_count in exchanges.items():
+        devices = np.array(list(by_count))
+        sums = [one.summed_bytes / 1e6 for one in by_count.values()]
+        flops = np.array([one.flops for one in by_count.values()])
+        axes[0, 0].plot(devices, sums, "o-", label=NAMES[name])
+        axes[0, 1].plot(devices, flops / flops[0], "o-", label=NAMES[name])
     axes[0, 1].plot(devices, devices[0] / devices, "k--", label="1 / devices")
+    axes[0, 0].set_ylim(bottom=0)
     for ax in axes.flat:
         figures.log_ticks(ax, devices)
     axes[0, 1].set(yscale="log")
     figures.label(axes[0, 0], "devices", "summed in an update [MB]", legend=True)
-    figures.label(axes[0, 1], "devices", "operations of a device, of those of one", legend=True)
+    figures.label(axes[0, 1], "devices", "operations of a device, first as 1", legend=True)
     figures.save(fig, workdir, "growth_devices")

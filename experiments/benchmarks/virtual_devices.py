@@ -4,15 +4,38 @@ import multiprocessing
 import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from typing import NamedTuple
 
 import jax
 
 from diffenc import compilation
-from diffenc.run import collectives, parallel
-from diffenc.run.advance import compile_updates
-from diffenc.run.collectives import Collective
+from diffenc.run import collectives, costs, parallel
+from diffenc.run.advance import Trainee, compile_updates
 
 FLAG = "--xla_force_host_platform_device_count"
+# Of a program that is only read: optimizing its code would take most of the time.
+UNOPTIMIZED = {
+    "xla_backend_optimization_level": 0,
+    "xla_llvm_disable_expensive_passes": True,
+}
+
+
+class Exchange(NamedTuple):
+    """What an update does, divided over several devices.
+
+    Attributes:
+        costs: of the update on all devices.
+        summed_bytes: that are summed over devices.
+        sums: how many sums there are.
+        other_bytes: that each device sends beside, if they stand in a ring.
+        flops: of each device by XLA's analysis, which counts a loop's body once.
+    """
+
+    costs: costs.Costs
+    summed_bytes: int
+    sums: int
+    other_bytes: float
+    flops: float
 
 
 def call(num_devices: int, function: Callable, *arguments):
@@ -42,22 +65,26 @@ def _with_programs(function, arguments):
         return function(*arguments)
 
 
-def exchange(trainee, state, num_devices: int, batch_size: int) -> tuple[list[Collective], float]:
-    """Compile an update over several devices; nothing is computed.
+def exchange(trainee: Trainee, state, num_devices: int, batch_size: int) -> Exchange:
+    """Compile an update over several devices, and read what it exchanges; nothing is computed.
 
     Args:
-        trainee: what is trained, a `run.advance.Trainee`.
+        trainee: what is trained.
         state: its train state.
         num_devices: over which the batch is split.
         batch_size: over all devices.
-
-    Returns:
-        What the update exchanges, and the floating-point operations of each device by XLA's
-        analysis, which counts a loop's body once.
     """
     mesh = parallel.data_mesh(num_devices)
     placed = trainee._replace(examples=parallel.replicate(mesh, trainee.examples))
-    state = parallel.replicate(mesh, state)
-    _, compiled, _ = compile_updates(placed, state, mesh, batch_size, 1)
-    analysis = compiled.cost_analysis() or {}
-    return collectives.of_program(compiled.as_text()), analysis.get("flops", float("nan"))
+    placed_state = parallel.replicate(mesh, state)
+    traced, compiled, _ = compile_updates(placed, placed_state, mesh, batch_size, 1, UNOPTIMIZED)
+    found = collectives.of_program(compiled.as_text())
+    sums = [one for one in found if one.kind == "all-reduce"]
+    others = [one for one in found if one.kind != "all-reduce"]
+    return Exchange(
+        costs.of_program(state, traced.jaxpr),
+        sum(one.num_bytes for one in sums),
+        sum(one.count for one in sums),
+        collectives.ring_bytes(others, num_devices),
+        (compiled.cost_analysis() or {}).get("flops", float("nan")),
+    )
