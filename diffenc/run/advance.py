@@ -174,9 +174,7 @@ def costs_of(trainee: Trainee, state, mesh, batch_size: int, count: int) -> cost
     return costs.of_program(state, traced.jaxpr, count)._replace(temporary_bytes=memory)
 
 
-def compile_updates(
-    trainee: Trainee, state, mesh, batch_size: int, count: int, options: dict | None = None
-):
+def compile_updates(trainee: Trainee, state, mesh, batch_size: int, count: int):
     """Compile the updates of a system.
 
     Args:
@@ -185,7 +183,6 @@ def compile_updates(
         mesh: over which the batches are split.
         batch_size: over all devices.
         count: of updates in a dispatch.
-        options: of the compiler.
 
     Returns:
         `(traced, compiled, count)`: the program before and after, see jax.stages, and how many
@@ -196,7 +193,7 @@ def compile_updates(
     batches = feeding.batches_of(trainee.examples, rows, mesh)
     key = parallel.replicate(mesh, trainee.key)
     traced = trainee.run_updates.trace(state, key, *batches)
-    return traced, traced.lower().compile(options), count
+    return traced, traced.lower().compile(), count
 
 
 def dotted(name: Hashable) -> str:

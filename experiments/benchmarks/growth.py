@@ -6,9 +6,11 @@ growth_programs, growth_hosts: what is measured. virtual_devices: programs over 
 growth_fits: exponents. growth_figures: pictures.
 
 The sizes of a sweep take turns, so a busy machine slows all of them. On CPUs time is that of the
-CPU which the process used, and other processes do not count.
+CPU which the process used, and other processes do not count. A run that is stopped goes on with the
+sweep at which it was.
 """
 
+import json
 from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
@@ -19,7 +21,7 @@ from ml_collections import ConfigDict
 from diffenc.errors import check, check_least, check_positive
 from diffenc.estimate import median
 from diffenc.information.settings import Settings as InformationSettings
-from diffenc.run import parallel, records, tables
+from diffenc.run import files, parallel, records, tables
 from diffenc.run.tables import Result
 from experiments import command_line
 from experiments.benchmarks import growth_figures, growth_hosts, growth_programs, virtual_devices
@@ -70,10 +72,10 @@ LAWS = {
     ("bound", "samples"): Law(1, 0),
     ("annealing", "chains"): Law(1, 1),
     ("annealing", "temperatures"): Law(1, 0),
-    ("information", "rows"): Law(1, 1),
-    ("information", "columns"): Law(1, 1),
     ("order", "examples"): Law(1, 1),
     ("checkpoint", "parameters"): Law(1, 1),
+    ("information", "rows"): Law(1, 1),
+    ("information", "columns"): Law(1, 1),
 }
 DIVIDED = ("encoder_update",)  # programs of which the exchange of devices is counted
 
@@ -136,14 +138,17 @@ def run(config: ConfigDict, workdir: Path) -> None:
     sweeps = read_sweeps(config)
     if command_line.is_complete(config, workdir):
         return
-    points = {}
-    with records.progress(len(sweeps), description="sweeps") as show:
-        for index, (name, programs) in enumerate(sweeps.items()):
+    points = read_points(workdir)
+    with records.progress(len(sweeps), len(points), description="sweeps") as show:
+        for name, programs in sweeps.items():
+            if name in points:
+                continue
             if name[0] == "information":
                 points[name] = measure_estimates(programs, settings.estimates, estimates)
             else:
                 points[name] = measure(programs, settings)
-            show(index + 1, ".".join(name))
+            write_points(workdir, points)
+            show(len(points), ".".join(name))
     exchanges = {}
     if settings.devices:
         bases = {name: read_program(config, name) for name in DIVIDED}
@@ -184,6 +189,25 @@ def read_sweeps(config: ConfigDict) -> dict[tuple[str, str], dict[int, Any]]:
     return sweeps
 
 
+def write_points(workdir: Path, points: dict[tuple[str, str], Points]) -> None:
+    """Keep what is measured so far in workdir/points.json, from which a stopped run goes on."""
+    rows = []
+    for name, one in points.items():
+        arrays = [None if values is None else values.tolist() for values in one[1:]]
+        rows.append([name, one.sizes, *arrays])
+    files.write(workdir / "points.json", lambda temporary: temporary.write_text(json.dumps(rows)))
+
+
+def read_points(workdir: Path) -> dict[tuple[str, str], Points]:
+    """Read what `write_points` kept; nothing where a run begins."""
+    path = workdir / "points.json"
+    points = {}
+    for name, sizes, *arrays in json.loads(path.read_text()) if path.exists() else ():
+        arrays = [None if values is None else np.array(values) for values in arrays]
+        points[tuple(name)] = Points(tuple(sizes), *arrays)
+    return points
+
+
 def measure(programs: dict[int, Any], settings: Growth) -> Points:
     """Time a sweep of programs, which take turns.
 
@@ -222,7 +246,12 @@ def measure_estimates(programs: dict[int, Any], turns: int, settings: dict) -> P
         settings: of the estimates.
     """
     seconds, peaks = virtual_devices.call(
-        1, growth_hosts.measure_information, list(programs.values()), turns, settings
+        1,
+        growth_hosts.measure_information,
+        list(programs.values()),
+        turns,
+        settings,
+        is_timed=True,
     )
     return Points(tuple(programs), seconds, None, _known(list(peaks)))
 

@@ -13,11 +13,8 @@ from diffenc.run import collectives, costs, parallel
 from diffenc.run.advance import Trainee, compile_updates
 
 FLAG = "--xla_force_host_platform_device_count"
-# Of a program that is only read: optimizing its code would take most of the time.
-UNOPTIMIZED = {
-    "xla_backend_optimization_level": 0,
-    "xla_llvm_disable_expensive_passes": True,
-}
+# For programs that are only read: optimizing their code would take most of the time.
+UNOPTIMIZED = ["--xla_backend_optimization_level=0", "--xla_llvm_disable_expensive_passes=true"]
 
 
 class Exchange(NamedTuple):
@@ -38,25 +35,28 @@ class Exchange(NamedTuple):
     flops: float
 
 
-def call(num_devices: int, function: Callable, *arguments):
+def call(num_devices: int, function: Callable, *arguments, is_timed: bool = False):
     """Call a function in a new process with so many devices; both must be picklable.
 
     Args:
         num_devices: that `jax.devices()` has there.
         function: of a module.
         *arguments: its arguments.
+        is_timed: whether it is to run fast; else its programs are hardly optimized.
 
     Returns:
         What it returns.
     """
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, context, initializer=_begin, initargs=(num_devices,)) as pool:
+    settings = (num_devices, is_timed)
+    with ProcessPoolExecutor(1, context, initializer=_begin, initargs=settings) as pool:
         return pool.submit(_with_programs, function, arguments).result()
 
 
-def _begin(num_devices: int) -> None:
+def _begin(num_devices: int, is_timed: bool) -> None:
     flags = [one for one in os.environ.get("XLA_FLAGS", "").split() if not one.startswith(FLAG)]
-    os.environ["XLA_FLAGS"] = " ".join([*flags, f"{FLAG}={num_devices}"])
+    flags += [f"{FLAG}={num_devices}"] + ([] if is_timed else UNOPTIMIZED)
+    os.environ["XLA_FLAGS"] = " ".join(flags)
     jax.config.update("jax_platforms", "cpu")
 
 
@@ -77,7 +77,7 @@ def exchange(trainee: Trainee, state, num_devices: int, batch_size: int) -> Exch
     mesh = parallel.data_mesh(num_devices)
     placed = trainee._replace(examples=parallel.replicate(mesh, trainee.examples))
     placed_state = parallel.replicate(mesh, state)
-    traced, compiled, _ = compile_updates(placed, placed_state, mesh, batch_size, 1, UNOPTIMIZED)
+    traced, compiled, _ = compile_updates(placed, placed_state, mesh, batch_size, 1)
     found = collectives.of_program(compiled.as_text())
     sums = [one for one in found if one.kind == "all-reduce"]
     others = [one for one in found if one.kind != "all-reduce"]

@@ -99,7 +99,7 @@ def rows_of(config, tmp_path):
     return {row["name"]: row for row in json.loads((tmp_path / "results.json").read_text())}
 
 
-def test_counted_growth_is_that_of_theory(tmp_path):
+def test_counted_growth_is_that_of_theory(tmp_path, monkeypatch):
     """Operations and bytes are exact; times are there, and nothing is asserted of them."""
     config = small(
         sampling={"steps": (2, 4, 8)},
@@ -117,6 +117,9 @@ def test_counted_growth_is_that_of_theory(tmp_path):
     assert 0.8 * 16 < size < 1.1 * 16
     for name in ("sampling.steps", "order.examples", "checkpoint.parameters"):
         assert rows[f"{name}.time_exponent"]["stderr"] > 0
+    (tmp_path / "results.json").unlink()  # as if it had been stopped after its last sweep
+    monkeypatch.setattr(growth, "measure", lambda *_: pytest.fail("measured already"))
+    assert rows_of(config, tmp_path) == rows
     names = {path.name for path in (tmp_path / "figures").iterdir()}
     assert names == {"growth_time.png", "growth_memory.png"}
 
