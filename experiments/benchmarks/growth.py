@@ -2,8 +2,8 @@
 
     python -m experiments.benchmarks.growth --config=configs/benchmarks/growth.py --workdir=DIR
 
-growth_programs, growth_hosts: what is measured. virtual_devices: programs over several devices.
-growth_fits: exponents. growth_figures: pictures.
+growth_programs, growth_denoisers, growth_hosts: what is measured. virtual_devices: programs over
+several devices. growth_fits: exponents. growth_figures: pictures.
 
 The sizes of a sweep take turns, so a busy machine slows all of them. On CPUs time is that of the
 CPU which the process used, and other processes do not count. A run that is stopped goes on with the
@@ -24,17 +24,23 @@ from diffenc.information.settings import Settings as InformationSettings
 from diffenc.run import files, parallel, records, tables
 from diffenc.run.tables import Result
 from experiments import command_line
-from experiments.benchmarks import growth_figures, growth_hosts, growth_programs, virtual_devices
+from experiments.benchmarks import (
+    growth_denoisers,
+    growth_figures,
+    growth_hosts,
+    growth_programs,
+    virtual_devices,
+)
 from experiments.benchmarks.growth_fits import LEAST_POINTS, power_law
 from experiments.benchmarks.virtual_devices import Exchange
 from experiments.command_line import read_field
 
 PROGRAMS = {
     "encoder_update": growth_programs.EncoderUpdate,
-    "unet_update": growth_programs.UNetUpdate,
-    "attending_unet_update": growth_programs.UNetUpdate,
-    "mlp_update": growth_programs.MLPUpdate,
-    "sampling": growth_programs.Sampling,
+    "unet_update": growth_denoisers.UNetUpdate,
+    "attending_unet_update": growth_denoisers.UNetUpdate,
+    "mlp_update": growth_denoisers.MLPUpdate,
+    "sampling": growth_denoisers.Sampling,
     "encoding": growth_programs.Encoding,
     "bound": growth_programs.Bound,
     "annealing": growth_programs.Annealing,
