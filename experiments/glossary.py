@@ -58,6 +58,11 @@ PLACES = {  # what may stand in a name's place, as a regular expression
     "decoder": r"(informed|marginal|uninformed)",
     "direction": r"\d+",
     "coordinates": r"\w+",
+    "program": r"(encoder_update|unet_update|attending_unet_update|mlp_update|sampling|encoding|"
+    r"bound|annealing|information|order|checkpoint)",
+    "real": r"(mnist_encoder|cifar10_unet|cifar10_decoder)",
+    "axis": r"(?!devices\b)\w+",
+    "size": r"\d+",
     "score": r"(network|reference|stretched|exact)",
 }
 FORMS = {  # of what a label tells
@@ -104,6 +109,14 @@ PLACES_OF = {
     "is `network`, `reference` (its Gaussian), `stretched` (1.1 times the exact score) or `exact`; "
     "<coordinates> is a process, or `angle`.",
     "benchmarks.update_time": "<system> is `diffusion_encoder` or `vae`.",
+    "benchmarks.growth": "<program> is a name in `sweeps`, <axis> one of its sizes, and <size> its "
+    "value. Memory is what a compiled program needs beside its arguments and results; of "
+    "`information` by how much the peak of the resident memory of a process grew, of `order` the "
+    "most memory on the host, and of `checkpoint` the bytes on the disk.",
+    "benchmarks.pod": "<real> is a system of real size, <size> a number of chips. What it does is "
+    "counted in its compiled update; seconds and rates are predicted from that by published rates "
+    "of a TPU v5e, see `diffenc.run.pods`. `one_batch` is the config's batch over all chips, "
+    "`own_batch` that batch on each chip.",
     "benchmarks.independence": "<law> is of independent x and y, <relation> of dependent ones: see "
     "the end of the source. A share is of sets of samples in which p <= 0.05.",
     "benchmarks.entropy_training": "<loop> is `plain` (an epoch loop), `scanned` (many updates in "
@@ -286,6 +299,47 @@ GLOSSARY = LATENT | {
         "that of a VAE's, turn by turn.",
         "machine.matrix_peak": "GFLOP/s: The peak: operations a second of a large matrix product "
         "in float32.",
+    },
+    "benchmarks.growth": {
+        "<program>.<axis>.time_exponent": ": Exponent of the time over the larger sizes. The error "
+        "is over turns and over sizes; the truth is what theory expects, as of the next two.",
+        "<program>.<axis>.operations_exponent": ": Exponent of the operations of products.",
+        "<program>.<axis>.memory_exponent": ": Exponent of the memory.",
+        "<program>.devices.share_exponent": ": Exponent of the operations of each device over the "
+        "number of devices, at one batch for all.",
+        "<program>.<axis>=<size>.time": "ms: Time of an update or a call, the median over turns: "
+        "on CPUs that of the CPU which the process used.",
+        "<program>.<axis>=<size>.operations": "GFLOP: Operations of matrix products and "
+        "convolutions.",
+        "<program>.<axis>=<size>.memory": "MB: Memory.",
+        "<program>.devices=<size>.summed": "MB: Bytes that an update sums over so many devices.",
+        "<program>.devices=<size>.sums": "an update: Sums over devices.",
+        "<program>.devices=<size>.sent_beside": "MB: What each device sends beside these sums, if "
+        "they stand in a ring.",
+        "<program>.devices=<size>.share": "GFLOP: Operations of each device, by XLA's analysis, "
+        "which counts the body of a loop once.",
+    },
+    "benchmarks.pod": {
+        "<real>.parameters": "million: Numbers in the parameters.",
+        "<real>.state": "MB: The train state on each chip.",
+        "<real>.operations": "GFLOP an example: Operations of matrix products and convolutions.",
+        "<real>.summed": "MB an update: Bytes that are summed over chips.",
+        "<real>.sums": "an update: Sums over chips, as they stand in the program for CPUs.",
+        "<real>.sent_beside": "MB an update: What each of 8 devices sends beside.",
+        "<real>.balanced_batch": "examples of a chip: At which arithmetic takes as long as the "
+        "sums over the largest number of chips.",
+    }
+    | {
+        f"<real>.chips=<size>.{kind}.{part}": entry
+        for kind in ("one_batch", "own_batch")
+        for part, entry in {
+            "arithmetic": "us an update: Predicted time of a chip's examples.",
+            "state": "us an update: Predicted time of reading and writing the state.",
+            "sums": "us an update: Predicted time of the sums.",
+            "dispatch": "us an update: The update's share of the agreement on stops.",
+            "efficiency": "of the rate of one chip: Predicted examples a second of each chip, of "
+            "those that one chip alone would make.",
+        }.items()
     },
     "benchmarks.independence": {
         "<law>.false_alarms": "of sets: Share of independent samples. Its truth is 0.05, or less "

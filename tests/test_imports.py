@@ -43,7 +43,7 @@ BETWEEN_EXPERIMENTS = {
     "guidance_images": {"labels"},
     "speed_limit": {"neural_entropy"},
     "action_principle": {"neural_entropy"},
-    "benchmarks": {"diffusion_encoder", "neural_entropy"},
+    "benchmarks": {"diffusion_decoder", "diffusion_encoder", "neural_entropy", "warm_start"},
 }
 FILES = sorted((ROOT / "diffenc").rglob("*.py"))
 

@@ -170,14 +170,32 @@ def costs_of(trainee: Trainee, state, mesh, batch_size: int, count: int) -> cost
     Returns:
         The costs; their temporary memory is that of each device.
     """
+    traced, compiled, count = compile_updates(trainee, state, mesh, batch_size, count)
+    analysis = compiled.memory_analysis()
+    memory = None if analysis is None else analysis.temp_size_in_bytes
+    return costs.of_program(state, traced.jaxpr, count)._replace(temporary_bytes=memory)
+
+
+def compile_updates(trainee: Trainee, state, mesh, batch_size: int, count: int):
+    """Compile the updates of a system.
+
+    Args:
+        trainee: the system.
+        state: its state, replicated over the mesh.
+        mesh: over which the batches are split.
+        batch_size: over all devices.
+        count: of updates in a dispatch.
+
+    Returns:
+        `(traced, compiled, count)`: the program before and after, see jax.stages, and how many
+        updates it makes, which are fewer where the examples lie on the host.
+    """
     count = feeding.updates_at_once(trainee.examples, count, batch_size, mesh)
     rows = np.zeros((count, batch_size), np.int32)
     batches = feeding.batches_of(trainee.examples, rows, mesh)
     key = parallel.replicate(mesh, trainee.key)
     traced = trainee.run_updates.trace(state, key, *batches)
-    analysis = traced.lower().compile().memory_analysis()
-    memory = None if analysis is None else analysis.temp_size_in_bytes
-    return costs.of_program(state, traced.jaxpr, count)._replace(temporary_bytes=memory)
+    return traced, traced.lower().compile(), count
 
 
 def dotted(name: Hashable) -> str:

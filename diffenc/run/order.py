@@ -51,12 +51,13 @@ def batch_indices(
         if value < 0:
             raise InputError(f"{label} is {value}: give 0 or more")
     first = int(step) * batch_size
-    epochs, offsets = np.divmod(np.arange(first, first + num_steps * batch_size), num_examples)
-    indices = np.empty(epochs.shape, np.int32)
-    for epoch in range(epochs[0], epochs[-1] + 1):
-        inside = epochs == epoch
-        indices[inside] = _permutation(int(seed), names, int(epoch), num_examples)[offsets[inside]]
-    return indices.reshape(num_steps, batch_size)
+    last = first + num_steps * batch_size
+    parts = []
+    for epoch in range(first // num_examples, (last - 1) // num_examples + 1):
+        order = _permutation(int(seed), names, epoch, num_examples)
+        begin = epoch * num_examples  # its first position in the sequence
+        parts.append(order[max(first - begin, 0) : last - begin])
+    return np.concatenate(parts).reshape(num_steps, batch_size)
 
 
 @functools.lru_cache(maxsize=2)
