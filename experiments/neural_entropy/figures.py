@@ -233,7 +233,8 @@ def generated(workdir, cases, images) -> None:
         columns = math.ceil(len(samples) / 2)
         train = case.train[0].reshape(len(case.train[0]), -1).astype(np.float32) / case.scale
         flat = samples.reshape(len(samples), -1)
-        nearest = np.argmin(np.sum(train**2, axis=1)[None] - 2 * flat @ train.T, axis=1)
+        squares = np.einsum("nd,nd->n", train, train)
+        nearest = np.argmin(squares[None] - 2 * flat @ train.T, axis=1)
         figures.image_grid(axes[row, 0], samples, columns, max_value=1.0)
         figures.image_grid(
             axes[row, 1], train[nearest].reshape(samples.shape), columns, max_value=1.0

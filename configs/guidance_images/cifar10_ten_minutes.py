@@ -1,0 +1,19 @@
+"""As far as ten minutes of one accelerator go with guidance on CIFAR-10, at full width.
+
+    python -m experiments.guidance_images --config=configs/guidance_images/cifar10_ten_minutes.py \
+        --config.data.dir=DIRECTORY_OF_PREPARED_TFDS_DATA \
+        --workdir=runs/guidance_cifar10_ten_minutes
+
+FLOPSTEXT
+"""
+
+from configs.guidance_images import cifar10
+
+
+def get_config():
+    config = cifar10.get_config()
+    config.num_updates = 8000
+    config.save_every = config.evaluate_every = 4000
+    config.num_samples = 300
+    config.eval.update(num_examples=1000, monitor=200)
+    return config
