@@ -108,7 +108,7 @@ def run(
     optimizer = training.make_optimizer(
         settings.learning_rate, settings.num_updates, settings.warmup
     )
-    example = np.zeros((1, *images.example_shape), np.float32)
+    example = np.zeros((1, *images.train.shape[1:]), np.float32)
     with command_line.naming(channels="posterior.channels"):
         params = init(network, key_of(seed, NAME, "model"), example, np.zeros(1, np.float32))
     update = make_update(log_q, process, levels, optimizer, settings.average_decay)
