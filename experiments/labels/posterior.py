@@ -108,9 +108,7 @@ def run(
     optimizer = training.make_optimizer(
         settings.learning_rate, settings.num_updates, settings.warmup
     )
-    example = np.zeros((1, *images.train.shape[1:]), np.float32)
-    with command_line.naming(channels="posterior.channels"):
-        params = init(network, key_of(seed, NAME, "model"), example, np.zeros(1, np.float32))
+    params = init(network, key_of(seed, NAME, "model"), *inputs_like(images.train))
     update = make_update(log_q, process, levels, optimizer, settings.average_decay)
     key = key_of(seed, NAME, "evaluation")
     measure = make_measure(key, log_q, process, levels, settings, batch_size)
@@ -153,6 +151,19 @@ def make_network(settings: Classifier, num_classes: int) -> networks.LevelClassi
         settings.dropout,
         jnp.dtype(settings.dtype),
     )
+
+
+def inputs_like(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give one example and its level, as the network takes them, for images x [n, ...]."""
+    return np.zeros((1, *x.shape[1:]), np.float32), np.zeros(1, np.float32)
+
+
+def check_network(settings: Classifier, labelled: Labelled) -> None:
+    """Raise an InputError unless the network of the classifier can take the images."""
+    network = make_network(settings, labelled.num_classes)
+    inputs = inputs_like(labelled.images.train)
+    with command_line.naming(channels="posterior.channels"):
+        jax.eval_shape(network.init, key_of(0, "shapes"), *inputs)
 
 
 def make_log_q(network, process, reference: Reference) -> Callable:
