@@ -45,6 +45,7 @@ from diffenc.diffusion.parameterization import to_score
 from diffenc.errors import InputError
 
 OUTPUTS = ("v", "residual")
+PART = 2**24  # numbers whose squares are in memory together
 
 
 class Reference(flax.struct.PyTreeNode):
@@ -71,8 +72,13 @@ class Reference(flax.struct.PyTreeNode):
     @classmethod
     def isotropic(cls, x: np.ndarray) -> "Reference":
         """Take one mean and one variance, those of all numbers in x, as for image models."""
-        x = np.asarray(x, np.float64)
-        return cls(jnp.asarray(x.mean(), jnp.float32), jnp.asarray(x.var(), jnp.float32))
+        x = np.asarray(x)
+        mean = x.mean(dtype=np.float64)
+        # In parts: all of many images in float64 would take gigabytes.
+        parts = np.array_split(x.ravel(), 1 + x.size // PART)
+        squares = [np.sum(np.square(part.astype(np.float64) - mean)) for part in parts]
+        variance = np.sum(squares) / x.size
+        return cls(jnp.asarray(mean, jnp.float32), jnp.asarray(variance, jnp.float32))
 
     @classmethod
     def moments(cls, x: np.ndarray) -> "Reference":

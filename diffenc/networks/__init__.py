@@ -6,6 +6,7 @@ averages and the optimizer see nothing but pytrees. Modules here hold shapes onl
 never a counter.
 """
 
+from diffenc.networks.classifier import LevelClassifier
 from diffenc.networks.convolution import ConvEmbed
 from diffenc.networks.coupling import Coupling
 from diffenc.networks.mlp import MLP, ConditionalDenoiser, LevelMLP
@@ -20,6 +21,7 @@ __all__ = [
     "ConditionalDenoiser",
     "ConvEmbed",
     "Coupling",
+    "LevelClassifier",
     "LevelMLP",
     "ModulatedMLP",
     "ModulatedSequence",

@@ -49,7 +49,7 @@ class Block(nn.Module):
         h = drop(self, nn.silu(h))
         h = Conv(self.channels, self.dtype, start)(h)
         if shortcut.shape[-1] != self.channels:
-            shortcut = _mix(shortcut, self.channels, dtype=self.dtype)
+            shortcut = mix(shortcut, self.channels, dtype=self.dtype)
         return shortcut + h
 
 
@@ -146,7 +146,7 @@ class UNet(nn.Module):
         skips = []
         for depth, width in enumerate(self.channels):
             if depth:
-                h = _mix(halve(h), width, dtype=self.dtype)
+                h = mix(halve(h), width, dtype=self.dtype)
             for _ in range(self.blocks):
                 h = refine(h, width)
                 skips.append(h)
@@ -157,10 +157,10 @@ class UNet(nn.Module):
             for _ in range(self.blocks):
                 h = refine(jnp.concatenate([h, skips.pop()], axis=-1), width)
             if depth:
-                h = double(_mix(h, 4 * self.channels[depth - 1], dtype=self.dtype))
+                h = double(mix(h, 4 * self.channels[depth - 1], dtype=self.dtype))
         h = nn.silu(GroupNorm(self.dtype)(h)).astype(jnp.float32)
         if self.num_outputs is not None:
-            return _mix(h, self.num_outputs, kernel_init=nn.initializers.zeros)
+            return mix(h, self.num_outputs, kernel_init=nn.initializers.zeros)
         return Conv(u.shape[-1], kernel_init=nn.initializers.zeros)(h)
 
     def check_sides(
@@ -193,8 +193,8 @@ def check_channels(name: str, channels: tuple[int, ...]) -> None:
     check(holds, name, tuple(channels or ()), "give multiples of 8, one or more")
 
 
-def _mix(h, width, **options):
-    """A dense layer of each pixel: [n, h, w, c] -> [n, h, w, width].
+def mix(h, width, **options):
+    """Apply a dense layer to each pixel: [n, h, w, c] -> [n, h, w, width].
 
     XLA would copy a tensor of more than two axes to sum over all but one, for the kernel's
     gradient; a matrix it takes as it is.

@@ -87,7 +87,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
     results = denoiser.information("images", images, trained.draws.total())
     with jax.default_matmul_precision("highest"):
         chains = sample(settings, trained, labelled, training.t_min)
-        results += judgement.judge(settings.seed, images, labelled.scale, chains)
+        num_examples = evaluation.num_examples
+        results += judgement.judge(settings.seed, images, labelled.scale, chains, num_examples)
     figures.draw(workdir, images, results, trained.draws, trained.levels, chains)
     tables.write_results(workdir, results)
     tables.print_table(results, title="guidance of images")

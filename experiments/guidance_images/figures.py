@@ -32,7 +32,7 @@ def nats_and_distances(workdir, results, draws, levels, chains) -> None:
     ):
         against_weight(axes[0, 0], by_name, weights, quantity, text)
     figures.truth_line(axes[0, 0], by_name["images.label_entropy"].value, "entropy of the labels")
-    axes[0, 0].set_yscale("log")
+    axes[0, 0].set_yscale("symlog", linthresh=1)  # a classifier can lose
     figures.label(axes[0, 0], "guidance weight w", "nats")
     axes[0, 0].legend(frameon=False, fontsize=7)
     for name, text in (
@@ -58,6 +58,7 @@ def nats_and_distances(workdir, results, draws, levels, chains) -> None:
     figures.truth_line(
         axes[0, 2], by_name["training.w2_squared"].value, "$W_2^2$ of training images"
     )
+    axes[0, 2].set_yscale("log")
     figures.label(axes[0, 2], "guidance weight w", "distortion")
     axes[0, 2].legend(frameon=False, fontsize=7)
     figures.save(fig, workdir, "guidance")

@@ -4,13 +4,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from diffenc.diffusion.gaussians import gaussian_w2_squared
 from diffenc.estimate import Estimate, bootstrap
 from diffenc.keys import rng_of
 from diffenc.run.tables import Result
 
 
-def judge(seed: int, images, scale: float, chains: dict) -> list[Result]:
+def judge(seed: int, images, scale: float, chains: dict, num_examples: int) -> list[Result]:
     """Report nats, what the samples say of their label, and their distance from held-out images.
 
     Nats are those injected by the chains' own steps and in continuous time. `label_information` is
@@ -24,10 +23,10 @@ def judge(seed: int, images, scale: float, chains: dict) -> list[Result]:
         images: the data set.
         scale: its intensity that counts as one.
         chains: of every weight.
+        num_examples: held-out images that samples are compared with.
     """
-    train = images.train.reshape(len(images.train), -1) / scale
-    test = images.test.reshape(len(images.test), -1) / scale
-    held_out = (test, images.test_labels)
+    train = flat(images.train, scale)
+    held_out = (flat(images.test[:num_examples], scale), images.test_labels[:num_examples])
     classify = classifier(train, images.train_labels, rng_of(seed, "classifier"))
     results = [Result("held_out.label_information", *label_information(classify, *held_out))]
     rng = rng_of(seed, "judge")
@@ -45,6 +44,11 @@ def judge(seed: int, images, scale: float, chains: dict) -> list[Result]:
             *distances(name, rng, samples, held_out),
         ]
     return results
+
+
+def flat(images: np.ndarray, scale: float) -> np.ndarray:
+    """Give images [n, ...] as vectors [n, D] in units of scale, float32: there may be many."""
+    return images.reshape(len(images), -1).astype(np.float32) / np.float32(scale)
 
 
 def distances(name: str, rng, pair, others, num_resamples: int = 40) -> list[Result]:
@@ -121,7 +125,19 @@ def within(x, labels) -> float:
 
 
 def between(x, others) -> float:
-    """Compute W_2^2 between the Gaussians of the two sets' moments."""
-    means = [rows.mean(axis=0) for rows in (x, others)]
-    covs = [np.cov(rows.T) for rows in (x, others)]
-    return float(gaussian_w2_squared(means[0], covs[0], means[1], covs[1]))
+    """Compute W_2^2 between the Gaussians of the two sets' moments.
+
+    With C = R^T R, R [n, D] the centred rows over (n - 1)^(1/2), the trace of (C_0^(1/2) C_1
+    C_0^(1/2))^(1/2) is the sum of the singular values of R_0 R_1^T: no matrix [D, D] is needed
+    where samples are few. Where they are many, the triangular factor [D, D] stands for R.
+    """
+    means = [rows.mean(axis=0, dtype=np.float64) for rows in (x, others)]
+    roots = [
+        (rows - mean[None]) / np.sqrt(len(rows) - 1)
+        for rows, mean in zip((x, others), means, strict=True)
+    ]
+    traces = [np.sum(np.square(root)) for root in roots]
+    if min(map(len, roots)) > len(means[0]):
+        roots = [np.linalg.qr(root, mode="r") for root in roots]
+    overlap = np.linalg.norm(roots[0] @ roots[1].T, "nuc")
+    return float(np.sum(np.square(means[0] - means[1])) + sum(traces) - 2 * overlap)

@@ -40,6 +40,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     mesh = parallel.data_mesh(training.num_devices)
     parallel.check_batch(classifier.batch_size, mesh)
     labelled = denoiser.load(source)
+    posterior.check_network(classifier, labelled)
     trained = denoiser.train(seed, workdir, labelled, training, evaluation)
     curve = posterior.run(
         seed, workdir / "posterior", labelled, classifier, training, evaluation.batch_size

@@ -29,7 +29,7 @@ from diffenc.run import data, division, feeding, loop, parallel
 from diffenc.run.advance import Trainee, make_advance
 from diffenc.run.tables import Result
 from experiments import command_line
-from experiments.labels.settings import Evaluation, Images, Training
+from experiments.labels.settings import Evaluation, Images, Network, Training
 
 FORMS = ("entropy_difference", "growth_difference", "score_difference")
 NAME = "denoiser"  # of the system
@@ -99,8 +99,7 @@ def train(
     images = labelled.images
     mesh = parallel.data_mesh(settings.num_devices)
     parallel.check_batch(settings.batch_size, mesh)
-    network = networks.UNet(tuple(settings.channels), labelled.num_classes)
-    model = Denoiser(network, VPLinear(), "v")
+    model = make_model(settings.network, labelled)
     reference = Reference.isotropic(np.asarray(images.train, np.float32) / labelled.scale)
     edges = log_snr_range(model.process, settings.t_min)
     optimizer = training.make_optimizer(
@@ -138,6 +137,25 @@ def train(
     with division.spread_over(mesh):
         draws = measure(params, images, evaluation.num_examples)
     return Trained(model, reference, params, draws, levels)
+
+
+def make_model(settings: Network, labelled: Labelled) -> Denoiser:
+    """Make the denoiser of labelled images.
+
+    Args:
+        settings: of its network.
+        labelled: the images, whose shape and labels are read.
+    """
+    network = networks.UNet(
+        tuple(settings.channels),
+        labelled.num_classes,
+        dtype=jnp.dtype(settings.dtype),
+        blocks=settings.blocks,
+        attention=settings.attention,
+    )
+    fields = ("config field model.channels", "config field model.attention")
+    network.check_sides(labelled.images.example_shape[:2], *fields)
+    return Denoiser(network, VPLinear(), "v")
 
 
 def make_update(

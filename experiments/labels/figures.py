@@ -79,8 +79,9 @@ def draw(workdir, name: str, results, draws, levels, curve: posterior.Curve) -> 
         curve: of the classifier.
     """
     by_name = {result.name: result for result in results}
-    lines = lines_of_classifier(curve)
-    lines |= {which: line_of_denoiser(form(draws, which), levels) for which in denoiser.FORMS}
+    of_classifier = lines_of_classifier(curve)
+    of_denoiser = {which: line_of_denoiser(form(draws, which), levels) for which in denoiser.FORMS}
+    lines = of_classifier | of_denoiser
     fig, axes = figures.figure(1, 2, width=4.4, height=3.7)
     left, right = axes[0]
     for which, line in lines.items():
@@ -95,6 +96,10 @@ def draw(workdir, name: str, results, draws, levels, curve: posterior.Curve) -> 
     left.axhline(0.0, color="#000000", linewidth=0.5)
     limit = by_name[f"{name}.label_entropy"].value
     figures.truth_line(right, limit, f"entropy of the labels: {limit:.2f} nats")
+    # What a denoiser says that has learned little may lie far off.
+    densest = max(line.density.mean(axis=1).max() for line in of_classifier.values())
+    keep_within(left, -0.5 * densest, 2 * densest)
+    keep_within(right, -0.2 * limit, 1.5 * limit)
     axis = "$\\lambda$ (log signal-to-noise ratio)"
     height = "density [nats per unit of $\\lambda$]"
     figures.label(left, axis, height, f"{name}: where the label is seen")
@@ -102,6 +107,12 @@ def draw(workdir, name: str, results, draws, levels, curve: posterior.Curve) -> 
     figures.label(right, axis, integral, "what the noised image knows of it")
     fig.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=7)
     figures.save(fig, workdir, "density")
+
+
+def keep_within(ax, low: float, high: float) -> None:
+    """Show no more of the vertical axis than from low to high."""
+    bottom, top = ax.get_ylim()
+    ax.set_ylim(max(bottom, low), min(top, high))
 
 
 def band(ax, x, values, **style) -> None:

@@ -34,10 +34,10 @@ from diffenc.diffusion.noise_levels import Uniform, log_snr_range
 from diffenc.diffusion.processes import VPLinear
 from diffenc.estimate import Estimate, bootstrap, map_examples, resampled_mean
 from diffenc.keys import key_of
-from diffenc.networks.embeddings import log_snr_features
 from diffenc.run import division, loop, parallel
 from diffenc.run.advance import make_advance
 from diffenc.run.tables import Result
+from experiments import command_line
 from experiments.labels.denoiser import Labelled, make_trainee, surprise
 from experiments.labels.settings import Classifier, Training
 
@@ -102,15 +102,13 @@ def run(
     mesh = parallel.data_mesh(of_denoiser.num_devices)
     process = VPLinear()
     levels = Uniform(*log_snr_range(process, of_denoiser.t_min))
-    network = networks.MLP(tuple(settings.features), labelled.num_classes)
+    network = make_network(settings, labelled.num_classes)
     reference = Reference.isotropic(np.asarray(images.train, np.float32) / labelled.scale)
     log_q = make_log_q(network, process, reference)
     optimizer = training.make_optimizer(
         settings.learning_rate, settings.num_updates, settings.warmup
     )
-    level = jax.eval_shape(log_snr_features, np.zeros((), np.float32))
-    shape = (1, images.train[0].size + level.size)
-    params = init(network, key_of(seed, NAME, "model"), np.zeros(shape, np.float32))
+    params = init(network, key_of(seed, NAME, "model"), *inputs_like(images.train))
     update = make_update(log_q, process, levels, optimizer, settings.average_decay)
     key = key_of(seed, NAME, "evaluation")
     measure = make_measure(key, log_q, process, levels, settings, batch_size)
@@ -143,23 +141,47 @@ def run(
         return measure(averages, images, labelled.scale, settings.num_examples)
 
 
+def make_network(settings: Classifier, num_classes: int) -> networks.LevelClassifier:
+    """Make the network of the classifier."""
+    return networks.LevelClassifier(
+        tuple(settings.features),
+        num_classes,
+        tuple(settings.channels),
+        settings.blocks,
+        settings.dropout,
+        jnp.dtype(settings.dtype),
+    )
+
+
+def inputs_like(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give one example and its level, as the network takes them, for images x [n, ...]."""
+    return np.zeros((1, *x.shape[1:]), np.float32), np.zeros(1, np.float32)
+
+
+def check_network(settings: Classifier, labelled: Labelled) -> None:
+    """Raise an InputError unless the network of the classifier can take the images."""
+    network = make_network(settings, labelled.num_classes)
+    inputs = inputs_like(labelled.images.train)
+    with command_line.naming(channels="posterior.channels"):
+        jax.eval_shape(network.init, key_of(0, "shapes"), *inputs)
+
+
 def make_log_q(network, process, reference: Reference) -> Callable:
-    """Make log_q(params, x_t [batch, ...], t [batch]) -> [batch, classes].
+    """Make log_q(params, x_t [batch, ...], t [batch], rngs=None) -> [batch, classes].
 
     Args:
-        network: an MLP, which sees x_t at unit size.
+        network: a `LevelClassifier`, which sees x_t at unit size.
         process: the diffusion.
         reference: the Gaussian that gives x_t its unit size.
     """
 
-    def log_q(params, x_t, t):
+    def log_q(params, x_t, t, rngs=None):
         alpha = expand(process.alpha(t), x_t)
         sigma = expand(process.sigma(t), x_t)
         variance = jnp.square(alpha) * reference.variance + jnp.square(sigma)
         u = (x_t - alpha * reference.mean) / jnp.sqrt(variance)
         level = process.log_snr(t) + jnp.log(reference.variance)
-        inputs = jnp.concatenate([u.reshape(len(u), -1), log_snr_features(level)], axis=1)
-        return jax.nn.log_softmax(network.apply(params, inputs))
+        return jax.nn.log_softmax(network.apply(params, u, level, rngs=rngs))
 
     return log_q
 
@@ -184,12 +206,13 @@ def make_update(
 
     def update(state, key, batch):
         x, labels = batch
-        key_level, key_eps = jax.random.split(key)
+        key_level, key_eps, key_dropout = jax.random.split(key, 3)
         t = process.time(levels.draw(noise_levels.stratified_uniform(key_level, labels.shape))[0])
         x_t = process.perturb(x, jax.random.normal(key_eps, x.shape, x.dtype), t)
 
         def loss_fn(params):
-            return -jnp.mean(of_labels(log_q(params, x_t, t), labels))
+            log_prob = log_q(params, x_t, t, {"dropout": key_dropout})
+            return -jnp.mean(of_labels(log_prob, labels))
 
         loss, grads = jax.value_and_grad(loss_fn)(state.params)
         return state.apply_gradients(grads, optimizer, average_decay), {"loss": loss}

@@ -4,9 +4,18 @@ from dataclasses import dataclass
 
 from ml_collections import ConfigDict
 
-from diffenc.errors import check, check_fraction, check_least, check_positive, check_widths
+from diffenc.errors import (
+    check,
+    check_choice,
+    check_fraction,
+    check_least,
+    check_positive,
+    check_widths,
+)
 from diffenc.networks.unet import check_channels
 from experiments import command_line
+
+DTYPES = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -35,11 +44,34 @@ class Images:
 
 
 @dataclass(frozen=True)
+class Network:
+    """The U-Net of the denoiser.
+
+    Attributes:
+        channels: its widths.
+        blocks: at each resolution, on either way.
+        attention: heights of the resolutions at which it attends; () for nowhere, None for once, at
+            the coarsest.
+        dtype: in which it computes, a name of `DTYPES`.
+    """
+
+    channels: tuple[int, ...]
+    blocks: int = 1
+    attention: tuple[int, ...] | None = None
+    dtype: str = "float32"
+
+    def __post_init__(self):
+        check_channels("channels", self.channels)
+        check_positive(self, "blocks")
+        check_choice("dtype", self.dtype, DTYPES)
+
+
+@dataclass(frozen=True)
 class Training:
     """How the denoiser of labelled images is trained.
 
     Attributes:
-        channels: widths of its U-Net.
+        network: its U-Net.
         t_min: noise levels begin at this time.
         null_probability: how often a label is withheld.
         batch_size: over all devices.
@@ -55,7 +87,7 @@ class Training:
         num_devices: see `parallel.data_mesh`.
     """
 
-    channels: tuple[int, ...]
+    network: Network
     t_min: float
     null_probability: float
     batch_size: int
@@ -71,7 +103,6 @@ class Training:
     num_devices: int
 
     def __post_init__(self):
-        check_channels("channels", self.channels)
         check_positive(self, "batch_size", "num_updates", "updates_per_dispatch")
         check_positive(self, "save_every", "learning_rate", "clip_norm", "t_min")
         check_least(self, 0, "warmup", "evaluate_every", "num_devices")
@@ -108,7 +139,7 @@ class Classifier:
     """How the classifier of noised images is trained and measured.
 
     Attributes:
-        features: widths of its MLP.
+        features: widths of its dense layers.
         batch_size: over all devices.
         num_updates: in all, a multiple of updates_per_dispatch, as are the next two intervals.
         learning_rate: its peak, after the warm-up; then it descends to 0 like a cosine.
@@ -120,6 +151,10 @@ class Classifier:
         num_draws: of an image's noise, each kept along the grid.
         num_examples: held-out images, at most.
         updates_per_dispatch: in one compiled loop.
+        channels: widths of the blocks of convolutions before them, see `LevelClassifier`.
+        blocks: for each width.
+        dropout: share of the numbers that each block sets to zero in training.
+        dtype: in which the blocks compute, a name of `DTYPES`.
     """
 
     features: tuple[int, ...]
@@ -134,6 +169,10 @@ class Classifier:
     num_draws: int
     num_examples: int
     updates_per_dispatch: int
+    channels: tuple[int, ...] = ()
+    blocks: int = 1
+    dropout: float = 0.0
+    dtype: str = "float32"
 
     def __post_init__(self):
         check_positive(self, "batch_size", "num_updates", "save_every")
@@ -144,14 +183,19 @@ class Classifier:
         for name in ("num_updates", "save_every", "evaluate_every"):
             value = getattr(self, name)
             check(value % every == 0, name, value, remedy)
-        check_fraction(self, "average_decay")
+        check_fraction(self, "average_decay", "dropout")
         check_least(self, 100, "num_examples")
         check_widths(self, "features")
+        check_positive(self, "blocks")
+        check_choice("dtype", self.dtype, DTYPES)
+        if self.channels:
+            check_channels("channels", self.channels)
 
 
 def read_training(config: ConfigDict) -> Training:
     """Read the training of the denoiser."""
-    return command_line.read(Training, config, places={"channels": "model.channels"})
+    network = command_line.read(Network, config, "model")
+    return command_line.read(Training, config, network=network)
 
 
 def read_classifier(config: ConfigDict) -> Classifier:

@@ -179,8 +179,14 @@ def make_case(
     process = PROCESSES[process_name]
     times = (sweep.t_min, T_MAX.get(process_name, 1.0))
     if examples.train[0].ndim == 4:
-        dtype = jnp.dtype(sweep.network.dtype)
-        network = networks.UNet(tuple(sweep.network.channels or ()), dtype=dtype)
+        network = networks.UNet(
+            tuple(sweep.network.channels or ()),
+            dtype=jnp.dtype(sweep.network.dtype),
+            blocks=sweep.network.blocks,
+            attention=sweep.network.attention,
+        )
+        fields = ("config field model.channels", "config field model.attention")
+        network.check_sides(examples.train[0].shape[1:3], *fields)
     else:
         network = networks.LevelMLP(tuple(sweep.network.features or ()))
     model = Denoiser(network, process, sweep.output)

@@ -78,14 +78,20 @@ class Network:
     Attributes:
         features: widths of the MLP, for vectors.
         channels: widths of the U-Net, for images.
+        blocks: of the U-Net at each resolution, on either way.
+        attention: heights of its resolutions at which it attends; () for nowhere, None for once, at
+            the coarsest.
         dtype: in which the U-Net computes, float32 or bfloat16.
     """
 
     features: tuple[int, ...] | None = None
     channels: tuple[int, ...] | None = None
+    blocks: int = 1
+    attention: tuple[int, ...] | None = None
     dtype: str = "float32"
 
     def __post_init__(self):
+        check_positive(self, "blocks")
         check_choice("dtype", self.dtype, ("float32", "bfloat16"))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from checks import NUM_SIGMAS, assert_mean
 
-from diffenc.diffusion import profiles
+from diffenc.diffusion import denoiser, profiles
 from diffenc.diffusion.denoiser import OUTPUTS, Denoiser, Reference
 from diffenc.diffusion.gaussians import Gaussian
 from diffenc.diffusion.noise_levels import log_snr_range
@@ -143,3 +143,13 @@ def test_references_from_data():
         Reference.moments(np.repeat(x[:, :1], 3, axis=1))
     with pytest.raises(InputError, match="output"):
         Denoiser(LevelMLP((8,)), VPLinear(), "noise")
+
+
+@pytest.mark.parametrize("part", [7, 100])
+def test_moments_of_all_numbers_do_not_depend_on_parts(monkeypatch, part):
+    monkeypatch.setattr(denoiser, "PART", part)
+    x = np.random.default_rng(0).normal(2.0, 0.1, size=(11, 3, 2)).astype(np.float32)
+    one = Reference.isotropic(x)
+    exact = x.astype(np.float64)
+    np.testing.assert_allclose(one.mean, exact.mean(), rtol=1e-6)
+    np.testing.assert_allclose(one.variance, exact.var(), rtol=1e-6)

@@ -5,11 +5,13 @@ import json
 import re
 import shutil
 
+import jax
 import numpy as np
 import pytest
 from checks import NUM_SIGMAS, assert_every_field_is_read, record_reads
 from clusters import sample_clusters
 
+from diffenc.diffusion.gaussians import gaussian_w2_squared
 from diffenc.errors import InputError
 from diffenc.run import data
 from experiments.arguments import load_config
@@ -111,6 +113,19 @@ def test_equal_laws_lie_at_no_distance_but_that_of_their_samples():
     assert abs(wide["b.diversity"].value - 4) < NUM_SIGMAS * wide["b.diversity"].stderr
     row = wide["b.w2_squared"]  # from x to 2 x: E|x|^2
     assert abs(row.value - np.square(x).sum(axis=1).mean()) < NUM_SIGMAS * row.stderr
+
+
+@pytest.mark.parametrize("num_samples", [12, 200])
+def test_distances_of_few_and_of_many_samples_are_those_of_their_moments(num_samples):
+    """With fewer samples than pixels, and with more; the other set is large."""
+    rng = np.random.default_rng(0)
+    scales = np.linspace(0.5, 2.0, 20)[None]
+    x = rng.normal(size=(num_samples, 20)) * scales + 1.0
+    others = rng.normal(size=(300, 20)) @ rng.normal(size=(20, 20))
+    moments = [(rows.mean(axis=0), np.cov(rows.T)) for rows in (x, others)]
+    with jax.enable_x64(True):
+        truth = float(gaussian_w2_squared(*moments[0], *moments[1]))
+    assert judgement.between(x, others) == pytest.approx(truth, rel=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -147,8 +147,12 @@ def test_a_posterior_that_is_too_certain_wins_less(clusters):
         assert lost.mean > NUM_SIGMAS * lost.stderr
 
 
-def test_a_trained_classifier_finds_nearly_all(clusters, tmp_path):
+@pytest.mark.parametrize("channels", [(), (16,)], ids=["dense", "blocks"])
+def test_a_trained_classifier_finds_nearly_all(clusters, channels, tmp_path):
+    """Of four pixels that share a number x as x/2, the sum knows what one pixel of x did."""
     x, labels, truth, *_ = clusters
+    if channels:
+        x = np.tile(x / 2, (1, 2, 2, 1))
     images = types.SimpleNamespace(
         train=x[:10000], train_labels=labels[:10000], test=x[10000:], test_labels=labels[10000:]
     )
@@ -160,6 +164,7 @@ def test_a_trained_classifier_finds_nearly_all(clusters, tmp_path):
         "save_every": 400,
     }
     changes |= {"evaluate_every": 0, "average_decay": 0.98, "num_examples": 10000}
+    changes |= {"channels": channels}
     config = make_config(
         updates_per_dispatch=100,
         eval__batch_size=5000,
@@ -257,6 +262,11 @@ def test_settings_can_be_chosen_without_the_test_images():
         ({"eval__monitor": 1}, "eval.monitor is 1"),
         ({"model__channels": (8, 8, 8, 8, 8)}, "cannot be halved"),
         ({"model__channels": (9,)}, "multiples of 8"),
+        ({"model__attention": (3,)}, "config field model.attention is (3,): choose among"),
+        ({"model__dtype": "float16"}, "config field model.dtype is 'float16'"),
+        ({"posterior__channels": (12,)}, "config field posterior.channels is (12,)"),
+        ({"posterior__channels": (8,) * 4}, "config field posterior.channels has 4 widths"),
+        ({"posterior__dropout": 1.0}, "config field posterior.dropout is 1.0"),
         ({"posterior__features": ()}, "posterior.features is ()"),
         ({"posterior__average_decay": 1.0}, "posterior.average_decay is 1.0"),
         ({"posterior__num_examples": 10}, "posterior.num_examples is 10"),

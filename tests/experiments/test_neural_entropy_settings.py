@@ -40,6 +40,8 @@ def test_bad_settings_are_one_line(tmp_path, changes, message):
     [
         (dict(model__channels=(12,)), "multiples of 8"),
         (dict(model__channels=(8,) * 5), "cannot be halved 4 times"),
+        (dict(model__attention=(3,)), "config field model.attention is"),
+        (dict(model__blocks=0), "config field model.blocks is 0"),
         (dict(model__channels=()), "model.channels"),
         (dict(model__dtype="float16"), "model.dtype is 'float16'"),
         (dict(eval__images=0), "eval.images"),
