@@ -45,6 +45,9 @@ PLACES = {  # what may stand in a name's place, as a regular expression
     "law": r"\w+",
     "relation": r"\w+",
     "loop": r"(plain|scanned|reference)",
+    "program": r"(?!machine\b)[\w.]+",
+    "sampler": r"(encoder|sampler)",
+    "steps": r"\d+",
     "share": r"[\d.e+-]+",
     "process": r"\w+",
     "dim": r"\d+",
@@ -103,7 +106,9 @@ PLACES_OF = {
     "direction, <weight> the w of guidance, as above, or eta, the strength of the noise; <score> "
     "is `network`, `reference` (its Gaussian), `stretched` (1.1 times the exact score) or `exact`; "
     "<coordinates> is a process, or `angle`.",
-    "benchmarks.update_time": "<system> is `diffusion_encoder` or `vae`.",
+    "benchmarks": "<program> is an experiment and what it updates, such as "
+    "`diffusion_encoder.langevin`; <sampler> is `encoder` or `sampler`, <steps> their number, of "
+    "two evaluations each. Errors are over turns, those of losses over draws.",
     "benchmarks.independence": "<law> is of independent x and y, <relation> of dependent ones: see "
     "the end of the source. A share is of sets of samples in which p <= 0.05.",
     "benchmarks.entropy_training": "<loop> is `plain` (an epoch loop), `scanned` (many updates in "
@@ -277,15 +282,30 @@ GLOSSARY = LATENT | {
     },
     "warm_start": LIKELIHOOD,
     "action_principle": ACTION,
-    "benchmarks.update_time": {
-        "<system>.update_time": "ms: Time of an update: the median over turns.",
-        "<system>.matrix_flops": "GFLOP an update: Operations of the matrix products of an update.",
-        "<system>.peak_share": "% of the matrix-product peak: These per second, as a share of "
-        "the peak.",
-        "diffusion_encoder.update_time_ratio": "VAE updates: Time of an alternating update over "
-        "that of a VAE's, turn by turn.",
-        "machine.matrix_peak": "GFLOP/s: The peak: operations a second of a large matrix product "
-        "in float32.",
+    "benchmarks": {
+        "<program>.flops": "GFLOP: Operations of an update by the compiler's analysis, loops as "
+        "often as they turn.",
+        "<program>.megabytes": "MB: Bytes that the operations of an update read and write, "
+        "likewise.",
+        "<program>.time": "ms: Time of an update: the median over turns.",
+        "<program>.limit_share": "% of the limit: Of that time, what operations at "
+        "`machine.matrix_peak` or bytes at `machine.cached_copy_peak` would take, the larger of "
+        "both.",
+        "<program>.first_step": "s: Seconds of tracing, compiling and running the first call, of "
+        "some updates.",
+        "<program>.compilations": "programs: How many are compiled in the first call.",
+        "<program>.later_compilations": "programs: How many are compiled in a second call.",
+        "<program>.time_ratio": "VAE updates: Time of an update over that of the VAE of the same "
+        "sizes, turn by turn.",
+        "<sampler>.steps<steps>.rate": "1/s: Encodings or samples a second.",
+        "<sampler>.steps<steps>.loss": "nats: KL of what is made from what should be: the exact "
+        "posterior of the encoder's decoder; the mixture, for the sampler with the exact score.",
+        "<sampler>.steps<steps>.folds": "of draws: Share of draws where the sampler folds the "
+        "space, and the loss is none.",
+        "machine.matrix_peak": "GFLOP/s: Operations a second of a large matrix product in float32.",
+        "machine.cached_copy_peak": "GB/s: Bytes a second that passes over an array in a cache "
+        "read and write.",
+        "machine.memory_copy_peak": "GB/s: The same of an array that is too large for caches.",
     },
     "benchmarks.independence": {
         "<law>.false_alarms": "of sets: Share of independent samples. Its truth is 0.05, or less "
