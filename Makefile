@@ -22,7 +22,7 @@ test-slow: .venv/stamp
 	$(BIN)/python -m pytest -q -m slow $(WORKERS) $(ARGS)
 
 bench: .venv/stamp
-	$(BIN)/python -m experiments.benchmarks.update_time --config=configs/benchmarks/update_time.py --workdir=runs/benchmark $(ARGS)
+	$(BIN)/python -m experiments.benchmarks --config=configs/benchmarks/table.py --workdir=runs/benchmarks $(ARGS)
 
 lint: .venv/stamp
 	$(BIN)/ruff check .

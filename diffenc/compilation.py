@@ -121,6 +121,17 @@ def cache() -> Iterator[None]:
         _configure(before)
 
 
+@contextlib.contextmanager
+def without_cache() -> Iterator[None]:
+    """Compile all programs within anew, as a first run does, and keep none of them."""
+    before = {"jax_enable_compilation_cache": jax.config.jax_enable_compilation_cache}
+    _configure({"jax_enable_compilation_cache": False})
+    try:
+        yield
+    finally:
+        _configure(before)
+
+
 def directory(environment: Mapping[str, str]) -> Path | None:
     """Return the directory of the programs of this machine, or None if none are to be kept."""
     choice = environment.get(VARIABLE, "")

@@ -45,6 +45,9 @@ PLACES = {  # what may stand in a name's place, as a regular expression
     "law": r"\w+",
     "relation": r"\w+",
     "loop": r"(plain|scanned|reference)",
+    "program": r"(?!machine\b)[\w.]+",
+    "sampler": r"(encoder|sampler)",
+    "steps": r"\d+",
     "share": r"[\d.e+-]+",
     "process": r"\w+",
     "dim": r"\d+",
@@ -58,7 +61,7 @@ PLACES = {  # what may stand in a name's place, as a regular expression
     "decoder": r"(informed|marginal|uninformed)",
     "direction": r"\d+",
     "coordinates": r"\w+",
-    "program": r"(encoder_update|unet_update|attending_unet_update|mlp_update|sampling|encoding|"
+    "swept": r"(encoder_update|unet_update|attending_unet_update|mlp_update|sampling|encoding|"
     r"bound|annealing|information|order|checkpoint)",
     "real": r"(mnist_encoder|cifar10_unet|cifar10_decoder)",
     "axis": r"(?!devices\b)\w+",
@@ -108,8 +111,7 @@ PLACES_OF = {
     "direction, <weight> the w of guidance, as above, or eta, the strength of the noise; <score> "
     "is `network`, `reference` (its Gaussian), `stretched` (1.1 times the exact score) or `exact`; "
     "<coordinates> is a process, or `angle`.",
-    "benchmarks.update_time": "<system> is `diffusion_encoder` or `vae`.",
-    "benchmarks.growth": "<program> is a name in `sweeps`, <axis> one of its sizes, and <size> its "
+    "benchmarks.growth": "<swept> is a name in `sweeps`, <axis> one of its sizes, and <size> its "
     "value. Memory is what a compiled program needs beside its arguments and results; of "
     "`information` by how much the peak of the resident memory of a process grew, of `order` the "
     "most memory on the host, and of `checkpoint` the bytes on the disk.",
@@ -117,6 +119,9 @@ PLACES_OF = {
     "counted in its compiled update; seconds and rates are predicted from that by published rates "
     "of a TPU v5e, see `diffenc.run.pods`. `one_batch` is the config's batch over all chips, "
     "`own_batch` that batch on each chip.",
+    "benchmarks": "<program> is an experiment and what it updates, such as "
+    "`diffusion_encoder.langevin`; <sampler> is `encoder` or `sampler`, <steps> their number, of "
+    "two evaluations each. Errors are over turns, those of losses over draws.",
     "benchmarks.independence": "<law> is of independent x and y, <relation> of dependent ones: see "
     "the end of the source. A share is of sets of samples in which p <= 0.05.",
     "benchmarks.entropy_training": "<loop> is `plain` (an epoch loop), `scanned` (many updates in "
@@ -290,33 +295,48 @@ GLOSSARY = LATENT | {
     },
     "warm_start": LIKELIHOOD,
     "action_principle": ACTION,
-    "benchmarks.update_time": {
-        "<system>.update_time": "ms: Time of an update: the median over turns.",
-        "<system>.matrix_flops": "GFLOP an update: Operations of the matrix products of an update.",
-        "<system>.peak_share": "% of the matrix-product peak: These per second, as a share of "
-        "the peak.",
-        "diffusion_encoder.update_time_ratio": "VAE updates: Time of an alternating update over "
-        "that of a VAE's, turn by turn.",
-        "machine.matrix_peak": "GFLOP/s: The peak: operations a second of a large matrix product "
-        "in float32.",
+    "benchmarks": {
+        "<program>.flops": "GFLOP: Operations of an update by the compiler's analysis, loops as "
+        "often as they turn.",
+        "<program>.megabytes": "MB: Bytes that the operations of an update read and write, "
+        "likewise.",
+        "<program>.time": "ms: Time of an update: the median over turns.",
+        "<program>.limit_share": "% of the limit: Of that time, what operations at "
+        "`machine.matrix_peak` or bytes at `machine.cached_copy_peak` would take, the larger of "
+        "both.",
+        "<program>.first_step": "s: Seconds of tracing, compiling and running the first call, of "
+        "some updates.",
+        "<program>.compilations": "programs: How many are compiled in the first call.",
+        "<program>.later_compilations": "programs: How many are compiled in a second call.",
+        "<program>.time_ratio": "VAE updates: Time of an update over that of the VAE of the same "
+        "sizes, turn by turn.",
+        "<sampler>.steps<steps>.rate": "1/s: Encodings or samples a second.",
+        "<sampler>.steps<steps>.loss": "nats: KL of what is made from what should be: the exact "
+        "posterior of the encoder's decoder; the mixture, for the sampler with the exact score.",
+        "<sampler>.steps<steps>.folds": "of draws: Share of draws where the sampler folds the "
+        "space, and the loss is none.",
+        "machine.matrix_peak": "GFLOP/s: Operations a second of a large matrix product in float32.",
+        "machine.cached_copy_peak": "GB/s: Bytes a second that passes over an array in a cache "
+        "read and write.",
+        "machine.memory_copy_peak": "GB/s: The same of an array that is too large for caches.",
     },
     "benchmarks.growth": {
-        "<program>.<axis>.time_exponent": ": Exponent of the time over the larger sizes. The error "
+        "<swept>.<axis>.time_exponent": ": Exponent of the time over the larger sizes. The error "
         "is over turns and over sizes; the truth is what theory expects, as of the next two.",
-        "<program>.<axis>.operations_exponent": ": Exponent of the operations of products.",
-        "<program>.<axis>.memory_exponent": ": Exponent of the memory.",
-        "<program>.devices.share_exponent": ": Exponent of the operations of each device over the "
+        "<swept>.<axis>.operations_exponent": ": Exponent of the operations of products.",
+        "<swept>.<axis>.memory_exponent": ": Exponent of the memory.",
+        "<swept>.devices.share_exponent": ": Exponent of the operations of each device over the "
         "number of devices, at one batch for all.",
-        "<program>.<axis>=<size>.time": "ms: Time of an update or a call, the median over turns: "
+        "<swept>.<axis>=<size>.time": "ms: Time of an update or a call, the median over turns: "
         "on CPUs that of the CPU which the process used.",
-        "<program>.<axis>=<size>.operations": "GFLOP: Operations of matrix products and "
+        "<swept>.<axis>=<size>.operations": "GFLOP: Operations of matrix products and "
         "convolutions.",
-        "<program>.<axis>=<size>.memory": "MB: Memory.",
-        "<program>.devices=<size>.summed": "MB: Bytes that an update sums over so many devices.",
-        "<program>.devices=<size>.sums": "an update: Sums over devices.",
-        "<program>.devices=<size>.sent_beside": "MB: What each device sends beside these sums, if "
+        "<swept>.<axis>=<size>.memory": "MB: Memory.",
+        "<swept>.devices=<size>.summed": "MB: Bytes that an update sums over so many devices.",
+        "<swept>.devices=<size>.sums": "an update: Sums over devices.",
+        "<swept>.devices=<size>.sent_beside": "MB: What each device sends beside these sums, if "
         "they stand in a ring.",
-        "<program>.devices=<size>.share": "GFLOP: Operations of each device, by XLA's analysis, "
+        "<swept>.devices=<size>.share": "GFLOP: Operations of each device, by XLA's analysis, "
         "which counts the body of a loop once.",
     },
     "benchmarks.pod": {

@@ -43,7 +43,16 @@ BETWEEN_EXPERIMENTS = {
     "guidance_images": {"labels"},
     "speed_limit": {"neural_entropy"},
     "action_principle": {"neural_entropy"},
-    "benchmarks": {"diffusion_decoder", "diffusion_encoder", "neural_entropy", "warm_start"},
+    "benchmarks": {  # every experiment that trains
+        "action_principle",
+        "diffusion_decoder",
+        "diffusion_encoder",
+        "labels",
+        "mutual_information",
+        "neural_entropy",
+        "posteriors",
+        "warm_start",
+    },
 }
 FILES = sorted((ROOT / "diffenc").rglob("*.py"))
 

@@ -115,14 +115,14 @@ def _flops_of(equation, is_used: list[bool]) -> int:
         # A product sums over offsets and channels of the kernel, or over the pixels of all images.
         summed_over = equation.invars[1 if name == "convolve_3x3" else 0].aval.shape[1:4]
         return 2 * math.prod(summed_over) * equation.outvars[0].aval.size
-    programs = [program for value in params.values() for program in _programs_in(value)]
+    programs = [program for value in params.values() for program in programs_in(value)]
     inner = [count_flops(program, is_used if name in CALLS else None) for program in programs]
     if name == "cond":
         return max(inner)
     return sum(inner) * (params["length"] if name == "scan" else 1)
 
 
-def _programs_in(value) -> list:
+def programs_in(value) -> list:
     """The programs in a parameter of an equation: the bodies of loops, branches and calls."""
     values = value if isinstance(value, tuple | list) else (value,)
     return [one for one in values if hasattr(getattr(one, "jaxpr", one), "eqns")]

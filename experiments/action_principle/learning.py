@@ -158,7 +158,7 @@ class Learner:
         state = TrainState.create(self.init(key_init), self.optimizer())
         yield 0, jax.tree.map(jnp.copy, state.averages)
         for _ in range(self.training.num_checks):
-            state = _many_updates(self, state, key_updates)
+            state = many_updates(self, state, key_updates)
             yield int(state.step), jax.tree.map(jnp.copy, state.averages)
 
     def optimizer(self):
@@ -192,8 +192,14 @@ class Learner:
 
 
 @functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
-def _many_updates(learner: Learner, state: TrainState, key: jax.Array) -> TrainState:
-    """Make the updates between two checks."""
+def many_updates(learner: Learner, state: TrainState, key: jax.Array) -> TrainState:
+    """Make the updates between two checks.
+
+    Args:
+        learner: the control.
+        state: before them; its memory is given away.
+        key: of all updates of the training.
+    """
 
     def update(state, _):
         grads = jax.grad(learner.loss)(state.params, jax.random.fold_in(key, state.step))

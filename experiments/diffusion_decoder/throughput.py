@@ -1,23 +1,17 @@
 """How well devices are used in training: examples a second, the share of their peak, memory."""
 
-import time
-
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from diffenc.keys import key_of
 from diffenc.latent.systems import System
-from diffenc.run import costs
+from diffenc.run import costs, peaks
 from diffenc.run.advance import dotted
 from diffenc.run.data import Dataset
 from diffenc.run.tables import Result
 from experiments.diffusion_decoder.models import Name, first_places
 from experiments.diffusion_decoder.results import update_times
 from experiments.diffusion_decoder.settings import Experiment
-
-PRODUCTS = 20  # of a program by which the peak is measured
-REPEATS = 5  # of that program
 
 
 def measure(
@@ -44,7 +38,7 @@ def measure(
     training = experiment.training
     decoders = [settings.model.diffusion for settings in experiment.methods.values()]
     precision = next((one.precision for one in decoders if one is not None), "float32")
-    peak = matrix_peak(side, precision)
+    peak = peaks.matrix_peak(side, precision)
     of_all = peak * (training.num_devices or jax.device_count())
     times = {row.name: row for row in update_times(metrics, models)}
     rows = []
@@ -79,25 +73,3 @@ def flops_of(system: System, batch_size: int, example_shape: tuple[int, ...]) ->
     x = np.zeros((batch_size, *example_shape), np.float32)
     batch = (x, np.zeros(batch_size, np.int32)) if system.is_persistent else x
     return costs.measure(system.update, system.state, key_of(0, "costs"), batch).flops
-
-
-def matrix_peak(side: int, precision: str) -> float:
-    """Measure the operations a second of square matrix products on one device, the best of some.
-
-    Args:
-        side: of the matrices, so large that the device is busy.
-        precision: of the products.
-    """
-    a = jnp.full((side, side), 1 / side, precision)  # which is its own product
-
-    @jax.jit
-    def multiply(a):
-        return jax.lax.fori_loop(0, PRODUCTS, lambda _, b: a @ b, a)
-
-    multiply(a).block_until_ready()
-    seconds = []
-    for _ in range(REPEATS):
-        began = time.perf_counter()
-        multiply(a).block_until_ready()
-        seconds.append(time.perf_counter() - began)
-    return PRODUCTS * 2 * side**3 / min(seconds)

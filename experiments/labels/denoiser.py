@@ -49,6 +49,24 @@ class Labelled(NamedTuple):
     num_classes: int
 
 
+class System(NamedTuple):
+    """A denoiser before its training.
+
+    Attributes:
+        model: the denoiser.
+        reference: its Gaussian reference.
+        levels: the density of the noise levels at which it is measured.
+        state: the `TrainState` that training starts from.
+        update: (state, key, (x, labels)) -> (state, metrics).
+    """
+
+    model: Denoiser
+    reference: Reference
+    levels: Uniform
+    state: training.TrainState
+    update: Callable
+
+
 class Trained(NamedTuple):
     """A trained denoiser.
 
@@ -99,18 +117,7 @@ def train(
     images = labelled.images
     mesh = parallel.data_mesh(settings.num_devices)
     parallel.check_batch(settings.batch_size, mesh)
-    model = make_model(settings.network, labelled)
-    reference = Reference.isotropic(np.asarray(images.train, np.float32) / labelled.scale)
-    edges = log_snr_range(model.process, settings.t_min)
-    optimizer = training.make_optimizer(
-        settings.learning_rate, settings.num_updates, settings.warmup, settings.clip_norm
-    )
-    example = jnp.asarray(images.train[:1], jnp.float32)
-    params = model.init(key_of(seed, NAME, "model"), example)
-    update = make_update(
-        model, reference, model.levels(reference, *edges), optimizer, labelled.num_classes, settings
-    )
-    levels = Uniform(*edges)
+    model, reference, levels, state, update = make_system(seed, labelled, settings)
     measure = make_measure(
         key_of(seed, NAME, "evaluation"), model, reference, labelled.scale, levels, evaluation
     )
@@ -121,7 +128,7 @@ def train(
 
     states = loop.train(
         workdir,
-        parallel.replicate(mesh, {NAME: training.TrainState.create(params, optimizer)}),
+        parallel.replicate(mesh, {NAME: state}),
         make_advance(
             {NAME: make_trainee(seed, NAME, update, labelled, mesh)}, mesh, settings.batch_size
         ),
@@ -156,6 +163,30 @@ def make_model(settings: Network, labelled: Labelled) -> Denoiser:
     fields = ("config field model.channels", "config field model.attention")
     network.check_sides(labelled.images.example_shape[:2], *fields)
     return Denoiser(network, VPLinear(), "v")
+
+
+def make_system(seed: int, labelled: Labelled, settings: Training) -> System:
+    """Make a denoiser with its update.
+
+    Args:
+        seed: of the run.
+        labelled: the images.
+        settings: of the training.
+    """
+    images = labelled.images
+    model = make_model(settings.network, labelled)
+    reference = Reference.isotropic(np.asarray(images.train, np.float32) / labelled.scale)
+    edges = log_snr_range(model.process, settings.t_min)
+    optimizer = training.make_optimizer(
+        settings.learning_rate, settings.num_updates, settings.warmup, settings.clip_norm
+    )
+    example = jnp.asarray(images.train[:1], jnp.float32)
+    params = model.init(key_of(seed, NAME, "model"), example)
+    update = make_update(
+        model, reference, model.levels(reference, *edges), optimizer, labelled.num_classes, settings
+    )
+    state = training.TrainState.create(params, optimizer)
+    return System(model, reference, Uniform(*edges), state, update)
 
 
 def make_update(

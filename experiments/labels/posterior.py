@@ -80,6 +80,22 @@ class Curve(NamedTuple):
         return np.concatenate([np.zeros_like(parts[:1]), np.cumsum(parts, axis=0)])
 
 
+class System(NamedTuple):
+    """A classifier before its training.
+
+    Attributes:
+        log_q: see `make_log_q`.
+        levels: the density of noise levels.
+        state: the `TrainState` that training starts from.
+        update: (state, key, (x, labels)) -> (state, metrics).
+    """
+
+    log_q: Callable
+    levels: Uniform
+    state: training.TrainState
+    update: Callable
+
+
 def run(
     seed: int,
     workdir: Path,
@@ -101,15 +117,7 @@ def run(
     images = labelled.images
     mesh = parallel.data_mesh(of_denoiser.num_devices)
     process = VPLinear()
-    levels = Uniform(*log_snr_range(process, of_denoiser.t_min))
-    network = make_network(settings, labelled.num_classes)
-    reference = Reference.isotropic(np.asarray(images.train, np.float32) / labelled.scale)
-    log_q = make_log_q(network, process, reference)
-    optimizer = training.make_optimizer(
-        settings.learning_rate, settings.num_updates, settings.warmup
-    )
-    params = init(network, key_of(seed, NAME, "model"), *inputs_like(images.train))
-    update = make_update(log_q, process, levels, optimizer, settings.average_decay)
+    log_q, levels, state, update = make_system(seed, labelled, settings, of_denoiser.t_min)
     key = key_of(seed, NAME, "evaluation")
     measure = make_measure(key, log_q, process, levels, settings, batch_size)
     num_monitored = min(1000, settings.num_examples)
@@ -123,7 +131,7 @@ def run(
 
     states = loop.train(
         workdir,
-        parallel.replicate(mesh, {NAME: training.TrainState.create(params, optimizer)}),
+        parallel.replicate(mesh, {NAME: state}),
         make_advance(
             {NAME: make_trainee(seed, NAME, update, labelled, mesh)}, mesh, settings.batch_size
         ),
@@ -164,6 +172,29 @@ def check_network(settings: Classifier, labelled: Labelled) -> None:
     inputs = inputs_like(labelled.images.train)
     with command_line.naming(channels="posterior.channels"):
         jax.eval_shape(network.init, key_of(0, "shapes"), *inputs)
+
+
+def make_system(seed: int, labelled: Labelled, settings: Classifier, t_min: float) -> System:
+    """Make a classifier with its update.
+
+    Args:
+        seed: of the run.
+        labelled: the images.
+        settings: of the classifier.
+        t_min: the time at which noise levels begin.
+    """
+    images = labelled.images
+    process = VPLinear()
+    levels = Uniform(*log_snr_range(process, t_min))
+    network = make_network(settings, labelled.num_classes)
+    reference = Reference.isotropic(np.asarray(images.train, np.float32) / labelled.scale)
+    log_q = make_log_q(network, process, reference)
+    optimizer = training.make_optimizer(
+        settings.learning_rate, settings.num_updates, settings.warmup
+    )
+    params = init(network, key_of(seed, NAME, "model"), *inputs_like(images.train))
+    update = make_update(log_q, process, levels, optimizer, settings.average_decay)
+    return System(log_q, levels, training.TrainState.create(params, optimizer), update)
 
 
 def make_log_q(network, process, reference: Reference) -> Callable:

@@ -35,6 +35,8 @@ ROWS = {
     ("warm_start", "uniform.bins=0.17.it_nll", "bits/dim"): "<family>.bins=<bins>.it_nll",
     ("warm_start", "kraft.informed.bins=3", ""): "kraft.<decoder>.bins=<bins>",
     ("warm_start", "kraft.it_nll.bins=3", ""): "kraft.it_nll.bins=<bins>",
+    ("benchmarks", "mixture.vp.D9.limit_share", "% of the limit"): "<program>.limit_share",
+    ("benchmarks", "encoder.steps4.loss", "nats"): "<sampler>.steps<steps>.loss",
     ("benchmarks.entropy_training", "plain.seconds_to_0.1_percent", "s"): (
         "<loop>.seconds_to_<share>_percent"
     ),
