@@ -17,5 +17,6 @@ def get_config():
             sets=200,  # clean ones for each warning
             sets_of_law=3,  # for each number of rows
             num_samples=(300, 1000, 3000),
+            estimates=60,  # clean sets of which whole estimates are made
         )
     )

@@ -25,6 +25,7 @@ GROWING = (
     "most of it came with the second half of the rows: take it for a lower limit, or more rows"
 )
 RECOGNIZED = "the other half recognizes them rather than predicts"
+BEYOND = "the estimate or its error reaches beyond"
 POOLED = (
     f"labels of fewer than {LEAST_EXAMPLES} examples were taken together; what this may have lost "
     "is in the error"
@@ -44,8 +45,7 @@ def limits(estimate: Estimate, entropy: float) -> list[str]:
     if -estimate.stderr <= estimate.mean <= entropy - estimate.stderr:
         return []
     return [
-        f"the information of labels lies between 0 and their entropy, {entropy:.4g}, and the "
-        "estimate or its error reaches beyond"
+        f"the information of labels lies between 0 and their entropy, {entropy:.4g}, and {BEYOND}"
     ]
 
 

@@ -3,8 +3,9 @@
     python -m experiments.benchmarks.false_alarms --config=configs/benchmarks/false_alarms.py \
         --workdir=DIR
 
-Every warning is asked of as many sets by itself, without a network. Nearest neighbours, which must
-not show more than there is, are compared with the exact pointwise information of the same samples.
+Every warning is asked of as many sets by itself, without a network; those that an estimate makes
+are counted on fewer whole estimates. Nearest neighbours, which must not show more than there is,
+are compared with the exact pointwise information of the same samples.
 """
 
 from collections.abc import Callable
@@ -20,15 +21,18 @@ from diffenc.estimate import Estimate
 from diffenc.information import (
     beyond,
     checks,
+    estimates,
     functions,
     gaussian,
     inputs,
     kinds,
     neighbours,
+    remarks,
     repeats,
     resolution,
     rows,
     tasks,
+    terms,
 )
 from diffenc.information import pairs as pairs_of_samples
 from diffenc.information.columns import read_words
@@ -51,17 +55,20 @@ class Benchmark:
         sets: clean sets for each warning.
         sets_of_law: sets of each law with a known information, for each number of rows.
         num_samples: numbers of rows of these.
+        estimates: clean sets of which whole estimates are made.
     """
 
     seed: int
     sets: int
     sets_of_law: int
     num_samples: tuple[int, ...]
+    estimates: int
 
     def __post_init__(self):
         check_least(self, 0, "seed")
         check_least(self, 2, "sets")
         check_least(self, 1, "sets_of_law")
+        check_least(self, 2, "estimates")
 
 
 def run(config: ConfigDict, workdir: Path) -> None:
@@ -71,8 +78,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
         return
     laws = known_laws()
     total = len(WARNINGS) * benchmark.sets
-    total += len(laws) * len(benchmark.num_samples) * benchmark.sets_of_law
-    alarms = {name: [] for name in WARNINGS}
+    total += len(laws) * len(benchmark.num_samples) * benchmark.sets_of_law + benchmark.estimates
+    alarms = {name: [] for name in (*WARNINGS, *NOTES)}
     excesses = []
     with records.progress(total, description="sets") as show:
         done = 0
@@ -88,6 +95,12 @@ def run(config: ConfigDict, workdir: Path) -> None:
                     excesses.append(excess(benchmark.seed, name, law, n, index))
                     done += 1
                     show(done, name)
+        for index in range(benchmark.estimates):
+            said = notes_of_estimate(benchmark.seed, index)
+            for name, words in NOTES.items():
+                alarms[name].append(any(words in note for note in said))
+            done += 1
+            show(done, "estimates")
     results = [
         Result(f"{name}.false_alarms", *Estimate.of(one), "of sets", MOST)
         for name, one in alarms.items()
@@ -149,6 +162,32 @@ def known_laws() -> dict:
         | independent
         | {name: law for name, law in every.items() if not name.startswith("choice")}
     )
+
+
+def notes_of_estimate(seed: int, index: int) -> tuple[str, ...]:
+    """Return what is said beside the estimate of a clean set of 1,000 rows at most.
+
+    Every other y is three labels.
+
+    Args:
+        seed: of the run.
+        index: of the set.
+    """
+    rng = rng_of(seed, "estimate", index)
+    x, y = draw(rng, 5 * (index // 3) + index % 3)
+    if index % 2:
+        y = np.digitize(y[:, 0], np.quantile(y[:, 0], [0.3, 0.6]))
+    return estimates.mutual_information(x, y, seed=index, order="exchangeable").notes
+
+
+NOTES = {  # of an estimate
+    "unbounded": remarks.UNBOUNDED,
+    "beyond_limits": remarks.BEYOND,
+    "columns_alone": "all columns together show less",
+    "by_neighbours": "the estimate is that of nearest neighbours",
+    "doubted": "the error holds the difference",
+    "recurring_rows": remarks.RECOGNIZED,
+}
 
 
 def _is_refused(check: Callable, *arguments) -> bool:
@@ -264,6 +303,16 @@ def _terms(rng, x, y):
     return bool(resolution.sets_of(gaussian.by_rank(x), gaussian.by_rank(y)))
 
 
+def _waves(rng, x, y):
+    """Nor do waves of one column in the regression."""
+    y = gaussian.by_rank(y[rng.permutation(len(y))])
+    x = gaussian.by_rank(x)
+    both = [terms.search(*blocks, with_products=False) for blocks in ((x, y), (y, x))]
+    return any(
+        one is not None and one.gain.mean > resolution.GAINED * one.gain.stderr for one in both
+    )
+
+
 def _telling_columns(rng, x, y):
     """Of independent blocks no column tells anything."""
     y = y[rng.permutation(len(y))]
@@ -288,6 +337,7 @@ WARNINGS = {
     "ties": _ties,
     "telling_columns": _telling_columns,
     "terms": _terms,
+    "waves": _waves,
     "recurring": _recurring,
 }
 

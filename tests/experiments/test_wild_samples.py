@@ -110,8 +110,12 @@ def test_the_censored_law_has_its_information():
 
 
 @pytest.mark.slow
-def test_false_alarms_are_counted(tmp_path):
-    changes = dict(sets=2, sets_of_law=1, num_samples=(300,))
+def test_false_alarms_are_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr(false_alarms, "notes_of_estimate", lambda seed, index: (remarks.BEYOND,))
+    changes = dict(sets=2, sets_of_law=1, num_samples=(300,), estimates=2)
     rows = run(false_alarms, tmp_path, "false_alarms", **changes)
     assert set(rows) >= {f"{name}.false_alarms" for name in false_alarms.WARNINGS}
     assert rows["neighbours.contradicted"].value == 0
+    assert (
+        rows["beyond_limits.false_alarms"].value == 1 and not rows["unbounded.false_alarms"].value
+    )
