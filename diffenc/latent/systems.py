@@ -109,6 +109,11 @@ def make_decoder(
         return make_diffusion_decoder(model.diffusion, example_shape, method == "without_latent")
     data_dim = math.prod(example_shape)
     decoder = decoders.make(model.decoder, data_dim, model.decoder_features, model.activation)
+    if isinstance(decoder, decoders.Gaussian):
+        is_of_columns = model.noise == "column" or (
+            model.noise == "auto" and len(example_shape) == 1
+        )
+        decoder = dataclasses.replace(decoder, has_columns=is_of_columns)
     return dataclasses.replace(decoder, log_volume=log_volume) if log_volume else decoder
 
 
