@@ -44,6 +44,9 @@ PLACES = {  # what may stand in a name's place, as a regular expression
     "b": r".+",
     "law": r"\w+",
     "relation": r"\w+",
+    "situation": r"(?!situations\b)\w+",
+    "verdict": r"(right|covered|refused|warned|wrong)",
+    "warning": r"(?!neighbours\b)\w+",
     "loop": r"(plain|scanned|reference)",
     "program": r"(?!machine\b)[\w.]+",
     "sampler": r"(encoder|sampler)",
@@ -122,6 +125,11 @@ PLACES_OF = {
     "benchmarks": "<program> is an experiment and what it updates, such as "
     "`diffusion_encoder.langevin`; <sampler> is `encoder` or `sampler`, <steps> their number, of "
     "two evaluations each. Errors are over turns, those of losses over draws.",
+    "benchmarks.situations": "<situation> is a name in `SITUATIONS` of "
+    "`experiments/benchmarks/wild_samples.py`, <verdict> is `right`, `covered`, `refused`, "
+    "`warned` or `wrong`.",
+    "benchmarks.false_alarms": "<warning> is a name in `WARNINGS` of "
+    "`experiments/benchmarks/false_alarms.py`.",
     "benchmarks.independence": "<law> is of independent x and y, <relation> of dependent ones: see "
     "the end of the source. A share is of sets of samples in which p <= 0.05.",
     "benchmarks.entropy_training": "<loop> is `plain` (an epoch loop), `scanned` (many updates in "
@@ -367,6 +375,21 @@ GLOSSARY = LATENT | {
         "<relation>.power_of_test": "of sets: Share of dependent samples, by the test.",
         "<relation>.power_of_ksg": "of sets: The same by nearest neighbours (Kraskov et al.).",
         "<relation>.power_of_gaussian": "of sets: The same by canonical correlations.",
+    },
+    "benchmarks.situations": {
+        "<situation>.information": "nats: The answer; null where it was refused. Its truth is null "
+        "where it is infinite, or where there is none.",
+        "situations.<verdict>": "situations: How many answers are right, covered by a wide error, "
+        "refused, warned of, or wrong without a word.",
+    },
+    "benchmarks.false_alarms": {
+        "<warning>.false_alarms": "of sets: Share of clean sets of which the warning is given. "
+        "Its truth is the share that is aimed at.",
+        "neighbours.doubted": "of sets: Share in which nearest neighbours show more than the exact "
+        "pointwise information of the samples, by what makes an estimate doubted.",
+        "neighbours.contradicted": "of sets: The same by what makes it replaced.",
+        "neighbours.largest_excess": "errors: The largest of these differences, in standard "
+        "errors.",
     },
     "benchmarks.entropy_training": {
         "<loop>.examples_per_second": "1/s: Training examples a second.",

@@ -29,7 +29,10 @@ def get_config() -> ConfigDict:
             ),
             model=dict(
                 latent_dim=4,
-                decoder="bernoulli",  # or gaussian, with one learned scale
+                decoder="bernoulli",  # or gaussian
+                # of a gaussian decoder, a learned scale: one, or one for each column; auto: for
+                # each of vectors, one of images
+                noise="auto",
                 decoder_features=(256, 256),  # its hidden layers
                 activation="tanh",  # of the decoder; or silu, relu, gelu, softplus
                 embed_features=(256, 256),  # what the encoder (and the VAE's) sees of x

@@ -19,6 +19,7 @@ def get_config():
     config.model.update(
         latent_dim=2,
         decoder="gaussian",
+        noise="one",
         decoder_features=(),
         embed_features=(64, 64),
         features=(64, 64),

@@ -51,6 +51,8 @@ class Information(NamedTuple):
             not resolve as much. Parts and pointwise values are still those of the networks; the
             latter are shifted.
         unresolved: the standard error for what neither resolves.
+        terms_of: the columns of x and of y of which products or waves show what is unresolved; None
+            if neighbours do.
         clusters: of the examples `rows`, or None if they are independent.
     """
 
@@ -72,6 +74,7 @@ class Information(NamedTuple):
     columns: tuple[tuple[int, ...], tuple[int, ...]] | None = None
     is_by_neighbours: bool = False
     unresolved: float = 0.0
+    terms_of: tuple[tuple[int, ...], tuple[int, ...]] | None = None
     clusters: Clusters | None = None
 
     @property

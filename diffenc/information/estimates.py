@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from diffenc import compilation
 from diffenc.information import clusters as clustering
 from diffenc.information import columns, independence, inputs, kinds, measures, one_block, remarks
+from diffenc.information import repeats as repeats_of_rows
 from diffenc.information import rows as rows_of_samples
 from diffenc.information.assembly import Information
 from diffenc.information.chain_rule import chain_rule
@@ -324,6 +325,16 @@ def _has_ties(x: Block) -> bool:
     return bool(has_ties(x.values.reshape(len(x.values), -1)).any())
 
 
+def _recurring(*blocks: Block) -> list[str]:
+    """Say of which block rows recur, if they are not independent for all that is known."""
+    counts = [(block, repeats_of_rows.count_recurring(block.values)) for block in blocks]
+    return [
+        remarks.recurring(block.name, different, len(block.values))
+        for block, different in counts
+        if different is not None
+    ]
+
+
 def _in_samples(result: Information | Entropy, rows: Rows):
     """Return a result whose `rows` are those of the caller."""
     return result if rows.used is None else result._replace(rows=rows.used[result.rows])
@@ -344,6 +355,8 @@ def _of_information(
         unbounded=result.unbounded,
     )
     notes += remarks.of_resolution(result, [pair.x.columns, pair.y.columns])
+    if pair.case == "numbers" and rows.clusters is None:
+        notes += _recurring(pair.x, pair.y)
     return Measurement(
         quantity=quantity,
         estimate=result.estimate,

@@ -1,6 +1,5 @@
 """Columns that are a function of others: their information is infinite."""
 
-import itertools
 import math
 
 import numpy as np
@@ -9,6 +8,9 @@ from scipy.spatial import cKDTree
 from diffenc.errors import InputError
 from diffenc.information import gaussian
 
+# Polynomials of more than the second degree have so many coefficients at most.
+MOST_TERMS = 300
+MOST_DEGREE = 6
 WITHIN = "their information is infinite, their entropy minus infinity"
 
 
@@ -21,7 +23,8 @@ def check_no_function(x: np.ndarray, y: np.ndarray) -> None:
     column is rejected if its prediction error shrinks with the number of rows at least half as fast
     as for a noiseless function and is below 2 % of the interquartile range, or is already zero.
     Columns with ties are not tested, because the information of a few values is finite. With two
-    columns or more in the other block, a polynomial of the second degree is tried as well.
+    columns or more in the other block, a polynomial is tried as well: of the second degree, or of a
+    higher one, up to six, where that has few coefficients.
 
     Raises:
         InputError: for a column that is a function.
@@ -29,8 +32,8 @@ def check_no_function(x: np.ndarray, y: np.ndarray) -> None:
     x, y = _thin(x, y)
     _check_one_way("x", x, "y", y)
     _check_one_way("y", y, "x", x)
-    _check_quadratic("x", x, "y", y)
-    _check_quadratic("y", y, "x", x)
+    _check_polynomial("x", x, "y", y)
+    _check_polynomial("y", y, "x", x)
 
 
 def check_no_function_given(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> None:
@@ -93,22 +96,26 @@ def _check_one_way(
         )
 
 
-def _check_quadratic(name, block, other, values) -> None:
-    """Raise InputError if a column of values is a polynomial of degree two of the block's columns.
+def _check_polynomial(name, block, other, values) -> None:
+    """Raise InputError if a column of values is a polynomial of the block's columns.
 
-    Half of the rows determine its coefficients, and the other half must obey it within 1e-6 of the
-    column's deviation.
+    Its degree is two, or more of few columns, see `_degree`. Half of the rows determine its
+    coefficients, and the other half must obey it within 1e-6 of the column's deviation.
     """
-    n, dim = block.shape
-    half = n // 2
     columns = np.flatnonzero(~gaussian.has_ties(values))
-    if dim < 2 or not columns.size or 2 * math.comb(dim + 2, 2) > half:
+    degree = _degree(*block.shape)
+    if block.shape[1] < 2 or not columns.size or not degree:
         return
+    if degree > 2:  # with as many rows as its coefficients need
+        rows = 4 * math.comb(block.shape[1] + degree, degree)
+        block = block[:rows]
+        values = values[:rows]
+    n = len(block)
+    half = n // 2
     block = (block - block.mean(axis=0)) / block.std(axis=0)
     values = (values - values.mean(axis=0)) / values.std(axis=0)
-    pairs = itertools.combinations_with_replacement(range(dim), 2)
-    products = [block[:, first] * block[:, second] for first, second in pairs]
-    terms = np.concatenate([np.ones((n, 1)), block, np.stack(products, axis=1)], axis=1)
+    terms = np.stack([np.ones(n), *_monomials(block, degree)], axis=1)
+    terms = terms / np.linalg.norm(terms, axis=0)
     coefficients = np.linalg.lstsq(terms[:half], values[:half, columns])[0]
     rest = values[half:, columns] - terms[half:] @ coefficients
     is_function = np.sqrt(np.mean(np.square(rest), axis=0)) < 1e-6
@@ -118,6 +125,31 @@ def _check_quadratic(name, block, other, values) -> None:
             f"{other} column {column} is a polynomial of the columns of {name}: their information "
             "is infinite; leave the column out, or give it its noise"
         )
+
+
+def _degree(n, dim) -> int:
+    """Return the degree of the polynomials that n rows of dim columns are tried for, 0 for none."""
+    degree = 0 if 2 * math.comb(dim + 2, 2) > n // 2 else 2
+    while 2 <= degree < MOST_DEGREE:
+        terms = math.comb(dim + degree + 1, dim)
+        if terms > MOST_TERMS or 2 * terms > n // 2:
+            break
+        degree += 1
+    return degree
+
+
+def _monomials(block, degree) -> list[np.ndarray]:
+    """Return all products of up to so many columns of a block [N, dim], each [N]."""
+    products = []
+    last = {(place,): column for place, column in enumerate(block.T)}
+    for _ in range(degree):
+        products += last.values()
+        last = {
+            (*places, more): product * block[:, more]
+            for places, product in last.items()
+            for more in range(places[-1], block.shape[1])
+        }
+    return products
 
 
 def _spread(values):

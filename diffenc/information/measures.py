@@ -92,7 +92,7 @@ def mutual_information(
     order = rng.permutation(rows)
     scores_x = gaussian.by_rank(x, rng)[order]
     scores_y = gaussian.by_rank(y, rng)[order]
-    return resolve(rng, result, scores_x, scores_y, estimate_again)
+    return resolve(result, scores_x, scores_y, estimate_again)
 
 
 def _of_columns(keys, x, y, settings, show, clusters) -> Information:

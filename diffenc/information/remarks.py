@@ -7,6 +7,7 @@ from diffenc.information.checks import LEAST_EXAMPLES
 NOTHING_DETECTED = "the networks detected nothing beyond the regression"
 # Rows for each column, below which that says little.
 ROWS_TO_LEARN = 100
+FEW_ROWS = "so few do not show that there is nothing more"
 EXCHANGED = (
     "x and y were exchanged internally; in the rows `conditional` and `marginal`, X means your y"
 )
@@ -17,6 +18,14 @@ TIED = (
     "more than a tenth of the values of a column repeat others, as those of a density never do: if "
     "they are discrete rather than rounded, there is no such entropy, and the number means nothing"
 )
+# Share of an information by neighbours that the second half of the rows has added, from which on
+# nobody knows how much more there is.
+STILL = 0.4
+GROWING = (
+    "most of it came with the second half of the rows: take it for a lower limit, or more rows"
+)
+RECOGNIZED = "the other half recognizes them rather than predicts"
+BEYOND = "the estimate or its error reaches beyond"
 POOLED = (
     f"labels of fewer than {LEAST_EXAMPLES} examples were taken together; what this may have lost "
     "is in the error"
@@ -36,8 +45,7 @@ def limits(estimate: Estimate, entropy: float) -> list[str]:
     if -estimate.stderr <= estimate.mean <= entropy - estimate.stderr:
         return []
     return [
-        f"the information of labels lies between 0 and their entropy, {entropy:.4g}, and the "
-        "estimate or its error reaches beyond"
+        f"the information of labels lies between 0 and their entropy, {entropy:.4g}, and {BEYOND}"
     ]
 
 
@@ -57,8 +65,25 @@ def nothing_detected(rows: int, columns: int, systematic: float) -> str:
         f"{2 * systematic:.1g} nats on"
     )
     if rows < ROWS_TO_LEARN * columns:
-        note += ", and so few do not show that there is nothing more"
+        note += f", and {FEW_ROWS}"
     return note
+
+
+def recurring(name: str, different: int, rows: int) -> str:
+    """Say that rows of one block recur, and what to do if they are of one subject.
+
+    Args:
+        name: of the block.
+        different: how many different rows it has.
+        rows: of how many.
+
+    Returns:
+        A sentence.
+    """
+    return (
+        f"{name} has {different} different rows in {rows}: if equal ones are of one subject or "
+        f"recording, say so by groups=..., since else {RECOGNIZED}"
+    )
 
 
 def of_resolution(result: Information, names: list[list[str]]) -> list[str]:
@@ -85,8 +110,15 @@ def of_resolution(result: Information, names: list[list[str]]) -> list[str]:
     if result.nearest is not None and result.is_by_neighbours:
         notes.append(
             "the relation is finer than the networks resolve: the estimate is that of nearest "
-            f"neighbours of {join(result.nearest.columns)}, and its error holds what the second "
-            "half of the rows has added"
+            f"neighbours of {join(result.nearest.columns)}, and its error holds what they miss by "
+            "the number of rows"
+        )
+        if result.nearest.growth > STILL * result.nearest.estimate.mean:
+            notes[-1] += f"; {GROWING}"
+    elif result.terms_of is not None:
+        notes.append(
+            f"a regression on products or waves of {join(result.terms_of)} shows more than the "
+            "networks: the error holds the difference"
         )
     elif result.nearest is not None and result.unresolved:
         notes.append(

@@ -84,6 +84,23 @@ def find(*blocks: np.ndarray) -> Repeats | None:
     return copies
 
 
+def count_recurring(block: np.ndarray) -> int | None:
+    """Count the different rows of one block, if its rows recur though those of all blocks do not.
+
+    So they do where several rows are of one subject, whose columns of this block are the same.
+
+    Args:
+        block: numbers [N] or [N, dim].
+
+    Returns:
+        The number of different rows, at most N / 2; None where rows are equal by chance, or more.
+    """
+    found = find(block)
+    if found is None or 2 * len(found.first) > len(block):
+        return None
+    return len(found.first)
+
+
 def _find(table, precision) -> tuple[Repeats | None, float]:
     """Find the repeated rows of a table [N, d], and the share of rows that are by chance.
 

@@ -15,6 +15,7 @@ from diffenc.information import clusters as clustering
 from diffenc.information import gaussian, repeats, series
 from diffenc.information.checks import LEAST_ROWS
 from diffenc.information.clusters import Clusters
+from diffenc.keys import rng_of
 
 ORDERS = (None, "exchangeable")
 FACTS = ("rows", "repeated", "weighted", "grouped", "memory", "drift", "effective")
@@ -42,11 +43,13 @@ class Rows(NamedTuple):
     def distinct(self, values: np.ndarray) -> np.ndarray:
         """Return those of values, one for each of the caller's rows, that hardly depend on others.
 
-        Of a series they are some, see `clusters.some_rows`: for estimators that know no clusters.
+        They are some of the rows that are used and follow their law, see `clusters.some_rows`: for
+        estimators that know no clusters.
         """
-        if self.clusters is not None and self.first is None:
-            return values[clustering.some_rows(self.clusters)]
-        return values if self.first is None else values[self.first]
+        used = self.select(values)
+        if self.clusters is None:
+            return used
+        return used[clustering.some_rows(self.clusters, rng_of(0, "distinct rows"))]
 
 
 def examine(blocks: list[np.ndarray], groups=None, order: str | None = None) -> Rows:
@@ -93,6 +96,8 @@ def examine(blocks: list[np.ndarray], groups=None, order: str | None = None) -> 
     elif copies is not None:
         index = copies.index if index is None else _join(index, copies.index)
         facts["weighted"] = 1
+        if groups is None and order is None:
+            _refuse_series_of_copies([table[copies.first] for table in tables])
     if index is not None:
         inflation = clustering.measure_inflation(_products(tables), index)
         clusters = Clusters(index, inflation)
@@ -108,6 +113,19 @@ def examine(blocks: list[np.ndarray], groups=None, order: str | None = None) -> 
         facts["rows"] = n
         _check_number(sum(table.shape[1] for table in tables), len(tables[0]), effective)
     return Rows(used, None if copies is None else copies.first, clusters, facts)
+
+
+def _refuse_series_of_copies(distinct) -> None:
+    """Raise InputError if rows depend on their neighbours, of which some were written more often.
+
+    Blocks of rows and sets of copies cannot both be kept whole.
+    """
+    if series.examine(*distinct).clusters is not None:
+        raise InputError(
+            "rows depend on their neighbours, and how often a row was written depends on its "
+            "values: give every row once, in the order of the series; if the rows are independent "
+            "examples that were sorted, say order='exchangeable'"
+        )
 
 
 def check_order(order: str | None) -> None:

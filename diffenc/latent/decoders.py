@@ -31,6 +31,8 @@ from diffenc.errors import InputError, check_choice
 from diffenc.networks import MLP
 
 KINDS = ("bernoulli", "gaussian")
+# Of a column, in units of x, in which data are standardized.
+LEAST_TAU = 1e-3
 ACTIVATIONS = ("tanh", "silu", "relu", "gelu", "softplus")
 
 
@@ -93,26 +95,30 @@ class Bernoulli:
 
 @dataclasses.dataclass(frozen=True)
 class Gaussian:
-    """x = network(z) + tau noise, with one learned scale tau: log N(x; network(z), tau^2 I).
+    """x = network(z) + tau noise: log N(x; network(z), diag(tau^2)), with a learned scale tau.
 
-    A network without hidden layers makes this factor analysis with isotropic noise (probabilistic
-    PCA).
+    A network without hidden layers makes this factor analysis; with one tau for all dimensions,
+    that with isotropic noise (probabilistic PCA).
 
     Attributes:
         network: z [batch, d] -> mean [batch, D].
+        has_columns: whether every dimension has a tau of its own, with tau^2 = exp(2 log_tau) +
+            `LEAST_TAU`^2: a column of a few values could else have a density without limit.
         log_volume: x may be data in other units; this is the log of the volume of the data that is
             one of x. It is subtracted, so that the density is that of the data.
     """
 
     network: MLP
     log_volume: float = 0.0
+    has_columns: bool = False
     is_exact = True
 
     def init(self, key: jax.Array, latent_dim: int):
         """Make the parameters: those of the network, and log tau = 0."""
+        shape = (self.network.num_outputs,) if self.has_columns else ()
         return {
             "network": init(self.network, key, np.zeros((1, latent_dim), np.float32)),
-            "log_tau": jnp.zeros(()),
+            "log_tau": jnp.zeros(shape),
         }
 
     def observe(self, key: jax.Array | None, x: jax.Array) -> jax.Array:
@@ -131,8 +137,9 @@ class Gaussian:
             [batch], in nats.
         """
         x = _flat(observation)
-        error = (x - self.mean(params, z)) * jnp.exp(-params["log_tau"])
-        log_scale = params["log_tau"] + 0.5 * np.log(2 * np.pi)
+        log_tau = self._log_tau(params)
+        error = (x - self.mean(params, z)) * jnp.exp(-log_tau)
+        log_scale = jnp.mean(log_tau) + 0.5 * np.log(2 * np.pi)
         return -0.5 * jnp.sum(error**2, axis=-1) - (x.shape[-1] * log_scale + self.log_volume)
 
     def mean(self, params, z: jax.Array) -> jax.Array:
@@ -142,7 +149,13 @@ class Gaussian:
     def sample(self, key: jax.Array, params, z: jax.Array) -> jax.Array:
         """Draw x ~ p(x|z) [batch, D]."""
         mean = self.mean(params, z)
-        return mean + jnp.exp(params["log_tau"]) * jax.random.normal(key, mean.shape)
+        return mean + jnp.exp(self._log_tau(params)) * jax.random.normal(key, mean.shape)
+
+    def _log_tau(self, params) -> jax.Array:
+        """Return log tau, of one number or [1, D]."""
+        if not self.has_columns:
+            return params["log_tau"]
+        return 0.5 * jnp.logaddexp(2 * params["log_tau"], 2 * np.log(LEAST_TAU))[None]
 
 
 def make(

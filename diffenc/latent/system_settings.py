@@ -24,6 +24,7 @@ DIFFUSING = (*ALTERNATING, "wake_sleep")
 METHODS = (*DIFFUSING, "vae", "iwae", "flow_vae", "deterministic", "without_latent")
 RATELESS = ("wake_sleep", "iwae", "flow_vae")  # whose updates do not move gamma
 DECODERS = (*decoders.KINDS, "diffusion")
+NOISES = ("one", "column", "auto")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +49,8 @@ class ModelSettings:
         embed_channels: of convolutions by which an encoder sees images before those layers; none
             for no convolutions.
         diffusion: of the decoder where that is a diffusion, else None.
+        noise: of a Gaussian decoder: "one" learned scale for all dimensions, one of each "column",
+            or "auto", which is the latter for vectors and the former for images.
     """
 
     latent_dim: int
@@ -64,8 +67,10 @@ class ModelSettings:
     octaves: int
     embed_channels: tuple[int, ...] = ()
     diffusion: DiffusionSettings | None = None
+    noise: str = "one"
 
     def __post_init__(self):
+        check_choice("noise", self.noise, NOISES)
         check_choice("decoder", self.decoder, DECODERS)
         if self.decoder == "diffusion":
             remedy = "it has settings of its own: train it by experiments.diffusion_decoder"

@@ -110,7 +110,10 @@ def make_decoder(
     data_dim = math.prod(example_shape)
     decoder = decoders.make(model.decoder, data_dim, model.decoder_features, model.activation)
     if isinstance(decoder, decoders.Gaussian):
-        return dataclasses.replace(decoder, log_volume=log_volume)
+        is_of_columns = model.noise == "column" or (
+            model.noise == "auto" and len(example_shape) == 1
+        )
+        return dataclasses.replace(decoder, has_columns=is_of_columns, log_volume=log_volume)
     return decoder
 
 

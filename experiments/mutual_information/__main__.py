@@ -191,13 +191,15 @@ def estimate_all(
         own: the user's samples by these names, empty for tasks.
         workdir: of the run.
     """
-    most = experiment.most_updates
+    trains = any(name not in own or own[name].has_networks for name in names)
+    most = experiment.most_updates if trains else 1
+    counted = "updates" if trains else "estimates"
     done = len(records.read_metrics(workdir))
     with (
         records.MetricsWriter(
             workdir, resume_step=done, extras=experiment.metrics_extras
         ) as writer,
-        records.progress(len(names) * most, done * most, "updates", at_most=True) as show,
+        records.progress(len(names) * most, done * most, counted, at_most=trains) as show,
     ):
         for index, name in enumerate(names[done:], start=done):
             samples = own.get(name)

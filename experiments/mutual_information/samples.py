@@ -82,6 +82,7 @@ class Samples(NamedTuple):
         groups: [N] what rows belong together, or None.
         order: see `rows.examine`.
         oracle: the mean of the exact pointwise information of these samples, or None.
+        has_networks: whether the estimate trains any; that of two blocks of codes does not.
     """
 
     x: Any
@@ -93,6 +94,7 @@ class Samples(NamedTuple):
     groups: np.ndarray | None = None
     order: str | None = None
     oracle: Estimate | None = None
+    has_networks: bool = True
 
 
 @functools.cache
@@ -161,7 +163,17 @@ def load_samples(settings: DataSettings) -> Samples:
         with inputs.naming({"x": [pair.x], "y": [pair.y]}, pair.classes):
             _check(pair)
     notes = tuple(name_fields(note) for note in pair.notes)
-    return Samples(x, y, None, pair.case == "numbers", words, notes, groups, order)
+    return Samples(
+        x,
+        y,
+        truth=None,
+        are_numbers=pair.case == "numbers",
+        words=words,
+        notes=notes,
+        groups=groups,
+        order=order,
+        has_networks=pair.case != "table",
+    )
 
 
 def check_file(name: str) -> Path:

@@ -177,7 +177,7 @@ def test_the_other_block_is_diffused_where_only_its_own_divergence_is_found(monk
         )
 
     monkeypatch.setattr(pair_information, "divergence", divergence)
-    monkeypatch.setattr(measures, "resolve", lambda rng, result, *blocks: result)
+    monkeypatch.setattr(measures, "resolve", lambda result, *blocks: result)
     result = measures.mutual_information(jax.random.key(19), x, y, TINY)
     assert (
         len(asked) == 4 and len(keys) == 4 * 4 and abs(asked[1] - asked[3]).max() > 0.1

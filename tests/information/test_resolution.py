@@ -3,13 +3,16 @@ theirs; and polynomials of many columns are refused."""
 
 import numpy as np
 import pytest
+from scipy.special import ndtri
+from scipy.stats import rankdata
 
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate
-from diffenc.information import functions, resolution
+from diffenc.information import functions, remarks, resolution
 from diffenc.information.assembly import assemble
 from diffenc.information.divergence import Divergence
 from diffenc.information.gaussian import GaussianPart
+from diffenc.information.neighbours import Neighbours
 
 N = 2000
 RNG = np.random.default_rng(0)
@@ -38,7 +41,7 @@ def assert_errors_add_up(result):
 
 def test_an_estimate_that_neighbours_do_not_contradict_stays():
     before = estimate_of(0.82, 0.02)
-    result = resolution.resolve(RNG, before, X[:, :1], Y, never)
+    result = resolution.resolve(before, X[:, :1], Y, never)
     assert result.estimate == before.estimate and not result.unresolved
     assert abs(result.neighbours.mean - 0.82) < 0.1
     assert_errors_add_up(result)
@@ -49,7 +52,7 @@ def test_independent_columns_contradict_nothing():
         rng = np.random.default_rng(seed)
         before = estimate_of(0.0, 0.01)
         x = rng.normal(size=(N, 5))
-        result = resolution.resolve(RNG, before, x, rng.normal(size=(N, 2)), never)
+        result = resolution.resolve(before, x, rng.normal(size=(N, 2)), never)
         assert not result.is_by_neighbours and result.estimate.mean == 0.0
 
 
@@ -60,7 +63,7 @@ def test_columns_that_tell_are_estimated_alone():
         asked.append((list(columns_x), list(columns_y)))
         return estimate_of(0.83, 0.02)
 
-    result = resolution.resolve(RNG, estimate_of(0.1, 0.05), X, Y, again)
+    result = resolution.resolve(estimate_of(0.1, 0.05), X, Y, again)
     assert asked == [([0], [0])] and result.columns == ((0,), (0,))
     assert result.estimate.mean == pytest.approx(0.83) and not result.is_by_neighbours
     assert_errors_add_up(result)
@@ -68,24 +71,62 @@ def test_columns_that_tell_are_estimated_alone():
 
 def test_an_estimate_that_does_not_gain_by_it_is_theirs():
     result = resolution.resolve(
-        RNG, estimate_of(0.1, 0.05), X, Y, lambda of_x, of_y: estimate_of(0.12, 0.05)
+        estimate_of(0.1, 0.05), X, Y, lambda of_x, of_y: estimate_of(0.12, 0.05)
     )
     assert result.is_by_neighbours and result.columns is None
-    assert result.estimate.mean == result.nearest.estimate.mean
+    near = result.nearest
+    growth = max(near.growth, 0.0)
+    assert result.estimate.mean == near.estimate.mean + growth
     assert result.pointwise.mean() == pytest.approx(result.estimate.mean)
-    assert result.unresolved == max(result.nearest.growth, 0.0)
+    assert result.unresolved == pytest.approx(
+        np.hypot(2**0.5 * growth, near.estimate.stderr) if growth else 0.0
+    )
     assert_errors_add_up(result)
 
 
 def test_a_doubt_goes_into_the_error():
     """The difference is of three standard errors."""
-    whole = resolution.resolve(RNG, estimate_of(0.82, 0.02), X[:, :1], Y, never).neighbours
+    whole = resolution.resolve(estimate_of(0.82, 0.02), X[:, :1], Y, never).neighbours
     stderr = 0.04
     mean = whole.mean - 3.0 * np.hypot(whole.stderr, stderr)
-    result = resolution.resolve(RNG, estimate_of(mean, stderr), X[:, :1], Y, never)
+    result = resolution.resolve(estimate_of(mean, stderr), X[:, :1], Y, never)
     assert result.unresolved == pytest.approx(whole.mean - mean)
     stderr = np.hypot(stderr, whole.mean - mean)
     np.testing.assert_allclose(result.estimate, Estimate(mean, stderr), rtol=1e-3)
+    assert_errors_add_up(result)
+
+
+TOGETHER = np.sign(X[:, :1] * X[:, 7:8] * X[:, 20:21]) + NOISE  # about log 2, of which terms see .2
+
+
+def test_columns_that_tell_only_together_are_estimated_alone():
+    asked = []
+
+    def again(columns_x, columns_y):
+        asked.append((list(columns_x), list(columns_y)))
+        return estimate_of(0.67, 0.02)
+
+    y = np.concatenate([NOISE[::-1], TOGETHER], axis=1)
+    result = resolution.resolve(estimate_of(0.0, 0.01), X, y, again)
+    assert asked == [([0, 7, 20], [1])] and result.columns == ((0, 7, 20), (1,))
+    assert result.estimate.mean == pytest.approx(0.67) and result.terms_of is None
+    assert result.nearest.columns == ((0, 7, 20), (1,)), "their neighbours are counted, too"
+    assert_errors_add_up(result)
+    # Beside a block that neighbours compare whole nothing is searched.
+    few = resolution.resolve(estimate_of(0.67, 0.02), X[:, [0, 7, 20]], TOGETHER, never)
+    assert few.estimate.mean == pytest.approx(0.67)
+
+
+def test_what_terms_show_goes_into_the_error_where_nothing_gains_by_it():
+    """A sum of two products: five columns together, which neighbours do not compare whole."""
+    y = X[:, :1] * X[:, 7:8] + X[:, 20:21] * X[:, 3:4] + NOISE
+    before = estimate_of(0.05, 0.01)
+    result = resolution.resolve(before, X, y, lambda of_x, of_y: before)
+    assert result.terms_of == ((0, 3, 7, 20), (0,)) and not result.is_by_neighbours
+    assert result.estimate.mean == before.estimate.mean and result.unresolved > 0.5
+    names = [{place: f"x{place}" for place in range(30)}, ["y"]]
+    (note,) = remarks.of_resolution(result, names)
+    assert "on products or waves of x0, x3, x7, x20 and y shows more" in note
     assert_errors_add_up(result)
 
 
@@ -98,3 +139,31 @@ def test_polynomials_of_many_columns_are_refused():
     with pytest.raises(InputError, match="x column 1 is a polynomial of the columns of y"):
         functions.check_no_function(np.concatenate([Y, squares], axis=1), x)
     functions.check_no_function(x, squares + 1e-3 * NOISE)
+    with pytest.raises(InputError, match=words):
+        functions.check_no_function(x[:, :4], np.prod(x[:, :4], axis=1, keepdims=True))
+    functions.check_no_function(x[:, :4], np.prod(x[:, :4], axis=1, keepdims=True) + 1e-3 * NOISE)
+
+
+@pytest.mark.parametrize("fields", [8, 12, 16])
+def test_what_neighbours_miss_of_edges_is_covered(fields):
+    """A checkerboard of log 2 nats, of which neighbours of 2,000 rows miss some."""
+    rng = np.random.default_rng(fields)
+    column = rng.integers(0, fields, N)
+    row = 2 * rng.integers(0, fields // 2, N) + column % 2
+    board = [rankdata(place + rng.uniform(size=N)) for place in (column, row)]
+    x, y = [ndtri((ranks - 0.5) / N)[:, None] for ranks in board]
+    result = resolution.resolve(estimate_of(0.0, 0.01), x, y, never)
+    near = result.neighbours
+    assert result.is_by_neighbours and result.unresolved > result.nearest.growth > 0
+    assert near.mean + 5 * near.stderr < np.log(2)
+    assert abs(result.estimate.mean - np.log(2)) < 2 * result.estimate.stderr
+    assert_errors_add_up(result)
+
+
+def test_what_hardly_shows_is_called_a_lower_limit():
+    growing = Neighbours(Estimate(0.1, 0.02), 0.06, ((0,), (0,)))
+    result = estimate_of(0.0, 0.01)._replace(nearest=growing, is_by_neighbours=True)
+    (note,) = remarks.of_resolution(result, [["x"], ["y"]])
+    assert "take it for a lower limit" in note
+    steady = result._replace(nearest=growing._replace(growth=0.03))
+    assert "lower limit" not in remarks.of_resolution(steady, [["x"], ["y"]])[0]

@@ -1,5 +1,6 @@
 """Decoders: normalized, sampled from what they say, and the linear one is factor analysis."""
 
+import dataclasses
 import itertools
 
 import jax
@@ -48,9 +49,12 @@ def test_bernoulli_log_prob_is_finite_for_extreme_logits():
     assert np.isfinite(log_prob).all() and log_prob.min() < -1e3
 
 
-@pytest.mark.parametrize("kind", ["bernoulli", "gaussian"])
+@pytest.mark.parametrize("kind", ["bernoulli", "gaussian", "columns"])
 def test_samples_have_the_law_of_the_log_prob(kind):
-    decoder, params = make(kind)
+    decoder, params = make("gaussian" if kind == "columns" else kind)
+    if kind == "columns":
+        decoder = dataclasses.replace(decoder, has_columns=True)
+        params["log_tau"] = np.log(np.array([0.1, 0.5, 2.0], np.float32))
     z = np.tile(Z[:1], (6000, 1))
 
     @jax.jit

@@ -7,11 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from checks import NUM_SIGMAS
+from sklearn import decomposition
 
 from diffenc.diffusion.factor_analysis import FactorAnalysis
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate
-from diffenc.latent import decoders
+from diffenc.latent import decoders, systems
+from diffenc.latent.system_settings import ModelSettings
 from diffenc.run import data, scaling
 from experiments.diffusion_encoder import examples
 
@@ -20,6 +22,20 @@ N = 2000
 TURNS = np.pi / 4 * np.arange(DIM)
 WEIGHT = np.stack([np.cos(TURNS), np.sin(TURNS)], axis=1)  # all columns have one variance
 NOISE = 0.5
+MODEL = ModelSettings(
+    latent_dim=2,
+    decoder="gaussian",
+    decoder_features=(),
+    activation="tanh",
+    embed_features=(4,),
+    features=(4,),
+    reference="posterior",
+    newton_steps=0,
+    pressure=False,
+    residual_bound=5.0,
+    landmarks=0,
+    octaves=0,
+)
 COV = WEIGHT @ WEIGHT.T + NOISE**2 * np.eye(DIM)
 
 
@@ -50,6 +66,65 @@ def test_the_nll_of_a_linear_gaussian_is_the_entropy_of_the_users_numbers(unit):
     nll = Estimate.of(log_posterior - np.asarray(log_joint))
     entropy = 0.5 * np.linalg.slogdet(2 * np.pi * np.e * unit**2 * COV)[1]
     assert abs(nll.mean - entropy) < NUM_SIGMAS * nll.stderr and nll.stderr < 0.04
+
+
+NOISES = np.array([0.1, 0.3, 0.9, 0.5])  # of the columns, beside loadings of length 1
+UNITS = np.array([1e-3, 1.0, 1e3, 30.0])
+
+
+def test_of_unequal_noise_the_nll_with_a_tau_for_each_column_is_the_entropy():
+    """Both decoders are the maximum-likelihood ones of x; log p(x) = log p(x, z) - log p(z|x)."""
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(2 * N, 2)) @ WEIGHT.T + NOISES * rng.normal(size=(2 * N, DIM))
+    rows = np.float32(UNITS * (x + 3.0))
+    units = examples.make_scaling("gaussian", dataset_of(rows[:N], rows[N:]))
+    x = np.asarray(units.prepare(jax.random.key(0), jnp.asarray(rows)), np.float64)
+    of_columns = decomposition.FactorAnalysis(2, tol=1e-8, max_iter=10_000).fit(x[:N])
+    of_all = FactorAnalysis.maximum_likelihood(x[:N], 2)
+    nlls = {}
+    for noise, weight, mean, tau in (
+        ("auto", of_columns.components_.T, of_columns.mean_, of_columns.noise_variance_**0.5),
+        ("one", *map(np.asarray, (of_all.weight, of_all.mean, of_all.noise_std))),
+    ):
+        decoder = systems.make_decoder(
+            dataclasses.replace(MODEL, noise=noise), (DIM,), log_volume=units.log_volume(DIM)
+        )
+        params = {
+            "network": {"params": {"Dense_0": {"kernel": weight.T, "bias": mean}}},
+            "log_tau": jnp.log(tau),
+        }
+        shapes = jax.eval_shape(lambda decoder=decoder: decoder.init(jax.random.key(0), 2))
+        assert shapes["log_tau"].shape == params["log_tau"].shape
+        precision = np.eye(2) + (weight.T / tau**2) @ weight
+        z = (x[N:] - mean) / tau**2 @ weight @ np.linalg.inv(precision)
+        log_joint = decoders.log_joint(decoder, params, jnp.float32(x[N:]), jnp.float32(z))
+        log_posterior = 0.5 * np.linalg.slogdet(precision / (2 * np.pi))[1]
+        nlls[noise] = log_posterior - np.asarray(log_joint)
+    nll = Estimate.of(nlls["auto"])
+    cov = UNITS[:, None] * (WEIGHT @ WEIGHT.T + np.diag(NOISES**2)) * UNITS
+    entropy = 0.5 * np.linalg.slogdet(2 * np.pi * np.e * cov)[1]
+    assert abs(nll.mean - entropy) < NUM_SIGMAS * nll.stderr and nll.stderr < 0.04
+    excess = Estimate.of(nlls["one"] - nlls["auto"])
+    scale = np.asarray(units.scale)
+    ratio = np.linalg.solve(weight @ weight.T + tau**2 * np.eye(DIM), cov / np.outer(scale, scale))
+    divergence = 0.5 * (np.trace(ratio) - DIM - np.linalg.slogdet(ratio)[1])
+    assert abs(excess.mean - divergence) < NUM_SIGMAS * excess.stderr < divergence
+
+
+def test_a_column_of_few_values_has_a_density_with_a_limit():
+    """However small its tau becomes; images have one tau, and so have models of old runs."""
+    decoder = systems.make_decoder(dataclasses.replace(MODEL, noise="column"), (DIM,))
+    params = {
+        "network": {"params": {"Dense_0": {"kernel": np.zeros((2, DIM)), "bias": np.zeros(DIM)}}},
+        "log_tau": jnp.full(DIM, -30.0),
+    }
+    log_prob = decoder.log_prob(params, jnp.zeros((1, DIM)), jnp.zeros((1, 2)))
+    limit = -DIM * (np.log(decoders.LEAST_TAU) + 0.5 * np.log(2 * np.pi))
+    np.testing.assert_allclose(log_prob, limit, rtol=1e-5)
+    assert not systems.make_decoder(dataclasses.replace(MODEL, noise="auto"), (4, 4)).has_columns
+    assert not systems.make_decoder(MODEL, (DIM,)).has_columns
+    with pytest.raises(InputError, match="noise is 'each': choose one of auto, column, one"):
+        dataclasses.replace(MODEL, noise="each")
 
 
 def test_whole_numbers_are_dequantized_and_their_density_is_of_cells():
