@@ -124,7 +124,7 @@ def cache() -> Iterator[None]:
 @contextlib.contextmanager
 def without_cache() -> Iterator[None]:
     """Compile all programs within anew, as a first run does, and keep none of them."""
-    before = {"jax_enable_compilation_cache": jax.config.jax_enable_compilation_cache}
+    before = {"jax_enable_compilation_cache": jax.config.values["jax_enable_compilation_cache"]}
     _configure({"jax_enable_compilation_cache": False})
     try:
         yield

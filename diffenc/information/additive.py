@@ -106,7 +106,7 @@ def select(pair: Pair, candidate: Callable, errors: float) -> dict[int, int]:
     halves, n, dim = pair.y.shape
     examples = halves * n / clustering.inflation_of(pair.clusters)
     known = flows.regressors(pair, regression.without_shape(candidate)).mean
-    counts = {}
+    counts: dict[int, int] = {}
     columns = range(dim)
     while len(counts) < COLUMNS:
         room = examples / regression.EXAMPLES - known.shape[-1]
@@ -122,7 +122,7 @@ def select(pair: Pair, candidate: Callable, errors: float) -> dict[int, int]:
                 gains[column, terms] = gain.mean
         if not gains:
             break
-        column, terms = max(gains, key=gains.get)
+        column, terms = max(gains, key=lambda one: gains[one])
         counts[column] = terms
         added = [cosines(y[:, column], terms) for y in pair.y]
         known = np.concatenate([known, added], axis=-1)

@@ -73,20 +73,20 @@ def learn(
             training.updates,
             training.shape,
         )
-        with_prediction = _with_prediction(state.averages, pair, blocks[1], training)
+        with_prediction, own = _with_predictions(state.averages, pair, blocks[1], training)
         if not gaussian.is_sound(with_prediction.x, with_prediction.y):
             break
         value = flows.information(with_prediction, MEAN).mean
         show((index + 1) * training.updates, value)
         path.append(value)
         if value > best + settings.least_gain:
-            own = flows.information(
-                Pair(*with_prediction.own, own=with_prediction.own, clusters=pair.clusters), MEAN
-            )
+            by_own = flows.information(own, MEAN).mean
             best = value
             best_index = index
             best_pair = with_prediction._replace(
-                optimism=max(0.0, own.mean - value), drift=value - path[(len(path) - 1) // 2]
+                own=(own.x, own.y),
+                optimism=max(0.0, by_own - value),
+                drift=value - path[(len(path) - 1) // 2],
             )
     return flows.better(pair, best_pair, settings.map_errors)
 
@@ -132,15 +132,13 @@ def _predict(params, y, settings):
     return by_member(params, flat).mean(axis=1).reshape(2, *y.shape[:2], 1)
 
 
-def _with_prediction(params, pair: Pair, y, settings: CommitteeSettings) -> Pair:
+def _with_predictions(params, pair: Pair, y, settings: CommitteeSettings) -> tuple[Pair, Pair]:
     """Add to each half of y the prediction by the other half's committee, and by its own."""
     by_half = _predict(params, pad(y, ROWS), settings.shape)[:, :, : y.shape[1]]
     first, second = np.asarray(by_half, np.float64)
 
     def extended(prediction):
-        return np.concatenate([pair.y, prediction], axis=-1)
+        longer = np.concatenate([pair.y, prediction], axis=-1)
+        return pair._replace(y=longer, own=(pair.x, longer))
 
-    return pair._replace(
-        y=extended(np.stack([second[0], first[1]])),
-        own=(pair.x, extended(np.stack([first[0], second[1]]))),
-    )
+    return extended(np.stack([second[0], first[1]])), extended(np.stack([first[0], second[1]]))

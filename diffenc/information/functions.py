@@ -140,7 +140,7 @@ def _degree(n, dim) -> int:
 
 def _monomials(block, degree) -> list[np.ndarray]:
     """Return all products of up to so many columns of a block [N, dim], each [N]."""
-    products = []
+    products: list[np.ndarray] = []
     last = {(place,): column for place, column in enumerate(block.T)}
     for _ in range(degree):
         products += last.values()

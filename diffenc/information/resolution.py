@@ -61,9 +61,10 @@ def resolve(
     if is_contradicted or any(_excess(one.limit, result) > CONTRADICTED for one in sets):
         parts = [telling(x, y), *(one.columns for one in sets)]
         parts += [near.columns] if is_contradicted else []
-        columns = tuple(tuple(sorted(set().union(*some))) for some in zip(*parts, strict=True))
-        if sum(map(len, columns)) < x.shape[1] + y.shape[1]:
-            some = estimate_again(*map(list, columns))
+        columns_x, columns_y = [sorted(set().union(*some)) for some in zip(*parts, strict=True)]
+        columns = tuple(columns_x), tuple(columns_y)
+        if len(columns_x) + len(columns_y) < x.shape[1] + y.shape[1]:
+            some = estimate_again(columns_x, columns_y)
             gain = some.estimate.mean - result.estimate.mean
             error = np.hypot(some.estimate.stderr, result.estimate.stderr)
             if gain > 3 * error:
@@ -131,8 +132,11 @@ def sets_of(x, y) -> list[Set]:
 def _nearest_of(x, y, columns) -> Neighbours:
     """Return the information by neighbours of these columns, see `neighbours.strongest`."""
     near = neighbours.strongest(x[:, columns[0]], y[:, columns[1]])
-    names = zip(columns, near.columns, strict=True)
-    return near._replace(columns=tuple(tuple(of[place] for place in some) for of, some in names))
+    of_x, of_y = [
+        tuple(block[place] for place in places)
+        for block, places in zip(columns, near.columns, strict=True)
+    ]
+    return near._replace(columns=(of_x, of_y))
 
 
 def _excess(limit: Estimate, result: Information) -> float:

@@ -101,7 +101,7 @@ def search(x: np.ndarray, targets: np.ndarray) -> Terms | None:
     """
     half = len(x) // 2
     chosen_by = min(half, CHOOSING_ROWS)
-    best = None
+    best: tuple[tuple[Wave | Product, ...], int] | None = None
     largest = 0.0
     for target in range(min(targets.shape[1], MOST_TARGETS)):
         terms, found = _choose(x[:chosen_by], targets[:chosen_by, target])
@@ -129,7 +129,7 @@ def _choose(x, target) -> tuple[tuple, float]:
     of_ranks = ranks(x)
     count = waves.shape[1] + _count_products(x.shape[1])
     limit = np.sqrt(2 * np.log(count / CHANCE) / len(x))
-    terms = ()
+    terms: tuple[Wave | Product, ...] = ()
     rest = _rest(design, target)
     before = np.mean(np.square(rest))
     for _ in range(MOST_TERMS):
@@ -164,12 +164,12 @@ def _count_products(dim) -> int:
     return pairs * (dim <= MOST_FOR_PAIRS) + triples * (dim <= MOST_FOR_TRIPLES)
 
 
-def _strongest(waves, of_ranks, rest) -> tuple[Wave | Product | None, float]:
+def _strongest(waves, of_ranks, rest) -> tuple[Wave | Product, float]:
     """Return the term that is correlated most with white `rest` [n], and the size of that."""
     n, dim = of_ranks.shape
     sizes = np.abs(rest @ waves) / n
     place = int(sizes.argmax())
-    candidates = [(sizes[place], _all_waves(dim)[place])]
+    candidates: list[tuple[float, Wave | Product]] = [(sizes[place], _all_waves(dim)[place])]
     weighed = of_ranks * rest[:, None]
     if 1 < dim <= MOST_FOR_PAIRS:
         sizes = np.triu(np.abs(weighed.T @ of_ranks) / n, 1)

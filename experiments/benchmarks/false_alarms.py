@@ -82,7 +82,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     laws = known_laws()
     total = len(WARNINGS) * benchmark.sets
     total += len(laws) * len(benchmark.num_samples) * benchmark.sets_of_law + benchmark.estimates
-    alarms = {name: [] for name in (*WARNINGS, *NOTES)}
+    alarms: dict[str, list] = {name: [] for name in (*WARNINGS, *NOTES)}
     excesses = []
     with records.progress(total, description="sets") as show:
         done = 0
@@ -275,8 +275,8 @@ def _bad_halves(rng, x, y):
 
 
 def _case(x, y) -> str:
-    blocks = [inputs.read("x", x), inputs.read("y", y)]
-    return kinds.decide(*blocks, read_words(None, (), ())).case
+    words = read_words(None, (), ())
+    return kinds.decide(inputs.read("x", x), inputs.read("y", y), words).case
 
 
 def _codes(rng, x, y):

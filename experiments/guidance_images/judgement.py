@@ -138,6 +138,6 @@ def between(x, others) -> float:
     ]
     traces = [np.sum(np.square(root)) for root in roots]
     if min(map(len, roots)) > len(means[0]):
-        roots = [np.linalg.qr(root, mode="r") for root in roots]
-    overlap = np.linalg.norm(roots[0] @ roots[1].T, "nuc")
+        roots = [np.asarray(np.linalg.qr(root, mode="r")) for root in roots]
+    overlap = np.sum(np.linalg.svd(roots[0] @ roots[1].T, compute_uv=False))
     return float(np.sum(np.square(means[0] - means[1])) + sum(traces) - 2 * overlap)
