@@ -149,3 +149,40 @@ def test_programs_unused_for_longest_make_room(tmp_path):
     compilation.prune(tmp_path, 799)  # to three quarters
     assert {path.name for path in folder.iterdir()} == {f"program{age}-cache" for age in range(5)}
     assert (tmp_path / "of another.txt").exists()
+
+
+def test_programs_that_are_compiled_sooner_compute_the_same():
+    """Under options of XLA where it takes them, with static arguments and a nested call."""
+
+    @compilation.jit_sooner(is_short=True, static_argnames="power")
+    def total(x, power):
+        return jnp.sum(x**power)
+
+    x = jnp.arange(5.0)
+    assert float(total(x, power=2)) == 30.0
+    assert float(total(x, power=3)) == 100.0
+    assert total.program()._cache_size() == 2
+    options = compilation._quick_options(False)
+    if jax.default_backend() == "cpu":
+        assert options == {"xla_backend_optimization_level": 1}
+
+
+def test_options_that_xla_does_not_take_are_left_out(monkeypatch):
+    compiled = []
+
+    def jit(function, compiler_options):
+        def run():
+            compiled.append(compiler_options)
+            if len(compiler_options) > 1:
+                raise jax.errors.JaxRuntimeError("No such compile option")
+
+        return run
+
+    monkeypatch.setattr(jax, "jit", jit)
+    compilation._quick_options.cache_clear()
+    try:
+        options = compilation._quick_options(True)
+    finally:
+        compilation._quick_options.cache_clear()
+    assert options == {"xla_backend_optimization_level": 1}
+    assert len(compiled) == 2
