@@ -111,8 +111,8 @@ PLACES_OF = {
     "benchmarks.update_time": "<system> is `diffusion_encoder` or `vae`.",
     "benchmarks.growth": "<program> is a name in `sweeps`, <axis> one of its sizes, and <size> its "
     "value. Memory is what a compiled program needs beside its arguments and results; of "
-    "`information` by how much the peak of the resident memory of a process grew, of `order` the "
-    "most memory on the host, and of `checkpoint` the bytes on the disk.",
+    "`information` by how much the resident memory of its process rises, of `order` the most on "
+    "the host, and of `checkpoint` the bytes on the disk.",
     "benchmarks.pod": "<real> is a system of real size, <size> a number of chips. What it does is "
     "counted in its compiled update; seconds and rates are predicted from that by published rates "
     "of a TPU v5e, see `diffenc.run.pods`. `one_batch` is the config's batch over all chips, "
