@@ -13,6 +13,7 @@ import re
 from pathlib import Path
 
 from experiments.glossary_action import ACTION
+from experiments.glossary_growth import GROWTH, POD
 from experiments.glossary_latent import LATENT, under
 from experiments.glossary_likelihood import LIKELIHOOD
 
@@ -300,47 +301,8 @@ GLOSSARY = LATENT | {
         "machine.matrix_peak": "GFLOP/s: The peak: operations a second of a large matrix product "
         "in float32.",
     },
-    "benchmarks.growth": {
-        "<program>.<axis>.time_exponent": ": Exponent of the time over the larger sizes. The error "
-        "is over turns and over sizes; the truth is what theory expects, as of the next two.",
-        "<program>.<axis>.operations_exponent": ": Exponent of the operations of products.",
-        "<program>.<axis>.memory_exponent": ": Exponent of the memory.",
-        "<program>.devices.share_exponent": ": Exponent of the operations of each device over the "
-        "number of devices, at one batch for all.",
-        "<program>.<axis>=<size>.time": "ms: Time of an update or a call, the median over turns: "
-        "on CPUs that of the CPU which the process used.",
-        "<program>.<axis>=<size>.operations": "GFLOP: Operations of matrix products and "
-        "convolutions.",
-        "<program>.<axis>=<size>.memory": "MB: Memory.",
-        "<program>.devices=<size>.summed": "MB: Bytes that an update sums over so many devices.",
-        "<program>.devices=<size>.sums": "an update: Sums over devices.",
-        "<program>.devices=<size>.sent_beside": "MB: What each device sends beside these sums, if "
-        "they stand in a ring.",
-        "<program>.devices=<size>.share": "GFLOP: Operations of each device, by XLA's analysis, "
-        "which counts the body of a loop once.",
-    },
-    "benchmarks.pod": {
-        "<real>.parameters": "million: Numbers in the parameters.",
-        "<real>.state": "MB: The train state on each chip.",
-        "<real>.operations": "GFLOP an example: Operations of matrix products and convolutions.",
-        "<real>.summed": "MB an update: Bytes that are summed over chips.",
-        "<real>.sums": "an update: Sums over chips, as they stand in the program for CPUs.",
-        "<real>.sent_beside": "MB an update: What each of 8 devices sends beside.",
-        "<real>.balanced_batch": "examples of a chip: At which arithmetic takes as long as the "
-        "sums over the largest number of chips.",
-    }
-    | {
-        f"<real>.chips=<size>.{kind}.{part}": entry
-        for kind in ("one_batch", "own_batch")
-        for part, entry in {
-            "arithmetic": "us an update: Predicted time of a chip's examples.",
-            "state": "us an update: Predicted time of reading and writing the state.",
-            "sums": "us an update: Predicted time of the sums.",
-            "dispatch": "us an update: The update's share of the agreement on stops.",
-            "efficiency": "of the rate of one chip: Predicted examples a second of each chip, of "
-            "those that one chip alone would make.",
-        }.items()
-    },
+    "benchmarks.growth": GROWTH,
+    "benchmarks.pod": POD,
     "benchmarks.independence": {
         "<law>.false_alarms": "of sets: Share of independent samples. Its truth is 0.05, or less "
         "where samples have ties.",
