@@ -9,8 +9,7 @@ GROWTH = {
     "number of devices, at one batch for all.",
     "<program>.<axis>=<size>.time": "ms: Time of an update or a call, the median over turns: "
     "on CPUs that of the CPU which the process used.",
-    "<program>.<axis>=<size>.operations": "GFLOP: Operations of matrix products and "
-    "convolutions.",
+    "<program>.<axis>=<size>.operations": "GFLOP: Operations of matrix products and convolutions.",
     "<program>.<axis>=<size>.memory": "MB: Memory.",
     "<program>.devices=<size>.summed": "MB: Bytes that an update sums over so many devices.",
     "<program>.devices=<size>.sums": "an update: Sums over devices.",
@@ -19,7 +18,7 @@ GROWTH = {
     "<program>.devices=<size>.share": "GFLOP: Operations of each device, by XLA's analysis, "
     "which counts the body of a loop once.",
 }
-POD = {
+COUNTED = {
     "<real>.parameters": "million: Numbers in the parameters.",
     "<real>.state": "MB: The train state on each chip.",
     "<real>.operations": "GFLOP an example: Operations of matrix products and convolutions.",
@@ -29,7 +28,7 @@ POD = {
     "<real>.balanced_batch": "examples of a chip: At which arithmetic takes as long as the "
     "sums over the largest number of chips.",
 }
-| {
+POD = COUNTED | {
     f"<real>.chips=<size>.{kind}.{part}": entry
     for kind in ("one_batch", "own_batch")
     for part, entry in {
