@@ -36,7 +36,7 @@ LAW = {
 BETWEEN_EXPERIMENTS = {
     "command_line": {"arguments", "field_types"},
     "posteriors": {"diffusion_encoder"},
-    "glossary": {"glossary_action", "glossary_latent", "glossary_likelihood"},
+    "glossary": {"glossary_action", "glossary_growth", "glossary_latent", "glossary_likelihood"},
     "glossary_action": {"glossary_latent"},
     "glossary_likelihood": {"glossary_latent"},
     "diffusion_decoder": {"diffusion_encoder"},

@@ -251,7 +251,7 @@ def measure_estimates(programs: dict[int, Any], turns: int, settings: dict) -> P
         turns: of each.
         settings: of the estimates.
     """
-    seconds, peaks = virtual_devices.call(
+    seconds, rises = virtual_devices.call(
         1,
         growth_hosts.measure_information,
         list(programs.values()),
@@ -259,7 +259,7 @@ def measure_estimates(programs: dict[int, Any], turns: int, settings: dict) -> P
         settings,
         is_timed=True,
     )
-    return Points(tuple(programs), seconds, None, _known(list(peaks)))
+    return Points(tuple(programs), seconds, None, _known(rises))
 
 
 def divide(bases: dict[str, Any], devices: tuple[int, ...]) -> dict[str, dict[int, Exchange]]:

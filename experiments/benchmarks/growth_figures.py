@@ -64,7 +64,7 @@ def _draw(workdir, file, quantity, sizes, values, expected, num_points):
             drawn = ax.errorbar(sizes[name], centres, errors, fmt="o", markersize=3, label=label)
             ax.plot(fit.sizes, fit.values, color=drawn.lines[0].get_color())
         ax.set(xscale="log", yscale="log")
-        figures.label(ax, "size", quantity, NAMES[program], legend=True)
+        figures.label(ax, "size", quantity, NAMES[program])
         ax.legend(frameon=False, fontsize=7)
     figures.save(fig, workdir, file)
 

@@ -1,11 +1,12 @@
 """What `growth` measures beside compiled programs: orders, checkpoints, and estimates."""
 
+import ctypes
 import functools
-import resource
-import sys
+import os
 import tempfile
 import time
 import tracemalloc
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,8 +100,8 @@ class Information:
 
 def measure_information(
     sizes: list[Information], turns: int, settings: dict
-) -> tuple[np.ndarray, np.ndarray]:
-    """Measure estimates, in a process of their own, of which the memory is that of estimates.
+) -> tuple[np.ndarray, list[int | None]]:
+    """Measure estimates, in a process that does nothing else.
 
     Args:
         sizes: ascending.
@@ -108,26 +109,45 @@ def measure_information(
         settings: of the estimates, see `diffenc.information.settings`.
 
     Returns:
-        CPU seconds [turns, sizes]; and for each size, by how many bytes the resident memory of the
-        process has grown from before the first estimate to its peak.
+        CPU seconds [turns, sizes]; and for each size the bytes by which the resident memory rises
+        during an estimate, None where the system does not tell.
     """
-    before = _peak_bytes()
-    peaks = []
+    rises = []
     seconds = []
     with compilation.cache():
         for size in sizes:
             size.estimate(0, settings)  # compiles
-            peaks.append(_peak_bytes() - before)
+            rises.append(rise_of_memory(functools.partial(size.estimate, 0, settings)))
         for turn in range(turns):
             seconds.append([])
             for size in sizes:
                 began = time.process_time()
                 size.estimate(turn, settings)
                 seconds[-1].append(time.process_time() - began)
-    return np.array(seconds), np.array(peaks)
+    return np.array(seconds), rises
 
 
-def _peak_bytes() -> int:
-    """The largest resident memory of this process so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak
+def rise_of_memory(function: Callable[[], object]) -> int | None:
+    """Call a function and return by how many bytes its process' resident memory rose at most.
+
+    Free memory is given back before, and the system's mark of the peak is set back; both can be
+    done on Linux, elsewhere the answer is None.
+    """
+    status = Path("/proc/self/status")
+    mark = Path("/proc/self/clear_refs")
+    if not (status.exists() and os.access(mark, os.W_OK)):
+        function()
+        return None
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "malloc_trim"):
+        libc.malloc_trim(0)
+    mark.write_text("5")  # see proc(5)
+    before = _kilobytes(status, "VmRSS")
+    function()
+    return 1024 * (_kilobytes(status, "VmHWM") - before)
+
+
+def _kilobytes(status: Path, name: str) -> int:
+    """Read a number of /proc/self/status."""
+    lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+    return int(lines[name].split()[0])

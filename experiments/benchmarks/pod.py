@@ -255,7 +255,8 @@ def draw(workdir, counts: dict[str, Count], settings: Pod) -> None:
             ax.plot(chips, shares, "o-", label=NAMES[name])
         figures.log_ticks(ax, settings.chips)
         ax.set_ylim(0, 1.05)
-        figures.label(ax, "chips (TPU v5e)", "predicted efficiency", title, legend=True)
+        figures.label(ax, "chips (TPU v5e)", "predicted efficiency", title)
+    axes[0, 1].legend(frameon=False, fontsize=8)
     figures.save(fig, workdir, "pod_efficiency")
 
 

@@ -11,6 +11,7 @@ from diffenc.errors import InputError
 from experiments.arguments import load_config
 from experiments.benchmarks import growth
 from experiments.benchmarks.growth_fits import power_law
+from experiments.benchmarks.growth_hosts import rise_of_memory
 
 CONFIG = "configs/benchmarks/growth.py"
 SIZES = (8, 16, 32, 64, 128)
@@ -69,6 +70,16 @@ def test_what_cannot_be_measured_is_refused(field, value, complaint, tmp_path):
         growth.run(config, tmp_path)
     assert field.split(".")[-1] in str(error.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_memory_that_a_function_takes_for_a_while_is_a_rise_of_it():
+    def take(count):
+        np.ones(count, np.uint8).sum()
+
+    rises = [rise_of_memory(lambda count=count: take(count)) for count in (10**8, 3 * 10**8)]
+    if None in rises:
+        pytest.skip("the system does not tell")
+    np.testing.assert_allclose(rises, (10**8, 3 * 10**8), rtol=0.1)
 
 
 def small(**sweeps):

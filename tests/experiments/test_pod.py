@@ -68,18 +68,19 @@ def small(name) -> ConfigDict:
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("name", "most"),
     [
-        "mnist_encoder",
-        pytest.param("cifar10_unet", marks=pytest.mark.slow),
-        pytest.param("cifar10_decoder", marks=pytest.mark.slow),
+        ("mnist_encoder", 1.1),
+        pytest.param("cifar10_unet", 1.1, marks=pytest.mark.slow),
+        # the U-Net is evaluated on both sides of the split, whose gradients are summed apart
+        pytest.param("cifar10_decoder", 2.0, marks=pytest.mark.slow),
     ],
 )
-def test_every_gradient_is_summed_once(name):
+def test_every_gradient_is_summed(name, most):
     """Four bytes of each parameter, and little beside: means of the batch, and chains' steps."""
     system = pod.make_system(name, small(name))
     count = jax.device_count()
     found = virtual_devices.exchange(system.trainee, system.state, count, system.batch_size)
     gradients = 4 * found.costs.num_parameters
-    assert gradients <= found.summed_bytes < 1.1 * gradients
+    assert gradients <= found.summed_bytes < most * gradients
     assert found.costs.flops > 0 and found.flops > 0
