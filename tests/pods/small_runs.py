@@ -3,8 +3,9 @@
 import json
 from pathlib import Path
 
-from hosts import started, statuses
+from hosts import TIME_LIMIT, started, statuses
 
+SMALL = 0.02
 TRAINING = {
     "num_updates": 6,
     "updates_per_dispatch": 2,
@@ -182,18 +183,22 @@ def run(name: str, workdir: Path, num_processes: int) -> list[str]:
     return printed(words, workdir, num_processes)
 
 
-def train(names: list[str], folder: Path, num_processes: int, num_devices: int) -> None:
+def train(
+    names, folder: Path, num_processes: int, num_devices: int, seconds: float = TIME_LIMIT
+) -> None:
     """Train experiments one after another in the same processes; their files are in folder/NAME.
 
     Each process has `num_devices`, see `hosts.started`."""
     words = [str(Path(__file__).with_name("trainings.py")), str(folder), *names]
-    printed(words, folder, num_processes, num_devices)
+    printed(words, folder, num_processes, num_devices, seconds)
 
 
-def printed(words: list[str], log: Path, num_processes: int, num_devices=None) -> list[str]:
+def printed(
+    words: list[str], log: Path, num_processes: int, num_devices=None, seconds=TIME_LIMIT
+) -> list[str]:
     """Run a command in each process to its end; return what each of them printed."""
     with started(words, log, num_processes, num_devices) as processes:
-        ends = statuses(processes)
+        ends = statuses(processes, seconds)
     indices = range(num_processes)
     assert ends == [0] * num_processes, [
         Path(f"{log}.{index}.err").read_text()[-3000:] for index in indices
@@ -215,10 +220,12 @@ def metrics_of(workdir: Path) -> list[dict[str, float]]:
 
 
 def largest_difference(one: Path, other: Path) -> tuple[float, str]:
-    """The largest relative difference of two runs' logged numbers, and the name of that number."""
+    """The largest relative difference of two runs' logged numbers, and the name of that number.
+
+    Numbers below `SMALL` count as that large: they are differences of two of order one."""
     differences = []
     for line_of_one, line in zip(metrics_of(one), metrics_of(other), strict=True):
         assert line_of_one.keys() == line.keys()
         for name, value in line_of_one.items():
-            differences.append((abs(line[name] - value) / max(abs(value), 1e-30), name))
+            differences.append((abs(line[name] - value) / max(abs(value), SMALL), name))
     return max(differences)

@@ -24,7 +24,7 @@ def main(names: list[str]) -> None:
         for processes, devices in CELLS:
             began = time.perf_counter()
             workdir = Path(folder) / f"{processes}x{devices}"
-            train(names, workdir, processes, devices)
+            train(names, workdir, processes, devices, seconds=3600)
             seconds = time.perf_counter() - began
             print(f"{processes} processes of {devices} devices: {seconds:.0f} s", flush=True)
             for name in names:
