@@ -4,7 +4,7 @@
         --workdir=runs/diffusion_decoder_cifar10_small \
         --config.data.dir=DIRECTORY_OF_PREPARED_TFDS_DATA
 
-1,500 updates of 16 images, one seed, 100 test images, and the decoder without a latent beside it. It
+1,500 updates of 16 images, one seed, 200 test images, and the decoder without a latent beside it. It
 shows that the system learns on colour images; it is no trained model. Results are in
 docs/diffusion-decoder.md.
 """
@@ -37,5 +37,5 @@ def get_config():
     config.updates_per_dispatch = 20
     config.save_every = 500
     config.evaluate_every = 0
-    config.eval.update(num_examples=100, num_samples=4, frechet_samples=0, batch_size=50)
+    config.eval.update(num_examples=200, num_samples=16, frechet_samples=0, batch_size=50)
     return config
