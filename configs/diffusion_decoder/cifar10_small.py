@@ -36,6 +36,6 @@ def get_config():
     config.em.average_decay = 0.99
     config.updates_per_dispatch = 20
     config.save_every = 500
-    config.evaluate_every = 0
+    config.evaluate_every = 500
     config.eval.update(num_examples=200, num_samples=16, frechet_samples=0, batch_size=50)
     return config
