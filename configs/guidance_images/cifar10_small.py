@@ -3,7 +3,7 @@
     python -m experiments.guidance_images --config=configs/guidance_images/cifar10_small.py \
         --config.data.dir=DIRECTORY_OF_PREPARED_TFDS_DATA --workdir=runs/guidance_cifar10_small
 
-2,500 updates of 32 images, one seed; 100 chains of 60 steps for every weight, 500 test images.
+600 updates of 32 images, one seed; 100 chains of 60 steps for every weight, 500 test images.
 Results are in docs/labels-and-guidance.md.
 """
 
@@ -13,8 +13,6 @@ from configs.labels.cifar10_small import small_denoiser
 
 def get_config():
     config = small_denoiser(cifar10.get_config())
-    config.num_updates = 2500
-    config.save_every = config.evaluate_every = 500
     config.weights = (0.0, 1.0, 4.0)
     config.num_steps = 60
     config.num_samples = 100

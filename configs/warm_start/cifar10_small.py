@@ -3,9 +3,8 @@
     python -m experiments.warm_start --config=configs/warm_start/cifar10_small.py \
         --workdir=runs/warm_start_cifar10_small --config.data.dir=DIRECTORY_OF_PREPARED_TFDS_DATA
 
-800 updates of 8 images, one seed, 100 test images. It shows that the system learns on colour
-images and what its numbers stand beside; it is no trained model. Results are in
-docs/likelihood.md.
+800 updates of 8 images, one seed, 100 test images. It shows that the system learns on colour images
+and what its numbers stand beside; it is no trained model. Results are in docs/likelihood.md.
 """
 
 from configs.warm_start import mnist

@@ -264,7 +264,7 @@ def frame(axes, extent: list[Place], levels: list[float]) -> str:
 def training(workdir, dataset: Dataset, names: list[Name], metrics: list[dict]) -> None:
     """Draw the decoder's loss, held-out rate and distortion, and gamma over training.
 
-    Where gamma stays, -ELBO is drawn in its place.
+    Where gamma stays, -ELBO is drawn in its place. What was not measured has no panel.
     Every seed and place is a line; lines of one method have one colour.
 
     Args:
@@ -285,24 +285,23 @@ def training(workdir, dataset: Dataset, names: list[Name], metrics: list[dict]) 
         ("held_out_distortion", 0.0, f"held-out {distortion_label(dataset)}"),
         last,
     )
+    lines_of = {metric: training_lines(names, metrics, metric) for metric, *_ in panels}
+    panels = [panel for panel in panels if lines_of[panel[0]]]
     num_lines = max(sum(name.method == other.method for other in names) for name in names)
     style = dict(alpha=1.0 if num_lines == 1 else 0.5, linewidth=1.2 if num_lines <= 3 else 0.8)
-    fig, axes = figures.figure(2, 2, width=3.8, height=2.7)
-    for ax, (metric, shift, title) in zip(axes.ravel(), panels, strict=True):
+    columns = min(len(panels), 2)
+    fig, axes = figures.figure(-(-len(panels) // columns), columns, width=3.8, height=2.7)
+    for ax in axes.ravel()[len(panels) :]:
+        ax.set_axis_off()
+    for ax, (metric, shift, title) in zip(axes.ravel(), panels, strict=False):
         drawn = set()
         marker = "o" if metric.startswith("held_out") else ""
-        for name in names:
-            steps, values = series(metrics, f"{dotted(name.key)}.{metric}")
-            if not steps.size or (metric in RATES and name.method == "without_latent"):
-                continue
+        for name, (steps, values) in lines_of[metric].items():
             label = None if name.method in drawn else LABELS[name.method]
             drawn.add(name.method)
             values = values + shift
             color = COLORS[name.method]
             ax.plot(steps, values, label=label, color=color, marker=marker, markersize=2, **style)
-        if not drawn:
-            ax.set_axis_off()
-            continue
         if metric == "gamma":
             ax.set_yscale("log")
         if metric not in RATES:
@@ -310,6 +309,22 @@ def training(workdir, dataset: Dataset, names: list[Name], metrics: list[dict]) 
         figures.label(ax, "update", title)
         ax.legend(fontsize=7, frameon=False)
     figures.save(fig, workdir, "training")
+
+
+def training_lines(names: list[Name], metrics: list[dict], metric: str) -> dict:
+    """Give (updates, values) of a metric for each system that has it.
+
+    Args:
+        names: of the systems.
+        metrics: lines of metrics.jsonl.
+        metric: its name.
+    """
+    lines = {}
+    for name in names:
+        steps, values = series(metrics, f"{dotted(name.key)}.{metric}")
+        if steps.size and not (metric in RATES and name.method == "without_latent"):
+            lines[name] = (steps, values)
+    return lines
 
 
 def cut_start(ax) -> None:

@@ -52,7 +52,7 @@ def readable(name: str) -> str:
 
 def terms(workdir, experiment: Experiment, by_name, controls) -> None:
     """Draw the terms of each bound on top of one another, and the simple codes beside."""
-    fig, axes = figures.figure(1, 1, width=1.2 + 0.75 * (len(experiment.starts) + len(controls)))
+    fig, axes = figures.figure(1, 1, width=2.6 + 0.75 * (len(experiment.starts) + len(controls)))
     ax = axes[0, 0]
     for place, model in enumerate(experiment.starts):
         bottom = 0.0
@@ -68,7 +68,8 @@ def terms(workdir, experiment: Experiment, by_name, controls) -> None:
         ax.bar(place, estimate.mean, 0.7, color="#999999", label=label)
     names = [readable(name) for name in (*experiment.starts, *controls)]
     ax.set_xticks(range(len(names)), names, rotation=30, ha="right")
-    figures.label(ax, "", UNIT, legend=True)
+    figures.label(ax, "", UNIT)
+    fig.legend(loc="outside right upper", frameon=False)
     figures.save(fig, workdir, "terms")
 
 
@@ -118,7 +119,8 @@ def levels(workdir, profiles: dict[str, Profile]) -> None:
     """
     columns = min(3, len(profiles))
     rows = -(-len(profiles) // columns)
-    fig, axes = figures.figure(rows, columns, width=2.7, height=2.3, sharex=True, sharey=True)
+    width = max(2.7, 5.0 / columns)  # the legend is as wide as two panels
+    fig, axes = figures.figure(rows, columns, width=width, height=2.3, sharex=True, sharey=True)
     highest = max(max(one.loss.max(), one.total * one.density.max()) for one in profiles.values())
     for ax, (model, one) in zip(axes.flat, profiles.items(), strict=False):
         ax.stairs(one.loss, one.edges, fill=True, color="#BBBBBB", label="loss")

@@ -65,12 +65,12 @@ def test_the_diffusion_encoder_takes_at_most_one_and_a_half_of_the_gaussian_enco
     assert flops[FIRST] <= 1.5 * flops[RIVAL]
 
 
+@pytest.mark.slow  # that of ten minutes is traced in test_ten_minutes.py
 @pytest.mark.parametrize(
     ("name", "shape", "precision"),
     [
-        pytest.param("fashion_mnist", (28, 28, 1), "bfloat16", marks=pytest.mark.slow),
-        pytest.param("cifar10", (32, 32, 3), "bfloat16", marks=pytest.mark.slow),
-        ("cifar10_ten_minutes", (32, 32, 3), "bfloat16"),
+        ("fashion_mnist", (28, 28, 1), "bfloat16"),
+        ("cifar10", (32, 32, 3), "bfloat16"),
     ],
 )
 def test_the_configs_for_accelerators_fit_their_images(name, shape, precision):
