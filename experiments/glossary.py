@@ -89,7 +89,8 @@ FORMS = {  # of what a label tells
 
 
 # For each experiment: what its places stand for, and its entries.
-PLACES_OF = PLACES_OF_BENCHMARKS | {
+PLACES_OF = {
+    **PLACES_OF_BENCHMARKS,
     "diffusion_encoder": "<system> is `diffusion_encoder` or `vae`.",
     "posteriors": "<case> is a toy or the data set, <method> a name in `methods`, and <first> the "
     "first of these.",
@@ -116,179 +117,176 @@ PLACES_OF = PLACES_OF_BENCHMARKS | {
     "is `network`, `reference` (its Gaussian), `stretched` (1.1 times the exact score) or `exact`; "
     "<coordinates> is a process, or `angle`.",
 }
-GLOSSARY = (
-    LATENT
-    | BENCHMARKS
+GLOSSARY = LATENT | {
+    "neural_entropy": under(
+        "<case>",
+        {
+            "s_tot": "nats: Total entropy: 1/2 int sigma^2 E|exact score - equilibrium score|^2 "
+            "d(lambda), from t_min on. Its truth is the next.",
+            "s_tot_by_densities": "nats: S_tot from the known densities of the data.",
+            "s_nn": "nats: Neural entropy S_NN: the same integral with the model's score, "
+            "reference included, on held-out examples.",
+            "s_nn_train": "nats: S_NN on the model's own training examples.",
+            "s_reference": "nats: S_NN of the Gaussian reference alone, before training.",
+            "kelly_growth": "nats: Kelly growth G on held-out examples: a lower bound of S_tot, "
+            "whatever the network.",
+            "em_gap": "nats: L_EM = 1/2 int sigma^2 E|exact score - model's score|^2 d(lambda).",
+            "reference_gap": "nats: L_EM of the Gaussian reference alone.",
+            "growth_shortfall": "nats: L_EM again, as the growth of the exact score against "
+            "the model's.",
+            "early_share": "of S_NN, at t < 0.1: Share of S_NN produced before t = 0.1.",
+            "s_nn_ratio": "of S_tot: S_NN / S_tot, on the same draws.",
+            "s_reference_ratio": "of S_tot: `s_reference` / S_tot, on the same draws.",
+            "kelly_growth_ratio": "of S_tot: 1 - `growth_shortfall` / S_tot: G against the exact "
+            "score's growth.",
+            "learned_share": "of the reference's gap: 1 - `em_gap` / `reference_gap`: what "
+            "training closed.",
+            "total_correlation_bound": "nats: G less `pixel_entropy`: a lower bound of the "
+            "pixels' total correlation.",
+        },
+    )
     | {
-        "neural_entropy": under(
-            "<case>",
-            {
-                "s_tot": "nats: Total entropy: 1/2 int sigma^2 E|exact score - equilibrium score|^2 "
-                "d(lambda), from t_min on. Its truth is the next.",
-                "s_tot_by_densities": "nats: S_tot from the known densities of the data.",
-                "s_nn": "nats: Neural entropy S_NN: the same integral with the model's score, "
-                "reference included, on held-out examples.",
-                "s_nn_train": "nats: S_NN on the model's own training examples.",
-                "s_reference": "nats: S_NN of the Gaussian reference alone, before training.",
-                "kelly_growth": "nats: Kelly growth G on held-out examples: a lower bound of S_tot, "
-                "whatever the network.",
-                "em_gap": "nats: L_EM = 1/2 int sigma^2 E|exact score - model's score|^2 d(lambda).",
-                "reference_gap": "nats: L_EM of the Gaussian reference alone.",
-                "growth_shortfall": "nats: L_EM again, as the growth of the exact score against "
-                "the model's.",
-                "early_share": "of S_NN, at t < 0.1: Share of S_NN produced before t = 0.1.",
-                "s_nn_ratio": "of S_tot: S_NN / S_tot, on the same draws.",
-                "s_reference_ratio": "of S_tot: `s_reference` / S_tot, on the same draws.",
-                "kelly_growth_ratio": "of S_tot: 1 - `growth_shortfall` / S_tot: G against the exact "
-                "score's growth.",
-                "learned_share": "of the reference's gap: 1 - `em_gap` / `reference_gap`: what "
-                "training closed.",
-                "total_correlation_bound": "nats: G less `pixel_entropy`: a lower bound of the "
-                "pixels' total correlation.",
-            },
-        )
-        | {
-            "<dataset>.pixel_entropy": "nats: S_tot of every pixel by itself, summed; by quadrature "
-            "over gray levels.",
-            "<dataset>.log_law.intercept": "nats: a of the least-squares fit S_NN = a + b log N; the "
-            "error is from the scatter.",
-            "<dataset>.log_law.slope": "nats: b of that fit, for each factor e of N.",
-            "<dataset>.growth_law.intercept": "nats: a of the same fit to G.",
-            "<dataset>.growth_law.slope": "nats: b of the same fit to G.",
-            "coverage_growth": "within 2 errors: Share of repeated estimates of G within two "
-            "standard errors of the truth of that network, S_tot - L_EM. A normal law gives 0.954.",
-            "coverage_s_nn": "within 2 errors: The same of S_NN; its truth is that of a much larger "
-            "evaluation.",
-        },
-        "speed_limit": {
-            "<process>.D<dim>.w2_squared": "squared length: W_2^2 between samples of the start and "
-            "of the end; biased upwards.",
-            "<process>.D<dim>.w2_squared_corrected": "squared length: The same less its floor at "
-            "finite samples; biased downwards.",
-            "<process>.D<dim>.speed_limit": "squared length: Its limit, T int (g^2/2) r dt, r being "
-            "the rate of entropy.",
-            "<process>.D<dim>.gaussian.w2_squared": "squared length: W_2^2 of the Gaussian of the "
-            "same moments, exact.",
-            "<process>.D<dim>.gaussian.speed_limit": "squared length: Its limit, exact.",
-            "<process>.D<dim>.gaussian.largest_share": "of the limit, over t: The largest ratio of "
-            "the two over t: at most 1.",
-        },
-        "mutual_information": {
-            "data.mutual_information": "nats: I(X;Y) of your own samples: the estimate to believe. "
-            "It may be negative. It is null where the information still grows at the finest noise.",
-            "<samples>.diffusion": "nats: The same estimate on a task.",
-            "<a>.<b>.mutual_information": "nats: The same of two columns, in the config `matrix`.",
-        }
-        | under(
-            "<samples>",
-            {
-                "gaussian": "nats: Information of the Gaussian of the same moments.",
-                "entropy_difference": "nats: The estimate with the networks' neural entropies in "
-                "place of its products. The three differences agree with the estimate where training "
-                "and samples suffice; their spread shows how far they do not, and half of the "
-                "distance of the first two is in their errors. They, like the estimate, are computed "
-                "after optional invertible maps of x and y and a nonlinear regression, each used only "
-                "if it increases the estimate significantly.",
-                "growth_difference": "nats: The estimate with growth on held-out data.",
-                "score_difference": "nats: The estimate with the distance of conditional and "
-                "marginal score; only where x itself is Gaussian as far as can be told, and the "
-                "length of its residual tells nothing.",
-                "neighbours": "nats: What nearest neighbours see of the columns that tell the most of "
-                "each other; sampling error only. Up to its error it is a lower limit of the "
-                "information, and where it contradicts the estimate, a line of the run says what was "
-                "done.",
-                "oracle": "nats: Mean of the exact pointwise information of the same samples, of a "
-                "task: what is left of its error is chance of the samples.",
-                "ksg": "nats: Nearest neighbours (Kraskov et al.); sampling error only.",
-                "cca": "nats: Canonical correlations; sampling error only, bias not removed.",
-                "infonce": "nats: A trained critic, InfoNCE; sampling error only.",
-                "mine": "nats: A trained critic, MINE; sampling error only.",
-                "plug_in": "nats: x and y as codes: the information of the table of their counts, "
-                "with its bias.",
-                "pooled_labels": "nats: What was added for labels of fewer than ten examples, which "
-                "are taken together.",
-                "label_entropy": "nats: Of labels their entropy, the upper limit; of codes on both "
-                "sides the smaller one.",
-                "p_value": "of 1: With `permutations`: the probability, if x and y are independent, of "
-                "samples that look at least as dependent. It is exact, whatever the estimate.",
-                "seconds": "s: Seconds of the estimate, compilation included.",
-            },
-        )
-        | {
-            "data.regression": "nats: The estimate is `regression` + D[X|Y] - D[X]. This is the part "
-            "that the regression finds. X is the smaller block, of equal ones the one of larger "
-            "Gaussian information. If D[X] was detected and D[X|Y] was not, x and y are exchanged "
-            "and the estimate of smaller error is reported; the run says where X is your y.",
-            "data.conditional": "nats: D[X|Y], by networks; 0 where they find nothing.",
-            "data.marginal": "nats: D[X], by networks; 0 where they find nothing.",
-            "data.repeated_rows": "rows: How many repeat another one, if more do than by chance.",
-            "data.effective_rows": "rows: As many independent rows have the same error, where rows "
-            "depend on each other (docs/own-data.md).",
-            "benchmark.mean_absolute_error": "nats: Mean |estimate - truth| over the tasks.",
-            "benchmark.mean_error": "nats: Mean estimate - truth over the tasks.",
-            "benchmark.within_0.1": "of tasks: Share of tasks with |estimate - truth| <= 0.1.",
-            "benchmark.coverage_2se": "of tasks: Share of tasks whose truth is within two standard "
-            "errors.",
-            "benchmark.<estimator>.mean_absolute_error": "nats: The same of another estimator.",
-            "benchmark.<estimator>.mean_error": "nats: Likewise.",
-            "benchmark.<estimator>.within_0.1": "of tasks: Likewise.",
-            "benchmark.<estimator>.coverage_2se": "of tasks: Likewise.",
-            "benchmark.seconds": "s a task: Mean seconds of a task's estimate.",
-        },
-        "labels": under("<dataset>", FORMS)
-        | {
-            "<dataset>.label_information": "nats: H(Y) + E log q(label | image), q a classifier, on "
-            "nearly clean held-out images: a lower bound of I(image; label), and the number to use.",
-            "<dataset>.lambda=<level>.label_information": "nats: The same bound for images noised to "
-            "that lambda.",
-            "<dataset>.label_information_by_gradients": "nats: 1/2 int sigma^2 E|grad log q(label | "
-            "x)|^2 d(lambda). It is no bound.",
-            "<dataset>.peak_log_snr": "lambda: Where the slope of the bound over lambda is highest.",
-            "<dataset>.high_noise_share": "of the information: Share of the bound that is reached at "
-            "lambda = 0.",
-            "<dataset>.peak_log_snr_by_scores": "lambda: The peak of `score_difference`.",
-            "<dataset>.high_noise_share_by_scores": "of the information: Share of `score_difference` "
-            "below lambda = 0.",
-        },
-        "guidance": {
-            "information": "nats: I(X;Y) of the joint Gaussian, in closed form.",
-            "w=<weight>.injected": "nats: Nats injected by simulated guided chains: the relative "
-            "entropy of their paths. Its truth is the closed recursion of the same steps.",
-            "w=<weight>.injected_in_continuous_time": "nats: The same in continuous time.",
-            "w=<weight>.sample_information": "nats: Information that the guided samples have of "
-            "their condition.",
-            "w=<weight>.sample_information_in_continuous_time": "nats: The same in continuous time.",
-            "w=<weight>.distortion": "nats: KL of the guided samples from the true conditional, in "
-            "continuous time.",
-        },
-        "guidance_images": under("images", FORMS)
-        | {
-            "held_out.label_information": "nats: H(Y) + E log q(label | image) of held-out images, q "
-            "a classifier.",
-            "w=<weight>.label_information": "nats: The same of guided samples.",
-            "w=<weight>.injected": "nats: Nats injected by the chains' own steps.",
-            "w=<weight>.injected_in_continuous_time": "nats: The same extrapolated to infinitely "
-            "many steps.",
-            "w=<weight>.w2_squared": "pixel^2: W_2^2 between the Gaussians of the samples and of the "
-            "held-out images.",
-            "w=<weight>.diversity": "of held-out variance: Variance within a label over that of "
-            "held-out images.",
-            "training.w2_squared": "pixel^2: W_2^2 of as many training images: its floor.",
-            "training.diversity": "of held-out variance: Diversity of training images.",
-        },
-        "kelly": {
-            "<race>.growth_without": "nats a race: Growth of log-wealth without the tip.",
-            "<race>.growth_with": "nats a race: Growth of log-wealth with the tip.",
-            "<race>.growth_difference": "nats a race: Their difference, race by race. Its truth is "
-            "I(X;Y).",
-            "tower.<levels>.sum": "nats: Sum of the ELBO's terms of that many levels.",
-            "tower.limit": "nats: The integral that the sums tend to.",
-            "tower.order": ": Order of convergence in the number of levels. Its truth is 1.",
-        },
-        "warm_start": LIKELIHOOD,
-        "action_principle": ACTION,
+        "<dataset>.pixel_entropy": "nats: S_tot of every pixel by itself, summed; by quadrature "
+        "over gray levels.",
+        "<dataset>.log_law.intercept": "nats: a of the least-squares fit S_NN = a + b log N; the "
+        "error is from the scatter.",
+        "<dataset>.log_law.slope": "nats: b of that fit, for each factor e of N.",
+        "<dataset>.growth_law.intercept": "nats: a of the same fit to G.",
+        "<dataset>.growth_law.slope": "nats: b of the same fit to G.",
+        "coverage_growth": "within 2 errors: Share of repeated estimates of G within two "
+        "standard errors of the truth of that network, S_tot - L_EM. A normal law gives 0.954.",
+        "coverage_s_nn": "within 2 errors: The same of S_NN; its truth is that of a much larger "
+        "evaluation.",
+    },
+    "speed_limit": {
+        "<process>.D<dim>.w2_squared": "squared length: W_2^2 between samples of the start and "
+        "of the end; biased upwards.",
+        "<process>.D<dim>.w2_squared_corrected": "squared length: The same less its floor at "
+        "finite samples; biased downwards.",
+        "<process>.D<dim>.speed_limit": "squared length: Its limit, T int (g^2/2) r dt, r being "
+        "the rate of entropy.",
+        "<process>.D<dim>.gaussian.w2_squared": "squared length: W_2^2 of the Gaussian of the "
+        "same moments, exact.",
+        "<process>.D<dim>.gaussian.speed_limit": "squared length: Its limit, exact.",
+        "<process>.D<dim>.gaussian.largest_share": "of the limit, over t: The largest ratio of "
+        "the two over t: at most 1.",
+    },
+    "mutual_information": {
+        "data.mutual_information": "nats: I(X;Y) of your own samples: the estimate to believe. "
+        "It may be negative. It is null where the information still grows at the finest noise.",
+        "<samples>.diffusion": "nats: The same estimate on a task.",
+        "<a>.<b>.mutual_information": "nats: The same of two columns, in the config `matrix`.",
     }
-)
+    | under(
+        "<samples>",
+        {
+            "gaussian": "nats: Information of the Gaussian of the same moments.",
+            "entropy_difference": "nats: The estimate with the networks' neural entropies in "
+            "place of its products. The three differences agree with the estimate where training "
+            "and samples suffice; their spread shows how far they do not, and half of the "
+            "distance of the first two is in their errors. They, like the estimate, are computed "
+            "after optional invertible maps of x and y and a nonlinear regression, each used only "
+            "if it increases the estimate significantly.",
+            "growth_difference": "nats: The estimate with growth on held-out data.",
+            "score_difference": "nats: The estimate with the distance of conditional and "
+            "marginal score; only where x itself is Gaussian as far as can be told, and the "
+            "length of its residual tells nothing.",
+            "neighbours": "nats: What nearest neighbours see of the columns that tell the most of "
+            "each other; sampling error only. Up to its error it is a lower limit of the "
+            "information, and where it contradicts the estimate, a line of the run says what was "
+            "done.",
+            "oracle": "nats: Mean of the exact pointwise information of the same samples, of a "
+            "task: what is left of its error is chance of the samples.",
+            "ksg": "nats: Nearest neighbours (Kraskov et al.); sampling error only.",
+            "cca": "nats: Canonical correlations; sampling error only, bias not removed.",
+            "infonce": "nats: A trained critic, InfoNCE; sampling error only.",
+            "mine": "nats: A trained critic, MINE; sampling error only.",
+            "plug_in": "nats: x and y as codes: the information of the table of their counts, "
+            "with its bias.",
+            "pooled_labels": "nats: What was added for labels of fewer than ten examples, which "
+            "are taken together.",
+            "label_entropy": "nats: Of labels their entropy, the upper limit; of codes on both "
+            "sides the smaller one.",
+            "p_value": "of 1: With `permutations`: the probability, if x and y are independent, of "
+            "samples that look at least as dependent. It is exact, whatever the estimate.",
+            "seconds": "s: Seconds of the estimate, compilation included.",
+        },
+    )
+    | {
+        "data.regression": "nats: The estimate is `regression` + D[X|Y] - D[X]. This is the part "
+        "that the regression finds. X is the smaller block, of equal ones the one of larger "
+        "Gaussian information. If D[X] was detected and D[X|Y] was not, x and y are exchanged "
+        "and the estimate of smaller error is reported; the run says where X is your y.",
+        "data.conditional": "nats: D[X|Y], by networks; 0 where they find nothing.",
+        "data.marginal": "nats: D[X], by networks; 0 where they find nothing.",
+        "data.repeated_rows": "rows: How many repeat another one, if more do than by chance.",
+        "data.effective_rows": "rows: As many independent rows have the same error, where rows "
+        "depend on each other (docs/own-data.md).",
+        "benchmark.mean_absolute_error": "nats: Mean |estimate - truth| over the tasks.",
+        "benchmark.mean_error": "nats: Mean estimate - truth over the tasks.",
+        "benchmark.within_0.1": "of tasks: Share of tasks with |estimate - truth| <= 0.1.",
+        "benchmark.coverage_2se": "of tasks: Share of tasks whose truth is within two standard "
+        "errors.",
+        "benchmark.<estimator>.mean_absolute_error": "nats: The same of another estimator.",
+        "benchmark.<estimator>.mean_error": "nats: Likewise.",
+        "benchmark.<estimator>.within_0.1": "of tasks: Likewise.",
+        "benchmark.<estimator>.coverage_2se": "of tasks: Likewise.",
+        "benchmark.seconds": "s a task: Mean seconds of a task's estimate.",
+    },
+    "labels": under("<dataset>", FORMS)
+    | {
+        "<dataset>.label_information": "nats: H(Y) + E log q(label | image), q a classifier, on "
+        "nearly clean held-out images: a lower bound of I(image; label), and the number to use.",
+        "<dataset>.lambda=<level>.label_information": "nats: The same bound for images noised to "
+        "that lambda.",
+        "<dataset>.label_information_by_gradients": "nats: 1/2 int sigma^2 E|grad log q(label | "
+        "x)|^2 d(lambda). It is no bound.",
+        "<dataset>.peak_log_snr": "lambda: Where the slope of the bound over lambda is highest.",
+        "<dataset>.high_noise_share": "of the information: Share of the bound that is reached at "
+        "lambda = 0.",
+        "<dataset>.peak_log_snr_by_scores": "lambda: The peak of `score_difference`.",
+        "<dataset>.high_noise_share_by_scores": "of the information: Share of `score_difference` "
+        "below lambda = 0.",
+    },
+    "guidance": {
+        "information": "nats: I(X;Y) of the joint Gaussian, in closed form.",
+        "w=<weight>.injected": "nats: Nats injected by simulated guided chains: the relative "
+        "entropy of their paths. Its truth is the closed recursion of the same steps.",
+        "w=<weight>.injected_in_continuous_time": "nats: The same in continuous time.",
+        "w=<weight>.sample_information": "nats: Information that the guided samples have of "
+        "their condition.",
+        "w=<weight>.sample_information_in_continuous_time": "nats: The same in continuous time.",
+        "w=<weight>.distortion": "nats: KL of the guided samples from the true conditional, in "
+        "continuous time.",
+    },
+    "guidance_images": under("images", FORMS)
+    | {
+        "held_out.label_information": "nats: H(Y) + E log q(label | image) of held-out images, q "
+        "a classifier.",
+        "w=<weight>.label_information": "nats: The same of guided samples.",
+        "w=<weight>.injected": "nats: Nats injected by the chains' own steps.",
+        "w=<weight>.injected_in_continuous_time": "nats: The same extrapolated to infinitely "
+        "many steps.",
+        "w=<weight>.w2_squared": "pixel^2: W_2^2 between the Gaussians of the samples and of the "
+        "held-out images.",
+        "w=<weight>.diversity": "of held-out variance: Variance within a label over that of "
+        "held-out images.",
+        "training.w2_squared": "pixel^2: W_2^2 of as many training images: its floor.",
+        "training.diversity": "of held-out variance: Diversity of training images.",
+    },
+    "kelly": {
+        "<race>.growth_without": "nats a race: Growth of log-wealth without the tip.",
+        "<race>.growth_with": "nats a race: Growth of log-wealth with the tip.",
+        "<race>.growth_difference": "nats a race: Their difference, race by race. Its truth is "
+        "I(X;Y).",
+        "tower.<levels>.sum": "nats: Sum of the ELBO's terms of that many levels.",
+        "tower.limit": "nats: The integral that the sums tend to.",
+        "tower.order": ": Order of convergence in the number of levels. Its truth is 1.",
+    },
+    "warm_start": LIKELIHOOD,
+    "action_principle": ACTION,
+    **BENCHMARKS,
+}
 
 
 @functools.cache

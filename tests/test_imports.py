@@ -36,7 +36,13 @@ LAW = {
 BETWEEN_EXPERIMENTS = {
     "command_line": {"arguments", "field_types"},
     "posteriors": {"diffusion_encoder"},
-    "glossary": {"glossary_action", "glossary_growth", "glossary_latent", "glossary_likelihood"},
+    "glossary": {
+        "glossary_action",
+        "glossary_benchmarks",
+        "glossary_latent",
+        "glossary_likelihood",
+    },
+    "glossary_benchmarks": {"glossary_growth"},
     "glossary_action": {"glossary_latent"},
     "glossary_likelihood": {"glossary_latent"},
     "diffusion_decoder": {"diffusion_encoder"},
