@@ -155,7 +155,9 @@ def make_system(seed: int, labelled: Labelled, settings: Training) -> System:
         settings: of the training.
     """
     images = labelled.images
-    network = networks.UNet(tuple(settings.channels), labelled.num_classes)
+    network = networks.UNet(
+        tuple(settings.channels), labelled.num_classes, dtype=jnp.dtype(settings.dtype)
+    )
     model = Denoiser(network, VPLinear(), "v")
     reference = Reference.isotropic(np.asarray(images.train, np.float32) / labelled.scale)
     edges = log_snr_range(model.process, settings.t_min)

@@ -4,7 +4,14 @@ from dataclasses import dataclass
 
 from ml_collections import ConfigDict
 
-from diffenc.errors import check, check_fraction, check_least, check_positive, check_widths
+from diffenc.errors import (
+    check,
+    check_choice,
+    check_fraction,
+    check_least,
+    check_positive,
+    check_widths,
+)
 from diffenc.networks.unet import check_channels
 from experiments import command_line
 
@@ -40,6 +47,7 @@ class Training:
 
     Attributes:
         channels: widths of its U-Net.
+        dtype: in which the U-Net computes, float32 or bfloat16.
         t_min: noise levels begin at this time.
         null_probability: how often a label is withheld.
         batch_size: over all devices.
@@ -56,6 +64,7 @@ class Training:
     """
 
     channels: tuple[int, ...]
+    dtype: str
     t_min: float
     null_probability: float
     batch_size: int
@@ -72,6 +81,7 @@ class Training:
 
     def __post_init__(self):
         check_channels("channels", self.channels)
+        check_choice("dtype", self.dtype, ("float32", "bfloat16"))
         check_positive(self, "batch_size", "num_updates", "updates_per_dispatch")
         check_positive(self, "save_every", "learning_rate", "clip_norm", "t_min")
         check_least(self, 0, "warmup", "evaluate_every", "num_devices")
@@ -151,7 +161,8 @@ class Classifier:
 
 def read_training(config: ConfigDict) -> Training:
     """Read the training of the denoiser."""
-    return command_line.read(Training, config, places={"channels": "model.channels"})
+    places = {"channels": "model.channels", "dtype": "model.dtype"}
+    return command_line.read(Training, config, places=places)
 
 
 def read_classifier(config: ConfigDict) -> Classifier:
