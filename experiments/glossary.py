@@ -107,8 +107,8 @@ PLACES_OF = {
     "is `network`, `reference` (its Gaussian), `stretched` (1.1 times the exact score) or `exact`; "
     "<coordinates> is a process, or `angle`.",
     "benchmarks": "<program> is an experiment and what it updates, such as "
-    "`diffusion_encoder.langevin`; <sampler> is `encoder` or `sampler`, <steps> their number, of "
-    "two evaluations each. Errors are over turns, those of losses over draws.",
+    "`diffusion_encoder.langevin`; <sampler> is `encoder` or `sampler`, <steps> the number of "
+    "their Heun steps. Errors are over turns, those of losses over draws.",
     "benchmarks.independence": "<law> is of independent x and y, <relation> of dependent ones: see "
     "the end of the source. A share is of sets of samples in which p <= 0.05.",
     "benchmarks.entropy_training": "<loop> is `plain` (an epoch loop), `scanned` (many updates in "
