@@ -12,8 +12,8 @@ PLACES_OF_BENCHMARKS = {
     "of a TPU v5e, see `diffenc.run.pods`. `one_batch` is the config's batch over all chips, "
     "`own_batch` that batch on each chip.",
     "benchmarks": "<program> is an experiment and what it updates, such as "
-    "`diffusion_encoder.langevin`; <sampler> is `encoder` or `sampler`, <steps> their number, of "
-    "two evaluations each. Errors are over turns, those of losses over draws.",
+    "`diffusion_encoder.langevin`; <sampler> is `encoder` or `sampler`, <steps> the number of "
+    "their Heun steps. Errors are over turns, those of losses over draws.",
     "benchmarks.situations": "<situation> is a name in `SITUATIONS` of "
     "`experiments/benchmarks/wild_samples.py`, <verdict> is `right`, `covered`, `refused`, "
     "`warned` or `wrong`.",

@@ -156,8 +156,8 @@ import jax.numpy as jnp
 from diffenc.latent import chains
 
 def log_density_at(y):
-    init, _ = chains.make_kernel(SimpleNamespace(kernel="mala"))
-    return init(lambda y: -jnp.sum(y**2), y).logdensity
+    make_state, _ = chains.make_kernel(SimpleNamespace(kernel="mala"))
+    return make_state(y, -jnp.sum(y**2), -2 * y).logdensity
 
 with jax.checking_leaks():
     assert jax.jit(log_density_at)(jnp.ones(2)) == -2.0

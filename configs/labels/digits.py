@@ -54,7 +54,7 @@ def common() -> ConfigDict:
             num_devices=0,  # 0: all
             # data.validation: training images that stand in for the held-out ones
             data=dict(name="digits", dir="", cache_dir="", test_fraction=0.1667, validation=0),
-            model=dict(channels=(16, 32)),
+            model=dict(channels=(16, 32), dtype="float32"),  # or bfloat16, of its products
             batch_size=64,
             updates_per_dispatch=100,
             learning_rate=2e-3,

@@ -19,7 +19,12 @@ HALF_PI = math.pi / 2
 
 
 def angle_flow(
-    v_fn: Callable, x: jax.Array, num_steps: int, start: float = HALF_PI, stop: float = 0.0
+    v_fn: Callable,
+    x: jax.Array,
+    num_steps: int,
+    start: float = HALF_PI,
+    stop: float = 0.0,
+    rests: bool = False,
 ) -> jax.Array:
     """Follow the flow in the angle from `start` to `stop` by Heun's method.
 
@@ -33,6 +38,7 @@ def angle_flow(
         num_steps: number of equal steps in phi.
         start: the first angle, pi/2 for noise.
         stop: the last angle; with start < stop the flow runs from data to noise.
+        rests: whether v is known to be 0 at `stop`, where it is then not asked.
 
     Returns:
         The points at angle `stop`, [batch, ...].
@@ -46,7 +52,12 @@ def angle_flow(
     def step(x, phi):
         return _heun(v_fn, x, phi, step_size), None
 
-    return jax.lax.scan(step, x, _left_ends(start, step_size, num_steps, x.dtype))[0]
+    angles = _left_ends(start, step_size, num_steps, x.dtype)
+    if not rests:
+        return jax.lax.scan(step, x, angles)[0]
+    if num_steps > 1:
+        x = jax.lax.scan(step, x, angles[:-1])[0]
+    return x + (0.5 * step_size) * v_fn(x, jnp.full(x.shape[:1], angles[-1]))
 
 
 def angle_flow_with_log_det(

@@ -80,12 +80,39 @@ class Chain(NamedTuple):
     state: ChainState
 
 
+class Place(NamedTuple):
+    """Points of the chains' coordinates, and the target there.
+
+    Attributes:
+        y: [batch, d].
+        log_density: log q* up to a constant [batch].
+        gradient: grad_y log q* [batch, d].
+    """
+
+    y: jax.Array
+    log_density: jax.Array
+    gradient: jax.Array
+
+
+def look(log_density: Callable, observation, frame: Frame, y: jax.Array) -> Place:
+    """Evaluate the target with its gradient at points of the chains' coordinates.
+
+    Args:
+        log_density: (observation, z [batch, d]) -> log q* up to a constant [batch].
+        observation: of the examples.
+        frame: (mean, factor): z = mean + factor y.
+        y: the points [batch, d].
+    """
+    value, pull_back = jax.vjp(lambda y: log_density(observation, apply(*frame, y)), y)
+    return Place(y, value, pull_back(jnp.ones_like(value))[0])
+
+
 def make_kernel(settings) -> tuple[Callable, Callable]:
     """Make the transition of one chain.
 
     Returns:
-        init(log_density, y) -> y_state, and step(key, log_density, y_state, size) -> (y_state,
-        acceptance).
+        make_state(y, log_density, gradient) -> y_state, and step(key, log_density, y_state, size)
+        -> (y_state, acceptance).
     """
     # Importing blackjax computes, and this may be called while jax traces.
     with jax.ensure_compile_time_eval():
@@ -97,7 +124,7 @@ def make_kernel(settings) -> tuple[Callable, Callable]:
             y_state, info = mala_kernel(key, y_state, log_density, size)
             return y_state, info.acceptance_rate
 
-        return lambda log_density, y: mala.init(y, log_density), mala_step
+        return mala.MALAState, mala_step
     if settings.kernel == "hmc":
         hmc_kernel = hmc.build_kernel()
 
@@ -108,23 +135,20 @@ def make_kernel(settings) -> tuple[Callable, Callable]:
             )
             return y_state, info.acceptance_rate
 
-        return lambda log_density, y: hmc.init(y, log_density), hmc_step
+        return hmc.HMCState, hmc_step
 
     def step(key, log_density, y_state, size):
         move = diffusions.overdamped_langevin(jax.value_and_grad(log_density))
         return move(key, y_state, size), jnp.ones(())
 
-    def init(log_density, y):
-        return diffusions.DiffusionState(y, *jax.value_and_grad(log_density)(y))
-
-    return init, step
+    return diffusions.DiffusionState, step
 
 
 def run_chains(
     key: jax.Array,
     log_density: Callable,
     observation,
-    y: jax.Array,
+    start: Place,
     frame: Frame,
     state: ChainState,
     settings,
@@ -138,7 +162,7 @@ def run_chains(
         key: a random key.
         log_density: (observation of one row, z [1, d]) -> log density [1], up to a constant.
         observation: of the examples, with `batch` rows.
-        y: where the chains start [batch, d].
+        start: where the chains start, see `look`.
         frame: (mean, factor): z = mean + factor y.
         state: the step size.
         settings: kernel and leapfrog_steps.
@@ -148,22 +172,19 @@ def run_chains(
         Where the chains ended.
     """
     mean, factor = frame
-    init, step = make_kernel(settings)
+    make_state, step = make_kernel(settings)
     target = KERNELS[settings.kernel]
 
     def of_chain(row, mean_i, factor_i):
         row = jax.tree.map(lambda leaf: leaf[None], row)
         return lambda y: log_density(row, (mean_i + factor_i @ y)[None])[0]
 
-    def start_one(row, mean_i, factor_i, y):
-        return init(of_chain(row, mean_i, factor_i), y)
-
     def step_one(key, row, mean_i, factor_i, y_state, size):
         return step(key, of_chain(row, mean_i, factor_i), y_state, size)
 
     def body(carry, key):
         y_states, log_step = carry
-        keys = jax.random.split(key, y.shape[0])
+        keys = jax.random.split(key, len(mean))
         y_states, acceptance = jax.vmap(step_one, (0, 0, 0, 0, 0, None))(
             keys, observation, mean, factor, y_states, jnp.exp(log_step)
         )
@@ -172,7 +193,7 @@ def run_chains(
             log_step = jnp.clip(log_step + 0.1 * (acceptance - target), -12.0, 2.0)
         return (y_states, log_step), acceptance
 
-    y_states = jax.vmap(start_one)(observation, mean, factor, y)
+    y_states = make_state(*start)
     (y_states, log_step), acceptances = jax.lax.scan(
         body, (y_states, state.log_step), jax.random.split(key, num_steps)
     )
@@ -185,7 +206,7 @@ def run_chains(
     )
 
 
-def is_lost(log_density: Callable, observation, frame: Frame, y: jax.Array) -> jax.Array:
+def is_lost(at_mean: jax.Array, start: Place) -> jax.Array:
     """Tell which starts are so improbable that no draw of the posterior would be.
 
     Draws of a Gaussian posterior have log q* below its maximum by chi^2_d / 2, which exceeds 2 d +
@@ -194,18 +215,15 @@ def is_lost(log_density: Callable, observation, frame: Frame, y: jax.Array) -> j
     that learns from it runs away.
 
     Args:
-        log_density: (observation, z [batch, d]) -> log q* up to a constant [batch].
-        observation: of the examples.
-        frame: (mean, factor): z = mean + factor y.
-        y: the starts [batch, d].
+        at_mean: log q* at the frame's mean, up to the same constant [batch].
+        start: the starts.
 
     Returns:
         Booleans [batch].
     """
-    mean, factor = frame
-    at_mean = log_density(observation, mean)
-    shortfall = at_mean - log_density(observation, apply(mean, factor, y))
-    return ~(shortfall < 2 * y.shape[-1] + 10)  # written with `not <` so that NaN counts as lost
+    shortfall = at_mean - start.log_density
+    # Written with `not <` so that NaN counts as lost.
+    return ~(shortfall < 2 * start.y.shape[-1] + 10)
 
 
 def is_far(z: jax.Array) -> jax.Array:

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from diffenc.latent import bottleneck, encoder_flow, proposals
-from diffenc.latent.chains import ChainState, is_far, is_lost, run_chains
+from diffenc.latent.chains import ChainState, Place, is_far, is_lost, look, run_chains
 from diffenc.latent.decoders import log_joint, log_prob_pairs
 from diffenc.latent.encoder import DiffusionEncoder
 from diffenc.latent.proposals import Proposals
@@ -129,10 +129,26 @@ def e_step(
         z = apply(frame.mean, frame.factor, y)
         return Outcome(PosteriorSample(z, frame, y), 1 - far.mean(), carried)
 
-    lost = is_lost(log_density, observation, frame, y)
-    y = jnp.where(lost[:, None], 0.0, y)
+    start = look(log_density, observation, frame, y)
+    resting = Place(jnp.zeros_like(y), context.log_density, context.slope)
+    # A Newton step of the encoder has looked there, if it asks for the same posterior.
+    if context.slope is None or encoder.decoder != decoder or encoder.gamma != settings.gamma:
+        resting = look(log_density, observation, frame, resting.y)
+    lost = is_lost(resting.log_density, start)
+    start = jax.tree.map(
+        lambda rest, own: jnp.where(lost.reshape(-1, *(1,) * (own.ndim - 1)), rest, own),
+        resting,
+        start,
+    )
     chain = run_chains(
-        key_chain, log_density, observation, y, frame, carried, settings, settings.langevin_steps
+        key_chain,
+        log_density,
+        observation,
+        start,
+        frame,
+        carried,
+        settings,
+        settings.langevin_steps,
     )
     carried = chain.state
     if settings.e_step == "persistent":

@@ -136,8 +136,10 @@ class DiffusionEncoder:
         if self.newton_steps == 0:
             return context
         log_density = functools.partial(self.log_posterior, params, context.x)
-        mean = whitening.newton(log_density, context.mean, context.factor, self.newton_steps)
-        return context.replace(mean=mean)
+        mean, value, slope = whitening.newton(
+            log_density, context.mean, context.factor, self.newton_steps
+        )
+        return context.replace(mean=mean, log_density=value, slope=slope)
 
     def embed(self, params, x: jax.Array, is_null: jax.Array | None = None) -> Context:
         """Compute what the network needs of x, once for all noise levels.
@@ -197,7 +199,9 @@ class DiffusionEncoder:
             return jnp.zeros(context.mean.shape[:1])
         return jnp.log(jnp.diagonal(context.factor, axis1=-2, axis2=-1)).sum(axis=-1)
 
-    def residual(self, params, context: Context, y_t: jax.Array, log_snr: jax.Array) -> jax.Array:
+    def residual(
+        self, params, context: Context, y_t: jax.Array, log_snr: jax.Array, is_noise: bool = False
+    ) -> jax.Array:
         """Evaluate r_theta(y_t, lambda | x).
 
         Args:
@@ -205,6 +209,8 @@ class DiffusionEncoder:
             context: the context of x.
             y_t: noised latents in the reference's coordinates, [batch, d].
             log_snr: lambda [batch].
+            is_noise: whether alpha is 0 at lambda. The decoder's gradient is then asked for at y =
+                0, where Newton steps may have asked already.
 
         Returns:
             [batch, d].
@@ -224,7 +230,10 @@ class DiffusionEncoder:
         def log_density(y):
             return self.log_posterior(params, context.x, self.colour(context, y)).sum()
 
-        rho = y + jax.grad(log_density)(y)
+        if is_noise and self.reference == "posterior" and context.slope is not None:
+            rho = context.slope
+        else:
+            rho = y + jax.grad(log_density)(y)
         norm = jnp.sum(rho**2, axis=-1) / self.network.residual_bound**2
         return r + (jnp.where(context.known, gate, 0.0) / jnp.sqrt(1.0 + norm))[:, None] * rho
 
@@ -236,7 +245,9 @@ class DiffusionEncoder:
         log_variance = jnp.log(jnp.sum(jax.lax.stop_gradient(context.factor) ** 2, axis=-1))
         return jnp.exp(log_variance.mean(axis=-1))
 
-    def velocity(self, params, context: Context, y_t: jax.Array, log_snr: jax.Array) -> jax.Array:
+    def velocity(
+        self, params, context: Context, y_t: jax.Array, log_snr: jax.Array, is_noise: bool = False
+    ) -> jax.Array:
         """Evaluate v_theta(y_t, lambda | x) = -sigma r, the v of `parameterization`.
 
         Args:
@@ -244,12 +255,13 @@ class DiffusionEncoder:
             context: the context of x.
             y_t: noised latents in the reference's coordinates, [batch, d].
             log_snr: lambda [batch].
+            is_noise: as in `residual`.
 
         Returns:
             [batch, d].
         """
         _, sigma = alpha_sigma(log_snr)
-        return -sigma[:, None] * self.residual(params, context, y_t, log_snr)
+        return -sigma[:, None] * self.residual(params, context, y_t, log_snr, is_noise)
 
     def score_fn(self, params, context: Context) -> Callable:
         """Make the score of the encoder's diffusion, for samplers, entropy, guidance and path_kl.
@@ -281,7 +293,7 @@ class DiffusionEncoder:
             key: the key of the noise at the start.
             params: as in `residual`.
             context: the context of x.
-            num_steps: number of Heun steps, of two evaluations each.
+            num_steps: number K of Heun steps; the evaluations are 2 K - 1.
 
         Returns:
             z [batch, d].

@@ -20,19 +20,20 @@ from diffenc.networks.mlp import Context
 FROM_DATA = (0.0, angle_flow.HALF_PI)  # start and stop of the flow from data to noise
 
 
-def velocity_fn(encoder, params, context: Context) -> Callable:
+def velocity_fn(encoder, params, context: Context, is_noise: bool = False) -> Callable:
     """Make dy/dphi = v(y, phi) for `angle_flow`.
 
     Args:
         encoder: a `DiffusionEncoder`.
         params: as in `DiffusionEncoder.residual`.
         context: the context of x.
+        is_noise: whether it is asked at phi = pi/2 alone.
     """
 
     def v_fn(y, phi):
         cos = jnp.maximum(jnp.cos(phi), 1e-6)
         sin = jnp.maximum(jnp.sin(phi), 1e-6)
-        return encoder.velocity(params, context, y, 2 * jnp.log(cos / sin))
+        return encoder.velocity(params, context, y, 2 * jnp.log(cos / sin), is_noise)
 
     return v_fn
 
@@ -40,18 +41,21 @@ def velocity_fn(encoder, params, context: Context) -> Callable:
 def sample_whitened(key: jax.Array, encoder, params, context: Context, num_steps: int) -> jax.Array:
     """Sample y with m + W y = z ~ q_theta(z|x).
 
+    At phi = 0 v = -sigma r is 0, so the last step needs one evaluation, at its start.
+
     Args:
         key: the key of the noise at the start.
         encoder: a `DiffusionEncoder`.
         params: as in `DiffusionEncoder.residual`.
         context: the context of x.
-        num_steps: number of Heun steps, of two evaluations each.
+        num_steps: number K of Heun steps; the evaluations are 2 K - 1.
 
     Returns:
         y [batch, d].
     """
     y = jax.random.normal(key, context.mean.shape)
-    return angle_flow.angle_flow(velocity_fn(encoder, params, context), y, num_steps)
+    v_fn = velocity_fn(encoder, params, context, is_noise=num_steps == 1)
+    return angle_flow.angle_flow(v_fn, y, num_steps, rests=True)
 
 
 def sample_and_log_prob(

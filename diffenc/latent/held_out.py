@@ -148,8 +148,9 @@ def _corrected(key, params, x, *, encoder, decoder, sampler_steps, num_steps, ga
 
     state = chains.ChainState.create(settings)
     frame = whitening.Frame(mean, factor)
+    start = chains.look(log_density, observation, frame, y)
     return chains.run_chains(
-        key_chain, log_density, observation, y, frame, state, settings, num_steps
+        key_chain, log_density, observation, start, frame, state, settings, num_steps
     ).z
 
 

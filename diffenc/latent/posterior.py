@@ -75,14 +75,16 @@ def _draw(
         return jnp.repeat(rows, num_draws, axis=0)
 
     mean, factor = jax.tree.map(repeat, encoder.gaussian(context))
-    start = whitening.solve(factor, choices.reshape(mean.shape) - mean)
+    frame = whitening.Frame(mean, factor)
+    observations = jax.tree.map(repeat, observation)
+    y = whitening.solve(factor, choices.reshape(mean.shape) - mean)
     settings = em.Settings(kernel="mala", gamma=gamma)
     chain = chains.run_chains(
         key_move,
         log_density,
-        jax.tree.map(repeat, observation),
-        start,
-        whitening.Frame(mean, factor),
+        observations,
+        chains.look(log_density, observations, frame, y),
+        frame,
         chains.ChainState.create(settings),
         settings,
         num_steps,

@@ -50,9 +50,23 @@ def trusted(whitened_gradient: jax.Array, bound: float) -> jax.Array:
     return whitened_gradient * jnp.minimum(1.0, limit / jnp.maximum(norm, limit))
 
 
+class Peak(NamedTuple):
+    """Where Newton steps ended.
+
+    Attributes:
+        mean: m [batch, d].
+        log_density: there [batch].
+        gradient: W^T grad log_density there [batch, d].
+    """
+
+    mean: jax.Array
+    log_density: jax.Array
+    gradient: jax.Array
+
+
 def newton(
     log_density: Callable, mean: jax.Array, factor: jax.Array, num_steps: int, bound: float = 2.0
-) -> jax.Array:
+) -> Peak:
     """Move the mean by Newton steps m <- m + s W W^T grad log_density(m) towards the mode.
 
     No step goes downhill: s starts at 1, is quartered where a step went downhill (the row then
@@ -69,7 +83,7 @@ def newton(
         bound: of the length of a whitened gradient, see `trusted`.
 
     Returns:
-        The moved mean [batch, d].
+        The moved mean, and what is known there.
     """
 
     def look(z):
@@ -87,4 +101,4 @@ def newton(
         return (best, jnp.maximum(value, new_value), gradient, size), None
 
     start = (mean, *look(mean), jnp.ones(mean.shape[0], mean.dtype))
-    return jax.lax.scan(body, start, length=num_steps)[0][0]
+    return Peak(*jax.lax.scan(body, start, length=num_steps)[0][:3])

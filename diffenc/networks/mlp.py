@@ -79,6 +79,9 @@ class Context(flax.struct.PyTreeNode):
         scales: one [batch, features_i] for each hidden layer.
         shifts: likewise.
         log_weight: posterior weights [batch, M] of the encoder's landmarks, where it has some.
+        log_density: of the posterior at the mean [batch], up to a constant, where Newton steps have
+            asked for it.
+        slope: its gradient there, factor^T grad [batch, d], likewise.
     """
 
     x: jax.Array
@@ -88,6 +91,8 @@ class Context(flax.struct.PyTreeNode):
     scales: tuple[jax.Array, ...]
     shifts: tuple[jax.Array, ...]
     log_weight: jax.Array | None = None
+    log_density: jax.Array | None = None
+    slope: jax.Array | None = None
 
 
 class ConditionalDenoiser(Module):
@@ -153,7 +158,6 @@ class ConditionalDenoiser(Module):
         h = h if answers is None else jnp.concatenate([h, answers], axis=-1)
         for layer in self.embed_layers:
             h = nn.silu(layer(h))
-        h = jnp.where(is_null[:, None], self.null_token[None, :], h)
         dim = self.latent_dim
         log_width = self.width_head(h)  # a posterior is seldom wider than its prior
         width = jnp.exp(jnp.where(log_width > 0, bounded(log_width, 0.5), bounded(log_width, 7.0)))
@@ -165,7 +169,12 @@ class ConditionalDenoiser(Module):
         # The prior N(0, I) holds no mean beyond 6: the bound keeps an untrained encoder from
         # leaving it for good.
         mean = jnp.where(is_null[:, None], 0.0, bounded(self.mean_head(h), 6.0))
-        pairs = [jnp.split(layer(h), 2, axis=-1) for layer in self.modulation]
+        # The null token is one row for all: what is made of h is the same with and without it.
+        null = self.null_token[None, :]
+        pairs = [
+            jnp.split(jnp.where(is_null[:, None], layer(null), layer(h)), 2, axis=-1)
+            for layer in self.modulation
+        ]
         scales = tuple(scale for scale, _ in pairs)
         shifts = tuple(shift for _, shift in pairs)
         return Context(x=x, known=~is_null, mean=mean, factor=factor, scales=scales, shifts=shifts)

@@ -110,18 +110,21 @@ def make_programs(config: ConfigDict, settings: Benchmark) -> tuple[dict[str, Pr
     """
     programs = {}
     losses = {}
-    for group in settings.rows:
-        of_group = command_line.read_field(config, f"experiments.{group}")
-        if group in GROUPS:
-            made = GROUPS[group](of_group, settings.updates)
-            programs |= {f"{group}.{name}": program for name, program in made.items()}
-            continue
-        if group == "encoder":
-            made, lost = sampling.encodings(of_group, settings.steps, settings.encoder_updates)
-        else:
-            made, lost = sampling.samples(of_group, settings.steps, settings.draws)
-        programs |= {f"{group}.steps{number}": program for number, program in made.items()}
-        losses[group] = lost
+    with records.progress(len(settings.rows), description="making") as show:
+        for done, group in enumerate(settings.rows):
+            show(done, group)
+            of_group = command_line.read_field(config, f"experiments.{group}")
+            if group in GROUPS:
+                made = GROUPS[group](of_group, settings.updates)
+                programs |= {f"{group}.{name}": program for name, program in made.items()}
+                continue
+            if group == "encoder":
+                made, lost = sampling.encodings(of_group, settings.steps, settings.encoder_updates)
+            else:
+                made, lost = sampling.samples(of_group, settings.steps, settings.draws)
+            programs |= {f"{group}.steps{number}": program for number, program in made.items()}
+            losses[group] = lost
+        show(len(settings.rows))
     return programs, losses
 
 

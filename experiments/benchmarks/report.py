@@ -144,9 +144,11 @@ def draw_roofline(workdir: Path, measured: dict[str, Measured], peaks: Peaks) ->
         name: one.first.work.flops / one.first.work.num_bytes for name, one in measured.items()
     }
     matrix = float(np.median(peaks.matrix)) / 1e9
-    span = np.geomspace(0.5 * min(intensity.values()), 2 * max(*intensity.values(), 100.0), 200)
+    cached = float(np.median(peaks.cached)) / 1e9
+    low = 0.5 * min(matrix / cached, *intensity.values())
+    span = np.geomspace(low, 2 * max(100.0, *intensity.values()), 200)
     for rate, style, label in (
-        (float(np.median(peaks.cached)) / 1e9, "-", "arrays in a cache"),
+        (cached, "-", "arrays in a cache"),
         (peaks.memory / 1e9, "--", "arrays in memory"),
     ):
         ax.plot(span, np.minimum(matrix, rate * span), style, color="#000000", label=label)
@@ -166,6 +168,9 @@ def draw_roofline(workdir: Path, measured: dict[str, Measured], peaks: Peaks) ->
             label=group.replace("_", " "),
         )
     ax.set(xscale="log", yscale="log")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter("")
     figures.label(ax, "operations for each byte", "operations a second [GFLOP/s]")
     fig.legend(*ax.get_legend_handles_labels(), loc="outside right center", frameon=False)
     figures.save(fig, workdir, "roofline")
@@ -193,7 +198,8 @@ def draw_steps(workdir: Path, results: list[Result], steps: dict[str, tuple[int,
         )
         for number, rate, loss in zip(numbers, rates, losses, strict=True):
             ax.annotate(
-                f"{2 * number}",
+                # At its end the encoder's velocity is known to be zero.
+                f"{2 * number - (purpose == 'encoder')}",
                 (rate.value, loss.value),
                 textcoords="offset points",
                 xytext=(4, 4),

@@ -41,7 +41,7 @@ def encodings(
 
     Args:
         config: of experiments.posteriors.
-        steps: of the sampler, of two evaluations of the network each.
+        steps: numbers K of steps of the sampler, of 2 K - 1 evaluations of the network.
         updates: of the training.
 
     Returns:

@@ -226,7 +226,7 @@ def near_mode(
         return decoders.log_joint(decoder, params, observation, z)
 
     for key_round in jax.random.split(key, rounds):
-        mean = whitening.newton(log_density, mean, factor, num_steps)
+        mean = whitening.newton(log_density, mean, factor, num_steps).mean
         keys = jax.random.split(key_round, num_dreams)
 
         def dream(key, z=mean):

@@ -67,6 +67,23 @@ def test_angle_flow_is_of_second_order_and_runs_both_ways():
         assert np.linalg.norm(fine_back - x) < np.linalg.norm(middle_back - x) / 2**1.5
 
 
+@pytest.mark.parametrize("num_steps", [1, 3])
+def test_a_velocity_that_ends_at_zero_is_not_asked_there(num_steps):
+    angles = []
+
+    def v_fn(x, phi):
+        angles.append(phi)
+        return jnp.sin(phi)[:, None] * jnp.cos(x)
+
+    x = np.array([[0.3], [-1.0]], np.float32)
+    whole = angle_flow(v_fn, x, num_steps)
+    rests = angle_flow(v_fn, x, num_steps, rests=True)
+    np.testing.assert_allclose(rests, whole, rtol=1e-6)
+    assert np.abs(rests - x).max() > 0.3
+    asked = np.asarray(angles[-1])  # outside of the scan, with numbers
+    np.testing.assert_allclose(asked, np.pi / 2 / num_steps, rtol=1e-6)
+
+
 def test_log_det_is_that_of_the_discrete_map():
     with jax.enable_x64(True):
         process, mixture = VPCosine(), make_mixture()

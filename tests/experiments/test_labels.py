@@ -179,6 +179,34 @@ def test_a_trained_classifier_finds_nearly_all(clusters, channels, tmp_path):
     assert truth - 0.02 - NUM_SIGMAS * found.stderr < found.mean < truth + NUM_SIGMAS * found.stderr
 
 
+def test_updates_in_bfloat16_are_those_in_float32_rounded():
+    """Losses of the same draws: the network starts at zero, and differs after the first update."""
+    losses = {}
+    for dtype in ("float32", "bfloat16"):
+        config = make_config(model__dtype=dtype, warmup=0)
+        labelled = denoiser.load(command_line.read(Images, config, "data"))
+        system = denoiser.make_system(0, labelled, read_training(config))
+        x = jnp.asarray(labelled.images.train[:64], jnp.float32) / labelled.scale
+        batch = (x, jnp.asarray(labelled.images.train_labels[:64]))
+
+        @jax.jit
+        def train(state, update=system.update, batch=batch):
+            def one(state, step):
+                return update(state, jax.random.fold_in(jax.random.key(1), step), batch)
+
+            return jax.lax.scan(one, state, jnp.arange(3))
+
+        state, metrics = train(system.state)
+        assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(state.params))
+        losses[dtype] = np.asarray(metrics["loss"])
+    exact = losses["float32"]
+    difference = np.abs(losses["bfloat16"] - exact)
+    assert exact[-1] < exact[0] and difference[0] == 0
+    # The loss is of squares: it differs by twice the relative rounding of about 30 layers.
+    rounding = np.sqrt(30) * float(jnp.finfo(jnp.bfloat16).eps) / 2
+    assert 0 < difference[-1] < 2 * rounding * exact[-1]
+
+
 def test_labels_have_their_names(tmp_path, capsys, monkeypatch):
     config = make_config()
     reads = record_reads(monkeypatch, config)

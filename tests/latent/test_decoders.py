@@ -1,6 +1,7 @@
 """Decoders: normalized, sampled from what they say, and the linear one is factor analysis."""
 
 import dataclasses
+import functools
 import itertools
 
 import jax
@@ -47,6 +48,22 @@ def test_bernoulli_log_prob_is_finite_for_extreme_logits():
     x = np.tile(np.array([[0.0, 1.0, 1.0]], np.float32), (5, 1))
     log_prob = np.asarray(jax.jit(decoder.log_prob)(params, x, Z))
     assert np.isfinite(log_prob).all() and log_prob.min() < -1e3
+
+
+def test_softplus_and_its_derivatives_are_those_of_jax():
+    a = np.array([-90.0, -20.0, -3.0, -1e-3, 0.0, 1e-3, 2.0, 20.0, 90.0], np.float32)
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def evaluate(softplus, a):
+        first = jax.vmap(jax.grad(softplus))
+        second = jax.vmap(jax.grad(jax.grad(softplus)))
+        return softplus(a), first(a), second(a), jax.jvp(softplus, (a,), (jnp.ones_like(a),))[1]
+
+    for ours, theirs in zip(
+        evaluate(decoders._softplus, a), evaluate(jax.nn.softplus, a), strict=True
+    ):
+        # Values are summed over pixels: they are exact to the rounding of 1.
+        np.testing.assert_allclose(ours, theirs, rtol=3e-7, atol=6e-8)
 
 
 @pytest.mark.parametrize("kind", ["bernoulli", "gaussian", "columns"])
