@@ -3,8 +3,8 @@
     python -m experiments.warm_start --config=configs/warm_start/cifar10_small.py \
         --workdir=runs/warm_start_cifar10_small --config.data.dir=DIRECTORY_OF_PREPARED_TFDS_DATA
 
-800 updates of 8 images, one seed, 100 test images. It shows that the system learns on colour images
-and what its numbers stand beside; it is no trained model. Results are in docs/likelihood.md.
+800 updates of 8 images, one seed, 100 test images: a model that knows the grid, and a plain one,
+which learns much faster here. Results are in docs/likelihood.md.
 """
 
 from configs.warm_start import mnist
@@ -13,6 +13,7 @@ from configs.warm_start import mnist
 def get_config():
     config = mnist.get_config()
     config.data.name = "cifar10"
+    config.methods = ("cold", "plain")
     config.num_updates = 800
     config.batch_size = 8
     config.learning_rate = 2e-3

@@ -4,11 +4,9 @@
         --workdir=runs/warm_start_cifar10_ten_minutes \
         --config.data.dir=DIRECTORY_OF_PREPARED_TFDS_DATA
 
-It has not been run. An update has 1.14 TFLOP. At 15 % of the peak of an H200 (989 TFLOP/s in
-bfloat16), which is assumed and not measured, 12,000 take 92 seconds, and ten minutes would hold
-78,300; but the logits of 256 values for each number are 400 MB a batch, so memory may bound it
-rather than products. What is left is for compiling, for simple codes on the host, for measuring and
-drawing.
+It has not been run. An update has 1.10 TFLOP. At 15 % of the peak of an H200 (989 TFLOP/s in
+bfloat16), which is assumed and not measured, 12,000 take 89 seconds, and ten minutes would hold
+81,000. What is left is for compiling, for simple codes on the host, for measuring and drawing.
 """
 
 from configs.warm_start import cifar10
