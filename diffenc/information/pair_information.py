@@ -11,9 +11,8 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from diffenc.estimate import Estimate
 from diffenc.information import clusters as clustering
-from diffenc.information import flows, regression, terms
+from diffenc.information import flows, regression
 from diffenc.information.assembly import Information, assemble
 from diffenc.information.divergence import divergence
 from diffenc.information.flows import Pair
@@ -69,8 +68,7 @@ def choose_features(
     """Choose the features of the regression, with or without a model of lengths.
 
     Lengths are modelled only if their gain exceeds so many standard errors and a half has enough
-    examples. Waves of single columns of y, see `terms`, are added if they gain as much on the half
-    that did not choose them; not for codes, and not where each half has coordinates of its own.
+    examples.
 
     Args:
         pair: the scores.
@@ -81,23 +79,6 @@ def choose_features(
         The information by regression, its features, and the part of it by lengths, 0 if these are
         not modelled.
     """
-    part, features, shape = _choose_lengths(pair, candidate, errors)
-    if candidate is not regression.polar or pair.own or pair.clusters is not None:
-        return part, features, shape
-    x, y = [block.reshape(-1, block.shape[-1]) for block in (pair.x, pair.y)]
-    waves = terms.search(y, x, with_products=False)
-    if waves is None or waves.gain.mean <= errors * waves.gain.stderr:
-        return part, features, shape
-    more = terms.beside(features, waves.terms)
-    with_waves = flows.information(pair, more)
-    gain = Estimate.of(with_waves.pointwise - part.pointwise)
-    if gain.mean <= errors * gain.stderr:
-        return part, features, shape
-    return with_waves, more, shape
-
-
-def _choose_lengths(pair, candidate, errors) -> tuple[GaussianPart, Callable, float]:
-    """Choose the features with or without a model of lengths, see `choose_features`."""
     plain = regression.without_shape(candidate)
     without = flows.information(pair, plain)
     count = regression.count_coefficients(flows.regressors(pair, candidate).shape.shape[-1])

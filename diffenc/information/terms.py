@@ -13,7 +13,6 @@ by any function of x, since a normal law has the largest entropy of its variance
 """
 
 import itertools
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -90,13 +89,12 @@ def ranks(x: np.ndarray) -> np.ndarray:
     return np.sqrt(3) * (2 * ndtr(x) - 1)
 
 
-def search(x: np.ndarray, targets: np.ndarray, with_products: bool = True) -> Terms | None:
+def search(x: np.ndarray, targets: np.ndarray) -> Terms | None:
     """Search terms of x that tell of a target.
 
     Args:
         x: normal scores [N, dim]; rows in random order.
         targets: normal scores [N, k], of which the first `MOST_TARGETS` are tried.
-        with_products: whether products are tried beside waves.
 
     Returns:
         Those of the target of which most is found; None if no term is beyond chance.
@@ -106,7 +104,7 @@ def search(x: np.ndarray, targets: np.ndarray, with_products: bool = True) -> Te
     best = None
     largest = 0.0
     for target in range(min(targets.shape[1], MOST_TARGETS)):
-        terms, found = _choose(x[:chosen_by], targets[:chosen_by, target], with_products)
+        terms, found = _choose(x[:chosen_by], targets[:chosen_by, target])
         if found > largest:
             best = terms, target
             largest = found
@@ -117,45 +115,25 @@ def search(x: np.ndarray, targets: np.ndarray, with_products: bool = True) -> Te
     return Terms(terms, target, gain, information)
 
 
-def beside(features: Callable, terms: tuple[Wave | Product, ...]) -> Callable:
-    """Make the function of y that gives features for a regression, and these terms beside them.
-
-    Args:
-        features: a function of y, such as `regression.polar`.
-        terms: of y.
-
-    Returns:
-        The function.
-    """
-
-    def both(y):
-        first = features(y)
-        return first._replace(
-            mean=np.concatenate([first.mean, *(term.of(y)[:, None] for term in terms)], axis=1)
-        )
-
-    return both
-
-
 def plain(x: np.ndarray) -> np.ndarray:
     """Make the regressors that terms have to add to: one, the columns, and their squares."""
     return np.concatenate([np.ones((len(x), 1)), x, ranks(x) ** 2], axis=1)
 
 
-def _choose(x, target, with_products) -> tuple[tuple, float]:
+def _choose(x, target) -> tuple[tuple, float]:
     """Choose terms by the rows [n]; also give the information that they add on these rows."""
     design = plain(x)
     if design.shape[1] > len(x) / 4:
         design = design[:, : 1 + x.shape[1]]
     waves = _waves(x)
     of_ranks = ranks(x)
-    count = waves.shape[1] + with_products * _count_products(x.shape[1])
+    count = waves.shape[1] + _count_products(x.shape[1])
     limit = np.sqrt(2 * np.log(count / CHANCE) / len(x))
     terms = ()
     rest = _rest(design, target)
     before = np.mean(np.square(rest))
     for _ in range(MOST_TERMS):
-        term, size = _strongest(waves, of_ranks[:, : with_products * x.shape[1]], rest / rest.std())
+        term, size = _strongest(waves, of_ranks, rest / rest.std())
         if size < limit or term in terms:
             break
         terms = (*terms, term)
@@ -191,7 +169,7 @@ def _strongest(waves, of_ranks, rest) -> tuple[Wave | Product | None, float]:
     n, dim = of_ranks.shape
     sizes = np.abs(rest @ waves) / n
     place = int(sizes.argmax())
-    candidates = [(sizes[place], _all_waves(waves.shape[1] // (2 * PERIODS))[place])]
+    candidates = [(sizes[place], _all_waves(dim)[place])]
     weighed = of_ranks * rest[:, None]
     if 1 < dim <= MOST_FOR_PAIRS:
         sizes = np.triu(np.abs(weighed.T @ of_ranks) / n, 1)

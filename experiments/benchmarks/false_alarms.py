@@ -32,7 +32,6 @@ from diffenc.information import (
     resolution,
     rows,
     tasks,
-    terms,
 )
 from diffenc.information import pairs as pairs_of_samples
 from diffenc.information.columns import read_words
@@ -303,16 +302,6 @@ def _terms(rng, x, y):
     return bool(resolution.sets_of(gaussian.by_rank(x), gaussian.by_rank(y)))
 
 
-def _waves(rng, x, y):
-    """Nor do waves of one column in the regression."""
-    y = gaussian.by_rank(y[rng.permutation(len(y))])
-    x = gaussian.by_rank(x)
-    both = [terms.search(*blocks, with_products=False) for blocks in ((x, y), (y, x))]
-    return any(
-        one is not None and one.gain.mean > resolution.GAINED * one.gain.stderr for one in both
-    )
-
-
 def _telling_columns(rng, x, y):
     """Of independent blocks no column tells anything."""
     y = y[rng.permutation(len(y))]
@@ -337,7 +326,6 @@ WARNINGS = {
     "ties": _ties,
     "telling_columns": _telling_columns,
     "terms": _terms,
-    "waves": _waves,
     "recurring": _recurring,
 }
 

@@ -7,9 +7,7 @@ from checks import NUM_SIGMAS
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
-from diffenc.information import flows, pair_information, regression, terms
-from diffenc.information.clusters import Clusters
-from diffenc.information.flows import Pair
+from diffenc.information import terms
 from diffenc.information.resolution import GAINED
 from diffenc.information.terms import Product, Wave
 
@@ -77,46 +75,3 @@ def test_of_many_columns_there_are_neither_triples_nor_pairs():
     assert not gains(terms.search(x, y))
     found = terms.search(x[:, : terms.MOST_FOR_TRIPLES + 1], y)
     assert found.columns == (0, 1) and gains(found)
-
-
-def test_waves_alone_are_searched_of_a_column_and_of_several():
-    x = scores(X)
-    y = target(np.sin(2 * np.pi * 6 * rankdata(X[:, 4]) / (N + 1)), 0.5)
-    for columns in ([4], [3, 4]):
-        found = terms.search(x[:, columns], y, with_products=False)
-        assert found.terms[0] == Wave(len(columns) - 1, 6, True) and gains(found)
-    product = target(X[:, 3] * X[:, 4], 0.5)
-    assert not gains(terms.search(x[:, [3, 4]], product, with_products=False))
-
-
-def halves(*blocks, **fields):
-    return Pair(*(block.reshape(2, N // 2, -1) for block in blocks), **fields)
-
-
-def test_waves_that_gain_are_in_the_regression():
-    """y of six periods in one of four columns: .6 nats, of which polynomials see nothing."""
-    x = scores(X[:, :4])
-    y = target(np.sin(2 * np.pi * 6 * rankdata(X[:, 1]) / (N + 1)), 0.4)
-    pair = halves(y, x)
-    part, features, _ = pair_information.choose_features(pair, regression.polar, 3.0)
-    smooth = flows.information(pair, flows.MEAN)
-    assert smooth.mean < 0.02 and 0.3 < part.mean < 0.7 + NUM_SIGMAS * part.estimate.stderr
-    more = features(x).mean.shape[1] - regression.polar(x).mean.shape[1]
-    assert more >= 1 and part.pointwise.mean() == pytest.approx(part.mean)
-    for other in (
-        halves(y, x, own=(pair.x, pair.y)),
-        halves(y, x, clusters=Clusters(np.arange(N).reshape(2, -1))),
-    ):
-        assert pair_information.choose_features(other, regression.polar, 3.0)[0].mean < 0.05
-    part, features, _ = pair_information.choose_features(pair, regression.of_labels, 3.0)
-    assert features(x).mean.shape[1] == 4, "codes have no waves"
-
-
-def test_without_waves_no_digit_changes():
-    x = scores(X[:, :4])
-    pair = halves(target(X[:, 0] + X[:, 1], 0.5), x)
-    part, features, shape = pair_information.choose_features(pair, regression.polar, 3.0)
-    plain = pair_information._choose_lengths(pair, regression.polar, 3.0)
-    np.testing.assert_array_equal(part.pointwise, plain[0].pointwise)
-    np.testing.assert_array_equal(features(x).mean, plain[1](x).mean)
-    assert (part.mean, shape) == (plain[0].mean, plain[2])
