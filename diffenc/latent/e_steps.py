@@ -130,10 +130,13 @@ def e_step(
         return Outcome(PosteriorSample(z, frame, y), 1 - far.mean(), carried)
 
     start = look(log_density, observation, frame, y)
-    resting = Place(jnp.zeros_like(y), context.log_density, context.slope)
-    # A Newton step of the encoder has looked there, if it asks for the same posterior.
-    if context.slope is None or encoder.decoder != decoder or encoder.gamma != settings.gamma:
-        resting = look(log_density, observation, frame, resting.y)
+    centre = jnp.zeros_like(y)
+    is_same_posterior = encoder.decoder == decoder and encoder.gamma == settings.gamma
+    if is_same_posterior and context.slope is not None and context.log_density is not None:
+        # A Newton step of the encoder has looked there.
+        resting = Place(centre, context.log_density, context.slope)
+    else:
+        resting = look(log_density, observation, frame, centre)
     lost = is_lost(resting.log_density, start)
     start = jax.tree.map(
         lambda rest, own: jnp.where(lost.reshape(-1, *(1,) * (own.ndim - 1)), rest, own),

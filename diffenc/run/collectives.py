@@ -1,7 +1,7 @@
 """What a compiled program sends between its devices, read from its text."""
 
 import re
-from typing import NamedTuple
+from dataclasses import dataclass
 
 KINDS = (
     "all-reduce",
@@ -22,7 +22,8 @@ _TURNS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
 _OPERATION = re.compile(r"^\s*(?:ROOT )?%?[\w.\-]+ = (.*?) ([a-z][\w\-]*)\(")
 
 
-class Collective(NamedTuple):
+@dataclass(frozen=True)
+class Collective:
     """One kind of exchange.
 
     Attributes:
@@ -84,7 +85,7 @@ def ring_bytes(collectives: list[Collective], num_devices: int) -> float:
 
 def _computations(text: str) -> tuple[dict[str, list[str]], str]:
     """Read the lines of each computation, and the name of the first to run."""
-    computations = {}
+    computations: dict[str, list[str]] = {}
     entry = ""
     name = None
     for line in text.splitlines():
@@ -134,4 +135,4 @@ def _size(dtype: str, dimensions: str) -> int:
     for dimension in dimensions.split(","):
         count *= int(dimension or 1)
     digits = re.search(r"\d+", dtype)
-    return count * (BYTES.get(dtype) or max(1, int(digits[0]) // 8))
+    return count * (BYTES.get(dtype) or max(1, int(digits[0] if digits else 8) // 8))

@@ -1,7 +1,7 @@
 """What a program costs by the compiler's own analysis, with loops counted as often as they run."""
 
 import math
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import jax
 from jax.extend.core import jaxpr_as_fun
@@ -9,7 +9,8 @@ from jax.extend.core import jaxpr_as_fun
 from diffenc.run.costs import programs_in
 
 
-class Work(NamedTuple):
+@dataclass(frozen=True)
+class Work:
     """What a program does, in one run of it or in a part of one.
 
     Attributes:

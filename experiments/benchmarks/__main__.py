@@ -108,7 +108,7 @@ def make_programs(config: ConfigDict, settings: Benchmark) -> tuple[dict[str, Pr
     Returns:
         The programs, and {purpose: {steps: {quantity: its mean}}}.
     """
-    programs = {}
+    programs: dict[str, Program] = {}
     losses = {}
     with records.progress(len(settings.rows), description="making") as show:
         for done, group in enumerate(settings.rows):
@@ -139,7 +139,7 @@ def take_turns(settings: Benchmark, running: dict, workdir: Path) -> tuple[dict,
     Returns:
         Seconds of one piece of work {name: [turns]}, and the machine's limits.
     """
-    seconds = {name: [] for name in running}
+    seconds: dict[str, list[float]] = {name: [] for name in running}
     matrix = []
     cached = []
     with (

@@ -209,8 +209,10 @@ def read_points(workdir: Path) -> dict[tuple[str, str], Points]:
     path = workdir / "points.json"
     points = {}
     for name, sizes, *arrays in json.loads(path.read_text()) if path.exists() else ():
-        arrays = [None if values is None else np.array(values) for values in arrays]
-        points[tuple(name)] = Points(tuple(sizes), *arrays)
+        seconds, flops, num_bytes = [
+            None if values is None else np.array(values) for values in arrays
+        ]
+        points[tuple(name)] = Points(tuple(sizes), np.asarray(seconds), flops, num_bytes)
     return points
 
 

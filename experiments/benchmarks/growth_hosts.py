@@ -113,7 +113,7 @@ def measure_information(
         during an estimate, None where the system does not tell.
     """
     rises = []
-    seconds = []
+    seconds: list[list[float]] = []
     with compilation.cache():
         for size in sizes:
             size.estimate(0, settings)  # compiles

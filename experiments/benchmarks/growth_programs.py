@@ -76,7 +76,7 @@ class Training(NamedTuple):
     """
 
     state: training.TrainState
-    run_updates: Callable
+    run_updates: jax.stages.Wrapped
     examples: np.ndarray
 
     def on(self, mesh) -> tuple[Trainee, Any]:

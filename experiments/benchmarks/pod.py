@@ -7,8 +7,9 @@ devices is read from the compiled program, and their operations are counted. Not
 long that would take on a pod is the formula of `diffenc.run.pods`: a prediction.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -143,19 +144,23 @@ def make_system(name: str, config: ConfigDict) -> System:
     shape = (training.batch_size, *SHAPES[name])
     noise = rng_of(0, "pixels", name).integers(0, 256, shape, dtype=np.uint8)
     dataset = Dataset("noise", noise, noise, None, None, 255.0)
+    trainees: Mapping[Any, Trainee]
+    states: list[Any]
     if name == "mnist_encoder":
         scaling = encoder_models.make_scaling(experiment, dataset, None)
-        models = encoder_models.make_systems(experiment, dataset, scaling)
-        trainees = encoder_models.make_trainees(0, models, scaling.prepare, dataset, mesh)
+        encoders = encoder_models.make_systems(experiment, dataset, scaling)
+        trainees = encoder_models.make_trainees(0, encoders, scaling.prepare, dataset, mesh)
+        states = [one.state for one in encoders.values()]
     elif name == "cifar10_unet":
-        models = likelihood_models.make_systems(experiment, dataset, 256)
-        trainees = likelihood_models.make_trainees(experiment, dataset, models, mesh)
+        denoisers = likelihood_models.make_systems(experiment, dataset, 256)
+        trainees = likelihood_models.make_trainees(experiment, dataset, denoisers, mesh)
+        states = [one.state for one in denoisers.values()]
     else:
-        models = decoder_models.make_systems(experiment, dataset)
-        trainees = decoder_models.make_trainees(experiment, dataset, models, mesh)
+        decoders = decoder_models.make_systems(experiment, dataset)
+        trainees = decoder_models.make_trainees(experiment, dataset, decoders, mesh)
+        states = [one.state for one in decoders.values()]
     trainee = next(iter(trainees.values()))
-    state = next(iter(models.values())).state
-    return System(trainee, state, training.batch_size, training.updates_per_dispatch)
+    return System(trainee, states[0], training.batch_size, training.updates_per_dispatch)
 
 
 def count_all(sections: dict[str, dict]) -> dict[str, Count]:

@@ -3,6 +3,7 @@
 import operator
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
@@ -17,7 +18,8 @@ from diffenc.run.order import batch_indices
 COMPILED = "/jax/core/compile/backend_compile_duration"  # what JAX says of each compilation
 
 
-class Program(NamedTuple):
+@dataclass(frozen=True)
+class Program:
     """A jitted function that is called again and again.
 
     Attributes:
@@ -103,7 +105,7 @@ def count_compilations(function: Callable[[], None]) -> int:
     """Count the programs that are compiled while a function runs."""
     count = 0
 
-    def listen(event, seconds, **details):
+    def listen(event: str, duration_secs: float, **details: str | int) -> None:
         nonlocal count
         count += event == COMPILED
 

@@ -161,6 +161,7 @@ def loss_of_flow(seed: int, case: Case, num_steps: int, draws: int) -> Estimate:
 
 def _divergence(case: Case, num_steps: int, draws: int):
     density = case.density_of(0)
+    assert density is not None, "a mixture has a density"
     process = case.process
     t_min = case.times[0]
     score = functools.partial(density.score, process)

@@ -121,7 +121,7 @@ def labels(config: ConfigDict, updates: int) -> dict[str, Program]:
     classifier = read_classifier(config)
     labelled = denoiser.load(command_line.read(Images, config, "data"))
     mesh = parallel.data_mesh()
-    made = {
+    made: dict[str, tuple[denoiser.System | posterior.System, int]] = {
         denoiser.NAME: (
             denoiser.make_system(seed, labelled, training),
             training.batch_size,
