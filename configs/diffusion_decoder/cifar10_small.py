@@ -4,7 +4,7 @@
         --workdir=runs/diffusion_decoder_cifar10_small \
         --config.data.dir=DIRECTORY_OF_PREPARED_TFDS_DATA
 
-600 updates of 16 images, one seed, 200 test images, and the decoder without a latent beside it. It
+300 updates of 16 images, one seed, 100 test images, and the decoder without a latent beside it. It
 shows that the system learns on colour images; it is no trained model. Results are in
 docs/diffusion-decoder.md.
 """
@@ -28,14 +28,14 @@ def get_config():
         precision="float32",
         sampler_steps=10,
     )
-    config.num_updates = 600
+    config.num_updates = 300
     config.refit_updates = 0
     config.batch_size = 16
-    config.learning_rate = 1e-3
-    config.warmup = 100
-    config.em.average_decay = 0.99
+    config.learning_rate = 2e-3
+    config.warmup = 50
+    config.em.average_decay = 0.98
     config.updates_per_dispatch = 20
     config.save_every = 300
-    config.evaluate_every = 200
-    config.eval.update(num_examples=200, num_samples=16, frechet_samples=0, batch_size=50)
+    config.evaluate_every = 0
+    config.eval.update(num_examples=100, num_samples=4, frechet_samples=0, batch_size=50)
     return config

@@ -29,7 +29,5 @@ def get_config():
     config.updates_per_dispatch = 500
     config.save_every = 5000
     config.evaluate_every = 5000
-    config.eval.batch_size = (
-        20  # with 16 draws each, 320 images; of `cold` 256 logits of each number
-    )
+    config.eval.batch_size = 20  # with 16 draws each, 320 images, for `cold` with 256 logits each
     return config
