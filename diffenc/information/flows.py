@@ -289,7 +289,7 @@ def advance(
     return _advance(state, key, padded, *arguments, batch, settings.shape)
 
 
-@jit_sooner(is_short=True, static_argnames=("batch", "settings"), donate_argnums=0)
+@jit_sooner(static_argnames=("batch", "settings"), donate_argnums=0)
 def _advance(
     state, key, blocks, count, updates, price, batch: int, settings: FlowSettings
 ) -> fitting.State:
