@@ -160,4 +160,4 @@ def take_turns(settings: Benchmark, running: dict, workdir: Path) -> tuple[dict,
 
 
 if __name__ == "__main__":
-    command_line.main(run)
+    command_line.main(run, is_divided=False)

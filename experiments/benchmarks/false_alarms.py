@@ -345,4 +345,4 @@ WARNINGS = {
 }
 
 if __name__ == "__main__":
-    command_line.main(run)
+    command_line.main(run, is_divided=False)

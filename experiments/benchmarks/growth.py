@@ -335,4 +335,4 @@ def summarize(
 
 
 if __name__ == "__main__":
-    command_line.main(run)
+    command_line.main(run, is_divided=False)

@@ -266,4 +266,4 @@ def draw(workdir, counts: dict[str, Count], settings: Pod) -> None:
 
 
 if __name__ == "__main__":
-    command_line.main(run)
+    command_line.main(run, is_divided=False)

@@ -112,4 +112,4 @@ def summarize(lines: dict[str, dict]) -> list[Result]:
 
 
 if __name__ == "__main__":
-    command_line.main(run)
+    command_line.main(run, is_divided=False)
