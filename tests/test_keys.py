@@ -24,6 +24,7 @@ FIXED = {  # what the seed of a run is not to move
     "diffenc/latent/diffusion_decoder.py": 1,  # the noises whose draws are averaged for E[x|z]
     "diffenc/information/gaussian.py": 1,  # the directions along which normality is tested
     "diffenc/information/beyond.py": 2,  # what tasks are made of
+    "experiments/benchmarks/wild_samples.py": 3,  # what situations are made of
     "diffenc/information/repeats.py": 1,  # the direction along which equal rows are sorted
 }
 

@@ -57,6 +57,16 @@ def get_config():
                     roughness_price=1.0,
                     sparsity_price=1.5e-3,
                 ),
+                committee=dict(
+                    members=8,
+                    width=64,
+                    batch_size=128,
+                    learning_rate=3e-3,
+                    average=8.0,
+                    updates=150,
+                    rounds=24,  # 0: no committee predicts a block of one column
+                    patience=3,
+                ),
                 null=dict(rounds=2, errors=2.5),
                 judge=dict(
                     strata=2,

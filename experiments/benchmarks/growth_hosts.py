@@ -16,7 +16,7 @@ import optax
 
 import diffenc
 from diffenc import compilation, training
-from diffenc.keys import rng_of
+from diffenc.keys import key_of, rng_of
 from diffenc.run import checkpoints
 from diffenc.run.order import batch_indices
 from experiments.benchmarks.growth_programs import Program, seconds_of
@@ -60,7 +60,7 @@ class Checkpoint:
 
     def make(self) -> Program:
         """Save once, and measure the bytes on the disk."""
-        kernel = jax.random.normal(jax.random.key(0), (self.parameters,))
+        kernel = jax.random.normal(key_of(0, "parameters"), (self.parameters,))
         state = training.TrainState.create({"kernel": kernel}, optax.adam(1e-3))
         # Moments that are no zeros, which a disk would hardly feel.
         full = jax.tree.map(lambda leaf: kernel if leaf.ndim else leaf, state)

@@ -1,6 +1,7 @@
 """experiments.benchmarks: shares and ratios turn by turn, second calls that compile nothing, one
 run with tiny settings, bad input."""
 
+import dataclasses
 import json
 
 import jax
@@ -101,7 +102,7 @@ def test_a_second_call_compiles_nothing_unless_its_shapes_are_others():
     _, first = start(program)
     assert first.compilations == 1 and first.later_compilations == 0
     assert first.work.flops == pytest.approx(2 * 2 * 3 * 3, abs=4)  # of one turn
-    _, first = start(program._replace(state_of=grown, inputs=(jnp.eye(3) + 1,)))
+    _, first = start(dataclasses.replace(program, state_of=grown, inputs=(jnp.eye(3) + 1,)))
     assert first.later_compilations > 0
 
 
