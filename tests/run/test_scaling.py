@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from checks import NUM_SIGMAS
 from sklearn import decomposition
+from tiny_models import make_model
 
 from diffenc.diffusion.factor_analysis import FactorAnalysis
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate
 from diffenc.latent import decoders, systems
-from diffenc.latent.system_settings import ModelSettings
 from diffenc.run import data, scaling
 from experiments.diffusion_encoder import examples
 
@@ -22,20 +22,7 @@ N = 2000
 TURNS = np.pi / 4 * np.arange(DIM)
 WEIGHT = np.stack([np.cos(TURNS), np.sin(TURNS)], axis=1)  # all columns have one variance
 NOISE = 0.5
-MODEL = ModelSettings(
-    latent_dim=2,
-    decoder="gaussian",
-    decoder_features=(),
-    activation="tanh",
-    embed_features=(4,),
-    features=(4,),
-    reference="posterior",
-    newton_steps=0,
-    pressure=False,
-    residual_bound=5.0,
-    landmarks=0,
-    octaves=0,
-)
+MODEL = make_model(decoder="gaussian", diffusion=None)
 COV = WEIGHT @ WEIGHT.T + NOISE**2 * np.eye(DIM)
 
 
