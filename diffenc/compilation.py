@@ -52,6 +52,8 @@ def init(network, key: jax.Array, *inputs, method: str | None = None):
 def jit_sooner(is_short: bool = False, **options) -> Callable:
     """Make a decorator like `jax.jit` for programs that are compiled for longer than they run.
 
+    What it returns may not be called while JAX traces: options of XLA belong to whole programs.
+
     On a CPU, LLVM optimizes them on its first level, by which they run as fast. A program that is
     short is also compiled without XLA's MLIR emitters, in about half of the time, and would run up
     to a quarter slower. Releases of XLA without a choice of emitters, and other devices, compile as

@@ -16,7 +16,7 @@ from diffenc.latent.blueprints import Blueprint
 from diffenc.latent.systems import System
 from diffenc.run import checkpoints, files, provenance
 
-FORMAT = 4  # of model.json; a field of a system's settings that is added or renamed makes it 5
+FORMAT = 5  # of model.json; a field of a system's settings that is added or renamed makes it 6
 FILE = "model.json"
 # How the systems of a run are read: latent-variable models, which formats 1 and 2 have alone, or
 # models of discrete data.

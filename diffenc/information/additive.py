@@ -37,12 +37,12 @@ def with_terms(candidate: Callable, counts: dict[int, int]) -> Callable:
 
     def features(y):
         base = candidate(y)
-        mean = [base.mean]
-        shape = [base.shape]
-        for column, terms in counts.items():
-            mean.append(cosines(y[:, column], terms))
-            shape.append(cosines(y[:, column], min(terms, SHAPE_TERMS)))
-        return Features(np.concatenate(mean, axis=1), np.concatenate(shape, axis=1))
+        of_columns = [cosines(y[:, column], terms) for column, terms in counts.items()]
+        mean = np.concatenate([base.mean, *of_columns], axis=1)
+        shape = np.concatenate([base.shape, *(one[:, :SHAPE_TERMS] for one in of_columns)], axis=1)
+        count = regression.count_coefficients(shape.shape[1])
+        is_short = len(y) / 2 < regression.FEW_EXAMPLES * count
+        return Features(mean, base.shape if is_short else shape)
 
     return features
 

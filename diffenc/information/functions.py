@@ -99,8 +99,8 @@ def _check_one_way(
 def _check_polynomial(name, block, other, values) -> None:
     """Raise InputError if a column of values is a polynomial of the block's columns.
 
-    Its degree is two, or more of few columns, see `_degree`. Half of the rows determine its
-    coefficients, and the other half must obey it within 1e-6 of the column's deviation.
+    Its degree is two, or more of few columns, see `_degree`. Every other row determines its
+    coefficients, and the rest must obey it within 1e-6 of the column's deviation.
     """
     columns = np.flatnonzero(~gaussian.has_ties(values))
     degree = _degree(*block.shape)
@@ -108,16 +108,18 @@ def _check_polynomial(name, block, other, values) -> None:
         return
     if degree > 2:  # with as many rows as its coefficients need
         rows = 4 * math.comb(block.shape[1] + degree, degree)
-        block = block[:rows]
-        values = values[:rows]
-    n = len(block)
-    half = n // 2
+        spread = np.linspace(0, len(block) - 1, rows).astype(int)
+        block = block[spread]
+        values = values[spread]
+    if not (np.ptp(block, axis=0).all() and np.ptp(values[:, columns], axis=0).all()):
+        return  # a column that hardly varies has too few values here
     block = (block - block.mean(axis=0)) / block.std(axis=0)
+    values = values[:, columns]
     values = (values - values.mean(axis=0)) / values.std(axis=0)
-    terms = np.stack([np.ones(n), *_monomials(block, degree)], axis=1)
+    terms = np.stack([np.ones(len(block)), *_monomials(block, degree)], axis=1)
     terms = terms / np.linalg.norm(terms, axis=0)
-    coefficients = np.linalg.lstsq(terms[:half], values[:half, columns])[0]
-    rest = values[half:, columns] - terms[half:] @ coefficients
+    coefficients = np.linalg.lstsq(terms[::2], values[::2])[0]
+    rest = values[1::2] - terms[1::2] @ coefficients
     is_function = np.sqrt(np.mean(np.square(rest), axis=0)) < 1e-6
     if is_function.any():
         column = columns[np.argmax(is_function)]

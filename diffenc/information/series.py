@@ -111,8 +111,9 @@ def examine(*blocks: np.ndarray) -> Order:
     roots = [_unit_root_statistic(block) for block in dependent]
     if min(roots) > UNIT_ROOT or np.mean(roots) > MEAN_UNIT_ROOT:
         raise InputError(
-            "each block has a column of which a unit root is not rejected (Dickey & Fuller, 1 %): "
-            f"random walks are correlated whatever their information is; {REMEDY}"
+            "each block has a column that is near a random walk (Dickey & Fuller's t of "
+            f"{', '.join(f'{root:.1f}' for root in roots)}): random walks are correlated whatever "
+            f"their information is; {REMEDY}"
         )
     length = int(np.clip(np.ceil(2 * memory), n / MOST_BLOCKS, n / FEWEST_BLOCKS))
     index = np.minimum(np.arange(n) // length, n // length - 1)

@@ -97,14 +97,18 @@ def search(x: np.ndarray, targets: np.ndarray) -> Terms | None:
         targets: normal scores [N, k], of which the first `MOST_TARGETS` are tried.
 
     Returns:
-        Those of the target of which most is found; None if no term is beyond chance.
+        Those of the target of which most is found; None if no term is beyond chance, or for more
+        columns than `MOST_FOR_PAIRS` or an eighth of the rows.
     """
     half = len(x) // 2
     chosen_by = min(half, CHOOSING_ROWS)
+    if x.shape[1] > min(MOST_FOR_PAIRS, chosen_by // 4):
+        return None  # too many for the rows, or for the memory
+    by = _Candidates(x[:chosen_by])
     best: tuple[tuple[Wave | Product, ...], int] | None = None
     largest = 0.0
     for target in range(min(targets.shape[1], MOST_TARGETS)):
-        terms, found = _choose(x[:chosen_by], targets[:chosen_by, target])
+        terms, found = by.choose(targets[:chosen_by, target])
         if found > largest:
             best = terms, target
             largest = found
@@ -120,26 +124,33 @@ def plain(x: np.ndarray) -> np.ndarray:
     return np.concatenate([np.ones((len(x), 1)), x, ranks(x) ** 2], axis=1)
 
 
-def _choose(x, target) -> tuple[tuple, float]:
-    """Choose terms by the rows [n]; also give the information that they add on these rows."""
-    design = plain(x)
-    if design.shape[1] > len(x) / 4:
-        design = design[:, : 1 + x.shape[1]]
-    waves = _waves(x)
-    of_ranks = ranks(x)
-    count = waves.shape[1] + _count_products(x.shape[1])
-    limit = np.sqrt(2 * np.log(count / CHANCE) / len(x))
-    terms: tuple[Wave | Product, ...] = ()
-    rest = _rest(design, target)
-    before = np.mean(np.square(rest))
-    for _ in range(MOST_TERMS):
-        term, size = _strongest(waves, of_ranks, rest / rest.std())
-        if size < limit or term in terms:
-            break
-        terms = (*terms, term)
-        design = np.concatenate([design, term.of(x)[:, None]], axis=1)
+class _Candidates:
+    """All terms of the rows x [n, dim], from which those of a target are chosen."""
+
+    def __init__(self, x):
+        design = plain(x)
+        is_long = design.shape[1] <= len(x) / 4
+        self.x = x
+        self.design = design if is_long else design[:, : 1 + x.shape[1]]
+        self.waves = _waves(x)
+        self.ranks = ranks(x)
+        count = self.waves.shape[1] + _count_products(x.shape[1])
+        self.limit = np.sqrt(2 * np.log(count / CHANCE) / len(x))
+
+    def choose(self, target) -> tuple[tuple[Wave | Product, ...], float]:
+        """Choose terms; also give the information that they add on these rows."""
+        terms: tuple[Wave | Product, ...] = ()
+        design = self.design
         rest = _rest(design, target)
-    return terms, float(0.5 * np.log(before / np.mean(np.square(rest))))
+        before = np.mean(np.square(rest))
+        for _ in range(MOST_TERMS):
+            term, size = _strongest(self.waves, self.ranks, rest / rest.std())
+            if size < self.limit or term in terms:
+                break
+            terms = (*terms, term)
+            design = np.concatenate([design, term.of(self.x)[:, None]], axis=1)
+            rest = _rest(design, target)
+        return terms, float(0.5 * np.log(before / np.mean(np.square(rest))))
 
 
 def _rest(design, target) -> np.ndarray:

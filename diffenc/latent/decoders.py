@@ -93,6 +93,11 @@ class Bernoulli:
         return jax.random.bernoulli(key, self.mean(params, z)).astype(z.dtype)
 
 
+def log_tau_of_columns(params) -> jax.Array:
+    """Compute log tau [D] of a `Gaussian` that has one for each dimension."""
+    return 0.5 * jnp.logaddexp(2 * params["log_tau"], 2 * np.log(LEAST_TAU))
+
+
 @dataclasses.dataclass(frozen=True)
 class Gaussian:
     """x = network(z) + tau noise: log N(x; network(z), diag(tau^2)), with a learned scale tau.
@@ -137,7 +142,7 @@ class Gaussian:
             [batch], in nats.
         """
         x = _flat(observation)
-        log_tau = self._log_tau(params)
+        log_tau = self.log_tau(params)
         error = (x - self.mean(params, z)) * jnp.exp(-log_tau)
         log_scale = jnp.mean(log_tau) + 0.5 * np.log(2 * np.pi)
         return -0.5 * jnp.sum(error**2, axis=-1) - (x.shape[-1] * log_scale + self.log_volume)
@@ -149,13 +154,13 @@ class Gaussian:
     def sample(self, key: jax.Array, params, z: jax.Array) -> jax.Array:
         """Draw x ~ p(x|z) [batch, D]."""
         mean = self.mean(params, z)
-        return mean + jnp.exp(self._log_tau(params)) * jax.random.normal(key, mean.shape)
+        return mean + jnp.exp(self.log_tau(params)) * jax.random.normal(key, mean.shape)
 
-    def _log_tau(self, params) -> jax.Array:
-        """Return log tau, of one number or [1, D]."""
+    def log_tau(self, params) -> jax.Array:
+        """Compute log tau, of one number or [1, D]."""
         if not self.has_columns:
             return params["log_tau"]
-        return 0.5 * jnp.logaddexp(2 * params["log_tau"], 2 * np.log(LEAST_TAU))[None]
+        return log_tau_of_columns(params)[None]
 
 
 def make(

@@ -114,6 +114,7 @@ def make_decoder(
             model.noise == "auto" and len(example_shape) == 1
         )
         return dataclasses.replace(decoder, has_columns=is_of_columns, log_volume=log_volume)
+    assert not log_volume, "bits have no volume"
     return decoder
 
 

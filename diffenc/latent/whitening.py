@@ -98,7 +98,8 @@ def newton(
         best = jnp.where(uphill[:, None], candidate, best)
         gradient = jnp.where(uphill[:, None], new_gradient, gradient)
         size = jnp.where(uphill, jnp.minimum(2 * size, 1.0), size / 4)
-        return (best, jnp.maximum(value, new_value), gradient, size), None
+        value = jnp.where(uphill, new_value, value)
+        return (best, value, gradient, size), None
 
     start = (mean, *look(mean), jnp.ones(mean.shape[0], mean.dtype))
     return Peak(*jax.lax.scan(body, start, length=num_steps)[0][:3])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import jax
 from jax.extend.core import jaxpr_as_fun
 
+from diffenc.errors import InputError
 from diffenc.run.costs import programs_in
 
 
@@ -47,7 +48,15 @@ def work_of(traced, compiled, is_loop: bool = False) -> Work:
         compiled: what was compiled of that.
         is_loop: whether the outermost loops count once; then their bodies need not be compiled
             again.
+
+    Raises:
+        InputError: for a program of several devices, of which XLA tells the work of one.
     """
+    devices = {
+        device for one in jax.tree.leaves(compiled.input_shardings) for device in one.device_set
+    }
+    if len(devices) > 1:
+        raise InputError(f"the program is divided over {len(devices)} devices: give one of one")
     return _analysis(compiled) + _of_further_turns(traced.jaxpr, is_loop)
 
 
@@ -62,9 +71,10 @@ def _of_further_turns(jaxpr, is_loop: bool = False) -> Work:
             body = params["jaxpr"]
             inner = _of_further_turns(body)
             turns = 1 if is_loop else params["length"]
+            written = min(turns, int(params.get("unroll", 1)))  # bodies that XLA has seen
             if turns > 1:
                 once = _once(body)
-                inner = (inner + once).times(turns) + once.times(-1)
+                inner = (inner + once).times(turns) + once.times(-written)
             total += inner
             continue
         in_loop = is_loop and name != "while"

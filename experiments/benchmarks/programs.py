@@ -84,7 +84,8 @@ def start(program: Program) -> tuple[Running, First]:
     running = Running(program)
     with compilation.without_cache():
         began = time.perf_counter()
-        traced, compiled = None, None
+        traced = None
+        compiled = None
 
         def first():
             nonlocal traced, compiled
@@ -123,10 +124,10 @@ def of_trainee(trainee: Trainee, state, batch_size: int, updates: int) -> Progra
     Args:
         trainee: the system.
         state: its state at the start.
-        batch_size: over all devices.
+        batch_size: of an update.
         updates: in a call.
     """
-    mesh = parallel.data_mesh()
+    mesh = parallel.data_mesh(1)
     size = len(jax.tree.leaves(trainee.examples)[0])
     rows = batch_indices(trainee.seed, 0, updates, batch_size, size, trainee.order)
     batches = feeding.batches_of(trainee.examples, rows, mesh)

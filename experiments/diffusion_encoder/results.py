@@ -154,7 +154,10 @@ def decode_shown(
 def learned_model(decoder_params) -> FactorAnalysis:
     """Give the factor analysis that a linear Gaussian decoder has become."""
     dense = decoder_params["network"]["params"]["Dense_0"]
-    return FactorAnalysis(dense["kernel"].T, dense["bias"], jnp.exp(decoder_params["log_tau"]))
+    log_tau = decoder_params["log_tau"]
+    if log_tau.ndim:
+        log_tau = decoders.log_tau_of_columns(decoder_params)
+    return FactorAnalysis(dense["kernel"].T, dense["bias"], jnp.exp(log_tau))
 
 
 def likelihood_gap(params, truth: Truth) -> jax.Array:

@@ -93,3 +93,11 @@ def test_few_rows_try_fewer_terms():
     pair = pair_of(y[:, :1] ** 2 + 0.1 * rng.standard_normal((120, 1)), y)
     for terms in additive.select(pair, regression.polar, ERRORS).values():
         assert terms * regression.EXAMPLES <= 120
+
+
+def test_lengths_see_the_terms_where_rows_are_enough():
+    y = np.random.default_rng(6).standard_normal((N, 1))
+    features = additive.with_terms(regression.polar, {0: 16})
+    base = regression.polar(y).shape.shape[1]
+    assert features(y).shape.shape[1] == base + additive.SHAPE_TERMS
+    assert features(y[:400]).shape.shape[1] == regression.polar(y[:400]).shape.shape[1]

@@ -167,3 +167,14 @@ def test_what_hardly_shows_is_called_a_lower_limit():
     assert "take it for a lower limit" in note
     steady = result._replace(nearest=growing._replace(growth=0.03))
     assert "lower limit" not in remarks.of_resolution(steady, [["x"], ["y"]])[0]
+
+
+def test_a_column_that_is_constant_at_first_is_no_crash():
+    """Rows that determine a polynomial are spread over the file, which may begin with zeros."""
+    rng = np.random.default_rng(7)
+    y = rng.standard_normal((2000, 2))
+    y[:150, 1] = 0
+    x = y[:, :1] + 0.5 * rng.standard_normal((2000, 1))
+    functions.check_no_function(x, y)
+    with pytest.raises(InputError, match="is a (function|polynomial) of"):
+        functions.check_no_function(y[:, :1] ** 3 * y[:, 1:], y)

@@ -78,3 +78,15 @@ def test_newton_steps_never_go_downhill_and_converge_in_the_wrong_metric():
     values, found = jax.device_get(climb())
     assert np.all(np.diff(values, axis=0) >= 0)
     np.testing.assert_allclose(found, np.tile(MODE, (50, 1)), atol=1e-3)
+
+
+def test_a_step_to_no_number_is_not_taken():
+    """The log density there must not stand beside the mean that was kept."""
+
+    def log_density(z):
+        return jnp.where(jnp.abs(z[:, 0]) < 0.5, -0.5 * jnp.square(z[:, 0] - 3), jnp.nan)
+
+    start = jnp.zeros((1, 1))
+    peak = whitening.newton(log_density, start, jnp.ones((1, 1, 1)), 1)
+    np.testing.assert_array_equal(peak.mean, start)
+    np.testing.assert_allclose(peak.log_density, [-4.5])

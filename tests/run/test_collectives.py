@@ -63,11 +63,13 @@ def test_asynchronous_exchanges_and_bytes_of_other_types():
   %b = (f32[4]{0}, f32[16]{0}) all-gather-start(%y), dimensions={0}
   %c = (pred[3]{0}, u8[5]{0}) all-reduce(%p, %q), to_apply=%add
   %d = bf16[8]{0} all-reduce-done(%a)
+  %e = (f32[1024]{0}, f32[1024]{0}, u32[], u32[]) collective-permute-start(%z)
 }
 """
     assert collectives.of_program(text) == [
         Collective("all-reduce", 2, 16 + 8),
         Collective("all-gather", 1, 64),
+        Collective("collective-permute", 1, 4096),
     ]
 
 

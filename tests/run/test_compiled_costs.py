@@ -57,3 +57,8 @@ def test_a_turn_of_a_loop():
 
     assert measure(nested).flops == pytest.approx(20 * FLOPS, rel=1e-3)
     assert measure(nested, is_loop=True).flops == pytest.approx(4 * FLOPS, rel=1e-3)
+
+
+def test_turns_that_are_written_out_count_once():
+    work = measure(lambda a, b: jax.lax.scan(lambda a, _: (a @ b, None), a, length=10, unroll=5)[0])
+    assert work.flops == pytest.approx(10 * FLOPS, rel=1e-3)
