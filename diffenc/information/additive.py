@@ -80,10 +80,13 @@ def features_of(pair: Pair, candidate: Callable, errors: float) -> Callable:
 
 
 def _gains(pair, features, other, features_of_other, errors) -> bool:
-    """Return whether the other pair's regression of the mean tells significantly more."""
+    """Return whether the other pair's regression of the mean tells significantly more.
+
+    What a map has learned of the half that it was trained on does not count.
+    """
     plain = regression.without_shape
     gain = (
-        flows.information(other, plain(features_of_other)).pointwise
+        flows.information(other._replace(optimism=0.0), plain(features_of_other)).pointwise
         - flows.information(pair, plain(features)).pointwise
     )
     gain = clustering.estimate(gain, pair.clusters)
