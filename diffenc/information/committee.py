@@ -25,8 +25,8 @@ from diffenc.networks import MLP
 
 # Columns that predict, at least.
 LEAST_PREDICTORS = 3
-# Half of the optimism is added to the information, and enters its error. Committees overfit too much
-# for the first order, in which that is right: with this share the error holds the whole of it.
+# Half of the optimism is added to the information, and enters its error. Committees overfit too
+# much for the first order, in which that is right: with this share the error holds the whole of it.
 REST = 0.75**0.5
 
 
