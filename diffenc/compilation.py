@@ -52,7 +52,7 @@ def init(network, key: jax.Array, *inputs, method: str | None = None):
 def jit_sooner(is_short: bool = False, **options) -> Callable:
     """Make a decorator like `jax.jit` for programs that are compiled for longer than they run.
 
-    What it returns may not be called while JAX traces: options of XLA belong to whole programs.
+    Options of XLA belong to whole programs: within another one, which traces it, it is as `jax.jit`.
 
     On a CPU, LLVM optimizes them on its first level, by which they run as fast. A program that is
     short is also compiled without XLA's MLIR emitters, in about half of the time, and would run up
@@ -68,13 +68,17 @@ def jit_sooner(is_short: bool = False, **options) -> Callable:
     """
 
     def decorate(function):
+        within = jax.jit(function, **options)
+
         @functools.cache
         def program():
             return jax.jit(function, compiler_options=_quick_options(is_short), **options)
 
         @functools.wraps(function)
         def call(*args, **kwargs):
-            return program()(*args, **kwargs)
+            leaves = jax.tree.leaves((args, kwargs))
+            is_traced = any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
+            return (within if is_traced else program())(*args, **kwargs)
 
         call.program = program
         return call

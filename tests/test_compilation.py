@@ -162,6 +162,7 @@ def test_programs_that_are_compiled_sooner_compute_the_same():
     assert float(total(x, power=2)) == 30.0
     assert float(total(x, power=3)) == 100.0
     assert total.program()._cache_size() == 2
+    assert float(jax.jit(lambda x: total(x, power=2))(x)) == 30.0
     options = compilation._quick_options(False)
     if jax.default_backend() == "cpu":
         assert options == {"xla_backend_optimization_level": 1}
