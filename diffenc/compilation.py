@@ -52,7 +52,7 @@ def init(network, key: jax.Array, *inputs, method: str | None = None):
 def jit_sooner(is_short: bool = False, **options) -> Callable:
     """Make a decorator like `jax.jit` for programs that are compiled for longer than they run.
 
-    Options of XLA belong to whole programs: within another one, which traces it, it is as `jax.jit`.
+    Options of XLA belong to whole programs: within another one, which traces it, it is `jax.jit`.
 
     On a CPU, LLVM optimizes them on its first level, by which they run as fast. A program that is
     short is also compiled without XLA's MLIR emitters, in about half of the time, and would run up
