@@ -55,7 +55,7 @@ def encodings(
     ((name, system),) = models.items()
     case = cases[name[0]]
     training = experiment.training
-    mesh = parallel.data_mesh()
+    mesh = parallel.data_mesh(1)
     trainee = posterior_cases.make_trainees(training.seed, cases, models, mesh)[name]
     size = len(case.train)
     rows = batch_indices(training.seed, 0, updates, training.batch_size, size, trainee.order)

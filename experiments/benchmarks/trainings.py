@@ -64,7 +64,7 @@ def diffusion_encoder(config: ConfigDict, updates: int) -> dict[str, Program]:
         for method in METHODS
     }
     trainees = encoder_trainees(
-        training.seed, models, scaling.prepare, dataset, parallel.data_mesh()
+        training.seed, models, scaling.prepare, dataset, parallel.data_mesh(1)
     )
     return {
         method: of_trainee(trainees[method], system.state, training.batch_size, updates)
@@ -78,7 +78,7 @@ def posteriors(config: ConfigDict, updates: int) -> dict[str, Program]:
     cases = posterior_cases.load_cases(experiment)
     models = posterior_cases.make_models(experiment, cases)
     trainees = posterior_cases.make_trainees(
-        experiment.training.seed, cases, models, parallel.data_mesh()
+        experiment.training.seed, cases, models, parallel.data_mesh(1)
     )
     size = experiment.training.batch_size
     return {
@@ -93,7 +93,7 @@ def diffusion_decoder(config: ConfigDict, updates: int) -> dict[str, Program]:
     experiment = read_decoders(config)
     dataset = decoder_models.load(experiment)
     models = decoder_models.make_systems(experiment, dataset)
-    trainees = decoder_models.make_trainees(experiment, dataset, models, parallel.data_mesh())
+    trainees = decoder_models.make_trainees(experiment, dataset, models, parallel.data_mesh(1))
     size = experiment.training.batch_size
     return {
         name.method: of_trainee(trainees[name.key], models[name].state, size, updates)
@@ -107,7 +107,7 @@ def neural_entropy(config: ConfigDict, updates: int) -> dict[str, Program]:
     sweep = read_sweep(config)
     cases = {case.name: case for case in load_cases(sweep)}
     states = entropy_systems.make_states(sweep.seed, training, cases)
-    trainees = entropy_systems.make_trainees(sweep.seed, training, cases, parallel.data_mesh())
+    trainees = entropy_systems.make_trainees(sweep.seed, training, cases, parallel.data_mesh(1))
     return {
         name: of_trainee(trainees[name, 0], states[name, 0], training.batch_size, updates)
         for name in cases
@@ -120,7 +120,7 @@ def labels(config: ConfigDict, updates: int) -> dict[str, Program]:
     training = read_training(config)
     classifier = read_classifier(config)
     labelled = denoiser.load(command_line.read(Images, config, "data"))
-    mesh = parallel.data_mesh()
+    mesh = parallel.data_mesh(1)
     made: dict[str, tuple[denoiser.System | posterior.System, int]] = {
         denoiser.NAME: (
             denoiser.make_system(seed, labelled, training),
@@ -149,7 +149,7 @@ def guidance_images(config: ConfigDict, updates: int) -> dict[str, Program]:
     labelled = denoiser.load(command_line.read(Images, config, "data"))
     system = denoiser.make_system(seed, labelled, training)
     trainee = denoiser.make_trainee(
-        seed, denoiser.NAME, system.update, labelled, parallel.data_mesh()
+        seed, denoiser.NAME, system.update, labelled, parallel.data_mesh(1)
     )
     num_steps = command_line.read_field(config, "num_steps", int)
     classes = np.arange(training.batch_size) % labelled.num_classes
@@ -176,7 +176,7 @@ def warm_start(config: ConfigDict, updates: int) -> dict[str, Program]:
     experiment = read_warm_start(config)
     numbers = grid_models.load(experiment)
     made = grid_models.make_systems(experiment, numbers.dataset, numbers.size)
-    trainees = grid_models.make_trainees(experiment, numbers.dataset, made, parallel.data_mesh())
+    trainees = grid_models.make_trainees(experiment, numbers.dataset, made, parallel.data_mesh(1))
     size = experiment.training.batch_size
     return {
         name.model: of_trainee(trainees[name], system.state, size, updates)
