@@ -226,7 +226,8 @@ def mutual_information(config: ConfigDict, updates: int) -> dict[str, Program]:
     )
     x, y = task.sample(key_of(seed, "samples"), num_samples)
     half = num_samples // 2
-    x, y = (np.asarray(one)[: 2 * half].reshape(2, half, -1) for one in (x, y))
+    x = np.asarray(x)[: 2 * half].reshape(2, half, -1)
+    y = np.asarray(y)[: 2 * half].reshape(2, half, -1)
     halves = make_halves(x, y).pad(settings.judge.rows)
     dim = halves.r.shape[-1]
     state = fitting.initialize(key_of(seed, "networks"), settings, dim, halves.y.shape[-1])
