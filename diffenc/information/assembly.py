@@ -47,10 +47,9 @@ class Information(NamedTuple):
         nearest: the information of a few columns by nearest neighbours, see `resolution`; None
             where it is not compared.
         columns: those of x and of y that were used; None is all of them.
-        is_by_neighbours: whether the estimate is that of the neighbours, because the networks did
-            not resolve as much. Parts and pointwise values are still those of the networks; the
-            latter are shifted.
-        unresolved: the standard error for what neither resolves.
+        weight: of the neighbours in the estimate: 1 where the networks did not resolve as much.
+            Parts and pointwise values are still those of the networks; the latter are shifted.
+        unresolved: the standard error for what neither resolves, and for what neighbours miss.
         terms_of: the columns of x and of y of which products or waves show what is unresolved; None
             if neighbours do.
         clusters: of the examples `rows`, or None if they are independent.
@@ -72,7 +71,7 @@ class Information(NamedTuple):
     diffused: str = "x"
     nearest: Neighbours | None = None
     columns: tuple[tuple[int, ...], tuple[int, ...]] | None = None
-    is_by_neighbours: bool = False
+    weight: float = 0.0
     unresolved: float = 0.0
     terms_of: tuple[tuple[int, ...], tuple[int, ...]] | None = None
     clusters: Clusters | None = None
@@ -83,12 +82,17 @@ class Information(NamedTuple):
         return None if self.nearest is None else self.nearest.estimate
 
     @property
+    def is_by_neighbours(self) -> bool:
+        """Whether the estimate is that of the neighbours alone."""
+        return self.weight == 1.0
+
+    @property
     def errors(self) -> dict[str, float]:
         """The standard error (nats) by source, whose squares add up to that of the estimate.
 
         `examples` is sampling; `networks` are the systematic errors of both divergences;
         `regression` is that of the regression and of the learned maps; `resolution` is what nearest
-        neighbours show more.
+        neighbours show more, or miss.
         """
         if self.nearest is not None and self.is_by_neighbours:
             examples = self.nearest.estimate.stderr
@@ -100,6 +104,7 @@ class Information(NamedTuple):
             }
         examples = clustering.estimate(self.pointwise, self.clusters).stderr
         networks = float(np.linalg.norm(_doubts(self.conditional, self.marginal)))
+        networks *= 1 - self.weight
         rest = self.estimate.stderr**2 - examples**2 - networks**2 - self.unresolved**2
         return {
             "examples": examples,

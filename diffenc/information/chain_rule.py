@@ -83,6 +83,7 @@ def chain_rule(
         "examples": clustering.estimate(pointwise, together.clusters).stderr,
         "networks": float(np.hypot(together.errors["networks"], alone.errors["networks"])),
         "regression": float(np.hypot(together.errors["regression"], alone.errors["regression"])),
+        "resolution": float(np.hypot(together.errors["resolution"], alone.errors["resolution"])),
         "table": table.systematic,
     }
     mean = table.estimate.mean + together.estimate.mean - alone.estimate.mean

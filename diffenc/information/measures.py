@@ -19,7 +19,15 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from diffenc.information import additive, committee, flows, gaussian, pair_information, regression
+from diffenc.information import (
+    additive,
+    committee,
+    flows,
+    gaussian,
+    pair_information,
+    regression,
+    resolution,
+)
 from diffenc.information import clusters as clustering
 from diffenc.information.assembly import Information, assemble, is_one_sided, still_grows
 from diffenc.information.checks import LEAST_ROWS, check, check_labels
@@ -86,13 +94,18 @@ def mutual_information(
         return _of_columns(keys, x[:, columns_x], y[:, columns_y], settings, tell, clusters)
 
     rng = generator(key_order)
-    rows = np.arange(len(x)) if clusters is None else clustering.some_rows(clusters, rng)
-    if len(rows) < LEAST_ROWS:
+    order = _compared_rows(rng, len(x), clusters)
+    if len(order) < LEAST_ROWS:
         return result
-    order = rng.permutation(rows)
     scores_x = gaussian.by_rank(x, rng)[order]
     scores_y = gaussian.by_rank(y, rng)[order]
-    return resolve(result, scores_x, scores_y, estimate_again)
+    return resolve(result, resolution.of_numbers(scores_x, scores_y), estimate_again)
+
+
+def _compared_rows(rng, num_rows: int, clusters: Clusters | None) -> np.ndarray:
+    """Return independent rows in random order, by which an estimate is compared."""
+    rows = np.arange(num_rows) if clusters is None else clustering.some_rows(clusters, rng)
+    return rng.permutation(rows)
 
 
 def _of_columns(keys, x, y, settings, show, clusters) -> Information:
@@ -175,7 +188,8 @@ def label_information(
     """Estimate I(X;L) of samples and labels.
 
     The condition is the label's indicator. The formula is exact as it stands, with the regression
-    of mean and length on the indicators.
+    of mean and length on the indicators. Where nearest neighbours of a few columns show more, see
+    `resolution.resolve`.
 
     Args:
         key: a key.
@@ -192,8 +206,26 @@ def label_information(
         InputError: for labels that are not integers, or of which one has fewer than ten examples.
     """
     x, index = check_labels(x, labels)
+    *keys, key_some, key_order = split_key(key, 5)
+    result = _of_labels(keys, x, index, settings, show, clusters)
+
+    def estimate_again(columns, of_label):
+        tell = functools.partial(_tell, show, "some columns")
+        keys = split_key(key_some, 3)
+        return _of_labels(keys, x[:, columns], index, settings, tell, clusters)
+
+    rng = generator(key_order)
+    order = _compared_rows(rng, len(x), clusters)
+    if len(order) < LEAST_ROWS:
+        return result
+    scores = gaussian.by_rank(x, rng)[order]
+    return resolve(result, resolution.of_labels(scores, index[order]), estimate_again)
+
+
+def _of_labels(keys, x, index, settings, show, clusters) -> Information:
+    """Estimate I(X;L) of x [N, dim] and labels [N] from 0 as networks resolve it, by three keys."""
     indicators = np.eye(index.max() + 1)[index][:, 1:]
-    key_ties, key_split, key_fit = split_key(key, 3)
+    key_ties, key_split, key_fit = keys
     scores = gaussian.block_scores(generator(key_ties), x)
     rows = split(key_split, len(x), clusters)
     clusters_of_rows = None if clusters is None else clusters.at(rows)

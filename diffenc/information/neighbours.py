@@ -13,6 +13,7 @@ by counting the farthest neighbour, too, which is lower by about 1 / n_x. Then t
 beyond the error on independent and on Gaussian pairs (tests/information/test_neighbours.py).
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +30,8 @@ FEW_SCALES = (1 / 4, 1.0, 4.0)
 CANDIDATES = 3
 # Blocks of so many columns together are compared whole, too.
 FEW_COLUMNS = 4
+# Into so many parts the rows are divided to learn how the information grows with their number.
+PARTS = (2, 4)
 # Rows at most by which columns are chosen, and those that are counted: these take 3 seconds.
 CHOOSING_ROWS = 2_000
 COUNTED_ROWS = 10_000
@@ -39,13 +42,13 @@ class Neighbours(NamedTuple):
 
     Attributes:
         estimate: in nats; what other columns add is not in it.
-        growth: by how much it is larger than that of half of the rows. It is positive where the
-            relation is finer than the distances of neighbours.
+        missing: what it misses where the relation is finer than the distances of neighbours, see
+            `missing`.
         columns: those of x and of y.
     """
 
     estimate: Estimate
-    growth: float
+    missing: Estimate
     columns: tuple[tuple[int, ...], tuple[int, ...]]
 
 
@@ -117,12 +120,42 @@ def strongest(x: np.ndarray, y: np.ndarray) -> Neighbours:
     """
     x = x[:COUNTED_ROWS]
     y = y[:COUNTED_ROWS]
-    half = len(x) // 2
-    chosen_by = min(half, CHOOSING_ROWS)
+    chosen_by = min(len(x) // 2, CHOOSING_ROWS)
     of_x, of_y = _choose(x[:chosen_by], y[:chosen_by])
-    by_half = largest(x[:half, of_x], y[:half, of_y])
-    by_all = largest(x[:, of_x], y[:, of_y])
-    return Neighbours(by_all, by_all.mean - by_half.mean, (tuple(of_x), tuple(of_y)))
+    x = x[:, of_x]
+    y = y[:, of_y]
+
+    def of_part(part):
+        return largest(x[part], y[part]).mean
+
+    by_all = largest(x, y)
+    lacking = missing(of_part, by_all.mean, len(of_x) + len(of_y))
+    return Neighbours(by_all, lacking, (tuple(of_x), tuple(of_y)))
+
+
+def missing(of_part: Callable[[slice], float], by_all: float, dim: int) -> Estimate:
+    """Estimate what neighbours miss of an information by its growth with the number of rows.
+
+    If it falls like N^-a, 1 / p of the rows misses p^a as much, and all of them miss what they show
+    more than that part over p^a - 1. Of a relation with curves a is 1, and of one with edges, by
+    the distance of neighbours, 1 / dim. Parts are halves and quarters; where the rows have just
+    begun to show the relation, the halves tell of more.
+
+    Args:
+        of_part: of_part(rows) is the information of a slice of the rows (nats).
+        by_all: that of all rows.
+        dim: columns of x and of y.
+
+    Returns:
+        The middle of the least and the most of these, with half of their distance as its error
+        (nats); not below 0.
+    """
+    lacks = []
+    for parts in PARTS:
+        by_parts = np.mean([of_part(slice(first, None, parts)) for first in range(parts)])
+        growth = max(by_all - float(by_parts), 0.0)
+        lacks += [growth / (parts**power - 1) for power in (1, 1 / dim)]
+    return Estimate((max(lacks) + min(lacks)) / 2, (max(lacks) - min(lacks)) / 2)
 
 
 def _choose(x, y) -> tuple[list[int], list[int]]:

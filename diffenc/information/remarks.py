@@ -18,12 +18,10 @@ TIED = (
     "more than a tenth of the values of a column repeat others, as those of a density never do: if "
     "they are discrete rather than rounded, there is no such entropy, and the number means nothing"
 )
-# Share of an information by neighbours that the second half of the rows has added, from which on
-# nobody knows how much more there is.
+# Share of an information by neighbours that they may miss, from which on nobody knows how much more
+# there is.
 STILL = 0.4
-GROWING = (
-    "most of it came with the second half of the rows: take it for a lower limit, or more rows"
-)
+GROWING = "it still grows with the rows: take it for a lower limit, or more rows"
 RECOGNIZED = "the other half recognizes them rather than predicts"
 BEYOND = "the estimate or its error reaches beyond"
 POOLED = (
@@ -113,14 +111,19 @@ def of_resolution(result: Information, names: list[list[str]]) -> list[str]:
             f"neighbours of {join(result.nearest.columns)}, and its error holds what they miss by "
             "the number of rows"
         )
-        if result.nearest.growth > STILL * result.nearest.estimate.mean:
+        if result.nearest.missing.mean > STILL * result.nearest.estimate.mean:
             notes[-1] += f"; {GROWING}"
-    elif result.terms_of is not None:
+    elif result.nearest is not None and result.weight:
+        notes.append(
+            f"nearest neighbours of {join(result.nearest.columns)} agree with the networks and are "
+            f"surer: they weigh {result.weight:.2g} of the estimate"
+        )
+    if result.terms_of is not None:
         notes.append(
             f"a regression on products or waves of {join(result.terms_of)} shows more than the "
             "networks: the error holds the difference"
         )
-    elif result.nearest is not None and result.unresolved:
+    elif result.nearest is not None and result.weight == 0 and result.unresolved:
         notes.append(
             f"nearest neighbours of {join(result.nearest.columns)} show more than the networks: "
             "the error holds the difference"

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import entr, ndtri
 
 from diffenc.estimate import Estimate
-from diffenc.information import neighbours, terms
+from diffenc.information import label_neighbours, neighbours, terms
 from diffenc.information.assembly import Information
 from diffenc.information.neighbours import Neighbours
 
@@ -22,82 +22,13 @@ from diffenc.information.neighbours import Neighbours
 # to look for a better one. That of the neighbours is a fifth too small.
 DOUBTED = 2.5
 CONTRADICTED = 3.5
-# What neighbours miss falls like 1 / N where a relation has curves, and like N^-1/2 where it has
-# edges: it is so many times what the second half of the rows has added.
-OF_CURVES = 1.0
-OF_EDGES = 1 / (2**0.5 - 1)
+# Standard errors within which two estimates agree, so that their mean is taken.
+AGREE = 2.0
 # Standard errors by which terms must gain on rows that did not choose them.
 GAINED = 3.0
 # Chance that a column which tells nothing is taken as one that tells something.
 CHANCE = 0.01
-
-
-def resolve(
-    result: Information,
-    x: np.ndarray,
-    y: np.ndarray,
-    estimate_again: Callable[[list[int], list[int]], Information],
-) -> Information:
-    """Compare an estimate with nearest neighbours and terms, and mend it if they contradict it.
-
-    Where one of them shows more by CONTRADICTED standard errors, the columns that by themselves
-    depend on one of the other block, and those of the terms, are estimated alone; that estimate is
-    returned if it is larger by three standard errors. If neighbours show still more, the estimate
-    is theirs, with what further rows would add to it by what the second half of the rows has added.
-    A difference of DOUBTED standard errors or more that is left goes into the error.
-
-    Args:
-        result: the estimate of all columns.
-        x: scores [N, dim_x], rows in random order.
-        y: scores [N, dim_y].
-        estimate_again: estimate_again(columns of x, columns of y) is that of these alone.
-
-    Returns:
-        The estimate with `nearest`; `columns` and `is_by_neighbours` say what was done.
-    """
-    near = neighbours.strongest(x, y)
-    sets = sets_of(x, y)
-    is_contradicted = _excess(near.estimate, result) > CONTRADICTED
-    if is_contradicted or any(_excess(one.limit, result) > CONTRADICTED for one in sets):
-        parts = [telling(x, y), *(one.columns for one in sets)]
-        parts += [near.columns] if is_contradicted else []
-        columns_x, columns_y = [sorted(set().union(*some)) for some in zip(*parts, strict=True)]
-        columns = tuple(columns_x), tuple(columns_y)
-        if len(columns_x) + len(columns_y) < x.shape[1] + y.shape[1]:
-            some = estimate_again(columns_x, columns_y)
-            gain = some.estimate.mean - result.estimate.mean
-            error = np.hypot(some.estimate.stderr, result.estimate.stderr)
-            if gain > 3 * error:
-                result = some._replace(columns=columns)
-            near = max(near, _nearest_of(x, y, columns), key=lambda one: one.estimate.mean)
-    result = result._replace(nearest=near)
-    if _excess(near.estimate, result) > CONTRADICTED:
-        return _by_neighbours(result, near)
-    limits = [Set(near.columns, near.estimate), *sets]
-    largest = max(limits, key=lambda one: _excess(one.limit, result))
-    if _excess(largest.limit, result) <= DOUBTED:
-        return result
-    gap = largest.limit.mean - result.estimate.mean
-    stderr = float(np.hypot(result.estimate.stderr, gap))
-    return result._replace(
-        estimate=Estimate(result.estimate.mean, stderr),
-        unresolved=gap,
-        terms_of=None if largest is limits[0] else largest.columns,
-    )
-
-
-def _by_neighbours(result: Information, near: Neighbours) -> Information:
-    """Return the neighbours' information, with what is missing of it by the number of rows."""
-    growth = max(near.growth, 0.0)
-    mean = near.estimate.mean + OF_CURVES * growth
-    stderr = near.estimate.stderr
-    unresolved = float(np.hypot((OF_EDGES - OF_CURVES) * growth, stderr)) if growth else 0.0
-    return result._replace(
-        estimate=Estimate(mean, float(np.hypot(stderr, unresolved))),
-        pointwise=result.pointwise + mean - result.estimate.mean,
-        unresolved=unresolved,
-        is_by_neighbours=True,
-    )
+Columns = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 class Set(NamedTuple):
@@ -108,8 +39,159 @@ class Set(NamedTuple):
         limit: what they show (nats); it holds up to its error.
     """
 
-    columns: tuple[tuple[int, ...], tuple[int, ...]]
+    columns: Columns
     limit: Estimate
+
+
+class Comparison(NamedTuple):
+    """What an estimate is compared with; `of_numbers` and `of_labels` make it.
+
+    Attributes:
+        dims: columns of x and of y.
+        nearest: nearest(columns) is the information of columns of x and of y by neighbours; of None
+            those that tell the most.
+        telling: telling() are the columns of x and of y that by themselves depend on the other
+            block.
+        sets: columns that tell together, with lower limits.
+        most: what the information cannot exceed (nats).
+    """
+
+    dims: tuple[int, int]
+    nearest: Callable[[Columns | None], Neighbours]
+    telling: Callable[[], tuple[list[int], list[int]]]
+    sets: list[Set]
+    most: float
+
+
+def of_numbers(x: np.ndarray, y: np.ndarray) -> Comparison:
+    """Compare scores x [N, dim_x] and y [N, dim_y], rows in random order."""
+
+    def nearest(columns):
+        if columns is None:
+            return neighbours.strongest(x, y)
+        of_x, of_y = columns
+        return _renamed(neighbours.strongest(x[:, of_x], y[:, of_y]), columns)
+
+    return Comparison(
+        dims=(x.shape[1], y.shape[1]),
+        nearest=nearest,
+        telling=lambda: telling(x, y),
+        sets=sets_of(x, y),
+        most=np.inf,
+    )
+
+
+def of_labels(x: np.ndarray, labels: np.ndarray) -> Comparison:
+    """Compare scores x [N, dim_x] and labels [N] from 0, rows in random order."""
+
+    def nearest(columns):
+        if columns is None:
+            return label_neighbours.strongest(x, labels)
+        return _renamed(label_neighbours.strongest(x[:, columns[0]], labels), columns)
+
+    shares = np.bincount(labels) / len(labels)
+    return Comparison(
+        dims=(x.shape[1], 1),
+        nearest=nearest,
+        telling=lambda: (label_neighbours.telling(x, labels), [0]),
+        sets=[],
+        most=float(entr(shares).sum()),
+    )
+
+
+def _renamed(near: Neighbours, columns: Columns) -> Neighbours:
+    """Return neighbours of some columns with their places among all."""
+    of_x, of_y = [
+        tuple(block[place] for place in places)
+        for block, places in zip(columns, near.columns, strict=True)
+    ]
+    return near._replace(columns=(of_x, of_y))
+
+
+def resolve(
+    result: Information,
+    compared: Comparison,
+    estimate_again: Callable[[list[int], list[int]], Information],
+) -> Information:
+    """Compare an estimate with nearest neighbours and terms, and mend it if they contradict it.
+
+    Where one of them shows more by CONTRADICTED standard errors, the columns that by themselves
+    depend on one of the other block, and those of the terms, are estimated alone; that estimate is
+    returned if it is larger by three standard errors. If neighbours show still more, the estimate
+    is theirs, with what they miss. Where neighbours of all columns agree with the networks and are
+    surer, the estimate is the weighted mean. A difference of DOUBTED standard errors or more that is left goes into the error.
+
+    Args:
+        result: the estimate of all columns.
+        compared: what it is compared with.
+        estimate_again: estimate_again(columns of x, columns of y) is that of these alone.
+
+    Returns:
+        The estimate with `nearest`; `columns` and `weight` say what was done.
+    """
+    near = compared.nearest(None)
+    is_contradicted = _excess(near.estimate, result) > CONTRADICTED
+    if is_contradicted or any(_excess(one.limit, result) > CONTRADICTED for one in compared.sets):
+        parts = [compared.telling(), *(one.columns for one in compared.sets)]
+        parts += [near.columns] if is_contradicted else []
+        columns_x, columns_y = [sorted(set().union(*some)) for some in zip(*parts, strict=True)]
+        columns = tuple(columns_x), tuple(columns_y)
+        if len(columns_x) + len(columns_y) < sum(compared.dims):
+            some = estimate_again(columns_x, columns_y)
+            gain = some.estimate.mean - result.estimate.mean
+            error = np.hypot(some.estimate.stderr, result.estimate.stderr)
+            if gain > 3 * error:
+                result = some._replace(columns=columns)
+            near = max(near, compared.nearest(columns), key=lambda one: one.estimate.mean)
+    result = result._replace(nearest=near)
+    whole = [len(columns) for columns in near.columns] == list(compared.dims)
+    if _excess(near.estimate, result) > CONTRADICTED:
+        result = _weigh(result, near, 1.0, compared.most)
+    elif whole and result.columns is None and (weight := _weight(result, near)):
+        result = _weigh(result, near, weight, compared.most)
+    limits = [Set(near.columns, near.estimate), *compared.sets]
+    largest = max(limits, key=lambda one: _excess(one.limit, result))
+    if result.is_by_neighbours or _excess(largest.limit, result) <= DOUBTED:
+        return result
+    gap = largest.limit.mean - result.estimate.mean
+    stderr = float(np.hypot(result.estimate.stderr, gap))
+    return result._replace(
+        estimate=Estimate(result.estimate.mean, stderr),
+        unresolved=float(np.hypot(result.unresolved, gap)),
+        terms_of=None if largest is limits[0] else largest.columns,
+    )
+
+
+def _weight(result: Information, near: Neighbours) -> float:
+    """Return the weight of the neighbours by systematic errors.
+
+    It is 0 where the networks are surer, or where the two disagree.
+    """
+    of_networks = result.systematic
+    of_near = np.hypot(near.missing.stderr, near.estimate.stderr)
+    gap = near.estimate.mean + near.missing.mean - result.estimate.mean
+    if of_near > of_networks or abs(gap) > AGREE * np.hypot(of_networks, of_near):
+        return 0.0
+    return float(of_networks**2 / (of_networks**2 + of_near**2))
+
+
+def _weigh(result: Information, near: Neighbours, weight: float, most: float) -> Information:
+    """Return the weighted mean of an estimate and that of its neighbours, with what these miss.
+
+    Terms of neighbours scatter by more than the information of the samples, so that their error
+    counts beside what they miss.
+    """
+    by_near = min(near.estimate.mean + near.missing.mean, most)
+    mean = result.estimate.mean + weight * (by_near - result.estimate.mean)
+    unresolved = weight * float(np.hypot(near.missing.stderr, near.estimate.stderr))
+    examples = near.estimate.stderr if weight == 1.0 else result.errors["examples"]
+    stderr = float(np.linalg.norm([examples, (1 - weight) * result.systematic, unresolved]))
+    return result._replace(
+        estimate=Estimate(mean, stderr),
+        pointwise=result.pointwise + mean - result.estimate.mean,
+        weight=weight,
+        unresolved=unresolved,
+    )
 
 
 def sets_of(x, y) -> list[Set]:
@@ -127,16 +209,6 @@ def sets_of(x, y) -> list[Set]:
         columns = (found.columns, (found.target,))
         sets.append(Set(columns[::-1] if is_exchanged else columns, found.information))
     return sets
-
-
-def _nearest_of(x, y, columns) -> Neighbours:
-    """Return the information by neighbours of these columns, see `neighbours.strongest`."""
-    near = neighbours.strongest(x[:, columns[0]], y[:, columns[1]])
-    of_x, of_y = [
-        tuple(block[place] for place in places)
-        for block, places in zip(columns, near.columns, strict=True)
-    ]
-    return near._replace(columns=(of_x, of_y))
 
 
 def _excess(limit: Estimate, result: Information) -> float:

@@ -62,11 +62,27 @@ def test_a_fine_wave_is_seen_where_x_counts_for_more():
     assert even.mean < 0.8616 - 10 * even.stderr
 
 
-def test_what_half_of_the_rows_lack_is_told():
+def test_what_parts_of_the_rows_lack_is_told():
     rng = np.random.default_rng(2)
     found = neighbours.strongest(*checkerboard(rng, 2000, 8))
     missing = np.log(2) - found.estimate.mean
-    assert 0.05 < missing < 3 * np.hypot(found.growth, found.estimate.stderr)
+    assert missing > 0.05
+    stderr = np.hypot(found.missing.stderr, found.estimate.stderr)
+    assert abs(missing - found.missing.mean) < 3 * stderr
+
+
+@pytest.mark.parametrize(("power", "dim"), [(1, 2), (1 / 2, 2), (1 / 4, 4)])
+def test_what_is_missed_by_the_growth_of_powers(power, dim):
+    """Of N^-1 and N^-1/dim it is an end of the interval; and nothing is missed without growth."""
+    n = 64
+
+    def shown(part):
+        return 1 - 0.1 * (len(range(n)[part]) / n) ** -power
+
+    found = neighbours.missing(shown, shown(slice(None)), dim)
+    sign = 1 if power < 1 else -1
+    assert found.mean + sign * found.stderr == pytest.approx(0.1)
+    assert neighbours.missing(lambda part: -shown(part), -shown(slice(None)), dim) == (0.0, 0.0)
 
 
 def test_one_telling_pair_of_many_is_found():

@@ -13,6 +13,7 @@ from diffenc.information.assembly import assemble
 from diffenc.information.divergence import Divergence
 from diffenc.information.gaussian import GaussianPart
 from diffenc.information.neighbours import Neighbours
+from diffenc.information.resolution import of_labels, of_numbers
 
 N = 2000
 RNG = np.random.default_rng(0)
@@ -41,7 +42,7 @@ def assert_errors_add_up(result):
 
 def test_an_estimate_that_neighbours_do_not_contradict_stays():
     before = estimate_of(0.82, 0.02)
-    result = resolution.resolve(before, X[:, :1], Y, never)
+    result = resolution.resolve(before, of_numbers(X[:, :1], Y), never)
     assert result.estimate == before.estimate and not result.unresolved
     assert abs(result.neighbours.mean - 0.82) < 0.1
     assert_errors_add_up(result)
@@ -52,7 +53,7 @@ def test_independent_columns_contradict_nothing():
         rng = np.random.default_rng(seed)
         before = estimate_of(0.0, 0.01)
         x = rng.normal(size=(N, 5))
-        result = resolution.resolve(before, x, rng.normal(size=(N, 2)), never)
+        result = resolution.resolve(before, of_numbers(x, rng.normal(size=(N, 2))), never)
         assert not result.is_by_neighbours and result.estimate.mean == 0.0
 
 
@@ -63,7 +64,7 @@ def test_columns_that_tell_are_estimated_alone():
         asked.append((list(columns_x), list(columns_y)))
         return estimate_of(0.83, 0.02)
 
-    result = resolution.resolve(estimate_of(0.1, 0.05), X, Y, again)
+    result = resolution.resolve(estimate_of(0.1, 0.05), of_numbers(X, Y), again)
     assert asked == [([0], [0])] and result.columns == ((0,), (0,))
     assert result.estimate.mean == pytest.approx(0.83) and not result.is_by_neighbours
     assert_errors_add_up(result)
@@ -71,25 +72,22 @@ def test_columns_that_tell_are_estimated_alone():
 
 def test_an_estimate_that_does_not_gain_by_it_is_theirs():
     result = resolution.resolve(
-        estimate_of(0.1, 0.05), X, Y, lambda of_x, of_y: estimate_of(0.12, 0.05)
+        estimate_of(0.1, 0.05), of_numbers(X, Y), lambda of_x, of_y: estimate_of(0.12, 0.05)
     )
     assert result.is_by_neighbours and result.columns is None
     near = result.nearest
-    growth = max(near.growth, 0.0)
-    assert result.estimate.mean == near.estimate.mean + growth
+    assert result.estimate.mean == pytest.approx(near.estimate.mean + near.missing.mean)
     assert result.pointwise.mean() == pytest.approx(result.estimate.mean)
-    assert result.unresolved == pytest.approx(
-        np.hypot(2**0.5 * growth, near.estimate.stderr) if growth else 0.0
-    )
+    assert result.unresolved == pytest.approx(np.hypot(near.missing.stderr, near.estimate.stderr))
     assert_errors_add_up(result)
 
 
 def test_a_doubt_goes_into_the_error():
     """The difference is of three standard errors."""
-    whole = resolution.resolve(estimate_of(0.82, 0.02), X[:, :1], Y, never).neighbours
+    whole = resolution.resolve(estimate_of(0.82, 0.02), of_numbers(X[:, :1], Y), never).neighbours
     stderr = 0.04
     mean = whole.mean - 3.0 * np.hypot(whole.stderr, stderr)
-    result = resolution.resolve(estimate_of(mean, stderr), X[:, :1], Y, never)
+    result = resolution.resolve(estimate_of(mean, stderr), of_numbers(X[:, :1], Y), never)
     assert result.unresolved == pytest.approx(whole.mean - mean)
     stderr = np.hypot(stderr, whole.mean - mean)
     np.testing.assert_allclose(result.estimate, Estimate(mean, stderr), rtol=1e-3)
@@ -107,13 +105,13 @@ def test_columns_that_tell_only_together_are_estimated_alone():
         return estimate_of(0.67, 0.02)
 
     y = np.concatenate([NOISE[::-1], TOGETHER], axis=1)
-    result = resolution.resolve(estimate_of(0.0, 0.01), X, y, again)
+    result = resolution.resolve(estimate_of(0.0, 0.01), of_numbers(X, y), again)
     assert asked == [([0, 7, 20], [1])] and result.columns == ((0, 7, 20), (1,))
     assert result.estimate.mean == pytest.approx(0.67) and result.terms_of is None
     assert result.nearest.columns == ((0, 7, 20), (1,)), "their neighbours are counted, too"
     assert_errors_add_up(result)
     # Beside a block that neighbours compare whole nothing is searched.
-    few = resolution.resolve(estimate_of(0.67, 0.02), X[:, [0, 7, 20]], TOGETHER, never)
+    few = resolution.resolve(estimate_of(0.67, 0.02), of_numbers(X[:, [0, 7, 20]], TOGETHER), never)
     assert few.estimate.mean == pytest.approx(0.67)
 
 
@@ -121,7 +119,7 @@ def test_what_terms_show_goes_into_the_error_where_nothing_gains_by_it():
     """A sum of two products: five columns together, which neighbours do not compare whole."""
     y = X[:, :1] * X[:, 7:8] + X[:, 20:21] * X[:, 3:4] + NOISE
     before = estimate_of(0.05, 0.01)
-    result = resolution.resolve(before, X, y, lambda of_x, of_y: before)
+    result = resolution.resolve(before, of_numbers(X, y), lambda of_x, of_y: before)
     assert result.terms_of == ((0, 3, 7, 20), (0,)) and not result.is_by_neighbours
     assert result.estimate.mean == before.estimate.mean and result.unresolved > 0.5
     names = [{place: f"x{place}" for place in range(30)}, ["y"]]
@@ -152,20 +150,20 @@ def test_what_neighbours_miss_of_edges_is_covered(fields):
     row = 2 * rng.integers(0, fields // 2, N) + column % 2
     board = [rankdata(place + rng.uniform(size=N)) for place in (column, row)]
     x, y = [ndtri((ranks - 0.5) / N)[:, None] for ranks in board]
-    result = resolution.resolve(estimate_of(0.0, 0.01), x, y, never)
+    result = resolution.resolve(estimate_of(0.0, 0.01), of_numbers(x, y), never)
     near = result.neighbours
-    assert result.is_by_neighbours and result.unresolved > result.nearest.growth > 0
+    assert result.is_by_neighbours and result.unresolved > result.nearest.missing.stderr > 0
     assert near.mean + 5 * near.stderr < np.log(2)
     assert abs(result.estimate.mean - np.log(2)) < 2 * result.estimate.stderr
     assert_errors_add_up(result)
 
 
 def test_what_hardly_shows_is_called_a_lower_limit():
-    growing = Neighbours(Estimate(0.1, 0.02), 0.06, ((0,), (0,)))
-    result = estimate_of(0.0, 0.01)._replace(nearest=growing, is_by_neighbours=True)
+    growing = Neighbours(Estimate(0.1, 0.02), Estimate(0.06, 0.03), ((0,), (0,)))
+    result = estimate_of(0.0, 0.01)._replace(nearest=growing, weight=1.0)
     (note,) = remarks.of_resolution(result, [["x"], ["y"]])
     assert "take it for a lower limit" in note
-    steady = result._replace(nearest=growing._replace(growth=0.03))
+    steady = result._replace(nearest=growing._replace(missing=Estimate(0.03, 0.01)))
     assert "lower limit" not in remarks.of_resolution(steady, [["x"], ["y"]])[0]
 
 
@@ -178,3 +176,57 @@ def test_a_column_that_is_constant_at_first_is_no_crash():
     functions.check_no_function(x, y)
     with pytest.raises(InputError, match="is a (function|polynomial) of"):
         functions.check_no_function(y[:, :1] ** 3 * y[:, 1:], y)
+
+
+LABELS = (np.sin(4 * X[:, 7]) > 0).astype(int)  # log 2 nats
+
+
+def test_labels_of_a_wave_are_estimated_of_its_column_alone():
+    asked = []
+
+    def again(columns, of_label):
+        asked.append((list(columns), list(of_label)))
+        return estimate_of(0.69, 0.02)
+
+    result = resolution.resolve(estimate_of(0.0, 0.01), of_labels(X, LABELS), again)
+    assert asked == [([7], [0])] and result.columns == ((7,), (0,))
+    assert result.estimate.mean == pytest.approx(0.69)
+    assert_errors_add_up(result)
+
+
+def test_by_neighbours_labels_have_no_more_than_their_entropy():
+    result = resolution.resolve(
+        estimate_of(0.0, 0.01), of_labels(X, LABELS), lambda *_: estimate_of(0.0, 0.01)
+    )
+    shares = np.bincount(LABELS) / len(LABELS)
+    most = -np.sum(shares * np.log(shares))
+    assert result.is_by_neighbours and result.nearest.columns == ((7,), (0,))
+    assert abs(result.estimate.mean - most) < 4 * result.estimate.stderr
+    assert result.estimate.mean <= most
+    assert_errors_add_up(result)
+
+
+def test_neighbours_that_agree_and_are_surer_are_weighed():
+    """By systematic errors: here, one that is twice that of the neighbours."""
+    near = of_numbers(X[:, :1], Y).nearest(None)
+    of_near = np.hypot(near.missing.stderr, near.estimate.stderr)
+    by_near = near.estimate.mean + near.missing.mean
+    doubtful = estimate_of(by_near - 2 * of_near, 0.02)
+    conditional = doubtful.conditional._replace(systematic=2 * of_near)
+    stderr = np.hypot(0.02, 2 * of_near)
+    doubtful = doubtful._replace(
+        conditional=conditional, estimate=Estimate(doubtful.estimate.mean, stderr)
+    )
+    result = resolution.resolve(doubtful, of_numbers(X[:, :1], Y), never)
+    assert result.weight == pytest.approx(0.8) and not result.is_by_neighbours
+    assert result.estimate.mean == pytest.approx(by_near - 0.4 * of_near)
+    errors = [0.02, 0.2 * 2 * of_near, 0.8 * of_near]
+    assert result.estimate.stderr == pytest.approx(np.linalg.norm(errors), rel=1e-3)
+    assert result.pointwise.mean() == pytest.approx(result.estimate.mean)
+    assert_errors_add_up(result)
+    (note,) = remarks.of_resolution(result, [["x"], ["y"]])
+    assert "weigh 0.8 of the estimate" in note
+    # Where they disagree, or where only some columns are compared, they have no weight.
+    far = doubtful._replace(estimate=Estimate(by_near + 6 * of_near, stderr))
+    assert resolution.resolve(far, of_numbers(X[:, :1], Y), never).weight == 0
+    assert resolution.resolve(doubtful, of_numbers(X[:, :4], Y), never).weight == 0
