@@ -115,8 +115,8 @@ def of_resolution(result: Information, names: list[list[str]]) -> list[str]:
             notes[-1] += f"; {GROWING}"
     elif result.nearest is not None and result.weight:
         notes.append(
-            f"nearest neighbours of {join(result.nearest.columns)} agree with the networks and are "
-            f"surer: they weigh {result.weight:.2g} of the estimate"
+            f"nearest neighbours of {join(result.nearest.columns)} are surer than the networks: "
+            f"they weigh {result.weight:.2g} of the estimate"
         )
     if result.terms_of is not None:
         notes.append(

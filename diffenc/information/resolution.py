@@ -22,7 +22,7 @@ from diffenc.information.neighbours import Neighbours
 # to look for a better one. That of the neighbours is a fifth too small.
 DOUBTED = 2.5
 CONTRADICTED = 3.5
-# Standard errors within which two estimates agree, so that their mean is taken.
+# Standard errors by which neighbours may show less than networks and still agree with them.
 AGREE = 2.0
 # Standard errors by which terms must gain on rows that did not choose them.
 GAINED = 3.0
@@ -118,8 +118,9 @@ def resolve(
     Where one of them shows more by CONTRADICTED standard errors, the columns that by themselves
     depend on one of the other block, and those of the terms, are estimated alone; that estimate is
     returned if it is larger by three standard errors. If neighbours show still more, the estimate
-    is theirs, with what they miss. Where neighbours of all columns agree with the networks and are
-    surer, the estimate is the weighted mean. A difference of DOUBTED standard errors or more that is left goes into the error.
+    is theirs, with what they miss. Where neighbours of all columns are surer than the networks, the
+    estimate is the weighted mean. A difference of DOUBTED standard errors or more that is left goes
+    into the error.
 
     Args:
         result: the estimate of all columns.
@@ -147,8 +148,8 @@ def resolve(
     whole = [len(columns) for columns in near.columns] == list(compared.dims)
     if _excess(near.estimate, result) > CONTRADICTED:
         result = _weigh(result, near, 1.0, compared.most)
-    elif whole and result.columns is None and (weight := _weight(result, near)):
-        result = _weigh(result, near, weight, compared.most)
+    elif whole and result.columns is None:
+        result = _with_neighbours(result, near, compared.most)
     limits = [Set(near.columns, near.estimate), *compared.sets]
     largest = max(limits, key=lambda one: _excess(one.limit, result))
     if result.is_by_neighbours or _excess(largest.limit, result) <= DOUBTED:
@@ -162,28 +163,33 @@ def resolve(
     )
 
 
-def _weight(result: Information, near: Neighbours) -> float:
-    """Return the weight of the neighbours by systematic errors.
+def _with_neighbours(result: Information, near: Neighbours, most: float) -> Information:
+    """Weigh an estimate and that of neighbours of all columns by their systematic errors.
 
-    It is 0 where the networks are surer, or where the two disagree.
+    What neighbours show more, by DOUBTED standard errors, is an error of the networks. The estimate
+    stays where the networks are surer, or where neighbours show less by AGREE standard errors.
     """
-    of_networks = result.systematic
+    gap = near.estimate.mean - result.estimate.mean
+    doubt = gap if _excess(near.estimate, result) > DOUBTED else 0.0
+    of_networks = np.hypot(result.systematic, doubt)
     of_near = np.hypot(near.missing.stderr, near.estimate.stderr)
-    gap = near.estimate.mean + near.missing.mean - result.estimate.mean
-    if of_near > of_networks or abs(gap) > AGREE * np.hypot(of_networks, of_near):
-        return 0.0
-    return float(of_networks**2 / (of_networks**2 + of_near**2))
+    is_less = gap + near.missing.mean < -AGREE * np.hypot(of_networks, of_near)
+    if of_near > of_networks or is_less:
+        return result
+    weight = float(of_networks**2 / (of_networks**2 + of_near**2))
+    return _weigh(result, near, weight, most, doubt)
 
 
-def _weigh(result: Information, near: Neighbours, weight: float, most: float) -> Information:
+def _weigh(result: Information, near: Neighbours, weight, most, doubt=0.0) -> Information:
     """Return the weighted mean of an estimate and that of its neighbours, with what these miss.
 
     Terms of neighbours scatter by more than the information of the samples, so that their error
-    counts beside what they miss.
+    counts beside what they miss. `doubt` is a further error of the networks.
     """
     by_near = min(near.estimate.mean + near.missing.mean, most)
     mean = result.estimate.mean + weight * (by_near - result.estimate.mean)
-    unresolved = weight * float(np.hypot(near.missing.stderr, near.estimate.stderr))
+    of_near = weight * np.hypot(near.missing.stderr, near.estimate.stderr)
+    unresolved = float(np.hypot(of_near, (1 - weight) * doubt))
     examples = near.estimate.stderr if weight == 1.0 else result.errors["examples"]
     stderr = float(np.linalg.norm([examples, (1 - weight) * result.systematic, unresolved]))
     return result._replace(

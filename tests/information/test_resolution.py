@@ -83,11 +83,12 @@ def test_an_estimate_that_does_not_gain_by_it_is_theirs():
 
 
 def test_a_doubt_goes_into_the_error():
-    """The difference is of three standard errors."""
-    whole = resolution.resolve(estimate_of(0.82, 0.02), of_numbers(X[:, :1], Y), never).neighbours
+    """The difference is of three standard errors; the second column tells nothing."""
+    compared = of_numbers(X[:, :2], Y)
+    whole = resolution.resolve(estimate_of(0.82, 0.02), compared, never).neighbours
     stderr = 0.04
     mean = whole.mean - 3.0 * np.hypot(whole.stderr, stderr)
-    result = resolution.resolve(estimate_of(mean, stderr), of_numbers(X[:, :1], Y), never)
+    result = resolution.resolve(estimate_of(mean, stderr), compared, never)
     assert result.unresolved == pytest.approx(whole.mean - mean)
     stderr = np.hypot(stderr, whole.mean - mean)
     np.testing.assert_allclose(result.estimate, Estimate(mean, stderr), rtol=1e-3)
@@ -226,7 +227,24 @@ def test_neighbours_that_agree_and_are_surer_are_weighed():
     assert_errors_add_up(result)
     (note,) = remarks.of_resolution(result, [["x"], ["y"]])
     assert "weigh 0.8 of the estimate" in note
-    # Where they disagree, or where only some columns are compared, they have no weight.
+    # Where they show less, or where only some columns are compared, they have no weight.
     far = doubtful._replace(estimate=Estimate(by_near + 6 * of_near, stderr))
     assert resolution.resolve(far, of_numbers(X[:, :1], Y), never).weight == 0
     assert resolution.resolve(doubtful, of_numbers(X[:, :4], Y), never).weight == 0
+
+
+def test_what_neighbours_show_more_counts_as_an_error_of_networks():
+    """By three errors of sampling, where the networks claim to be sure."""
+    near = of_numbers(X[:, :1], Y).nearest(None)
+    of_near = np.hypot(near.missing.stderr, near.estimate.stderr)
+    gap = 3.0 * np.hypot(near.estimate.stderr, 0.02)
+    sure = estimate_of(near.estimate.mean - gap, 0.02)
+    result = resolution.resolve(sure, of_numbers(X[:, :1], Y), never)
+    weight = gap**2 / (gap**2 + of_near**2)
+    assert result.weight == pytest.approx(weight, rel=1e-3)
+    by_near = near.estimate.mean + near.missing.mean
+    expected = sure.estimate.mean + weight * (by_near - sure.estimate.mean)
+    assert result.estimate.mean == pytest.approx(expected, rel=1e-3)
+    unresolved = np.hypot(weight * of_near, (1 - weight) * gap)
+    assert result.unresolved == pytest.approx(unresolved, rel=1e-2)
+    assert_errors_add_up(result)
