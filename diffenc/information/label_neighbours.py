@@ -85,7 +85,7 @@ def strongest(x: np.ndarray, labels: np.ndarray) -> Neighbours:
         return ross(x[part], labels[part]).mean
 
     by_all = ross(x, labels)
-    lacking = missing(of_part, by_all.mean, len(columns) + 1)
+    lacking = missing(of_part, by_all, len(columns) + 1)
     return Neighbours(by_all, lacking, (tuple(columns), (0,)))
 
 

@@ -32,6 +32,9 @@ CANDIDATES = 3
 FEW_COLUMNS = 4
 # Into so many parts the rows are divided to learn how the information grows with their number.
 PARTS = (2, 4)
+# Scatter of what all rows show more than a quarter, in standard errors of all: of sets of 300 to 4,000
+# rows with edges or without a relation 1.15 to 1.35, of normal ones 0.7 to 0.95.
+GROWTH_SCATTER = 1.3
 # Rows at most by which columns are chosen, and those that are counted: these take 3 seconds.
 CHOOSING_ROWS = 2_000
 COUNTED_ROWS = 10_000
@@ -129,11 +132,11 @@ def strongest(x: np.ndarray, y: np.ndarray) -> Neighbours:
         return largest(x[part], y[part]).mean
 
     by_all = largest(x, y)
-    lacking = missing(of_part, by_all.mean, len(of_x) + len(of_y))
+    lacking = missing(of_part, by_all, len(of_x) + len(of_y))
     return Neighbours(by_all, lacking, (tuple(of_x), tuple(of_y)))
 
 
-def missing(of_part: Callable[[slice], float], by_all: float, dim: int) -> Estimate:
+def missing(of_part: Callable[[slice], float], by_all: Estimate, dim: int) -> Estimate:
     """Estimate what neighbours miss of an information by its growth with the number of rows.
 
     If it falls like N^-a, 1 / p of the rows misses p^a as much, and all of them miss what they show
@@ -147,15 +150,17 @@ def missing(of_part: Callable[[slice], float], by_all: float, dim: int) -> Estim
         dim: columns of x and of y.
 
     Returns:
-        The middle of the least and the most of these, with half of their distance as its error
-        (nats); not below 0.
+        The middle of the least and the most of these (nats), not below 0. Its error holds half of
+        their distance, and the scatter of the growth of quarters.
     """
     lacks = []
     for parts in PARTS:
         by_parts = np.mean([of_part(slice(first, None, parts)) for first in range(parts)])
-        growth = max(by_all - float(by_parts), 0.0)
+        growth = max(by_all.mean - float(by_parts), 0.0)
         lacks += [growth / (parts**power - 1) for power in (1, 1 / dim)]
-    return Estimate((max(lacks) + min(lacks)) / 2, (max(lacks) - min(lacks)) / 2)
+    scatter = GROWTH_SCATTER * by_all.stderr / (PARTS[-1] ** (1 / dim) - 1)
+    stderr = np.hypot((max(lacks) - min(lacks)) / 2, scatter)
+    return Estimate((max(lacks) + min(lacks)) / 2, float(stderr))
 
 
 def _choose(x, y) -> tuple[list[int], list[int]]:

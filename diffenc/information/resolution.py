@@ -14,6 +14,7 @@ import numpy as np
 from scipy.special import entr, ndtri
 
 from diffenc.estimate import Estimate
+from diffenc.information import clusters as clustering
 from diffenc.information import label_neighbours, neighbours, terms
 from diffenc.information.assembly import Information
 from diffenc.information.neighbours import Neighbours
@@ -24,6 +25,8 @@ DOUBTED = 2.5
 CONTRADICTED = 3.5
 # Standard errors by which neighbours may show less than networks and still agree with them.
 AGREE = 2.0
+# Standard errors by which some columns must show more than all, which cannot be.
+LARGER = 1.0
 # Standard errors by which terms must gain on rows that did not choose them.
 GAINED = 3.0
 # Chance that a column which tells nothing is taken as one that tells something.
@@ -115,12 +118,13 @@ def resolve(
 ) -> Information:
     """Compare an estimate with nearest neighbours and terms, and mend it if they contradict it.
 
-    Where one of them shows more by CONTRADICTED standard errors, the columns that by themselves
-    depend on one of the other block, and those of the terms, are estimated alone; that estimate is
-    returned if it is larger by three standard errors. If neighbours show still more, the estimate
-    is theirs, with what they miss. Where neighbours of all columns are surer than the networks, the
-    estimate is the weighted mean. A difference of DOUBTED standard errors or more that is left goes
-    into the error.
+    Where neighbours or terms show more by CONTRADICTED standard errors, or where at most half of
+    the columns by themselves depend on one of the other block, these columns and those of the terms
+    are estimated alone. That estimate is returned if it is larger by LARGER of its standard errors
+    beyond those that it shares. If neighbours show still more by CONTRADICTED, the estimate is
+    theirs, with what they miss. Where neighbours of the columns that were estimated are surer than
+    the networks, the estimate is the weighted mean. A difference of DOUBTED standard errors or more
+    that is left goes into the error.
 
     Args:
         result: the estimate of all columns.
@@ -132,23 +136,24 @@ def resolve(
     """
     near = compared.nearest(None)
     is_contradicted = _excess(near.estimate, result) > CONTRADICTED
-    if is_contradicted or any(_excess(one.limit, result) > CONTRADICTED for one in compared.sets):
-        parts = [compared.telling(), *(one.columns for one in compared.sets)]
-        parts += [near.columns] if is_contradicted else []
-        columns_x, columns_y = [sorted(set().union(*some)) for some in zip(*parts, strict=True)]
+    has_more = any(_excess(one.limit, result) > CONTRADICTED for one in compared.sets)
+    parts = [compared.telling(), *(one.columns for one in compared.sets)]
+    parts += [near.columns] if is_contradicted else []
+    columns_x, columns_y = [sorted(set().union(*some)) for some in zip(*parts, strict=True)]
+    count = len(columns_x) + len(columns_y)
+    are_few = columns_x and columns_y and count <= sum(compared.dims) / 2
+    if (is_contradicted or has_more or are_few) and count < sum(compared.dims):
         columns = tuple(columns_x), tuple(columns_y)
-        if len(columns_x) + len(columns_y) < sum(compared.dims):
-            some = estimate_again(columns_x, columns_y)
-            gain = some.estimate.mean - result.estimate.mean
-            error = np.hypot(some.estimate.stderr, result.estimate.stderr)
-            if gain > 3 * error:
-                result = some._replace(columns=columns)
-            near = max(near, compared.nearest(columns), key=lambda one: one.estimate.mean)
+        some = estimate_again(columns_x, columns_y)
+        gain = gain_of(result, some)
+        if gain.mean > LARGER * gain.stderr:
+            result = some._replace(columns=columns)
+        near = max(near, compared.nearest(columns), key=lambda one: one.estimate.mean)
     result = result._replace(nearest=near)
-    whole = [len(columns) for columns in near.columns] == list(compared.dims)
+    of_all = tuple(tuple(range(dim)) for dim in compared.dims)
     if _excess(near.estimate, result) > CONTRADICTED:
         result = _weigh(result, near, 1.0, compared.most)
-    elif whole and result.columns is None:
+    elif near.columns == (result.columns or of_all):
         result = _with_neighbours(result, near, compared.most)
     limits = [Set(near.columns, near.estimate), *compared.sets]
     largest = max(limits, key=lambda one: _excess(one.limit, result))
@@ -163,8 +168,23 @@ def resolve(
     )
 
 
+def gain_of(result: Information, some: Information) -> Estimate:
+    """Return by how much the estimate of some columns is larger than that of all.
+
+    Its error is that of the examples' differences, and what is systematic of the former.
+    """
+    by_example = dict(zip(some.rows.tolist(), some.pointwise.tolist(), strict=True))
+    common = np.array([row in by_example for row in result.rows.tolist()])
+    gains = np.full(len(result.rows), some.estimate.mean - result.estimate.mean)
+    others = np.array([by_example[row] for row in result.rows[common].tolist()])
+    gains[common] = others - result.pointwise[common]
+    sampling = clustering.estimate(gains, result.clusters).stderr
+    stderr = float(np.hypot(sampling, some.systematic))
+    return Estimate(some.estimate.mean - result.estimate.mean, stderr)
+
+
 def _with_neighbours(result: Information, near: Neighbours, most: float) -> Information:
-    """Weigh an estimate and that of neighbours of all columns by their systematic errors.
+    """Weigh an estimate and that of neighbours of its columns by their systematic errors.
 
     What neighbours show more, by DOUBTED standard errors, is an error of the networks. The estimate
     stays where the networks are surer, or where neighbours show less by AGREE standard errors.
@@ -172,7 +192,7 @@ def _with_neighbours(result: Information, near: Neighbours, most: float) -> Info
     gap = near.estimate.mean - result.estimate.mean
     doubt = gap if _excess(near.estimate, result) > DOUBTED else 0.0
     of_networks = np.hypot(result.systematic, doubt)
-    of_near = np.hypot(near.missing.stderr, near.estimate.stderr)
+    of_near = near.missing.stderr
     is_less = gap + near.missing.mean < -AGREE * np.hypot(of_networks, of_near)
     if of_near > of_networks or is_less:
         return result
@@ -183,13 +203,11 @@ def _with_neighbours(result: Information, near: Neighbours, most: float) -> Info
 def _weigh(result: Information, near: Neighbours, weight, most, doubt=0.0) -> Information:
     """Return the weighted mean of an estimate and that of its neighbours, with what these miss.
 
-    Terms of neighbours scatter by more than the information of the samples, so that their error
-    counts beside what they miss. `doubt` is a further error of the networks.
+    `doubt` is a further error of the networks.
     """
     by_near = min(near.estimate.mean + near.missing.mean, most)
     mean = result.estimate.mean + weight * (by_near - result.estimate.mean)
-    of_near = weight * np.hypot(near.missing.stderr, near.estimate.stderr)
-    unresolved = float(np.hypot(of_near, (1 - weight) * doubt))
+    unresolved = float(np.hypot(weight * near.missing.stderr, (1 - weight) * doubt))
     examples = near.estimate.stderr if weight == 1.0 else result.errors["examples"]
     stderr = float(np.linalg.norm([examples, (1 - weight) * result.systematic, unresolved]))
     return result._replace(
