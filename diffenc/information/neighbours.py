@@ -32,8 +32,8 @@ CANDIDATES = 3
 FEW_COLUMNS = 4
 # Into so many parts the rows are divided to learn how the information grows with their number.
 PARTS = (2, 4)
-# Scatter of what all rows show more than a quarter, in standard errors of all: of sets of 300 to 4,000
-# rows with edges or without a relation 1.15 to 1.35, of normal ones 0.7 to 0.95.
+# Scatter of what all rows show more than a quarter, in standard errors of all: of sets of 300 to
+# 4,000 rows with edges or without a relation 1.15 to 1.35, of normal ones 0.7 to 0.95.
 GROWTH_SCATTER = 1.3
 # Rows at most by which columns are chosen, and those that are counted: these take 3 seconds.
 CHOOSING_ROWS = 2_000
