@@ -83,7 +83,6 @@ def run(config: ConfigDict, workdir: Path) -> None:
     total += len(laws) * len(benchmark.num_samples) * benchmark.sets_of_law + benchmark.estimates
     alarms: dict[str, list] = {name: [] for name in WARNINGS}
     excesses = []
-    answers = []
     with records.progress(total, description="sets") as show:
         done = 0
         for name, is_warned in WARNINGS.items():
@@ -98,10 +97,12 @@ def run(config: ConfigDict, workdir: Path) -> None:
                     excesses.append(excess(benchmark.seed, name, law, n, index))
                     done += 1
                     show(done, name)
-        for index in range(benchmark.estimates):
-            answers.append(whole_estimates.answer(benchmark.seed, index))
-            done += 1
-            show(done, "estimates")
+        answers = whole_estimates.answer_all(
+            benchmark.seed,
+            benchmark.estimates,
+            workdir,
+            lambda count: show(done + count, "estimates"),
+        )
     results = [
         Result(f"{name}.false_alarms", *Estimate.of(one), "of sets", MOST)
         for name, one in alarms.items()

@@ -7,14 +7,14 @@ what makes each false. The share of estimates whose error holds the truth is cou
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
+from etils.epath import Path
 from scipy.special import ndtr
 
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate
 from diffenc.information import estimates, remarks
 from diffenc.keys import rng_of
-from diffenc.run import tables
+from diffenc.run import records, tables
 from diffenc.run.tables import Result
 from experiments.benchmarks import clean_samples
 
@@ -29,27 +29,34 @@ class Answer(NamedTuple):
     Attributes:
         index: of the set.
         rows: how many.
-        columns: those of x and of y.
-        relation: a name in `clean_samples.RELATIONS`.
+        dim_x: columns of x.
+        dim_y: columns of y.
         truth: the information (nats).
-        estimate: of it; not a number where the samples are refused.
+        mean: the estimate of it (nats), or None where the samples are refused.
+        stderr: its standard error, likewise.
         entropy: of the labels, or None if y is not labels or the samples are refused.
         notes: what is said beside it.
     """
 
     index: int
     rows: int
-    columns: tuple[int, int]
-    relation: str
+    dim_x: int
+    dim_y: int
     truth: float
-    estimate: Estimate
+    mean: float | None
+    stderr: float | None
     entropy: float | None
-    notes: tuple[str, ...]
+    notes: list[str]
+
+    @property
+    def relation(self) -> str:
+        """The name of its relation in `clean_samples.RELATIONS`."""
+        return clean_samples.relation_of(_set_of(self.index))
 
     @property
     def is_missed(self) -> bool:
         """Whether the truth is further than two standard errors away, or there is no estimate."""
-        return not self.is_near(self.truth, self.estimate.mean)
+        return self.mean is None or not self.is_near(self.truth, self.mean)
 
     @property
     def is_warned(self) -> bool:
@@ -58,11 +65,41 @@ class Answer(NamedTuple):
 
     def is_near(self, one: float, other: float) -> bool:
         """Return whether two informations differ by two standard errors of the estimate at most."""
-        return abs(one - other) <= ERRORS * self.estimate.stderr
+        return abs(one - other) <= ERRORS * self.stderr
 
     def says(self, words: str) -> bool:
         """Return whether a note has these words."""
         return any(words in note for note in self.notes)
+
+
+def _set_of(index: int) -> int:
+    """Return which set of `clean_samples.draw` it is: only those of 1,000 rows at most are used."""
+    return 5 * (index // 3) + index % 3
+
+
+def answer_all(seed: int, count: int, workdir: Path, show: Callable[[int], None]) -> list[Answer]:
+    """Estimate the information of clean sets, or read it of those that the workdir has already.
+
+    Args:
+        seed: of the run.
+        count: of sets.
+        workdir: its metrics.jsonl holds an answer a line.
+        show: show(number of answers) is called after every set.
+
+    Returns:
+        The answers.
+    """
+    done = len(records.read_metrics(workdir))
+    with records.MetricsWriter(workdir, resume_step=done) as writer:
+        for index in range(done, count):
+            writer.write(index + 1, **answer(seed, index)._asdict())
+            show(index + 1)
+    return [_read(line) for line in records.read_metrics(workdir)]
+
+
+def _read(line: dict) -> Answer:
+    whole = {name: int(line[name]) for name in ("index", "rows", "dim_x", "dim_y")}
+    return Answer(**{name: line[name] for name in Answer._fields} | whole)
 
 
 def answer(seed: int, index: int) -> Answer:
@@ -77,23 +114,21 @@ def answer(seed: int, index: int) -> Answer:
     Returns:
         The estimate with its truth.
     """
-    index_of_set = 5 * (index // 3) + index % 3
-    relation = clean_samples.relation_of(index_of_set)
-    x, y = clean_samples.draw(rng_of(seed, "estimate", index), index_of_set)
-    columns = x.shape[1], y.shape[1]
-    truth = clean_samples.information(relation)
+    rng = rng_of(seed, "estimate", index)
+    x, y = clean_samples.draw(rng, _set_of(index))
+    information = clean_samples.information
     has_labels = index % 2 == 1
     if has_labels:
         y = clean_samples.labels_of(y)
-        columns = x.shape[1], 1
-        truth = clean_samples.information_of_labels(relation)
-    facts = index, len(x), columns, relation, truth
+        information = clean_samples.information_of_labels
+    truth = information(clean_samples.relation_of(_set_of(index)))
+    facts = index, len(x), x.shape[1], y.size // len(y), truth
     try:
         result = estimates.mutual_information(x, y, seed=index, order="exchangeable")
     except InputError as error:
-        return Answer(*facts, Estimate(np.nan, np.nan), None, (f"{REFUSED} {error}",))
+        return Answer(*facts, None, None, None, [f"{REFUSED} {error}"])
     entropy = result.parts["label_entropy"].mean if has_labels else None
-    return Answer(*facts, result.estimate, entropy, result.notes)
+    return Answer(*facts, *result.estimate, entropy, list(result.notes))
 
 
 def _always(answer: Answer) -> bool:
@@ -105,7 +140,7 @@ def _of_nothing_or_missed(answer: Answer) -> bool:
 
 
 def _of_nothing_more(answer: Answer) -> bool:
-    return _of_nothing_or_missed(answer) or answer.truth <= answer.estimate.mean
+    return _of_nothing_or_missed(answer) or answer.truth <= answer.mean
 
 
 def _far_from_the_limit(answer: Answer) -> bool:
@@ -185,8 +220,8 @@ def describe(answer: Answer) -> str:
     """Say in one line what a set is, what was estimated, and what was said."""
     kind = "labels" if answer.index % 2 else "numbers"
     parts = [
-        f"{answer.relation}, {kind}, {answer.rows} rows, {answer.columns[0]} x {answer.columns[1]}",
-        f"{tables.format_value(*answer.estimate)} of {answer.truth:.3f}",
+        f"{answer.relation}, {kind}, {answer.rows} rows, {answer.dim_x} x {answer.dim_y}",
+        f"{tables.format_value(answer.mean, answer.stderr)} of {answer.truth:.3f}",
     ]
     false = false_notes(answer)
     parts += [

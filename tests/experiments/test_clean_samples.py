@@ -88,14 +88,15 @@ def test_the_censored_law_has_its_information():
     assert 0 < values.mean() < -0.5 * np.log(1 - law.correlation**2)
 
 
-def answer(truth, mean, stderr, note, relation="wave"):
-    return Answer(0, 200, (3, 1), relation, truth, Estimate(mean, stderr), ENTROPY, (note,))
+def answer(truth, mean, stderr, note, index=6):
+    """Set 6 is a wave."""
+    return Answer(index, 200, 3, 1, truth, mean, stderr, ENTROPY, [note])
 
 
 @pytest.mark.parametrize(
     "name, truth, mean, stderr, is_false",
     [
-        ("refused", 3.0, np.nan, np.nan, True),
+        ("refused", 3.0, None, None, True),
         ("unbounded", 3.0, 3.0, 0.1, True),
         ("recurring_rows", 3.0, 3.0, 0.1, True),
         ("beyond_limits", 1.0, 1.05, 0.05, False),
@@ -113,12 +114,12 @@ def answer(truth, mean, stderr, note, relation="wave"):
 def test_a_note_is_false_where_the_truth_says_so(name, truth, mean, stderr, is_false):
     said = answer(truth, mean, stderr, f"so: {NOTES[name].words}")
     assert false_notes(said) == ([name] if is_false else [])
-    assert not false_notes(said._replace(notes=(remarks.EXCHANGED,)))
+    assert not false_notes(said._replace(notes=[remarks.EXCHANGED]))
 
 
 @pytest.mark.parametrize("name", ["columns_alone", "by_neighbours", "doubted"])
 def test_where_there_is_nothing_no_note_may_say_that_there_is_more(name):
-    assert false_notes(answer(0.0, -0.01, 0.1, NOTES[name].words, relation="none")) == [name]
+    assert false_notes(answer(0.0, -0.01, 0.1, NOTES[name].words, index=0)) == [name]
 
 
 def test_labels_that_are_told_to_be_far_below_zero_must_have_no_information():
@@ -154,6 +155,21 @@ def test_a_refusal_of_a_clean_set_is_a_false_alarm(monkeypatch):
     assert "not finite of 0.143; refused (false); missed" in whole_estimates.describe(refused)
 
 
+def test_answers_that_a_workdir_has_are_not_made_again(tmp_path, monkeypatch):
+    def answer_of(seed, index):
+        asked.append(index)
+        notes = [remarks.EXCHANGED] if index else []
+        return Answer(index, 200, 3, 1, 0.5, None if index else 0.4, 0.1, None, notes)
+
+    asked = []
+    monkeypatch.setattr(whole_estimates, "answer", answer_of)
+    counted = []
+    for count in (2, 3):
+        answers = whole_estimates.answer_all(0, count, tmp_path, counted.append)
+    assert asked == [0, 1, 2] and counted == [1, 2, 3]
+    assert answers == [answer_of(0, index) for index in range(3)]
+
+
 def test_an_answer_knows_its_truth(monkeypatch):
     """Sets 9 and 10 are of a scale that x tells, by labels and by numbers."""
     asked = []
@@ -177,5 +193,5 @@ def test_an_answer_knows_its_truth(monkeypatch):
     x, labels = asked[0]
     assert len(labels) == of_labels.rows == 200 and np.bincount(labels).tolist() == [60, 60, 80]
     drawn = clean_samples.draw(rng_of(0, "estimate", 9), 15)
-    assert np.array_equal(x, drawn[0]) and of_labels.columns == (x.shape[1], 1)
+    assert np.array_equal(x, drawn[0]) and (of_labels.dim_x, of_labels.dim_y) == (x.shape[1], 1)
     assert of_numbers.rows == len(asked[1][1]) == 500

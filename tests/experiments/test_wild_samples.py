@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from diffenc.errors import InputError
-from diffenc.estimate import Estimate
 from diffenc.information import remarks
 from diffenc.run import tables
 from experiments import glossary
@@ -101,7 +100,7 @@ def test_situations_are_run_and_judged(tmp_path):
 
 @pytest.mark.slow
 def test_false_alarms_are_counted(tmp_path, monkeypatch):
-    fake = Answer(1, 200, (2, 1), "none", 0.0, Estimate(0.9, 0.3), 1.09, (remarks.LIMITS,))
+    fake = Answer(1, 200, 2, 1, 0.0, 0.9, 0.3, 1.09, [remarks.LIMITS])
     monkeypatch.setattr(whole_estimates, "answer", lambda seed, index: fake)
     changes = dict(sets=2, sets_of_law=1, num_samples=(300,), estimates=2)
     rows = run(false_alarms, tmp_path, "false_alarms", **changes)
