@@ -47,7 +47,7 @@ PLACES = {  # what may stand in a name's place, as a regular expression
     "relation": r"\w+",
     "situation": r"(?!situations\b)\w+",
     "verdict": r"(right|covered|refused|warned|wrong)",
-    "warning": r"(?!neighbours\b)\w+",
+    "warning": r"(?!(neighbours|estimates)\b)\w+",
     "loop": r"(plain|scanned|reference)",
     "program": r"(?!machine\b)[\w.]+",
     "sampler": r"(encoder|sampler)",

@@ -18,7 +18,8 @@ PLACES_OF_BENCHMARKS = {
     "`experiments/benchmarks/wild_samples.py`, <verdict> is `right`, `covered`, `refused`, "
     "`warned` or `wrong`.",
     "benchmarks.false_alarms": "<warning> is a name in `WARNINGS` of "
-    "`experiments/benchmarks/false_alarms.py`.",
+    "`experiments/benchmarks/false_alarms.py`, or a note beside a whole estimate, in `NOTES` of "
+    "`experiments/benchmarks/whole_estimates.py`.",
     "benchmarks.independence": "<law> is of independent x and y, <relation> of dependent ones: see "
     "the end of the source. A share is of sets of samples in which p <= 0.05.",
     "benchmarks.entropy_training": "<loop> is `plain` (an epoch loop), `scanned` (many updates in "
@@ -66,8 +67,14 @@ BENCHMARKS = {
         "refused, warned of, or wrong without a word.",
     },
     "benchmarks.false_alarms": {
-        "<warning>.false_alarms": "of sets: Share of clean sets of which the warning is given. "
-        "Its truth is the share that is aimed at.",
+        "<warning>.false_alarms": "of sets: Share of clean sets of which the warning is given and "
+        "is false. Its truth is the share that is aimed at.",
+        "<warning>.said": "of sets: Share of which the note is given, true or false.",
+        "estimates.coverage": "of sets: Share of whole estimates within two standard errors of the "
+        "information. Its truth is that of normal errors.",
+        "estimates.misses": "of sets: Share of whole estimates that are further away, and beside "
+        "which no note says that so few rows do not show that there is nothing more.",
+        "estimates.misses_warned": "of sets: Share that are further away with such a note.",
         "neighbours.doubted": "of sets: Share in which nearest neighbours show more than the exact "
         "pointwise information of the samples, by what makes an estimate doubted.",
         "neighbours.contradicted": "of sets: The same by what makes it replaced.",

@@ -1,4 +1,4 @@
-"""False alarms of every warning on 200 clean sets, and of nearest neighbours on known laws.
+"""False alarms of every warning and note on 200 clean sets, and of nearest neighbours on known laws.
 
     python -m experiments.benchmarks.false_alarms --config=configs/benchmarks/false_alarms.py \
         --workdir=runs/false_alarms
@@ -17,6 +17,6 @@ def get_config():
             sets=200,  # clean ones for each warning
             sets_of_law=3,  # for each number of rows
             num_samples=(300, 1000, 3000),
-            estimates=60,  # clean sets of which whole estimates are made
+            estimates=200,  # clean sets of which whole estimates are made
         )
     )

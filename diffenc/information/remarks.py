@@ -23,7 +23,10 @@ TIED = (
 STILL = 0.4
 GROWING = "it still grows with the rows: take it for a lower limit, or more rows"
 RECOGNIZED = "the other half recognizes them rather than predicts"
+LIMITS = "the information of labels lies between 0 and their entropy"
 BEYOND = "the estimate or its error reaches beyond"
+FAR = 2.0  # standard errors, by which chance alone brings an estimate below 0 in 2.3 % of cases
+BELOW = "the estimate is more than two standard errors below 0"
 POOLED = (
     f"labels of fewer than {LEAST_EXAMPLES} examples were taken together; what this may have lost "
     "is in the error"
@@ -31,7 +34,10 @@ POOLED = (
 
 
 def limits(estimate: Estimate, entropy: float) -> list[str]:
-    """Say where an information of labels, or its error, leaves what is possible.
+    """Say where an information of labels leaves what is possible.
+
+    Independent labels have estimates below 0 by chance, so that only what is far below is said. At
+    the entropy the error is enough: labels that x determines have it, and so must look like it.
 
     Args:
         estimate: the information.
@@ -40,11 +46,11 @@ def limits(estimate: Estimate, entropy: float) -> list[str]:
     Returns:
         A sentence, or none.
     """
-    if -estimate.stderr <= estimate.mean <= entropy - estimate.stderr:
-        return []
-    return [
-        f"the information of labels lies between 0 and their entropy, {entropy:.4g}, and {BEYOND}"
-    ]
+    if estimate.mean < -FAR * estimate.stderr:
+        return [f"{LIMITS}, {entropy:.4g}, and {BELOW}"]
+    if estimate.mean > entropy - estimate.stderr:
+        return [f"{LIMITS}, {entropy:.4g}, and {BEYOND}"]
+    return []
 
 
 def nothing_detected(rows: int, columns: int, systematic: float) -> str:

@@ -1,12 +1,15 @@
 """Clean samples: independent rows without copies, functions or codes; and two laws of them."""
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.optimize import brentq
+from scipy.special import entr, ndtr
 
 from diffenc.information.pairs import bivariate
 from diffenc.keys import generator
+from experiments.benchmarks.wild_samples import normal_nodes, of_noisy_levels
 
 NUM_ROWS = (200, 500, 1000, 2000, 5000)
 MOST_COLUMNS = 10
@@ -17,13 +20,16 @@ MARGINS = {
     "skewed": np.exp,
     "two_humps": lambda z: z + 3 * np.sign(z),
 }
-RELATIONS = {
-    "none": lambda rng, x: rng.standard_normal(len(x)),
-    "line": lambda rng, x: 0.8 * x + 0.6 * rng.standard_normal(len(x)),
-    "wave": lambda rng, x: np.sin(3 * x) + 0.3 * rng.standard_normal(len(x)),
-    "spread": lambda rng, x: np.exp(x) * rng.standard_normal(len(x)),
-    "sharp": lambda rng, x: x + 0.05 * rng.standard_normal(len(x)),
+RELATIONS = {  # mean and scale of the first column of y, given the first of x
+    "none": (np.zeros_like, np.ones_like),
+    "line": (lambda x: 0.8 * x, lambda x: np.full_like(x, 0.6)),
+    "wave": (lambda x: np.sin(3 * x), lambda x: np.full_like(x, 0.3)),
+    "spread": (np.zeros_like, np.exp),
+    "sharp": (lambda x: x, lambda x: np.full_like(x, 0.05)),
 }
+SHARES = (0.3, 0.6)  # of the rows, where one label ends and the next begins
+# Points of a quadrature: close near 0, and as far as the widest relation goes.
+POINTS = np.sinh(np.linspace(-12, 12, 12_001))
 
 
 def draw(rng: np.random.Generator, index: int) -> tuple[np.ndarray, np.ndarray]:
@@ -44,12 +50,66 @@ def draw(rng: np.random.Generator, index: int) -> tuple[np.ndarray, np.ndarray]:
     x = rng.standard_normal((n, dim_x))
     x[:, 1:] = 0.9 * x[:, 1:] + np.sqrt(1 - 0.9**2) * x[:, :1]
     y = rng.standard_normal((n, dim_y))
-    relations = list(RELATIONS.values())
-    y[:, 0] = relations[index // len(NUM_ROWS) % len(relations)](rng, x[:, 0])
+    mean, scale = RELATIONS[relation_of(index)]
+    y[:, 0] = mean(x[:, 0]) + scale(x[:, 0]) * rng.standard_normal(n)
     margins = list(MARGINS.values())
-    turn = index // (len(NUM_ROWS) * len(relations))
+    turn = index // (len(NUM_ROWS) * len(RELATIONS))
     y = (y - y.mean(axis=0)) / y.std(axis=0)
     return margins[turn % len(margins)](x), margins[(2 * turn + 1) % len(margins)](y)
+
+
+def relation_of(index: int) -> str:
+    """Return the name of the relation of a set."""
+    return list(RELATIONS)[index // len(NUM_ROWS) % len(RELATIONS)]
+
+
+def labels_of(y: np.ndarray) -> np.ndarray:
+    """Make three labels [N] of the first column of y [N, dim_y]."""
+    return np.digitize(y[:, 0], np.quantile(y[:, 0], SHARES))
+
+
+@functools.cache
+def information(relation: str) -> float:
+    """Compute the information between x and y of a relation, by quadrature.
+
+    Margins are strictly monotonic and no other column tells anything, so that it is I(X;Y) of the
+    two first columns, h(Y) - E log scale(X) - 1/2 log(2 pi e) with a normal X.
+
+    Args:
+        relation: a name in `RELATIONS`.
+
+    Returns:
+        The information (nats).
+    """
+    mean, scale = RELATIONS[relation]
+    z, weights = normal_nodes()
+    return of_noisy_levels(mean(z), weights, scale(z), POINTS)
+
+
+@functools.cache
+def information_of_labels(relation: str) -> float:
+    """Compute the information between x and the labels of y that `labels_of` makes.
+
+    It is H(L) - E H(L | X), where the labels end at the quantiles of Y.
+
+    Args:
+        relation: a name in `RELATIONS`.
+
+    Returns:
+        The information (nats).
+    """
+    mean, scale = RELATIONS[relation]
+    z, weights = normal_nodes()
+
+    def below(y):
+        return ndtr((y - mean(z)) / scale(z))
+
+    def end_of(share):
+        return brentq(lambda y: weights @ below(y) - share, POINTS[0], POINTS[-1])
+
+    edges = [np.zeros_like(z), *(below(end_of(share)) for share in SHARES), np.ones_like(z)]
+    chances = np.diff(edges, axis=0)
+    return float(entr(chances @ weights).sum() - entr(chances).sum(axis=0) @ weights)
 
 
 class Censored:

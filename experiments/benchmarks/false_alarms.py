@@ -3,9 +3,10 @@
     python -m experiments.benchmarks.false_alarms --config=configs/benchmarks/false_alarms.py \
         --workdir=DIR
 
-Every warning is asked of as many sets by itself, without a network; those that an estimate makes
-are counted on fewer whole estimates. Nearest neighbours, which must not show more than there is,
-are compared with the exact pointwise information of the same samples.
+Every warning is asked of as many sets by itself, without a network. Those that an estimate makes
+are counted on whole estimates, and are false where the known information says so, see
+`whole_estimates`. Nearest neighbours, which must not show more than there is, are compared with the
+exact pointwise information of the same samples.
 """
 
 from collections.abc import Callable
@@ -22,14 +23,12 @@ from diffenc.information import (
     additive,
     beyond,
     checks,
-    estimates,
     functions,
     gaussian,
     inputs,
     kinds,
     neighbours,
     regression,
-    remarks,
     repeats,
     resolution,
     rows,
@@ -44,9 +43,9 @@ from diffenc.keys import key_of, rng_of
 from diffenc.run import records, tables
 from diffenc.run.tables import Result
 from experiments import command_line
-from experiments.benchmarks.clean_samples import Censored, Independent, draw
-
-MOST = 0.02  # share of false alarms that is aimed at
+from experiments.benchmarks import whole_estimates
+from experiments.benchmarks.clean_samples import Censored, Independent, draw, labels_of
+from experiments.benchmarks.whole_estimates import MOST
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     laws = known_laws()
     total = len(WARNINGS) * benchmark.sets
     total += len(laws) * len(benchmark.num_samples) * benchmark.sets_of_law + benchmark.estimates
-    alarms: dict[str, list] = {name: [] for name in (*WARNINGS, *NOTES)}
+    alarms: dict[str, list] = {name: [] for name in WARNINGS}
     excesses = []
     with records.progress(total, description="sets") as show:
         done = 0
@@ -98,17 +97,18 @@ def run(config: ConfigDict, workdir: Path) -> None:
                     excesses.append(excess(benchmark.seed, name, law, n, index))
                     done += 1
                     show(done, name)
-        for index in range(benchmark.estimates):
-            said = notes_of_estimate(benchmark.seed, index)
-            for name, words in NOTES.items():
-                alarms[name].append(any(words in note for note in said))
-            done += 1
-            show(done, "estimates")
+        answers = whole_estimates.answer_all(
+            benchmark.seed,
+            benchmark.estimates,
+            workdir,
+            lambda count: show(done + count, "estimates"),
+        )
     results = [
         Result(f"{name}.false_alarms", *Estimate.of(one), "of sets", MOST)
         for name, one in alarms.items()
     ]
     results += summarize(excesses)
+    results += whole_estimates.summarize(answers)
     tables.write_results(workdir, results)
     tables.print_table(results, title="false alarms")
 
@@ -167,32 +167,6 @@ def known_laws() -> dict:
     )
 
 
-def notes_of_estimate(seed: int, index: int) -> tuple[str, ...]:
-    """Return what is said beside the estimate of a clean set of 1,000 rows at most.
-
-    Every other y is three labels.
-
-    Args:
-        seed: of the run.
-        index: of the set.
-    """
-    rng = rng_of(seed, "estimate", index)
-    x, y = draw(rng, 5 * (index // 3) + index % 3)
-    if index % 2:
-        y = np.digitize(y[:, 0], np.quantile(y[:, 0], [0.3, 0.6]))
-    return estimates.mutual_information(x, y, seed=index, order="exchangeable").notes
-
-
-NOTES = {  # of an estimate
-    "unbounded": remarks.UNBOUNDED,
-    "beyond_limits": remarks.BEYOND,
-    "columns_alone": "all columns together show less",
-    "by_neighbours": "the estimate is that of nearest neighbours",
-    "doubted": "the error holds the difference",
-    "recurring_rows": remarks.RECOGNIZED,
-}
-
-
 def _is_refused(check: Callable, *arguments) -> bool:
     try:
         check(*arguments)
@@ -243,7 +217,7 @@ def _series_of_sorted(rng, x, y):
 
 
 def _series_of_sorted_labels(rng, x, y):
-    labels = np.digitize(y[:, 0], np.quantile(y[:, 0], [0.3, 0.6]))
+    labels = labels_of(y)
     order = np.argsort(labels, kind="stable")
     return _says_dependent(x[order], labels[order])
 

@@ -31,26 +31,34 @@ class Situation(NamedTuple):
     truth: Callable[[], float | None]
 
 
-def of_noisy_levels(levels: np.ndarray, weights: np.ndarray, stds: np.ndarray | float) -> float:
+def of_noisy_levels(
+    levels: np.ndarray,
+    weights: np.ndarray,
+    stds: np.ndarray | float,
+    y: np.ndarray | None = None,
+) -> float:
     """Compute I(L;Y) of Y = L + std(L) noise, by quadrature of the entropy of Y.
 
     Args:
         levels: values [K] of L.
         weights: their chances [K].
         stds: the deviations [K] of normal noise, or one for all.
+        y: ascending points of the quadrature. By default their distances are even, a twentieth of
+            the least deviation, which are too many where deviations differ by powers of ten.
 
     Returns:
         The information (nats).
     """
     stds = np.broadcast_to(stds, levels.shape)
-    ends = (levels - REACH * stds).min(), (levels + REACH * stds).max()
-    y = np.arange(*ends, stds.min() / 20)
+    if y is None:
+        ends = (levels - REACH * stds).min(), (levels + REACH * stds).max()
+        y = np.arange(*ends, stds.min() / 20)
     density = np.zeros(len(y))
     for level, weight, std in zip(levels, weights, stds, strict=True):
         reach = slice(*np.searchsorted(y, (level - REACH * std, level + REACH * std)))
         density[reach] += weight * _normal_density((y[reach] - level) / std) / std
-    step = y[1] - y[0]
-    entropy = -np.sum(density * np.log(np.maximum(density, 1e-300))) * step
+    entropy = -np.trapezoid(density * np.log(np.maximum(density, 1e-300)), y)
+    entropy /= np.trapezoid(density, y)  # 1, but for the widths of uneven points
     return float(entropy - np.sum(weights * np.log(stds)) - 0.5 * np.log(2 * np.pi * np.e))
 
 
@@ -58,7 +66,7 @@ def _normal_density(z):
     return np.exp(-0.5 * np.square(z)) / np.sqrt(2 * np.pi)
 
 
-def _normal_nodes() -> tuple[np.ndarray, np.ndarray]:
+def normal_nodes() -> tuple[np.ndarray, np.ndarray]:
     """Return points and weights of a normal law."""
     z = np.linspace(-REACH, REACH, NODES)
     weights = _normal_density(z)
@@ -163,7 +171,7 @@ def _visits(rng):
 
 
 def _visits_truth():
-    z, weights = _normal_nodes()
+    z, weights = normal_nodes()
     rate = np.exp(0.7 * z + 0.5)[:, None]
     count = np.arange(1500)
     chances = np.exp(count * np.log(rate) - rate - gammaln(count + 1))
@@ -203,7 +211,7 @@ def _towns(rng):
 
 
 def _towns_truth():
-    z, weights = _normal_nodes()
+    z, weights = normal_nodes()
     levels = (0.6 * z[:, None] + TOWNS).ravel()
     return of_noisy_levels(levels, np.repeat(weights, 8) / 8, 0.4)
 
@@ -254,7 +262,7 @@ def _one_of_forty(rng):
 
 
 def _one_of_forty_truth():
-    z, weights = _normal_nodes()
+    z, weights = normal_nodes()
     return of_noisy_levels(np.cos(2.2 * z), weights, 0.35)
 
 
@@ -265,7 +273,7 @@ def _two_of_twenty(rng):
 
 def _two_of_twenty_truth():
     """Given one factor y is normal, which makes its law that of a scatter without a mean."""
-    z, weights = _normal_nodes()
+    z, weights = normal_nodes()
     stds = np.sqrt(np.square(z) + 0.25)
     return of_noisy_levels(np.zeros(NODES), weights, stds) + weights @ np.log(stds / 0.5)
 

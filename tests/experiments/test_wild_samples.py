@@ -1,7 +1,6 @@
 """experiments.benchmarks.situations and .false_alarms: truths that are known otherwise, verdicts,
 one run of each with few sets."""
 
-import jax
 import numpy as np
 import pytest
 
@@ -10,7 +9,8 @@ from diffenc.information import remarks
 from diffenc.run import tables
 from experiments import glossary
 from experiments.arguments import load_config
-from experiments.benchmarks import clean_samples, false_alarms, situations, wild_samples
+from experiments.benchmarks import false_alarms, situations, whole_estimates, wild_samples
+from experiments.benchmarks.whole_estimates import Answer
 from experiments.benchmarks.wild_samples import SITUATIONS, of_noisy_levels
 
 TINY = {
@@ -32,7 +32,7 @@ def run(program, workdir, config, **changes):
 
 
 def test_quadratures_give_what_has_a_closed_form():
-    z, weights = wild_samples._normal_nodes()
+    z, weights = wild_samples.normal_nodes()
     line = of_noisy_levels(0.8 * z, weights, 0.6)
     assert line == pytest.approx(-0.5 * np.log(1 - 0.8**2), abs=1e-6)
     pieces = of_noisy_levels(np.array([-20.0, 0.0, 20.0]), np.full(3, 1 / 3), 0.5)
@@ -98,24 +98,13 @@ def test_situations_are_run_and_judged(tmp_path):
         run(situations, tmp_path / "other", "situations", situations=("towers",))
 
 
-def test_the_censored_law_has_its_information():
-    """It is that of the normal pair less what is lost of y below 0."""
-    law = clean_samples.Censored()
-    x, y = law.sample(jax.random.key(0), 200_000)
-    values = law.pointwise(x, y)
-    # E p(x) p(y) / p(x, y) = 1 is the exact check of a density.
-    shuffled = np.exp(law.pointwise(x, np.random.default_rng(1).permutation(y)))
-    assert abs(shuffled.mean() - 1) < 4 * shuffled.std() / len(shuffled) ** 0.5
-    assert 0 < values.mean() < -0.5 * np.log(1 - law.correlation**2)
-
-
 @pytest.mark.slow
 def test_false_alarms_are_counted(tmp_path, monkeypatch):
-    monkeypatch.setattr(false_alarms, "notes_of_estimate", lambda seed, index: (remarks.BEYOND,))
+    fake = Answer(1, 200, 2, 1, 0.0, 0.9, 0.3, 1.09, [remarks.LIMITS])
+    monkeypatch.setattr(whole_estimates, "answer", lambda seed, index: fake)
     changes = dict(sets=2, sets_of_law=1, num_samples=(300,), estimates=2)
     rows = run(false_alarms, tmp_path, "false_alarms", **changes)
     assert set(rows) >= {f"{name}.false_alarms" for name in false_alarms.WARNINGS}
     assert rows["neighbours.contradicted"].value == 0
-    assert (
-        rows["beyond_limits.false_alarms"].value == 1 and not rows["unbounded.false_alarms"].value
-    )
+    assert rows["beyond_limits.said"].value == rows["beyond_limits.false_alarms"].value == 1
+    assert rows["estimates.misses"].value == 1 and not rows["unbounded.said"].value

@@ -139,7 +139,9 @@ def test_a_note_says_where_an_information_of_labels_leaves_its_limits():
     assert not remarks.limits(Estimate(-0.001, 0.006), math.log(2))
     (above,) = remarks.limits(Estimate(0.65, 0.1), math.log(2))
     assert "between 0 and their entropy, 0.6931," in above
-    assert remarks.limits(Estimate(-0.1, 0.05), math.log(2))
+    (below,) = remarks.limits(Estimate(-0.11, 0.05), math.log(2))
+    assert remarks.BELOW in below and remarks.BEYOND not in below
+    assert not remarks.limits(Estimate(-0.09, 0.05), math.log(2))
 
 
 def test_a_note_of_nothing_does_not_read_like_a_finding():
