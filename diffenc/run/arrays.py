@@ -153,9 +153,12 @@ def _column(table, name, source) -> np.ndarray:
         problem = f"holds {cell!r}" if isinstance(cell, str) else f"holds {cell}"
         if not isinstance(cell, str) and pd.isna(cell):
             problem = "is empty"
+        remedy = f"drop such rows ({is_bad.sum()} in this column)"
+        if is_bad.all():
+            remedy = "leave this column out, in which no cell is one"
         raise InputError(
             f"{source}: column {name!r}, {table.index.name or 'row'} {table.index[row]} {problem}: "
-            f"give a finite number there, or drop such rows ({is_bad.sum()} in this column)"
+            f"give a finite number there, or {remedy}"
         )
     return values
 

@@ -9,6 +9,7 @@ from cycler import cycler
 from etils import epath
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 from matplotlib.typing import RcKeyType
 
 from diffenc.errors import InputError
@@ -117,6 +118,13 @@ def log_ticks(ax, ticks) -> None:
     ax.set_xscale("log")
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.minorticks_off()
+
+
+def log_labels(axis) -> None:
+    """Name 1, 2 and 5 of each decade of a logarithmic axis, `ax.xaxis` or `ax.yaxis`."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter("")
 
 
 def image_grid(ax, images, columns: int, max_value: float | None = None) -> None:

@@ -222,7 +222,8 @@ def _plain_progress(total, start, description, at_most):
         last_shown = now
         parts = [f"{description} {completed}/{total}", text, f"elapsed {_clock(now - began)}"]
         if at_most:
-            parts[0] = f"{description} {completed} of at most {total}"
+            is_over = completed >= total  # the most is seldom what was done
+            parts[0] = f"{description} {'done' if is_over else f'{completed} of at most {total}'}"
         else:
             done = completed - start
             remaining = _clock((now - began) * (total - completed) / done) if done > 0 else "?"

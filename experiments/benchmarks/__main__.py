@@ -80,21 +80,20 @@ def run(config: ConfigDict, workdir: Path) -> None:
     seconds, peaks = take_turns(settings, running, workdir)
     measured = {name: report.Measured(firsts[name], seconds[name]) for name in programs}
     updates = {name: one for name, one in measured.items() if ".steps" not in name}
-    results = report.rows_of_machine(peaks)
+    rows = []
     for name, one in updates.items():
-        results += report.rows_of(name, one, peaks)
-    results += report.rows_of_ratios(updates)
+        rows += report.rows_of(name, one, peaks)
+    others = report.rows_of_machine(peaks) + report.rows_of_ratios(updates)
     for purpose, of_steps in losses.items():
         timed = {number: measured[f"{purpose}.steps{number}"] for number in of_steps}
-        results += report.rows_of_steps(purpose, timed, of_steps)
+        others += report.rows_of_steps(purpose, timed, of_steps)
     if updates:
         report.draw_roofline(workdir, updates, peaks)
-        report.print_updates(list(updates), results)
+        report.print_updates(list(updates), rows)
     if losses:
-        report.draw_steps(workdir, results, {name: tuple(one) for name, one in losses.items()})
-    tables.write_results(workdir, results)
-    shown = [row for row in results if not row.name.startswith(tuple(f"{one}." for one in updates))]
-    tables.print_table(shown, title="the machine, ratios and steps")
+        report.draw_steps(workdir, others, {name: tuple(one) for name, one in losses.items()})
+    tables.write_results(workdir, rows + others)
+    tables.print_table(others, title="the machine, ratios and steps")
     print(f"figures: {workdir / 'figures'}")
 
 

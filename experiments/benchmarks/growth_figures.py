@@ -54,7 +54,8 @@ def _draw(workdir, file, quantity, sizes, values, expected, num_points):
     for ax in axes.flat[len(programs) :]:
         ax.set_axis_off()
     for ax, program in zip(axes.flat, programs, strict=False):
-        for name in [name for name in values if name[0] == program]:
+        names = [name for name in values if name[0] == program]
+        for name in names:
             fit = power_law(sizes[name], values[name], num_points)
             exponent = format_value(*fit.exponent)
             label = f"{name[1].replace('_', ' ')}: {exponent} (theory {expected[name]:g})"
@@ -64,8 +65,11 @@ def _draw(workdir, file, quantity, sizes, values, expected, num_points):
             drawn = ax.errorbar(sizes[name], centres, errors, fmt="o", markersize=3, label=label)
             ax.plot(fit.sizes, fit.values, color=drawn.lines[0].get_color())
         ax.set(xscale="log", yscale="log")
+        figures.log_labels(ax.yaxis)
+        low, high = ax.get_ylim()
+        ax.set_ylim(low, high * (high / low) ** (0.09 * len(names)))  # room for the legend
         figures.label(ax, "size", quantity, NAMES[program])
-        ax.legend(frameon=False, fontsize=7)
+        ax.legend(frameon=False, fontsize=7, loc="upper left")
     figures.save(fig, workdir, file)
 
 

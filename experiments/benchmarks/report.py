@@ -168,9 +168,8 @@ def draw_roofline(workdir: Path, measured: dict[str, Measured], peaks: Peaks) ->
             label=group.replace("_", " "),
         )
     ax.set(xscale="log", yscale="log")
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_formatter("{x:g}")
-        axis.set_minor_formatter("")
+    figures.log_labels(ax.xaxis)
+    figures.log_labels(ax.yaxis)
     figures.label(ax, "operations for each byte", "operations a second [GFLOP/s]")
     fig.legend(*ax.get_legend_handles_labels(), loc="outside right center", frameon=False)
     figures.save(fig, workdir, "roofline")
@@ -206,5 +205,6 @@ def draw_steps(workdir: Path, results: list[Result], steps: dict[str, tuple[int,
                 fontsize=7,
             )
         ax.set(xscale="log", yscale="log")
+        figures.log_labels(ax.xaxis)
         figures.label(ax, f"{MADE[purpose]} a second", "loss [nats]", "by evaluations")
     figures.save(fig, workdir, "steps")

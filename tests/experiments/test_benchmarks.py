@@ -140,15 +140,17 @@ def test_a_run_has_its_rows_and_is_complete(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_every_experiment_has_its_rows_and_compiles_once(tmp_path):
+def test_every_experiment_has_its_rows_and_compiles_once(tmp_path, capsys):
     rows = run(tiny_config(tuple(GROUPS)), tmp_path)
     again = {
         name: row["value"] for name, row in rows.items() if name.endswith(".later_compilations")
     }
     assert set(again.values()) == {0}
     assert {name.split(".")[0] for name in again} == set(GROUPS)
+    printed = capsys.readouterr().out
     for method in ("importance", "langevin", "iwae"):
         assert rows[f"diffusion_encoder.{method}.time_ratio"]["value"] > 0
+        assert f"diffusion_encoder.{method}.time_ratio" in printed
 
 
 @pytest.mark.parametrize(

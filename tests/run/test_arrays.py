@@ -75,6 +75,7 @@ def test_numbers_are_read_to_the_last_bit(tmp_path):
         ("a,b\n1,NA\n", "column 'b', line 2 holds 'NA'"),
         ("a,b\n1,nan\n", "column 'b', line 2 holds 'nan'"),
         ("a,b\n1,inf\n2,3\n", r"column 'b', line 2 holds inf: .*\(1 in this column\)"),
+        ("a,b\n1,x\n2,y\n", "column 'b', line 2 holds 'x': .* or leave this column out"),
         ("a,b\n1,2020-01-01\n", "column 'b', line 2 holds '2020-01-01'"),
         ("a,b\n1,2_000\n", "column 'b', line 2 holds '2_000'"),
         ('a,b\n"1,234",2\n', "column 'a', line 2 holds '1,234'"),

@@ -37,6 +37,20 @@ def test_the_grid_places_images_row_by_row():
     )
 
 
+def test_a_logarithmic_axis_of_less_than_a_decade_is_named():
+    fig, axes = figures.figure()
+    axes[0, 0].plot([15.0, 110.0], [1.0, 2.0])
+    axes[0, 0].set(xscale="log")
+    figures.log_labels(axes[0, 0].xaxis)
+    fig.canvas.draw()
+    low, high = axes[0, 0].get_xlim()
+    ticks = axes[0, 0].get_xticklabels(which="both")
+    shown = [
+        one.get_text() for one in ticks if one.get_text() and low <= one.get_position()[0] <= high
+    ]
+    assert shown == ["20", "50", "100"]
+
+
 @pytest.mark.parametrize("shape", [(8, 8), (0, 8, 8), (3, 8, 8, 2)])
 def test_images_of_another_shape(shape):
     fig, axes = figures.figure()

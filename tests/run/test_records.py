@@ -127,7 +127,9 @@ def test_progress_in_a_log_is_a_few_plain_lines(capsys, monkeypatch):
     assert all(line.isprintable() for line in lines)
     with records.progress(1000, at_most=True) as update:
         update(30)
-    assert capsys.readouterr().out == "updates 30 of at most 1000  elapsed 0:00:00\n"
+        update(1000)
+    shown = "updates 30 of at most 1000  elapsed 0:00:00\nupdates done  elapsed 0:00:00\n"
+    assert capsys.readouterr().out == shown
 
 
 def test_progress_on_a_terminal_is_a_bar(monkeypatch):
