@@ -107,10 +107,12 @@ def _quick_options(is_short: bool) -> dict | None:
 def cache() -> Iterator[None]:
     """Find the programs of earlier processes, and keep those that are compiled within.
 
-    Nothing is done if JAX's cache is configured already or turned off, or if the directory cannot
-    be written to: then programs are compiled as ever. JAX's settings are put back at the end, so
-    that what a caller compiles elsewhere is not kept.
+    Programs of this process are forgotten first where they are too many, see `forget_many`.
+    Nothing more is done if JAX's cache is configured already or turned off, or if the directory
+    cannot be written to: then programs are compiled as ever. JAX's settings are put back at the
+    end, so that what a caller compiles elsewhere is not kept.
     """
+    forget_many()
     folder = _prepare(directory(os.environ)) if _is_free() else None
     if folder is None:
         yield
@@ -125,6 +127,27 @@ def cache() -> Iterator[None]:
             yield
     finally:
         _configure(before)
+
+
+def forget_many() -> None:
+    """Forget all programs of this process if they take half of the maps of memory that it may have.
+
+    Linux gives a process 65,530 maps, an estimate of samples of a new shape takes about 2,000 of
+    them, and at the limit the compiler ends in a segmentation fault.
+    """
+    maps, limit = count_maps()
+    if limit and maps > limit / 2:
+        jax.clear_caches()
+
+
+def count_maps() -> tuple[int, int]:
+    """Return the maps of memory of this process and how many it may have; 0 and 0 if unknown."""
+    try:
+        limit = int(Path("/proc/sys/vm/max_map_count").read_text())
+        with open("/proc/self/maps", "rb") as lines:
+            return sum(1 for _ in lines), limit
+    except (OSError, ValueError):
+        return 0, 0
 
 
 @contextlib.contextmanager

@@ -187,3 +187,22 @@ def test_options_that_xla_does_not_take_are_left_out(monkeypatch):
         compilation._quick_options.cache_clear()
     assert options == {"xla_backend_optimization_level": 1}
     assert len(compiled) == 2
+
+
+def test_programs_are_forgotten_before_the_maps_of_memory_run_out(monkeypatch):
+    double = jax.jit(lambda x: 2 * x)
+    double(1.0)
+    compilation.forget_many()
+    assert double._cache_size() == 1, "there are few"
+    monkeypatch.setattr(compilation, "count_maps", lambda: (501, 1000))
+    compilation.forget_many()
+    assert double._cache_size() == 0
+    assert double(1.0) == 2.0
+
+
+def test_maps_of_memory_are_counted():
+    maps, limit = compilation.count_maps()
+    if not Path("/proc/self/maps").exists():
+        assert (maps, limit) == (0, 0)
+    else:
+        assert 100 < maps < limit

@@ -7,7 +7,6 @@ what makes each false. The share of estimates whose error holds the truth is cou
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
 from etils.epath import Path
 from scipy.special import ndtr
 
@@ -21,9 +20,6 @@ from experiments.benchmarks import clean_samples
 
 ERRORS = 2  # standard errors, within which the truth should lie
 REFUSED = "refused:"
-# Sets after which programs are forgotten. Those of a set take some 2,000 maps of memory, of which
-# Linux gives a process 65,530: after 32 sets the compiler ended in a segmentation fault.
-SETS_TOGETHER = 8
 MOST = 0.02  # share of false alarms that is aimed at
 
 
@@ -98,8 +94,6 @@ def answer_all(seed: int, count: int, workdir: Path, show: Callable[[int], None]
         for index in range(done, count):
             writer.write(index + 1, **answer(seed, index)._asdict())
             show(index + 1)
-            if (index + 1) % SETS_TOGETHER == 0:
-                jax.clear_caches()
     return [_read(line) for line in records.read_metrics(workdir)]
 
 
