@@ -111,7 +111,7 @@ def test_lost_chains_start_at_the_mean():
 
 
 def test_compiled_slopes_of_hundreds_of_proposals_are_those_of_each_pair():
-    """XLA has compiled other numbers from 512 proposals on, in `log_prob_pairs` of bits alone."""
+    """With all tangents at once (vmap) XLA has compiled other numbers, of either decoder."""
     z = jax.random.normal(jax.random.key(1), (512, 2))
     x = jax.random.normal(jax.random.key(2), (128, 64)) > 0
     for kind in decoders.KINDS:
