@@ -222,7 +222,8 @@ def slopes(log_prob_pairs: Callable, z: jax.Array) -> jax.Array:
     def along(tangent):
         return jax.jvp(log_prob_pairs, (z,), (jnp.broadcast_to(tangent, z.shape),))[1]
 
-    columns = jax.vmap(along, out_axes=-1)(jnp.eye(z.shape[-1])[:, None])
+    # Not by vmap: XLA's CPU compiler of jaxlib 0.10.2 then made wrong slopes of 512 latents.
+    columns = jnp.stack([along(tangent) for tangent in jnp.eye(z.shape[-1])], axis=-1)
     return columns - z[:, None]
 
 

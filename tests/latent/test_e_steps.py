@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from linear_model import DECODER, ENCODER, MODEL, decoder_params
 
-from diffenc.latent import chains, em
-from diffenc.latent.e_steps import e_step
+from diffenc.latent import chains, decoders, em
+from diffenc.latent.e_steps import e_step, slopes
 from diffenc.latent.encoder_flow import sample_whitened
 from diffenc.run import costs
 
@@ -108,3 +108,32 @@ def test_lost_chains_start_at_the_mean():
     np.testing.assert_allclose(sample.y[far], 0.0, atol=1e-6)
     np.testing.assert_allclose(sample.y[~far], 0.1, rtol=1e-4)
     np.testing.assert_allclose(sample.z[far], mean[far], atol=1e-6)
+
+
+def test_compiled_slopes_of_hundreds_of_proposals_are_those_of_each_pair():
+    """With all tangents at once (vmap) XLA has compiled other numbers, of either decoder."""
+    z = jax.random.normal(jax.random.key(1), (512, 2))
+    x = jax.random.normal(jax.random.key(2), (128, 64)) > 0
+    for kind in decoders.KINDS:
+        decoder = decoders.make(kind, 64, (128,))
+        params = jax.jit(decoder.init, static_argnums=1)(jax.random.key(0), 2)
+
+        @jax.jit
+        def of_pairs(params, z, x, decoder=decoder):
+            def log_prob_pairs(z):
+                return decoders.log_prob_pairs(decoder, params, x.astype(jnp.float32), z)
+
+            return slopes(log_prob_pairs, z)
+
+        @jax.jit
+        def of_one(params, z, x, decoder=decoder):
+            def log_joint(z):
+                return decoders.log_joint(decoder, params, jnp.tile(x, (len(z), 1)), z).sum()
+
+            return jax.grad(log_joint)(z)
+
+        every = np.asarray(of_pairs(params, z, x))
+        for index in (0, 77):
+            one = np.asarray(of_one(params, z, x[index].astype(jnp.float32)))
+            assert one.std() > 1
+            np.testing.assert_allclose(every[:, index], one, rtol=1e-4, atol=1e-4)
