@@ -107,7 +107,8 @@ def _quick_options(is_short: bool) -> dict | None:
 def cache() -> Iterator[None]:
     """Find the programs of earlier processes, and keep those that are compiled within.
 
-    Programs of this process are forgotten first where they are too many, see `forget_many`.
+    Programs of this process, a caller's included, are forgotten first where they are too many, see
+    `forget_many`.
     Nothing more is done if JAX's cache is configured already or turned off, or if the directory
     cannot be written to: then programs are compiled as ever. JAX's settings are put back at the
     end, so that what a caller compiles elsewhere is not kept.

@@ -12,7 +12,12 @@ from diffenc.information.assembly import Information
 from diffenc.information.clusters import Clusters
 from diffenc.information.count_table import CountTable, table_information
 from diffenc.information.labels import pool
-from diffenc.information.measures import DEFAULTS, Show, label_information, silent
+from diffenc.information.measures import (
+    DEFAULTS,
+    Show,
+    label_information_of_networks,
+    silent,
+)
 from diffenc.information.settings import Settings
 from diffenc.keys import generator, split_key
 
@@ -72,10 +77,10 @@ def chain_rule(
     some = pool(codes)
     of_both = functools.partial(_tell, show, "codes and labels")
     of_codes = functools.partial(_tell, show, "codes")
-    together = label_information(
+    together = label_information_of_networks(
         jax.random.clone(key_numbers), x, both.pooled, settings, of_both, clusters
     )
-    alone = label_information(
+    alone = label_information_of_networks(
         jax.random.clone(key_numbers), x, some.pooled, settings, of_codes, clusters
     )
     pointwise = together.pointwise - alone.pointwise + table.pointwise[together.rows]
@@ -83,7 +88,6 @@ def chain_rule(
         "examples": clustering.estimate(pointwise, together.clusters).stderr,
         "networks": float(np.hypot(together.errors["networks"], alone.errors["networks"])),
         "regression": float(np.hypot(together.errors["regression"], alone.errors["regression"])),
-        "resolution": float(np.hypot(together.errors["resolution"], alone.errors["resolution"])),
         "table": table.systematic,
     }
     mean = table.estimate.mean + together.estimate.mean - alone.estimate.mean

@@ -354,7 +354,8 @@ def _of_information(
         exchanged=(result.diffused == "y") != pair.is_exchanged,
         unbounded=result.unbounded,
     )
-    notes += remarks.of_resolution(result, [pair.x.columns, pair.y.columns])
+    of_y = [" and ".join(pair.y.columns)] if pair.case == "labels" else pair.y.columns
+    notes += remarks.of_resolution(result, [pair.x.columns, of_y])
     if pair.case == "numbers" and rows.clusters is None:
         notes += _recurring(pair.x, pair.y)
     return Measurement(

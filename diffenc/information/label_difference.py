@@ -11,7 +11,12 @@ from diffenc.information import clusters as clustering
 from diffenc.information.assembly import Information
 from diffenc.information.checks import check
 from diffenc.information.clusters import Clusters
-from diffenc.information.measures import DEFAULTS, Show, label_information, silent
+from diffenc.information.measures import (
+    DEFAULTS,
+    Show,
+    label_information_of_networks,
+    silent,
+)
 from diffenc.information.settings import Settings
 
 
@@ -61,8 +66,12 @@ def conditional_label_information(
     x, z = check(x, z, names=("x", "z"))
     both = np.concatenate([x, z], axis=1)
     tell = functools.partial(_tell_of_both, show)
-    together = label_information(jax.random.clone(key), both, labels, settings, tell, clusters)
-    alone = label_information(jax.random.clone(key), z, labels, settings, show, clusters)
+    together = label_information_of_networks(
+        jax.random.clone(key), both, labels, settings, tell, clusters
+    )
+    alone = label_information_of_networks(
+        jax.random.clone(key), z, labels, settings, show, clusters
+    )
     mean = together.estimate.mean - alone.estimate.mean
     difference = together.pointwise - alone.pointwise
     sampling = clustering.estimate(difference, together.clusters).stderr

@@ -15,6 +15,7 @@ from scipy.special import chdtrc, digamma, ndtr
 from diffenc.estimate import Estimate
 from diffenc.information.neighbours import (
     CANDIDATES,
+    CHANCE,
     CHOOSING_ROWS,
     COUNTED_ROWS,
     NEIGHBOURS,
@@ -27,8 +28,10 @@ FEW_COLUMNS = 3
 # Rows near each other share neighbours: estimates of independent samples of 200 to 5,000 rows and 2
 # to 10 labels scatter by 1.05 to 1.37 times the error of independent terms.
 SHARED = 1.4
-# Chance that a column which tells nothing is taken as one that tells something.
-CHANCE = 0.01
+# Rows of a label without which it is not compared.
+LEAST = 20
+# Rows that follow one of their own label, without which these are not counted.
+PAIRS = 5
 
 
 def ross(x: np.ndarray, labels: np.ndarray, neighbours: int = NEIGHBOURS) -> Estimate:
@@ -85,7 +88,7 @@ def strongest(x: np.ndarray, labels: np.ndarray) -> Neighbours:
         return ross(x[part], labels[part]).mean
 
     by_all = ross(x, labels)
-    lacking = missing(of_part, by_all, len(columns) + 1)
+    lacking = missing(of_part, by_all, len(columns) + 1)  # as if the label had a distance, too
     return Neighbours(by_all, lacking, (tuple(columns), (0,)))
 
 
@@ -111,11 +114,18 @@ def telling(x: np.ndarray, labels: np.ndarray) -> list[int]:
     return np.flatnonzero(values < CHANCE / x.shape[1]).tolist()
 
 
+def are_enough(labels: np.ndarray) -> bool:
+    """Return whether every label [N] from 0 has LEAST rows among those whose neighbours count."""
+    return bool(np.bincount(labels[:COUNTED_ROWS], minlength=labels.max() + 1).min() >= LEAST)
+
+
 def chances(x: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return a p-value [dim] of independence of each column and the label.
 
     The least of three, times three: of how many rows that follow each other in the order of the
-    column have equal labels, and of how much labels explain of the column and of its square.
+    column have equal labels, and of how much labels explain of the column and of its size. Labels
+    of fewer than LEAST rows are left out, and the first is where fewer than PAIRS such rows are to
+    be expected of all labels but the commonest, since the limits are those of many.
 
     Args:
         x: [N, dim], columns without ties.
@@ -124,19 +134,25 @@ def chances(x: np.ndarray, labels: np.ndarray) -> np.ndarray:
     Returns:
         [dim].
     """
+    kept = np.bincount(labels)[labels] >= LEAST
+    x = x[kept]
+    labels = np.unique(labels[kept], return_inverse=True)[1]
+    counts = np.bincount(labels)
+    if len(counts) < 2:
+        return np.ones(x.shape[1])
     n = len(x)
-    shares = np.bincount(labels) / n
-    shares = shares[shares > 0]
+    shares = counts / n
     second = np.sum(shares**2)
     third = np.sum(shares**3)
     follows = labels[np.argsort(x, axis=0)]
     equal = np.mean(follows[1:] == follows[:-1], axis=0)
     variance = (second + second**2 - 2 * third) / n
-    pvalues = [ndtr((second - equal) / np.sqrt(variance))]
-    indicators = np.eye(labels.max() + 1)[labels]
-    rows_of = np.maximum(indicators.sum(axis=0), 1.0)
-    for values in (x, np.square(x)):
+    pvalues = []
+    if np.sort(counts)[:-1] @ np.sort(counts)[:-1] >= PAIRS * n:
+        pvalues.append(ndtr((second - equal) / np.sqrt(variance)))
+    indicators = np.eye(len(counts))[labels]
+    for values in (x, np.abs(x)):
         values = (values - values.mean(axis=0)) / values.std(axis=0)
-        explained = np.sum((indicators.T @ values) ** 2 / rows_of[:, None], axis=0)
-        pvalues.append(chdtrc(len(shares) - 1, explained))
+        explained = np.sum((indicators.T @ values) ** 2 / counts[:, None], axis=0)
+        pvalues.append(chdtrc(len(counts) - 1, explained))
     return np.minimum(1.0, 3 * np.min(pvalues, axis=0))

@@ -24,6 +24,7 @@ from diffenc.information import (
     committee,
     flows,
     gaussian,
+    label_neighbours,
     pair_information,
     regression,
     resolution,
@@ -65,7 +66,7 @@ def mutual_information(
     The smaller block is diffused, of equal ones the one with the larger Gaussian information. If
     D[X] is detected and D[X|Y] is not, the blocks are exchanged and the estimate with the smaller
     error is returned. Increasing maps of single coordinates change nothing but which linear
-    mixtures are unmixed. Where nearest neighbours of a few columns show more, see
+    mixtures are unmixed. Then it is compared with nearest neighbours and with columns alone, see
     `resolution.resolve`.
 
     Args:
@@ -188,8 +189,8 @@ def label_information(
     """Estimate I(X;L) of samples and labels.
 
     The condition is the label's indicator. The formula is exact as it stands, with the regression
-    of mean and length on the indicators. Where nearest neighbours of a few columns show more, see
-    `resolution.resolve`.
+    of mean and length on the indicators. Then it is compared with nearest neighbours and with
+    columns alone, see `resolution.resolve`.
 
     Args:
         key: a key.
@@ -206,26 +207,52 @@ def label_information(
         InputError: for labels that are not integers, or of which one has fewer than ten examples.
     """
     x, index = check_labels(x, labels)
-    *keys, key_some, key_order = split_key(key, 5)
-    result = _of_labels(keys, x, index, settings, show, clusters)
+    result = label_information_of_networks(key, x, index, settings, show, clusters)
+    key_some, key_order = split_key(key, 5)[3:]
 
-    def estimate_again(columns, of_label):
+    def estimate_again(columns, _):
         tell = functools.partial(_tell, show, "some columns")
-        keys = split_key(key_some, 3)
-        return _of_labels(keys, x[:, columns], index, settings, tell, clusters)
+        return label_information_of_networks(
+            key_some, x[:, columns], index, settings, tell, clusters
+        )
 
     rng = generator(key_order)
     order = _compared_rows(rng, len(x), clusters)
-    if len(order) < LEAST_ROWS:
+    if len(order) < LEAST_ROWS or not label_neighbours.are_enough(index[order]):
         return result
     scores = gaussian.by_rank(x, rng)[order]
     return resolve(result, resolution.of_labels(scores, index[order]), estimate_again)
 
 
-def _of_labels(keys, x, index, settings, show, clusters) -> Information:
-    """Estimate I(X;L) of x [N, dim] and labels [N] from 0 as networks resolve it, by three keys."""
+def label_information_of_networks(
+    key: jax.Array,
+    x: np.ndarray,
+    labels: np.ndarray,
+    settings: Settings = DEFAULTS,
+    show: Show = silent,
+    clusters: Clusters | None = None,
+) -> Information:
+    """Estimate I(X;L) of samples and labels as networks resolve it, without nearest neighbours.
+
+    Estimates of equal keys and numbers of rows have the same halves and the same noise.
+
+    Args:
+        key: a key.
+        x: [N, dim], or [N] for one coordinate.
+        labels: integers [N].
+        settings: of all parts of the estimate.
+        show: progress callback, called with (stage, updates, value in nats).
+        clusters: of the rows [N], or None if they are independent.
+
+    Returns:
+        The information with its other forms and parts.
+
+    Raises:
+        InputError: see `label_information`.
+    """
+    x, index = check_labels(x, labels)
     indicators = np.eye(index.max() + 1)[index][:, 1:]
-    key_ties, key_split, key_fit = keys
+    key_ties, key_split, key_fit = split_key(key, 3)
     scores = gaussian.block_scores(generator(key_ties), x)
     rows = split(key_split, len(x), clusters)
     clusters_of_rows = None if clusters is None else clusters.at(rows)

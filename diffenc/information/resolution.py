@@ -20,17 +20,15 @@ from diffenc.information.assembly import Information
 from diffenc.information.neighbours import Neighbours
 
 # Standard errors by which the neighbours' information must be larger: to doubt the estimate, and
-# to look for a better one. That of the neighbours is a fifth too small.
+# to look for a better one. That of neighbours of numbers is a fifth too small.
 DOUBTED = 2.5
 CONTRADICTED = 3.5
 # Standard errors by which neighbours may show less than networks and still agree with them.
 AGREE = 2.0
-# Standard errors by which some columns must show more than all, which cannot be.
+# Standard errors by which the estimate of some columns must be larger than that of all.
 LARGER = 1.0
 # Standard errors by which terms must gain on rows that did not choose them.
 GAINED = 3.0
-# Chance that a column which tells nothing is taken as one that tells something.
-CHANCE = 0.01
 Columns = tuple[tuple[int, ...], tuple[int, ...]]
 
 
@@ -53,15 +51,14 @@ class Comparison(NamedTuple):
         dims: columns of x and of y.
         nearest: nearest(columns) is the information of columns of x and of y by neighbours; of None
             those that tell the most.
-        telling: telling() are the columns of x and of y that by themselves depend on the other
-            block.
+        telling: the columns of x and of y that by themselves depend on the other block.
         sets: columns that tell together, with lower limits.
         most: what the information cannot exceed (nats).
     """
 
     dims: tuple[int, int]
     nearest: Callable[[Columns | None], Neighbours]
-    telling: Callable[[], tuple[list[int], list[int]]]
+    telling: tuple[list[int], list[int]]
     sets: list[Set]
     most: float
 
@@ -78,7 +75,7 @@ def of_numbers(x: np.ndarray, y: np.ndarray) -> Comparison:
     return Comparison(
         dims=(x.shape[1], y.shape[1]),
         nearest=nearest,
-        telling=lambda: telling(x, y),
+        telling=telling(x, y),
         sets=sets_of(x, y),
         most=np.inf,
     )
@@ -96,7 +93,7 @@ def of_labels(x: np.ndarray, labels: np.ndarray) -> Comparison:
     return Comparison(
         dims=(x.shape[1], 1),
         nearest=nearest,
-        telling=lambda: (label_neighbours.telling(x, labels), [0]),
+        telling=(label_neighbours.telling(x, labels), [0]),
         sets=[],
         most=float(entr(shares).sum()),
     )
@@ -120,8 +117,8 @@ def resolve(
 
     Where neighbours or terms show more by CONTRADICTED standard errors, or where at most half of
     the columns by themselves depend on one of the other block, these columns and those of the terms
-    are estimated alone. That estimate is returned if it is larger by LARGER of its standard errors
-    beyond those that it shares. If neighbours show still more by CONTRADICTED, the estimate is
+    are estimated alone. That estimate is returned if it is larger by LARGER standard errors, see
+    `gain_of`. If neighbours show still more by CONTRADICTED, the estimate is
     theirs, with what they miss. Where neighbours of the columns that were estimated are surer than
     the networks, the estimate is the weighted mean. A difference of DOUBTED standard errors or more
     that is left goes into the error.
@@ -137,7 +134,7 @@ def resolve(
     near = compared.nearest(None)
     is_contradicted = _excess(near.estimate, result) > CONTRADICTED
     has_more = any(_excess(one.limit, result) > CONTRADICTED for one in compared.sets)
-    parts = [compared.telling(), *(one.columns for one in compared.sets)]
+    parts = [compared.telling, *(one.columns for one in compared.sets)]
     parts += [near.columns] if is_contradicted else []
     columns_x, columns_y = [sorted(set().union(*some)) for some in zip(*parts, strict=True)]
     count = len(columns_x) + len(columns_y)
@@ -155,23 +152,24 @@ def resolve(
         result = _weigh(result, near, 1.0, compared.most)
     elif near.columns == (result.columns or of_all):
         result = _with_neighbours(result, near, compared.most)
-    limits = [Set(near.columns, near.estimate), *compared.sets]
-    largest = max(limits, key=lambda one: _excess(one.limit, result))
-    if result.is_by_neighbours or _excess(largest.limit, result) <= DOUBTED:
+    own = [] if result.is_by_neighbours else [Set(near.columns, near.estimate)]
+    limits = [*own, *compared.sets]
+    largest = max(limits, key=lambda one: _excess(one.limit, result), default=None)
+    if largest is None or _excess(largest.limit, result) <= DOUBTED:
         return result
     gap = largest.limit.mean - result.estimate.mean
     stderr = float(np.hypot(result.estimate.stderr, gap))
     return result._replace(
         estimate=Estimate(result.estimate.mean, stderr),
         unresolved=float(np.hypot(result.unresolved, gap)),
-        terms_of=None if largest is limits[0] else largest.columns,
+        terms_of=None if largest in own else largest.columns,
     )
 
 
 def gain_of(result: Information, some: Information) -> Estimate:
     """Return by how much the estimate of some columns is larger than that of all.
 
-    Its error is that of the examples' differences, and what is systematic of the former.
+    Its error is that of the examples' differences and the systematic error of some columns'.
     """
     by_example = dict(zip(some.rows.tolist(), some.pointwise.tolist(), strict=True))
     common = np.array([row in by_example for row in result.rows.tolist()])
@@ -247,12 +245,12 @@ def _excess(limit: Estimate, result: Information) -> float:
 def telling(x: np.ndarray, y: np.ndarray) -> tuple[list[int], list[int]]:
     """Return the columns of x and of y that depend on one of the other block.
 
-    The limit is what the largest coefficient of independent columns exceeds by CHANCE. Of those of
-    `neighbours.screen`, Chatterjee's scatter most: they are normal of variance 2 / 5N.
+    The limit is what the largest coefficient of independent columns exceeds by `neighbours.CHANCE`.
+    Of those of `neighbours.screen`, Chatterjee's scatter most: they are normal of variance 2 / 5N.
     """
     x = x[: neighbours.CHOOSING_ROWS]
     y = y[: neighbours.CHOOSING_ROWS]
     strength = neighbours.screen(x, y)
-    limit = (2 / 5 / len(x)) ** 0.5 * -ndtri(CHANCE / (2 * strength.size))
+    limit = (2 / 5 / len(x)) ** 0.5 * -ndtri(neighbours.CHANCE / (2 * strength.size))
     tells = strength > limit
     return np.flatnonzero(tells.any(axis=1)).tolist(), np.flatnonzero(tells.any(axis=0)).tolist()

@@ -1,6 +1,7 @@
 """Clean samples: independent rows without copies, functions or codes; and two laws of them."""
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,8 @@ MARGINS = {
     "skewed": np.exp,
     "two_humps": lambda z: z + 3 * np.sign(z),
 }
-RELATIONS = {  # mean and scale of the first column of y, given the first of x
+# Mean and scale of the first column of y, given the first of x.
+RELATIONS: dict[str, tuple[Callable, Callable]] = {
     "none": (np.zeros_like, np.ones_like),
     "line": (lambda x: 0.8 * x, lambda x: np.full_like(x, 0.6)),
     "wave": (lambda x: np.sin(3 * x), lambda x: np.full_like(x, 0.3)),

@@ -27,7 +27,7 @@ class Answer(NamedTuple):
     """The estimate of a clean set.
 
     Attributes:
-        index: of the set.
+        number: of the set.
         rows: how many.
         dim_x: columns of x.
         dim_y: columns of y.
@@ -38,7 +38,7 @@ class Answer(NamedTuple):
         notes: what is said beside it.
     """
 
-    index: int
+    number: int
     rows: int
     dim_x: int
     dim_y: int
@@ -51,7 +51,7 @@ class Answer(NamedTuple):
     @property
     def relation(self) -> str:
         """The name of its relation in `clean_samples.RELATIONS`."""
-        return clean_samples.relation_of(_set_of(self.index))
+        return clean_samples.relation_of(_set_of(self.number))
 
     @property
     def is_missed(self) -> bool:
@@ -65,6 +65,7 @@ class Answer(NamedTuple):
 
     def is_near(self, one: float, other: float) -> bool:
         """Return whether two informations differ by two standard errors of the estimate at most."""
+        assert self.stderr is not None, "refused samples are compared with nothing"
         return abs(one - other) <= ERRORS * self.stderr
 
     def says(self, words: str) -> bool:
@@ -98,7 +99,7 @@ def answer_all(seed: int, count: int, workdir: Path, show: Callable[[int], None]
 
 
 def _read(line: dict) -> Answer:
-    whole = {name: int(line[name]) for name in ("index", "rows", "dim_x", "dim_y")}
+    whole = {name: int(line[name]) for name in ("number", "rows", "dim_x", "dim_y")}
     return Answer(**{name: line[name] for name in Answer._fields} | whole)
 
 
@@ -140,11 +141,18 @@ def _of_nothing_or_missed(answer: Answer) -> bool:
 
 
 def _of_nothing_more(answer: Answer) -> bool:
-    return _of_nothing_or_missed(answer) or answer.truth <= answer.mean
+    if answer.mean is None or _of_nothing_or_missed(answer):
+        return True
+    return answer.truth <= answer.mean
+
+
+def _missed(answer: Answer) -> bool:
+    return answer.is_missed
 
 
 def _far_from_the_limit(answer: Answer) -> bool:
     limit = 0.0 if answer.says(remarks.BELOW) else answer.entropy
+    assert limit is not None, "labels have an entropy"
     return not answer.is_near(answer.truth, limit)
 
 
@@ -174,6 +182,8 @@ NOTES = {
     # Says that there is more than the estimate, and that the error holds it: false also if there is
     # no more.
     "doubted": Note("the error holds the difference", _of_nothing_more),
+    # False if the mean of both misses the truth.
+    "weighed": Note("surer than the networks", _missed),
     # Rows of densities do not recur.
     "recurring_rows": Note(remarks.RECOGNIZED, _always),
 }
@@ -218,7 +228,7 @@ def summarize(answers: list[Answer]) -> list[Result]:
 
 def describe(answer: Answer) -> str:
     """Say in one line what a set is, what was estimated, and what was said."""
-    kind = "labels" if answer.index % 2 else "numbers"
+    kind = "labels" if answer.number % 2 else "numbers"
     parts = [
         f"{answer.relation}, {kind}, {answer.rows} rows, {answer.dim_x} x {answer.dim_y}",
         f"{tables.format_value(answer.mean, answer.stderr)} of {answer.truth:.3f}",
@@ -231,4 +241,4 @@ def describe(answer: Answer) -> str:
     ]
     if answer.is_missed:
         parts.append("missed, with a warning" if answer.is_warned else "missed without a warning")
-    return f"set {answer.index}: {'; '.join(parts)}"
+    return f"set {answer.number}: {'; '.join(parts)}"

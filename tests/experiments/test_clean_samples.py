@@ -109,6 +109,8 @@ def answer(truth, mean, stderr, note, index=6):
         ("doubted", 0.5, 0.4, 0.1, False),
         ("doubted", 0.5, 0.6, 0.1, True),
         ("doubted", 0.5, 0.2, 0.1, True),
+        ("weighed", 0.5, 0.4, 0.1, False),
+        ("weighed", 0.5, 0.2, 0.1, True),
     ],
 )
 def test_a_note_is_false_where_the_truth_says_so(name, truth, mean, stderr, is_false):

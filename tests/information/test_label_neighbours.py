@@ -86,6 +86,18 @@ def test_of_independent_labels_no_column_tells():
     assert np.mean(chances.min(axis=1) < neighbours.CHANCE / 20) <= 2 / 40
 
 
+def test_labels_of_few_rows_make_no_column_tell():
+    """Their limits would not be those of many rows."""
+    rng = np.random.default_rng(5)
+    rare = np.zeros(len(X), int)
+    rare[:10] = 1
+    assert (neighbours.chances(X, rare) == 1).all() and not neighbours.are_enough(rare)
+    rare[10:20] = 1
+    assert neighbours.are_enough(rare) and not neighbours.are_enough(rare[5:])
+    told = [neighbours.telling(X, rng.permutation(rare)) for _ in range(40)]
+    assert np.mean([len(columns) > 0 for columns in told]) <= 3 / 40
+
+
 def test_two_columns_that_tell_together_are_compared_whole():
     rng = np.random.default_rng(4)
     x = X[:, :2]

@@ -85,7 +85,18 @@ def test_what_is_missed_by_the_growth_of_powers(power, dim):
     falling = Estimate(-shown(slice(None)), 0.01)
     found = neighbours.missing(lambda part: -shown(part), falling, dim)
     scatter = neighbours.GROWTH_SCATTER * 0.01 / (4 ** (1 / dim) - 1)
-    assert found == pytest.approx((0.0, scatter))
+    before = neighbours.missing(shown, Estimate(shown(slice(None)), 0.0), dim)
+    assert found == pytest.approx((-before.mean, np.hypot(before.stderr, scatter)))
+
+
+@pytest.mark.parametrize("dims", [(1, 1), (2, 1), (2, 2)])
+def test_what_is_missed_is_nought_on_average_without_a_relation(dims):
+    found = []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        near = neighbours.strongest(*[rng.normal(size=(300, dim)) for dim in dims])
+        found.append(near.estimate.mean + near.missing.mean)
+    assert abs(np.mean(found)) < 4 * np.std(found) / len(found) ** 0.5
 
 
 def test_one_telling_pair_of_many_is_found():

@@ -36,6 +36,7 @@ def never(columns_x, columns_y):
 
 
 def assert_errors_add_up(result):
+    assert result.errors["regression"] < 1e-6, "what is left of the sum; there is none in these"
     squares = np.sum(np.square(list(result.errors.values())))
     assert squares == pytest.approx(result.estimate.stderr**2, rel=1e-6)
 
@@ -49,11 +50,14 @@ def test_an_estimate_that_neighbours_do_not_contradict_stays():
 
 
 def test_independent_columns_contradict_nothing():
-    for seed in range(4):
+    for seed, (dim_x, dim_y) in enumerate([(5, 2), (3, 3), (1, 1), (2, 1)]):
         rng = np.random.default_rng(seed)
         before = estimate_of(0.0, 0.01)
-        x = rng.normal(size=(N, 5))
-        result = resolution.resolve(before, of_numbers(x, rng.normal(size=(N, 2))), never)
+        x = rng.normal(size=(N, dim_x))
+        result = resolution.resolve(before, of_numbers(x, rng.normal(size=(N, dim_y))), never)
+        assert not result.is_by_neighbours and result.estimate.mean == 0.0
+        labels = rng.integers(0, 3, N)
+        result = resolution.resolve(before, of_labels(x, labels), never)
         assert not result.is_by_neighbours and result.estimate.mean == 0.0
 
 
@@ -230,6 +234,18 @@ def test_labels_of_a_wave_are_estimated_of_its_column_alone():
     before = estimate_of(-0.2, 0.01)
     result = resolution.resolve(before, of_labels(X, LABELS), lambda *_: doubtful)
     assert 0.5 < result.weight < 1 and result.columns == ((7,), (0,))
+    assert_errors_add_up(result)
+
+
+def test_what_terms_show_more_than_neighbours_goes_into_the_error_of_theirs():
+    """Products of two pairs of columns, beside a wave of one, by which neighbours contradict."""
+    y = X[:, :1] * X[:, 7:8] + X[:, 20:21] * X[:, 3:4] + 3 * np.sin(4 * X[:, 11:12]) + NOISE
+    before = estimate_of(-0.2, 0.01)
+    result = resolution.resolve(before, of_numbers(X, y), lambda *_: before)
+    assert result.is_by_neighbours
+    gap = max(one.limit.mean for one in of_numbers(X, y).sets) - result.estimate.mean
+    if result.terms_of is not None:
+        assert result.estimate.stderr > gap > 0
     assert_errors_add_up(result)
 
 
