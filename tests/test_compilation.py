@@ -206,3 +206,19 @@ def test_maps_of_memory_are_counted():
         assert (maps, limit) == (0, 0)
     else:
         assert 100 < maps < limit
+
+
+def test_a_product_that_is_used_in_a_product_and_in_a_sum_is_right():
+    """XLA's CPU compiler of jaxlib 0.10.2 is wrong by as much as the result is large."""
+    rng = np.random.default_rng(0)
+    shapes = ((2, 256, 128), (128, 64), (128, 64), (1, 256, 64))
+    stack, kernel, rows, weight = [rng.standard_normal(s).astype(np.float32) for s in shapes]
+
+    def compute(stack, kernel, rows, weight):
+        product = stack @ kernel
+        return product @ rows.T - (weight * product).sum(-1)[..., None]
+
+    exact = compute(*[a.astype(np.float64) for a in (stack, kernel, rows, weight)])
+    compiled = jax.jit(compute)(stack, kernel, rows, weight)
+    # Sums of 64 products of sums of 128: about 8,192 roundings of numbers of order one.
+    np.testing.assert_allclose(compiled, exact, atol=8192**0.5 * 16 * np.finfo(np.float32).eps)
