@@ -91,6 +91,22 @@ def _results_are_in_the_glossary(monkeypatch):
     monkeypatch.setattr(tables, "write_results", write_explained)
 
 
+STATES: dict = {}  # of the generators of modules, after these were imported
+
+
+@pytest.fixture(autouse=True)
+def _numbers_do_not_depend_on_other_tests(request):
+    """Give every test that draws from its module's generator the same numbers, whatever ran before
+    it on this worker."""
+    for name in ("GENERATOR", "RNG"):
+        generator = getattr(request.module, name, None)
+        if hasattr(generator, "bit_generator"):
+            state = STATES.setdefault(
+                (request.module.__name__, name), generator.bit_generator.state
+            )
+            generator.bit_generator.state = state
+
+
 # Collecting garbage walks through all that lives, hundreds of thousands of objects of JAX and of
 # its programs: it is done seldom.
 gc.freeze()
