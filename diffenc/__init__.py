@@ -7,6 +7,8 @@ nothing.
 import importlib
 from typing import TYPE_CHECKING
 
+from diffenc.xla_flags import avoid_wrong_numbers
+
 if TYPE_CHECKING:  # for editors and checkers of types, which do not run `__getattr__`
     from diffenc.errors import InputError
     from diffenc.information.estimates import (
@@ -18,6 +20,7 @@ if TYPE_CHECKING:  # for editors and checkers of types, which do not run `__geta
     from diffenc.information.matrix import mutual_information_matrix
     from diffenc.models import load
 
+avoid_wrong_numbers()
 __version__ = "0.1.0"
 __all__ = [
     "InputError",

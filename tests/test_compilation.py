@@ -11,7 +11,7 @@ import pytest
 from jax._src import monitoring as listeners
 
 import diffenc
-from diffenc import compilation
+from diffenc import compilation, xla_flags
 from diffenc.networks import MLP
 
 # The programs of tests/information/test_estimates.py.
@@ -209,7 +209,8 @@ def test_maps_of_memory_are_counted():
 
 
 def test_a_product_that_is_used_in_a_product_and_in_a_sum_is_right():
-    """XLA's CPU compiler of jaxlib 0.10.2 is wrong by as much as the result is large."""
+    """XLA's CPU compiler of jaxlib 0.10.2 is wrong by as much as the result is large, but for the
+    flag of `xla_flags`."""
     rng = np.random.default_rng(0)
     shapes = ((2, 256, 128), (128, 64), (128, 64), (1, 256, 64))
     stack, kernel, rows, weight = [rng.standard_normal(s).astype(np.float32) for s in shapes]
@@ -222,3 +223,18 @@ def test_a_product_that_is_used_in_a_product_and_in_a_sum_is_right():
     compiled = jax.jit(compute)(stack, kernel, rows, weight)
     # Sums of 64 products of sums of 128: about 8,192 roundings of numbers of order one.
     np.testing.assert_allclose(compiled, exact, atol=8192**0.5 * 16 * np.finfo(np.float32).eps)
+
+
+def test_the_flag_is_set_where_it_is_needed(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "0.12.0")
+    xla_flags.avoid_wrong_numbers()
+    assert os.environ["XLA_FLAGS"] == "--xla_cpu_multi_thread_eigen=false"
+    monkeypatch.setattr("importlib.metadata.version", lambda name: xla_flags.WRONG)
+    jnp.zeros(1).block_until_ready()
+    with pytest.warns(UserWarning, match="import diffenc first, set XLA_FLAGS=.* or take another"):
+        xla_flags.avoid_wrong_numbers()
+    flags = f"--xla_cpu_multi_thread_eigen=false {xla_flags.FLAG}="
+    assert os.environ["XLA_FLAGS"] == flags
+    xla_flags.avoid_wrong_numbers()  # what the environment says stays, and nothing is warned of
+    assert os.environ["XLA_FLAGS"] == flags

@@ -16,6 +16,7 @@ LAW = {
     "errors": set(),
     "keys": set(),
     "compilation": set(),
+    "xla_flags": set(),
     "estimate": {"errors"},
     "training": {"errors"},
     "networks": {"errors", "diffusion.parameterization"},
@@ -29,7 +30,7 @@ LAW = {
     "storage": {"errors", "latent", "run", "grid_runs"},
     "trained_model": {"errors", "keys", "latent", "run", "batches"},
     "models": {"errors", "run", "storage", "grid_runs", "trained_model"},
-    "__init__": {"errors", "information", "models"},  # when a name is asked for
+    "__init__": {"xla_flags", "errors", "information", "models"},  # the latter when asked for
 }
 # Which other experiments an experiment may import; all may import diffenc and
 # experiments.command_line.
