@@ -29,7 +29,7 @@ def avoid_wrong_numbers() -> None:
     bridge = sys.modules.get("jax._src.xla_bridge")
     if bridge is not None and bridge.backends_are_initialized():
         warnings.warn(
-            f"JAX was used before diffenc was imported, and jaxlib {WRONG} may compute wrong numbers "
-            f"on CPUs: import diffenc first, set XLA_FLAGS={FLAG}= or take another jaxlib",
+            f"JAX was used before diffenc was imported, and jaxlib {WRONG} may compute wrong "
+            f"numbers on CPUs: import diffenc first, set XLA_FLAGS={FLAG}= or take another jaxlib",
             stacklevel=3,
         )
