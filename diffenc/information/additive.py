@@ -25,6 +25,8 @@ TERMS = (4, 8, 16, 32, 64)
 SHAPE_TERMS = 8
 # The largest number of columns that are taken.
 COLUMNS = 8
+# Examples for each coefficient of the mean.
+EXAMPLES = 8
 
 
 def cosines(score: np.ndarray, terms: int) -> np.ndarray:
@@ -112,7 +114,7 @@ def select(pair: Pair, candidate: Callable, errors: float) -> dict[int, int]:
     counts: dict[int, int] = {}
     columns = range(dim)
     while len(counts) < COLUMNS:
-        room = examples / regression.EXAMPLES - known.shape[-1]
+        room = examples / EXAMPLES - known.shape[-1]
         sizes = [terms for terms in TERMS if terms <= room]
         trials = len(sizes) * len(columns)
         if not trials:

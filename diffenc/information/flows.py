@@ -50,6 +50,8 @@ class Pair(NamedTuple):
         drift: by how much the second half of the training changed the Gaussian information.
         is_exchanged: whether x is the second block that the caller gave.
         clusters: of the rows [2, n], or None.
+        log_ratios: None, or log p / N(0, 1) of x and of y [2, n] at every row, for single columns
+            that are not quite normal. The mean of that of x is subtracted from the information.
     """
 
     x: np.ndarray
@@ -59,6 +61,7 @@ class Pair(NamedTuple):
     drift: float = 0.0
     is_exchanged: bool = False
     clusters: Clusters | None = None
+    log_ratios: tuple[np.ndarray, np.ndarray] | None = None
 
     @property
     def least_dim(self) -> int:
@@ -67,8 +70,13 @@ class Pair(NamedTuple):
 
     def exchange(self) -> "Pair":
         """Exchange x and y; optimism and drift stay as they were measured."""
-        own = self.own and self.own[::-1]
-        return self._replace(x=self.y, y=self.x, own=own, is_exchanged=not self.is_exchanged)
+        return self._replace(
+            x=self.y,
+            y=self.x,
+            own=self.own and self.own[::-1],
+            log_ratios=self.log_ratios and self.log_ratios[::-1],
+            is_exchanged=not self.is_exchanged,
+        )
 
 
 def information(pair: Pair, features: Callable) -> gaussian.GaussianPart:
@@ -89,11 +97,13 @@ def information(pair: Pair, features: Callable) -> gaussian.GaussianPart:
         regression.information(x, features(y), clusters)
         for x, y, clusters in zip(*_groups(pair), _clusters(pair), strict=True)
     ]
-    mean = np.mean([part.mean for part in parts])
-    pointwise = np.concatenate([part.pointwise for part in parts])
-    return gaussian.GaussianPart(
-        float(mean) + pair.optimism / 2, pointwise + pair.optimism / 2, pair.clusters
-    )
+    more = pair.optimism / 2
+    pointwise = np.concatenate([part.pointwise for part in parts]) + more
+    mean = float(np.mean([part.mean for part in parts])) + more
+    if pair.log_ratios:
+        pointwise = pointwise - pair.log_ratios[0].ravel()
+        mean -= float(pair.log_ratios[0].mean())
+    return gaussian.GaussianPart(mean, pointwise, pair.clusters)
 
 
 def regressors(pair: Pair, features: Callable) -> Features:

@@ -21,6 +21,9 @@ from diffenc.information.halves import make_halves
 from diffenc.information.settings import Settings
 from diffenc.keys import split_key
 
+# Standard errors by which lengths have to gain in smooth scores, which no ranks blur.
+SMOOTH_ERRORS = 1.0
+
 
 def estimate(
     key: jax.Array, pair: Pair, rows: np.ndarray, settings: Settings, show, candidate: Callable
@@ -40,7 +43,8 @@ def estimate(
     """
     key_conditional, key_marginal = split_key(key)
     dim = pair.x.shape[-1]
-    part, features, shape = choose_features(pair, candidate, settings.map_errors)
+    errors = SMOOTH_ERRORS if pair.log_ratios else settings.map_errors
+    part, features, shape = choose_features(pair, candidate, errors)
     halves = make_halves(pair.x, pair.y, flows.regressors(pair, features))
     training = None
     training_x = None

@@ -76,6 +76,15 @@ def polar(y: np.ndarray) -> Features:
     return Features(np.concatenate(mean, axis=1), np.concatenate(shape, axis=1))
 
 
+def polar_signed(y: np.ndarray) -> Features:
+    """Make the features of `polar`, where T depends on y itself, too."""
+    features = polar(y)
+    if features.shape.shape[1] == 3:
+        shape = np.concatenate([features.shape, gaussian.whiten(y)], axis=1)
+        return features._replace(shape=shape)
+    return features
+
+
 def polar_blocks(width: int) -> Callable:
     """Make the function of (y, z) [N, dim] that is `polar`, with the lengths of y and of z for T.
 

@@ -1,0 +1,122 @@
+"""Nearly normal scores of single columns by smooth maps, for relations that ranks would blur.
+
+Scores by rank carry the noise of the sample, most in the tails. Of two columns that follow each
+other closely it is what is seen in place of the relation: of Gaussian pairs with 3 nats a linear
+regression of scores by rank finds 2.77 at 200 rows and 2.93 at 1,000, and a regression of lengths
+takes the noise of the tails for a law. A smooth increasing map has no such noise. The coordinate is
+then not quite normal, and its divergence
+
+    D[X] = E log p(x) / N(x; 0, 1)
+
+is estimated by the spacings of the sample (Vasicek 1976).
+"""
+
+import numpy as np
+from scipy.interpolate import PchipInterpolator
+from scipy.special import digamma, ndtr, ndtri
+
+from diffenc.information import gaussian
+
+# Scores by rank miss about 1/2 log(1 + 6 (e^I - 1) / N) of I nats, as drawn Gaussian pairs tell.
+BLUR = 6.0
+# The part of the error of sampling below which what they miss does not count.
+SMALL = 0.25
+# Rows for each knot of the map, and the fewest and the most knots.
+ROWS = 50
+FEWEST_KNOTS = 10
+MOST_KNOTS = 24
+
+
+def are_blurred(information: float, stderr: float, rows: float) -> bool:
+    """Return whether scores by rank of single columns blur their relation.
+
+    Args:
+        information: of the columns (nats).
+        stderr: of it, by sampling.
+        rows: effective number of them.
+    """
+    missed = 0.5 * np.log1p(BLUR * np.expm1(max(0.0, information)) / rows)
+    return bool(missed > SMALL * stderr)
+
+
+def candidates(x: np.ndarray) -> list[np.ndarray]:
+    """Make nearly normal scores of a column by smooth increasing maps; float64.
+
+    The first draws in heavy tails; the second, if it is another, is straightest against the normal
+    scores by rank.
+
+    Args:
+        x: [N].
+
+    Returns:
+        Scores [N], one or two; none for a column with ties.
+    """
+    if gaussian.has_ties(x[:, None])[0]:
+        return []
+    images = _images(np.asarray(x, np.float64))
+    normal = ndtri((np.arange(len(x)) + 0.5) / len(x))
+    order = np.argsort(x)
+    straight = [np.corrcoef(image[order], normal)[0, 1] for image in images]
+    best = int(np.argmax(straight))
+    chosen = images[:1] if best == 0 else [images[0], images[best]]
+    scores = [_smooth(image, normal) for image in chosen]
+    return [one for one in scores if one is not None]
+
+
+def _images(x: np.ndarray) -> list[np.ndarray]:
+    """Return x [N] by increasing maps that make common laws nearly normal.
+
+    Heavy tails, normal, Cauchy's, uniform, and long to one side, such as exponential and lognormal.
+    """
+    centred = x - np.median(x)
+    centred = centred / max(np.median(np.abs(centred)), 1e-9 * np.abs(centred).max())
+    width = x.max() - x.min()
+    edge = width / len(x)
+    share = (x - x.min() + edge) / (width + 2 * edge)
+    images = [np.arcsinh(centred), centred, ndtri(0.5 + np.arctan(centred) / np.pi), ndtri(share)]
+    for power in (1 / 2, 1 / 3):
+        images += [share**power, -((1 - share) ** power)]
+    return [*images, np.log(share), -np.log1p(-share)]
+
+
+def _smooth(x: np.ndarray, normal: np.ndarray) -> np.ndarray | None:
+    """Map x [N] smoothly to the normal scores of its ranks, which are `normal` in ascending order.
+
+    The rows are divided by rank into groups; through their means leads a monotone cubic, beyond the
+    last ones a line. None where groups are equal.
+    """
+    count = int(np.clip(len(x) / ROWS, FEWEST_KNOTS, MOST_KNOTS))
+    places = np.array([group.mean() for group in np.array_split(np.sort(x), count)])
+    values = np.array([group.mean() for group in np.array_split(normal, count)])
+    if not np.all(np.diff(places) > 0):
+        return None
+    scores = PchipInterpolator(places, values)(np.clip(x, places[0], places[-1]))
+    first, *_, last = np.diff(values) / np.diff(places)
+    return scores + first * np.minimum(x - places[0], 0) + last * np.maximum(x - places[-1], 0)
+
+
+def log_ratio(scores: np.ndarray) -> np.ndarray | None:
+    """Estimate log p(z) / N(z; 0, 1) of standardized scores at every row, by spacings.
+
+    Scores are mapped to [0, 1] by the normal distribution. A window of 2m spacings about a row has
+    the density 2m / (N width), without the bias of its logarithm; at the ends the window is cut.
+
+    Args:
+        scores: [N].
+
+    Returns:
+        The logarithms [N], or None where many scores are equal.
+    """
+    n = len(scores)
+    order = np.argsort(scores)
+    uniform = ndtr((scores - scores.mean()) / scores.std())[order]
+    half = max(3, int(n**0.5 / 2))
+    first = np.maximum(np.arange(n) - half, -1)
+    last = np.minimum(np.arange(n) + half, n)
+    ends = np.concatenate([[0.0], uniform, [1.0]])
+    width = ends[last + 1] - ends[first + 1]
+    if not np.all(width > 0):
+        return None
+    logarithms = np.empty(n)
+    logarithms[order] = digamma(last - first) - digamma(n + 1) - np.log(width)
+    return logarithms
