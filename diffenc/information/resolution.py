@@ -144,7 +144,7 @@ def resolve(
         some = estimate_again(columns_x, columns_y)
         gain = gain_of(result, some)
         if gain.mean > LARGER * gain.stderr:
-            result = some._replace(columns=columns)
+            result = _with_rest(some._replace(columns=columns), result)
         near = max(near, compared.nearest(columns), key=lambda one: one.estimate.mean)
     result = result._replace(nearest=near)
     of_all = tuple(tuple(range(dim)) for dim in compared.dims)
@@ -163,6 +163,17 @@ def resolve(
         estimate=Estimate(result.estimate.mean, stderr),
         unresolved=float(np.hypot(result.unresolved, gap)),
         terms_of=None if largest in own else largest.columns,
+    )
+
+
+def _with_rest(some: Information, of_all: Information) -> Information:
+    """Return the estimate of some columns; its error holds what a regression of all shows more."""
+    gap = of_all.gaussian.mean - some.estimate.mean
+    if gap <= DOUBTED * np.hypot(of_all.gaussian.stderr, some.errors["examples"]):
+        return some
+    return some._replace(
+        estimate=Estimate(some.estimate.mean, float(np.hypot(some.estimate.stderr, gap))),
+        unresolved=float(np.hypot(some.unresolved, gap)),
     )
 
 
