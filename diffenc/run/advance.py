@@ -247,13 +247,13 @@ def compile_updates(
     """
     feed = _Feed(trainees, mesh, batch_size, systems_at_once)
     lot = next(lot for lot in feed.lots(states, 0, count) if name in lot.names)
-    traced = groups.trace(
+    traced, compiled = groups.compile_program(
         trainees[name].run_updates,
         [states[one] for one in lot.names],
         [parallel.replicate(mesh, trainees[one].key) for one in lot.names],
         feed.take(lot),
     )
-    return traced, traced.lower().compile(), lot.count * len(lot.names)
+    return traced, compiled, lot.count * len(lot.names)
 
 
 def dotted(name: Hashable) -> str:

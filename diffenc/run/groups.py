@@ -59,6 +59,9 @@ def shapes_of(tree) -> Hashable:
 def run(run_updates, states: Sequence, keys: Sequence, batches: Sequence[Batches]):
     """Make the updates of a group by one program; a system alone has its own.
 
+    JAX's check of keys that are used twice holds for a system's own program. It is off for that of
+    a group, because it takes stacking a key for a use of it.
+
     Args:
         run_updates: see `training.scan_updates`.
         states: of the systems; donated.
@@ -71,14 +74,18 @@ def run(run_updates, states: Sequence, keys: Sequence, batches: Sequence[Batches
     if len(states) == 1:
         state, metrics = run_updates(states[0], keys[0], *batches[0])
         return [state], [metrics]
-    return program(run_updates, *arguments(states, keys, batches))
+    with jax.debug_key_reuse(False):
+        return program(run_updates, *arguments(states, keys, batches))
 
 
-def trace(run_updates, states: Sequence, keys: Sequence, batches: Sequence[Batches]):
-    """Trace the program of `run`, see jax.stages."""
+def compile_program(run_updates, states: Sequence, keys: Sequence, batches: Sequence[Batches]):
+    """Trace and compile the program of `run`; returns it before and after, see jax.stages."""
     if len(states) == 1:
-        return run_updates.trace(states[0], keys[0], *batches[0])
-    return program.trace(run_updates, *arguments(states, keys, batches))
+        traced = run_updates.trace(states[0], keys[0], *batches[0])
+        return traced, traced.lower().compile()
+    with jax.debug_key_reuse(False):
+        traced = program.trace(run_updates, *arguments(states, keys, batches))
+        return traced, traced.lower().compile()
 
 
 def arguments(states: Sequence, keys: Sequence, batches: Sequence[Batches]) -> tuple:
@@ -105,8 +112,7 @@ def program(run_updates, states: tuple, keys: tuple, data: tuple, indices: tuple
     stacked_data, data_axis = _stack(data)
     stacked_indices, indices_axis = _stack(indices)
     stacked_states, _ = _stack(states)
-    # To JAX's check of keys that are used twice, stacking one is a use.
-    stacked_keys, _ = _stack(tuple(map(jax.random.clone, keys)))
+    stacked_keys, _ = _stack(keys)
     mapped = jax.vmap(run_updates, in_axes=(0, 0, data_axis, indices_axis))
     results = mapped(stacked_states, stacked_keys, stacked_data, stacked_indices)
     each = [jax.tree.map(lambda leaf, i=i: leaf[i], results) for i in range(len(states))]
