@@ -69,7 +69,8 @@ def make_advance(
         for lot, following in zip(lots, after, strict=False):
             names = lot.names
             batches = feed.take(lot)
-            what = f"update {lot.step} of {', '.join(map(dotted, names))}"
+            others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            what = f"update {lot.step} of {dotted(names[0])}{others}"
             began = time.perf_counter()
             with parallel.together(what):
                 states_of_lot, values_of_lot = groups.run(
