@@ -19,6 +19,8 @@ def tiny_config(rows):
         name = section.split(".")[1]
         if name in config.experiments:
             config.experiments[name].update(changes)
+    for name in ("posteriors", "diffusion_decoder"):
+        config.experiments[name].methods = ("vae",)
     return config
 
 

@@ -1,5 +1,7 @@
 """Programs of experiments: the systems of a group have the numbers that each has alone."""
 
+import json
+
 import chex
 import jax
 import numpy as np
@@ -85,6 +87,20 @@ def test_a_group_is_its_systems_one_after_another(monkeypatch, make_systems):
     start = parallel.replicate(mesh, jax.tree.map(np.asarray, states))
     assert min(map(max, (differences(together[name], start[name]) for name in start))) > 0.1
     chex.assert_trees_all_close(metrics, metrics_alone, rtol=1e-4, atol=1e-5)
+
+
+def test_a_run_of_before_the_field_goes_on_and_in_any_grouping(tmp_path):
+    config = make_config("neural_entropy/gaussian_mixture")
+    before = config.to_dict()
+    del before["systems_at_once"]
+    (tmp_path / "config.json").write_text(json.dumps(before))
+    (tmp_path / "checkpoints").mkdir()
+    for systems_at_once in (0, 3):
+        config.systems_at_once = systems_at_once
+        assert not command_line.is_complete(config, tmp_path)
+    config.batch_size += 8
+    with pytest.raises(InputError, match=r"made with another config \(batch_size"):
+        command_line.is_complete(config, tmp_path)
 
 
 def test_a_group_of_fewer_than_none_is_refused():
