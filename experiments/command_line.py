@@ -40,6 +40,7 @@ from experiments.field_types import check_type
 # Fields that change no result of a run that goes on, or only the order in which numbers are added.
 MAY_DIFFER = (
     "num_devices",
+    "systems_at_once",
     "save_every",
     "evaluate_every",
     "metrics_extras",

@@ -50,6 +50,8 @@ PLACES = {  # what may stand in a name's place, as a regular expression
     "warning": r"(?!(neighbours|estimates)\b)\w+",
     "loop": r"(plain|scanned|reference)",
     "program": r"(?!machine\b)[\w.]+",
+    "group": r"[\w.]+\.size\d+",
+    "way": r"(alone|together)",
     "sampler": r"(encoder|sampler)",
     "steps": r"\d+",
     "share": r"[\d.e+-]+",

@@ -14,6 +14,9 @@ PLACES_OF_BENCHMARKS = {
     "benchmarks": "<program> is an experiment and what it updates, such as "
     "`diffusion_encoder.langevin`; <sampler> is `encoder` or `sampler`, <steps> the number of "
     "their Heun steps. Errors are over turns, those of losses over draws.",
+    "benchmarks.groups": "<group> is an experiment, what it updates, and the number of systems, "
+    "such as `posteriors.ring.vae.size3`; <way> is `alone`, one system after another, or "
+    "`together`, all in one dispatch. Errors are over turns.",
     "benchmarks.situations": "<situation> is a name in `SITUATIONS` of "
     "`experiments/benchmarks/wild_samples.py`, <verdict> is `right`, `covered`, `refused`, "
     "`warned` or `wrong`.",
@@ -50,6 +53,15 @@ BENCHMARKS = {
         "machine.cached_copy_peak": "GB/s: Bytes a second that passes over an array in a cache "
         "read and write.",
         "machine.memory_copy_peak": "GB/s: The same of an array that is too large for caches.",
+    },
+    "benchmarks.groups": {
+        "<group>.<way>.time": "ms: Time of an update of each system, the dispatch's share.",
+        "<group>.<way>.first_step": "s: Seconds of tracing, compiling and the first dispatch of "
+        "all systems.",
+        "<group>.<way>.memory": "MB: Memory that the compiled program needs beside its arguments "
+        "and results.",
+        "<group>.gain": "of one after another: Time one after another over that together, turn by "
+        "turn.",
     },
     "benchmarks.growth": GROWTH,
     "benchmarks.pod": POD,

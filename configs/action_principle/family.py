@@ -16,6 +16,7 @@ def get_config() -> ConfigDict:
             seed=0,
             num_seeds=1,
             num_devices=0,  # 0: all of them
+            systems_at_once=0,  # that share a program; 1: one after another; 0: 1 on CPUs, else all
             sweep="samples",
             processes=("vp",),  # under which it is trained
             datasets=("digits",),

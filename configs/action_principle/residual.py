@@ -14,6 +14,7 @@ def get_config() -> ConfigDict:
             seed=0,
             num_seeds=1,
             num_devices=0,  # 0: all of them
+            systems_at_once=0,  # that share a program; 1: one after another; 0: 1 on CPUs, else all
             sweep="dimension",
             processes=("vp",),
             dimensions=(2,),

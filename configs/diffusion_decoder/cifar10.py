@@ -17,6 +17,7 @@ def get_config():
     config.data.name = "cifar10"
     config.model.update(embed_channels=(64, 128, 256))
     config.decoder.update(features=(128, 256, 256), attention=(16, 8), high=10.0)
+    config.systems_at_once = 1  # one of this size fills a device
     config.num_updates = 100000
     config.learning_rate = 2e-4
     return config

@@ -19,6 +19,7 @@ def get_config():
     config.datasets = ("cifar10",)
     config.samples = (100, 300, 1000, 3000, 10_000, 30_000, 0)
     config.model.update(channels=(256, 256, 256), blocks=2, attention=(16, 8), dtype="bfloat16")
+    config.systems_at_once = 1  # one of this size fills a device
     config.batch_size = 128
     config.updates_per_dispatch = 100
     config.learning_rate = 2e-4

@@ -39,6 +39,7 @@ def common() -> ConfigDict:
             seed=0,
             num_seeds=3,  # each with a mixture, samples and a start of its own
             num_devices=0,  # 0: all
+            systems_at_once=0,  # that share a program; 1: one after another; 0: 1 on CPUs, else all
             sweep="dimension",  # cases differ in it: 'dimension', or 'samples' of each data set
             samples=(8192,),  # training examples, 0 for all
             t_min=1e-3,  # entropy is counted from t_min to t = 1 (straight line: 0.999)

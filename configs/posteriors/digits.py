@@ -42,6 +42,7 @@ def posteriors_of(config):
                 )
             ),
             num_seeds=1,
+            systems_at_once=0,  # that share a program; 1: one after another; 0: 1 on CPUs, else all
             rivals=dict(iwae_samples=10),
         )
     )

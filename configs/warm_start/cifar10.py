@@ -21,6 +21,7 @@ def get_config():
         dropout=0.1,
         precision="bfloat16",
     )
+    config.systems_at_once = 1  # one of this size fills a device
     config.num_updates = 100000
     config.batch_size = 128
     config.learning_rate = 1e-3

@@ -18,6 +18,7 @@ def get_config() -> ConfigDict:
             seed=0,
             num_seeds=3,  # systems of each model
             num_devices=0,  # 0: all of them
+            systems_at_once=0,  # that share a program; 1: one after another; 0: 1 on CPUs, else all
             methods=("cold", "warm", "plain"),  # which of `models` are trained
             models=dict(
                 # head: what the network gives, logits or logistics of the values, or v alone

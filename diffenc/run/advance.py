@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from diffenc.run import costs, feeding, parallel
+from diffenc.run import costs, feeding, groups, parallel
 from diffenc.run.order import batch_indices
 
 
@@ -33,17 +33,21 @@ class Trainee(NamedTuple):
     order: tuple[str | int, ...] = ()
 
 
-def make_advance(trainees: Mapping[Any, Trainee], mesh, batch_size: int) -> Callable:
+def make_advance(
+    trainees: Mapping[Any, Trainee], mesh, batch_size: int, systems_at_once: int = 1
+) -> Callable:
     """Make the function that `loop.train` calls: `advance(states, step, n) -> (states, metrics)`.
 
-    It makes the updates step, ..., step + n - 1 of every system, one dispatch each. The metrics of
-    the system (a, b) are named "a.b.<metric>", those of the system "a" "a.<metric>"; beside the
-    update's own there is `ms_per_update`, the dispatch's milliseconds for each update.
+    It makes the updates step, ..., step + n - 1 of every system, one dispatch for each group of
+    systems, see `groups`. The metrics of the system (a, b) are named "a.b.<metric>", those of the
+    system "a" "a.<metric>"; beside the update's own there is `ms_per_update`, the dispatch's
+    milliseconds for each update of each system: those of a group have equal shares.
 
     Args:
         trainees: the systems by name.
         mesh: over which the batches are split.
         batch_size: over all devices.
+        systems_at_once: in a dispatch, of one program; 0: see `groups.largest`.
 
     Returns:
         The function; `states` has the keys of `trainees`, and each metric is an array [n].
@@ -53,30 +57,37 @@ def make_advance(trainees: Mapping[Any, Trainee], mesh, batch_size: int) -> Call
     """
     parallel.check_batch(batch_size, mesh)
     keys = {name: parallel.replicate(mesh, trainee.key) for name, trainee in trainees.items()}
-    feed = _Feed(trainees, mesh, batch_size)
+    feed = _Feed(trainees, mesh, batch_size, systems_at_once)
 
     def advance(states, step, n):
         states = dict(states)
         parts = {}
         seconds = dict.fromkeys(trainees, 0.0)
-        lots = feed.lots(step, n)
+        lots = feed.lots(states, step, n)
         # The first lot of the next dispatch is made ready too; at the end of training, in vain.
-        after = [*lots[1:], *feed.lots(step + n, n)[:1], None]
+        after = [*lots[1:], *feed.lots(states, step + n, n)[:1], None]
         for lot, following in zip(lots, after, strict=False):
-            trainee = trainees[lot.name]
+            names = lot.names
             batches = feed.take(lot)
-            what = f"update {lot.step} of {dotted(lot.name)}"
+            others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            what = f"update {lot.step} of {dotted(names[0])}{others}"
             began = time.perf_counter()
             with parallel.together(what):
-                states[lot.name], values = trainee.run_updates(
-                    states[lot.name], keys[lot.name], *batches
+                states_of_lot, values_of_lot = groups.run(
+                    trainees[names[0]].run_updates,
+                    [states[name] for name in names],
+                    [keys[name] for name in names],
+                    batches,
                 )
+            states |= zip(names, states_of_lot, strict=True)
             if following is not None:
                 feed.make_ready(following)
             with parallel.together(what):
-                jax.block_until_ready(values)
-            seconds[lot.name] += time.perf_counter() - began
-            parts.setdefault(lot.name, []).append(values)
+                jax.block_until_ready(values_of_lot)
+            share = (time.perf_counter() - began) / len(names)
+            for name, values in zip(names, values_of_lot, strict=True):
+                seconds[name] += share
+                parts.setdefault(name, []).append(values)
         metrics = {}
         for name, values in parts.items():
             values = _joined(values)
@@ -90,9 +101,9 @@ def make_advance(trainees: Mapping[Any, Trainee], mesh, batch_size: int) -> Call
 
 @dataclasses.dataclass(frozen=True)
 class _Lot:
-    """Updates of one system that one program makes: `count` of them from update `step`."""
+    """Updates of a group that one program makes: `count` of each system from update `step`."""
 
-    name: Hashable
+    names: tuple[Hashable, ...]
     step: int
     count: int
 
@@ -100,51 +111,73 @@ class _Lot:
 class _Feed:
     """What each lot of updates reads, made ready while the one before is computed."""
 
-    def __init__(self, trainees: Mapping[Any, Trainee], mesh, batch_size: int):
+    def __init__(
+        self, trainees: Mapping[Any, Trainee], mesh, batch_size: int, systems_at_once: int
+    ):
         self._trainees = trainees
         self._mesh = mesh
         self._batch_size = batch_size
+        self._largest = groups.largest(systems_at_once, mesh)
         self._ready: dict[Hashable, Any] = {}  # by what it is read from
 
-    def lots(self, step: int, n: int) -> list[_Lot]:
-        """List the lots of the updates step, ..., step + n - 1, one system after another."""
-        lots = []
+    def lots(self, states: Mapping[Any, Any], step: int, n: int) -> list[_Lot]:
+        """List the lots of the updates step, ..., step + n - 1, one group after another.
+
+        Systems are of one group if they share a program, shapes of states and examples, and the
+        number of updates that they have left.
+        """
+        left = {}
+        kinds = {}
         for name, trainee in self._trainees.items():
             updates = n if trainee.num_updates is None else min(n, trainee.num_updates - step)
             if updates > 0:
-                count = feeding.updates_at_once(
-                    trainee.examples, updates, self._batch_size, self._mesh
-                )
-                lots += [_Lot(name, first, count) for first in range(step, step + updates, count)]
+                left[name] = updates
+                shapes = groups.shapes_of((states[name], trainee.examples))
+                is_fed = feeding.is_fed(trainee.examples)
+                kinds[name] = (trainee.run_updates, updates, shapes, is_fed)
+        lots = []
+        for names in groups.split(kinds, self._largest):
+            updates = left[names[0]]
+            sources = {self._source(name) for name in names}
+            count = feeding.updates_at_once(
+                self._trainees[names[0]].examples,
+                updates,
+                len(sources) * self._batch_size,
+                self._mesh,
+            )
+            lots += [_Lot(names, first, count) for first in range(step, step + updates, count)]
         return lots
 
-    def take(self, lot: _Lot) -> feeding.Batches:
+    def take(self, lot: _Lot) -> list[feeding.Batches]:
         """Return the batches of a lot, made ready or not; of earlier ones none are kept."""
         self.make_ready(lot)
-        key = self._key(lot)
-        self._ready = {key: self._ready[key]}
-        return self._ready[key]
+        keys = self._keys(lot)
+        self._ready = {key: self._ready[key] for key in keys}
+        return [self._ready[key] for key in keys]
 
     def make_ready(self, lot: _Lot) -> None:
         """Begin to bring the batches of a lot to the devices."""
-        key = self._key(lot)
-        if key not in self._ready:
-            trainee = self._trainees[lot.name]
-            rows = batch_indices(
-                trainee.seed,
-                lot.step,
-                lot.count,
-                self._batch_size,
-                len(jax.tree.leaves(trainee.examples)[0]),
-                trainee.order,
-            )
-            self._ready[key] = feeding.batches_of(trainee.examples, rows, self._mesh)
+        for name, key in zip(lot.names, self._keys(lot), strict=True):
+            if key not in self._ready:
+                trainee = self._trainees[name]
+                rows = batch_indices(
+                    trainee.seed,
+                    lot.step,
+                    lot.count,
+                    self._batch_size,
+                    len(jax.tree.leaves(trainee.examples)[0]),
+                    trainee.order,
+                )
+                self._ready[key] = feeding.batches_of(trainee.examples, rows, self._mesh)
 
-    def _key(self, lot: _Lot) -> tuple:
-        """Name what a lot is read from; systems of one order and data share it."""
-        trainee = self._trainees[lot.name]
+    def _keys(self, lot: _Lot) -> list[tuple]:
+        return [(*self._source(name), lot.step, lot.count) for name in lot.names]
+
+    def _source(self, name: Hashable) -> tuple:
+        """Name what a system reads; systems of one order and data share it."""
+        trainee = self._trainees[name]
         arrays = tuple(id(leaf) for leaf in jax.tree.leaves(trainee.examples))
-        return trainee.seed, trainee.order, arrays, lot.step, lot.count
+        return trainee.seed, trainee.order, arrays
 
 
 def _joined(parts: list[dict]) -> dict:
@@ -155,47 +188,73 @@ def _joined(parts: list[dict]) -> dict:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def costs_of(trainee: Trainee, state, mesh, batch_size: int, count: int) -> costs.Costs:
-    """Compile the updates of a system, and say what they cost, see `costs`.
+def costs_of(
+    trainees: Mapping[Any, Trainee],
+    states: Mapping[Any, Any],
+    name: Hashable,
+    mesh,
+    batch_size: int,
+    count: int,
+    systems_at_once: int = 1,
+) -> costs.Costs:
+    """Compile the first updates of a system, and say what they cost, see `costs`.
 
-    `advance` finds the program compiled, if it is given the same state, batches and count.
+    `advance` finds the program compiled, if it is given the same states, batches and count.
 
     Args:
-        trainee: the system.
-        state: its state, replicated over the mesh.
+        trainees: the systems by name.
+        states: theirs, replicated over the mesh.
+        name: of the system.
         mesh: over which the batches are split.
         batch_size: over all devices.
         count: of updates in a dispatch.
+        systems_at_once: see `make_advance`.
 
     Returns:
-        The costs; their temporary memory is that of each device.
+        The costs of one update of the system; the temporary memory is that of its whole group, on
+        each device.
     """
-    traced, compiled, count = compile_updates(trainee, state, mesh, batch_size, count)
+    traced, compiled, updates = compile_updates(
+        trainees, states, name, mesh, batch_size, count, systems_at_once
+    )
     analysis = compiled.memory_analysis()
     memory = None if analysis is None else analysis.temp_size_in_bytes
-    return costs.of_program(state, traced.jaxpr, count)._replace(temporary_bytes=memory)
+    return costs.of_program(states[name], traced.jaxpr, updates)._replace(temporary_bytes=memory)
 
 
-def compile_updates(trainee: Trainee, state, mesh, batch_size: int, count: int):
-    """Compile the updates of a system.
+def compile_updates(
+    trainees: Mapping[Any, Trainee],
+    states: Mapping[Any, Any],
+    name: Hashable,
+    mesh,
+    batch_size: int,
+    count: int,
+    systems_at_once: int = 1,
+):
+    """Compile the first updates of a system, together with those of its group.
 
     Args:
-        trainee: the system.
-        state: its state, replicated over the mesh.
+        trainees: the systems by name.
+        states: theirs, replicated over the mesh.
+        name: of the system.
         mesh: over which the batches are split.
         batch_size: over all devices.
         count: of updates in a dispatch.
+        systems_at_once: see `make_advance`.
 
     Returns:
-        `(traced, compiled, count)`: the program before and after, see jax.stages, and how many
-        updates it makes, which are fewer where the examples lie on the host.
+        `(traced, compiled, updates)`: the program before and after, see jax.stages, and how many
+        updates it makes of all its systems together.
     """
-    count = feeding.updates_at_once(trainee.examples, count, batch_size, mesh)
-    rows = np.zeros((count, batch_size), np.int32)
-    batches = feeding.batches_of(trainee.examples, rows, mesh)
-    key = parallel.replicate(mesh, trainee.key)
-    traced = trainee.run_updates.trace(state, key, *batches)
-    return traced, traced.lower().compile(), count
+    feed = _Feed(trainees, mesh, batch_size, systems_at_once)
+    lot = next(lot for lot in feed.lots(states, 0, count) if name in lot.names)
+    traced, compiled = groups.compile_program(
+        trainees[name].run_updates,
+        [states[one] for one in lot.names],
+        [parallel.replicate(mesh, trainees[one].key) for one in lot.names],
+        feed.take(lot),
+    )
+    return traced, compiled, lot.count * len(lot.names)
 
 
 def dotted(name: Hashable) -> str:

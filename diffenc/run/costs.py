@@ -23,7 +23,8 @@ class Costs(NamedTuple):
         flops: floating-point operations of one update in products of matrices and convolutions, a
             multiplication and an addition counted as two; those of all devices together.
         temporary_bytes: what the compiled updates need beside their arguments and results, see
-            `advance.costs_of`; None where it was not asked for or the backend does not tell.
+            `advance.costs_of`, those of all systems of a group; None where it was not asked for or
+            the backend does not tell.
     """
 
     num_parameters: int

@@ -91,9 +91,10 @@ def of_updates(trained: Training) -> Program:
     mesh = parallel.data_mesh(1)
     trainee, state = trained.on(mesh)
     batch = len(trained.examples)
-    cost = costs_of(trainee, state, mesh, batch, UPDATES)
-    advance = make_advance({"system": trainee}, mesh, batch)
+    trainees = {"system": trainee}
     states = {"system": state}
+    cost = costs_of(trainees, states, "system", mesh, batch, UPDATES)
+    advance = make_advance(trainees, mesh, batch)
     step = 0
 
     def run():

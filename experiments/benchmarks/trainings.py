@@ -1,12 +1,14 @@
 """The updates of every experiment that trains, each made from a config of that experiment.
 
 A function for each takes the config and the number of updates in a call, and gives programs by
-name.
+name. Of an experiment that trains several systems of one program, it takes the config, and gives
+all `Systems`.
 """
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -19,6 +21,7 @@ from diffenc.information.settings import Settings as InformationSettings
 from diffenc.keys import key_of, rng_of
 from diffenc.latent import systems
 from diffenc.run import data, parallel
+from diffenc.run.advance import Trainee
 from diffenc.training import TrainState
 from experiments import command_line
 from experiments.action_principle import learn, learning, sampling
@@ -43,6 +46,29 @@ from experiments.warm_start import models as grid_models
 from experiments.warm_start.settings import read_experiment as read_warm_start
 
 METHODS = ("importance", "langevin", "vae", "iwae")  # at the sizes of MNIST
+
+
+class Systems(NamedTuple):
+    """What an experiment trains side by side, several systems of each program.
+
+    Attributes:
+        trainees: the systems by name.
+        states: theirs at the start.
+        batch_size: of an update.
+        names: of the systems of each program, the seed 0 first.
+    """
+
+    trainees: dict[Any, Trainee]
+    states: dict[Any, Any]
+    batch_size: int
+    names: dict[str, list[Hashable]]
+
+    def programs(self, updates: int) -> dict[str, Program]:
+        """Make the updates of the first system of each program."""
+        return {
+            program: of_trainee(self.trainees[name], self.states[name], self.batch_size, updates)
+            for program, (name, *_) in self.names.items()
+        }
 
 
 def diffusion_encoder(config: ConfigDict, updates: int) -> dict[str, Program]:
@@ -72,46 +98,73 @@ def diffusion_encoder(config: ConfigDict, updates: int) -> dict[str, Program]:
     }
 
 
-def posteriors(config: ConfigDict, updates: int) -> dict[str, Program]:
-    """Make the updates of every method on the config's toys."""
+def posteriors(config: ConfigDict) -> Systems:
+    """Make every seed of every method on the config's toys."""
     experiment = read_posteriors(config)
     cases = posterior_cases.load_cases(experiment)
     models = posterior_cases.make_models(experiment, cases)
     trainees = posterior_cases.make_trainees(
         experiment.training.seed, cases, models, parallel.data_mesh(1)
     )
-    size = experiment.training.batch_size
-    return {
-        f"{case}.{method}": of_trainee(trainees[case, method, seed], system.state, size, updates)
-        for (case, method, seed), system in models.items()
-        if seed == 0
-    }
+    return Systems(
+        trainees,
+        {name: system.state for name, system in models.items()},
+        experiment.training.batch_size,
+        by_program({name: f"{name[0]}.{name[1]}" for name in models}),
+    )
 
 
-def diffusion_decoder(config: ConfigDict, updates: int) -> dict[str, Program]:
-    """Make the updates of every method at its first place."""
+def diffusion_decoder(config: ConfigDict) -> Systems:
+    """Make every seed of every method at its first place."""
     experiment = read_decoders(config)
     dataset = decoder_models.load(experiment)
     models = decoder_models.make_systems(experiment, dataset)
-    trainees = decoder_models.make_trainees(experiment, dataset, models, parallel.data_mesh(1))
-    size = experiment.training.batch_size
-    return {
-        name.method: of_trainee(trainees[name.key], models[name].state, size, updates)
-        for name in decoder_models.first_places(models)
-    }
+    places = {name[:2] for name in decoder_models.first_places(models)}
+    return Systems(
+        decoder_models.make_trainees(experiment, dataset, models, parallel.data_mesh(1)),
+        {name.key: system.state for name, system in models.items()},
+        experiment.training.batch_size,
+        by_program({name.key: name.method for name in models if name[:2] in places}),
+    )
 
 
-def neural_entropy(config: ConfigDict, updates: int) -> dict[str, Program]:
-    """Make the updates of every case."""
+def neural_entropy(config: ConfigDict) -> Systems:
+    """Make every seed of every case."""
     training = command_line.read(EntropyTraining, config)
     sweep = read_sweep(config)
     cases = {case.name: case for case in load_cases(sweep)}
     states = entropy_systems.make_states(sweep.seed, training, cases)
-    trainees = entropy_systems.make_trainees(sweep.seed, training, cases, parallel.data_mesh(1))
-    return {
-        name: of_trainee(trainees[name, 0], states[name, 0], training.batch_size, updates)
-        for name in cases
-    }
+    return Systems(
+        entropy_systems.make_trainees(sweep.seed, training, cases, parallel.data_mesh(1)),
+        states,
+        training.batch_size,
+        by_program({name: name[0] for name in states}),
+    )
+
+
+def warm_start(config: ConfigDict) -> Systems:
+    """Make every seed of every model."""
+    experiment = read_warm_start(config)
+    numbers = grid_models.load(experiment)
+    made = grid_models.make_systems(experiment, numbers.dataset, numbers.size)
+    return Systems(
+        grid_models.make_trainees(experiment, numbers.dataset, made, parallel.data_mesh(1)),
+        {name: system.state for name, system in made.items()},
+        experiment.training.batch_size,
+        by_program({name: name.model for name in made}),
+    )
+
+
+def by_program(programs: Mapping[Hashable, str]) -> dict[str, list[Hashable]]:
+    """List the systems of each program, in their order.
+
+    Args:
+        programs: what is updated, by the name of the system.
+    """
+    systems: dict[str, list[Hashable]] = {}
+    for name, program in programs.items():
+        systems.setdefault(program, []).append(name)
+    return systems
 
 
 def labels(config: ConfigDict, updates: int) -> dict[str, Program]:
@@ -168,20 +221,6 @@ def guidance_images(config: ConfigDict, updates: int) -> dict[str, Program]:
     return {
         "denoiser": of_trainee(trainee, system.state, training.batch_size, updates),
         "chain_step": Program(chain, params, (key_of(seed, "chain"),), num_steps, lambda _: params),
-    }
-
-
-def warm_start(config: ConfigDict, updates: int) -> dict[str, Program]:
-    """Make the updates of every model."""
-    experiment = read_warm_start(config)
-    numbers = grid_models.load(experiment)
-    made = grid_models.make_systems(experiment, numbers.dataset, numbers.size)
-    trainees = grid_models.make_trainees(experiment, numbers.dataset, made, parallel.data_mesh(1))
-    size = experiment.training.batch_size
-    return {
-        name.model: of_trainee(trainees[name], system.state, size, updates)
-        for name, system in made.items()
-        if name.seed == 0
     }
 
 
@@ -243,15 +282,28 @@ def mutual_information(config: ConfigDict, updates: int) -> dict[str, Program]:
     return programs
 
 
-GROUPS: dict[str, Callable[[ConfigDict, int], dict[str, Program]]] = {
-    "diffusion_encoder": diffusion_encoder,
+def of_systems(make: Callable[[ConfigDict], Systems]) -> Callable:
+    """Make the function of the updates of systems, from that of the systems."""
+    return lambda config, updates: make(config).programs(updates)
+
+
+# Experiments that train several systems of one program.
+SEVERAL: dict[str, Callable[[ConfigDict], Systems]] = {
     "posteriors": posteriors,
     "diffusion_decoder": diffusion_decoder,
     "mixture": neural_entropy,
     "images": neural_entropy,
+    "warm_start": warm_start,
+}
+GROUPS: dict[str, Callable[[ConfigDict, int], dict[str, Program]]] = {
+    "diffusion_encoder": diffusion_encoder,
+    "posteriors": of_systems(posteriors),
+    "diffusion_decoder": of_systems(diffusion_decoder),
+    "mixture": of_systems(neural_entropy),
+    "images": of_systems(neural_entropy),
     "labels": labels,
     "guidance_images": guidance_images,
-    "warm_start": warm_start,
+    "warm_start": of_systems(warm_start),
     "action_learn": action_principle,
     "action_sampling": action_principle,
     "mutual_information": mutual_information,

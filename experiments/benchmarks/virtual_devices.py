@@ -77,7 +77,9 @@ def exchange(trainee: Trainee, state, num_devices: int, batch_size: int) -> Exch
     mesh = parallel.data_mesh(num_devices)
     placed = trainee._replace(examples=parallel.replicate(mesh, trainee.examples))
     placed_state = parallel.replicate(mesh, state)
-    traced, compiled, _ = compile_updates(placed, placed_state, mesh, batch_size, 1)
+    traced, compiled, _ = compile_updates(
+        {"system": placed}, {"system": placed_state}, "system", mesh, batch_size, 1
+    )
     found = collectives.of_program(compiled.as_text())
     sums = [one for one in found if one.kind == "all-reduce"]
     others = [one for one in found if one.kind != "all-reduce"]

@@ -108,7 +108,7 @@ def train(workdir, experiment: Experiment, dataset, models, held_out, mesh) -> d
     states = loop.train(
         workdir,
         states,
-        make_advance(trainees, mesh, training.batch_size),
+        make_advance(trainees, mesh, training.batch_size, training.systems_at_once),
         num_updates=training.num_updates,
         updates_per_dispatch=training.updates_per_dispatch,
         save_every=training.save_every,
@@ -179,7 +179,10 @@ def stage(
         workdir / purpose,
         parallel.replicate(mesh, {name.key: system.state for name, system in models.items()}),
         make_advance(
-            make_trainees(experiment, dataset, models, mesh, purpose), mesh, training.batch_size
+            make_trainees(experiment, dataset, models, mesh, purpose),
+            mesh,
+            training.batch_size,
+            training.systems_at_once,
         ),
         num_updates=num_updates,
         updates_per_dispatch=training.updates_per_dispatch,

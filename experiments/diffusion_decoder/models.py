@@ -189,11 +189,13 @@ def print_costs(
     training = experiment.training
     for name in first_places(models):
         measured = costs_of(
-            trainees[name.key],
-            states[name.key],
+            trainees,
+            states,
+            name.key,
             mesh,
             training.batch_size,
             training.updates_per_dispatch,
+            training.systems_at_once,
         )
         print(f"{name.method.replace('_', ' ')}: {costs.describe(measured)}", flush=True)
 

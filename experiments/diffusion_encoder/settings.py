@@ -27,6 +27,7 @@ class Training:
         seed: of the whole run.
         num_devices: see `parallel.data_mesh`.
         metrics_extras: other places that metrics go to.
+        systems_at_once: that share a program, see `groups.largest`.
     """
 
     batch_size: int
@@ -37,10 +38,11 @@ class Training:
     seed: int
     num_devices: int
     metrics_extras: tuple[str, ...]
+    systems_at_once: int = 0
 
     def __post_init__(self):
         check_positive(self, "batch_size", "num_updates", "updates_per_dispatch", "save_every")
-        check_least(self, 0, "evaluate_every", "seed", "num_devices")
+        check_least(self, 0, "evaluate_every", "seed", "num_devices", "systems_at_once")
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,12 @@ def train(
     states = loop.train(
         workdir,
         parallel.replicate(mesh, make_states(seed, settings, cases)),
-        make_advance(make_trainees(seed, settings, cases, mesh), mesh, settings.batch_size),
+        make_advance(
+            make_trainees(seed, settings, cases, mesh),
+            mesh,
+            settings.batch_size,
+            settings.systems_at_once,
+        ),
         num_updates=settings.num_updates,
         updates_per_dispatch=settings.updates_per_dispatch,
         save_every=settings.save_every,

@@ -51,7 +51,12 @@ def run(config: ConfigDict, workdir: Path) -> None:
     states = loop.train(
         workdir,
         parallel.replicate(mesh, {name: system.state for name, system in models.items()}),
-        make_advance(make_trainees(seed, cases, models, mesh), mesh, training.batch_size),
+        make_advance(
+            make_trainees(seed, cases, models, mesh),
+            mesh,
+            training.batch_size,
+            training.systems_at_once,
+        ),
         num_updates=training.num_updates,
         updates_per_dispatch=training.updates_per_dispatch,
         save_every=training.save_every,

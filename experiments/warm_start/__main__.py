@@ -65,7 +65,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     states = loop.train(
         workdir,
         states,
-        make_advance(trainees, mesh, training.batch_size),
+        make_advance(trainees, mesh, training.batch_size, training.systems_at_once),
         num_updates=training.num_updates,
         updates_per_dispatch=training.updates_per_dispatch,
         save_every=training.save_every,

@@ -269,10 +269,17 @@ def print_costs(
         mesh: of devices.
         settings: of the updates.
     """
-    for name, trainee in trainees.items():
+    for name in trainees:
         if name.seed == 0:
-            count = settings.updates_per_dispatch
-            measured = costs_of(trainee, states[name], mesh, settings.batch_size, count)
+            measured = costs_of(
+                trainees,
+                states,
+                name,
+                mesh,
+                settings.batch_size,
+                settings.updates_per_dispatch,
+                settings.systems_at_once,
+            )
             print(f"{name.model}: {costs.describe(measured)}", flush=True)
 
 

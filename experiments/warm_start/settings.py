@@ -108,6 +108,7 @@ class Training:
         evaluate_every: updates between held-out measurements; 0: none.
         metrics_extras: other places that metrics go to.
         num_devices: see `parallel.data_mesh`.
+        systems_at_once: that share a program, see `groups.largest`.
     """
 
     seed: int
@@ -123,11 +124,12 @@ class Training:
     evaluate_every: int
     metrics_extras: tuple[str, ...]
     num_devices: int
+    systems_at_once: int = 0
 
     def __post_init__(self):
         check_positive(self, "num_seeds", "batch_size", "num_updates", "updates_per_dispatch")
         check_positive(self, "learning_rate", "clip_norm", "save_every")
-        check_least(self, 0, "seed", "warmup", "evaluate_every", "num_devices")
+        check_least(self, 0, "seed", "warmup", "evaluate_every", "num_devices", "systems_at_once")
         check_fraction(self, "average_decay")
 
 

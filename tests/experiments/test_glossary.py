@@ -37,6 +37,7 @@ ROWS = {
     ("warm_start", "kraft.it_nll.bins=3", ""): "kraft.it_nll.bins=<bins>",
     ("benchmarks", "mixture.vp.D9.limit_share", "% of the limit"): "<program>.limit_share",
     ("benchmarks", "encoder.steps4.loss", "nats"): "<sampler>.steps<steps>.loss",
+    ("benchmarks.groups", "posteriors.ring.vae.size3.gain", "of one after another"): "<group>.gain",
     ("benchmarks.entropy_training", "plain.seconds_to_0.1_percent", "s"): (
         "<loop>.seconds_to_<share>_percent"
     ),

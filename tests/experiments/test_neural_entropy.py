@@ -124,7 +124,8 @@ def test_a_resumed_run_is_an_uninterrupted_one_bit_for_bit(tmp_path):
         processes=("vp",),
         dimensions=(2,),
         samples=(50,),
-        num_seeds=1,
+        num_seeds=2,
+        systems_at_once=2,
         save_every=2,
         eval__repetitions=0,
     )

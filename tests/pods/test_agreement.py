@@ -93,7 +93,7 @@ def test_a_process_that_does_not_come_is_named_and_the_rest_ends(tmp_path):
     (line,) = errors(run, 0)
     assert (
         "process 1 (" in line
-        and f"pid {late}) did not come to 'update 4 of toy' within 5 s" in line
+        and f"pid {late}) did not come to 'update 4 of toy and 1 more' within 5 s" in line
     )
     assert last_session(run)["status"] == "failed" and "process 1" in last_session(run)["reason"]
 

@@ -2,9 +2,9 @@
 
     python tests/pods/toy.py --config=tests/pods/toy_config.py --workdir=DIR --config.trouble=late
 
-Its state is chaotic, so that one lost or doubled update shows in all digits. Each update sums whole
-numbers over all devices, in any order the same; so does the evaluation. `trouble` is what one
-process does wrong: see `make_trouble`.
+Two systems are trained together. Their states are chaotic, so that one lost or doubled update shows
+in all digits. Each update sums whole numbers over all devices, in any order the same; so does the
+evaluation. `trouble` is what one process does wrong: see `make_trouble`.
 """
 
 import time
@@ -79,14 +79,17 @@ def run(config, workdir):
     run_updates = training.scan_updates(update, lambda key, rows: rows)
     trainee = Trainee(run_updates, feeding.place(mesh, EXAMPLES), jax.random.key(0), seed=0)
     assert feeding.is_fed(trainee.examples) == config.is_fed
-    train = make_advance({"toy": trainee}, mesh, BATCH)
+    train = make_advance({"toy": trainee, "twin": trainee}, mesh, BATCH, systems_at_once=2)
 
     def advance(states, step, n):
         act(step)
         time.sleep(config.pause)
         return train(states, step, n)
 
-    start = {"toy": State(jnp.linspace(0.1, 0.9, 4), jnp.int32(0))}
+    start = {
+        "toy": State(jnp.linspace(0.1, 0.9, 4), jnp.int32(0)),
+        "twin": State(jnp.linspace(0.2, 0.8, 4), jnp.int32(0)),
+    }
     states = loop.train(
         workdir,
         parallel.replicate(mesh, start),
@@ -97,10 +100,11 @@ def run(config, workdir):
         evaluate=evaluate,
         evaluate_every=4,
     )
-    w = np.asarray(parallel.local(states)["toy"].w, np.float64)
     metrics = records.read_metrics(workdir)
-    sums = {"w": float(w @ np.arange(1, 5))}
-    for name in ("toy.loss", "held_out"):
+    sums = {}
+    for name, state in parallel.local(states).items():
+        sums[f"{name}.w"] = float(np.asarray(state.w, np.float64) @ np.arange(1, 5))
+    for name in ("toy.loss", "twin.loss", "held_out"):
         sums[name] = float(sum(line.get(name, 0.0) for line in metrics))
     tables.write_results(workdir, [tables.Result(*item, None) for item in sums.items()])
 

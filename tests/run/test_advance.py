@@ -28,7 +28,7 @@ def test_the_memory_is_that_of_the_program_that_training_then_has():
     found = []
 
     def compile_first():
-        found.append(advance.costs_of(trainee, states["one"], mesh, 32, 3))
+        found.append(advance.costs_of({"one": trainee}, states, "one", mesh, 32, 3))
 
     def train():
         advance.make_advance({"one": trainee}, mesh, 32)(states, 0, 3)
