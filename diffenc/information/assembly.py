@@ -53,6 +53,8 @@ class Information(NamedTuple):
         terms_of: the columns of x and of y of which products or waves show what is unresolved; None
             if neighbours do.
         clusters: of the examples `rows`, or None if they are independent.
+        by_all: the information of the Gaussian of all columns, where the estimate is that of some
+            and this is significantly larger; else None.
     """
 
     estimate: Estimate
@@ -75,6 +77,7 @@ class Information(NamedTuple):
     unresolved: float = 0.0
     terms_of: tuple[tuple[int, ...], tuple[int, ...]] | None = None
     clusters: Clusters | None = None
+    by_all: Estimate | None = None
 
     @property
     def neighbours(self) -> Estimate | None:

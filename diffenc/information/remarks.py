@@ -111,6 +111,11 @@ def of_resolution(result: Information, names: list[list[str]]) -> list[str]:
             f"the estimate is that of {join(result.columns)} alone: all columns together show "
             "less, because there are too few rows for so many"
         )
+    if result.by_all is not None:
+        notes[-1] += (
+            f"; yet a linear regression of all shows {result.by_all.mean:.2f} nats: the error "
+            "holds the difference"
+        )
     if result.nearest is not None and result.is_by_neighbours:
         notes.append(
             "the relation is finer than the networks resolve: the estimate is that of nearest "
@@ -129,7 +134,8 @@ def of_resolution(result: Information, names: list[list[str]]) -> list[str]:
             f"a regression on products or waves of {join(result.terms_of)} shows more than the "
             "networks: the error holds the difference"
         )
-    elif result.nearest is not None and result.weight == 0 and result.unresolved:
+    elif result.unresolved and result.weight == 0 and result.by_all is None:
+        assert result.nearest is not None, "neighbours show what is unresolved"
         notes.append(
             f"nearest neighbours of {join(result.nearest.columns)} show more than the networks: "
             "the error holds the difference"

@@ -150,7 +150,7 @@ def resolve(
     of_all = tuple(tuple(range(dim)) for dim in compared.dims)
     if _excess(near.estimate, result) > CONTRADICTED:
         result = _weigh(result, near, 1.0, compared.most)
-    elif near.columns == (result.columns or of_all):
+    elif near.columns == (result.columns or of_all) and result.by_all is None:
         result = _with_neighbours(result, near, compared.most)
     own = [] if result.is_by_neighbours else [Set(near.columns, near.estimate)]
     limits = [*own, *compared.sets]
@@ -174,6 +174,7 @@ def _with_rest(some: Information, of_all: Information) -> Information:
     return some._replace(
         estimate=Estimate(some.estimate.mean, float(np.hypot(some.estimate.stderr, gap))),
         unresolved=float(np.hypot(some.unresolved, gap)),
+        by_all=of_all.gaussian,
     )
 
 
@@ -216,7 +217,9 @@ def _weigh(result: Information, near: Neighbours, weight, most, doubt=0.0) -> In
     """
     by_near = min(near.estimate.mean + near.missing.mean, most)
     mean = result.estimate.mean + weight * (by_near - result.estimate.mean)
-    unresolved = float(np.hypot(weight * near.missing.stderr, (1 - weight) * doubt))
+    rest = 0.0 if result.by_all is None else max(0.0, result.by_all.mean - mean)
+    doubts = [weight * near.missing.stderr, (1 - weight) * doubt, rest]
+    unresolved = float(np.linalg.norm(doubts))
     examples = near.estimate.stderr if weight == 1.0 else result.errors["examples"]
     stderr = float(np.linalg.norm([examples, (1 - weight) * result.systematic, unresolved]))
     return result._replace(

@@ -25,6 +25,8 @@ SMALL = 0.25
 ROWS = 50
 FEWEST_KNOTS = 10
 MOST_KNOTS = 24
+# Spacings to either side by which a density is told. More tell it smoother, and miss its edges.
+HALF = 4
 
 
 def are_blurred(information: float, stderr: float, rows: float) -> bool:
@@ -98,8 +100,9 @@ def _smooth(x: np.ndarray, normal: np.ndarray) -> np.ndarray | None:
 def log_ratio(scores: np.ndarray) -> np.ndarray | None:
     """Estimate log p(z) / N(z; 0, 1) of standardized scores at every row, by spacings.
 
-    Scores are mapped to [0, 1] by the normal distribution. A window of 2m spacings about a row has
-    the density 2m / (N width), without the bias of its logarithm; at the ends the window is cut.
+    Scores are mapped to [0, 1] by the normal distribution. A window of m spacings about a row has
+    the density m / (N width), without the bias of its logarithm; at the ends the window is cut. The
+    mean is too small where the density changes within a window, as it does in heavy tails.
 
     Args:
         scores: [N].
@@ -110,9 +113,8 @@ def log_ratio(scores: np.ndarray) -> np.ndarray | None:
     n = len(scores)
     order = np.argsort(scores)
     uniform = ndtr((scores - scores.mean()) / scores.std())[order]
-    half = max(3, int(n**0.5 / 2))
-    first = np.maximum(np.arange(n) - half, -1)
-    last = np.minimum(np.arange(n) + half, n)
+    first = np.maximum(np.arange(n) - HALF, -1)
+    last = np.minimum(np.arange(n) + HALF, n)
     ends = np.concatenate([[0.0], uniform, [1.0]])
     width = ends[last + 1] - ends[first + 1]
     if not np.all(width > 0):

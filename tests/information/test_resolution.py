@@ -88,6 +88,22 @@ def test_few_columns_that_tell_are_estimated_alone_without_a_contradiction():
         assert result.estimate == (some if columns else before).estimate
 
 
+def test_the_error_of_some_columns_holds_what_a_regression_of_all_shows_more():
+    """Many columns may tell a little each, which networks of all of them do not find."""
+    before = estimate_of(0.1, 0.05)._replace(gaussian=Estimate(1.5, 0.03))
+    some = estimate_of(0.83, 0.02)
+    result = resolution.resolve(before, of_numbers(X, Y), lambda *_: some)
+    assert result.columns == ((0,), (0,)) and result.by_all == before.gaussian
+    assert result.estimate.mean == pytest.approx(0.83)
+    assert result.estimate.stderr == pytest.approx(np.hypot(0.02, 1.5 - 0.83), rel=1e-3)
+    assert_errors_add_up(result)
+    names = [[f"x{i}" for i in range(30)], ["y"]]
+    (note,) = remarks.of_resolution(result, names)
+    assert "a linear regression of all shows 1.50 nats" in note
+    less = resolution.resolve(estimate_of(0.1, 0.05), of_numbers(X, Y), lambda *_: some)
+    assert less.by_all is None and less.estimate.stderr == pytest.approx(0.02, rel=0.01)
+
+
 def test_what_some_columns_gain_is_compared_example_by_example():
     """Examples come in another order, and one of them is missing."""
     rng = np.random.default_rng(8)
