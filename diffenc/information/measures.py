@@ -13,7 +13,6 @@ Theory: arXiv 2409.03817, 2509.23937.
 """
 
 import functools
-import itertools
 import math
 from collections.abc import Callable
 
@@ -29,7 +28,7 @@ from diffenc.information import (
     pair_information,
     regression,
     resolution,
-    smooth_scores,
+    smooth_pairs,
 )
 from diffenc.information import clusters as clustering
 from diffenc.information.assembly import Information, assemble, is_one_sided, still_grows
@@ -125,9 +124,9 @@ def _of_columns(keys, x, y, settings, show, clusters) -> Information:
     extended = committee.learn(key_committee, pair, in_half, tell)
     mapped = flows.better(mapped, extended, settings.map_errors)
     pair, features = additive.choose(pair, mapped, regression.polar, settings.map_errors)
-    smooth = _smooth_pairs(x, y, rows, clusters)
-    if smooth and _are_blurred(pair, features, settings.map_errors):
-        pair, features = _choose_smooth(smooth, settings.map_errors)
+    smooth = smooth_pairs.make(x, y, rows, clusters)
+    if smooth and smooth_pairs.are_blurred(pair, features, settings.map_errors):
+        pair, features = smooth_pairs.choose(smooth, settings.map_errors)
         plain = pair
     result = pair_information.estimate(key_fit, pair, rows, in_half, show, features)
     if is_one_sided(result.marginal, result.conditional):
@@ -178,45 +177,6 @@ def _pairs(rng, x, y, rows, clusters) -> tuple[Pair, list[Pair]]:
         for of_y in (scores_y, unmixed_y)
     ]
     return flows.orient(plain), candidates
-
-
-def _smooth_pairs(x, y, rows, clusters) -> list[Pair]:
-    """Return the pairs of two single columns in smooth scores; none of several columns."""
-    if x.shape[1] > 1 or y.shape[1] > 1:
-        return []
-    clusters = None if clusters is None else clusters.at(rows)
-    pairs = []
-    for of_x, of_y in itertools.product(*(smooth_scores.candidates(one[:, 0]) for one in (x, y))):
-        ratios = [smooth_scores.log_ratio(one) for one in (of_x, of_y)]
-        if ratios[0] is not None and ratios[1] is not None:
-            pair = Pair(of_x[rows][..., None], of_y[rows][..., None], clusters=clusters)
-            pairs.append(pair._replace(log_ratios=(ratios[0][rows], ratios[1][rows])))
-    return pairs
-
-
-def _are_blurred(pair: Pair, features: Callable, errors: float) -> bool:
-    """Return whether scores by rank blur the relation that a regression finds."""
-    part, _, _ = pair_information.choose_features(pair, features, errors)
-    rows = 2 * pair.x.shape[1] / clustering.inflation_of(pair.clusters)
-    return smooth_scores.are_blurred(part.mean, part.estimate.stderr, rows)
-
-
-def _choose_smooth(pairs: list[Pair], errors: float) -> tuple[Pair, Callable]:
-    """Return the first of the pairs, or one that tells more by a standard error."""
-    best = None
-    for pair in pairs:
-        pair = flows.orient(pair)
-        pair, features = additive.choose(pair, pair, regression.polar_signed, errors)
-        part, _, _ = pair_information.choose_features(
-            pair, features, pair_information.SMOOTH_ERRORS
-        )
-        if best is not None:
-            gain = clustering.estimate(part.pointwise - best[2].pointwise, pair.clusters)
-            if gain.mean <= pair_information.SMOOTH_ERRORS * gain.stderr:
-                continue
-        best = pair, features, part
-    assert best is not None, "there is one"
-    return best[:2]
 
 
 def _tell(show: Show, what: str, stage: str, updates: int, value: float) -> None:

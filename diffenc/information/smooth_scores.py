@@ -17,28 +17,12 @@ from scipy.special import digamma, ndtr, ndtri
 
 from diffenc.information import gaussian
 
-# Scores by rank miss about 1/2 log(1 + 6 (e^I - 1) / N) of I nats, as drawn Gaussian pairs tell.
-BLUR = 6.0
-# The part of the error of sampling below which what they miss does not count.
-SMALL = 0.25
 # Rows for each knot of the map, and the fewest and the most knots.
 ROWS = 50
 FEWEST_KNOTS = 10
 MOST_KNOTS = 24
 # Spacings to either side by which a density is told. More tell it smoother, and miss its edges.
 HALF = 4
-
-
-def are_blurred(information: float, stderr: float, rows: float) -> bool:
-    """Return whether scores by rank of single columns blur their relation.
-
-    Args:
-        information: of the columns (nats).
-        stderr: of it, by sampling.
-        rows: effective number of them.
-    """
-    missed = 0.5 * np.log1p(BLUR * np.expm1(max(0.0, information)) / rows)
-    return bool(missed > SMALL * stderr)
 
 
 def candidates(x: np.ndarray) -> list[np.ndarray]:

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 from scipy.special import ndtr, ndtri
 
-from diffenc.information import flows, gaussian, measures, pair_information, smooth_scores
+from diffenc.information import flows, gaussian, pair_information, smooth_pairs, smooth_scores
 from diffenc.information.halves import split
 
 ERRORS = 3.0
@@ -48,7 +48,7 @@ def test_columns_with_ties_have_none():
     "law", [stats.norm(), stats.logistic(), stats.t(5)], ids=["normal", "logistic", "t"]
 )
 def test_the_divergence_from_a_normal_law_is_that_of_a_known_one(law):
-    """D = (1 + log 2 pi) / 2 - h of a standardized law with the entropy h; of tails it finds half."""
+    """D = (1 + log 2 pi) / 2 - h of a standardized law; of one with heavy tails it finds half."""
     truth = 0.5 * np.log(2 * np.pi * np.e) - float(law.entropy()) + np.log(law.std())
     found = [smooth_scores.log_ratio(law.rvs(3000, random_state=seed)).mean() for seed in range(40)]
     error = 3 * np.std(found) / 40**0.5
@@ -69,8 +69,8 @@ def test_sharp_relations_are_not_blurred(margins):
         exact = -0.5 * np.log1p(-(np.corrcoef(x, y)[0, 1] ** 2))
         x, y = [MARGINS[name](one)[:, None] for name, one in zip(margins, (x, y), strict=True)]
         rows = split(jax.random.key(seed), 1000)
-        pairs = measures._smooth_pairs(x, y, rows, None)
-        pair, features = measures._choose_smooth(pairs, ERRORS)
+        pairs = smooth_pairs.make(x, y, rows, None)
+        pair, features = smooth_pairs.choose(pairs, ERRORS)
         part, _, _ = pair_information.choose_features(pair, features, 1.0)
         errors.append((part.mean - exact, part.estimate.stderr))
         ranked = gaussian.gaussian_information(gaussian.by_rank(x), gaussian.by_rank(y))
@@ -81,10 +81,11 @@ def test_sharp_relations_are_not_blurred(margins):
 
 
 def test_relations_that_ranks_do_not_blur_keep_them():
-    assert not smooth_scores.are_blurred(0.0, 0.03, 1000)
-    assert not smooth_scores.are_blurred(1.0, 0.03, 1000)
-    assert smooth_scores.are_blurred(2.0, 0.03, 1000)
-    assert not smooth_scores.are_blurred(2.0, 0.01, 10_000)
+    for nats, n, expected in ((0.0, 1000, False), (1.0, 1000, False), (2.5, 1000, True)):
+        x, y = [gaussian.by_rank(one[:, None]) for one in pair_of(0, n, nats)]
+        rows = split(jax.random.key(0), n)
+        pair = flows.Pair(x[rows], y[rows])
+        assert smooth_pairs.are_blurred(pair, flows.MEAN, ERRORS) == expected
 
 
 def test_the_ratio_of_the_diffused_column_is_subtracted():
