@@ -25,8 +25,8 @@ TERMS = (4, 8, 16, 32, 64)
 SHAPE_TERMS = 8
 # The largest number of columns that are taken.
 COLUMNS = 8
-# Examples for each coefficient of the mean.
-EXAMPLES = 8
+# Examples for each coefficient of the mean in smooth scores.
+SMOOTH_EXAMPLES = 8
 
 
 def cosines(score: np.ndarray, terms: int) -> np.ndarray:
@@ -110,11 +110,12 @@ def select(pair: Pair, candidate: Callable, errors: float) -> dict[int, int]:
     """
     halves, n, dim = pair.y.shape
     examples = halves * n / clustering.inflation_of(pair.clusters)
+    of_each = SMOOTH_EXAMPLES if pair.log_ratios else regression.EXAMPLES
     known = flows.regressors(pair, regression.without_shape(candidate)).mean
     counts: dict[int, int] = {}
     columns = range(dim)
     while len(counts) < COLUMNS:
-        room = examples / EXAMPLES - known.shape[-1]
+        room = examples / of_each - known.shape[-1]
         sizes = [terms for terms in TERMS if terms <= room]
         trials = len(sizes) * len(columns)
         if not trials:
