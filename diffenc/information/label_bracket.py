@@ -31,11 +31,9 @@ def weigh(result: Information, mixture: ClassMixture) -> Information:
         The estimate, at most the entropy of the labels; `mixture` and `mixture_weight` say what was
         done.
     """
-    beyond = max(0.0, result.conditional.mean)
-    # Of laws that differ in their means the regression is one, if it has no lengths.
-    upper = mixture.mean + beyond
-    if result.shape == 0:
-        upper = max(mixture.mean, mixture.by_means + beyond)
+    # Of the laws that differ in their means alone: what lengths explain is beyond these.
+    beyond = max(0.0, result.conditional.mean + result.shape)
+    upper = mixture.by_means + beyond
     upper = max(mixture.mean, min(upper, mixture.entropy))
     half = (upper - mixture.mean) / 2
     own = float(np.hypot(mixture.systematic, half))

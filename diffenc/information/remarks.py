@@ -23,8 +23,8 @@ TIED = (
 STILL = 0.4
 GROWING = "it still grows with the rows: take it for a lower limit, or more rows"
 RECOGNIZED = "the other half recognizes them rather than predicts"
-# Weight of the laws of the classes that a reader should know.
-HALF = 0.5
+# Weight of the laws of the classes from which on the estimate is theirs.
+BY_LAWS = 0.9
 LIMITS = "the information of labels lies between 0 and their entropy"
 BEYOND = "the estimate or its error reaches beyond"
 FAR = 2.0  # standard errors, by which chance alone brings an estimate below 0 in 2.3 % of cases
@@ -108,10 +108,10 @@ def of_resolution(result: Information, names: list[list[str]]) -> list[str]:
         return " and ".join(", ".join(block[place] for place in of) for block, of in parts)
 
     notes = []
-    if result.mixture_weight > HALF and not result.is_by_neighbours:
+    if result.mixture_weight > BY_LAWS and not result.is_by_neighbours:
         notes.append(
-            f"normal laws of the classes weigh {result.mixture_weight:.2g} of the estimate: they "
-            "are surer than the networks how far x as a whole is from normal"
+            f"the estimate is by normal laws of the classes, which weigh {result.mixture_weight:.2g} "
+            "of it: the networks know less how far x as a whole is from normal"
         )
     if result.columns is not None:
         notes.append(

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from diffenc.information import remarks
 from diffenc.information.assembly import assemble
 from diffenc.information.class_mixture import ClassMixture
 from diffenc.information.divergence import Divergence
@@ -48,12 +49,16 @@ def test_what_networks_miss_of_x_counts_for_nothing():
     assert result.mixture_weight == 1.0 and result.estimate.mean == pytest.approx(1.0)
     assert result.estimate.stderr == pytest.approx(np.hypot(0.01, 0.2 / N**0.5), rel=1e-2)
     assert_consistent(result)
+    (note,) = remarks.of_resolution(result, [["x"], ["y"]])
+    assert note.startswith("the estimate is by normal laws of the classes")
 
 
 def test_estimates_that_agree_are_weighed_by_their_systematic_errors():
     result = weigh(of_networks(1.04, doubt_of_x=0.03), of_laws(1.0))
     assert result.mixture_weight == pytest.approx(0.9)
     assert result.estimate.mean == pytest.approx(1.004)
+    even = weigh(of_networks(1.0, doubt_of_x=0.01), of_laws(1.0))
+    assert even.mixture_weight == pytest.approx(0.5) and not remarks.of_resolution(even, [[], []])
     assert_consistent(result)
 
 
