@@ -111,7 +111,8 @@ def of_resolution(result: Information, names: list[list[str]]) -> list[str]:
     if result.mixture_weight > BY_LAWS and not result.is_by_neighbours:
         notes.append(
             "the estimate is by normal laws of the classes, which weigh "
-            f"{result.mixture_weight:.2g} of it: the networks know less how far x as a whole is from normal"
+            f"{result.mixture_weight:.2g} of it: the networks know less how far x as a whole is "
+            "from normal"
         )
     if result.columns is not None:
         notes.append(
