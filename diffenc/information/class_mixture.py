@@ -34,6 +34,8 @@ class ClassMixture(NamedTuple):
         pointwise: [N], with this mean.
         entropy: of the labels.
         by_means: I_m of laws that differ in their means alone, in the scores.
+        by_shapes: I_m of laws that differ in their covariances, too, in the scores.
+        gain: E log p_m(x|l) of the latter less that of the former: what they explain of D[X|L].
     """
 
     mean: float
@@ -41,6 +43,8 @@ class ClassMixture(NamedTuple):
     pointwise: np.ndarray
     entropy: float
     by_means: float
+    by_shapes: float
+    gain: float
 
 
 class Laws(NamedTuple):
@@ -84,12 +88,14 @@ def estimate(
     plain = (x - x.mean(axis=0)) / x.std(axis=0)
     held = []
     middle = []
+    densities = []
     for block in (scores, plain):
         for with_shapes in (False, True):
             fitted = log_ratios(fit(block, labels, labels.max() + 1, with_shapes), block, labels)
             others = _held_out(block, labels, fold, with_shapes)
-            held.append(others)
-            middle.append((fitted + others) / 2)
+            held.append(others[0])
+            middle.append((fitted[0] + others[0]) / 2)
+            densities.append(np.mean(fitted[1] + others[1]) / 2)
     best = int(np.argmax([one.mean() for one in held]))
     mean = float(middle[best].mean())
     entropy = float(entr(np.bincount(labels) / len(labels)).sum())
@@ -105,6 +111,8 @@ def estimate(
         pointwise=middle[best],
         entropy=entropy,
         by_means=float(middle[0].mean()),
+        by_shapes=float(middle[1].mean()),
+        gain=float(densities[1] - densities[0]),
     )
 
 
@@ -130,13 +138,13 @@ def _folds(labels, rng, clusters) -> np.ndarray:
 
 
 def _held_out(x, labels, fold, with_shapes) -> np.ndarray:
-    """Return log p_m(x|l) / p_m(x) [N] by laws that were fitted to the other folds."""
-    values = np.empty(len(x))
+    """Return `log_ratios` [2, N] by laws that were fitted to the other folds."""
+    values = np.empty((2, len(x)))
     for number in np.unique(fold):
         others = fold != number
         laws = fit(x[others], labels[others], labels.max() + 1, with_shapes)
         rows = ~others
-        values[rows] = log_ratios(laws, x[rows], labels[rows], np.bincount(labels))
+        values[:, rows] = log_ratios(laws, x[rows], labels[rows], np.bincount(labels))
     return values
 
 
@@ -194,7 +202,7 @@ def shrink(rest: np.ndarray) -> np.ndarray:
 def log_ratios(
     laws: Laws, x: np.ndarray, labels: np.ndarray, counts: np.ndarray | None = None
 ) -> np.ndarray:
-    """Return log p_m(x|l) / p_m(x) of rows.
+    """Return log p_m(x|l) / p_m(x) and log p_m(x|l) of rows.
 
     Args:
         laws: of the classes.
@@ -204,7 +212,7 @@ def log_ratios(
             these labels.
 
     Returns:
-        [n].
+        [2, n].
     """
     counts = np.bincount(labels) if counts is None else counts
     white = x @ laws.white
@@ -212,10 +220,12 @@ def log_ratios(
     logs = np.empty((len(x), len(laws.means)))
     for one, mean in enumerate(laws.means):
         if laws.shapes is None:
-            logs[:, one] = -0.5 * np.sum((white - mean) ** 2, axis=1)
+            logs[:, one] = -0.5 * np.sum((white - mean) ** 2, axis=1) - 0.5 * dim * np.log(2)
             continue
         inverse, log_det, dof = laws.shapes[one]
         squares = np.sum(((white - mean) @ inverse) ** 2, axis=1)
         constant = gammaln((dof + dim) / 2) - gammaln(dof / 2) - 0.5 * dim * np.log(dof)
         logs[:, one] = log_det + constant - 0.5 * (dof + dim) * np.log1p(squares / dof)
-    return logs[np.arange(len(x)), labels] - logsumexp(logs, axis=1, b=counts / counts.sum())
+    logs += np.linalg.slogdet(laws.white)[1] - 0.5 * dim * np.log(np.pi)
+    of_label = logs[np.arange(len(x)), labels]
+    return np.stack([of_label - logsumexp(logs, axis=1, b=counts / counts.sum()), of_label])

@@ -31,14 +31,20 @@ def weigh(result: Information, mixture: ClassMixture) -> Information:
         The estimate, at most the entropy of the labels; `mixture` and `mixture_weight` say what was
         done.
     """
-    # Of the laws that differ in their means alone: what lengths explain is beyond these.
+    # D[X|L] of laws that differ in their means: what lengths explain is beyond these.
     beyond = max(0.0, result.conditional.mean + result.shape)
+    doubt = result.conditional.systematic
     upper = mixture.by_means + beyond
+    if mixture.gain > 0:
+        # What covariances explain of D[X|L] networks need not find.
+        left = beyond - mixture.gain
+        if mixture.by_shapes + max(0.0, left) < upper:
+            upper = mixture.by_shapes + max(0.0, left)
+            doubt = max(0.0, doubt + min(0.0, left))
     upper = max(mixture.mean, min(upper, mixture.entropy))
     half = (upper - mixture.mean) / 2
     own = float(np.hypot(mixture.systematic, half))
-    room = max(0.0, mixture.entropy - mixture.mean)
-    shared = min(result.conditional.systematic, room)
+    shared = min(doubt, max(0.0, mixture.entropy - mixture.mean))
     of_networks = result.systematic
     gap = mixture.mean + half - result.estimate.mean
     differences = mixture.pointwise - result.pointwise

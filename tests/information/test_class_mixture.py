@@ -55,6 +55,10 @@ def test_classes_of_unequal_shares_and_covariances():
     sampling = (mixture.pointwise - truth).std() / len(x) ** 0.5
     assert abs(mixture.mean - truth.mean()) < 3 * np.hypot(sampling, mixture.systematic)
     assert mixture.systematic < 0.03 and mixture.by_means < truth.mean() - 0.2
+    # The Gaussian of the mean covariance, less the classes' own.
+    shares = np.bincount(labels) / len(labels)
+    gain = 8 * (0.5 * np.log(shares @ spreads**2) - shares @ np.log(spreads))
+    assert mixture.gain == pytest.approx(gain, abs=0.1)
 
 
 def test_independent_labels_scatter_about_0_within_their_error():
@@ -106,5 +110,5 @@ def test_a_class_without_rows_and_a_column_that_is_the_label_are_no_failure():
     mixture = estimate(x, labels)
     assert mixture.mean == pytest.approx(mixture.entropy, abs=1e-6)
     laws = class_mixture.fit(x[labels < 2], labels[labels < 2], 3, True)
-    ratios = class_mixture.log_ratios(laws, x, labels)
+    ratios = class_mixture.log_ratios(laws, x, labels)[0]
     assert np.isfinite(ratios).all()

@@ -33,9 +33,9 @@ def of_networks(mean, conditional=0.0, doubt=0.0, marginal=0.0, doubt_of_x=0.0):
     )
 
 
-def of_laws(mean, systematic=0.01, by_means=None, entropy=1.5):
+def of_laws(mean, systematic=0.01, by_means=None, entropy=1.5, gain=0.0):
     by_means = mean if by_means is None else by_means
-    return ClassMixture(mean, systematic, mean + 0.2 * WAVE, entropy, by_means)
+    return ClassMixture(mean, systematic, mean + 0.2 * WAVE, entropy, by_means, mean, gain)
 
 
 def assert_consistent(result):
@@ -71,6 +71,15 @@ def test_the_bracket_is_as_wide_as_classes_are_from_their_laws():
     result = weigh(unsure, of_laws(1.4))
     assert 1.4 < result.estimate.mean <= 1.5 and result.estimate.stderr < 0.2
     assert_consistent(result)
+
+
+def test_what_covariances_explain_networks_need_not_find():
+    before = of_networks(1.2, conditional=2.0, doubt=0.5, marginal=1.0, doubt_of_x=0.5)
+    wide = weigh(before, of_laws(0.9, by_means=0.45))
+    narrow = weigh(before, of_laws(0.9, by_means=0.45, gain=2.4))
+    assert wide.estimate.stderr > 0.3 and narrow.estimate.stderr < 0.15
+    assert abs(narrow.estimate.mean - 0.9) < 0.05
+    assert_consistent(narrow)
 
 
 def test_what_covariances_of_classes_tell_makes_the_bracket_narrow():
