@@ -108,7 +108,7 @@ def of_resolution(result: Information, names: list[list[str]]) -> list[str]:
         return " and ".join(", ".join(block[place] for place in of) for block, of in parts)
 
     notes = []
-    if result.mixture_weight > BY_LAWS and not result.is_by_neighbours:
+    if result.mixture_weight * (1 - result.weight) > BY_LAWS:
         notes.append(
             "the estimate is by normal laws of the classes, which weigh "
             f"{result.mixture_weight:.2g} of it: the networks know less how far x as a whole is "
