@@ -35,7 +35,8 @@ class ClassMixture(NamedTuple):
         entropy: of the labels.
         by_means: I_m of laws that differ in their means alone, in the scores.
         by_shapes: I_m of laws that differ in their covariances, too, in the scores.
-        gain: E log p_m(x|l) of the latter less that of the former: what they explain of D[X|L].
+        gain: E log p_m(x|l) of the latter less that of the former on held-out rows: what they
+            explain of D[X|L], at least.
     """
 
     mean: float
@@ -95,7 +96,7 @@ def estimate(
             others = _held_out(block, labels, fold, with_shapes)
             held.append(others[0])
             middle.append((fitted[0] + others[0]) / 2)
-            densities.append(np.mean(fitted[1] + others[1]) / 2)
+            densities.append(others[1].mean())
     best = int(np.argmax([one.mean() for one in held]))
     mean = float(middle[best].mean())
     entropy = float(entr(np.bincount(labels) / len(labels)).sum())
