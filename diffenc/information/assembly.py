@@ -6,6 +6,7 @@ import numpy as np
 
 from diffenc.estimate import Estimate
 from diffenc.information import clusters as clustering
+from diffenc.information.class_mixture import ClassMixture
 from diffenc.information.clusters import Clusters
 from diffenc.information.divergence import Divergence
 from diffenc.information.gaussian import GaussianPart
@@ -55,6 +56,8 @@ class Information(NamedTuple):
         clusters: of the examples `rows`, or None if they are independent.
         by_all: the information of the Gaussian of all columns, where the estimate is that of some
             and this is significantly larger; else None.
+        mixture: the information of labels by laws of the classes; None of other blocks.
+        mixture_weight: of the bracket that it gives, see `label_bracket`.
     """
 
     estimate: Estimate
@@ -78,6 +81,8 @@ class Information(NamedTuple):
     terms_of: tuple[tuple[int, ...], tuple[int, ...]] | None = None
     clusters: Clusters | None = None
     by_all: Estimate | None = None
+    mixture: ClassMixture | None = None
+    mixture_weight: float = 0.0
 
     @property
     def neighbours(self) -> Estimate | None:
@@ -94,7 +99,8 @@ class Information(NamedTuple):
         """The standard error (nats) by source, whose squares add up to that of the estimate.
 
         `examples` is sampling; `networks` are the systematic errors of both divergences;
-        `regression` is that of the regression and of the learned maps; `resolution` is what nearest
+        `regression` is that of the regression and of the learned maps, or of the laws of classes
+        where these weigh; `resolution` is what nearest
         neighbours show more, or miss.
         """
         if self.nearest is not None and self.is_by_neighbours:
@@ -107,7 +113,7 @@ class Information(NamedTuple):
             }
         examples = clustering.estimate(self.pointwise, self.clusters).stderr
         networks = float(np.linalg.norm(_doubts(self.conditional, self.marginal)))
-        networks *= 1 - self.weight
+        networks *= (1 - self.weight) * (1 - self.mixture_weight)
         rest = self.estimate.stderr**2 - examples**2 - networks**2 - self.unresolved**2
         return {
             "examples": examples,

@@ -346,9 +346,8 @@ def _of_information(
     divergences = [one for one in (result.conditional, result.marginal) if one is not None]
     nothing = ""
     if not (result.is_by_neighbours or any(one.updates for one in divergences)):
-        nothing = remarks.nothing_detected(
-            len(pair.x.values), num_columns, result.errors["networks"]
-        )
+        systematic = math.hypot(*(one.systematic for one in divergences))
+        nothing = remarks.nothing_detected(len(pair.x.values), num_columns, systematic)
     notes = remarks.general(
         nothing_detected=nothing,
         exchanged=(result.diffused == "y") != pair.is_exchanged,

@@ -21,9 +21,11 @@ import numpy as np
 
 from diffenc.information import (
     additive,
+    class_mixture,
     committee,
     flows,
     gaussian,
+    label_bracket,
     label_neighbours,
     pair_information,
     regression,
@@ -239,6 +241,8 @@ def label_information_of_networks(
 ) -> Information:
     """Estimate I(X;L) of samples and labels as networks resolve it, without nearest neighbours.
 
+    It is weighed with what laws of the classes tell, see `label_bracket.weigh`.
+
     Estimates of equal keys and numbers of rows have the same halves and the same noise.
 
     Args:
@@ -257,7 +261,8 @@ def label_information_of_networks(
     """
     x, index = check_labels(x, labels)
     indicators = np.eye(index.max() + 1)[index][:, 1:]
-    key_ties, key_split, key_fit = split_key(key, 3)
+    # The keys after these are those of `label_information`.
+    key_ties, key_split, key_fit, *_, key_folds = split_key(key, 6)
     scores = gaussian.block_scores(generator(key_ties), x)
     rows = split(key_split, len(x), clusters)
     clusters_of_rows = None if clusters is None else clusters.at(rows)
@@ -267,7 +272,13 @@ def label_information_of_networks(
     result = pair_information.estimate(key_fit, pair, rows, in_half, show, regression.of_labels)
     linear_part = flows.information(pair, regression.linear).estimate
     # The information is at most the entropy of the labels.
-    return result._replace(gaussian=linear_part, unbounded=False)
+    result = result._replace(gaussian=linear_part, unbounded=False)
+    flat = rows.ravel()
+    of_flat = None if clusters is None else clusters.at(flat)
+    mixture = class_mixture.estimate(
+        scores[flat], x[flat], index[flat], generator(key_folds), of_flat
+    )
+    return label_bracket.weigh(result, mixture)
 
 
 def conditional_information(

@@ -23,6 +23,8 @@ TIED = (
 STILL = 0.4
 GROWING = "it still grows with the rows: take it for a lower limit, or more rows"
 RECOGNIZED = "the other half recognizes them rather than predicts"
+# Weight of the laws of the classes from which on the estimate is theirs.
+BY_LAWS = 0.9
 LIMITS = "the information of labels lies between 0 and their entropy"
 BEYOND = "the estimate or its error reaches beyond"
 FAR = 2.0  # standard errors, by which chance alone brings an estimate below 0 in 2.3 % of cases
@@ -91,7 +93,7 @@ def recurring(name: str, different: int, rows: int) -> str:
 
 
 def of_resolution(result: Information, names: list[list[str]]) -> list[str]:
-    """Say where nearest neighbours contradicted an estimate, and what was done.
+    """Say where neighbours or laws of classes contradicted an estimate, and what was done.
 
     Args:
         result: the information.
@@ -106,6 +108,12 @@ def of_resolution(result: Information, names: list[list[str]]) -> list[str]:
         return " and ".join(", ".join(block[place] for place in of) for block, of in parts)
 
     notes = []
+    if result.mixture_weight * (1 - result.weight) > BY_LAWS:
+        notes.append(
+            "the estimate is by normal laws of the classes, which weigh "
+            f"{result.mixture_weight:.2g} of it: the networks know less how far x as a whole is "
+            "from normal"
+        )
     if result.columns is not None:
         notes.append(
             f"the estimate is that of {join(result.columns)} alone: all columns together show "
