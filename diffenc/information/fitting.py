@@ -18,16 +18,16 @@ from diffenc.information.settings import Settings
 
 
 class State(NamedTuple):
-    """The training state of both networks, stacked on the leading axis.
+    """The training state of both networks.
 
     Attributes:
-        params: parameters.
-        averages: running averages of the parameters.
-        opt_state: state of the optimizer of the parameters as one vector, see `descend`.
+        params: all parameters as one vector, see `descend`.
+        averages: their running averages as a tree, stacked on the leading axis.
+        opt_state: state of the optimizer of that vector.
         step: number of updates.
     """
 
-    params: Any
+    params: jax.Array
     averages: Any
     opt_state: Any
     step: jax.Array
