@@ -8,6 +8,7 @@ cache himself keeps what he configured.
 
 import contextlib
 import functools
+import gc
 import logging
 import os
 import platform
@@ -31,6 +32,22 @@ SETTINGS = {
     "jax_persistent_cache_min_entry_size_bytes": -1,
     "jax_traceback_in_locations_limit": 0,
 }
+# Options of XLA by how long a program runs, see `jit_sooner`: the first that this XLA takes.
+QUICK_OPTIONS = {
+    "long": ({"xla_backend_optimization_level": 1},),
+    "short": (
+        {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False},
+        {"xla_backend_optimization_level": 1},
+    ),
+    "once": (
+        {
+            "xla_backend_optimization_level": 0,
+            "xla_cpu_use_fusion_emitters": False,
+            "xla_cpu_parallel_codegen_split_count": 1,
+        },
+        {"xla_backend_optimization_level": 0},
+    ),
+}
 
 
 @functools.partial(jax.jit, static_argnums=0, static_argnames="method")
@@ -49,18 +66,18 @@ def init(network, key: jax.Array, *inputs, method: str | None = None):
     return network.init(key, *inputs, method=method)
 
 
-def jit_sooner(is_short: bool = False, **options) -> Callable:
+def jit_sooner(runs: str = "long", **options) -> Callable:
     """Make a decorator like `jax.jit` for programs that are compiled for longer than they run.
 
     Options of XLA belong to whole programs: within another one, which traces it, it is `jax.jit`.
 
-    On a CPU, LLVM optimizes them on its first level, by which they run as fast. A program that is
-    short is also compiled without XLA's MLIR emitters, in about half of the time, and would run up
-    to a quarter slower. Releases of XLA without a choice of emitters, and other devices, compile as
-    they do.
+    On a CPU, a program that runs long is optimized on LLVM's first level, by which it runs as fast.
+    One that runs for a short time is also compiled without XLA's MLIR emitters, in about half of
+    the time, and would run up to a quarter slower. One that runs once is not optimized at all, and
+    in one piece. Releases of XLA without such choices, and other devices, compile as they do.
 
     Args:
-        is_short: whether next to no time goes into running it.
+        runs: "long", "short" or "once": for how long it runs.
         **options: of `jax.jit`.
 
     Returns:
@@ -72,13 +89,14 @@ def jit_sooner(is_short: bool = False, **options) -> Callable:
 
         @functools.cache
         def program():
-            return jax.jit(function, compiler_options=_quick_options(is_short), **options)
+            return jax.jit(function, compiler_options=_quick_options(runs), **options)
 
         @functools.wraps(function)
         def call(*args, **kwargs):
             leaves = jax.tree.leaves((args, kwargs))
             is_traced = any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
-            return (within if is_traced else program())(*args, **kwargs)
+            with _without_collector():
+                return (within if is_traced else program())(*args, **kwargs)
 
         call.program = program
         return call
@@ -87,20 +105,33 @@ def jit_sooner(is_short: bool = False, **options) -> Callable:
 
 
 @functools.cache
-def _quick_options(is_short: bool) -> dict | None:
+def _quick_options(runs: str) -> dict | None:
     """Return the options of `jit_sooner` that this XLA takes, or None."""
     if jax.default_backend() != "cpu":
         return None
-    levels = {"xla_backend_optimization_level": 1}
-    for options in ([levels | {"xla_cpu_use_fusion_emitters": False}] if is_short else []) + [
-        levels
-    ]:
+    for options in QUICK_OPTIONS[runs]:
         try:
             jax.jit(lambda: 0, compiler_options=options)()
         except jax.errors.JaxRuntimeError:
             continue
         return options
     return None
+
+
+@contextlib.contextmanager
+def _without_collector() -> Iterator[None]:
+    """Turn Python's garbage collector off.
+
+    Nearly all that is made while a program is traced is used until it is compiled. The collector,
+    which looks for what is not, takes a tenth of the time of a first estimate.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 @contextlib.contextmanager

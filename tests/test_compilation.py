@@ -1,5 +1,6 @@
 """Where compiled programs are kept: variables, the limit of size, what a second process finds."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -151,10 +152,11 @@ def test_programs_unused_for_longest_make_room(tmp_path):
     assert (tmp_path / "of another.txt").exists()
 
 
-def test_programs_that_are_compiled_sooner_compute_the_same():
+@pytest.mark.parametrize("runs", ["long", "short", "once"])
+def test_programs_that_are_compiled_sooner_compute_the_same(runs):
     """Under options of XLA where it takes them, with static arguments and a nested call."""
 
-    @compilation.jit_sooner(is_short=True, static_argnames="power")
+    @compilation.jit_sooner(runs=runs, static_argnames="power")
     def total(x, power):
         return jnp.sum(x**power)
 
@@ -163,9 +165,30 @@ def test_programs_that_are_compiled_sooner_compute_the_same():
     assert float(total(x, power=3)) == 100.0
     assert total.program()._cache_size() == 2
     assert float(jax.jit(lambda x: total(x, power=2))(x)) == 30.0
-    options = compilation._quick_options(False)
     if jax.default_backend() == "cpu":
-        assert options == {"xla_backend_optimization_level": 1}
+        assert compilation._quick_options(runs) in compilation.QUICK_OPTIONS[runs]
+
+
+def test_nothing_is_collected_while_a_program_is_traced():
+    """And Python's collector is as it was afterwards, after an error too."""
+    was_on = []
+
+    @compilation.jit_sooner()
+    def negative(x):
+        was_on.append(gc.isenabled())
+        return -x if x.ndim == 0 else x.no_such_attribute
+
+    for switch in (gc.enable, gc.disable):
+        jax.clear_caches()
+        switch()
+        try:
+            assert negative(1.0) == -1.0
+            with pytest.raises(AttributeError):
+                negative(np.ones(2, np.float32))
+            assert gc.isenabled() == (switch is gc.enable)
+        finally:
+            gc.enable()
+    assert was_on == [False] * 4
 
 
 def test_options_that_xla_does_not_take_are_left_out(monkeypatch):
@@ -182,7 +205,7 @@ def test_options_that_xla_does_not_take_are_left_out(monkeypatch):
     monkeypatch.setattr(jax, "jit", jit)
     compilation._quick_options.cache_clear()
     try:
-        options = compilation._quick_options(True)
+        options = compilation._quick_options("short")
     finally:
         compilation._quick_options.cache_clear()
     assert options == {"xla_backend_optimization_level": 1}

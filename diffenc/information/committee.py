@@ -21,6 +21,7 @@ from diffenc.information.divergence import ignore
 from diffenc.information.flows import MEAN, ROWS, Pair
 from diffenc.information.halves import pad
 from diffenc.information.settings import CommitteeSettings, Settings
+from diffenc.keys import split_key
 from diffenc.networks import MLP
 
 # Columns that predict, at least.
@@ -56,10 +57,10 @@ def learn(
     if not (is_asked and training.rounds):
         return pair
     blocks = tuple(
-        jnp.asarray([gaussian.whiten(half) for half in block], jnp.float32)
+        jax.device_put(np.array([gaussian.whiten(half) for half in block], np.float32))
         for block in (pair.x, pair.y)
     )
-    key_init, key_train = jax.random.split(key)
+    key_init, key_train = split_key(key)
     state = _initialize(key_init, predictors, training.shape)
     best_pair = pair
     best = flows.information(pair, MEAN).mean
@@ -94,7 +95,7 @@ def learn(
     return flows.better(pair, best_pair, settings.map_errors)
 
 
-@jit_sooner(is_short=True, static_argnames=("predictors", "settings"))
+@jit_sooner(runs="once", static_argnames=("predictors", "settings"))
 def _initialize(key, predictors, settings: CommitteeSettings) -> fitting.State:
     """Initialize the members of both halves, stacked on two leading axes."""
     network = _network(settings)
@@ -107,7 +108,7 @@ def _network(settings: CommitteeSettings) -> MLP:
     return MLP((settings.width,) * 2, 1)
 
 
-@jit_sooner(is_short=True, static_argnames="settings", donate_argnums=0)
+@jit_sooner(runs="short", static_argnames="settings", donate_argnums=0)
 def _advance(state, key, blocks, count, updates, settings: CommitteeSettings) -> fitting.State:
     network = _network(settings)
 
@@ -126,7 +127,7 @@ def _advance(state, key, blocks, count, updates, settings: CommitteeSettings) ->
     )
 
 
-@jit_sooner(is_short=True, static_argnames="settings")
+@jit_sooner(runs="short", static_argnames="settings")
 def _predict(params, y, settings):
     """Predict x from the rows of y [2, n, dim] by the committee of either half: [2, 2, n, 1]."""
     network = _network(settings)
@@ -137,8 +138,8 @@ def _predict(params, y, settings):
 
 def _with_predictions(params, pair: Pair, y, settings: CommitteeSettings) -> tuple[Pair, Pair]:
     """Add to each half of y the prediction by the other half's committee, and by its own."""
-    by_half = _predict(params, pad(y, ROWS), settings.shape)[:, :, : y.shape[1]]
-    first, second = np.asarray(by_half, np.float64)
+    by_half = np.asarray(_predict(params, pad(y, ROWS), settings.shape), np.float64)
+    first, second = by_half[:, :, : y.shape[1]]
 
     def extended(prediction):
         longer = np.concatenate([pair.y, prediction], axis=-1)

@@ -107,7 +107,8 @@ def mutual_information(
         )
     x = inputs.read("x", x, may_be_names=True)
     y = inputs.read("y", y, may_be_names=True)
-    key = key_of(inputs.read_seed(seed), "estimate", inputs.read_name(name))
+    seed = inputs.read_seed(seed)
+    name = inputs.read_name(name)
     settings = inputs.read_settings(settings)
     show = inputs.read_progress(progress)
     inputs.check_rows(x, y)
@@ -115,6 +116,7 @@ def mutual_information(
     pair = kinds.decide(x, y, columns.read_words(labels, codes, amounts))
     num_columns = len(x.columns) + len(y.columns)
     with inputs.naming({"x": [pair.x], "y": [pair.y]}, pair.classes), compilation.cache():
+        key = key_of(seed, "estimate", name)
         measurement = _estimate(key, pair, rows, num_columns, settings, show)
     return dataclasses.replace(measurement, samples=independence.samples_of(pair, rows))
 
@@ -187,7 +189,8 @@ def conditional_information(
     x = inputs.read("x", x, may_be_names=True)
     y = inputs.read("y", y, may_be_names=True)
     z = inputs.read("given", given)
-    key = key_of(inputs.read_seed(seed), "conditional estimate", inputs.read_name(name))
+    seed = inputs.read_seed(seed)
+    name = inputs.read_name(name)
     settings = inputs.read_settings(settings)
     show = inputs.read_progress(progress)
     inputs.check_rows(x, y, z)
@@ -199,12 +202,14 @@ def conditional_information(
     if pair.case == "numbers":
         names = {"x": [x], "y": [y], "z": [z], "y, z": [y, z]}
         with inputs.naming(names), compilation.cache():
+            key = key_of(seed, "conditional estimate", name)
             result = measures.conditional_information(
                 key, x.values, y.values, z.values, settings, show, rows.clusters
             )
         return _of_information("I(X;Y|Z)", result, rows, pair, num_columns)
     pooled = pool(y.values)
     with inputs.naming({"x": [x, z], "z": [z]}, pair.classes), compilation.cache():
+        key = key_of(seed, "conditional estimate", name)
         both = conditional_label_information(
             key, x.values, pooled.pooled, z.values, settings, show, rows.clusters
         )
@@ -259,10 +264,12 @@ def total_correlation(
         InputError: for samples that have no estimate, with what to do about it.
     """
     x, rows = inputs.select_rows(groups, order, inputs.read("x", x), by_column=True)
-    key = key_of(inputs.read_seed(seed), "total correlation", inputs.read_name(name))
+    seed = inputs.read_seed(seed)
+    name = inputs.read_name(name)
     settings = inputs.read_settings(settings)
     show = inputs.read_progress(progress)
     with inputs.naming({"x": [x]}), compilation.cache():
+        key = key_of(seed, "total correlation", name)
         result = one_block.total_correlation(key, x.values, settings, show, rows.clusters)
     return _of_information("TC(X)", result, rows, Kinds("numbers", x, x), len(x.columns))
 
@@ -299,10 +306,12 @@ def entropy(
         InputError: for samples that have no estimate, with what to do about it.
     """
     x, rows = inputs.select_rows(groups, order, inputs.read("x", x))
-    key = key_of(inputs.read_seed(seed), "entropy", inputs.read_name(name))
+    seed = inputs.read_seed(seed)
+    name = inputs.read_name(name)
     settings = inputs.read_settings(settings)
     show = inputs.read_progress(progress)
     with inputs.naming({"x": [x]}), compilation.cache():
+        key = key_of(seed, "entropy", name)
         result = one_block.entropy(key, x.values, settings, show, rows.clusters)
     return Measurement(
         quantity="h(X)",

@@ -4,12 +4,12 @@ Each network is trained on its own half of the data. The loss of denoising is O 
 on that half, minus the growth.
 """
 
-import functools
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
+from jax.flatten_util import ravel_pytree
 
 from diffenc.compilation import jit_sooner
 from diffenc.information.growth import add_noise, draw_log_snr, make_network
@@ -18,16 +18,16 @@ from diffenc.information.settings import Settings
 
 
 class State(NamedTuple):
-    """The training state of both networks, stacked on the leading axis.
+    """The training state of both networks.
 
     Attributes:
-        params: parameters.
-        averages: running averages of the parameters.
-        opt_state: state of the optimizer.
+        params: all parameters as one vector, see `descend`.
+        averages: their running averages as a tree, stacked on the leading axis.
+        opt_state: state of the optimizer of that vector.
         step: number of updates.
     """
 
-    params: Any
+    params: jax.Array
     averages: Any
     opt_state: Any
     step: jax.Array
@@ -38,8 +38,10 @@ def make_optimizer(learning_rate: float) -> optax.GradientTransformation:
     return optax.adam(optax.linear_schedule(0.0, learning_rate, 50), b2=0.99)
 
 
-@jit_sooner(is_short=True, static_argnames=("settings", "dim", "dim_y"))
-def initialize(key: jax.Array, settings: Settings, dim: int, dim_y: int) -> State:
+@jit_sooner(runs="once", static_argnames=("settings", "dim", "dim_y"))
+def initialize(
+    key: jax.Array, settings: Settings, dim: int, dim_y: int, key_spread: jax.Array | None = None
+) -> State:
     """Initialize two networks with different parameters.
 
     Args:
@@ -47,6 +49,8 @@ def initialize(key: jax.Array, settings: Settings, dim: int, dim_y: int) -> Stat
         settings: of the networks.
         dim: coordinates of the residual.
         dim_y: coordinates of the condition.
+        key_spread: the key by which to `spread` the components of the mixtures; None leaves them
+            together.
 
     Returns:
         The state before the first update.
@@ -61,6 +65,8 @@ def initialize(key: jax.Array, settings: Settings, dim: int, dim_y: int) -> Stat
         return network.init(key, y, linear, r, log_snr, method="initialize")
 
     params = jax.lax.map(init, jax.random.split(key))
+    if key_spread is not None:
+        params = spread(params, key_spread, dim)
     return restart(params, settings.denoiser.learning_rate)
 
 
@@ -134,7 +140,7 @@ def advance_mixture(
     return _advance_mixture(state, key, halves, count, updates, batch, settings.shape)
 
 
-@jit_sooner(is_short=True, static_argnames=("batch", "settings"), donate_argnums=0)
+@jit_sooner(runs="short", static_argnames=("batch", "settings"), donate_argnums=0)
 def _advance_mixture(state, key, halves, count, updates, batch: int, settings: Settings) -> State:
     network = make_network(halves.r.shape[-1], settings)
 
@@ -152,6 +158,9 @@ def descend(
 ) -> State:
     """Descend the sum of the losses of both halves.
 
+    The optimizer and the average see all parameters as one vector: what they do to each number is
+    the same, and the program has one piece for all arrays in place of several for each.
+
     Args:
         state: of both networks.
         key: a key.
@@ -165,6 +174,7 @@ def descend(
         The state after the updates.
     """
     optimizer = make_optimizer(learning_rate)
+    averages, unravel = ravel_pytree(state.averages)
 
     def update(index, state):
         keys = jax.random.split(jax.random.fold_in(key, index))
@@ -172,17 +182,17 @@ def descend(
         def loss(params):
             return jnp.sum(jax.vmap(half_loss)(params, keys, halves))
 
-        gradient = jax.grad(loss)(state.params)
+        gradient = ravel_pytree(jax.grad(loss)(unravel(state.params)))[0]
         changes, opt_state = optimizer.update(gradient, state.opt_state, state.params)
         params = optax.apply_updates(state.params, changes)
         share = (1 + average) / (state.step + 1 + average)
         averages = optax.incremental_update(params, state.averages, share)
         return State(params, averages, opt_state, state.step + 1)
 
-    return jax.lax.fori_loop(0, updates, update, state)
+    state = jax.lax.fori_loop(0, updates, update, state._replace(averages=averages))
+    return state._replace(averages=unravel(state.averages))
 
 
-@jit_sooner(is_short=True, static_argnames=("dim", "length"))
 def spread(params, key: jax.Array, dim: int, length: float = 0.5):
     """Move the components of the mixtures apart by normal vectors.
 
@@ -204,10 +214,10 @@ def spread(params, key: jax.Array, dim: int, length: float = 0.5):
     return {"params": params["params"] | {"mean_head": mean_head}}
 
 
-@functools.partial(jax.jit, static_argnames="learning_rate")
+@jit_sooner(runs="short", static_argnames="learning_rate")
 def restart(averages, learning_rate: float) -> State:
     """Make a state that starts from an average, with a new optimizer."""
-    params = jax.tree.map(jnp.array, averages)
     averages = jax.tree.map(jnp.array, averages)
+    params = ravel_pytree(averages)[0]
     opt_state = make_optimizer(learning_rate).init(params)
     return State(params, averages, opt_state, jnp.zeros((), jnp.int32))

@@ -160,7 +160,7 @@ def learn(
     if max(dims) == 1 or not flow_settings.rounds or pair.x.shape[1] < 4 * sum(dims):
         return pair
     blocks = tuple(
-        jnp.asarray([gaussian.whiten(half) for half in block], jnp.float32)
+        jax.device_put(np.array([gaussian.whiten(half) for half in block], np.float32))
         for block in (pair.x, pair.y)
     )
     key_init, key_train = split_key(key)
@@ -200,7 +200,7 @@ def learn(
     return better(pair, best_pair, settings.map_errors)
 
 
-@jit_sooner(is_short=True, static_argnames=("dims", "settings"))
+@jit_sooner(runs="once", static_argnames=("dims", "settings"))
 def _initialize(key, dims, settings: FlowSettings) -> fitting.State:
     """Initialize the flows of x and of y, those of both halves alike, so that they learn alike."""
     params = []
@@ -275,6 +275,10 @@ def flow(
         return (x + v / steps, log_det, roughness + jnp.square(jax.nn.relu(bend - 0.5))), None
 
     zeros = jnp.zeros(len(x), x.dtype)
+    # For the gradient, products of matrices are stored and the rest is computed again: a hundred
+    # arrays for each step would have to be stored, which takes longer, and to compile as well.
+    policy = jax.checkpoint_policies.dots_saveable
+    step = jax.checkpoint(step, prevent_cse=False, policy=policy)
     return jax.lax.scan(step, (x, zeros, zeros), length=steps)[0]
 
 
@@ -356,7 +360,7 @@ def _run(params, x, probe, settings):
     return flow(functools.partial(network.apply, params), x, probe, settings.steps)
 
 
-@jit_sooner(is_short=True, static_argnames="settings")
+@jit_sooner(runs="short", static_argnames="settings")
 def _image(params, block, settings):
     """Map the block [2, n, dim] by the flows of either half: [2 (of the flows), 2, n, dim]."""
     flat = block.reshape(-1, block.shape[-1])
@@ -375,8 +379,8 @@ def _images(params, blocks, settings: FlowSettings) -> Pair:
     for block_params, block in zip(params, blocks, strict=True):
         by_half = [block, block]
         if block_params:
-            padded = pad(block, ROWS)
-            by_half = _image(block_params, padded, settings.shape)[:, :, : block.shape[1]]
+            padded = _image(block_params, pad(block, ROWS), settings.shape)
+            by_half = np.asarray(padded)[:, :, : block.shape[1]]
         by_half = np.asarray(by_half, np.float64)
         by_half = by_half - by_half.mean(axis=(1, 2), keepdims=True)
         first = by_half[0].reshape(-1, block.shape[-1])

@@ -40,6 +40,8 @@ from diffenc.networks import ResidualDenoiser
 LOG_SNR = (-7.0, 10.0)
 # The law from which lambda is drawn.
 LEVELS = Logistic(*LOG_SNR, location=1.3, scale=1.4)
+# Up to so many blocks of examples, evaluating them takes less time than compiling how.
+FEW_BLOCKS = 4
 
 
 def draw_log_snr(
@@ -159,8 +161,9 @@ def judge(
     n = halves.r.shape[1]
     blocks = -(-n // settings.judge.rows)
     halves = halves.pad(settings.judge.rows)
+    judge_part = _judge_few if blocks <= FEW_BLOCKS else _judge_many
     by_part = [
-        _judge_part(params, part_key, halves, blocks, part, parts, settings.shape, tilted)
+        judge_part(params, part_key, halves, blocks, part, parts, settings.shape, tilted)
         for part, part_key in enumerate(split_key(key, parts))
     ]
     arrays = []
@@ -170,7 +173,6 @@ def judge(
     return Products(*arrays)
 
 
-@jit_sooner(static_argnames=("settings", "tilted"))
 def _judge_part(params, key, halves, blocks, part, parts, settings, tilted) -> Products:
     draws = settings.judge.strata
     _, size, dim = halves.r.shape
@@ -220,3 +222,7 @@ def _judge_part(params, key, halves, blocks, part, parts, settings, tilted) -> P
 
     # One after the other by one piece of the program, which is traced and compiled once.
     return jax.lax.map(judge_half, (jnp.arange(2), jax.random.split(key)))
+
+
+_judge_few = jit_sooner(runs="short", static_argnames=("settings", "tilted"))(_judge_part)
+_judge_many = jit_sooner(static_argnames=("settings", "tilted"))(_judge_part)

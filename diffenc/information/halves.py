@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from diffenc.errors import InputError
@@ -62,7 +61,7 @@ def pad(tree, unit: int):
         n = array.shape[1]
         widths = [(0, 0)] * array.ndim
         widths[1] = (0, standard_size(n, unit) - n)
-        return jnp.asarray(np.pad(array, widths))
+        return jax.device_put(np.pad(array, widths))
 
     return jax.tree.map(one, tree)
 
@@ -107,7 +106,8 @@ def make_halves(x: np.ndarray, y: np.ndarray | None, features: Features | None =
             half_features = Features(features.mean[half], features.shape[half])
         fit = regression.fit(white_x, half_features)
         parts.append((fit.r, white_y, fit.linear, fit.factor))
-    return Halves(*(jnp.asarray(np.stack(part), jnp.float32) for part in zip(*parts, strict=True)))
+    arrays = [np.stack(part).astype(np.float32) for part in zip(*parts, strict=True)]
+    return Halves(*jax.device_put(arrays))
 
 
 def check_halves(blocks: dict[str, np.ndarray]) -> None:

@@ -107,8 +107,7 @@ def fit(
     training = halves if training is None else training
     key_init, key_spread, key_train, key_monitor = split_key(key, 4)
     rate = settings.denoiser.learning_rate
-    state = fitting.initialize(key_init, settings.shape, dim, halves.y.shape[-1])
-    state = fitting.restart(fitting.spread(state.params, key_spread, dim), rate)
+    state = fitting.initialize(key_init, settings.shape, dim, halves.y.shape[-1], key_spread)
     advances = (fitting.advance_mixture, fitting.advance)
     sections: tuple[MixtureSettings | DenoiserSettings, ...] = (settings.mixture, settings.denoiser)
     best_averages = jax.device_get(state.averages)

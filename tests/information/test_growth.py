@@ -306,10 +306,7 @@ def test_mixtures_find_more_than_one_mode():
     halves = halves_of(sign + 0.19**0.5 * rng.normal(size=(2, N, 1)))._replace(
         y=np.zeros((2, N, 1), np.float32)
     )
-    state = fitting.initialize(jax.random.key(17), TINY, 1, 1)
-    state = fitting.restart(
-        fitting.spread(state.params, jax.random.key(21), 1), TINY.denoiser.learning_rate
-    )
+    state = fitting.initialize(jax.random.key(17), TINY, 1, 1, jax.random.key(21))
     for round_index in range(40):
         state = fitting.advance_mixture(state, jax.random.key(200 + round_index), halves, N, TINY)
     products = growth.judge(state.averages, jax.random.key(6), halves, TINY, 3)
@@ -478,7 +475,7 @@ def test_rows_are_padded_to_one_of_a_few_sizes(n, size):
 def test_other_numbers_of_rows_have_the_programs_and_the_digits_of_these():
     """Rows that are not counted change nothing, and compile nothing."""
     r = np.random.default_rng(30).normal(size=(2, N, 2))
-    programs = (fitting._advance, fitting._advance_mixture, growth._judge_part)
+    programs = (fitting._advance, fitting._advance_mixture, growth._judge_many)
     results = []
     counts = []
     for n in (1450, N):
