@@ -9,17 +9,17 @@ whitened blocks and r the residual of x given y,
 so that all of the information of Gaussian data is here, without a network.
 """
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import solve_triangular
+from scipy.linalg import LinAlgError, solve_triangular
 from scipy.optimize import minimize_scalar
 from scipy.special import chdtri, digamma, log_ndtr, ndtri, stdtrit
 
 from diffenc.estimate import Estimate
 from diffenc.information import clusters as clustering
 from diffenc.information.clusters import Clusters
-from diffenc.information.unmixing import unmix
 
 # Range of degrees of freedom of the elliptical laws that `block_scores` fits.
 DEGREES_OF_FREEDOM = (0.7, 12.0)
@@ -120,7 +120,7 @@ def block_scores(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
 
 
 def independent_scores(rng: np.random.Generator, x: np.ndarray) -> np.ndarray | None:
-    """Unmix x [N, D] by `unmix`, then map it by `block_scores`; [N, D].
+    """Unmix x [N, D] by FastICA (Hyvarinen 1999), then map it by `block_scores`; [N, D].
 
     Scores of a linear mixture of independent sources are Gaussian if the sources are unmixed before
     they are scored, and not if they are scored as they come. Returns None if x has one column, if
@@ -130,9 +130,19 @@ def independent_scores(rng: np.random.Generator, x: np.ndarray) -> np.ndarray | 
     n, dim = x.shape
     if dim == 1 or n < 5 * dim**2 or has_ties(x).any():
         return None
-    with np.errstate(all="ignore"):  # overflow
-        sources = unmix((x - x.mean(axis=0)) / x.std(axis=0))
-    return None if sources is None else block_scores(rng, sources)
+    # Their import takes as long as JAX's, and loads pandas.
+    from sklearn.decomposition import FastICA
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore", ConvergenceWarning)  # any rotation is an invertible map
+        warnings.simplefilter("ignore", RuntimeWarning)
+        try:
+            ica = FastICA(whiten="unit-variance", max_iter=100, tol=1e-3, random_state=0)
+            sources = ica.fit_transform((x - x.mean(axis=0)) / x.std(axis=0))
+        except (ValueError, LinAlgError):  # overflow
+            return None
+    return block_scores(rng, sources) if np.isfinite(sources).all() else None
 
 
 def radial_scores(x: np.ndarray) -> np.ndarray:
