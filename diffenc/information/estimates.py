@@ -9,7 +9,16 @@ from collections.abc import Mapping, Sequence
 
 from diffenc import compilation
 from diffenc.information import clusters as clustering
-from diffenc.information import columns, independence, inputs, kinds, measures, one_block, remarks
+from diffenc.information import (
+    columns,
+    independence,
+    inputs,
+    kinds,
+    measures,
+    one_block,
+    remarks,
+    steps,
+)
 from diffenc.information import repeats as repeats_of_rows
 from diffenc.information import rows as rows_of_samples
 from diffenc.information.assembly import Information
@@ -24,6 +33,7 @@ from diffenc.information.measurement import (
     Measurement,
     of_chain,
     of_divergence,
+    of_steps,
     of_table,
     parts_of,
     restore,
@@ -141,6 +151,11 @@ def _estimate(key, pair: Kinds, rows: Rows, num_columns, settings, show) -> Meas
         assert pair.indicators is not None, "y of a mixed pair holds codes"
         result = mixed_information(key, x, y, pair.indicators, settings, show, rows.clusters)
     else:
+        found = None if rows.clusters is not None else steps.find(x, y)
+        if found is not None:
+            names = {"x": pair.x.columns, "y": pair.y.columns}
+            notes = rows_of_samples.notes(rows.facts)
+            return of_steps("I(X;Y)", found, names, notes, rows)
         result = measures.mutual_information(key, x, y, settings, show, rows.clusters)
     return with_loss(_of_information("I(X;Y)", result, rows, pair, num_columns), pair.loss)
 

@@ -22,6 +22,7 @@ from diffenc.information.label_difference import LabelDifference
 from diffenc.information.labels import Labels
 from diffenc.information.one_block import Entropy
 from diffenc.information.rows import Rows
+from diffenc.information.steps import Steps
 
 FORMS = ("entropy_difference", "growth_difference", "score_difference", "gaussian", "neighbours")
 
@@ -177,6 +178,27 @@ def of_table(quantity: str, result: CountTable, notes: tuple[str, ...], rows: Ro
     }
     notes = (*notes, *remarks.limits(result.estimate, limit))
     return Measurement(quantity, result.estimate, parts, result.errors, notes, result, rows)
+
+
+def of_steps(quantity: str, result: Steps, names: dict, notes: list, rows: Rows) -> Measurement:
+    """Return the information of a column of repeated values that the other block determines.
+
+    Args:
+        quantity: what it is called.
+        result: the column and its entropy.
+        names: of the columns of x and of y.
+        notes: what else to know beside the number.
+        rows: of the samples.
+
+    Returns:
+        The information.
+    """
+    entropy = result.entropy
+    of = names[result.of][result.column]
+    (determined,) = names["y" if result.of == "x" else "x"]
+    parts = {"plug_in": _without_error(entropy.plug_in)}
+    notes = (remarks.steps(determined, of, result.count), *notes)
+    return Measurement(quantity, entropy.estimate, parts, entropy.errors, notes, entropy, rows)
 
 
 def of_chain(quantity: str, result: ChainRule, notes: tuple[str, ...], rows: Rows) -> Measurement:

@@ -97,7 +97,8 @@ def examine(blocks: list[np.ndarray], groups=None, order: str | None = None) -> 
         index = copies.index if index is None else _join(index, copies.index)
         facts["weighted"] = 1
         if groups is None and order is None:
-            _refuse_series_of_copies([table[copies.first] for table in tables])
+            distinct = _one_of_each(copies.index)
+            _refuse_series_of_copies([table[distinct] for table in tables])
     if index is not None:
         inflation = clustering.measure_inflation(_products(tables), index)
         clusters = Clusters(index, inflation)
@@ -113,6 +114,16 @@ def examine(blocks: list[np.ndarray], groups=None, order: str | None = None) -> 
         facts["rows"] = n
         _check_number(sum(table.shape[1] for table in tables), len(tables[0]), effective)
     return Rows(used, None if copies is None else copies.first, clusters, facts)
+
+
+def _one_of_each(index) -> np.ndarray:
+    """Return a random row of each set of copies, in the order of the rows.
+
+    In a shuffled file the first copy of a row that was written often stands early, so that first
+    copies would drift along the rows.
+    """
+    order = rng_of(0, "one of each set of copies").permutation(len(index))
+    return np.sort(order[np.unique(index[order], return_index=True)[1]])
 
 
 def _refuse_series_of_copies(distinct) -> None:
