@@ -9,16 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from diffenc import compilation
 from diffenc.information import clusters as clustering
-from diffenc.information import (
-    columns,
-    independence,
-    inputs,
-    kinds,
-    measures,
-    one_block,
-    remarks,
-    steps,
-)
+from diffenc.information import columns, independence, inputs, kinds, measures, one_block, remarks
 from diffenc.information import repeats as repeats_of_rows
 from diffenc.information import rows as rows_of_samples
 from diffenc.information.assembly import Information
@@ -43,6 +34,7 @@ from diffenc.information.mixed import mixed_information
 from diffenc.information.one_block import Entropy
 from diffenc.information.rows import Rows
 from diffenc.information.settings import Settings
+from diffenc.information.steps import find_steps
 from diffenc.keys import generator, key_of
 
 
@@ -151,11 +143,9 @@ def _estimate(key, pair: Kinds, rows: Rows, num_columns, settings, show) -> Meas
         assert pair.indicators is not None, "y of a mixed pair holds codes"
         result = mixed_information(key, x, y, pair.indicators, settings, show, rows.clusters)
     else:
-        found = None if rows.clusters is not None else steps.find(x, y)
-        if found is not None:
-            names = {"x": pair.x.columns, "y": pair.y.columns}
-            notes = rows_of_samples.notes(rows.facts)
-            return of_steps("I(X;Y)", found, names, notes, rows)
+        steps = find_steps(x, y) if rows.clusters is None else None
+        if steps is not None:
+            return of_steps("I(X;Y)", steps, pair.x.columns, pair.y.columns, rows)
         result = measures.mutual_information(key, x, y, settings, show, rows.clusters)
     return with_loss(_of_information("I(X;Y)", result, rows, pair, num_columns), pair.loss)
 

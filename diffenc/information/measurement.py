@@ -12,6 +12,7 @@ from diffenc.errors import InputError, check
 from diffenc.estimate import Estimate, format_value
 from diffenc.information import clusters as clustering
 from diffenc.information import independence, inputs, remarks
+from diffenc.information import rows as rows_of_samples
 from diffenc.information.assembly import Information
 from diffenc.information.chain_rule import ChainRule
 from diffenc.information.clusters import Clusters
@@ -180,25 +181,33 @@ def of_table(quantity: str, result: CountTable, notes: tuple[str, ...], rows: Ro
     return Measurement(quantity, result.estimate, parts, result.errors, notes, result, rows)
 
 
-def of_steps(quantity: str, result: Steps, names: dict, notes: list, rows: Rows) -> Measurement:
+def of_steps(quantity: str, steps: Steps, of_x: list[str], of_y: list[str], rows: Rows):
     """Return the information of a column of repeated values that the other block determines.
 
     Args:
         quantity: what it is called.
-        result: the column and its entropy.
-        names: of the columns of x and of y.
-        notes: what else to know beside the number.
+        steps: the column and its entropy.
+        of_x: the columns of x.
+        of_y: the columns of y.
         rows: of the samples.
 
     Returns:
         The information.
     """
-    entropy = result.entropy
-    of = names[result.of][result.column]
-    (determined,) = names["y" if result.of == "x" else "x"]
-    parts = {"plug_in": _without_error(entropy.plug_in)}
-    notes = (remarks.steps(determined, of, result.count), *notes)
-    return Measurement(quantity, entropy.estimate, parts, entropy.errors, notes, entropy, rows)
+    blocks = [of_x, of_y] if steps.of == "x" else [of_y, of_x]
+    entropy = steps.entropy
+    return Measurement(
+        quantity=quantity,
+        estimate=entropy.estimate,
+        parts={"plug_in": _without_error(entropy.plug_in)},
+        errors=entropy.errors,
+        notes=(
+            remarks.steps(blocks[1][0], blocks[0][steps.column], steps.count),
+            *rows_of_samples.notes(rows.facts),
+        ),
+        details=entropy,
+        rows=rows,
+    )
 
 
 def of_chain(quantity: str, result: ChainRule, notes: tuple[str, ...], rows: Rows) -> Measurement:

@@ -25,7 +25,9 @@ GROWING = "it still grows with the rows: take it for a lower limit, or more rows
 RECOGNIZED = "the other half recognizes them rather than predicts"
 LIMITS = "the information of labels lies between 0 and their entropy"
 BEYOND = "the estimate or its error reaches beyond"
-WHAT_HELPS = "unless they are equal, give more rows, fewer columns, or coarser labels"
+WHAT_HELPS = (
+    "unless the other block determines them, give more rows, fewer columns, or coarser labels"
+)
 FAR = 2.0  # standard errors, by which chance alone brings an estimate below 0 in 2.3 % of cases
 BELOW = "the estimate is more than two standard errors below 0"
 POOLED = (

@@ -18,7 +18,7 @@ from diffenc.information.clusters import Clusters
 from diffenc.keys import rng_of
 
 ORDERS = (None, "exchangeable")
-FACTS = ("rows", "repeated", "weighted", "grouped", "memory", "drift", "effective")
+FACTS = ("rows", "repeated", "weighted", "grouped", "memory", "drift", "sorted", "effective")
 
 
 class Rows(NamedTuple):
@@ -107,7 +107,8 @@ def examine(blocks: list[np.ndarray], groups=None, order: str | None = None) -> 
         order_found = series.examine(*tables)
         clusters = order_found.clusters
         facts |= {"memory": order_found.memory} if clusters is not None else {}
-        facts |= {"drift": 1} if order_found.has_drift else {}
+        if order_found.has_drift:
+            facts |= {"sorted" if order_found.is_sorted else "drift": 1}
     if clusters is not None:
         effective = len(tables[0]) / clusters.inflation
         facts["effective"] = effective
@@ -227,5 +228,11 @@ def notes(facts: dict[str, float]) -> list[str]:
         lines.append(
             "the blocks drift along the rows, though neighbours are independent: rows are taken "
             "for sorted examples; in a series, a drift that blocks share counts as information"
+        )
+    if facts.get("sorted"):
+        lines.append(
+            "rows are sorted by a column, and resemble their neighbours beyond what it tells: they "
+            "are taken for independent examples, and the error may be too small; if they are, say "
+            "order='exchangeable', else give groups=..., such as stretches of rows"
         )
     return lines

@@ -44,14 +44,14 @@ class Steps(NamedTuple):
     entropy: CountTable
 
 
-def find(x: np.ndarray, y: np.ndarray) -> Steps | None:
+def find_steps(x: np.ndarray, y: np.ndarray) -> Steps | None:
     """Find out whether the only column of a block is a function, of repeated values, of the other.
 
     It is one if every value of a column of the other block has one value of it, and this is no
     chance: either every one of its values is a single run of rows in the order of that column, or
     that column's own values repeat and the rows of each agree. Independent columns look like this
     with a chance of `FALSE_ALARMS`. Noise that is so small that not a single row shows it is not
-    seen, and what it takes from the information is below the error of the entropy. Row numbers
+    seen; what it takes from the information is about the error of the entropy at most. Row numbers
     determine whatever was sorted, and are no such column.
 
     Args:
