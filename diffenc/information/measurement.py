@@ -181,7 +181,9 @@ def of_table(quantity: str, result: CountTable, notes: tuple[str, ...], rows: Ro
     return Measurement(quantity, result.estimate, parts, result.errors, notes, result, rows)
 
 
-def of_steps(quantity: str, steps: Steps, of_x: list[str], of_y: list[str], rows: Rows):
+def of_steps(
+    quantity: str, steps: Steps, of_x: list[str], of_y: list[str], rows: Rows
+) -> Measurement:
     """Return the information of a column of repeated values that the other block determines.
 
     Args:
@@ -202,7 +204,7 @@ def of_steps(quantity: str, steps: Steps, of_x: list[str], of_y: list[str], rows
         parts={"plug_in": _without_error(entropy.plug_in)},
         errors=entropy.errors,
         notes=(
-            remarks.steps(blocks[1][0], blocks[0][steps.column], steps.count),
+            remarks.steps(blocks[1][0], blocks[0][steps.column], steps.num_values),
             *rows_of_samples.notes(rows.facts),
         ),
         details=entropy,

@@ -34,13 +34,13 @@ class Steps(NamedTuple):
     Attributes:
         of: which block determines it: "x" or "y".
         column: by which of its columns.
-        count: how many different values there are.
+        num_values: how many different ones there are.
         entropy: their information, as that of a table.
     """
 
     of: str
     column: int
-    count: int
+    num_values: int
     entropy: CountTable
 
 

@@ -62,7 +62,7 @@ def test_the_information_is_the_entropy_of_the_values(name):
         exchanged = steps.find_steps(y, x)
         assert (found.of, exchanged.of) in {("x", "y"), ("x", "x")}, "one-to-one, it is either"
         entropies = found.entropy
-        assert found.count == len(entropies.counts) == len(np.unique(y))
+        assert found.num_values == len(entropies.counts) == len(np.unique(y))
         assert entropies.pointwise.mean() == pytest.approx(entropies.estimate.mean)
         assert 0 < entropies.estimate.stderr < 0.07
         off.append((entropies.estimate.mean - truth) / entropies.estimate.stderr)
