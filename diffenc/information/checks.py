@@ -70,10 +70,13 @@ def _check_values(name, block) -> None:
             f"{name} column {bad[0]} is not finite in row {row}: drop or repair such rows"
         )
     constant = np.flatnonzero(block.max(axis=0) == block.min(axis=0))
-    if constant.size:
+    if constant.size == 1:
         raise InputError(
             f"{name} column {constant[0]} is constant: leave it out, it has no information"
         )
+    if constant.size:
+        listed = ", ".join(f"{name} column {column}" for column in constant)
+        raise InputError(f"{listed} are constant: leave them out, they have no information")
     with np.errstate(over="ignore", invalid="ignore"):
         size = block.std(axis=0)
     extreme = np.flatnonzero(~((size > 1e-100) & (size < 1e100)))

@@ -24,6 +24,7 @@ from diffenc.information.measurement import (
     Measurement,
     of_chain,
     of_divergence,
+    of_steps,
     of_table,
     parts_of,
     restore,
@@ -33,6 +34,7 @@ from diffenc.information.mixed import mixed_information
 from diffenc.information.one_block import Entropy
 from diffenc.information.rows import Rows
 from diffenc.information.settings import Settings
+from diffenc.information.steps import find_steps
 from diffenc.keys import generator, key_of
 
 
@@ -143,6 +145,9 @@ def _estimate(key, pair: Kinds, rows: Rows, num_columns, settings, show) -> Meas
         assert pair.indicators is not None, "y of a mixed pair holds codes"
         result = mixed_information(key, x, y, pair.indicators, settings, show, rows.clusters)
     else:
+        steps = find_steps(x, y) if rows.clusters is None else None
+        if steps is not None:
+            return of_steps("I(X;Y)", steps, pair.x.columns, pair.y.columns, rows)
         result = measures.mutual_information(key, x, y, settings, show, rows.clusters)
     return with_loss(_of_information("I(X;Y)", result, rows, pair, num_columns), pair.loss)
 

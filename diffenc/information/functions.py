@@ -11,6 +11,15 @@ from diffenc.information import gaussian
 # Polynomials of more than the second degree have so many coefficients at most.
 MOST_TERMS = 300
 MOST_DEGREE = 6
+# A value in more of the rows, and in more than five, is an atom: a limit, a zero. Beside it the
+# column may have a density.
+ATOM = 0.01
+# A function is looked for in so many rows or more.
+LEAST_ROWS = 100
+# Values of two columns that are equal in so many rows, and this share of them, are copies.
+LEAST_COPIES = 20
+LEAST_COPIED = 0.02
+INFINITE = "their information is infinite"
 WITHIN = "their information is infinite, their entropy minus infinity"
 
 
@@ -22,9 +31,11 @@ def check_no_function(x: np.ndarray, y: np.ndarray) -> None:
     smooth function the error of the prediction shrinks like N^(-2/dim); with noise it stays. A
     column is rejected if its prediction error shrinks with the number of rows at least half as fast
     as for a noiseless function and is below 2 % of the interquartile range, or is already zero.
-    Columns with ties are not tested, because the information of a few values is finite. With two
-    columns or more in the other block, a polynomial is tried as well: of the second degree, or of a
-    higher one, up to six, where that has few coefficients.
+    Columns with ties are not tested, because the information of a few values is finite; where all
+    ties are of a few values, such as the limit of censored values, the other rows are tested. With
+    two columns or more in the other block, a polynomial is tried as well: of the second degree, or
+    of a higher one, up to six, where that has few coefficients. Last, values are looked for that
+    were copied from a column to one of the other block in some of the rows.
 
     Raises:
         InputError: for a column that is a function.
@@ -34,6 +45,7 @@ def check_no_function(x: np.ndarray, y: np.ndarray) -> None:
     _check_one_way("y", y, "x", x)
     _check_polynomial("x", x, "y", y)
     _check_polynomial("y", y, "x", x)
+    _check_copies("x", x, "y", y)
 
 
 def check_no_function_given(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> None:
@@ -57,6 +69,7 @@ def check_no_function_within(x: np.ndarray) -> None:
     for column in range(x.shape[1]):
         others = np.delete(x, column, axis=1)
         _check_one_way("the other columns", others, "x", x[:, [column]], column, WITHIN)
+    _check_copies("x", x, "x", x, WITHIN)
 
 
 def _thin(*blocks):
@@ -65,16 +78,49 @@ def _thin(*blocks):
     return [block[::every] for block in blocks]
 
 
-def _check_one_way(
-    name, block, other, values, first=0, consequence="their information is infinite"
-) -> None:
-    """Raise InputError if a column of values, counted from `first`, is a function of the block."""
-    dim = block.shape[1]
-    columns = np.flatnonzero(~gaussian.has_ties(values))
-    if dim > 2 or not columns.size or gaussian.has_ties(block).any():
+def _check_one_way(name, block, other, values, first=0, consequence=INFINITE) -> None:
+    """Raise InputError if a column of values, counted from `first`, is a function of the block.
+
+    It is looked at in the rows in which neither it nor the block has an atom.
+    """
+    if block.shape[1] > 2:
         return
+    n = len(block)
+    is_atom = _are_atoms(values) | _are_atoms(block).any(axis=1, keepdims=True)
+    kinds, kind_of_column = np.unique(is_atom, axis=1, return_inverse=True)
+    for kind, is_left_out in enumerate(kinds.T):
+        columns = np.flatnonzero(kind_of_column == kind)
+        rows = np.flatnonzero(~is_left_out)
+        if len(rows) < LEAST_ROWS or gaussian.has_ties(block[rows]).any():
+            continue
+        columns = columns[~gaussian.has_ties(values[np.ix_(rows, columns)])]
+        if not columns.size:
+            continue
+        is_function = _are_functions(block[rows], values[np.ix_(rows, columns)])
+        if is_function.any():
+            column = first + columns[np.argmax(is_function)]
+            where = "" if len(rows) == n else f" in {len(rows)} of {n} rows"
+            raise InputError(
+                f"{other} column {column} is a function of {name}{where}, or nearly: "
+                f"{consequence}, or the relation sharper than the samples show; leave the column "
+                "out, or give it its noise"
+            )
+
+
+def _are_atoms(columns) -> np.ndarray:
+    """Return which values [N, D] are shared by so many rows that they are atoms."""
+    is_atom = np.zeros(columns.shape, bool)
+    for place, column in enumerate(columns.T):
+        _, index, counts = np.unique(column, return_inverse=True, return_counts=True)
+        is_atom[:, place] = (counts > max(5, ATOM * len(column)))[index]
+    return is_atom
+
+
+def _are_functions(block, values) -> np.ndarray:
+    """Return which columns of values, without ties, are functions of the block [columns]."""
+    dim = block.shape[1]
     block = block / _spread(block)
-    values = values[:, columns] / _spread(values[:, columns])
+    values = values / _spread(values)
 
     def error(parts):
         """The prediction error with a number of rows that is smaller by this factor."""
@@ -87,13 +133,43 @@ def _check_one_way(
     from_quarter = np.log(np.maximum(error(4), 1e-12) / np.maximum(by_all, 1e-12))
     rate = 2 / dim * np.log(2)
     shrinks = (from_half > 0.5 * rate) & (from_quarter > 0.7 * 2 * rate)
-    is_function = (by_all < 1e-9) | ((by_all < 0.02) & shrinks)
-    if is_function.any():
-        column = first + columns[np.argmax(is_function)]
-        raise InputError(
-            f"{other} column {column} is a function of {name}, or nearly: {consequence}, or the "
-            "relation sharper than the samples show; leave the column out, or give it its noise"
-        )
+    return (by_all < 1e-9) | ((by_all < 0.02) & shrinks)
+
+
+def _check_copies(name, block, other, values, consequence=INFINITE) -> None:
+    """Raise InputError if values of a column are copies of those of a column of the block.
+
+    Only values that are once in either column are looked at. Those of a grid are equal by chance,
+    too, but then up to 16 times as many differ by 1 to 8 of its steps. So the equal ones must be
+    more than three times those that differ by eight times the least difference or less. Of values
+    that are the block itself, columns are compared with those before them.
+    """
+    n = len(block)
+    some = slice(None, None, -(-n // 2000))  # rows that show which columns to compare whole
+    of_block = _singles(block)
+    of_values = of_block if values is block else _singles(values)
+    for at, column in enumerate(of_values.T):
+        before = of_block[:, :at] if values is block else of_block
+        for place in np.flatnonzero((before[some] == column[some, None]).any(axis=0)):
+            count = np.sum(before[:, place] == column)
+            size = np.abs(values[:, at] - block[:, place])
+            size = size[size > 0]
+            by_grid = 3 * np.sum(size <= 8 * size.min()) if size.size else 0
+            if count > max(by_grid, LEAST_COPIES, LEAST_COPIED * n):
+                raise InputError(
+                    f"{other} column {at} is equal to {name} column {place} in {count} of {n} "
+                    f"rows: {consequence}; leave one of them out, or the rows if they were filled "
+                    "in"
+                )
+
+
+def _singles(columns) -> np.ndarray:
+    """Return columns [N, D] with NaN in place of values that are more than once in their column."""
+    singles = np.array(columns)
+    for column in singles.T:
+        _, index, counts = np.unique(column, return_inverse=True, return_counts=True)
+        column[counts[index] > 1] = np.nan
+    return singles
 
 
 def _check_polynomial(name, block, other, values) -> None:

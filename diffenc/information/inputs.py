@@ -7,7 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ from diffenc.information.measures import DEFAULTS, silent
 from diffenc.information.settings import Settings
 
 SECONDS_BETWEEN_LINES = 2.0
+EXACT = 2**53  # float64 holds all whole numbers up to this size
 Progress = bool | Callable[[str, int, float], None] | None
 
 
@@ -67,6 +68,7 @@ def read(name: str, values, may_be_names: bool = False) -> Block:
     array = as_array(name, values)
     if may_be_names and array.dtype == object and all(isinstance(one, str) for one in array.flat):
         array = array.astype(str)
+    array = _without_offset(array)
     if array.dtype == object:
         _refuse_objects(name, array)
     check_not_transposed(name, array)
@@ -83,6 +85,33 @@ def as_array(name: str, values) -> np.ndarray:
         raise InputError(
             f"{name} is no array ({describe(error)}): give numbers [N] or [N, dim]"
         ) from error
+
+
+def _without_offset(array: np.ndarray) -> np.ndarray:
+    """Return an array in which columns of whole numbers beyond 2^53 begin at 0.
+
+    Of such numbers float64 keeps the first digits alone, and float64 is what estimates are made in.
+    Their differences have all digits where they are not so large themselves.
+    """
+    if array.dtype.kind not in "iuO" or array.ndim not in (1, 2) or not array.size:
+        return array
+    are_objects = array.dtype == object
+    if are_objects and not all(isinstance(value, Integral) for value in array.flat):
+        return array
+    columns = []
+    is_better = False
+    for column in array.reshape(len(array), -1).T:
+        least = int(column.min())
+        most = int(column.max())
+        if max(-least, most) <= EXACT:
+            columns.append(column.astype(np.int64))
+        elif most - least <= EXACT:
+            columns.append((column - column.min()).astype(np.int64))
+            is_better = True
+        else:
+            columns.append(column.astype(np.float64))
+            is_better = is_better or are_objects
+    return np.stack(columns, axis=1).reshape(array.shape) if is_better else array
 
 
 def check_not_transposed(name: str, array: np.ndarray) -> None:
@@ -136,7 +165,11 @@ def _read_column(name, column, may_be_names) -> np.ndarray:
     if is_numeric_dtype(column.dtype) and not is_complex_dtype(column.dtype):
         if column.isna().any():
             return column.to_numpy(float, na_value=np.nan)
-        return column.to_numpy(column.dtype.type)
+        return _without_offset(column.to_numpy(column.dtype.type))
+    if column.dtype == object:
+        array = _without_offset(column.to_numpy())
+        if array.dtype != object:
+            return array
     if not may_be_names:
         raise InputError(f"{name} holds {column.dtype}: give numbers")
     is_missing = column.isna().to_numpy()

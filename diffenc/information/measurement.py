@@ -12,6 +12,7 @@ from diffenc.errors import InputError, check
 from diffenc.estimate import Estimate, format_value
 from diffenc.information import clusters as clustering
 from diffenc.information import independence, inputs, remarks
+from diffenc.information import rows as rows_of_samples
 from diffenc.information.assembly import Information
 from diffenc.information.chain_rule import ChainRule
 from diffenc.information.clusters import Clusters
@@ -22,6 +23,7 @@ from diffenc.information.label_difference import LabelDifference
 from diffenc.information.labels import Labels
 from diffenc.information.one_block import Entropy
 from diffenc.information.rows import Rows
+from diffenc.information.steps import Steps
 
 FORMS = ("entropy_difference", "growth_difference", "score_difference", "gaussian", "neighbours")
 
@@ -177,6 +179,37 @@ def of_table(quantity: str, result: CountTable, notes: tuple[str, ...], rows: Ro
     }
     notes = (*notes, *remarks.limits(result.estimate, limit))
     return Measurement(quantity, result.estimate, parts, result.errors, notes, result, rows)
+
+
+def of_steps(
+    quantity: str, steps: Steps, of_x: list[str], of_y: list[str], rows: Rows
+) -> Measurement:
+    """Return the information of a column of repeated values that the other block determines.
+
+    Args:
+        quantity: what it is called.
+        steps: the column and its entropy.
+        of_x: the columns of x.
+        of_y: the columns of y.
+        rows: of the samples.
+
+    Returns:
+        The information.
+    """
+    blocks = [of_x, of_y] if steps.of == "x" else [of_y, of_x]
+    entropy = steps.entropy
+    return Measurement(
+        quantity=quantity,
+        estimate=entropy.estimate,
+        parts={"plug_in": _without_error(entropy.plug_in)},
+        errors=entropy.errors,
+        notes=(
+            remarks.steps(blocks[1][0], blocks[0][steps.column], steps.num_values),
+            *rows_of_samples.notes(rows.facts),
+        ),
+        details=entropy,
+        rows=rows,
+    )
 
 
 def of_chain(quantity: str, result: ChainRule, notes: tuple[str, ...], rows: Rows) -> Measurement:

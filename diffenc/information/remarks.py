@@ -27,6 +27,9 @@ RECOGNIZED = "the other half recognizes them rather than predicts"
 BY_LAWS = 0.9
 LIMITS = "the information of labels lies between 0 and their entropy"
 BEYOND = "the estimate or its error reaches beyond"
+WHAT_HELPS = (
+    "unless the other block determines them, give more rows, fewer columns, or coarser labels"
+)
 FAR = 2.0  # standard errors, by which chance alone brings an estimate below 0 in 2.3 % of cases
 BELOW = "the estimate is more than two standard errors below 0"
 POOLED = (
@@ -51,7 +54,7 @@ def limits(estimate: Estimate, entropy: float) -> list[str]:
     if estimate.mean < -FAR * estimate.stderr:
         return [f"{LIMITS}, {entropy:.4g}, and {BELOW}"]
     if estimate.mean > entropy - estimate.stderr:
-        return [f"{LIMITS}, {entropy:.4g}, and {BEYOND}"]
+        return [f"{LIMITS}, {entropy:.4g}, and {BEYOND}: {WHAT_HELPS}"]
     return []
 
 
@@ -73,6 +76,23 @@ def nothing_detected(rows: int, columns: int, systematic: float) -> str:
     if rows < ROWS_TO_LEARN * columns:
         note += f", and {FEW_ROWS}"
     return note
+
+
+def steps(determined: str, of: str, count: int) -> str:
+    """Say that an information is the entropy of repeated values.
+
+    Args:
+        determined: the column of these values.
+        of: the column that determines it.
+        count: of different values.
+
+    Returns:
+        A sentence.
+    """
+    return (
+        f"{determined} is a function of {of} with {count} different values, as of steps or of "
+        "rounding: the information is the entropy of these values"
+    )
 
 
 def recurring(name: str, different: int, rows: int) -> str:

@@ -50,11 +50,14 @@ class Order(NamedTuple):
         clusters: blocks of consecutive rows, or None if rows are independent examples.
         memory: over how many rows they depend on each other, 0 if they do not.
         has_drift: whether both blocks change along the rows though neighbours are independent.
+        is_sorted: whether that is because rows are sorted by a column, but resemble their
+            neighbours beyond it.
     """
 
     clusters: Clusters | None = None
     memory: float = 0.0
     has_drift: bool = False
+    is_sorted: bool = False
 
 
 def examine(*blocks: np.ndarray) -> Order:
@@ -87,12 +90,13 @@ def examine(*blocks: np.ndarray) -> Order:
     are_dependent = [_depends_on_past(block, chance) for block in scores]
     if sum(are_dependent) < min(2, len(blocks)):
         return Order()
-    if any(
-        _is_sorted_by(blocks, scores, place, column)
+    are_sorted = [
+        (place, column)
         for place, block in enumerate(blocks)
         for column in range(block.shape[1])
         if are_dependent[place] and _is_sorted(block[:, column])
-    ):
+    ]
+    if any(_is_sorted_by(blocks, scores, place, column) for place, column in are_sorted):
         return Order()
     dependent = [block for block, depends in zip(scores, are_dependent, strict=True) if depends]
     extents = [_extent(block) for block in dependent]
@@ -103,7 +107,7 @@ def examine(*blocks: np.ndarray) -> Order:
         return Order()
     if max(extent, memory / 2) > n / (2 * FEWEST_BLOCKS):
         if any(_are_white(block) for block in dependent):
-            return Order(has_drift=True)
+            return Order(has_drift=True, is_sorted=bool(are_sorted))
         raise InputError(
             f"consecutive rows depend on each other over about {max(extent, memory):.0f} of {n} "
             f"rows, as in a random walk or a slow cycle: no error covers that; {REMEDY}"

@@ -7,7 +7,7 @@ import pytest
 
 import diffenc
 from diffenc.errors import InputError
-from diffenc.information import checks, functions, measures
+from diffenc.information import checks, functions, inputs, measures
 
 
 def test_frames_and_series_of_pandas_are_taken_as_arrays():
@@ -47,6 +47,11 @@ def changed(row, column, value):
         (changed(7, 1, np.nan), X[:, 0], "x column 1 is not finite in row 7"),
         (X, changed(3, 0, np.inf), "y column 0 is not finite in row 3"),
         (X, np.ones(200), "y column 0 is constant"),
+        (
+            np.stack([X[:, 0] * 0, X[:, 0], X[:, 1] * 0 + 3], axis=1),
+            X[:, 0],
+            "x column 0, x column 2 are constant: leave them out",
+        ),
         (np.stack([X[:, 0], X[:, 0]], axis=1), X[:, 1], "x column 1 repeats x column 0"),
         (np.stack([X[:, 0], np.exp(X[:, 0])], axis=1), X[:, 1], "x column 1 repeats x column 0"),
         (
@@ -102,7 +107,27 @@ def narrow(rng, n):
     return x, 0.9999 * x + (1 - 0.9999**2) ** 0.5 * rng.normal(size=n)
 
 
+def limited(rng, n):
+    """Both are seen from 0 on; 1 and 3 beyond it differ by noise."""
+    x = rng.normal(size=n)
+    return np.maximum(x, 0), np.maximum(x + 0.1 * rng.normal(size=n), 0)
+
+
+def doubled(rng, n):
+    """A grid whose tail of single values is the same in both; information is that of the grid."""
+    x = np.round(5 * rng.exponential(size=n))
+    return x, 2 * x
+
+
+def close(rng, n):
+    """Two readings of four digits, of which some are equal."""
+    x = rng.normal(size=n)
+    return np.round(x, 4), np.round(x + 1e-3 * rng.normal(size=n), 4)
+
+
 FINITE = {
+    "limited": limited,
+    "doubled": doubled,
     "independent 0/1": lambda rng, n: (rng.normal(size=n), rng.integers(0, 2, size=n)),
     "equal 0/1": lambda rng, n: (rng.integers(0, 2, size=n),) * 2,
     "sign": lambda rng, n: (lambda x: (x, np.sign(x)))(rng.normal(size=n)),
@@ -121,6 +146,77 @@ FUNCTIONS = {
     "integers": lambda rng, n: (lambda x: (x, 3 * x**2 + x))(rng.permutation(n) - n // 2),
     "corner": lambda rng, n: (lambda x: (x, np.abs(x)))(rng.normal(size=n)),
 }
+
+
+def test_readings_that_are_equal_by_chance_are_no_copies():
+    assert refusals(close, 1000, 30) == 0
+
+
+PARTLY = {
+    "limit": (lambda x, noise, some: np.maximum(x, 0), "y column 0 is a function of x in 5.. of"),
+    "two limits": (lambda x, noise, some: np.clip(np.exp(x), 0.4, 2), "y column 0 is a function"),
+    "atoms of noise": (
+        lambda x, noise, some: np.where(noise > 0, np.sin(x), 9),
+        "y column 0 is a function of x in 5.. of 1000 rows, or nearly: their information",
+    ),
+    "copies": (
+        lambda x, noise, some: np.where(some, x, noise),
+        "y column 0 is equal to x column 0 in 2.. of 1000 rows: their information is infinite",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PARTLY)
+def test_what_is_partly_a_function_is_refused(name):
+    rng = np.random.default_rng(6)
+    function, words = PARTLY[name]
+    x, noise = rng.normal(size=(2, 1000))
+    x = x + 0.05  # a few more than half are above 0
+    noise = noise + 0.05
+    x, y = checks.check(x, function(x, noise, rng.random(1000) < 0.25))
+    with pytest.raises(InputError, match=words):
+        functions.check_no_function(x, y)
+    with pytest.raises(InputError, match="column 0 is .* of 1000 rows"):
+        functions.check_no_function(y, x)
+    with pytest.raises(InputError, match="their entropy minus infinity"):
+        functions.check_no_function_within(np.concatenate([x, y], axis=1))
+
+
+def test_few_copies_are_seen_among_many_columns():
+    rng = np.random.default_rng(7)
+    x, y = rng.normal(size=(2, 2000, 30))
+    functions.check_no_function(x, y)
+    y[:60, 7] = x[:60, 11]
+    with pytest.raises(InputError, match="y column 7 is equal to x column 11 in 60 of 2000 rows"):
+        functions.check_no_function(x, y)
+
+
+LARGE = 100 * X[:, 0].round(2).astype(int)
+
+
+@pytest.mark.parametrize(
+    "values, first",
+    [
+        (2**62 + LARGE, 0),
+        (LARGE.astype(np.uint64) + np.uint64(2**63 + 9), 0),
+        ([2**70 + int(value) for value in LARGE], 0),
+        (np.stack([X[:, 1] > 0, 2**62 + LARGE], axis=1), 1),
+        (pd.Series(2**62 + LARGE), 0),
+        (pd.DataFrame({"a": X[:, 1], "b": [2**70 + int(value) for value in LARGE]}), 1),
+    ],
+)
+def test_large_whole_numbers_keep_their_digits(values, first):
+    block = inputs.read("x", values, may_be_names=True).values
+    column = block.reshape(200, -1)[:, first].astype(float)
+    np.testing.assert_array_equal(column - column.min(), LARGE - LARGE.min())
+
+
+def test_other_whole_numbers_stay_what_they_are():
+    ids = np.random.default_rng(8).integers(-(2**63), 2**63 - 1, size=200)
+    assert inputs.read("x", ids).values is ids
+    assert inputs.read("x", LARGE).values is LARGE
+    with pytest.raises(InputError, match="array of objects: save numbers"):
+        inputs.read("x", LARGE.astype(object))
 
 
 @pytest.mark.parametrize("n", [100, 400])

@@ -149,6 +149,20 @@ def test_a_class_that_was_written_more_often_keeps_its_weight():
     assert not repeats.find(X[drawn], CLASSES[drawn]).is_chosen, "of a bootstrap it is chance"
 
 
+def test_shuffled_copies_are_no_series():
+    """Rows with many copies stand early in a shuffled file, by the first of their copies."""
+    refused = 0
+    for seed in range(20):
+        x, noise = normal((seed, 60), 2, N)
+        y = x + noise
+        shuffled = np.random.default_rng(seed).permutation(np.repeat(np.arange(N), 1 + 3 * (x > 0)))
+        try:
+            assert rows.examine([x[shuffled], y[shuffled]]).facts["weighted"]
+        except InputError:
+            refused += 1
+    assert refused <= 1, "of 20; 2 or more once in 60 times, at a hundredth each"
+
+
 def test_a_series_is_seen_behind_copies_and_rivals_see_rows_of_the_same_law():
     x, y = autoregressive(50, 0.9), autoregressive(51, 0.9)
     often = np.where(x[:, 0] > 1.0, 5, 1)
@@ -272,6 +286,16 @@ PLACE = np.arange(2000)
 )
 def test_kinds_of_orders(blocks, expected):
     assert kind(*blocks) == expected
+
+
+def test_rows_that_are_sorted_by_a_label_and_resemble_their_neighbours_are_told():
+    """As in the wines of UCI: within a class the rows are in another order that means something."""
+    label = np.repeat([0, 1, 2], 60)
+    x = autoregressive(60, 0.5, 180, 4) + 2 * label[:, None]
+    (note,) = rows.notes(rows.examine([x, label]).facts)
+    assert "rows are sorted by a column" in note and "order='exchangeable'" in note
+    assert not rows.examine([x, label], order="exchangeable").facts
+    assert not rows.examine([normal(61, 180, 4) + 2 * label[:, None], label]).facts
 
 
 LAWS = {
