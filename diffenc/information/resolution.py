@@ -167,7 +167,12 @@ def resolve(
 
 
 def _with_rest(some: Information, of_all: Information) -> Information:
-    """Return the estimate of some columns; its error holds what a regression of all shows more."""
+    """Return the estimate of some columns; its error holds what a regression of all shows more.
+
+    Beside labels a regression may show too much, see `label_bracket`.
+    """
+    if of_all.mixture is not None:
+        return some
     gap = of_all.gaussian.mean - some.estimate.mean
     if gap <= DOUBTED * np.hypot(of_all.gaussian.stderr, some.errors["examples"]):
         return some
