@@ -242,25 +242,13 @@ class DiffusionDecoder:
         return wide * seen.astype(np.float32)[None]
 
     def _velocities(self, params, observation: Observation, z: jax.Array) -> list[jax.Array]:
-        """Evaluate v_phi at the noise of each side, one row for each noise.
-
-        Both sides are one call, so that devices sum the gradient of the network once. The rows of
-        an example are together, so that they stay on its device.
-        """
-        inputs = []
-        counts = []
+        """Evaluate v_phi at the noise of each side, one row for each noise."""
+        velocities = []
         for noise, is_below in observation.sides():
             rows = rows_of(observation.x, noise)
-            counts.append(noise.density.shape[1])
-            condition = jnp.repeat(self._condition(z, is_below), counts[-1], axis=0)
-            inputs.append((rows.x_t, rows.log_snr, condition))
-        by_example = jax.tree.map(lambda a: a.reshape(len(z), -1, *a.shape[1:]), inputs)
-        joined = jax.tree.map(lambda *parts: jnp.concatenate(parts, axis=1), *by_example)
-        rows_of_all = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), joined)
-        velocities = self.network.apply(params, *rows_of_all)
-        by_example = velocities.reshape(len(z), sum(counts), *velocities.shape[1:])
-        parts = jnp.split(by_example, np.cumsum(counts)[:-1], axis=1)
-        return [part.reshape(-1, *part.shape[2:]) for part in parts]
+            condition = jnp.repeat(self._condition(z, is_below), noise.density.shape[1], axis=0)
+            velocities.append(self.network.apply(params, rows.x_t, rows.log_snr, condition))
+        return velocities
 
     def curvature_draw(
         self, key: jax.Array, params, observation: Observation, z: jax.Array
