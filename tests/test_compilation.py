@@ -22,8 +22,8 @@ TINY = {
     "flow": {"rounds": 0},
     "judge": {"parts": 3},
 }
-# Of an estimate of two blocks of two columns, those of keys and of noise included. One that is found
-# in the cache is traced and read in every process.
+# Of an estimate of two blocks of two columns, those of keys included. Every process traces a program
+# and reads it from the cache.
 MOST_PROGRAMS = 18
 
 
