@@ -22,8 +22,8 @@ TINY = {
     "flow": {"rounds": 0},
     "judge": {"parts": 3},
 }
-# Of an estimate of two blocks of two columns, those of keys included. Every process traces a program
-# and reads it from the cache.
+# Of an estimate of two blocks of two columns, those of keys included. Every process traces them and
+# reads them from the cache.
 MOST_PROGRAMS = 18
 
 
