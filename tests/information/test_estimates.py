@@ -44,12 +44,17 @@ def assert_errors_add_up(estimate):
 
 
 IMPORTS = """
+import gc
 import sys
 import diffenc
 assert not {"jax", "numpy", "pandas"} & set(sys.modules), "import diffenc is not free"
 assert {"mutual_information", "load"} <= set(dir(diffenc)) >= set(diffenc.__all__)
 diffenc.mutual_information
 assert not {"pandas", "sklearn", "scipy.stats"} & set(sys.modules), "not needed by every estimate"
+assert gc.isenabled()
+gc.disable()
+diffenc.entropy
+assert not gc.isenabled(), "who turns the collector off finds it off"
 """
 
 
