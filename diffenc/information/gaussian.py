@@ -25,6 +25,8 @@ from diffenc.information.clusters import Clusters
 DEGREES_OF_FREEDOM = (0.7, 12.0)
 # Smallest variance of standardized images in any direction. That of single precision is 1e-14.
 LEAST_VARIANCE = 1e-13
+# Of so many columns mixtures of sources do not look Gaussian along random directions.
+FEW_COLUMNS = 3
 
 
 def normal_scores(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
@@ -49,7 +51,7 @@ def normal_enough(z: np.ndarray) -> np.ndarray:
     error of about 0.7 N^-1/2. We accept a coordinate if the divergence it keeps is below half a
     standard error, which is A^2 < 0.02 N^1/2 (never above 2, the 0.1 % point of normal samples).
     """
-    return anderson_darling(z) < min(2.0, 0.02 * len(z) ** 0.5)
+    return anderson_darling(z) < _accepted(len(z))
 
 
 def has_ties(x: np.ndarray) -> np.ndarray:
@@ -125,10 +127,14 @@ def independent_scores(rng: np.random.Generator, x: np.ndarray) -> np.ndarray | 
     Scores of a linear mixture of independent sources are Gaussian if the sources are unmixed before
     they are scored, and not if they are scored as they come. Returns None if x has one column, if
     one has ties (whose order would then be that of another), if there are too few examples for so
-    many angles, or if the iteration fails.
+    many angles, if two columns or three are so near a Gaussian that there is nothing to unmix, or
+    if the iteration fails.
     """
     n, dim = x.shape
     if dim == 1 or n < 5 * dim**2 or has_ties(x).any():
+        return None
+    standard = (x - x.mean(axis=0)) / x.std(axis=0)
+    if dim <= FEW_COLUMNS and _looks_gaussian(standard):
         return None
     # Their import takes as long as JAX's, and loads pandas.
     from sklearn.decomposition import FastICA
@@ -139,7 +145,7 @@ def independent_scores(rng: np.random.Generator, x: np.ndarray) -> np.ndarray | 
         warnings.simplefilter("ignore", RuntimeWarning)
         try:
             ica = FastICA(whiten="unit-variance", max_iter=100, tol=1e-3, random_state=0)
-            sources = ica.fit_transform((x - x.mean(axis=0)) / x.std(axis=0))
+            sources = ica.fit_transform(standard)
         except (ValueError, LinAlgError):  # overflow
             return None
     return block_scores(rng, sources) if np.isfinite(sources).all() else None
@@ -163,6 +169,19 @@ def radial_scores(x: np.ndarray) -> np.ndarray:
     length = np.linalg.norm(z, axis=1)
     new_length = np.sqrt(chdtri(dim, 1 - (_ranks(length) - 0.5) / n))
     return z * (new_length / np.maximum(length, 1e-300))[:, None]
+
+
+def _looks_gaussian(x: np.ndarray) -> bool:
+    """Return whether projections of x [N, D] along random directions are `normal_enough`."""
+    try:
+        return _misfit(x) < _accepted(len(x))
+    except LinAlgError:
+        return False
+
+
+def _accepted(n: int) -> float:
+    """Return the statistic A^2 below which n numbers are taken as normal, see `normal_enough`."""
+    return min(2.0, 0.02 * n**0.5)
 
 
 def _misfit(z: np.ndarray, count: int = 32) -> float:

@@ -124,6 +124,8 @@ def test_sources_are_told_apart_where_examples_are_enough():
     assert gaussian.independent_scores(ties(), tied) is None
     assert gaussian.independent_scores(ties(), sources[:, :1]) is None
     assert gaussian.independent_scores(ties(), sources[:19]) is None
+    assert gaussian.independent_scores(ties(), rng.normal(size=(4000, 3))) is None
+    assert gaussian.independent_scores(ties(), rng.normal(size=(4000, 4))) is not None
 
 
 def test_anderson_darling_agrees_with_scipy():
