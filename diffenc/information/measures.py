@@ -293,7 +293,8 @@ def conditional_information(
     """Estimate I(X;Y|Z) = I(X;(Y,Z)) - I(X;Z) of samples.
 
     D[X] cancels. Both conditional divergences are estimated with the same halves and the same
-    noise, each with a regression of its own.
+    noise, each with a regression of its own. What ranks may blur is in the error, see
+    `smooth_pairs`.
 
     Args:
         key: a key.
@@ -337,7 +338,8 @@ def conditional_information(
 
     part, shape, beyond, correction = estimate(with_y, regression.polar_blocks(y.shape[1]), "y, z")
     part_z, shape_z, beyond_z, correction_z = estimate(without_y, regression.polar, "z")
-    doubt = float(np.linalg.norm((correction, correction_z)))
+    blur = smooth_pairs.missed(with_y, part.mean) - smooth_pairs.missed(without_y, part_z.mean)
+    doubt = float(np.linalg.norm((correction, correction_z, blur)))
     result = assemble(_subtract(part, part_z), rows, x.shape[1], beyond, beyond_z, doubt=doubt)
     linear_part = _subtract(
         flows.information(with_y, regression.linear),

@@ -49,9 +49,18 @@ def are_blurred(pair: Pair, features: Callable, errors: float) -> bool:
         errors: standard errors by which lengths have to gain.
     """
     part, _, _ = pair_information.choose_features(pair, features, errors)
+    return missed(pair, part.mean) > SMALL * part.estimate.stderr
+
+
+def missed(pair: Pair, information: float) -> float:
+    """Return what ranks miss of an information in one coordinate (nats).
+
+    Args:
+        pair: in scores by rank.
+        information: in nats.
+    """
     rows = 2 * pair.x.shape[1] / clustering.inflation_of(pair.clusters)
-    missed = 0.5 * np.log1p(BLUR * np.expm1(max(0.0, part.mean)) / rows)
-    return bool(missed > SMALL * part.estimate.stderr)
+    return float(0.5 * np.log1p(BLUR * np.expm1(max(0.0, information)) / rows))
 
 
 def choose(pairs: list[Pair], errors: float) -> tuple[Pair, Callable]:
