@@ -54,6 +54,8 @@ class Information(NamedTuple):
         terms_of: the columns of x and of y of which products or waves show what is unresolved; None
             if neighbours do.
         clusters: of the examples `rows`, or None if they are independent.
+        is_by_noise: whether the estimate is a limit by noise that does not depend on the other
+            block, see `additive_noise`. Parts are still those of the networks.
         by_all: the information of the Gaussian of all columns, where the estimate is that of some
             and this is significantly larger; else None.
         mixture: the information of labels by laws of the classes; None of other blocks.
@@ -80,6 +82,7 @@ class Information(NamedTuple):
     unresolved: float = 0.0
     terms_of: tuple[tuple[int, ...], tuple[int, ...]] | None = None
     clusters: Clusters | None = None
+    is_by_noise: bool = False
     by_all: Estimate | None = None
     mixture: ClassMixture | None = None
     mixture_weight: float = 0.0
@@ -113,7 +116,7 @@ class Information(NamedTuple):
             }
         examples = clustering.estimate(self.pointwise, self.clusters).stderr
         networks = float(np.linalg.norm(_doubts(self.conditional, self.marginal)))
-        networks *= (1 - self.weight) * (1 - self.mixture_weight)
+        networks *= (1 - self.weight) * (1 - self.mixture_weight) * (not self.is_by_noise)
         rest = self.estimate.stderr**2 - examples**2 - networks**2 - self.unresolved**2
         return {
             "examples": examples,

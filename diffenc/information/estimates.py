@@ -359,7 +359,8 @@ def _of_information(
 ) -> Measurement:
     divergences = [one for one in (result.conditional, result.marginal) if one is not None]
     nothing = ""
-    if not (result.is_by_neighbours or any(one.updates for one in divergences)):
+    is_found = result.is_by_neighbours or result.is_by_noise
+    if not (is_found or any(one.updates for one in divergences)):
         systematic = math.hypot(*(one.systematic for one in divergences))
         nothing = remarks.nothing_detected(len(pair.x.values), num_columns, systematic)
     notes = remarks.general(

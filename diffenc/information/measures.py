@@ -21,6 +21,7 @@ import numpy as np
 
 from diffenc.information import (
     additive,
+    additive_noise,
     class_mixture,
     committee,
     flows,
@@ -148,6 +149,10 @@ def _of_columns(keys, x, y, settings, show, clusters) -> Information:
         added = np.maximum(result.regression_density - by_polar, 0.0)
         unbounded = still_grows(result.conditional, result.marginal, pair.least_dim, added)
         result = result._replace(unbounded=unbounded)
+    if x.shape[1] == y.shape[1] == 1:
+        least = additive_noise.limit(x, y, rows, settings.map_errors)
+        if least is not None:
+            result = additive_noise.raise_to(result, least, pair.clusters)
     linear_part = flows.information(plain, regression.linear).estimate
     return result._replace(gaussian=linear_part, diffused="y" if pair.is_exchanged else "x")
 

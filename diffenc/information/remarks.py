@@ -144,6 +144,11 @@ def of_resolution(result: Information, names: list[list[str]]) -> list[str]:
             f"; yet a linear regression of all shows {result.by_all.mean:.2f} nats: the error "
             "holds the difference"
         )
+    if result.is_by_noise:
+        notes.append(
+            "one column is a function of the other and noise that does not depend on it, whose "
+            "edges tell more than the networks: the estimate is by the entropy of this noise"
+        )
     if result.nearest is not None and result.is_by_neighbours:
         notes.append(
             "the relation is finer than the networks resolve: the estimate is that of nearest "

@@ -81,26 +81,29 @@ def _smooth(x: np.ndarray, normal: np.ndarray) -> np.ndarray | None:
     return scores + first * np.minimum(x - places[0], 0) + last * np.maximum(x - places[-1], 0)
 
 
-def log_ratio(scores: np.ndarray) -> np.ndarray | None:
+def log_ratio(scores: np.ndarray, half: int = HALF) -> np.ndarray | None:
     """Estimate log p(z) / N(z; 0, 1) of standardized scores at every row, by spacings.
 
     Scores are mapped to [0, 1] by the normal distribution. A window of m spacings about a row has
-    the density m / (N width), without the bias of its logarithm; at the ends the window is cut. The
-    mean is too small where the density changes within a window, as it does in heavy tails.
+    the density m / (N width), without the bias of its logarithm; at the first and the last rows it
+    is cut, so that an edge of the density is told. The mean is too small where the density changes
+    within a window, as it does in heavy tails.
 
     Args:
         scores: [N].
+        half: spacings to either side of a row, in its window.
 
     Returns:
         The logarithms [N], or None where many scores are equal.
     """
     n = len(scores)
     order = np.argsort(scores)
-    uniform = ndtr((scores - scores.mean()) / scores.std())[order]
-    first = np.maximum(np.arange(n) - HALF, -1)
-    last = np.minimum(np.arange(n) + HALF, n)
-    ends = np.concatenate([[0.0], uniform, [1.0]])
-    width = ends[last + 1] - ends[first + 1]
+    ordered = ((scores - scores.mean()) / scores.std())[order]
+    first = np.maximum(np.arange(n) - half, 0)
+    last = np.minimum(np.arange(n) + half, n - 1)
+    # Above the middle by 1 - Phi, which does not run out of digits.
+    sign = np.where(ordered[first] > 0, -1.0, 1.0)
+    width = sign * (ndtr(sign * ordered[last]) - ndtr(sign * ordered[first]))
     if not np.all(width > 0):
         return None
     logarithms = np.empty(n)
