@@ -39,7 +39,9 @@ class Limit(NamedTuple):
     doubt: float
 
 
-def limit(x: np.ndarray, y: np.ndarray, rows: np.ndarray, errors: float) -> Limit | None:
+def limit(
+    x: np.ndarray, y: np.ndarray, rows: np.ndarray, errors: float, clusters: Clusters | None = None
+) -> Limit | None:
     """Compute the limit, with the noise in x or in y, whichever tells more.
 
     Args:
@@ -47,16 +49,17 @@ def limit(x: np.ndarray, y: np.ndarray, rows: np.ndarray, errors: float) -> Limi
         y: [N, 1].
         rows: [2, n] of both halves.
         errors: standard errors by which functions have to gain.
+        clusters: of the rows [2, n], or None.
 
     Returns:
-        The limit, or None for columns with ties or long tails, or whose noise has long tails.
+        The limit, or None for columns with ties, clumps or long tails, or whose noise has such.
     """
     if gaussian.has_ties(x)[0] or gaussian.has_ties(y)[0]:
         return None
     standard = [(one - one.mean(axis=0)) / one.std(axis=0) for one in (x, y)]
     if max(np.abs(one).max() for one in standard) > FARTHEST:
         return None
-    pair = Pair(*(one[rows] for one in standard))
+    pair = Pair(standard[0][rows], standard[1][rows], clusters=clusters)
     limits = [_with_noise_in_x(one, errors) for one in (pair, pair.exchange())]
     return max((one for one in limits if one is not None), key=lambda one: one.mean, default=None)
 
@@ -68,6 +71,8 @@ def _with_noise_in_x(pair: Pair, errors: float) -> Limit | None:
     x = gaussian.whiten(np.concatenate(list(pair.x)))
     noise = regression.fit(x, Features(of_mean, of_mean[:, :0])).r[:, 0]
     if np.abs(noise).max() > FARTHEST:
+        return None
+    if not (smooth_scores.is_resolved(x[:, 0]) and smooth_scores.is_resolved(noise)):
         return None
     more = []
     for half in (smooth_scores.HALF, 2 * smooth_scores.HALF):

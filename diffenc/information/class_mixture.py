@@ -173,6 +173,8 @@ def fit(x: np.ndarray, labels: np.ndarray, num_classes: int, with_shapes: bool) 
     shifts = indicators.T @ (x - center) / np.maximum(counts, 1)[:, None]
     rest = x - center - shifts[labels]
     covariance = shrink(rest) * n / max(n - num_classes, 1)
+    # Of what the classes determine nothing is left.
+    covariance += LEAST_VARIANCE * np.mean(x.var(axis=0)) * np.eye(dim)
     white = np.linalg.inv(np.linalg.cholesky(covariance)).T
     ratio = np.sum(counts[:, None] * (shifts @ white) ** 2) / ((num_classes - 1) * dim)
     means = (center + max(0.0, 1 - 1 / max(ratio, 1.0)) * shifts) @ white
@@ -196,8 +198,7 @@ def shrink(rest: np.ndarray) -> np.ndarray:
     distance = np.sum((sample - level * np.eye(dim)) ** 2)
     noise = np.mean(np.sum(rest**2, axis=1) ** 2) / n - np.sum(sample**2) / n
     weight = np.clip(noise / distance, 0.0, 1.0) if distance > 0 else 0.0
-    floor = LEAST_VARIANCE * level
-    return (1 - weight) * sample + (weight * level + floor) * np.eye(dim)
+    return (1 - weight) * sample + weight * level * np.eye(dim)
 
 
 def log_ratios(

@@ -147,7 +147,7 @@ def _estimate(key, pair: Kinds, rows: Rows, num_columns, settings, show) -> Meas
     else:
         steps = find_steps(x, y) if rows.clusters is None else None
         if steps is not None:
-            return of_steps("I(X;Y)", steps, pair.x.columns, pair.y.columns, rows)
+            return of_steps("I(X;Y)", steps, pair.x.columns, pair.y.columns, pair.notes, rows)
         result = measures.mutual_information(key, x, y, settings, show, rows.clusters)
     return with_loss(_of_information("I(X;Y)", result, rows, pair, num_columns), pair.loss)
 

@@ -47,7 +47,8 @@ class Pair(NamedTuple):
         own: None, or x and y in other coordinates: each half is mapped by the flows that were
             trained on it, in which the other half is evaluated.
         optimism: by how much the Gaussian information (nats) is higher in `own`.
-        drift: by how much the second half of the training changed the Gaussian information.
+        drift: by how much the second half of the training, or single spacings, changed the Gaussian
+            information.
         is_exchanged: whether x is the second block that the caller gave.
         clusters: of the rows [2, n], or None.
         log_ratios: None, or log p / N(0, 1) of x and of y [2, n] at every row, for single columns

@@ -99,7 +99,7 @@ def _check_one_way(name, block, other, values, first=0, consequence=INFINITE) ->
         is_function = _are_functions(block[rows], values[np.ix_(rows, columns)])
         if is_function.any():
             column = first + columns[np.argmax(is_function)]
-            where = "" if len(rows) == n else f" in {len(rows)} of {n} rows"
+            where = "" if len(rows) == n else f" in {len(rows) / n:.0%} of the rows"
             raise InputError(
                 f"{other} column {column} is a function of {name}{where}, or nearly: "
                 f"{consequence}, or the relation sharper than the samples show; leave the column "
@@ -156,10 +156,12 @@ def _check_copies(name, block, other, values, consequence=INFINITE) -> None:
             size = size[size > 0]
             by_grid = 3 * np.sum(size <= 8 * size.min()) if size.size else 0
             if count > max(by_grid, LEAST_COPIES, LEAST_COPIED * n):
+                if np.array_equal(values[:, at], np.round(values[:, at])):
+                    consequence += ", or these whole numbers are too many for the rows to show it"
                 raise InputError(
-                    f"{other} column {at} is equal to {name} column {place} in {count} of {n} "
-                    f"rows: {consequence}; leave one of them out, or the rows if they were filled "
-                    "in"
+                    f"{other} column {at} is equal to {name} column {place} in {count / n:.0%} of "
+                    f"the rows: {consequence}; leave one of them out, or the rows if they were "
+                    "filled in"
                 )
 
 

@@ -95,6 +95,8 @@ def _without_offset(array: np.ndarray) -> np.ndarray:
     """
     if array.dtype.kind not in "iuO" or array.ndim not in (1, 2) or not array.size:
         return array
+    if array.dtype.kind in "iu" and array.dtype.itemsize < 8:
+        return array
     are_objects = array.dtype == object
     if are_objects and not all(isinstance(value, Integral) for value in array.flat):
         return array

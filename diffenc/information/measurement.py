@@ -182,7 +182,12 @@ def of_table(quantity: str, result: CountTable, notes: tuple[str, ...], rows: Ro
 
 
 def of_steps(
-    quantity: str, steps: Steps, of_x: list[str], of_y: list[str], rows: Rows
+    quantity: str,
+    steps: Steps,
+    of_x: list[str],
+    of_y: list[str],
+    notes: tuple[str, ...],
+    rows: Rows,
 ) -> Measurement:
     """Return the information of a column of repeated values that the other block determines.
 
@@ -191,6 +196,7 @@ def of_steps(
         steps: the column and its entropy.
         of_x: the columns of x.
         of_y: the columns of y.
+        notes: how columns are taken.
         rows: of the samples.
 
     Returns:
@@ -205,6 +211,7 @@ def of_steps(
         errors=entropy.errors,
         notes=(
             remarks.steps(blocks[1][0], blocks[0][steps.column], steps.num_values),
+            *notes,
             *rows_of_samples.notes(rows.facts),
         ),
         details=entropy,

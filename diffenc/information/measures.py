@@ -150,7 +150,7 @@ def _of_columns(keys, x, y, settings, show, clusters) -> Information:
         unbounded = still_grows(result.conditional, result.marginal, pair.least_dim, added)
         result = result._replace(unbounded=unbounded)
     if x.shape[1] == y.shape[1] == 1:
-        least = additive_noise.limit(x, y, rows, settings.map_errors)
+        least = additive_noise.limit(x, y, rows, settings.map_errors, pair.clusters)
         if least is not None:
             result = additive_noise.raise_to(result, least, pair.clusters)
     linear_part = flows.information(plain, regression.linear).estimate

@@ -33,11 +33,20 @@ def make(x: np.ndarray, y: np.ndarray, rows: np.ndarray, clusters: Clusters | No
     clusters = None if clusters is None else clusters.at(rows)
     pairs = []
     for of_x, of_y in itertools.product(*(smooth_scores.candidates(one[:, 0]) for one in (x, y))):
-        ratios = [smooth_scores.log_ratio(one) for one in (of_x, of_y)]
-        if ratios[0] is not None and ratios[1] is not None:
-            pair = Pair(of_x[rows][..., None], of_y[rows][..., None], clusters=clusters)
-            pairs.append(pair._replace(log_ratios=(ratios[0][rows], ratios[1][rows])))
+        pair = Pair(of_x[rows][..., None], of_y[rows][..., None], clusters=clusters)
+        ratio_x, doubt_x = _log_ratio(of_x)
+        ratio_y, doubt_y = _log_ratio(of_y)
+        pair = pair._replace(log_ratios=(ratio_x[rows], ratio_y[rows]), drift=max(doubt_x, doubt_y))
+        pairs.append(pair)
     return pairs
+
+
+def _log_ratio(scores: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return the logarithms of `smooth_scores`, and by how much single spacings change their mean."""
+    ratio = smooth_scores.log_ratio(scores)
+    finer = smooth_scores.log_ratio(scores, half=1)
+    assert ratio is not None and finer is not None, "of such scores there are no candidates"
+    return ratio, abs(float(np.mean(finer - ratio)))
 
 
 def are_blurred(pair: Pair, features: Callable, errors: float) -> bool:
@@ -53,14 +62,16 @@ def are_blurred(pair: Pair, features: Callable, errors: float) -> bool:
 
 
 def missed(pair: Pair, information: float) -> float:
-    """Return what ranks miss of an information in one coordinate (nats).
+    """Return what ranks miss of an information that is divided evenly over the columns of x (nats).
 
     Args:
         pair: in scores by rank.
         information: in nats.
     """
     rows = 2 * pair.x.shape[1] / clustering.inflation_of(pair.clusters)
-    return float(0.5 * np.log1p(BLUR * np.expm1(max(0.0, information)) / rows))
+    dim = pair.x.shape[-1]
+    of_each = np.expm1(max(0.0, information) / dim)
+    return float(dim * 0.5 * np.log1p(BLUR * of_each / rows))
 
 
 def choose(pairs: list[Pair], errors: float) -> tuple[Pair, Callable]:

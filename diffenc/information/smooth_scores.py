@@ -15,6 +15,7 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 from scipy.special import digamma, ndtr, ndtri
 
+from diffenc.estimate import Estimate
 from diffenc.information import gaussian
 
 # Rows for each knot of the map, and the fewest and the most knots.
@@ -23,6 +24,10 @@ FEWEST_KNOTS = 10
 MOST_KNOTS = 24
 # Spacings to either side by which a density is told. More tell it smoother, and miss its edges.
 HALF = 4
+# Standard errors by which single spacings may tell a larger divergence: more are of clumps.
+FINER = 3.0
+# The largest divergence of scores that are nearly normal (nats).
+MOST_DIVERGENCE = 0.2
 
 
 def candidates(x: np.ndarray) -> list[np.ndarray]:
@@ -35,7 +40,7 @@ def candidates(x: np.ndarray) -> list[np.ndarray]:
         x: [N].
 
     Returns:
-        Scores [N], one or two; none for a column with ties.
+        Scores [N], one or two; none for a column with ties, or whose values clump.
     """
     if gaussian.has_ties(x[:, None])[0]:
         return []
@@ -46,7 +51,7 @@ def candidates(x: np.ndarray) -> list[np.ndarray]:
     best = int(np.argmax(straight))
     chosen = images[:1] if best == 0 else [images[0], images[best]]
     scores = [_smooth(image, normal) for image in chosen]
-    return [one for one in scores if one is not None]
+    return [one for one in scores if one is not None and is_resolved(one, MOST_DIVERGENCE)]
 
 
 def _images(x: np.ndarray) -> list[np.ndarray]:
@@ -79,6 +84,24 @@ def _smooth(x: np.ndarray, normal: np.ndarray) -> np.ndarray | None:
     scores = PchipInterpolator(places, values)(np.clip(x, places[0], places[-1]))
     first, *_, last = np.diff(values) / np.diff(places)
     return scores + first * np.minimum(x - places[0], 0) + last * np.maximum(x - places[-1], 0)
+
+
+def is_resolved(scores: np.ndarray, most: float = np.inf) -> bool:
+    """Return whether spacings resolve the density of scores.
+
+    Where values clump in narrower heaps than a window is wide, single spacings tell more than
+    windows do, and both too little: the divergence would be too small.
+
+    Args:
+        scores: [N].
+        most: the largest divergence that is accepted (nats).
+    """
+    by_windows = log_ratio(scores)
+    by_spacings = log_ratio(scores, half=1)
+    if by_windows is None or by_spacings is None:
+        return False
+    finer = Estimate.of(by_spacings - by_windows)
+    return bool(finer.mean <= FINER * finer.stderr and by_windows.mean() < most)
 
 
 def log_ratio(scores: np.ndarray, half: int = HALF) -> np.ndarray | None:

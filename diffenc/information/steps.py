@@ -10,7 +10,7 @@ what values that were not seen are expected to have.
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import digamma, gammaln
+from scipy.special import digamma, gammaln, logsumexp
 
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate
@@ -103,7 +103,7 @@ def _determines(column, values) -> bool:
         orders = gammaln(len(counts) + 1) + np.sum(gammaln(counts + 1)) - gammaln(n + 1)
         return bool(orders < limit)
     times, number = np.unique(np.unique(column, return_counts=True)[1], return_counts=True)
-    agree = [np.log(np.sum((counts / n) ** rows)) for rows in times]
+    agree = [logsumexp(rows * np.log(counts / n)) for rows in times]
     is_by_chance = np.sum(number * agree) > limit
     return bool(not is_by_chance and np.sum(number[times > 1]) >= LEAST_REPEATED * np.sum(number))
 

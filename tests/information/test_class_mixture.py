@@ -109,6 +109,8 @@ def test_a_class_without_rows_and_a_column_that_is_the_label_are_no_failure():
     x = np.stack([labels.astype(float), rng.normal(size=300)], axis=1)
     mixture = estimate(x, labels)
     assert mixture.mean == pytest.approx(mixture.entropy, abs=1e-6)
+    alone = estimate(x[:, :1], labels)
+    assert alone.mean == pytest.approx(alone.entropy, abs=1e-6)
     laws = class_mixture.fit(x[labels < 2], labels[labels < 2], 3, True)
     ratios = class_mixture.log_ratios(laws, x, labels)[0]
     assert np.isfinite(ratios).all()

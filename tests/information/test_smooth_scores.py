@@ -6,7 +6,14 @@ import pytest
 from scipy import stats
 from scipy.special import ndtr, ndtri
 
-from diffenc.information import flows, gaussian, pair_information, smooth_pairs, smooth_scores
+from diffenc.information import (
+    additive_noise,
+    flows,
+    gaussian,
+    pair_information,
+    smooth_pairs,
+    smooth_scores,
+)
 from diffenc.information.halves import split
 
 ERRORS = 3.0
@@ -78,6 +85,20 @@ def test_sharp_relations_are_not_blurred(margins):
     errors = np.array(errors)
     assert np.all(np.abs(errors[:, 0]) < 3 * errors[:, 1])
     assert abs(errors[:, 0].mean()) < errors[:, 1].mean()
+
+
+@pytest.mark.parametrize(("count", "width"), [(100, 1e-3), (40, 0.01)])
+def test_columns_that_clump_have_none(count, width):
+    """Windows are wider than the heaps; of heaps as wide as their distance there are scores."""
+    rng = np.random.default_rng(7)
+    heaps = rng.integers(0, count, 1000)
+    noise = rng.standard_normal(1000)
+    assert smooth_scores.candidates(heaps + width * noise) == []
+    assert smooth_scores.candidates(heaps + noise)
+    rows = split(jax.random.key(0), 1000)
+    x = (heaps + width * noise)[:, None]
+    y = x + width * rng.standard_normal((1000, 1))
+    assert additive_noise.limit(x, y, rows, ERRORS) is None
 
 
 def test_relations_that_ranks_do_not_blur_keep_them():
