@@ -54,6 +54,8 @@ class Information(NamedTuple):
         terms_of: the columns of x and of y of which products or waves show what is unresolved; None
             if neighbours do.
         clusters: of the examples `rows`, or None if they are independent.
+        is_blurred: whether ranks of single columns that clump or repeat miss a part of a close
+            relation, see `smooth_pairs`.
         is_by_noise: whether the estimate is a limit by noise that does not depend on the other
             block, see `additive_noise`. Parts are still those of the networks.
         by_all: the information of the Gaussian of all columns, where the estimate is that of some
@@ -82,6 +84,7 @@ class Information(NamedTuple):
     unresolved: float = 0.0
     terms_of: tuple[tuple[int, ...], tuple[int, ...]] | None = None
     clusters: Clusters | None = None
+    is_blurred: bool = False
     is_by_noise: bool = False
     by_all: Estimate | None = None
     mixture: ClassMixture | None = None

@@ -127,10 +127,14 @@ def _of_columns(keys, x, y, settings, show, clusters) -> Information:
     extended = committee.learn(key_committee, pair, in_half, tell)
     mapped = flows.better(mapped, extended, settings.map_errors)
     pair, features = additive.choose(pair, mapped, regression.polar, settings.map_errors)
-    smooth = smooth_pairs.make(x, y, rows, clusters)
-    if smooth and smooth_pairs.are_blurred(pair, features, settings.map_errors):
-        pair, features = smooth_pairs.choose(smooth, settings.map_errors)
-        plain = pair
+    blur = 0.0
+    if x.shape[1] == y.shape[1] == 1:
+        blur = smooth_pairs.blur(pair, features, settings.map_errors)
+        smooth = smooth_pairs.make(x, y, rows, clusters) if blur else []
+        if smooth:
+            pair, features = smooth_pairs.choose(smooth, settings.map_errors)
+            plain = pair
+            blur = 0.0
     result = pair_information.estimate(key_fit, pair, rows, in_half, show, features)
     if is_one_sided(result.marginal, result.conditional):
         tell = functools.partial(_tell, show, "x and y exchanged")
@@ -153,6 +157,7 @@ def _of_columns(keys, x, y, settings, show, clusters) -> Information:
         least = additive_noise.limit(x, y, rows, settings.map_errors, pair.clusters)
         if least is not None:
             result = additive_noise.raise_to(result, least, pair.clusters)
+        result = smooth_pairs.doubt(result, blur)
     linear_part = flows.information(plain, regression.linear).estimate
     return result._replace(gaussian=linear_part, diffused="y" if pair.is_exchanged else "x")
 

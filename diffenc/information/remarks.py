@@ -144,6 +144,12 @@ def of_resolution(result: Information, names: list[list[str]]) -> list[str]:
             f"; yet a linear regression of all shows {result.by_all.mean:.2f} nats: the error "
             "holds the difference"
         )
+    if result.is_blurred:
+        notes.append(
+            "values clump or repeat, and the columns follow each other more closely than the ranks "
+            "of so many rows show: the estimate may be too low; give more digits, or the values "
+            "without noise that was added to them"
+        )
     if result.is_by_noise:
         notes.append(
             "one column is a function of the other and noise that does not depend on it, whose "

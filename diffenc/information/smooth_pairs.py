@@ -5,8 +5,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from diffenc.estimate import Estimate
 from diffenc.information import additive, flows, pair_information, regression, smooth_scores
 from diffenc.information import clusters as clustering
+from diffenc.information.assembly import Information
 from diffenc.information.clusters import Clusters
 from diffenc.information.flows import Pair
 
@@ -42,15 +44,15 @@ def make(x: np.ndarray, y: np.ndarray, rows: np.ndarray, clusters: Clusters | No
 
 
 def _log_ratio(scores: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return the logarithms of `smooth_scores`, and by how much single spacings change their mean."""
+    """Return the logarithms of scores, and by how much single spacings change their mean."""
     ratio = smooth_scores.log_ratio(scores)
     finer = smooth_scores.log_ratio(scores, half=1)
     assert ratio is not None and finer is not None, "of such scores there are no candidates"
     return ratio, abs(float(np.mean(finer - ratio)))
 
 
-def are_blurred(pair: Pair, features: Callable, errors: float) -> bool:
-    """Return whether ranks blur the relation that a regression of scores by rank finds.
+def blur(pair: Pair, features: Callable, errors: float) -> float:
+    """Return what ranks miss of a relation that a regression finds (nats), 0 where that is little.
 
     Args:
         pair: in scores by rank.
@@ -58,7 +60,19 @@ def are_blurred(pair: Pair, features: Callable, errors: float) -> bool:
         errors: standard errors by which lengths have to gain.
     """
     part, _, _ = pair_information.choose_features(pair, features, errors)
-    return missed(pair, part.mean) > SMALL * part.estimate.stderr
+    lost = missed(pair, part.mean)
+    return lost if lost > SMALL * part.estimate.stderr else 0.0
+
+
+def doubt(result: Information, lost: float) -> Information:
+    """Return an estimate by ranks whose error holds what they miss.
+
+    Args:
+        result: the estimate.
+        lost: what they miss (nats), see `blur`.
+    """
+    stderr = float(np.hypot(result.estimate.stderr, lost))
+    return result._replace(estimate=Estimate(result.estimate.mean, stderr), is_blurred=lost > 0)
 
 
 def missed(pair: Pair, information: float) -> float:
