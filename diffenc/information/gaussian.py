@@ -40,7 +40,13 @@ def normal_scores(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
     """
     x = np.asarray(x, np.float64)
     z = (x - x.mean(axis=0)) / x.std(axis=0)
-    return np.where(normal_enough(z)[None] & ~has_ties(x)[None], z, by_rank(x, rng))
+    return np.where(are_ranked(x)[None], by_rank(x, rng), z)
+
+
+def are_ranked(x: np.ndarray) -> np.ndarray:
+    """Return which columns of x [N, D] `normal_scores` maps by rank [D]."""
+    z = (x - x.mean(axis=0)) / x.std(axis=0)
+    return ~normal_enough(z) | has_ties(x)
 
 
 def normal_enough(z: np.ndarray) -> np.ndarray:

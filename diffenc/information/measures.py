@@ -19,6 +19,7 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
+from diffenc.estimate import Estimate
 from diffenc.information import (
     additive,
     additive_noise,
@@ -128,13 +129,14 @@ def _of_columns(keys, x, y, settings, show, clusters) -> Information:
     mapped = flows.better(mapped, extended, settings.map_errors)
     pair, features = additive.choose(pair, mapped, regression.polar, settings.map_errors)
     blur = 0.0
-    if x.shape[1] == y.shape[1] == 1:
-        blur = smooth_pairs.blur(pair, features, settings.map_errors)
-        smooth = smooth_pairs.make(x, y, rows, clusters) if blur else []
-        if smooth:
-            pair, features = smooth_pairs.choose(smooth, settings.map_errors)
-            plain = pair
-            blur = 0.0
+    are_ranked = np.concatenate([gaussian.are_ranked(x), gaussian.are_ranked(y)])
+    if are_ranked.any():
+        blur = smooth_pairs.blur(pair, features, settings.map_errors, bool(are_ranked.all()))
+    smooth = smooth_pairs.make(x, y, rows, clusters) if blur else []
+    if smooth:
+        pair, features = smooth_pairs.choose(smooth, settings.map_errors)
+        plain = pair
+        blur = 0.0
     result = pair_information.estimate(key_fit, pair, rows, in_half, show, features)
     if is_one_sided(result.marginal, result.conditional):
         tell = functools.partial(_tell, show, "x and y exchanged")
@@ -153,11 +155,15 @@ def _of_columns(keys, x, y, settings, show, clusters) -> Information:
         added = np.maximum(result.regression_density - by_polar, 0.0)
         unbounded = still_grows(result.conditional, result.marginal, pair.least_dim, added)
         result = result._replace(unbounded=unbounded)
-    if x.shape[1] == y.shape[1] == 1:
+    are_single = x.shape[1] == y.shape[1] == 1
+    if are_single:
         least = additive_noise.limit(x, y, rows, settings.map_errors, pair.clusters)
         if least is not None:
             result = additive_noise.raise_to(result, least, pair.clusters)
-        result = smooth_pairs.doubt(result, blur)
+    if blur:
+        stderr = float(np.hypot(result.estimate.stderr, blur))
+        estimate = Estimate(result.estimate.mean, stderr)
+        result = result._replace(estimate=estimate, is_blurred=are_single)
     linear_part = flows.information(plain, regression.linear).estimate
     return result._replace(gaussian=linear_part, diffused="y" if pair.is_exchanged else "x")
 

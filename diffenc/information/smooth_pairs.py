@@ -5,15 +5,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-from diffenc.estimate import Estimate
 from diffenc.information import additive, flows, pair_information, regression, smooth_scores
 from diffenc.information import clusters as clustering
-from diffenc.information.assembly import Information
 from diffenc.information.clusters import Clusters
 from diffenc.information.flows import Pair
 
 # Scores by rank miss about 1/2 log(1 + 6 (e^I - 1) / N) of I nats, as drawn Gaussian pairs tell.
 BLUR = 6.0
+# By so much more where some columns are by rank and others are not.
+BESIDE = 3.0
 # The part of the error of sampling below which what they miss does not count.
 SMALL = 0.25
 
@@ -51,39 +51,29 @@ def _log_ratio(scores: np.ndarray) -> tuple[np.ndarray, float]:
     return ratio, abs(float(np.mean(finer - ratio)))
 
 
-def blur(pair: Pair, features: Callable, errors: float) -> float:
+def blur(pair: Pair, features: Callable, errors: float, are_all_ranked: bool = True) -> float:
     """Return what ranks miss of a relation that a regression finds (nats), 0 where that is little.
 
     Args:
         pair: in scores by rank.
         features: of the regression.
         errors: standard errors by which lengths have to gain.
+        are_all_ranked: whether no column is standardized alone, beside others by rank.
     """
     part, _, _ = pair_information.choose_features(pair, features, errors)
-    lost = missed(pair, part.mean)
+    lost = missed(pair, part.mean) * (1 if are_all_ranked else BESIDE)
     return lost if lost > SMALL * part.estimate.stderr else 0.0
 
 
-def doubt(result: Information, lost: float) -> Information:
-    """Return an estimate by ranks whose error holds what they miss.
-
-    Args:
-        result: the estimate.
-        lost: what they miss (nats), see `blur`.
-    """
-    stderr = float(np.hypot(result.estimate.stderr, lost))
-    return result._replace(estimate=Estimate(result.estimate.mean, stderr), is_blurred=lost > 0)
-
-
 def missed(pair: Pair, information: float) -> float:
-    """Return what ranks miss of an information that is divided evenly over the columns of x (nats).
+    """Return what ranks miss of an information, divided evenly over the smaller block (nats).
 
     Args:
         pair: in scores by rank.
         information: in nats.
     """
     rows = 2 * pair.x.shape[1] / clustering.inflation_of(pair.clusters)
-    dim = pair.x.shape[-1]
+    dim = pair.least_dim
     of_each = np.expm1(max(0.0, information) / dim)
     return float(dim * 0.5 * np.log1p(BLUR * of_each / rows))
 

@@ -184,6 +184,12 @@ NOTES = {
     "doubted": Note("the error holds the difference", _of_nothing_more),
     # False if the mean of both misses the truth.
     "weighed": Note("surer than the networks", _missed),
+    # False if the estimate misses the truth.
+    "by_laws": Note("by normal laws of the classes", _missed),
+    "by_noise": Note("by the entropy of this noise", _missed),
+    # Columns of densities neither clump nor repeat, and have no steps.
+    "blurred": Note("values clump or repeat", _always),
+    "steps": Note("the information is the entropy of these values", _always),
     # Rows of densities do not recur.
     "recurring_rows": Note(remarks.RECOGNIZED, _always),
 }

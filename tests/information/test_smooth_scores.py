@@ -119,7 +119,7 @@ def test_what_ranks_miss_is_told_to_a_third(n, nats):
         lost.append(
             exact - gaussian.gaussian_information(gaussian.by_rank(x), gaussian.by_rank(y)).mean
         )
-    told = smooth_pairs.missed(flows.Pair(np.zeros((2, n // 2, 1)), None), nats)
+    told = smooth_pairs.missed(flows.Pair(*np.zeros((2, 2, n // 2, 1))), nats)
     assert abs(np.mean(lost) - told) < told / 3 + 3 * np.std(lost) / 40**0.5
 
 
@@ -149,3 +149,17 @@ def test_what_ranks_of_heaps_miss_is_in_the_error_and_said():
     found = diffenc.mutual_information(x, y)
     assert found.details.is_blurred and any("values clump" in note for note in found.notes)
     assert found.errors["regression"] > 0.1
+
+
+def test_the_error_of_several_columns_holds_what_ranks_miss():
+    """Of two columns of x one is followed closely; both are uniform, and of normal ones none."""
+    x, y = pair_of(3, 500, 3.0)
+    other = np.random.default_rng(4).standard_normal(500)
+    blocks = np.stack([x, other], axis=1), y[:, None]
+    settings = {"flow": {"rounds": 0}}
+    plain = diffenc.mutual_information(*blocks, settings=settings)
+    ranked = diffenc.mutual_information(*(ndtr(one) for one in blocks), settings=settings)
+    missed = smooth_pairs.missed(flows.Pair(*np.zeros((2, 2, 250, 1))), ranked.mean)
+    assert ranked.errors["regression"] == pytest.approx(missed, rel=0.2)
+    assert plain.errors["regression"] < missed / 2
+    assert not ranked.details.is_blurred
