@@ -9,7 +9,16 @@ from collections.abc import Mapping, Sequence
 
 from diffenc import compilation
 from diffenc.information import clusters as clustering
-from diffenc.information import columns, independence, inputs, kinds, measures, one_block, remarks
+from diffenc.information import (
+    columns,
+    conditional,
+    independence,
+    inputs,
+    kinds,
+    measures,
+    one_block,
+    remarks,
+)
 from diffenc.information import repeats as repeats_of_rows
 from diffenc.information import rows as rows_of_samples
 from diffenc.information.assembly import Information
@@ -208,7 +217,7 @@ def conditional_information(
         names = {"x": [x], "y": [y], "z": [z], "y, z": [y, z]}
         with inputs.naming(names), compilation.cache():
             key = key_of(seed, "conditional estimate", name)
-            result = measures.conditional_information(
+            result = conditional.conditional_information(
                 key, x.values, y.values, z.values, settings, show, rows.clusters
             )
         return _of_information("I(X;Y|Z)", result, rows, pair, num_columns)

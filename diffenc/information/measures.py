@@ -35,17 +35,14 @@ from diffenc.information import (
     smooth_pairs,
 )
 from diffenc.information import clusters as clustering
-from diffenc.information.assembly import Information, assemble, is_one_sided, still_grows
+from diffenc.information.assembly import Information, is_one_sided, still_grows
 from diffenc.information.checks import LEAST_ROWS, check, check_labels
 from diffenc.information.clusters import Clusters
-from diffenc.information.divergence import divergence
 from diffenc.information.flows import Pair
 from diffenc.information.functions import (
     check_no_function,
-    check_no_function_given,
 )
-from diffenc.information.gaussian import GaussianPart
-from diffenc.information.halves import check_halves, make_halves, split
+from diffenc.information.halves import check_halves, split
 from diffenc.information.resolution import resolve
 from diffenc.information.settings import Settings
 from diffenc.keys import generator, split_key
@@ -295,75 +292,3 @@ def label_information_of_networks(
         scores[flat], x[flat], index[flat], generator(key_folds), of_flat
     )
     return label_bracket.weigh(result, mixture)
-
-
-def conditional_information(
-    key: jax.Array,
-    x: np.ndarray,
-    y: np.ndarray,
-    z: np.ndarray,
-    settings: Settings = DEFAULTS,
-    show: Show = silent,
-    clusters: Clusters | None = None,
-) -> Information:
-    """Estimate I(X;Y|Z) = I(X;(Y,Z)) - I(X;Z) of samples.
-
-    D[X] cancels. Both conditional divergences are estimated with the same halves and the same
-    noise, each with a regression of its own. What ranks may blur is in the error, see
-    `smooth_pairs`.
-
-    Args:
-        key: a key.
-        x: [N, dim_x], or [N] for one coordinate.
-        y: [N, dim_y], or [N] for one coordinate.
-        z: [N, dim_z], or [N] for one coordinate.
-        settings: of all parts of the estimate.
-        show: progress callback, called with (stage, updates, value in nats).
-        clusters: of the rows [N], or None if they are independent.
-
-    Returns:
-        The information; `conditional` and `marginal` are D[X|Y,Z] and D[X|Z].
-
-    Raises:
-        InputError: for samples that `checks` refuses.
-    """
-    key_ties, key_split, key_fit = split_key(key, 3)
-    rng = generator(key_ties)
-    x, y, z = check(x, y, z)
-    check_no_function_given(x, y, z)
-    x = gaussian.block_scores(rng, x)
-    y = gaussian.block_scores(rng, y)
-    z = gaussian.block_scores(rng, z)
-    rows = split(key_split, len(x), clusters)
-    clusters_of_rows = None if clusters is None else clusters.at(rows)
-    with_y = Pair(x[rows], np.concatenate([y, z], axis=1)[rows], clusters=clusters_of_rows)
-    without_y = Pair(x[rows], z[rows], clusters=clusters_of_rows)
-    check_halves({"x": x[rows], "y, z": with_y.y, "z": without_y.y})
-    in_half = settings.for_examples(effective_examples(rows, clusters))
-
-    def estimate(pair, candidate, name):
-        part, features, shape = pair_information.choose_features(
-            pair, candidate, settings.map_errors
-        )
-        halves = make_halves(pair.x, pair.y, flows.regressors(pair, features))
-        tell = functools.partial(show, f"x given {name}")
-        beyond = divergence(
-            jax.random.clone(key_fit), halves, in_half, tell, clusters=pair.clusters
-        )
-        return part, shape, beyond, pair_information.correction(pair, features)
-
-    part, shape, beyond, correction = estimate(with_y, regression.polar_blocks(y.shape[1]), "y, z")
-    part_z, shape_z, beyond_z, correction_z = estimate(without_y, regression.polar, "z")
-    blur = smooth_pairs.missed(with_y, part.mean) - smooth_pairs.missed(without_y, part_z.mean)
-    doubt = float(np.linalg.norm((correction, correction_z, blur)))
-    result = assemble(_subtract(part, part_z), rows, x.shape[1], beyond, beyond_z, doubt=doubt)
-    linear_part = _subtract(
-        flows.information(with_y, regression.linear),
-        flows.information(without_y, regression.linear),
-    )
-    return result._replace(shape=shape - shape_z, gaussian=linear_part.estimate)
-
-
-def _subtract(part: GaussianPart, other: GaussianPart) -> GaussianPart:
-    pointwise = part.pointwise - other.pointwise
-    return GaussianPart(part.mean - other.mean, pointwise, part.clusters)

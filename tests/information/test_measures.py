@@ -15,6 +15,7 @@ from diffenc.information import (
     regression,
     tasks,
 )
+from diffenc.information.conditional import conditional_information
 from diffenc.information.divergence import Divergence
 from diffenc.information.settings import Settings
 
@@ -225,7 +226,7 @@ def test_conditional_information_that_lengths_tell():
     rng, task = np.random.default_rng(24), pairs.StudentPair(2, 1, 2)
     x, y = task.sample(jax.random.key(25), N)
     z = rng.normal(size=(N, 1))
-    result = measures.conditional_information(jax.random.key(26), x, y, z, TINY)
+    result = conditional_information(jax.random.key(26), x, y, z, TINY)
     assert_estimate(result.estimate, task.information, 0.3 * task.information)
     assert result.shape > 0.6 * task.information and abs(result.gaussian.mean) < 0.02
 
