@@ -113,6 +113,6 @@ def test_the_flows_of_x_and_y_start_apart():
     """Blocks of equal dimensions had the very same network at first."""
     state = flows._initialize(jax.random.key(0), (2, 2), flows.FlowSettings())
     of_x, of_y = [
-        np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(one)]) for one in state.params
+        np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(one)]) for one in state.averages
     ]
     assert of_x.shape == of_y.shape and not np.array_equal(of_x, of_y)
