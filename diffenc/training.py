@@ -109,10 +109,28 @@ def make_optimizer(
     )
     optimizer = optax.adam(schedule)
     if clip_norm is not None:
-        optimizer = optax.chain(optax.clip_by_global_norm(clip_norm), optimizer)
+        optimizer = optax.chain(_clip(clip_norm), optimizer)
     if accumulate > 1:
         optimizer = optax.MultiSteps(optimizer, accumulate).gradient_transformation()
     return optimizer
+
+
+def _clip(clip_norm: float) -> optax.GradientTransformation:
+    """Clip gradients to a global norm, as `optax.clip_by_global_norm`.
+
+    XLA's CPU compiler adds the squares of a whole array one after the other. Of sums of columns,
+    which it adds side by side, the norm takes a fifth of the time.
+    """
+
+    def clip(grads, params):
+        del params
+        rows = [g.reshape(-1, *g.shape[-1:]) for g in jax.tree.leaves(grads)]
+        columns = jax.lax.optimization_barrier([jnp.sum(g**2, axis=0) for g in rows])
+        norm = jnp.sqrt(sum(jnp.sum(squares) for squares in columns))
+        scale = jnp.where(norm < clip_norm, 1.0, clip_norm / norm)
+        return jax.tree.map(lambda g: scale * g, grads)
+
+    return optax.stateless(clip)
 
 
 def scan_updates(update: Callable, prepare: Callable) -> jax.stages.Wrapped:

@@ -3,6 +3,7 @@ devices."""
 
 import functools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -122,6 +123,23 @@ def test_the_optimizer_warms_up_descends_and_clips(clip_norm):
     np.testing.assert_allclose(
         first_moment, np.array([3.0, 4.0]) * (1 if clip_norm is None else 0.1), rtol=1e-3
     )
+
+
+@pytest.mark.parametrize("clip_norm", [0.5, 100.0, np.inf])
+def test_gradients_are_clipped_as_by_optax(clip_norm):
+    rng = np.random.default_rng(0)
+    grads = [rng.normal(size=shape).astype(np.float32) for shape in ((), (3,), (4, 5), (2, 3, 4))]
+    ours, theirs = training._clip(clip_norm), optax.clip_by_global_norm(clip_norm)
+
+    @jax.jit
+    def clip(grads):
+        return [of.update(grads, of.init(grads)) for of in (ours, theirs)]
+
+    (clipped, state), (expected, expected_state) = clip(grads)
+    assert state == expected_state
+    chex.assert_trees_all_close(clipped, expected, rtol=1e-6)
+    (broken, _), _ = clip([*grads[:-1], np.full_like(grads[-1], np.nan)])
+    assert np.isnan(broken[0])
 
 
 @pytest.mark.parametrize("clip_norm", [None, 0.5])

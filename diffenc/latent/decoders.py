@@ -33,6 +33,7 @@ from diffenc.networks import MLP
 KINDS = ("bernoulli", "gaussian")
 # Of a column, in units of x, in which data are standardized.
 LEAST_TAU = 1e-3
+FACTORS = 16  # 2^16 and its square are far from the largest number
 ACTIVATIONS = ("tanh", "silu", "relu", "gelu", "softplus")
 
 
@@ -67,7 +68,7 @@ class Bernoulli:
             [batch], in nats.
         """
         logits = self.network.apply(params, z)
-        return jnp.sum(_flat(observation) * logits - _softplus(logits), axis=-1)
+        return jnp.sum(_flat(observation) * logits, axis=-1) - _softplus_sum(logits)
 
     def log_prob_pairs(self, params, observation: jax.Array, z: jax.Array) -> jax.Array:
         """Evaluate log p(x_i|z_k) of every pair; the network sees each z once.
@@ -81,8 +82,7 @@ class Bernoulli:
             [K, batch], in nats.
         """
         logits = self.network.apply(params, z)
-        log_normalizer = jnp.sum(_softplus(logits), axis=-1)
-        return logits @ _flat(observation).T - log_normalizer[:, None]
+        return logits @ _flat(observation).T - _softplus_sum(logits)[:, None]
 
     def mean(self, params, z: jax.Array) -> jax.Array:
         """Compute E[x|z] [batch, D], the probabilities of ones."""
@@ -268,19 +268,25 @@ def bound_of(decoder):
 
 
 @jax.custom_jvp
-def _softplus(a: jax.Array) -> jax.Array:
-    """Compute log(1 + exp(a)), to the rounding of 1: its values are added up.
+def _softplus_sum(a: jax.Array) -> jax.Array:
+    """Compute sum_i log(1 + exp(a_i)) over the last axis, [..., D] -> [...].
 
-    Its gradient is the sigmoid alone. JAX's own asks for the value, and for one more exponential.
+    A logarithm is the larger part of a softplus. Each of these is of a product of `FACTORS` numbers
+    in (1, 2]. The gradient is the sigmoid alone; JAX's own asks for the value, and for one more
+    exponential.
     """
-    return jnp.maximum(a, 0.0) + jnp.log(1.0 + jnp.exp(-jnp.abs(a)))
+    factors = 1.0 + jnp.exp(-jnp.abs(a))
+    missing = -a.shape[-1] % FACTORS
+    factors = jnp.pad(factors, [(0, 0)] * (a.ndim - 1) + [(0, missing)], constant_values=1.0)
+    products = factors.reshape(*a.shape[:-1], FACTORS, -1).prod(axis=-2)
+    return jnp.maximum(a, 0.0).sum(axis=-1) + jnp.log(products).sum(axis=-1)
 
 
-@_softplus.defjvp
-def _softplus_jvp(primals, tangents):
+@_softplus_sum.defjvp
+def _softplus_sum_jvp(primals, tangents):
     (a,) = primals
     (tangent,) = tangents
-    return _softplus(a), jax.nn.sigmoid(a) * tangent
+    return _softplus_sum(a), jnp.sum(jax.nn.sigmoid(a) * tangent, axis=-1)
 
 
 def _flat(x: jax.Array) -> jax.Array:

@@ -50,20 +50,28 @@ def test_bernoulli_log_prob_is_finite_for_extreme_logits():
     assert np.isfinite(log_prob).all() and log_prob.min() < -1e3
 
 
-def test_softplus_and_its_derivatives_are_those_of_jax():
-    a = np.array([-90.0, -20.0, -3.0, -1e-3, 0.0, 1e-3, 2.0, 20.0, 90.0], np.float32)
+@pytest.mark.parametrize("size", [1, 16, 37])
+def test_sums_of_softplus_and_their_derivatives_are_those_of_jax(size):
+    ends = np.array([-90.0, -20.0, -3.0, -1e-3, 0.0, 1e-3, 2.0, 20.0, 90.0], np.float32)
+    a = np.resize(ends, (len(ends), size))
+    a[:, 0] = ends
+
+    def of_jax(a):
+        return jax.nn.softplus(a).sum(axis=-1)
 
     @functools.partial(jax.jit, static_argnums=0)
-    def evaluate(softplus, a):
-        first = jax.vmap(jax.grad(softplus))
-        second = jax.vmap(jax.grad(jax.grad(softplus)))
-        return softplus(a), first(a), second(a), jax.jvp(softplus, (a,), (jnp.ones_like(a),))[1]
+    def evaluate(softplus_sum, a):
+        def slope(a):
+            return jax.grad(lambda a: softplus_sum(a).sum())(a)
 
-    for ours, theirs in zip(
-        evaluate(decoders._softplus, a), evaluate(jax.nn.softplus, a), strict=True
-    ):
-        # Values are summed over pixels: they are exact to the rounding of 1.
-        np.testing.assert_allclose(ours, theirs, rtol=3e-7, atol=6e-8)
+        tangents = (jnp.ones_like(a),)
+        first, second = jax.jvp(slope, (a,), tangents)
+        return softplus_sum(a), first, second, jax.jvp(softplus_sum, (a,), tangents)[1]
+
+    ours, theirs = evaluate(decoders._softplus_sum, a), evaluate(of_jax, a)
+    for of_ours, of_theirs in zip(ours, theirs, strict=True):
+        # To the rounding of a sum of `size` numbers.
+        np.testing.assert_allclose(of_ours, of_theirs, rtol=4e-7, atol=6e-8 * size)
 
 
 @pytest.mark.parametrize("kind", ["bernoulli", "gaussian", "columns"])
