@@ -118,8 +118,8 @@ def permutation_test(samples: Samples, permutations: int = 499, seed: int = 0) -
     """Test the independence of x and y by permuted pairs.
 
     Rows are taken for independent examples, unless the samples say otherwise: groups are permuted
-    whole, among groups of about their size, and a series is shifted in a circle by more than its
-    memory. Shifts are exact where the series is long beside its memory.
+    whole, among groups of about their size, and a series is shifted in a circle. Shifts are exact
+    where the series is long beside its memory.
 
     Args:
         samples: x and y.
@@ -217,15 +217,17 @@ def _make_orders(rng, samples: Samples, permutations: int):
 
 
 def _choose_shifts(rng, n, memory, permutations) -> np.ndarray:
-    """Choose shifts by more than the memory, either way."""
-    least = int(np.ceil(memory)) + 1
-    allowed = np.arange(least, n - least + 1)
-    if len(allowed) < LEAST_PERMUTATIONS:
+    """Choose shifts of a series of n rows.
+
+    Shifts within the memory are among them. Their statistics resemble those of the samples, as
+    those of any two neighbouring shifts resemble each other; without them p is too small.
+    """
+    if n - 2 * memory < LEAST_PERMUTATIONS:
         raise InputError(
             f"{n} rows that depend on each other over {memory:.0f} cannot be shifted by more than "
             "that: give a longer series"
         )
-    return rng.permutation(allowed)[:permutations]
+    return rng.permutation(np.arange(1, n))[:permutations]
 
 
 def _shifted(n, shifts):
