@@ -15,8 +15,8 @@ from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.special import ndtr, ndtri
 
 from diffenc.information import clusters as clustering
-from diffenc.information import flows, regression
-from diffenc.information.flows import Pair
+from diffenc.information import halved_pair, regression
+from diffenc.information.halved_pair import Pair
 from diffenc.information.regression import Features
 
 # Numbers of terms that are tried.
@@ -88,8 +88,8 @@ def _gains(pair, features, other, features_of_other, errors) -> bool:
     """
     plain = regression.without_shape
     gain = (
-        flows.information(other._replace(optimism=0.0), plain(features_of_other)).pointwise
-        - flows.information(pair, plain(features)).pointwise
+        halved_pair.information(other._replace(optimism=0.0), plain(features_of_other)).pointwise
+        - halved_pair.information(pair, plain(features)).pointwise
     )
     gain = clustering.estimate(gain, pair.clusters)
     return gain.mean > errors * gain.stderr
@@ -111,7 +111,7 @@ def select(pair: Pair, candidate: Callable, errors: float) -> dict[int, int]:
     halves, n, dim = pair.y.shape
     examples = halves * n / clustering.inflation_of(pair.clusters)
     of_each = SMOOTH_EXAMPLES if pair.log_ratios else regression.EXAMPLES
-    known = flows.regressors(pair, regression.without_shape(candidate)).mean
+    known = halved_pair.regressors(pair, regression.without_shape(candidate)).mean
     counts: dict[int, int] = {}
     columns = range(dim)
     while len(counts) < COLUMNS:

@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 
 from diffenc.estimate import Estimate
-from diffenc.information import additive, flows, gaussian, regression, smooth_scores
+from diffenc.information import additive, gaussian, halved_pair, regression, smooth_scores
 from diffenc.information import clusters as clustering
 from diffenc.information.assembly import Information
 from diffenc.information.clusters import Clusters
-from diffenc.information.flows import Pair
+from diffenc.information.halved_pair import Pair
 from diffenc.information.regression import Features
 
 # Standard errors by which the limit has to be larger than the estimate of the networks.
@@ -66,8 +66,8 @@ def limit(
 
 def _with_noise_in_x(pair: Pair, errors: float) -> Limit | None:
     features = regression.without_shape(additive.features_of(pair, regression.linear, errors))
-    part = flows.information(pair, features)
-    of_mean = np.concatenate(list(flows.regressors(pair, features).mean))
+    part = halved_pair.information(pair, features)
+    of_mean = np.concatenate(list(halved_pair.regressors(pair, features).mean))
     x = gaussian.whiten(np.concatenate(list(pair.x)))
     noise = regression.fit(x, Features(of_mean, of_mean[:, :0])).r[:, 0]
     if np.abs(noise).max() > FARTHEST:

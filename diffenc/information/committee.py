@@ -16,9 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffenc.compilation import jit_sooner
-from diffenc.information import fitting, flows, gaussian
+from diffenc.information import fitting, gaussian, halved_pair
 from diffenc.information.divergence import ignore
-from diffenc.information.flows import MEAN, ROWS, Pair
+from diffenc.information.flows import ROWS
+from diffenc.information.halved_pair import MEAN, Pair
 from diffenc.information.halves import pad
 from diffenc.information.settings import CommitteeSettings, Settings
 from diffenc.keys import split_key
@@ -63,7 +64,7 @@ def learn(
     key_init, key_train = split_key(key)
     state = _initialize(key_init, predictors, training.shape)
     best_pair = pair
-    best = flows.information(pair, MEAN).mean
+    best = halved_pair.information(pair, MEAN).mean
     path = [best]
     best_index = -1
     for index in range(training.rounds):
@@ -80,11 +81,11 @@ def learn(
         with_prediction, own = _with_predictions(state.averages, pair, blocks[1], training)
         if not gaussian.is_sound(with_prediction.x, with_prediction.y):
             break
-        value = flows.information(with_prediction, MEAN).mean
+        value = halved_pair.information(with_prediction, MEAN).mean
         show((index + 1) * training.updates, value)
         path.append(value)
         if value > best + settings.least_gain:
-            optimism = max(0.0, flows.information(own, MEAN).mean - value)
+            optimism = max(0.0, halved_pair.information(own, MEAN).mean - value)
             best = value
             best_index = index
             best_pair = with_prediction._replace(
@@ -92,7 +93,7 @@ def learn(
                 optimism=optimism,
                 drift=float(np.hypot(value - path[(len(path) - 1) // 2], REST * optimism)),
             )
-    return flows.better(pair, best_pair, settings.map_errors)
+    return halved_pair.better(pair, best_pair, settings.map_errors)
 
 
 @jit_sooner(runs="once", static_argnames=("predictors", "settings"))

@@ -10,14 +10,20 @@ import functools
 import jax
 import numpy as np
 
-from diffenc.information import flows, gaussian, pair_information, regression, smooth_pairs
+from diffenc.information import (
+    gaussian,
+    halved_pair,
+    pair_information,
+    regression,
+    smooth_pairs,
+)
 from diffenc.information.assembly import Information, assemble
 from diffenc.information.checks import check
 from diffenc.information.clusters import Clusters
 from diffenc.information.divergence import divergence
-from diffenc.information.flows import Pair
 from diffenc.information.functions import check_no_function_given
 from diffenc.information.gaussian import GaussianPart
+from diffenc.information.halved_pair import Pair
 from diffenc.information.halves import check_halves, make_halves, split
 from diffenc.information.measures import DEFAULTS, Show, effective_examples, silent
 from diffenc.information.settings import Settings
@@ -72,7 +78,7 @@ def conditional_information(
         part, features, shape = pair_information.choose_features(
             pair, candidate, settings.map_errors
         )
-        halves = make_halves(pair.x, pair.y, flows.regressors(pair, features))
+        halves = make_halves(pair.x, pair.y, halved_pair.regressors(pair, features))
         tell = functools.partial(show, f"x given {name}")
         beyond = divergence(
             jax.random.clone(key_fit), halves, in_half, tell, clusters=pair.clusters
@@ -85,8 +91,8 @@ def conditional_information(
     doubt = float(np.linalg.norm((correction, correction_z, blur)))
     result = assemble(_subtract(part, part_z), rows, x.shape[1], beyond, beyond_z, doubt=doubt)
     linear_part = _subtract(
-        flows.information(with_y, regression.linear),
-        flows.information(without_y, regression.linear),
+        halved_pair.information(with_y, regression.linear),
+        halved_pair.information(without_y, regression.linear),
     )
     return result._replace(shape=shape - shape_z, gaussian=linear_part.estimate)
 

@@ -27,6 +27,7 @@ from diffenc.information import (
     committee,
     flows,
     gaussian,
+    halved_pair,
     label_bracket,
     label_neighbours,
     pair_information,
@@ -38,10 +39,10 @@ from diffenc.information import clusters as clustering
 from diffenc.information.assembly import Information, is_one_sided, still_grows
 from diffenc.information.checks import LEAST_ROWS, check, check_labels
 from diffenc.information.clusters import Clusters
-from diffenc.information.flows import Pair
 from diffenc.information.functions import (
     check_no_function,
 )
+from diffenc.information.halved_pair import Pair
 from diffenc.information.halves import check_halves, split
 from diffenc.information.resolution import resolve
 from diffenc.information.settings import Settings
@@ -118,12 +119,12 @@ def _of_columns(keys, x, y, settings, show, clusters) -> Information:
     plain, candidates = _pairs(generator(key_ties), x, y, rows, clusters)
     pair = plain
     for candidate in candidates:
-        pair = flows.better(pair, flows.orient(candidate), settings.map_errors)
+        pair = halved_pair.better(pair, halved_pair.orient(candidate), settings.map_errors)
     in_half = settings.for_examples(effective_examples(rows, clusters))
     mapped = flows.learn(key_flow, pair, in_half, functools.partial(show, "maps"))
     tell = functools.partial(show, "committee")
     extended = committee.learn(key_committee, pair, in_half, tell)
-    mapped = flows.better(mapped, extended, settings.map_errors)
+    mapped = halved_pair.better(mapped, extended, settings.map_errors)
     pair, features = additive.choose(pair, mapped, regression.polar, settings.map_errors)
     blur = 0.0
     are_ranked = np.concatenate([gaussian.are_ranked(x), gaussian.are_ranked(y)])
@@ -161,7 +162,7 @@ def _of_columns(keys, x, y, settings, show, clusters) -> Information:
         stderr = float(np.hypot(result.estimate.stderr, blur))
         estimate = Estimate(result.estimate.mean, stderr)
         result = result._replace(estimate=estimate, is_blurred=are_single)
-    linear_part = flows.information(plain, regression.linear).estimate
+    linear_part = halved_pair.information(plain, regression.linear).estimate
     return result._replace(gaussian=linear_part, diffused="y" if pair.is_exchanged else "x")
 
 
@@ -191,7 +192,7 @@ def _pairs(rng, x, y, rows, clusters) -> tuple[Pair, list[Pair]]:
         for of_x in (scores_x, unmixed_x)
         for of_y in (scores_y, unmixed_y)
     ]
-    return flows.orient(plain), candidates
+    return halved_pair.orient(plain), candidates
 
 
 def _tell(show: Show, what: str, stage: str, updates: int, value: float) -> None:
@@ -283,7 +284,7 @@ def label_information_of_networks(
     check_halves({"x": pair.x, "label": pair.y})
     in_half = settings.for_examples(effective_examples(rows, clusters))
     result = pair_information.estimate(key_fit, pair, rows, in_half, show, regression.of_labels)
-    linear_part = flows.information(pair, regression.linear).estimate
+    linear_part = halved_pair.information(pair, regression.linear).estimate
     # The information is at most the entropy of the labels.
     result = result._replace(gaussian=linear_part, unbounded=False)
     flat = rows.ravel()

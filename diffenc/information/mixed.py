@@ -3,11 +3,11 @@
 import jax
 import numpy as np
 
-from diffenc.information import flows, gaussian, pair_information, regression
+from diffenc.information import gaussian, halved_pair, pair_information, regression
 from diffenc.information.assembly import Information
 from diffenc.information.checks import check
 from diffenc.information.clusters import Clusters
-from diffenc.information.flows import Pair
+from diffenc.information.halved_pair import Pair
 from diffenc.information.halves import check_halves, split
 from diffenc.information.measures import DEFAULTS, Show, effective_examples, silent
 from diffenc.information.regression import Features
@@ -57,7 +57,7 @@ def mixed_information(
     in_half = settings.for_examples(effective_examples(rows, clusters))
     features = beside_codes(y.shape[1])
     result = pair_information.estimate(key_fit, pair, rows, in_half, show, features)
-    linear_part = flows.information(pair, regression.linear).estimate
+    linear_part = halved_pair.information(pair, regression.linear).estimate
     return result._replace(gaussian=linear_part)
 
 

@@ -12,11 +12,11 @@ import jax
 import numpy as np
 
 from diffenc.information import clusters as clustering
-from diffenc.information import flows, regression
+from diffenc.information import halved_pair, regression
 from diffenc.information.assembly import Information, assemble
 from diffenc.information.divergence import divergence
-from diffenc.information.flows import Pair
 from diffenc.information.gaussian import GaussianPart
+from diffenc.information.halved_pair import Pair
 from diffenc.information.halves import make_halves
 from diffenc.information.settings import Settings
 from diffenc.keys import split_key
@@ -45,12 +45,12 @@ def estimate(
     dim = pair.x.shape[-1]
     errors = SMOOTH_ERRORS if pair.log_ratios else settings.map_errors
     part, features, shape = choose_features(pair, candidate, errors)
-    halves = make_halves(pair.x, pair.y, flows.regressors(pair, features))
+    halves = make_halves(pair.x, pair.y, halved_pair.regressors(pair, features))
     training = None
     training_x = None
     if pair.own:
         own = Pair(*pair.own, own=pair.own, clusters=pair.clusters)
-        training = make_halves(own.x, own.y, flows.regressors(own, features))
+        training = make_halves(own.x, own.y, halved_pair.regressors(own, features))
         training_x = make_halves(own.x, None)
     tell = functools.partial(show, "x given y")
     conditional = divergence(key_conditional, halves, settings, tell, training, pair.clusters)
@@ -84,13 +84,13 @@ def choose_features(
         not modelled.
     """
     plain = regression.without_shape(candidate)
-    without = flows.information(pair, plain)
-    count = regression.count_coefficients(flows.regressors(pair, candidate).shape.shape[-1])
+    without = halved_pair.information(pair, plain)
+    count = regression.count_coefficients(halved_pair.regressors(pair, candidate).shape.shape[-1])
     examples = pair.x.shape[1] / clustering.inflation_of(pair.clusters)
     if examples < regression.FEW_EXAMPLES * count:
         return without, plain, 0.0
     parts = {
-        features: flows.information(pair, features)
+        features: halved_pair.information(pair, features)
         for features in (candidate, regression.without_mean(candidate))
     }
     best = max(parts, key=lambda features: parts[features].mean)
@@ -102,7 +102,7 @@ def choose_features(
 
 def correction(pair: Pair, features: Callable) -> float:
     """Return what `regression.information` subtracts for T, which is right to first order."""
-    count = regression.count_coefficients(flows.regressors(pair, features).shape.shape[-1])
+    count = regression.count_coefficients(halved_pair.regressors(pair, features).shape.shape[-1])
     examples = pair.x.shape[1] / clustering.inflation_of(pair.clusters)
     return count / (2 * examples * (1 if pair.own else 2))
 
@@ -120,7 +120,7 @@ def density(pair: Pair, edges: np.ndarray, features: Callable) -> np.ndarray:
     Returns:
         [strata].
     """
-    halves = zip(pair.x, flows.regressors(pair, features).mean, strict=True)
+    halves = zip(pair.x, halved_pair.regressors(pair, features).mean, strict=True)
     unscaled = np.mean([regression.density(x, of_y, edges) for x, of_y in halves], axis=0)
-    total = flows.information(pair, regression.without_shape(features)).mean
+    total = halved_pair.information(pair, regression.without_shape(features)).mean
     return unscaled * (max(0.0, total) / max(np.sum(unscaled * np.diff(edges)), 1e-12))

@@ -5,10 +5,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-from diffenc.information import additive, flows, pair_information, regression, smooth_scores
+from diffenc.information import (
+    additive,
+    halved_pair,
+    pair_information,
+    regression,
+    smooth_scores,
+)
 from diffenc.information import clusters as clustering
 from diffenc.information.clusters import Clusters
-from diffenc.information.flows import Pair
+from diffenc.information.halved_pair import Pair
 
 # Scores by rank miss about 1/2 log(1 + 6 (e^I - 1) / N) of I nats, as drawn Gaussian pairs tell.
 BLUR = 6.0
@@ -90,7 +96,7 @@ def choose(pairs: list[Pair], errors: float) -> tuple[Pair, Callable]:
     """
     candidates = []
     for pair in pairs:
-        pair = flows.orient(pair)
+        pair = halved_pair.orient(pair)
         pair, features = additive.choose(pair, pair, regression.polar_signed, errors)
         part, _, _ = pair_information.choose_features(
             pair, features, pair_information.SMOOTH_ERRORS

@@ -36,7 +36,7 @@ from diffenc.information import (
 )
 from diffenc.information import pairs as pairs_of_samples
 from diffenc.information.columns import read_words
-from diffenc.information.flows import Pair
+from diffenc.information.halved_pair import Pair
 from diffenc.information.halves import check_halves, split
 from diffenc.information.settings import Settings
 from diffenc.keys import key_of, rng_of

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from diffenc.information import additive, flows, pair_information, regression
-from diffenc.information.flows import Pair
+from diffenc.information import additive, halved_pair, pair_information, regression
 from diffenc.information.gaussian import by_rank
+from diffenc.information.halved_pair import Pair
 
 N = 2000
 ERRORS = 3.0
@@ -41,7 +41,7 @@ def test_a_wave_of_one_column_is_found(columns, periods):
     assert counts[0] >= 2 * periods
     # The oracle: the information of the residual's variance, as if the wave were known.
     features = regression.without_shape(additive.with_terms(regression.polar, counts))
-    part = flows.information(pair, features)
+    part = halved_pair.information(pair, features)
     x = pair.x.reshape(-1)
     u = np.argsort(np.argsort(pair.y.reshape(-1, columns)[:, 0])) / N
     known = np.sin(2 * np.pi * periods * u)

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from diffenc.estimate import Estimate
-from diffenc.information import additive_noise, flows, gaussian, regression, remarks
+from diffenc.information import additive_noise, gaussian, halved_pair, regression, remarks
 from diffenc.information.additive_noise import Limit
 from diffenc.information.assembly import assemble
 from diffenc.information.divergence import Divergence
-from diffenc.information.flows import Pair
 from diffenc.information.gaussian import GaussianPart
+from diffenc.information.halved_pair import Pair
 from diffenc.information.halves import split
 
 ERRORS = 3.0
@@ -61,7 +61,7 @@ def test_gaussian_pairs_are_not_raised(correlation):
         y = correlation * x + (1 - correlation**2) ** 0.5 * noise
         rows, found = limit_of(seed, x, y)
         scores = [gaussian.normal_scores(rng, one[:, None])[rows] for one in (x, y)]
-        part = flows.information(Pair(*scores), regression.linear)
+        part = halved_pair.information(Pair(*scores), regression.linear)
         before = information_of(part, rows)
         raised += additive_noise.raise_to(before, found, None).is_by_noise
         gaps.append(found.mean - part.mean)

@@ -6,9 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from diffenc.information import committee, flows
-from diffenc.information.flows import Pair
+from diffenc.information import committee, halved_pair
 from diffenc.information.gaussian import by_rank
+from diffenc.information.halved_pair import Pair
 from diffenc.information.settings import CommitteeSettings, Settings
 
 N = 1500
@@ -44,8 +44,8 @@ def test_prediction_is_a_column_that_tells(learned):
     assert extended.y.shape == (2, N // 2, COLUMNS + 1)
     np.testing.assert_array_equal(extended.y[..., :COLUMNS], pair.y)
     gain = (
-        flows.information(extended._replace(optimism=0.0), flows.MEAN).pointwise
-        - flows.information(pair, flows.MEAN).pointwise
+        halved_pair.information(extended._replace(optimism=0.0), halved_pair.MEAN).pointwise
+        - halved_pair.information(pair, halved_pair.MEAN).pointwise
     )
     assert gain.mean() > 0.2 > 3 * gain.std() / N**0.5
 
@@ -54,8 +54,8 @@ def test_a_half_is_predicted_better_by_its_own_committee(learned):
     """Which is why it is evaluated by the other one."""
     _, extended = learned
     own = Pair(*extended.own, own=extended.own)
-    own_mean = flows.information(own, flows.MEAN).mean
-    crossed = flows.information(extended._replace(optimism=0.0), flows.MEAN).mean
+    own_mean = halved_pair.information(own, halved_pair.MEAN).mean
+    crossed = halved_pair.information(extended._replace(optimism=0.0), halved_pair.MEAN).mean
     assert extended.optimism == pytest.approx(own_mean - crossed)
     assert extended.optimism > 0
 

@@ -12,8 +12,8 @@ from checks import NUM_SIGMAS
 from scipy.linalg import expm
 
 from diffenc.compilation import init
-from diffenc.information import flows, gaussian, pairs, regression, tasks
-from diffenc.information.flows import Pair
+from diffenc.information import flows, gaussian, halved_pair, pairs, regression, tasks
+from diffenc.information.halved_pair import Pair
 from diffenc.information.settings import FlowSettings, Settings
 
 TINY = Settings(flow=FlowSettings(width=8, steps=2, batch_size=32, updates=5, rounds=4))
@@ -67,17 +67,17 @@ def test_information_of_halves():
     nothing then; half of the optimism is added."""
     pair = halves_of(pairs.dense(2, 3, 0.5), 1, 400)
     together = gaussian.gaussian_information(pair.x.reshape(800, -1), pair.y.reshape(800, -1))
-    assert flows.information(pair, regression.linear).mean == pytest.approx(together.mean)
+    assert halved_pair.information(pair, regression.linear).mean == pytest.approx(together.mean)
     turn = np.stack([np.eye(2), [[0.3, 2.0], [-1.0, 0.5]]])
     mapped = Pair(pair.x @ turn, pair.y, own=(pair.x, pair.y))
     single = [gaussian.gaussian_information(x, y) for x, y in zip(pair.x, pair.y, strict=True)]
-    found = flows.information(mapped._replace(optimism=0.2), regression.linear)
+    found = halved_pair.information(mapped._replace(optimism=0.2), regression.linear)
     assert found.mean == pytest.approx(np.mean([part.mean for part in single]) + 0.1)
     assert found.pointwise.shape == (800,) and found.pointwise.mean() == pytest.approx(found.mean)
-    assert flows.information(mapped.exchange(), regression.linear).mean == pytest.approx(
+    assert halved_pair.information(mapped.exchange(), regression.linear).mean == pytest.approx(
         found.mean - 0.1
     )
-    assert flows.regressors(mapped, flows.MEAN).mean.shape == (2, 400, 7)
+    assert halved_pair.regressors(mapped, halved_pair.MEAN).mean.shape == (2, 400, 7)
 
 
 def test_a_half_is_mapped_by_the_flows_of_the_other():
@@ -140,13 +140,14 @@ def test_another_pair_is_better_only_by_several_errors():
     noise = np.random.default_rng(13).normal(size=pair.y.shape)
     noisy = pair._replace(y=pair.y + 0.5 * noise)
     noisier = pair._replace(y=pair.y + noise)
-    assert flows.better(noisy, pair, 3.0) is pair and flows.better(pair, noisy, 3.0) is pair
-    assert flows.better(noisy, pair, 1e3) is noisy
+    assert halved_pair.better(noisy, pair, 3.0) is pair
+    assert halved_pair.better(pair, noisy, 3.0) is pair
+    assert halved_pair.better(noisy, pair, 1e3) is noisy
     assert (
-        flows.better(pair, pair._replace(y=pair.y @ np.array([[0.3, 2.0], [-1.0, 0.5]])), 3.0)
+        halved_pair.better(pair, pair._replace(y=pair.y @ np.array([[0.3, 2.0], [-1.0, 0.5]])), 3.0)
         is pair
     )  # the same
-    assert flows.better(noisy, noisier._replace(optimism=9.0), 3.0) is noisy
+    assert halved_pair.better(noisy, noisier._replace(optimism=9.0), 3.0) is noisy
 
 
 def moving_params(settings, *seeds):
@@ -199,9 +200,9 @@ def test_likelihood_counts_the_volume():
 def test_a_spiral_is_unrolled():
     pair = halves_of(tasks.spiral_both(pairs.sparse(4, 4, 0.7), 4, 4), 5, 3000)
     truth = pairs.sparse(4, 4, 0.7).information
-    before = flows.information(pair, flows.MEAN)
+    before = halved_pair.information(pair, halved_pair.MEAN)
     learned = flows.learn(jax.random.key(9), pair, Settings())
-    after = flows.information(learned, flows.MEAN)
+    after = halved_pair.information(learned, halved_pair.MEAN)
     error = after.pointwise.std() / 6000**0.5
     assert learned.own and learned.optimism > 0
     assert truth - before.mean > 0.2 and abs(after.mean - truth) < NUM_SIGMAS * np.hypot(

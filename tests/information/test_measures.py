@@ -9,6 +9,7 @@ from diffenc.information import (
     assembly,
     flows,
     gaussian,
+    halved_pair,
     measures,
     pair_information,
     pairs,
@@ -86,7 +87,7 @@ def test_what_lengths_tell_is_found_without_a_network():
 
 def test_the_correction_is_that_of_either_half_in_coordinates_of_its_own():
     rng = np.random.default_rng(21)
-    pair = flows.Pair(rng.normal(size=(2, 500, 2)), rng.normal(size=(2, 500, 2)))
+    pair = halved_pair.Pair(rng.normal(size=(2, 500, 2)), rng.normal(size=(2, 500, 2)))
     corrections = [
         pair_information.correction(one, regression.polar)
         for one in (pair, pair._replace(own=(pair.x, pair.y)))
@@ -95,7 +96,7 @@ def test_the_correction_is_that_of_either_half_in_coordinates_of_its_own():
         corrections,
         [regression.count_coefficients(5) / 2000, regression.count_coefficients(3) / 1000],
     )
-    assert pair_information.correction(pair, flows.MEAN) == 0
+    assert pair_information.correction(pair, halved_pair.MEAN) == 0
 
 
 def test_of_many_labels_no_lengths_are_modelled(monkeypatch):
@@ -134,7 +135,7 @@ def test_learned_coordinates_are_used_and_doubted(monkeypatch):
     monkeypatch.setattr(flows, "learn", learn)
     monkeypatch.setattr(measures, "resolve", lambda result, *_: result)  # not by neighbours
     result = measures.mutual_information(jax.random.key(1), x, y, TINY)
-    mean = flows.information(seen[0], flows.MEAN)
+    mean = halved_pair.information(seen[0], halved_pair.MEAN)
     spread = mean.pointwise.std(ddof=1) / N**0.5
     assert result.conditional.updates == 0 and result.regression.mean == pytest.approx(
         mean.mean + 0.1
@@ -143,7 +144,7 @@ def test_learned_coordinates_are_used_and_doubted(monkeypatch):
     assert result.estimate.mean == pytest.approx(result.regression.mean - result.marginal.mean)
     assert result.pointwise.mean() == pytest.approx(result.estimate.mean) and not result.unbounded
     assert result.gaussian.mean == pytest.approx(
-        flows.information(
+        halved_pair.information(
             seen[0]._replace(own=None, x=seen[0].x @ np.linalg.inv(turns)), regression.linear
         ).mean
     )

@@ -9,8 +9,8 @@ from scipy.special import ndtr, ndtri
 import diffenc
 from diffenc.information import (
     additive_noise,
-    flows,
     gaussian,
+    halved_pair,
     pair_information,
     smooth_pairs,
     smooth_scores,
@@ -106,8 +106,8 @@ def test_relations_that_ranks_do_not_blur_keep_them():
     for nats, n, expected in ((0.0, 1000, False), (1.0, 1000, False), (2.5, 1000, True)):
         x, y = [gaussian.by_rank(one[:, None]) for one in pair_of(0, n, nats)]
         rows = split(jax.random.key(0), n)
-        pair = flows.Pair(x[rows], y[rows])
-        assert (smooth_pairs.blur(pair, flows.MEAN, ERRORS) > 0) == expected
+        pair = halved_pair.Pair(x[rows], y[rows])
+        assert (smooth_pairs.blur(pair, halved_pair.MEAN, ERRORS) > 0) == expected
 
 
 @pytest.mark.parametrize(("n", "nats"), [(200, 1.0), (200, 3.0), (1000, 3.0), (1000, 4.5)])
@@ -119,7 +119,7 @@ def test_what_ranks_miss_is_told_to_a_third(n, nats):
         lost.append(
             exact - gaussian.gaussian_information(gaussian.by_rank(x), gaussian.by_rank(y)).mean
         )
-    told = smooth_pairs.missed(flows.Pair(*np.zeros((2, 2, n // 2, 1))), nats)
+    told = smooth_pairs.missed(halved_pair.Pair(*np.zeros((2, 2, n // 2, 1))), nats)
     assert abs(np.mean(lost) - told) < told / 3 + 3 * np.std(lost) / 40**0.5
 
 
@@ -128,11 +128,13 @@ def test_the_ratio_of_the_diffused_column_is_subtracted():
     rows = split(jax.random.key(0), 1000)
     blocks = [gaussian.by_rank(one[:, None])[rows] for one in (x, y)]
     ratios = tuple(np.full((2, 500), value) for value in (0.25, 0.5))
-    pair = flows.Pair(*blocks, log_ratios=ratios)
-    plain = flows.information(flows.Pair(*blocks), flows.MEAN).mean
-    assert flows.information(pair, flows.MEAN).mean == pytest.approx(plain - 0.25)
-    other = flows.information(flows.Pair(*blocks).exchange(), flows.MEAN).mean
-    assert flows.information(pair.exchange(), flows.MEAN).mean == pytest.approx(other - 0.5)
+    pair = halved_pair.Pair(*blocks, log_ratios=ratios)
+    plain = halved_pair.information(halved_pair.Pair(*blocks), halved_pair.MEAN).mean
+    assert halved_pair.information(pair, halved_pair.MEAN).mean == pytest.approx(plain - 0.25)
+    other = halved_pair.information(halved_pair.Pair(*blocks).exchange(), halved_pair.MEAN).mean
+    assert halved_pair.information(pair.exchange(), halved_pair.MEAN).mean == pytest.approx(
+        other - 0.5
+    )
 
 
 def test_scores_of_a_uniform_column_reach_beyond_its_last_knots():
@@ -159,7 +161,7 @@ def test_the_error_of_several_columns_holds_what_ranks_miss():
     settings = {"flow": {"rounds": 0}}
     plain = diffenc.mutual_information(*blocks, settings=settings)
     ranked = diffenc.mutual_information(*(ndtr(one) for one in blocks), settings=settings)
-    missed = smooth_pairs.missed(flows.Pair(*np.zeros((2, 2, 250, 1))), ranked.mean)
+    missed = smooth_pairs.missed(halved_pair.Pair(*np.zeros((2, 2, 250, 1))), ranked.mean)
     assert ranked.errors["regression"] == pytest.approx(missed, rel=0.2)
     assert plain.errors["regression"] < missed / 2
     assert not ranked.details.is_blurred
