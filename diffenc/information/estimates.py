@@ -32,7 +32,6 @@ from diffenc.information.labels import pool
 from diffenc.information.measurement import (
     Measurement,
     of_chain,
-    of_divergence,
     of_steps,
     of_table,
     parts_of,
@@ -332,11 +331,11 @@ def entropy(
         estimate=result.estimate,
         parts={
             "gaussian": result.gaussian,
-            "divergence": of_divergence(result.marginal, result.clusters),
+            "divergence": result.divergence,
         },
         errors={
             "examples": clustering.estimate(result.pointwise, result.clusters).stderr,
-            "networks": result.marginal.systematic,
+            "spacings" if result.marginal is None else "networks": result.systematic,
         },
         notes=(*remarks.general(tied=_has_ties(x)), *rows_of_samples.notes(rows.facts)),
         details=_in_samples(result, rows),

@@ -1,7 +1,8 @@
 """Total correlation and entropy of one block of samples, in nats, with standard errors.
 
 Both are a closed form of the Gaussian of the same moments and the divergence D[X] from it, by
-networks (divergence.py). Theory: arXiv 2409.03817.
+networks (divergence.py). Theory: arXiv 2409.03817. The entropy of a single column is that of its
+spacings.
 """
 
 import functools
@@ -13,7 +14,7 @@ import numpy as np
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate
 from diffenc.information import clusters as clustering
-from diffenc.information import gaussian
+from diffenc.information import gaussian, spacings
 from diffenc.information.assembly import Information, assemble
 from diffenc.information.checks import check
 from diffenc.information.clusters import Clusters
@@ -79,7 +80,9 @@ class Entropy(NamedTuple):
     Attributes:
         estimate: h(X). Its error holds the sampling and the systematic part in quadrature.
         gaussian: the entropy of the Gaussian of the same moments.
-        marginal: D[X].
+        divergence: D[X], by which that is larger.
+        systematic: the part of the error that more examples to evaluate on would not reduce.
+        marginal: D[X] by networks; None of a single column by spacings.
         pointwise: [n] noisy estimates of -log p(x) for the examples `rows`; use them in averages.
         rows: [n] which examples these are.
         clusters: of these examples, or None if they are independent.
@@ -87,7 +90,9 @@ class Entropy(NamedTuple):
 
     estimate: Estimate
     gaussian: Estimate
-    marginal: Divergence
+    divergence: Estimate
+    systematic: float
+    marginal: Divergence | None
     pointwise: np.ndarray
     rows: np.ndarray
     clusters: Clusters | None = None
@@ -102,11 +107,12 @@ def entropy(
 ) -> Entropy:
     """Estimate the differential entropy h(X) = h(Gaussian of the same moments) - D[X] of samples.
 
-    No coordinate is mapped, because that would change the entropy.
+    No coordinate is mapped, because that would change the entropy. That of a single column without
+    ties is told by its spacings, see `spacings.entropy`.
 
     Args:
         key: a key.
-        x: [N, dim] of finite variance.
+        x: [N, dim], of finite variance where dim > 1.
         settings: of all parts of the estimate.
         show: progress callback, called with (stage, updates, value in nats).
         clusters: of the rows [N], or None if they are independent.
@@ -120,6 +126,13 @@ def entropy(
     (x,) = check(x)
     check_no_function_within(x)
     linear_part = gaussian.gaussian_entropy(x, clusters)
+    by_spacings = spacings.entropy(x[:, 0], clusters) if x.shape[1] == 1 else None
+    if by_spacings is not None:
+        part, doubt = by_spacings
+        beyond_part = GaussianPart(
+            linear_part.mean - part.mean, linear_part.pointwise - part.pointwise, clusters
+        )
+        return _of_parts(linear_part, beyond_part, doubt, None, np.arange(len(x)), clusters)
     key_split, key_fit = split_key(key)
     rows = split(key_split, len(x), clusters)
     clusters = None if clusters is None else clusters.at(rows)
@@ -127,14 +140,22 @@ def entropy(
     halves = make_halves(x[rows], None)
     in_half = settings.for_examples(effective_examples(rows, clusters))
     beyond = divergence(key_fit, halves, in_half, functools.partial(show, "x"), clusters=clusters)
-    pointwise = linear_part.pointwise[rows.ravel()] - beyond.pointwise
+    of_rows = GaussianPart(linear_part.mean, linear_part.pointwise[rows.ravel()], clusters)
+    beyond_part = GaussianPart(beyond.mean, beyond.pointwise, clusters)
+    return _of_parts(of_rows, beyond_part, beyond.systematic, beyond, rows.ravel(), clusters)
+
+
+def _of_parts(linear_part, beyond: GaussianPart, systematic, marginal, rows, clusters) -> Entropy:
+    """Subtract the divergence from the entropy of a Gaussian; errors are those of the examples."""
+    pointwise = linear_part.pointwise - beyond.pointwise
     sampling = clustering.estimate(pointwise, clusters).stderr
-    stderr = float(np.hypot(sampling, beyond.systematic))
     return Entropy(
-        estimate=Estimate(linear_part.mean - beyond.mean, stderr),
+        estimate=Estimate(linear_part.mean - beyond.mean, float(np.hypot(sampling, systematic))),
         gaussian=linear_part.estimate,
-        marginal=beyond,
+        divergence=Estimate(beyond.mean, float(np.hypot(beyond.estimate.stderr, systematic))),
+        systematic=systematic,
+        marginal=marginal,
         pointwise=pointwise,
-        rows=rows.ravel(),
+        rows=rows,
         clusters=clusters,
     )
