@@ -62,6 +62,7 @@ class Information(NamedTuple):
             and this is significantly larger; else None.
         mixture: the information of labels by laws of the classes; None of other blocks.
         mixture_weight: of the bracket that it gives, see `label_bracket`.
+        twin_weight: of a mixture of x and y and its twin in the estimate, see `twin_weight`.
     """
 
     estimate: Estimate
@@ -89,6 +90,7 @@ class Information(NamedTuple):
     by_all: Estimate | None = None
     mixture: ClassMixture | None = None
     mixture_weight: float = 0.0
+    twin_weight: float = 0.0
 
     @property
     def neighbours(self) -> Estimate | None:
@@ -120,6 +122,7 @@ class Information(NamedTuple):
         examples = clustering.estimate(self.pointwise, self.clusters).stderr
         networks = float(np.linalg.norm(_doubts(self.conditional, self.marginal)))
         networks *= (1 - self.weight) * (1 - self.mixture_weight) * (not self.is_by_noise)
+        networks *= 1 - self.twin_weight
         rest = self.estimate.stderr**2 - examples**2 - networks**2 - self.unresolved**2
         return {
             "examples": examples,

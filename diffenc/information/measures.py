@@ -34,6 +34,7 @@ from diffenc.information import (
     regression,
     resolution,
     smooth_pairs,
+    twin_weight,
 )
 from diffenc.information import clusters as clustering
 from diffenc.information.assembly import Information, is_one_sided, still_grows
@@ -70,7 +71,7 @@ def mutual_information(
     D[X] is detected and D[X|Y] is not, the blocks are exchanged and the estimate with the smaller
     error is returned. Increasing maps of single coordinates change nothing but which linear
     mixtures are unmixed. Then it is compared with nearest neighbours and with columns alone, see
-    `resolution.resolve`.
+    `resolution.resolve`, and weighed with a twin of few columns, see `twin_weight.weigh`.
 
     Args:
         key: a key.
@@ -103,7 +104,8 @@ def mutual_information(
         return result
     scores_x = gaussian.by_rank(x, rng)[order]
     scores_y = gaussian.by_rank(y, rng)[order]
-    return resolve(result, resolution.of_numbers(scores_x, scores_y), estimate_again)
+    result = resolve(result, resolution.of_numbers(scores_x, scores_y), estimate_again)
+    return twin_weight.weigh(result, x[order], y[order], rng)
 
 
 def _compared_rows(rng, num_rows: int, clusters: Clusters | None) -> np.ndarray:

@@ -73,13 +73,17 @@ def ksg(
     Returns:
         The information in nats.
     """
+    return Estimate.of(_terms(x, y, neighbours, is_cautious))
+
+
+def _terms(x, y, neighbours, is_cautious) -> np.ndarray:
     joint = np.concatenate([x, y], axis=1)
     farthest = cKDTree(joint).query(joint, k=neighbours + 1, p=np.inf)[0][:, -1]
     radius = np.nextafter(farthest, 0)
     terms = digamma(neighbours) + digamma(len(x))
     for block in (x, y):  # the point itself is one of them
         terms = terms - digamma(_count_within(block, radius, is_cautious))
-    return Estimate.of(terms)
+    return terms
 
 
 def _count_within(block, radius, is_cautious):
@@ -105,8 +109,13 @@ def largest(x: np.ndarray, y: np.ndarray) -> Estimate:
     Returns:
         The information in nats.
     """
+    return Estimate.of(largest_terms(x, y))
+
+
+def largest_terms(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Compute the terms [N] of `largest`, whose mean it is."""
     scales = SCALES if x.shape[1] == y.shape[1] == 1 else FEW_SCALES
-    return max((ksg(scale * x, y, is_cautious=True) for scale in scales), key=lambda one: one.mean)
+    return max((_terms(scale * x, y, NEIGHBOURS, True) for scale in scales), key=np.mean)
 
 
 def strongest(x: np.ndarray, y: np.ndarray) -> Neighbours:

@@ -168,12 +168,22 @@ def of_resolution(result: Information, names: list[list[str]]) -> list[str]:
             f"nearest neighbours of {join(result.nearest.columns)} are surer than the networks: "
             f"they weigh {result.weight:.2g} of the estimate"
         )
+    if result.twin_weight:
+        notes.append(
+            "a mixture of normal laws of x and y together, corrected by nearest neighbours, is "
+            f"surer than the networks: it weighs {result.twin_weight:.2g} of the estimate"
+        )
     if result.terms_of is not None:
         notes.append(
             f"a regression on products or waves of {join(result.terms_of)} shows more than the "
             "networks: the error holds the difference"
         )
-    elif result.unresolved and result.weight == 0 and result.by_all is None:
+    elif (
+        result.unresolved
+        and result.weight == 0
+        and result.by_all is None
+        and not result.twin_weight
+    ):
         assert result.nearest is not None, "neighbours show what is unresolved"
         notes.append(
             f"nearest neighbours of {join(result.nearest.columns)} show more than the networks: "
