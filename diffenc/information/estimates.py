@@ -372,11 +372,8 @@ def _of_information(
     if not (is_found or any(one.updates for one in divergences)):
         systematic = math.hypot(*(one.systematic for one in divergences))
         nothing = remarks.nothing_detected(len(pair.x.values), num_columns, systematic)
-    notes = remarks.general(
-        nothing_detected=nothing,
-        exchanged=(result.diffused == "y") != pair.is_exchanged,
-        unbounded=result.unbounded,
-    )
+    are_exchanged = (result.diffused == "y") != pair.is_exchanged
+    notes = remarks.general(nothing_detected=nothing, unbounded=result.unbounded)
     of_y = [" and ".join(pair.y.columns)] if pair.case == "labels" else pair.y.columns
     notes += remarks.of_resolution(result, [pair.x.columns, of_y])
     if pair.case == "numbers" and rows.clusters is None:
@@ -389,4 +386,5 @@ def _of_information(
         notes=(*pair.notes, *notes, *rows_of_samples.notes(rows.facts)),
         details=_in_samples(result, rows),
         rows=rows,
+        notes_of_parts=(remarks.EXCHANGED,) if are_exchanged else (),
     )

@@ -184,7 +184,6 @@ def of_resolution(result: Information, names: list[list[str]]) -> list[str]:
 
 def general(
     nothing_detected: str = "",
-    exchanged: bool = False,
     unbounded: bool = False,
     tied: bool = False,
 ) -> list[str]:
@@ -192,7 +191,6 @@ def general(
 
     Args:
         nothing_detected: what to say where no network was trained to the end.
-        exchanged: whether x and y were exchanged.
         unbounded: whether the information still grows at the finest noise.
         tied: whether the entropy is of samples of which many values are equal.
 
@@ -201,7 +199,6 @@ def general(
     """
     notes = {
         nothing_detected: bool(nothing_detected),
-        EXCHANGED: exchanged,
         UNBOUNDED: unbounded,
         TIED: tied,
     }

@@ -108,8 +108,9 @@ def test_a_result_prints_itself_and_holds_its_parts(estimate):
     assert estimate.mean == pytest.approx(made_of)
     assert {"gaussian", "entropy_difference", "growth_difference"} < set(parts)
     lines = estimate.report().splitlines()
-    assert len(lines) == 1 + len(parts) + len(estimate.errors) + len(estimate.notes)
-    assert lines[0].startswith("I(X;Y)") and estimate.notes[-1] in lines[-1]
+    notes = [*estimate.notes, *estimate.notes_of_parts]
+    assert len(lines) == 1 + len(parts) + len(estimate.errors) + len(notes)
+    assert lines[0].startswith("I(X;Y)") and notes[-1] in lines[-1]
     assert any(note.startswith(remarks.NOTHING_DETECTED) for note in estimate.notes)
     unbounded = estimate.details._replace(unbounded=True)
     block = inputs.read("x", X)
@@ -117,6 +118,17 @@ def test_a_result_prints_itself_and_holds_its_parts(estimate):
     none = rows.Rows(None, None, None, {})
     endless = estimates._of_information("I(X;Y)", unbounded, none, pair, 4)
     assert "infinite" in str(endless) and remarks.UNBOUNDED in endless.notes
+
+
+def test_what_is_x_in_the_parts_is_said_beside_the_parts_alone(estimate):
+    block = inputs.read("x", X)
+    pair = Kinds("numbers", block, block)
+    none = rows.Rows(None, None, None, {})
+    for diffused in "xy":
+        details = estimate.details._replace(diffused=diffused)
+        said = estimates._of_information("I(X;Y)", details, none, pair, 4)
+        assert remarks.EXCHANGED not in said.notes
+        assert (remarks.EXCHANGED in said.report()) == (diffused == "y")
 
 
 def test_independent_samples_scatter_about_nothing():
