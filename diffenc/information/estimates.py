@@ -349,13 +349,21 @@ def _has_ties(x: Block) -> bool:
 
 
 def _recurring(*blocks: Block) -> list[str]:
-    """Say of which block rows recur, if they are not independent for all that is known."""
-    counts = [(block, repeats_of_rows.count_recurring(block.values)) for block in blocks]
-    return [
-        remarks.recurring(block.name, different, len(block.values))
-        for block, different in counts
-        if different is not None
-    ]
+    """Say of which block or column rows recur, where nothing says which rows are dependent."""
+    notes = []
+    for block in blocks:
+        n = len(block.values)
+        table = block.values.reshape(n, -1)
+        different = repeats_of_rows.count_recurring(table)
+        if different is not None:
+            notes.append(remarks.recurring(block.name, different, n))
+            continue
+        for name, column in zip(block.columns, table.T, strict=True):
+            different = repeats_of_rows.count_recurring(column) if table.shape[1] > 1 else None
+            if different is not None:
+                notes.append(remarks.recurring(name, different, n))
+                break
+    return notes
 
 
 def _in_samples(result: Information | Entropy, rows: Rows):
@@ -376,8 +384,8 @@ def _of_information(
     notes = remarks.general(nothing_detected=nothing, unbounded=result.unbounded)
     of_y = [" and ".join(pair.y.columns)] if pair.case == "labels" else pair.y.columns
     notes += remarks.of_resolution(result, [pair.x.columns, of_y])
-    if pair.case == "numbers" and rows.clusters is None:
-        notes += _recurring(pair.x, pair.y)
+    if pair.case in ("numbers", "labels") and rows.clusters is None:
+        notes += _recurring(*([pair.x, pair.y] if pair.case == "numbers" else [pair.x]))
     return Measurement(
         quantity=quantity,
         estimate=result.estimate,
