@@ -184,6 +184,30 @@ def of_table(quantity: str, result: CountTable, notes: tuple[str, ...], rows: Ro
     return Measurement(quantity, result.estimate, parts, result.errors, notes, result, rows)
 
 
+def of_conditional_table(
+    result: CountTable, given: np.ndarray, notes: tuple[str, ...], rows: Rows
+) -> Measurement:
+    """Return I(X;Y|Z) of three blocks of codes.
+
+    Args:
+        result: the estimate.
+        given: Z, whole numbers [N] from 0.
+        notes: what to know beside the number.
+        rows: of the samples.
+
+    Returns:
+        The information.
+    """
+    of_given = plug_in_entropy(np.bincount(given))
+    limit = min(plug_in_entropy(counts) for counts in result.counts) - of_given
+    parts = {
+        "plug_in": _without_error(result.plug_in),
+        "label_entropy": _without_error(limit),
+    }
+    notes = (*notes, *remarks.limits(result.estimate, limit))
+    return Measurement("I(X;Y|Z)", result.estimate, parts, result.errors, notes, result, rows)
+
+
 def of_steps(
     quantity: str,
     steps: Steps,

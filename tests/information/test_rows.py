@@ -11,10 +11,10 @@ import diffenc
 from diffenc.errors import InputError
 from diffenc.information import (
     clusters,
-    estimates,
     gaussian,
     halves,
     inputs,
+    networks_measurement,
     repeats,
     rows,
     series,
@@ -327,9 +327,11 @@ def test_counts_and_their_logarithms_recur_by_chance(size):
 
 def test_a_column_that_recurs_beside_others_is_named():
     traits = np.repeat(normal(52, 60), 10)
-    said = estimates._recurring(inputs.read("x", np.stack([traits, normal(53, 600)], axis=1)))
+    said = networks_measurement.recurring(
+        inputs.read("x", np.stack([traits, normal(53, 600)], axis=1))
+    )
     assert len(said) == 1 and said[0].startswith("x column 0 has 60 different rows in 600")
-    assert not estimates._recurring(inputs.read("x", normal(53, 600, 2)))
+    assert not networks_measurement.recurring(inputs.read("x", normal(53, 600, 2)))
 
 
 LAWS = {
