@@ -2,7 +2,7 @@
 
 import math
 
-from diffenc.information import remarks
+from diffenc.information import clumps, remarks
 from diffenc.information import repeats as repeats_of_rows
 from diffenc.information import rows as rows_of_samples
 from diffenc.information.assembly import Information
@@ -13,8 +13,15 @@ from diffenc.information.one_block import Entropy
 from diffenc.information.rows import Rows
 
 
+def dependent(*blocks: Block) -> list[str]:
+    """Say why rows may be dependent, where nothing says which are: they recur, or lie in clumps."""
+    notes = recurring(*blocks)
+    size = clumps.clump_size(*(block.values for block in blocks))
+    return notes if notes or size is None else [remarks.clumped(size)]
+
+
 def recurring(*blocks: Block) -> list[str]:
-    """Say of which block or column rows recur, where nothing says which rows are dependent."""
+    """Say of which block or column rows recur."""
     notes = []
     for block in blocks:
         n = len(block.values)
@@ -62,7 +69,7 @@ def of_information(
     of_y = [" and ".join(pair.y.columns)] if pair.case == "labels" else pair.y.columns
     notes += remarks.of_resolution(result, [pair.x.columns, of_y])
     if pair.case in ("numbers", "labels") and rows.clusters is None:
-        notes += recurring(*([pair.x, pair.y] if pair.case == "numbers" else [pair.x]))
+        notes += dependent(*([pair.x, pair.y] if pair.case == "numbers" else [pair.x]))
     return Measurement(
         quantity=quantity,
         estimate=result.estimate,

@@ -112,6 +112,22 @@ def recurring(name: str, different: int, rows: int) -> str:
     )
 
 
+def clumped(size: int) -> str:
+    """Say that rows lie in clumps, and what to do if a clump is of one subject.
+
+    Args:
+        size: of rows in a clump, at most.
+
+    Returns:
+        A sentence.
+    """
+    return (
+        f"rows lie in clumps of up to {size}, far closer to each other than to the next ones: if "
+        "these are noisy copies of a row, or of one subject, say so by groups=..., since else "
+        f"{RECOGNIZED}"
+    )
+
+
 def of_resolution(result: Information, names: list[list[str]]) -> list[str]:
     """Say where neighbours or laws of classes contradicted an estimate, and what was done.
 
