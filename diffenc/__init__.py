@@ -12,12 +12,8 @@ from diffenc.xla_flags import avoid_wrong_numbers
 
 if TYPE_CHECKING:  # for editors and checkers of types, which do not run `__getattr__`
     from diffenc.errors import InputError
-    from diffenc.information.estimates import (
-        conditional_information,
-        entropy,
-        mutual_information,
-        total_correlation,
-    )
+    from diffenc.information.conditional_estimates import conditional_information
+    from diffenc.information.estimates import entropy, mutual_information, total_correlation
     from diffenc.information.matrix import mutual_information_matrix
     from diffenc.models import load
 
@@ -35,7 +31,10 @@ __all__ = [
 # Where each name is: its module, and what it is called there.
 _PLACES = {
     "InputError": ("diffenc.errors", "InputError"),
-    "conditional_information": ("diffenc.information.estimates", "conditional_information"),
+    "conditional_information": (
+        "diffenc.information.conditional_estimates",
+        "conditional_information",
+    ),
     "entropy": ("diffenc.information.estimates", "entropy"),
     "load": ("diffenc.models", "load"),
     "mutual_information": ("diffenc.information.estimates", "mutual_information"),

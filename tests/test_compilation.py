@@ -118,7 +118,8 @@ def test_programs_of_keys_are_kept_as_well(unconfigured, monkeypatch, name):
         place = jax.config.jax_compilation_cache_dir
         raise RuntimeError("kept" if place and place.startswith(str(unconfigured)) else "not kept")
 
-    monkeypatch.setattr("diffenc.information.estimates.key_of", key_of)
+    for module in ("estimates", "conditional_estimates"):
+        monkeypatch.setattr(f"diffenc.information.{module}.key_of", key_of)
     with pytest.raises(RuntimeError, match="^kept"):
         estimate()
 

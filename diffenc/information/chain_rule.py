@@ -1,6 +1,5 @@
 """Information about codes of a block that holds codes beside numbers, by the chain rule."""
 
-import functools
 from typing import NamedTuple
 
 import jax
@@ -11,13 +10,8 @@ from diffenc.information import clusters as clustering
 from diffenc.information.assembly import Information
 from diffenc.information.clusters import Clusters
 from diffenc.information.count_table import CountTable, table_information
-from diffenc.information.labels import pool
-from diffenc.information.measures import (
-    DEFAULTS,
-    Show,
-    label_information_of_networks,
-    silent,
-)
+from diffenc.information.label_difference import label_information_given_codes
+from diffenc.information.measures import DEFAULTS, Show, silent
 from diffenc.information.settings import Settings
 from diffenc.keys import generator, split_key
 
@@ -73,16 +67,11 @@ def chain_rule(
     """
     key_table, key_numbers = split_key(key)
     table = table_information(generator(key_table), codes, labels, clusters)
-    both = pool(np.unique(codes * (labels.max() + 1) + labels, return_inverse=True)[1])
-    some = pool(codes)
-    of_both = functools.partial(_tell, show, "codes and labels")
-    of_codes = functools.partial(_tell, show, "codes")
-    together = label_information_of_networks(
-        jax.random.clone(key_numbers), x, both.pooled, settings, of_both, clusters
+    difference, loss = label_information_given_codes(
+        key_numbers, x, labels, codes, settings, show, clusters
     )
-    alone = label_information_of_networks(
-        jax.random.clone(key_numbers), x, some.pooled, settings, of_codes, clusters
-    )
+    together = difference.together
+    alone = difference.alone
     pointwise = together.pointwise - alone.pointwise + table.pointwise[together.rows]
     errors = {
         "examples": clustering.estimate(pointwise, together.clusters).stderr,
@@ -92,9 +81,4 @@ def chain_rule(
     }
     mean = table.estimate.mean + together.estimate.mean - alone.estimate.mean
     stderr = float(np.linalg.norm(list(errors.values())))
-    loss = both.loss + some.loss
     return ChainRule(Estimate(mean, stderr), table, together, alone, loss, errors)
-
-
-def _tell(show: Show, what: str, stage: str, updates: int, value: float) -> None:
-    show(f"{what}, {stage}", updates, value)

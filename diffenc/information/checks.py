@@ -93,7 +93,12 @@ def _check_repeats(arrays, names) -> None:
     values is finite.
     """
     for name, block in zip(names, arrays, strict=True):
-        for column, before in _repeats(block):
+        repeats = list(_repeats(block))
+        sums = sorted({column for column, before in repeats if before is None})
+        if len(sums) > 1:
+            listed = ", ".join(f"{name} column {column}" for column in sums)
+            raise InputError(f"{listed} repeat the columns before them: leave them out")
+        for column, before in repeats:
             twin = "the columns before it" if before is None else f"{name} column {before}"
             raise InputError(f"{name} column {column} repeats {twin}: leave one of them out")
     owners = [

@@ -6,6 +6,7 @@ Theory: see measures.py.
 """
 
 import functools
+from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from diffenc.information import (
     gaussian,
     halved_pair,
+    mixed,
     pair_information,
     regression,
     smooth_pairs,
@@ -21,7 +23,7 @@ from diffenc.information.assembly import Information, assemble
 from diffenc.information.checks import check
 from diffenc.information.clusters import Clusters
 from diffenc.information.divergence import divergence
-from diffenc.information.functions import check_no_function_given
+from diffenc.information.functions import check_no_function, check_no_function_given
 from diffenc.information.gaussian import GaussianPart
 from diffenc.information.halved_pair import Pair
 from diffenc.information.halves import check_halves, make_halves, split
@@ -38,6 +40,7 @@ def conditional_information(
     settings: Settings = DEFAULTS,
     show: Show = silent,
     clusters: Clusters | None = None,
+    indicators: np.ndarray | None = None,
 ) -> Information:
     """Estimate I(X;Y|Z) = I(X;(Y,Z)) - I(X;Z) of samples.
 
@@ -49,10 +52,11 @@ def conditional_information(
         key: a key.
         x: [N, dim_x], or [N] for one coordinate.
         y: [N, dim_y], or [N] for one coordinate.
-        z: [N, dim_z], or [N] for one coordinate.
+        z: [N, dim_z], or [N] for one coordinate; dim_z may be 0 beside indicators.
         settings: of all parts of the estimate.
         show: progress callback, called with (stage, updates, value in nats).
         clusters: of the rows [N], or None if they are independent.
+        indicators: [N, k] of codes that are given beside z, or None.
 
     Returns:
         The information; `conditional` and `marginal` are D[X|Y,Z] and D[X|Z].
@@ -62,11 +66,21 @@ def conditional_information(
     """
     key_ties, key_split, key_fit = split_key(key, 3)
     rng = generator(key_ties)
-    x, y, z = check(x, y, z)
-    check_no_function_given(x, y, z)
+    if z.size:
+        x, y, z = check(x, y, z)
+        check_no_function_given(x, y, z)
+    else:
+        x, y = check(x, y)
+        check_no_function(x, y)
     x = gaussian.block_scores(rng, x)
     y = gaussian.block_scores(rng, y)
-    z = gaussian.block_scores(rng, z)
+    z = gaussian.block_scores(rng, z) if z.size else z
+    of_both = regression.polar_blocks(y.shape[1]) if z.size else regression.polar
+    of_z: Callable = regression.polar
+    if indicators is not None:
+        of_both = mixed.beside_codes(y.shape[1] + z.shape[1], of_both)
+        of_z = mixed.beside_codes(z.shape[1]) if z.size else regression.of_labels
+        z = np.concatenate([z, indicators], axis=1)
     rows = split(key_split, len(x), clusters)
     clusters_of_rows = None if clusters is None else clusters.at(rows)
     with_y = Pair(x[rows], np.concatenate([y, z], axis=1)[rows], clusters=clusters_of_rows)
@@ -85,8 +99,8 @@ def conditional_information(
         )
         return part, shape, beyond, pair_information.correction(pair, features)
 
-    part, shape, beyond, correction = estimate(with_y, regression.polar_blocks(y.shape[1]), "y, z")
-    part_z, shape_z, beyond_z, correction_z = estimate(without_y, regression.polar, "z")
+    part, shape, beyond, correction = estimate(with_y, of_both, "y, z")
+    part_z, shape_z, beyond_z, correction_z = estimate(without_y, of_z, "z")
     blur = smooth_pairs.missed(with_y, part.mean) - smooth_pairs.missed(without_y, part_z.mean)
     doubt = float(np.linalg.norm((correction, correction_z, blur)))
     result = assemble(_subtract(part, part_z), rows, x.shape[1], beyond, beyond_z, doubt=doubt)

@@ -4,14 +4,12 @@ Samples are arrays, lists, or tables of pandas. The theory is in measures.py.
 """
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 
 from diffenc import compilation
 from diffenc.information import clusters as clustering
 from diffenc.information import (
     columns,
-    conditional,
     independence,
     inputs,
     kinds,
@@ -19,27 +17,24 @@ from diffenc.information import (
     one_block,
     remarks,
 )
-from diffenc.information import repeats as repeats_of_rows
 from diffenc.information import rows as rows_of_samples
-from diffenc.information.assembly import Information
 from diffenc.information.chain_rule import chain_rule
+from diffenc.information.conditional_estimates import conditional_information
 from diffenc.information.count_table import table_information
 from diffenc.information.gaussian import has_ties
 from diffenc.information.inputs import Block, Progress
 from diffenc.information.kinds import Kinds
-from diffenc.information.label_difference import conditional_label_information
 from diffenc.information.labels import pool
 from diffenc.information.measurement import (
     Measurement,
     of_chain,
     of_steps,
     of_table,
-    parts_of,
     restore,
     with_loss,
 )
 from diffenc.information.mixed import mixed_information
-from diffenc.information.one_block import Entropy
+from diffenc.information.networks_measurement import in_samples, of_information
 from diffenc.information.rows import Rows
 from diffenc.information.settings import Settings
 from diffenc.information.steps import find_steps
@@ -142,11 +137,11 @@ def _estimate(key, pair: Kinds, rows: Rows, num_columns, settings, show) -> Meas
     if pair.case == "labels":
         pooled = pool(y)
         result = measures.label_information(key, x, pooled.pooled, settings, show, rows.clusters)
-        return restore(_of_information("I(X;Y)", result, rows, pair, num_columns), pooled)
+        return restore(of_information("I(X;Y)", result, rows, pair, num_columns), pooled)
     if pair.case == "chain":
         assert pair.codes is not None, "x of a chain holds codes"
         chain = chain_rule(key, x, pair.codes, y, settings, show, rows.clusters)
-        of_both = {name: _in_samples(getattr(chain, name), rows) for name in ("together", "alone")}
+        of_both = {name: in_samples(getattr(chain, name), rows) for name in ("together", "alone")}
         notes = (*pair.notes, *rows_of_samples.notes(rows.facts))
         return of_chain("I(X;Y)", chain._replace(**of_both), notes, rows)
     if pair.case == "mixed":
@@ -157,96 +152,7 @@ def _estimate(key, pair: Kinds, rows: Rows, num_columns, settings, show) -> Meas
         if steps is not None:
             return of_steps("I(X;Y)", steps, pair.x.columns, pair.y.columns, pair.notes, rows)
         result = measures.mutual_information(key, x, y, settings, show, rows.clusters)
-    return with_loss(_of_information("I(X;Y)", result, rows, pair, num_columns), pair.loss)
-
-
-def conditional_information(
-    x,
-    y,
-    given,
-    labels: bool | None = None,
-    seed: int = 0,
-    progress: Progress = None,
-    settings: Settings | Mapping | None = None,
-    *,
-    codes: str | Sequence[str] = (),
-    amounts: str | Sequence[str] = (),
-    groups=None,
-    order: str | None = None,
-    name: str = "data",
-) -> Measurement:
-    """Estimate the conditional mutual information I(X;Y|Z) of samples, where Z is `given`.
-
-    It is what y tells about x beyond what `given` tells. Of labels it is I((X,Z);Y) - I(Z;Y).
-
-    Args:
-        x: [N] or [N, dim], see `mutual_information`.
-        y: as x. If one of the two is codes, the other is taken as numbers.
-        given: numbers [N] or [N, dim]; a condition of a few values is taken as numbers, too.
-        labels: whether y is codes, see `mutual_information`.
-        seed: a whole number of 0 or more.
-        progress: None, True, or a function, see `mutual_information`.
-        settings: of the estimator, see `mutual_information`.
-        codes: what of x and y is codes, see `mutual_information`.
-        amounts: what of x and y is numbers, see `mutual_information`.
-        groups: see `mutual_information`.
-        order: see `mutual_information`.
-        name: of the samples, see `mutual_information`.
-
-    Returns:
-        The information; negative estimates are explained in `mutual_information`.
-
-    Raises:
-        InputError: for samples that have no estimate, with what to do about it.
-    """
-    x = inputs.read("x", x, may_be_names=True)
-    y = inputs.read("y", y, may_be_names=True)
-    z = inputs.read("given", given)
-    seed = inputs.read_seed(seed)
-    name = inputs.read_name(name)
-    settings = inputs.read_settings(settings)
-    show = inputs.read_progress(progress)
-    inputs.check_rows(x, y, z)
-    x, y, z, rows = inputs.select_rows(groups, order, x, y, z)
-    pair = kinds.decide_given(x, y, columns.read_words(labels, codes, amounts))
-    num_columns = len(x.columns) + len(y.columns) + len(z.columns)
-    x = pair.x
-    y = pair.y
-    if pair.case == "numbers":
-        names = {"x": [x], "y": [y], "z": [z], "y, z": [y, z]}
-        with inputs.naming(names), compilation.cache():
-            key = key_of(seed, "conditional estimate", name)
-            result = conditional.conditional_information(
-                key, x.values, y.values, z.values, settings, show, rows.clusters
-            )
-        return _of_information("I(X;Y|Z)", result, rows, pair, num_columns)
-    pooled = pool(y.values)
-    with inputs.naming({"x": [x, z], "z": [z]}, pair.classes), compilation.cache():
-        key = key_of(seed, "conditional estimate", name)
-        both = conditional_label_information(
-            key, x.values, pooled.pooled, z.values, settings, show, rows.clusters
-        )
-    errors = {
-        source: math.hypot(error, both.alone.errors[source])
-        for source, error in both.together.errors.items()
-    }
-    difference = both.together.pointwise - both.alone.pointwise
-    # Those of both are correlated.
-    errors["examples"] = clustering.estimate(difference, both.together.clusters).stderr
-    of_both = {name: _in_samples(getattr(both, name), rows) for name in ("together", "alone")}
-    parts = {"I(X,Z;Y)": both.together.estimate, "I(Z;Y)": both.alone.estimate}
-    return restore(
-        Measurement(
-            quantity="I(X;Y|Z)",
-            estimate=both.estimate,
-            parts=parts,
-            errors=errors,
-            notes=(*pair.notes, *rows_of_samples.notes(rows.facts)),
-            details=both._replace(**of_both),
-            rows=rows,
-        ),
-        pooled,
-    )
+    return with_loss(of_information("I(X;Y)", result, rows, pair, num_columns), pair.loss)
 
 
 def total_correlation(
@@ -284,7 +190,7 @@ def total_correlation(
     with inputs.naming({"x": [x]}), compilation.cache():
         key = key_of(seed, "total correlation", name)
         result = one_block.total_correlation(key, x.values, settings, show, rows.clusters)
-    return _of_information("TC(X)", result, rows, Kinds("numbers", x, x), len(x.columns))
+    return of_information("TC(X)", result, rows, Kinds("numbers", x, x), len(x.columns))
 
 
 def entropy(
@@ -338,54 +244,10 @@ def entropy(
             "spacings" if result.marginal is None else "networks": result.systematic,
         },
         notes=(*remarks.general(tied=_has_ties(x)), *rows_of_samples.notes(rows.facts)),
-        details=_in_samples(result, rows),
+        details=in_samples(result, rows),
         rows=rows,
     )
 
 
 def _has_ties(x: Block) -> bool:
     return bool(has_ties(x.values.reshape(len(x.values), -1)).any())
-
-
-def _recurring(*blocks: Block) -> list[str]:
-    """Say of which block rows recur, if they are not independent for all that is known."""
-    counts = [(block, repeats_of_rows.count_recurring(block.values)) for block in blocks]
-    return [
-        remarks.recurring(block.name, different, len(block.values))
-        for block, different in counts
-        if different is not None
-    ]
-
-
-def _in_samples(result: Information | Entropy, rows: Rows):
-    """Return a result whose `rows` are those of the caller."""
-    return result if rows.used is None else result._replace(rows=rows.used[result.rows])
-
-
-def _of_information(
-    quantity, result: Information, rows: Rows, pair: Kinds, num_columns: int
-) -> Measurement:
-    divergences = [one for one in (result.conditional, result.marginal) if one is not None]
-    nothing = ""
-    is_found = result.is_by_neighbours or result.is_by_noise
-    if not (is_found or any(one.updates for one in divergences)):
-        systematic = math.hypot(*(one.systematic for one in divergences))
-        nothing = remarks.nothing_detected(len(pair.x.values), num_columns, systematic)
-    notes = remarks.general(
-        nothing_detected=nothing,
-        exchanged=(result.diffused == "y") != pair.is_exchanged,
-        unbounded=result.unbounded,
-    )
-    of_y = [" and ".join(pair.y.columns)] if pair.case == "labels" else pair.y.columns
-    notes += remarks.of_resolution(result, [pair.x.columns, of_y])
-    if pair.case == "numbers" and rows.clusters is None:
-        notes += _recurring(pair.x, pair.y)
-    return Measurement(
-        quantity=quantity,
-        estimate=result.estimate,
-        parts=parts_of(result),
-        errors=result.errors,
-        notes=(*pair.notes, *notes, *rows_of_samples.notes(rows.facts)),
-        details=_in_samples(result, rows),
-        rows=rows,
-    )

@@ -71,15 +71,7 @@ def decide(x: Block, y: Block, words: Words) -> Kinds:
     side_x, side_y = settle(read_side(x, words), read_side(y, words))
     notes = tuple(_notes(side_x) + _notes(side_y))
     if side_x.are_codes and side_y.are_codes:
-        codes_x, _ = columns.join(side_x.columns)
-        codes_y, classes = columns.join(side_y.columns)
-        return Kinds(
-            case="table",
-            x=x._replace(values=codes_x),
-            y=y._replace(values=codes_y),
-            classes=classes,
-            notes=notes,
-        )
+        return _table(side_x, side_y)._replace(notes=notes)
     if side_y.are_codes:
         return _labels(side_x, side_y)._replace(notes=notes)
     if side_x.are_codes:
@@ -96,15 +88,16 @@ def decide(x: Block, y: Block, words: Words) -> Kinds:
     return Kinds("numbers", _as_numbers(side_x), _as_numbers(side_y), notes=notes)
 
 
-def decide_given(x: Block, y: Block, words: Words) -> Kinds:
-    """Decide what is estimated of two blocks and a condition: "numbers" or "labels".
+def decide_given(x: Block, y: Block, words: Words, are_codes_given: bool = False) -> Kinds:
+    """Decide what is estimated of two blocks and a condition: "numbers", "labels" or "table".
 
-    If both are codes, x is taken as numbers.
+    If both are codes, and the condition is not, x is taken as numbers.
 
     Args:
         x: of equally many rows as y.
         y: a block.
-        words: what the caller says of columns.
+        words: what the caller says of columns, those of the condition among them.
+        are_codes_given: whether the condition is codes.
 
     Returns:
         What is estimated.
@@ -112,18 +105,20 @@ def decide_given(x: Block, y: Block, words: Words) -> Kinds:
     Raises:
         InputError: as `decide`, and for x and y that are both names of three or more values.
     """
-    columns.check_words(words, x, y)
     for block in (x, y):
         _check_type(block)
     side_x, side_y = settle(read_side(x, words), read_side(y, words))
     notes = tuple(_notes(side_x) + _notes(side_y))
+    if side_x.are_codes and side_y.are_codes and are_codes_given:
+        return _table(side_x, side_y)._replace(notes=notes)
     is_exchanged = side_x.are_codes and (not side_y.are_codes or side_x.must_be_codes)
     if is_exchanged:
         side_x, side_y = side_y, side_x
     if side_x.must_be_codes or (side_y.must_be_codes and not side_y.are_codes):
         raise InputError(
-            "information given a condition is of numbers and of one block of codes, and x or y "
-            "holds other codes: give these as numbers, as by one column of 0 and 1 for each"
+            "information given numbers is of numbers and of one block of codes, and x or y holds "
+            "other codes: give these as numbers, as by one column of 0 and 1 for each, or codes as "
+            "the condition"
         )
     if side_y.are_codes:
         return _labels(side_x, side_y)._replace(is_exchanged=is_exchanged, notes=notes)
@@ -145,6 +140,14 @@ def _as_numbers(side: Side) -> Block:
     if any(column.are_names for column in side.columns):
         return side.block._replace(values=table_of(side))
     return side.block
+
+
+def _table(side_x: Side, side_y: Side) -> Kinds:
+    """Make the case of two blocks of codes."""
+    codes_x, _ = columns.join(side_x.columns)
+    codes_y, classes = columns.join(side_y.columns)
+    x = side_x.block._replace(values=codes_x)
+    return Kinds("table", x, side_y.block._replace(values=codes_y), classes=classes)
 
 
 def _labels(side: Side, labels: Side) -> Kinds:

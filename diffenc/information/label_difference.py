@@ -11,6 +11,7 @@ from diffenc.information import clusters as clustering
 from diffenc.information.assembly import Information
 from diffenc.information.checks import check
 from diffenc.information.clusters import Clusters
+from diffenc.information.labels import pool
 from diffenc.information.measures import (
     DEFAULTS,
     Show,
@@ -21,13 +22,13 @@ from diffenc.information.settings import Settings
 
 
 class LabelDifference(NamedTuple):
-    """The information about labels that x adds to z, and what it is the difference of.
+    """The information about labels that x adds to a condition, and what it is the difference of.
 
     Attributes:
         estimate: I(X;L|Z). Its error is that of the paired differences of the examples, and the
             systematic parts of both in quadrature.
-        together: I((X,Z);L).
-        alone: I(Z;L).
+        together: I((X,Z);L), or I(X;(A,L)) where codes A are given.
+        alone: I(Z;L), or I(X;A).
     """
 
     estimate: Estimate
@@ -65,13 +66,59 @@ def conditional_label_information(
     """
     x, z = check(x, z, names=("x", "z"))
     both = np.concatenate([x, z], axis=1)
-    tell = functools.partial(_tell_of_both, show)
+    tell = functools.partial(_tell, show, "x and z together")
     together = label_information_of_networks(
         jax.random.clone(key), both, labels, settings, tell, clusters
     )
     alone = label_information_of_networks(
         jax.random.clone(key), z, labels, settings, show, clusters
     )
+    return _subtract(together, alone)
+
+
+def label_information_given_codes(
+    key: jax.Array,
+    x: np.ndarray,
+    labels: np.ndarray,
+    codes: np.ndarray,
+    settings: Settings = DEFAULTS,
+    show: Show = silent,
+    clusters: Clusters | None = None,
+) -> tuple[LabelDifference, float]:
+    """Estimate I(X;L|A) = I(X;(A,L)) - I(X;A) of samples, labels L and codes A.
+
+    Both are estimated with the same halves and the same noise.
+
+    Args:
+        key: a key.
+        x: [N, dim], or [N] for one coordinate.
+        labels: whole numbers [N] from 0.
+        codes: A, whole numbers [N] from 0.
+        settings: of all parts of the estimate.
+        show: progress callback, called with (stage, updates, value in nats).
+        clusters: of the rows [N], or None if they are independent.
+
+    Returns:
+        The information, with both of which it is the difference; and the most that was lost because
+        rare codes were pooled (nats).
+
+    Raises:
+        InputError: for samples that `checks` refuses.
+    """
+    both = pool(np.unique(codes * (labels.max() + 1) + labels, return_inverse=True)[1])
+    some = pool(codes)
+    of_both = functools.partial(_tell, show, "codes and labels")
+    of_codes = functools.partial(_tell, show, "codes")
+    together = label_information_of_networks(
+        jax.random.clone(key), x, both.pooled, settings, of_both, clusters
+    )
+    alone = label_information_of_networks(
+        jax.random.clone(key), x, some.pooled, settings, of_codes, clusters
+    )
+    return _subtract(together, alone), both.loss + some.loss
+
+
+def _subtract(together: Information, alone: Information) -> LabelDifference:
     mean = together.estimate.mean - alone.estimate.mean
     difference = together.pointwise - alone.pointwise
     sampling = clustering.estimate(difference, together.clusters).stderr
@@ -79,5 +126,5 @@ def conditional_label_information(
     return LabelDifference(Estimate(mean, float(stderr)), together, alone)
 
 
-def _tell_of_both(show: Show, stage: str, updates: int, value: float) -> None:
-    show(f"x and z together, {stage}", updates, value)
+def _tell(show: Show, what: str, stage: str, updates: int, value: float) -> None:
+    show(f"{what}, {stage}", updates, value)

@@ -15,11 +15,9 @@ from diffenc.estimate import format_value
 from diffenc.information import checks, clusters, estimates, inputs, rows
 from diffenc.information.columns import read_words
 from diffenc.information.inputs import Progress
-from diffenc.information.remarks import EXCHANGED, NOTHING_DETECTED
+from diffenc.information.remarks import NOTHING_DETECTED
 from diffenc.information.settings import Settings
 
-# What is said of parts of an estimate, which a matrix does not hold.
-OF_PARTS = (EXCHANGED, NOTHING_DETECTED)
 # Columns of which at most the cells of a heat map hold their values.
 MOST_WRITTEN = 16
 
@@ -183,7 +181,7 @@ def join_notes(notes_of_pairs: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """Write every note once, after the pairs of columns that it is of.
 
     Args:
-        notes_of_pairs: notes by the words for a pair. Those of parts of an estimate are left out.
+        notes_of_pairs: notes by the words for a pair. That networks detected nothing is left out.
 
     Returns:
         Sentences.
@@ -191,7 +189,7 @@ def join_notes(notes_of_pairs: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     pairs_of_notes: dict[str, list[str]] = {}
     for label, notes in notes_of_pairs.items():
         for note in notes:
-            if not note.startswith(OF_PARTS):
+            if not note.startswith(NOTHING_DETECTED):
                 pairs_of_notes.setdefault(note, []).append(label)
     return tuple(f"{'; '.join(labels)}: {note}" for note, labels in pairs_of_notes.items())
 

@@ -45,6 +45,7 @@ class Measurement:
         details: the result of the library, with pointwise values and densities.
         rows: which rows were used, and which depend on each other.
         samples: the caller's own x and y of an I(X;Y), for `test`; else None.
+        notes_of_parts: what a reader of the parts should know, in `report()` alone.
     """
 
     quantity: str
@@ -55,6 +56,7 @@ class Measurement:
     details: Information | LabelDifference | Entropy | CountTable | ChainRule
     rows: Rows
     samples: Samples | None = None
+    notes_of_parts: tuple[str, ...] = ()
 
     @property
     def mean(self) -> float:
@@ -120,7 +122,8 @@ class Measurement:
             rows[f"error by {source}"] = _without_error(error)
         width = max(len(name) for name in rows)
         lines = [f"{name:{width}}  {_write(value)}" for name, value in rows.items()]
-        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+        notes = (*self.notes, *self.notes_of_parts)
+        return "\n".join([*lines, *(f"note: {note}" for note in notes)])
 
     def __float__(self) -> float:
         return self.mean
@@ -179,6 +182,30 @@ def of_table(quantity: str, result: CountTable, notes: tuple[str, ...], rows: Ro
     }
     notes = (*notes, *remarks.limits(result.estimate, limit))
     return Measurement(quantity, result.estimate, parts, result.errors, notes, result, rows)
+
+
+def of_conditional_table(
+    result: CountTable, given: np.ndarray, notes: tuple[str, ...], rows: Rows
+) -> Measurement:
+    """Return I(X;Y|Z) of three blocks of codes.
+
+    Args:
+        result: the estimate.
+        given: Z, whole numbers [N] from 0.
+        notes: what to know beside the number.
+        rows: of the samples.
+
+    Returns:
+        The information.
+    """
+    of_given = plug_in_entropy(np.bincount(given))
+    limit = min(plug_in_entropy(counts) for counts in result.counts) - of_given
+    parts = {
+        "plug_in": _without_error(result.plug_in),
+        "label_entropy": _without_error(limit),
+    }
+    notes = (*notes, *remarks.limits(result.estimate, limit))
+    return Measurement("I(X;Y|Z)", result.estimate, parts, result.errors, notes, result, rows)
 
 
 def of_steps(

@@ -104,7 +104,8 @@ def mutual_information(
         return result
     scores_x = gaussian.by_rank(x, rng)[order]
     scores_y = gaussian.by_rank(y, rng)[order]
-    result = resolve(result, resolution.of_numbers(scores_x, scores_y), estimate_again)
+    compared = resolution.of_numbers(scores_x, scores_y, x[order], y[order])
+    result = resolve(result, compared, estimate_again)
     return twin_weight.weigh(result, x[order], y[order], rng)
 
 
@@ -244,7 +245,8 @@ def label_information(
     if len(order) < LEAST_ROWS or not label_neighbours.are_enough(index[order]):
         return result
     scores = gaussian.by_rank(x, rng)[order]
-    return resolve(result, resolution.of_labels(scores, index[order]), estimate_again)
+    compared = resolution.of_labels(scores, index[order], x[order])
+    return resolve(result, compared, estimate_again)
 
 
 def label_information_of_networks(

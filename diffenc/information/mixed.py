@@ -1,5 +1,7 @@
 """Information of numbers about a block that holds codes beside numbers."""
 
+from collections.abc import Callable
+
 import jax
 import numpy as np
 
@@ -61,11 +63,12 @@ def mixed_information(
     return result._replace(gaussian=linear_part)
 
 
-def beside_codes(width: int):
-    """Make the features of numbers and indicators: `polar` of the numbers, indicators, products.
+def beside_codes(width: int, features_of: Callable = regression.polar):
+    """Make the features of numbers and indicators: those of the numbers, indicators, products.
 
     Args:
         width: how many columns are numbers; the indicators follow them.
+        features_of: features_of(numbers).
 
     Returns:
         The function of both [N, dim].
@@ -74,7 +77,7 @@ def beside_codes(width: int):
     def features(both):
         numbers = both[:, :width]
         indicators = both[:, width:]
-        of_numbers = regression.polar(numbers)
+        of_numbers = features_of(numbers)
         mean = [of_numbers.mean, indicators]
         products = (numbers[:, :, None] * indicators[:, None]).reshape(len(both), -1)
         dims = of_numbers.mean.shape[1] + indicators.shape[1] + products.shape[1]

@@ -112,6 +112,22 @@ def recurring(name: str, different: int, rows: int) -> str:
     )
 
 
+def clumped(size: int) -> str:
+    """Say that rows lie in clumps, and what to do if a clump is of one subject.
+
+    Args:
+        size: of rows in a clump, at most.
+
+    Returns:
+        A sentence.
+    """
+    return (
+        f"rows lie in clumps of up to {size}, far closer to each other than to the next ones: if "
+        "these are noisy copies of a row, or of one subject, say so by groups=..., since else "
+        f"{RECOGNIZED}"
+    )
+
+
 def of_resolution(result: Information, names: list[list[str]]) -> list[str]:
     """Say where neighbours or laws of classes contradicted an estimate, and what was done.
 
@@ -194,7 +210,6 @@ def of_resolution(result: Information, names: list[list[str]]) -> list[str]:
 
 def general(
     nothing_detected: str = "",
-    exchanged: bool = False,
     unbounded: bool = False,
     tied: bool = False,
 ) -> list[str]:
@@ -202,7 +217,6 @@ def general(
 
     Args:
         nothing_detected: what to say where no network was trained to the end.
-        exchanged: whether x and y were exchanged.
         unbounded: whether the information still grows at the finest noise.
         tied: whether the entropy is of samples of which many values are equal.
 
@@ -211,7 +225,6 @@ def general(
     """
     notes = {
         nothing_detected: bool(nothing_detected),
-        EXCHANGED: exchanged,
         UNBOUNDED: unbounded,
         TIED: tied,
     }

@@ -30,6 +30,11 @@ PRECISIONS = (1e-5, 0.0)
 MOST_BY_CHANCE = 3e-3
 # How far neighbours of a row are counted, in these units, to know how many are equal by chance.
 REACH = 8
+# How many times as many values must recur as do on a grid; which share of them may be single.
+SURE = 8
+MOST_SINGLE = 0.05
+# How far from halfway between two others a value of a grid is (of their distance).
+HALFWAY = 0.1
 # This share of the distinct rows must be repeated, or it is left as it is.
 LEAST_SHARE = 0.01
 # A row that is more than this share of all rows is a value of its own weight, such as (0, 0).
@@ -88,17 +93,51 @@ def count_recurring(block: np.ndarray) -> int | None:
     """Count the different rows of one block, if its rows recur though those of all blocks do not.
 
     So they do where several rows are of one subject, whose columns of this block are the same.
+    Values of a grid, or of a map of one such as the logarithms of counts, recur by chance. Where
+    each of many values is in many rows, too many pairs are near by chance for `find`. So values of
+    many digits are also compared with each other: if they lie on a grid, a value has up to sixteen
+    others within 8 of its steps, else next to none. Those that recur by chance leave single ones
+    where they are rare.
 
     Args:
         block: numbers [N] or [N, dim].
 
     Returns:
-        The number of different rows, at most N / 2; None where rows are equal by chance, or more.
+        The number of different rows, at most N / 2; None where rows are equal by chance.
     """
+    table = block.reshape(len(block), -1).astype(np.float64)
+    if table.shape[1] == 1:
+        values = np.unique(table)
+        if 2 * len(values) > len(table) + 1 or _are_regular(values):
+            return None
     found = find(block)
-    if found is None or 2 * len(found.first) > len(block):
+    if found is not None:
+        return len(found.first) if 2 * len(found.first) <= len(block) else None
+    if all(_decimal_step(np.abs(column[column != 0])) for column in table.T):
         return None
-    return len(found.first)
+    table = table / np.array([_unit(column, PRECISIONS[0]) for column in table.T])
+    index = _equal_rows(table)
+    counts = np.bincount(index)
+    is_heavy = counts > LARGEST_SHARE * len(table)
+    different = int(np.sum(np.where(is_heavy, counts, 1)))
+    if 2 * different > len(table) or np.mean(counts == 1) > MOST_SINGLE:
+        return None
+    distinct = table[np.unique(index, return_index=True)[1]]
+    tree = cKDTree(distinct)
+    near = (tree.count_neighbors(tree, REACH, p=np.inf) - len(counts)) / 2
+    return different if len(counts) > SURE * near / (2 * REACH) else None
+
+
+def _are_regular(values) -> bool:
+    """Return whether distinct values in ascending order are those of a grid, or of a map of one.
+
+    Of three successive values the middle one is then nearly halfway in most cases. Between
+    independent values of a density it is anywhere.
+    """
+    gap = np.diff(values)
+    if len(gap) < 10:
+        return False
+    return bool(np.mean(np.abs(gap[1:] - gap[:-1]) < HALFWAY * (gap[1:] + gap[:-1])) > 0.4)
 
 
 def _find(table, precision) -> tuple[Repeats | None, float]:

@@ -15,7 +15,7 @@ from scipy.special import entr, ndtri
 
 from diffenc.estimate import Estimate
 from diffenc.information import clusters as clustering
-from diffenc.information import label_neighbours, neighbours, terms
+from diffenc.information import label_neighbours, neighbours, parities, terms
 from diffenc.information.assembly import Information
 from diffenc.information.neighbours import Neighbours
 
@@ -29,6 +29,8 @@ AGREE = 2.0
 LARGER = 1.0
 # Standard errors by which terms must gain on rows that did not choose them.
 GAINED = 3.0
+# Columns of a parity at least: of fewer there are products, see `terms`.
+FEWEST_OF_PARITY = 4
 Columns = tuple[tuple[int, ...], tuple[int, ...]]
 
 
@@ -63,8 +65,12 @@ class Comparison(NamedTuple):
     most: float
 
 
-def of_numbers(x: np.ndarray, y: np.ndarray) -> Comparison:
-    """Compare scores x [N, dim_x] and y [N, dim_y], rows in random order."""
+def of_numbers(x: np.ndarray, y: np.ndarray, values_x=None, values_y=None) -> Comparison:
+    """Compare scores x [N, dim_x] and y [N, dim_y], rows in random order.
+
+    `values_x` and `values_y` are what the scores are of, as ties of bits are broken at random; by
+    default the scores.
+    """
 
     def nearest(columns):
         if columns is None:
@@ -76,13 +82,18 @@ def of_numbers(x: np.ndarray, y: np.ndarray) -> Comparison:
         dims=(x.shape[1], y.shape[1]),
         nearest=nearest,
         telling=telling(x, y),
-        sets=sets_of(x, y),
+        sets=sets_of(
+            x, y, x if values_x is None else values_x, y if values_y is None else values_y
+        ),
         most=np.inf,
     )
 
 
-def of_labels(x: np.ndarray, labels: np.ndarray) -> Comparison:
-    """Compare scores x [N, dim_x] and labels [N] from 0, rows in random order."""
+def of_labels(x: np.ndarray, labels: np.ndarray, values: np.ndarray | None = None) -> Comparison:
+    """Compare scores x [N, dim_x] and labels [N] from 0, rows in random order.
+
+    `values` are what the scores are of, see `of_numbers`.
+    """
 
     def nearest(columns):
         if columns is None:
@@ -90,11 +101,13 @@ def of_labels(x: np.ndarray, labels: np.ndarray) -> Comparison:
         return _renamed(label_neighbours.strongest(x[:, columns[0]], labels), columns)
 
     shares = np.bincount(labels) / len(labels)
+    parity = parities.of_labels(x if values is None else values, labels)
+    sets = [] if parity is None else [Set((parity[0], (0,)), parity[1])]
     return Comparison(
         dims=(x.shape[1], 1),
         nearest=nearest,
         telling=(label_neighbours.telling(x, labels), [0]),
-        sets=[],
+        sets=[one for one in sets if one.limit.mean > GAINED * one.limit.stderr],
         most=float(entr(shares).sum()),
     )
 
@@ -235,20 +248,23 @@ def _weigh(result: Information, near: Neighbours, weight, most, doubt=0.0) -> In
     )
 
 
-def sets_of(x, y) -> list[Set]:
-    """Return columns of both blocks that tell together, by terms of x and by terms of y.
+def sets_of(x, y, values_x=None, values_y=None) -> list[Set]:
+    """Return columns of both blocks that tell together, by terms and parities of x and of y.
 
     Few columns are compared whole by their neighbours, and need no terms.
     """
     if x.shape[1] + y.shape[1] <= neighbours.FEW_COLUMNS:
         return []
     sets = []
-    for block, other, is_exchanged in ((x, y, False), (y, x, True)):
+    for block, values, other, is_exchanged in ((x, values_x, y, False), (y, values_y, x, True)):
+        some = []
         found = terms.search(block, other)
-        if found is None or found.gain.mean <= GAINED * found.gain.stderr:
-            continue
-        columns = (found.columns, (found.target,))
-        sets.append(Set(columns[::-1] if is_exchanged else columns, found.information))
+        if found is not None and found.gain.mean > GAINED * found.gain.stderr:
+            some.append(((found.columns, (found.target,)), found.information))
+        parity = parities.of_target(block if values is None else values, other, FEWEST_OF_PARITY)
+        if parity is not None and parity[2].mean > GAINED * parity[2].stderr:
+            some.append(((parity[0], (parity[1],)), parity[2]))
+        sets += [Set(places[::-1] if is_exchanged else places, limit) for places, limit in some]
     return sets
 
 

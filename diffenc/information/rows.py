@@ -18,7 +18,17 @@ from diffenc.information.clusters import Clusters
 from diffenc.keys import rng_of
 
 ORDERS = (None, "exchangeable")
-FACTS = ("rows", "repeated", "weighted", "grouped", "memory", "drift", "sorted", "effective")
+FACTS = (
+    "rows",
+    "repeated",
+    "weighted",
+    "grouped",
+    "memory",
+    "drift",
+    "sorted",
+    "period",
+    "effective",
+)
 
 
 class Rows(NamedTuple):
@@ -109,6 +119,8 @@ def examine(blocks: list[np.ndarray], groups=None, order: str | None = None) -> 
         facts |= {"memory": order_found.memory} if clusters is not None else {}
         if order_found.has_drift:
             facts |= {"sorted" if order_found.is_sorted else "drift": 1}
+        if order_found.period:
+            facts |= {"period": order_found.period}
     if clusters is not None:
         effective = len(tables[0]) / clusters.inflation
         facts["effective"] = effective
@@ -234,5 +246,12 @@ def notes(facts: dict[str, float]) -> list[str]:
             "rows are sorted by a column, and resemble their neighbours beyond what it tells: they "
             "are taken for independent examples, and the error may be too small; if they are, say "
             "order='exchangeable', else give groups=..., such as stretches of rows"
+        )
+    if facts.get("period"):
+        lines.append(
+            f"rows resemble those {facts['period']:.0f} rows before: if subjects take turns or a "
+            "grid is written row by row, the error is too small unless you say groups=..., such "
+            "as the subject or squares of the grid; a cycle that blocks share counts as "
+            "information"
         )
     return lines

@@ -37,6 +37,8 @@ FAR = 3
 LEAST_MEMORY = 1.1
 MOST_BLOCKS = 50
 FEWEST_BLOCKS = 20
+# The first return has this share of the largest one or more, see `_period`.
+FIRST_RETURN = 0.8
 REMEDY = (
     "take differences, or rows further apart, or many series (groups=...); if the rows are "
     "independent examples that were sorted, say order='exchangeable'"
@@ -52,12 +54,14 @@ class Order(NamedTuple):
         has_drift: whether both blocks change along the rows though neighbours are independent.
         is_sorted: whether that is because rows are sorted by a column, but resemble their
             neighbours beyond it.
+        period: after how many rows those of all blocks resemble earlier ones again, 0 if never.
     """
 
     clusters: Clusters | None = None
     memory: float = 0.0
     has_drift: bool = False
     is_sorted: bool = False
+    period: int = 0
 
 
 def examine(*blocks: np.ndarray) -> Order:
@@ -75,6 +79,8 @@ def examine(*blocks: np.ndarray) -> Order:
     4. So they are if each block has a unit root, and with it no stationary law, or nearly so.
     5. Otherwise rows are divided into 20 to 50 blocks, unless tau is below 1.1.
 
+    Rows that are not refused or sorted may come in turns, see `_period`.
+
     Args:
         *blocks: numbers [N, dim] of which none is constant.
 
@@ -89,7 +95,7 @@ def examine(*blocks: np.ndarray) -> Order:
     chance = FALSE_ALARMS / max(1.0, len(blocks) / 2)
     are_dependent = [_depends_on_past(block, chance) for block in scores]
     if sum(are_dependent) < min(2, len(blocks)):
-        return Order()
+        return Order(period=_period(scores))
     are_sorted = [
         (place, column)
         for place, block in enumerate(blocks)
@@ -104,7 +110,7 @@ def examine(*blocks: np.ndarray) -> Order:
     extent = fast * slow / (fast + slow)
     inflation, memory = _measure(dependent, extent)
     if memory < LEAST_MEMORY:
-        return Order()
+        return Order(period=_period(scores))
     if max(extent, memory / 2) > n / (2 * FEWEST_BLOCKS):
         if any(_are_white(block) for block in dependent):
             return Order(has_drift=True, is_sorted=bool(are_sorted))
@@ -123,7 +129,7 @@ def examine(*blocks: np.ndarray) -> Order:
     index = np.minimum(np.arange(n) // length, n // length - 1)
     scale = (1 - memory / (2 * length)) ** -0.5
     clusters = Clusters(index, inflation, float(scale), gap=int(np.ceil(memory)))
-    return Order(clusters, memory)
+    return Order(clusters, memory, period=_period(scores, memory))
 
 
 def _scores(block) -> np.ndarray:
@@ -146,6 +152,28 @@ def _depends_on_past(scores, chance) -> bool:
     sizes = [np.abs(np.sum(columns[lag:] * columns[:-lag], axis=0) + 1) for lag in lags]
     limit = -ndtri(chance / 2 / columns.shape[1] / len(lags))
     return bool(np.max(sizes) > limit * n**0.5)
+
+
+def _period(blocks, memory: float = 1.0) -> int:
+    """Return after how many rows all blocks resemble earlier rows again, or 0.
+
+    So they do where subjects are measured in turns, where a grid is written row by row, and in a
+    cycle. The autocorrelation rises again after it has fallen, in one column or size of each
+    block, by more than FALSE_ALARMS allow at any lag up to a quarter of the rows; correlations of
+    a series scatter by memory^(1/2) more.
+    """
+    n = len(blocks[0])
+    returns = []
+    for block in blocks:
+        rho = _autocorrelation(np.concatenate([block, _sizes(block)], axis=1))[: n // 4]
+        lowest = np.maximum(np.minimum.accumulate(rho, axis=0), 0.0)
+        limit = -ndtri(FALSE_ALARMS / 2 / rho.size) * (memory / n) ** 0.5
+        returns.append(np.max(rho - lowest, axis=1) / limit)
+    of_all = np.min(returns, axis=0)
+    if of_all.max() <= 1:
+        return 0
+    first = int(np.argmax(of_all >= max(1.0, FIRST_RETURN * of_all.max())))
+    return first + int(np.argmax(of_all[first : first + 1 + first // 5]))
 
 
 def _is_sorted(column) -> bool:

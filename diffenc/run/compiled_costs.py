@@ -11,7 +11,7 @@ from diffenc.run.costs import programs_in
 
 
 @dataclass(frozen=True)
-class Work:
+class ProgramWork:
     """What a program does, in one run of it or in a part of one.
 
     Attributes:
@@ -24,18 +24,18 @@ class Work:
     flops: float
     num_bytes: float
 
-    def __add__(self, other: "Work") -> "Work":
-        return Work(self.flops + other.flops, self.num_bytes + other.num_bytes)
+    def __add__(self, other: "ProgramWork") -> "ProgramWork":
+        return ProgramWork(self.flops + other.flops, self.num_bytes + other.num_bytes)
 
-    def times(self, factor: float) -> "Work":
+    def times(self, factor: float) -> "ProgramWork":
         """Multiply both by a factor."""
-        return Work(factor * self.flops, factor * self.num_bytes)
+        return ProgramWork(factor * self.flops, factor * self.num_bytes)
 
 
-NOTHING = Work(0.0, 0.0)
+NOTHING = ProgramWork(0.0, 0.0)
 
 
-def work_of(traced, compiled, is_loop: bool = False) -> Work:
+def work_of(traced, compiled, is_loop: bool = False) -> ProgramWork:
     """Give the work of one run of a program, or of one turn of a program that is a loop.
 
     XLA's analysis counts the body of a loop once. So each body is compiled by itself too, and its
@@ -60,7 +60,7 @@ def work_of(traced, compiled, is_loop: bool = False) -> Work:
     return _analysis(compiled) + _of_further_turns(traced.jaxpr, is_loop)
 
 
-def _of_further_turns(jaxpr, is_loop: bool = False) -> Work:
+def _of_further_turns(jaxpr, is_loop: bool = False) -> ProgramWork:
     """Add up the work of the loops in a traced program beyond their first turns."""
     jaxpr = getattr(jaxpr, "jaxpr", jaxpr)
     total = NOTHING
@@ -89,12 +89,12 @@ def _of_further_turns(jaxpr, is_loop: bool = False) -> Work:
     return total
 
 
-def _once(body) -> Work:
+def _once(body) -> ProgramWork:
     """Compile a body by itself, and give the work of one turn of it."""
     shapes = [jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in body.in_avals]
     return _analysis(jax.jit(jaxpr_as_fun(body)).lower(*shapes).compile())
 
 
-def _analysis(compiled) -> Work:
+def _analysis(compiled) -> ProgramWork:
     costs = compiled.cost_analysis() or {}
-    return Work(costs.get("flops", math.nan), costs.get("bytes accessed", math.nan))
+    return ProgramWork(costs.get("flops", math.nan), costs.get("bytes accessed", math.nan))

@@ -42,7 +42,7 @@ class Chip(NamedTuple):
 V5E = Chip(197e12, 819e9, 400e9 / 2, 8)
 
 
-class Work(NamedTuple):
+class UpdateWork(NamedTuple):
     """What an update does.
 
     Attributes:
@@ -78,7 +78,7 @@ class Times(NamedTuple):
 
 
 def times(
-    work: Work, chip: Chip, num_chips: int, batch_size: float, dispatch: float = 0.0
+    work: UpdateWork, chip: Chip, num_chips: int, batch_size: float, dispatch: float = 0.0
 ) -> Times:
     """Predict the parts of an update.
 
@@ -105,7 +105,7 @@ def times(
 
 
 def efficiency(
-    work: Work, chip: Chip, num_chips: int, batch_size: float, dispatch: float = 0.0
+    work: UpdateWork, chip: Chip, num_chips: int, batch_size: float, dispatch: float = 0.0
 ) -> float:
     """Predict the share of a chip's rate that is left where it is one of P, with as many examples.
 
@@ -123,7 +123,7 @@ def efficiency(
 
 
 def speedup(
-    work: Work, chip: Chip, num_chips: int, batch_size: float, dispatch: float = 0.0
+    work: UpdateWork, chip: Chip, num_chips: int, batch_size: float, dispatch: float = 0.0
 ) -> float:
     """Predict how many times as fast P chips are as one, at the same batch: T(1) / T(P).
 
@@ -138,7 +138,7 @@ def speedup(
     return alone / times(work, chip, num_chips, batch_size, dispatch).total
 
 
-def balanced_batch(work: Work, chip: Chip, num_chips: int) -> float:
+def balanced_batch(work: UpdateWork, chip: Chip, num_chips: int) -> float:
     """Give the examples of each chip at which arithmetic takes as long as the sums.
 
         2 (P - 1)/P n F / (L f)

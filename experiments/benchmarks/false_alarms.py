@@ -23,6 +23,7 @@ from diffenc.information import (
     additive,
     beyond,
     checks,
+    clumps,
     functions,
     gaussian,
     inputs,
@@ -274,6 +275,10 @@ def _recurring(rng, x, y):
     return any(repeats.count_recurring(block) is not None for block in blocks)
 
 
+def _clumps(rng, x, y):
+    return any(clumps.clump_size(*blocks) is not None for blocks in ((x, y), (x,)))
+
+
 def _terms(rng, x, y):
     """Of independent blocks no products or waves tell anything."""
     y = y[rng.permutation(len(y))]
@@ -316,6 +321,7 @@ WARNINGS = {
     "terms": _terms,
     "single_columns": _single_columns,
     "recurring": _recurring,
+    "clumps": _clumps,
 }
 
 if __name__ == "__main__":

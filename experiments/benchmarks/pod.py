@@ -96,11 +96,11 @@ class Count(NamedTuple):
     updates_per_dispatch: int
 
     @property
-    def work(self) -> pods.Work:
+    def work(self) -> pods.UpdateWork:
         """What the prediction needs."""
         costs = self.exchange.costs
         example_flops = costs.flops / self.batch_size
-        return pods.Work(example_flops, costs.state_bytes, self.exchange.summed_bytes)
+        return pods.UpdateWork(example_flops, costs.state_bytes, self.exchange.summed_bytes)
 
 
 def run(config: ConfigDict, workdir: Path) -> None:

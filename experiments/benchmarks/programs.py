@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from diffenc import compilation
 from diffenc.run import feeding, parallel
 from diffenc.run.advance import Trainee
-from diffenc.run.compiled_costs import Work, work_of
+from diffenc.run.compiled_costs import ProgramWork, work_of
 from diffenc.run.order import batch_indices
 
 COMPILED = "/jax/core/compile/backend_compile_duration"  # what JAX says of each compilation
@@ -52,7 +52,7 @@ class First(NamedTuple):
     seconds: float
     compilations: int
     later_compilations: int
-    work: Work
+    work: ProgramWork
 
 
 class Running:

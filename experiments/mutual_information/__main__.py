@@ -283,7 +283,7 @@ def measure(
     numbers |= {("rows", fact): value for fact, value in result.rows.facts.items()}
     if samples.oracle is not None:
         numbers |= _with_error((ORACLE,), samples.oracle)
-    numbers[("notes",)] = list(result.notes)
+    numbers[("notes",)] = [*result.notes, *result.notes_of_parts]
     blocks = [np.asarray(samples.x), np.asarray(samples.y)]
     if samples.are_numbers:
         numbers |= measure_by_rivals(seed, name, blocks, result.rows, rivals)

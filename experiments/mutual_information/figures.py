@@ -9,6 +9,7 @@ from experiments.mutual_information.results import ORACLE, Record
 
 SHOWN = 6  # densities in one figure
 CUT = 0.5  # nats; larger errors are arrows
+OF_ONE_COLUMN = "x is one column: normal by ranks,\nor D[X] is in the regression"
 
 
 def draw(workdir: Path, records: list[Record], rivals: tuple[str, ...], strata: int) -> None:
@@ -116,10 +117,11 @@ def density(workdir: Path, records: list[Record], strata: int) -> None:
         ax.axhline(0.0, color="#000000", linewidth=0.5)
         if not np.any(heights):
             ax.set(ylim=(-1, 1), yticks=[0])
+            are_single = all(record.get(which, "mean") is None for record in shown)
             ax.text(
                 0.5,
                 0.6,
-                "nothing found, or to be found",
+                OF_ONE_COLUMN if which == "marginal" and are_single else "nothing found",
                 transform=ax.transAxes,
                 ha="center",
                 color="#777777",

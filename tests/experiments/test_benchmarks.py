@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from diffenc.errors import InputError
-from diffenc.run.compiled_costs import Work
+from diffenc.run.compiled_costs import ProgramWork
 from experiments.arguments import load_config
 from experiments.benchmarks import __main__ as benchmarks
 from experiments.benchmarks import report
@@ -70,7 +70,7 @@ def run(config, tmp_path) -> dict:
 
 
 def first_of(flops, num_bytes):
-    return First(1.0, 1, 0, Work(flops, num_bytes))
+    return First(1.0, 1, 0, ProgramWork(flops, num_bytes))
 
 
 def test_shares_and_ratios_are_taken_turn_by_turn():

@@ -23,7 +23,7 @@ from diffenc.run import provenance, records, tables
 from experiments import command_line
 from experiments.arguments import load_config
 from experiments.mutual_information import __main__ as mutual_information
-from experiments.mutual_information import samples
+from experiments.mutual_information import figures, samples
 from experiments.mutual_information.results import Record, notes
 
 CONFIGS = "configs/mutual_information"
@@ -363,6 +363,17 @@ def test_bad_samples_leave_one_line_and_no_results(tmp_path, arrays, changes, wo
     with pytest.raises(InputError, match=words):
         mutual_information.run(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("marginal, words", [(None, "one column"), (0.0, "nothing found")])
+def test_a_figure_of_parts_says_why_one_is_empty(tmp_path, monkeypatch, marginal, words):
+    drawn = []
+    monkeypatch.setattr(figures.figures, "save", lambda figure, *_: drawn.append(figure))
+    line = {"a.conditional.mean": 0.1, "a.conditional.density.0": 0.2, "a.regression.density.0": 1}
+    line |= {} if marginal is None else {"a.marginal.mean": marginal}
+    figures.density(tmp_path, [Record("a", line)], 2)
+    texts = [[text.get_text() for text in ax.texts] for ax in drawn[0].axes]
+    assert texts[:2] == [[], []] and words in texts[2][0]
 
 
 def test_a_table_of_counts_has_no_figures_and_names_none(tmp_path, capsys):

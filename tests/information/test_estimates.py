@@ -15,7 +15,14 @@ from scipy.stats import chi2, norm
 
 import diffenc
 from diffenc.errors import InputError
-from diffenc.information import estimates, inputs, measures, pairs, remarks, rows
+from diffenc.information import (
+    inputs,
+    measures,
+    networks_measurement,
+    pairs,
+    remarks,
+    rows,
+)
 from diffenc.information.kinds import Kinds
 from diffenc.information.settings import Settings
 from diffenc.keys import key_of
@@ -108,15 +115,27 @@ def test_a_result_prints_itself_and_holds_its_parts(estimate):
     assert estimate.mean == pytest.approx(made_of)
     assert {"gaussian", "entropy_difference", "growth_difference"} < set(parts)
     lines = estimate.report().splitlines()
-    assert len(lines) == 1 + len(parts) + len(estimate.errors) + len(estimate.notes)
-    assert lines[0].startswith("I(X;Y)") and estimate.notes[-1] in lines[-1]
+    notes = [*estimate.notes, *estimate.notes_of_parts]
+    assert len(lines) == 1 + len(parts) + len(estimate.errors) + len(notes)
+    assert lines[0].startswith("I(X;Y)") and notes[-1] in lines[-1]
     assert any(note.startswith(remarks.NOTHING_DETECTED) for note in estimate.notes)
     unbounded = estimate.details._replace(unbounded=True)
     block = inputs.read("x", X)
     pair = Kinds("numbers", block, block)
     none = rows.Rows(None, None, None, {})
-    endless = estimates._of_information("I(X;Y)", unbounded, none, pair, 4)
+    endless = networks_measurement.of_information("I(X;Y)", unbounded, none, pair, 4)
     assert "infinite" in str(endless) and remarks.UNBOUNDED in endless.notes
+
+
+def test_what_is_x_in_the_parts_is_said_beside_the_parts_alone(estimate):
+    block = inputs.read("x", X)
+    pair = Kinds("numbers", block, block)
+    none = rows.Rows(None, None, None, {})
+    for diffused in "xy":
+        details = estimate.details._replace(diffused=diffused)
+        said = networks_measurement.of_information("I(X;Y)", details, none, pair, 4)
+        assert remarks.EXCHANGED not in said.notes
+        assert (remarks.EXCHANGED in said.report()) == (diffused == "y")
 
 
 def test_independent_samples_scatter_about_nothing():
@@ -269,6 +288,60 @@ def test_conditional_information_of_a_gaussian_triple():
     assert_estimate(estimate, truth, 0.2 * truth)
 
 
+def test_numbers_given_names():
+    """Within each of five groups x and y fall, and the groups lie on a line that rises."""
+    rng = np.random.default_rng(7)
+    group = rng.integers(0, 5, N)
+    noise = rng.normal(size=(2, N))
+    x = noise[0] + 1.5 * group
+    y = -0.6 * noise[0] + 0.8 * noise[1] + 1.5 * group
+    truth = -0.5 * np.log(1 - 0.6**2)
+    names = np.array(["elm", "ash", "oak", "fir", "yew"])[group]
+    estimate = diffenc.conditional_information(x, y, names, settings=TINY)
+    assert_estimate(estimate, truth, 0.2 * truth)
+    assert_errors_add_up(estimate)
+    same = diffenc.conditional_information(x, y, group, settings=TINY)
+    assert same.mean == pytest.approx(estimate.mean, abs=2 * estimate.stderr)
+    z = rng.normal(size=N)
+    beside = pd.DataFrame({"tree": names, "height": z})
+    estimate = diffenc.conditional_information(x + z, y - z, beside, settings=TINY)
+    assert_estimate(estimate, truth, 0.25 * truth)
+
+
+def test_labels_given_names():
+    rng = np.random.default_rng(8)
+    group = rng.integers(0, 3, N)
+    label = (rng.random(N) < 0.5).astype(int)
+    x = 1.5 * label + 4.0 * group + rng.normal(size=N)
+    estimate = diffenc.conditional_information(
+        x, label, np.array(["elm", "ash", "oak"])[group], settings=TINY
+    )
+    z = np.linspace(-8, 10, 4001)
+    density = norm.pdf(z[:, None], [0.0, 1.5])
+    posterior = density / density.sum(axis=1, keepdims=True)
+    truth = np.trapezoid(0.5 * np.sum(density * np.log(2 * posterior + 1e-300), axis=1), z)
+    assert_estimate(estimate, truth, 0.2 * truth)
+    assert_errors_add_up(estimate)
+    assert estimate.mean == estimate.parts["I(X;Y,Z)"].mean - estimate.parts["I(X;Z)"].mean
+
+
+def test_codes_given_codes_are_tables():
+    rng = np.random.default_rng(9)
+    x, z = rng.integers(0, 2, (2, N))
+    y = x ^ z ^ (rng.random(N) < 0.1)
+    truth = np.log(2) + 0.1 * np.log(0.1) + 0.9 * np.log(0.9)
+    names = np.array(["no", "yes"])
+    for given in (z, names[z], z + 0.5):
+        estimate = diffenc.conditional_information(names[x], y, given)
+        assert_estimate(estimate, truth, 0.1 * truth)
+        assert_errors_add_up(estimate)
+    assert estimate.parts["label_entropy"].mean == pytest.approx(np.log(2), abs=1e-2)
+    assert_estimate(diffenc.conditional_information(names[x], names[z], y), truth, 0.1 * truth)
+    with pytest.raises(InputError, match="given numbers is of numbers and of one block of codes"):
+        trees = np.array(["elm", "ash", "oak"])[rng.integers(0, 3, (2, N))]
+        diffenc.conditional_information(*trees, rng.normal(size=N))
+
+
 def test_total_correlation_and_entropy_of_gaussians():
     cov = np.array([[4.0, 1.0], [1.0, 2.0]])
     x = pd.DataFrame(np.random.default_rng(6).multivariate_normal([1.0, -1.0], cov, size=N))
@@ -296,7 +369,10 @@ GAP = pd.Series(np.where(np.arange(N) == 7, np.nan, Y[:, 0]), name="weight", ind
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        (dict(x=X, y=Y, given=TABLE["city"]), "given column 'city' holds str: give numbers"),
+        (
+            dict(x=X, y=Y, given=["Rome"] * N),
+            "given column 0 is constant: leave it out, it tells nothing",
+        ),
         (
             dict(x=TABLE["height"], y=TABLE["city"], labels=False),
             "y column 'city' holds text, such as 'Rome', and is said to be amounts",

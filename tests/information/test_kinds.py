@@ -113,7 +113,7 @@ def test_a_condition_leaves_numbers_or_one_block_of_codes():
     assert given(Z, FIVE).case == given(NAMES, Z).case == "labels"
     assert given(NAMES, Z).is_exchanged and not given(Z, FIVE).is_exchanged
     assert given(FIVE, NAMES).case == "labels"  # one of them as numbers
-    with pytest.raises(InputError, match="of numbers and of one block of codes"):
+    with pytest.raises(InputError, match="is of numbers and of one block of codes"):
         given(NAMES, NAMES)
 
 

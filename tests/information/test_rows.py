@@ -9,7 +9,16 @@ from scipy.signal import lfilter
 
 import diffenc
 from diffenc.errors import InputError
-from diffenc.information import clusters, gaussian, halves, repeats, rows, series
+from diffenc.information import (
+    clusters,
+    gaussian,
+    halves,
+    inputs,
+    networks_measurement,
+    repeats,
+    rows,
+    series,
+)
 from diffenc.information.clusters import Clusters
 
 N = 1000
@@ -298,6 +307,33 @@ def test_rows_that_are_sorted_by_a_label_and_resemble_their_neighbours_are_told(
     assert not rows.examine([normal(61, 180, 4) + 2 * label[:, None], label]).facts
 
 
+@pytest.mark.parametrize("subjects, times", [(25, 80), (60, 30), (200, 10), (500, 2)])
+def test_values_of_subjects_recur(subjects, times):
+    """Also where many of them are near each other by chance, because each is in many rows."""
+    for seed in range(5):
+        traits = np.repeat(normal((seed, 50), subjects), times)
+        assert repeats.count_recurring(traits) == pytest.approx(subjects, abs=2)
+        assert repeats.count_recurring(np.exp(2 * traits)) == pytest.approx(subjects, abs=4)
+
+
+@pytest.mark.parametrize("size", [300, 1500])
+def test_counts_and_their_logarithms_recur_by_chance(size):
+    rng = np.random.default_rng(51)
+    for dispersion, mean in ((0.3, 100), (2, 20), (50, 1000)):
+        counts = rng.negative_binomial(dispersion, dispersion / (dispersion + mean), size)
+        for values in (np.log1p(counts), np.sqrt(counts), counts / 7, np.exp(X[:, 0].round(1))):
+            assert repeats.count_recurring(values) is None
+
+
+def test_a_column_that_recurs_beside_others_is_named():
+    traits = np.repeat(normal(52, 60), 10)
+    said = networks_measurement.recurring(
+        inputs.read("x", np.stack([traits, normal(53, 600)], axis=1))
+    )
+    assert len(said) == 1 and said[0].startswith("x column 0 has 60 different rows in 600")
+    assert not networks_measurement.recurring(inputs.read("x", normal(53, 600, 2)))
+
+
 LAWS = {
     "gaussian": lambda r, x: 0.8 * x + 0.6 * r.normal(size=len(x)),
     "sharp": lambda r, x: x + 0.05 * r.normal(size=len(x)),
@@ -308,6 +344,44 @@ LAWS = {
     "labels": lambda r, x: (x + r.normal(size=len(x)) > 0).astype(int),
     "codes": lambda r, x: (7 * np.clip(np.round(x + r.normal(size=len(x))), -2, 2)) % 5,
 }
+
+
+def turns(seed, subjects, days):
+    """Two traits of subjects that are measured in turns, which tell nothing of each other."""
+    traits = normal(seed, 2, subjects)
+    return np.tile(traits, days) + 0.5 * normal(seed + 1, 2, subjects * days)
+
+
+def raster(seed, side):
+    """Two fields that are smooth over seven cells of a grid, which is written row by row."""
+    window = np.ones(7) / 7
+    fields = normal(seed, 2, side + 6, side + 6)
+    for axis in (1, 2):
+        fields = np.apply_along_axis(np.convolve, axis, fields, window, "valid")
+    return fields.reshape(2, -1)
+
+
+@pytest.mark.parametrize(
+    "blocks, period", [(turns(70, 40, 30), 40), (turns(72, 200, 10), 200), (raster(74, 40), 40)]
+)
+def test_rows_that_come_in_turns_are_told(blocks, period):
+    facts = rows.examine(list(blocks)).facts
+    assert facts["period"] == period
+    assert f"rows resemble those {period} rows before" in rows.notes(facts)[-1]
+    shuffled = np.random.default_rng(76).permutation(blocks.shape[1])
+    assert "period" not in rows.examine(list(blocks[:, shuffled])).facts
+    white = [blocks[0], normal(77, blocks.shape[1])]
+    assert "period" not in rows.examine(white).facts, "one block alone does no harm"
+
+
+@pytest.mark.parametrize("phi", [0, 0.5, 0.9, 0.98])
+def test_series_do_not_come_in_turns(phi):
+    """Their correlations scatter more than those of independent rows."""
+    periods = [
+        series.examine(*(autoregressive((seed, one), phi, 2000) for one in (78, 79))).period
+        for seed in range(12)
+    ]
+    assert not any(periods)
 
 
 @pytest.mark.parametrize("sort", ["not", "x", "y"])

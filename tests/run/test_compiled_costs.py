@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 from diffenc.run import costs
-from diffenc.run.compiled_costs import Work, work_of
+from diffenc.run.compiled_costs import ProgramWork, work_of
 
 SIDE = 128
 A = jax.ShapeDtypeStruct((SIDE, SIDE), jnp.float32)
@@ -24,7 +24,7 @@ def chain(a, b, length=10):
 
 def test_one_product():
     work = measure(lambda a, b: a @ b)
-    assert work == Work(FLOPS, NUM_BYTES)
+    assert work == ProgramWork(FLOPS, NUM_BYTES)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from diffenc.errors import InputError
 from diffenc.run import pods
 
 CHIP = pods.Chip(flops=1000.0, memory_rate=100.0, link_rate=10.0, per_host=4)
-WORK = pods.Work(example_flops=50.0, state_bytes=20.0, summed_bytes=8.0)
+WORK = pods.UpdateWork(example_flops=50.0, state_bytes=20.0, summed_bytes=8.0)
 
 
 def test_the_parts_of_an_update():
