@@ -79,8 +79,14 @@ _share_contexts()
 
 
 def pytest_collection_modifyitems(items):
-    """Run first what computes for long, so that no worker is left with it at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("optimized") is None)
+    """Run first what computes for long, or waits for several processes, so that no worker is left
+    with it at the end."""
+
+    def takes_long(item):
+        several = item.path.parent.name == "pods" or item.path.stem == "test_one_of_two"
+        return several or item.get_closest_marker("optimized") is not None
+
+    items.sort(key=lambda item: not takes_long(item))
 
 
 @pytest.fixture(autouse=True)
