@@ -119,18 +119,25 @@ def test_the_target_of_the_reference_does_not_vary():
         problem = Problem(process, lambda x: value(x, jnp.full(len(x), 1e-3)), num_steps=7)
         path = np.random.default_rng(0).normal(size=(8, 5, 2))
         targets = jax.jit(functools.partial(adjoint_targets, problem))(path)
-        for t, x, score in zip(targets.t, targets.x, targets.score, strict=True):
-            np.testing.assert_allclose(score, normal.score(process, x, t), rtol=1e-9)
+        of_node = jax.vmap(lambda x, t: normal.score(process, x, t))
+        scores = jax.jit(of_node)(targets.x, targets.t)
+        np.testing.assert_allclose(targets.score, scores, rtol=1e-9)
+
+
+@functools.cache
+def targets_of_ones():
+    problem = mixture_problem(4)
+    path = np.ones((5, 3, 2), np.float32)
+    return problem, jax.jit(functools.partial(adjoint_targets, problem))(path)
 
 
 def test_the_loss_is_the_weighted_squared_error():
     """int g^2 dt of an error of one is that of the trapezoid rule in the clock."""
-    problem = mixture_problem(4)
-    targets = adjoint_targets(problem, jnp.ones((5, 3, 2)))
-    error = 0.5 * targets.x
-    shifted = targets._replace(score=jnp.zeros_like(targets.score))
-    loss = adjoint_loss(lambda x, t: 0.5 * x, shifted)
-    nodes = problem.nodes(jnp.float32)
+    problem, targets = targets_of_ones()
+    error = 0.5 * np.asarray(targets.x)
+    shifted = targets._replace(score=np.zeros(targets.score.shape, np.float32))
+    loss = jax.jit(functools.partial(adjoint_loss, lambda x, t: 0.5 * x))(shifted)
+    nodes = jax.jit(functools.partial(problem.nodes, jnp.float32))()
     square = np.square(nodes.alpha) * np.sum(np.square(error[:, 0]), axis=-1)
     expected = 0.5 * np.trapezoid(square, -np.asarray(nodes.clock))
     np.testing.assert_allclose(loss, np.full(3, expected), rtol=1e-5)
@@ -195,6 +202,6 @@ def test_a_control_is_learned_without_a_score(form):
 
 
 def test_bad_input_names_the_culprit():
-    targets = adjoint_targets(mixture_problem(4), jnp.ones((5, 3, 2)))
+    _, targets = targets_of_ones()
     with pytest.raises(InputError, match="num_nodes is 6: give 1 to 5"):
         thin(jax.random.key(0), targets, 6)

@@ -32,6 +32,8 @@ OTHERS = [
     EDM(),
 ]
 every_other = pytest.mark.parametrize("other", OTHERS, ids=str)
+# With an equilibrium that moves, with a signal that ends, and without an equilibrium.
+every_kind = pytest.mark.parametrize("other", [SubVP(0.1, 17.0), RectifiedFlow(), EDM()], ids=str)
 T_MIN = 0.02
 
 
@@ -77,7 +79,7 @@ def test_outputs_are_converted_between_processes_at_five_digits(other, back):
             assert np.sqrt(error.max()) < 1e-5, (pair, np.sqrt(error.max()))
 
 
-@every_other
+@every_kind
 def test_one_score_gives_one_likelihood_in_all_coordinates(other):
     """In its own x and t, which no process shares with another, within .01 nats a dimension."""
 
@@ -127,7 +129,7 @@ def test_one_score_gives_one_set_of_samples(other):
     np.testing.assert_allclose(moved / c, own, atol=2e-3)
 
 
-@every_other
+@every_kind
 def test_one_score_gives_the_entropies_of_the_other_process(other):
     """On the same draws: the gap of two scores is the same number in all coordinates, and the
     neural entropy that of the other's exact score."""

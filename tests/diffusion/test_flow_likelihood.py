@@ -131,12 +131,17 @@ def test_an_ignorant_score_gives_the_prior_in_one_step(process):
 
     flow = Flow(process, 1)
     x = scale * np.random.default_rng(0).standard_normal((5, 2, 3), np.float32)
-    density = flow.log_prob(score_fn, x)
-    width = scale * process.radius(1e-3)
+    density = jax.jit(functools.partial(flow.log_prob, score_fn))(x)
+    width = float(scale * process.radius(1e-3))
     square = np.square(x / width).sum(axis=(1, 2))
     expected = -0.5 * square - 6 * np.log(width * np.sqrt(2 * np.pi))
     np.testing.assert_allclose(density.log_prob, expected, rtol=1e-4)
-    back = flow.sample(score_fn, density.x, jax.random.key(0), 2)
+
+    @jax.jit
+    def sample(x, key):
+        return flow.sample(score_fn, x, key, 2)
+
+    back = sample(density.x, jax.random.key(0))
     np.testing.assert_allclose(back.x, x, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(back.log_prob, expected, rtol=1e-4)
     np.testing.assert_allclose(back.stderr, 0.0, atol=1e-4)

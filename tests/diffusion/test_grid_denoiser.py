@@ -173,7 +173,7 @@ def test_samples_of_256_levels_have_the_frequencies_of_the_values():
     alphabet = Alphabet(256)
     x = np.array([20, 21, 200, 200] * 10).reshape(40, 1, 1, 1) * np.ones((1, 2, 2, 1), int)
     marginals = Marginals.of(x, alphabet, pseudo_count=1e-6)
-    params = np.zeros((1500, 2, 2, 256), np.float32)
+    params = np.zeros((400, 2, 2, 256), np.float32)
     denoiser = GridDenoiser(Constant(), alphabet)
     values = np.asarray(sample(denoiser, jax.random.key(0), params, marginals, 13.2, 250))
     assert set(np.unique(values)) == {20, 21, 200}

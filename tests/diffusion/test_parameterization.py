@@ -80,7 +80,7 @@ def test_kinds_of_one_example_have_one_score(process):
         np.testing.assert_allclose(pairs[kind][1], eps, err_msg=kind, **close)
 
 
-@every_process
+@pytest.mark.parametrize("process", [StraightLine(), SubVP(), VE(0.01, 50.0)], ids=str)
 def test_round_trips_among_all_kinds(process):
     @jax.jit
     def round_trips(out, eps, t):

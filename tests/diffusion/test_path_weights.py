@@ -81,9 +81,15 @@ def test_weights_that_are_all_0_say_so_and_those_that_are_no_numbers_are_refused
 def test_an_end_cost_that_is_no_number_for_each_path_is_refused():
     problem = Problem(VPLinear(), lambda x: jnp.square(x), num_steps=2)
     with pytest.raises(InputError, match=r"end cost is \(3, 1\): give \[batch\], \(3,\)"):
-        weighted_paths(jax.random.key(0), problem, lambda x, t: -x, (3, 1))
+        jax.eval_shape(
+            lambda key: weighted_paths(key, problem, lambda x, t: -x, (3, 1)), jax.random.key(0)
+        )
     with pytest.raises(InputError, match=r"end cost is \(3, 1\)"):
-        action(jax.random.key(0), problem, lambda x, t: -x, jnp.zeros((3, 1)))
+        jax.eval_shape(
+            lambda key, x: action(key, problem, lambda x, t: -x, x),
+            jax.random.key(0),
+            np.zeros((3, 1), np.float32),
+        )
 
 
 def test_a_potential_has_no_weights():

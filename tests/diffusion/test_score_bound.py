@@ -11,10 +11,11 @@ from checks import assert_mean
 from diffenc.diffusion import likelihood
 from diffenc.diffusion.gaussians import Gaussian
 from diffenc.diffusion.noise_levels import Uniform
-from diffenc.diffusion.processes import VE, StraightLine, SubVP, VPCosine, VPLinear, VPx
+from diffenc.diffusion.processes import VE, StraightLine, SubVP, VPCosine, VPLinear
 from diffenc.diffusion.score_bound import denoise_of_score, gaussian_terms
 
-PROCESSES = [VPLinear(), VPx(), VPCosine(), StraightLine(), SubVP(), VE(0.01, 50.0)]
+# of fixed width, with a signal that ends, with an equilibrium that moves, and without one
+PROCESSES = [VPLinear(), StraightLine(), SubVP(), VE(0.01, 50.0)]
 LEVELS = Uniform(-6.0, 6.0)
 NUM = 400
 
@@ -23,9 +24,12 @@ def gaussian():
     return Gaussian(jnp.array([0.3, -0.2]), jnp.array([[0.6, 0.3], [0.3, 0.4]]))
 
 
+bounds = jax.jit(gaussian_terms, static_argnums=(2, 3))
+
+
 def points():
     """One point often, so that the scatter is that of noise alone."""
-    return jnp.tile(jnp.array([[0.9, -1.1]]), (NUM, 1))
+    return np.tile(np.array([[0.9, -1.1]], np.float32), (NUM, 1))
 
 
 @functools.cache
@@ -44,7 +48,7 @@ def draw(process):
 @pytest.mark.parametrize("process", PROCESSES, ids=str)
 def test_the_bound_depends_on_lambda_alone(process):
     terms = draw(process)
-    expected = gaussian_terms(gaussian(), points(), LEVELS.low, LEVELS.high)
+    expected = bounds(gaussian(), points(), LEVELS.low, LEVELS.high)
     np.testing.assert_allclose(terms.prior, expected["prior"], rtol=1e-6)
     assert_mean(terms.diffusion - expected["diffusion"], 0.0)
     np.testing.assert_allclose(terms.reconstruction, expected["reconstruction"], rtol=1e-6)
@@ -56,14 +60,16 @@ def test_the_bound_depends_on_lambda_alone(process):
 def test_over_all_noise_the_bound_is_the_density():
     """What is left at lambda = +-18 is some 1e-6 nats, and rounding of terms of some 20 nats."""
     x = np.random.default_rng(0).normal(size=(50, 2)).astype(np.float32)
-    terms = gaussian_terms(gaussian(), x, -18.0, 18.0)
-    np.testing.assert_allclose(sum(terms.values()), -gaussian().log_prob(x), atol=2e-5)
+    terms = bounds(gaussian(), x, -18.0, 18.0)
+    np.testing.assert_allclose(
+        sum(map(np.asarray, terms.values())), -gaussian().log_prob(x), atol=2e-5
+    )
 
 
 def test_the_bound_of_a_narrower_range_is_looser_on_average():
     x = gaussian().sample(jax.random.key(1), 2000)
-    wide = sum(gaussian_terms(gaussian(), x, -8.0, 8.0).values())
-    narrow = sum(gaussian_terms(gaussian(), x, -4.0, 4.0).values())
+    wide = sum(map(np.asarray, bounds(gaussian(), x, -8.0, 8.0).values()))
+    narrow = sum(map(np.asarray, bounds(gaussian(), x, -4.0, 4.0).values()))
     assert np.mean(narrow) > np.mean(wide) > -np.mean(gaussian().log_prob(x))
 
 

@@ -9,6 +9,17 @@ from diffenc.diffusion import kraft, table_law
 from diffenc.diffusion.table_law import TableLaw
 
 
+@jax.jit
+def evaluate(law, log_likelihood, states, key):
+    return {
+        "log_density": law.log_density(log_likelihood),
+        "log_weights": law.log_weights(log_likelihood),
+        "log_marginals": law.log_marginals(),
+        "log_prob": law.log_prob_of(states),
+        "x": law.sample(key, 3000),
+    }
+
+
 @pytest.mark.parametrize("num_dims", [2, 3])
 def test_densities_and_weights_are_sums_over_states(num_dims):
     rng = np.random.default_rng(num_dims)
@@ -27,13 +38,14 @@ def test_densities_and_weights_are_sums_over_states(num_dims):
             weights[:, dim, value] += probability * np.delete(each, dim, axis=1).prod(axis=1)
             marginals[dim, value] += probability
     law = TableLaw.of(heights)
-    np.testing.assert_allclose(law.log_density(log_likelihood), np.log(density), rtol=1e-5)
-    np.testing.assert_allclose(law.log_weights(log_likelihood), np.log(weights), atol=1e-5)
-    np.testing.assert_allclose(law.log_marginals(), np.log(marginals), atol=1e-5)
+    found = evaluate(law, log_likelihood, states, jax.random.key(0))
+    np.testing.assert_allclose(found["log_density"], np.log(density), rtol=1e-5)
+    np.testing.assert_allclose(found["log_weights"], np.log(weights), atol=1e-5)
+    np.testing.assert_allclose(found["log_marginals"], np.log(marginals), atol=1e-5)
     log_prob = np.log(heights / heights.sum()).ravel()
-    np.testing.assert_allclose(law.log_prob_of(states), log_prob, rtol=1e-5)
+    np.testing.assert_allclose(found["log_prob"], log_prob, rtol=1e-5)
     np.testing.assert_allclose(law.entropy(), -np.exp(log_prob) @ log_prob, rtol=1e-6)
-    x = np.asarray(law.sample(jax.random.key(0), 3000))
+    x = np.asarray(found["x"])
     assert_mean((x[:, None] == states[None]).all(axis=-1), np.exp(log_prob))
 
 

@@ -32,33 +32,41 @@ GAUSSIAN = GaussianMixture.isotropic(np.zeros(2), np.full((2, 1), 0.5), np.full(
 LINEAR = Tilt(jnp.array([0.8]), jnp.zeros((1, 1)))
 
 
+apply = jax.jit(lambda tilt, law: tilt.apply(law))
+log_prob = jax.jit(lambda law, x: law.log_prob(x))
+log_factor = jax.jit(lambda tilt, x: tilt.log_factor(x))
+log_h_of = jax.jit(lambda law, tilt, x, t: log_desirability(law, tilt, PROCESS, x, t))
+
+
 def test_the_tilted_mixture_and_its_desirability_are_those_of_quadrature():
     with jax.enable_x64(True):
         mixture = GaussianMixture(
-            jnp.log(jnp.array([0.3, 0.7])),
-            jnp.array([[-1.0], [1.2]]),
-            jnp.array([[[0.16]], [[0.36]]]),
+            np.log(np.array([0.3, 0.7])),
+            np.array([[-1.0], [1.2]]),
+            np.array([[[0.16]], [[0.36]]]),
         )
         # Also a tilt that widens: 1/0.36 - 1.5 > 0.
         for tilt in (
-            Tilt(jnp.array([0.7]), jnp.array([[1.3]])),
-            Tilt(jnp.ones(1), -1.5 * jnp.eye(1)),
+            Tilt(np.array([0.7]), np.array([[1.3]])),
+            Tilt(np.ones(1), -1.5 * np.eye(1)),
         ):
             grid = np.linspace(-12, 12, 24_001)[:, None]
             width = grid[1, 0] - grid[0, 0]
-            weight = np.exp(mixture.log_prob(grid) + tilt.log_factor(grid))
-            tilted, log_normalizer = tilt.apply(mixture)
+            density = np.exp(log_prob(mixture, grid))
+            tilt_factor = np.exp(log_factor(tilt, grid))
+            weight = density * tilt_factor
+            tilted, log_normalizer = apply(tilt, mixture)
             np.testing.assert_allclose(log_normalizer, np.log(weight.sum() * width), rtol=1e-10)
             expected = weight / (weight.sum() * width)
-            np.testing.assert_allclose(np.exp(tilted.log_prob(grid)), expected, atol=1e-10)
+            np.testing.assert_allclose(np.exp(log_prob(tilted, grid)), expected, atol=1e-10)
 
             x, t = np.array([[0.3], [-1.4]]), np.array([0.1, 0.4])
             alpha, sigma = PROCESS.alpha(t), PROCESS.sigma(t)
             noise = np.exp(-0.5 * ((x.T - alpha[None] * grid) / sigma[None]) ** 2)
-            posterior = np.exp(mixture.log_prob(grid))[:, None] * noise
-            factor = np.exp(tilt.log_factor(grid))[:, None]
+            posterior = density[:, None] * noise
+            factor = tilt_factor[:, None]
             h = (posterior * factor).sum(axis=0) / posterior.sum(axis=0)
-            log_h = log_desirability(mixture, tilt, PROCESS, x, t)
+            log_h = log_h_of(mixture, tilt, x, t)
             np.testing.assert_allclose(log_h, np.log(h), rtol=1e-9)
 
 
@@ -67,14 +75,12 @@ def test_in_two_dimensions_a_rotated_tilt_is_that_of_its_density():
         rng = np.random.default_rng(0)
         roots = rng.normal(size=(3, 2, 2))
         covs = roots @ np.swapaxes(roots, 1, 2) + 0.2 * np.eye(2)
-        mixture = GaussianMixture(
-            jnp.zeros(3), jnp.asarray(rng.normal(size=(3, 2))), jnp.asarray(covs)
-        )
-        tilt = Tilt(jnp.array([0.5, -1.0]), jnp.array([[1.0, 0.4], [0.4, 0.3]]))
-        tilted, log_normalizer = tilt.apply(mixture)
+        mixture = GaussianMixture(np.zeros(3), rng.normal(size=(3, 2)), covs)
+        tilt = Tilt(np.array([0.5, -1.0]), np.array([[1.0, 0.4], [0.4, 0.3]]))
+        tilted, log_normalizer = apply(tilt, mixture)
         x = rng.normal(size=(20, 2))
-        expected = mixture.log_prob(x) + tilt.log_factor(x) - log_normalizer
-        np.testing.assert_allclose(tilted.log_prob(x), expected, rtol=1e-10)
+        expected = log_prob(mixture, x) + log_factor(tilt, x) - log_normalizer
+        np.testing.assert_allclose(log_prob(tilted, x), expected, rtol=1e-10)
 
 
 @functools.cache
@@ -82,8 +88,8 @@ def guidance(name):
     """Excess action of guidance for the tilted problem, the gap along guided paths and that along
     paths of the tilted law, [NUM_PATHS]; guided ends and draws of the tilted law."""
     mixture, tilt = {"mixture": (MIXTURE, TILT), "linear": (GAUSSIAN, LINEAR)}[name]
-    conditional, _ = tilt.apply(mixture)
-    tilted, _ = tilt.scaled(1 + WEIGHT).apply(mixture)
+    conditional, _ = apply(tilt, mixture)
+    tilted, _ = apply(tilt.scaled(1 + WEIGHT), mixture)
 
     def score_of(law):
         return lambda x, t: law.score(PROCESS, x, t)

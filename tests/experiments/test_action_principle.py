@@ -143,6 +143,7 @@ def test_a_score_has_no_residual_and_a_stretched_one_has(tmp_path):
     assert (tmp_path / "figures" / "residual.png").stat().st_size > 5000
 
 
+@pytest.mark.slow
 def test_a_control_is_learned_in_both_forms(tmp_path):
     action_principle.run(make_config("learn"), tmp_path)
     rows = {row.name: row for row in tables.read_results(tmp_path)}

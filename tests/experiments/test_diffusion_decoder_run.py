@@ -49,6 +49,9 @@ def train(workdir, **changes):
     return printed.getvalue()
 
 
+every_method = pytest.mark.slow  # all methods take a minute of compiling
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """The workdir of a run of all methods, what it printed, and the keys that it asked for."""
@@ -59,8 +62,7 @@ def finished(tmp_path_factory):
     return workdir, printed, asked
 
 
-def test_every_promised_file_is_there_and_no_other(finished):
-    workdir, _, _ = finished
+def check_files(workdir):
     assert {path.name for path in workdir.iterdir()} == {
         "checkpoints",
         "config.json",
@@ -81,6 +83,27 @@ def test_every_promised_file_is_there_and_no_other(finished):
         assert (directory / "checkpoints" / last).is_dir()
 
 
+def test_one_method_alone_has_its_files_and_is_loaded(tmp_path):
+    workdir = tmp_path / "run"
+    train(workdir, methods=("diffusion_encoder",), eval__frechet_samples=0)
+    check_files(workdir)
+    rows = tables.read_results(workdir)
+    expected = (*BOUND, *PARTS, *ERRORS, *PROBES, *OF_MEAN, *DRAWN, *RISE, "refit_neg_elbo")
+    assert {f"diffusion_encoder.{name}" for name in expected} < {row.name for row in rows}
+    assert all(np.isfinite(row.value) for row in rows)
+    assert train(workdir, methods=("diffusion_encoder",), eval__frechet_samples=0).startswith(
+        f"the run in {workdir} is complete; its results:"
+    )
+    z = models.load(workdir).encode(np.zeros((64, 8, 8), np.uint8))
+    assert z.shape == (64, 2) and np.isfinite(z).all()
+
+
+@every_method
+def test_every_promised_file_is_there_and_no_other(finished):
+    check_files(finished[0])
+
+
+@every_method
 def test_every_method_has_the_quantities_that_it_can_have(finished):
     rows = json.loads((finished[0] / "results.json").read_text())
     assert all(set(row) == {"name", "value", "stderr", "unit", "truth"} for row in rows)
@@ -103,6 +126,7 @@ def test_every_method_has_the_quantities_that_it_can_have(finished):
         assert row["stderr"] > 0 or name.endswith(exact)
 
 
+@every_method
 def test_results_go_together(finished):
     value = {row.name: row.value for row in tables.read_results(finished[0])}
     for method in (*BOTTLENECKED, "vae"):
@@ -122,6 +146,7 @@ def test_results_go_together(finished):
         assert value[f"{method}.reconstruction_ratio"] == pytest.approx(ratio, rel=1e-5)
 
 
+@every_method
 def test_costs_are_printed_before_training_and_results_at_the_end(finished):
     lines = finished[1].splitlines()
     for line, method in zip(lines, METHODS, strict=False):
@@ -134,10 +159,12 @@ def test_costs_are_printed_before_training_and_results_at_the_end(finished):
     assert lines[-1] == f"figures: {finished[0] / 'figures'}"
 
 
+@every_method
 def test_purposes_have_keys_of_their_own(finished):
     assert_distinct_keys(finished[2])
 
 
+@every_method
 def test_systems_of_a_run_are_trained_alike_and_start_alike(finished):
     """With one decoder of one noise, which says nothing yet; gamma is 1 where they are refitted."""
     assert models.load(finished[0]).systems == tuple(f"{method}.0" for method in METHODS)
@@ -150,6 +177,7 @@ def test_systems_of_a_run_are_trained_alike_and_start_alike(finished):
         assert all(line[f"{system}.gamma"] == pytest.approx(1.0) for system in systems)
 
 
+@every_method
 def test_a_second_call_says_that_the_run_is_complete(finished):
     workdir = finished[0]
     before = {path: path.stat().st_mtime_ns for path in workdir.rglob("*") if path.is_file()}
@@ -211,6 +239,7 @@ def test_a_run_that_was_stopped_in_its_first_phase_ends_as_one_that_was_not(tmp_
     assert ends[0] == ends[1]
 
 
+@every_method
 def test_a_loaded_run_is_used(finished):
     trained = models.load(finished[0])
     n = 64  # as many as were measured at a time, by programs that serve again

@@ -66,9 +66,7 @@ def check_output(workdir, systems=("diffusion_encoder", "vae"), steps=(0, 2, 4),
     assert sorted(path.name for path in (workdir / "checkpoints").iterdir()) == list(kept)
 
 
-def test_the_demo_runs_is_complete_and_goes_on_with_what_cannot_change_a_result(
-    command, tmp_path, monkeypatch
-):
+def test_the_demo_runs_and_is_complete(command, tmp_path, monkeypatch):
     """One whole run serves all of these, whichever worker gets it."""
     finished = tmp_path / "finished" / "run"
     finished.parent.mkdir()
@@ -110,15 +108,6 @@ def test_the_demo_runs_is_complete_and_goes_on_with_what_cannot_change_a_result(
     outcome = command(arguments("demo", finished, **SMALL_DEMO, num_updates=8))
     assert_refused(outcome, "num_updates: 4 in the workdir, 8 given", "falls to zero")
 
-    cache = tmp_path / "cache"
-    changes = dict(data__cache_dir=cache, save_every=4, evaluate_every=0)
-    for drawn in ("draw", "posteriors"):  # as they were, of the same results
-        monkeypatch.setattr(diffusion_encoder.figures, drawn, lambda *arguments: None)
-    ends = go_on(command, finished, tmp_path / "going_on", **changes)
-    assert ends[0] == ends[1]
-    stored = json.loads((tmp_path / "going_on" / "config.json").read_text())
-    assert stored["save_every"] == 4 and stored["data"]["cache_dir"] == str(cache)
-
 
 def check_loaded(workdir):
     """Latents of the run loaded are its own, bit for bit."""
@@ -154,9 +143,19 @@ def go_on(command, finished, workdir, **changes):
 
 
 @pytest.mark.slow
-def test_other_devices_and_batches_of_measuring_move_a_run_by_rounding_alone(command, tmp_path):
+def test_a_run_goes_on_as_it_was_and_other_devices_and_batches_move_it_by_rounding_alone(
+    command, tmp_path, monkeypatch
+):
     finished = tmp_path / "finished"
     assert command(arguments("demo", finished, **SMALL_DEMO))[0] == 0
+    for drawn in ("draw", "posteriors"):  # of the same results
+        monkeypatch.setattr(diffusion_encoder.figures, drawn, lambda *arguments: None)
+    cache = tmp_path / "cache"
+    changes = dict(data__cache_dir=cache, save_every=4, evaluate_every=0)  # what changes no result
+    ends = go_on(command, finished, tmp_path / "going_on", **changes)
+    assert ends[0] == ends[1]
+    stored = json.loads((tmp_path / "going_on" / "config.json").read_text())
+    assert stored["save_every"] == 4 and stored["data"]["cache_dir"] == str(cache)
     changes = dict(num_devices=2, eval__batch_size=7)
     ends = go_on(command, finished, tmp_path / "run", **changes)
     for one, other in zip(*ends, strict=True):

@@ -38,8 +38,9 @@ def make_config(**changes):
     return config
 
 
-def test_images_have_their_names_and_figures(tmp_path, capsys, monkeypatch):
-    config = make_config()
+@pytest.mark.slow
+def test_images_have_their_names_and_figures_and_are_resumed(tmp_path, capsys, monkeypatch):
+    config = make_config(save_every=2)
     reads = record_reads(monkeypatch, config)
     guidance_images.run(config, tmp_path)
     assert_every_field_is_read(config, reads)
@@ -72,12 +73,6 @@ def test_images_have_their_names_and_figures(tmp_path, capsys, monkeypatch):
     capsys.readouterr()
     guidance_images.run(config, tmp_path)
     assert "is complete" in capsys.readouterr().out
-
-
-@pytest.mark.slow
-def test_images_are_resumed(tmp_path):
-    config = make_config(save_every=2)
-    guidance_images.run(config, tmp_path)
     results = (tmp_path / "results.json").read_text()
     (tmp_path / "results.json").unlink()
     shutil.rmtree(tmp_path / "checkpoints" / "4")  # as if killed after the save of update 2

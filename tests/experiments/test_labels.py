@@ -179,6 +179,7 @@ def test_a_trained_classifier_finds_nearly_all(clusters, channels, tmp_path):
     assert truth - 0.02 - NUM_SIGMAS * found.stderr < found.mean < truth + NUM_SIGMAS * found.stderr
 
 
+@pytest.mark.slow
 def test_updates_in_bfloat16_are_those_in_float32_rounded():
     """Losses of the same draws: the network starts at zero, and differs after the first update."""
     losses = {}

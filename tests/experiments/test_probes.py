@@ -101,6 +101,7 @@ def draw_pairs(seed, separation):
     return separation * corners + rng.normal(size=(N, 2)), labels
 
 
+@pytest.mark.slow
 def test_independent_latents_have_no_information():
     estimate = probes.label_information(0, *draw_pairs(10, 0.0), TINY)
     assert abs(estimate.mean) < NUM_SIGMAS * estimate.stderr and 0 < estimate.stderr < 0.1

@@ -73,7 +73,9 @@ def differences(found, expected) -> list[float]:
     ]
 
 
-@pytest.mark.parametrize("make_systems", [entropy_systems, posterior_systems])
+@pytest.mark.parametrize(
+    "make_systems", [entropy_systems, pytest.param(posterior_systems, marks=pytest.mark.slow)]
+)
 def test_a_group_is_its_systems_one_after_another(monkeypatch, make_systems):
     mesh = parallel.data_mesh(2)
     states, trainees = make_systems(mesh)

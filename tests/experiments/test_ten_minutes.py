@@ -40,6 +40,7 @@ def zeros(count: int) -> np.ndarray:
 
 def flops_of(update, state, batch) -> int:
     """Operations of an update, whose state keeps its shapes."""
+    update = jax.jit(update)  # traced once for both
     key = key_of(0, "costs")
     new_state, _ = jax.eval_shape(update, state, key, batch)
     assert jax.tree.map(np.shape, new_state) == jax.tree.map(np.shape, state)
@@ -164,6 +165,7 @@ SYSTEMS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_an_accelerator_has_time_for_the_updates(name):
     """At the assumed share of its peak; the operations are those of matrix products alone."""

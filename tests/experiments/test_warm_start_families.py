@@ -80,7 +80,7 @@ def test_the_error_of_stratified_draws_is_the_scatter_of_their_means():
     start = NoisyStart.of_bins(4.0, Alphabet(17), noise_families.make("gaussian"))
     draws = [
         np.asarray(families._weighted(key, start, law, num=100), np.float64)
-        for key in jax.random.split(jax.random.key(3), 200)
+        for key in jax.random.split(jax.random.key(3), 100)
     ]
     estimates = [families._of_strata(values) for values in draws]
     means, stderrs = np.array(estimates).T

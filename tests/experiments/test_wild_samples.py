@@ -87,6 +87,7 @@ def test_verdicts(mean, stderr, truth, notes, expected):
     assert situations.verdict(line) == expected
 
 
+@pytest.mark.slow
 def test_situations_are_run_and_judged(tmp_path):
     names = ("written_thrice", "prices")
     rows = run(situations, tmp_path, "situations", situations=names, estimator=TINY)

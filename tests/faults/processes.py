@@ -3,7 +3,8 @@
 A forkserver imports what they need once; each run is then a fork of it, with a backend, a lock and
 a death of its own. What happens to a process comes from outside (a signal) or from its interpreter,
 which asks an audit hook before it opens, renames or removes a file. The code of a run is the
-product's, but for a clock that is set back, and for a run that is to wait.
+product's, but for a clock that is set back, for a run that is to wait, and for how long one of
+several processes waits for one that is dead.
 """
 
 import errno
@@ -32,6 +33,8 @@ class Fault:
         full_from: from its change of this number on the disk is full, for what Python writes.
         clock: seconds that are added to the time of day.
         wait_for: once it has logged a dispatch, the run waits until this file exists.
+        heartbeat: seconds after which a process of several that is silent counts as dead; None
+            leaves it to jax, which waits for a hundred.
     """
 
     kill_before: int | None = None
@@ -39,6 +42,7 @@ class Fault:
     full_from: int | None = None
     clock: float = 0.0
     wait_for: str | None = None
+    heartbeat: int | None = None
 
 
 class Run:
@@ -106,6 +110,8 @@ def _prepare(fault: Fault, workdir: str) -> None:
         _set_clock(fault.clock)
     if fault.wait_for:
         _wait_within(fault.wait_for)
+    if fault.heartbeat:
+        _set_heartbeat(fault.heartbeat)
     if fault.kill_before or fault.kill_renaming or fault.full_from:
         _watch_files(fault, workdir)
 
@@ -155,6 +161,17 @@ def _set_clock(seconds: float) -> None:
     time.time = lambda: now() + seconds
     time.time_ns = lambda: now_ns() + int(1e9 * seconds)
     datetime.datetime = Moved
+
+
+def _set_heartbeat(seconds: int) -> None:
+    """Let processes of several miss each other sooner."""
+    import functools
+
+    import jax
+
+    jax.distributed.initialize = functools.partial(
+        jax.distributed.initialize, heartbeat_timeout_seconds=seconds
+    )
 
 
 def _wait_within(path: str) -> None:

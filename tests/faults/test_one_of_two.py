@@ -6,12 +6,13 @@ import time
 
 import pytest
 import small_run
-from processes import PATIENCE, Run
+from processes import PATIENCE, Fault, Run
 
 from diffenc.run import records
 
 pytestmark = pytest.mark.slow
-SURVIVAL = 200.0  # seconds; a process that waits for a dead one is told so after a hundred
+HEARTBEAT = 20  # seconds after which a process that waits for a dead one is told so
+SURVIVAL = 100.0  # seconds
 
 
 def start(workdir, data) -> list[Run]:
@@ -24,8 +25,9 @@ def start(workdir, data) -> list[Run]:
         "JAX_NUM_PROCESSES": "2",
         "XLA_FLAGS": "--xla_force_host_platform_device_count=1",
     }
+    fault = Fault(heartbeat=HEARTBEAT)
     return [
-        Run(workdir, data, environment=environment | {"JAX_PROCESS_ID": str(i)}, num_devices=0)
+        Run(workdir, data, fault, environment | {"JAX_PROCESS_ID": str(i)}, num_devices=0)
         for i in range(2)
     ]
 

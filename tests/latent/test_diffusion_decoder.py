@@ -190,9 +190,9 @@ def test_a_split_that_leaves_a_gap_is_refused():
 @pytest.mark.parametrize(
     ("e_step", "network"),
     [
-        ("importance", NETWORK),
+        ("importance", UNet((8,), attention=(), start=0.1)),
         ("langevin", ModulatedMLP(16, 1)),
-        ("encoder", UNet((8,), attention=(), start=0.1)),
+        ("encoder", NETWORK),
     ],
     ids=["importance", "langevin", "encoder"],
 )

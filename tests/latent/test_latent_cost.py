@@ -48,8 +48,7 @@ def information(square_correlation):
     return -0.5 * np.log(1 - square_correlation)
 
 
-@pytest.mark.parametrize("split", [-1.0, 0.5])
-@pytest.mark.parametrize("sees_above", [True, False])
+@pytest.mark.parametrize(("sees_above", "split"), [(True, -1.0), (False, 0.5)])
 def test_a_latent_costs_what_it_says_beyond_the_split(sees_above, split):
     decoder = DiffusionDecoder(
         Matched(), (1,), Uniform(-12.0, split), Uniform(split, 12.0), 16, sees_above=sees_above

@@ -136,7 +136,7 @@ def test_what_is_left_about_z_has_constants_where_a_coordinate_is_seen_and_not_m
     assert decoder.has_constants == np.any(still)
 
 
-@pytest.mark.parametrize("name", ["seeing", "two, seeing", "two, pulling"])
+@pytest.mark.parametrize("name", ["seeing", "two, pulling"])
 def test_without_chains_the_gradient_of_the_m_step_is_the_pressure(name):
     """An update of the encoder is that with the slope of log q* at its samples, of what is left
     about z, at the gamma that is carried; null examples have none. On two devices as on one."""

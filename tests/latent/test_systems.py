@@ -2,6 +2,7 @@
 bottleneck that each method carries, and the refit."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -89,6 +90,14 @@ def train(system, num_updates):
     return jax.device_get(run(system.state))
 
 
+@functools.cache
+def trained(method):
+    """A system that is held to a rate, unless it follows none, and what `train` gives of it."""
+    rate = None if method == "deterministic" else 3.0
+    system = make_system(make_settings(method, gamma=0.1, rate=rate))
+    return system, *train(system, 3)
+
+
 def test_levels_are_weighted_in_training_and_not_in_what_is_measured():
     """From one start, on the same draws, the update of weighted levels has a smaller loss."""
     plain = make_system(make_settings("vae"))
@@ -160,8 +169,7 @@ def test_without_a_latent_nothing_but_the_rate_pulls_the_encoder():
 
 @pytest.mark.parametrize("method", ["vae", "encoder", "deterministic"])
 def test_a_refit_moves_the_encoder_and_leaves_the_decoder_bit_equal(method):
-    system = make_system(make_settings(method, gamma=0.1))
-    state, _ = train(system, 2)
+    system, state, _ = trained(method)
     again = make_settings(method, only_encoder=True)
     refitted = systems.refit(system, again, state.params)
     assert refitted.gamma == 1.0 and refitted.decoder is system.decoder
@@ -206,8 +214,7 @@ def test_chains_that_persist_start_anew_in_a_refit():
 @pytest.mark.parametrize("method", ["vae", "encoder", "importance"])
 def test_gamma_follows_a_rate_in_every_method_that_has_one(method):
     """By one step of dual ascent after each update, from the rate that it reports."""
-    system = make_system(make_settings(method, gamma=0.1, rate=3.0))
-    state, metrics = train(system, 3)
+    _, state, metrics = trained(method)
     steps = ASCENT * (metrics["rate"] / 3.0 - 1)
     log_gamma = np.log(0.1) + np.append(0.0, np.cumsum(steps))
     np.testing.assert_allclose(np.log(metrics["gamma"]), log_gamma[:3], rtol=1e-5)
