@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial import cKDTree
-from scipy.special import polygamma
+from scipy.special import digamma, polygamma
 
 from diffenc.estimate import Estimate
-from diffenc.information import gaussian, joint_mixture, neighbours, smooth_scores
+from diffenc.information import gaussian, joint_mixture, neighbours
 from diffenc.information.joint_mixture import EQUAL, Mixture
 
 # Columns of x and of y together, at most.
@@ -34,11 +34,14 @@ ROWS_OF_COMPONENT = 4
 CHOOSING = (50, 3e-4)
 USING = (200, 1e-5)
 TWINS = 2
+# Spacings to either side by which the entropy of a column is told.
+SPACINGS = 4
 # Neighbours by which the divergence is told.
 NEIGHBOURS = 8
-# Of the divergence KL(p || p_m) neighbours show at least one part in so many.
+# The error of I_m that counts for each nat of divergence by neighbours. They show but a part: of
+# laws that a mixture misses, the error was 1 to 8 times as much (8 where there are edges).
 MISFIT = 4.0
-# What is missing of I_m, in steps from half of the rows to all: of N^-0.4.
+# What may be missing of I_m, in steps from half of the rows to all: that of N^-0.4.
 STEP = 3.0
 
 
@@ -67,14 +70,14 @@ class Choice(NamedTuple):
 
     Attributes:
         z: [N, D], x first.
-        beyond: the sum over columns of E log p / N(0, 1).
+        entropies: the sum of those of single columns (nats).
         count: K.
         pooled: see `joint_mixture.fit`.
         total: a lower limit of the total correlation of all columns (nats), on held-out rows.
     """
 
     z: np.ndarray
-    beyond: float
+    entropies: float
     count: int
     pooled: float
     total: float
@@ -143,7 +146,7 @@ def _middle(mixtures, z, dim_x) -> Estimate:
 def _again(rng, z, choice: Choice, dim_x) -> float:
     """Return the information by mixtures of fewer rows, of as many components or fewer."""
     counts = [count for count in COUNTS if choice.count / 8 < count <= choice.count]
-    fewer = _choose(rng, z, choice.beyond, counts, [choice.pooled])
+    fewer = _choose(rng, z, choice.entropies, counts, [choice.pooled])
     return _middle(_of_halves(rng, fewer, USING), z, dim_x).mean
 
 
@@ -170,21 +173,32 @@ def _choices(rng, x, y) -> list[Choice]:
     both = np.concatenate([x, y], axis=1)
     plain = (both - both.mean(axis=0)) / both.std(axis=0)
     poolings = (both.shape[1] + 2.0, EQUAL)
-    choices = [_choose(rng, scores, 0.0, COUNTS, poolings)]
-    if gaussian.has_ties(both).any():
-        return choices
-    ratios = [smooth_scores.log_ratio(column) for column in plain.T]
-    if all(ratio is not None for ratio in ratios):
-        beyond = float(sum(ratio.mean() for ratio in ratios if ratio is not None))
-        choices.append(_choose(rng, plain, beyond, COUNTS, poolings))
+    normal = 0.5 * both.shape[1] * (1 + np.log(2 * np.pi))
+    choices = [_choose(rng, scores, normal, COUNTS, poolings)]
+    entropies = [_entropy(column) for column in plain.T]
+    if np.isfinite(entropies).all() and not gaussian.has_ties(both).any():
+        choices.append(_choose(rng, plain, float(sum(entropies)), COUNTS, poolings))
     return choices
 
 
-def _choose(rng, z, beyond, counts, poolings) -> Choice:
-    """Choose by held-out likelihood; `beyond` is the sum over columns of E log p / N(0, 1)."""
+def _entropy(column) -> float:
+    """Estimate the entropy of a column [N] by its spacings (Vasicek 1976), cut at the ends.
+
+    Those of equal values are -infinity.
+    """
+    ordered = np.sort(column)
+    n = len(ordered)
+    first = np.maximum(np.arange(n) - SPACINGS, 0)
+    last = np.minimum(np.arange(n) + SPACINGS, n - 1)
+    with np.errstate(divide="ignore"):
+        logs = np.log(ordered[last] - ordered[first])
+    return float(np.mean(logs + digamma(n + 1) - digamma(last - first)))
+
+
+def _choose(rng, z, entropies, counts, poolings) -> Choice:
+    """Choose by held-out likelihood."""
     n, dim = z.shape
-    single = beyond - 0.5 * dim * (1 + np.log(2 * np.pi))
-    best = Choice(z, beyond, counts[0], poolings[0], -np.inf)
+    best = Choice(z, entropies, counts[0], poolings[0], -np.inf)
     first, second = _halves(z)
     for pooled in poolings:
         before = -np.inf
@@ -192,11 +206,11 @@ def _choose(rng, z, beyond, counts, poolings) -> Choice:
             of_component = dim if pooled == EQUAL else dim * (dim + 3) / 2
             if count > counts[0] and n / 2 < ROWS_OF_COMPONENT * count * of_component:
                 break
-            trial = Choice(z, beyond, count, pooled, 0.0)
+            trial = Choice(z, entropies, count, pooled, 0.0)
             mixtures = _of_halves(rng, trial, CHOOSING)
             pairs = zip(mixtures, (second, first), strict=True)
             logs = [joint_mixture.log_density(*pair).mean() for pair in pairs]
-            total = float(np.mean(logs)) - single
+            total = float(np.mean(logs)) + entropies
             best = max(best, trial._replace(total=total), key=lambda one: one.total)
             if count > FEW_COMPONENTS and total < before:
                 break
