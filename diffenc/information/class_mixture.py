@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import entr, gammaln, logsumexp
 
+from diffenc.information import posteriors
 from diffenc.information.clusters import Clusters, inflation_of
 
 FOLDS = 10
@@ -37,6 +38,8 @@ class ClassMixture(NamedTuple):
         by_shapes: I_m of laws that differ in their covariances, too, in the scores.
         gain: E log p_m(x|l) of the latter less that of the former on held-out rows: what they
             explain of D[X|L], at least.
+        is_by_posterior: whether `mean` is that of posteriors that no laws of classes have, see
+            `posteriors`; then it is a lower limit alone.
     """
 
     mean: float
@@ -46,6 +49,7 @@ class ClassMixture(NamedTuple):
     by_means: float
     by_shapes: float
     gain: float
+    is_by_posterior: bool = False
 
 
 class Laws(NamedTuple):
@@ -98,6 +102,9 @@ def estimate(
             middle.append((fitted[0] + others[0]) / 2)
             densities.append(others[1].mean())
     best = int(np.argmax([one.mean() for one in held]))
+    posterior = posteriors.estimate(scores, labels, fold, held[best], clusters)
+    if posterior is not None:
+        held[best], middle[best] = posterior
     mean = float(middle[best].mean())
     entropy = float(entr(np.bincount(labels) / len(labels)).sum())
     doubts = (
@@ -114,6 +121,7 @@ def estimate(
         by_means=float(middle[0].mean()),
         by_shapes=float(middle[1].mean()),
         gain=float(densities[1] - densities[0]),
+        is_by_posterior=posterior is not None,
     )
 
 

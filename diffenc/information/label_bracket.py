@@ -20,8 +20,9 @@ def weigh(result: Information, mixture: ClassMixture) -> Information:
     """Weigh the estimate of the networks and the bracket by their systematic errors.
 
     The bracket is its middle, with half of its width in the error. An estimate of the networks that
-    leaves it by LEAVES standard errors counts for nothing. Both share the error of D[X|L], of which
-    the bracket has no more than what the entropy leaves.
+    leaves it by LEAVES standard errors counts for nothing. Nor does one where posteriors tell more
+    than the upper end: networks missed a part of D[X|L] then, and the bracket ends at the entropy.
+    Both share the error of D[X|L], of which the bracket has no more than what the entropy leaves.
 
     Args:
         result: the estimate of the networks.
@@ -41,6 +42,9 @@ def weigh(result: Information, mixture: ClassMixture) -> Information:
         if mixture.by_shapes + max(0.0, left) < upper:
             upper = mixture.by_shapes + max(0.0, left)
             doubt = max(0.0, doubt + min(0.0, left))
+    is_missed = mixture.is_by_posterior and mixture.mean > upper
+    if is_missed:
+        upper = mixture.entropy  # networks missed a part of D[X|L], and nobody knows how much
     upper = max(mixture.mean, min(upper, mixture.entropy))
     half = (upper - mixture.mean) / 2
     own = float(np.hypot(mixture.systematic, half))
@@ -51,7 +55,7 @@ def weigh(result: Information, mixture: ClassMixture) -> Information:
     sampling = clustering.estimate(differences, result.clusters).stderr
     reach = half + LEAVES * np.linalg.norm((of_networks, mixture.systematic, sampling))
     weight = 1.0
-    if abs(gap) <= reach:
+    if abs(gap) <= reach and not is_missed:
         weight = of_networks**2 / max(of_networks**2 + own**2 + shared**2, 1e-300)
     mean = min(result.estimate.mean + weight * gap, mixture.entropy)
     pointwise = result.pointwise + weight * differences

@@ -145,10 +145,11 @@ def of_resolution(result: Information, names: list[list[str]]) -> list[str]:
 
     notes = []
     if result.mixture_weight * (1 - result.weight) > BY_LAWS:
+        assert result.mixture is not None, "laws that weigh"
+        laws = "a logistic regression" if result.mixture.is_by_posterior else "normal laws"
         notes.append(
-            "the estimate is by normal laws of the classes, which weigh "
-            f"{result.mixture_weight:.2g} of it: the networks know less how far x as a whole is "
-            "from normal"
+            f"the estimate is by {laws} of the classes, which weigh "
+            f"{result.mixture_weight:.2g} of it: the networks know less"
         )
     if result.columns is not None:
         notes.append(

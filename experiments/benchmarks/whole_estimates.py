@@ -185,7 +185,7 @@ NOTES = {
     # False if the mean of both misses the truth.
     "weighed": Note("surer than the networks", _missed),
     # False if the estimate misses the truth.
-    "by_laws": Note("by normal laws of the classes", _missed),
+    "by_laws": Note("of the classes, which weigh", _missed),
     "by_noise": Note("by the entropy of this noise", _missed),
     # Columns of densities neither clump nor repeat, and have no steps.
     "blurred": Note("values clump or repeat", _always),

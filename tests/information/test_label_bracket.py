@@ -53,6 +53,23 @@ def test_what_networks_miss_of_x_counts_for_nothing():
     assert note.startswith("the estimate is by normal laws of the classes")
 
 
+def test_networks_that_posteriors_contradict_count_for_nothing():
+    """They missed a part of D[X|L]: the truth lies between the posteriors and the entropy."""
+    laws = of_laws(1.1, by_means=0.0)._replace(by_shapes=0.0)
+    networks = of_networks(1.05, conditional=1.05, doubt=0.01)
+    assert weigh(networks, laws).estimate.mean == pytest.approx(1.1, abs=0.05)
+    result = weigh(networks, laws._replace(is_by_posterior=True))
+    assert result.mixture_weight == 1.0
+    assert result.estimate.mean == pytest.approx(1.3)  # up to an entropy of 1.5
+    assert result.estimate.stderr > 0.2
+    assert_consistent(result)
+    (note,) = remarks.of_resolution(result, [["x"], ["y"]])
+    assert note.startswith("the estimate is by a logistic regression of the classes")
+    above = of_networks(1.2, conditional=1.2, doubt=0.01)
+    inside = weigh(above, laws._replace(is_by_posterior=True))
+    assert 1.1 <= inside.estimate.mean <= 1.2
+
+
 def test_estimates_that_agree_are_weighed_by_their_systematic_errors():
     result = weigh(of_networks(1.04, doubt_of_x=0.03), of_laws(1.0))
     assert result.mixture_weight == pytest.approx(0.9)
