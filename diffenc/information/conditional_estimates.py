@@ -90,6 +90,7 @@ def conditional_information(
             return with_loss(measurement, condition.loss)
         if pair.case == "labels":
             return _of_labels_given(key, pair, condition, rows, settings, show)
+    assert condition.codes is not None, "of tables all columns of the condition are codes"
     table = conditional_table_information(
         generator(key), pair.x.values, pair.y.values, condition.codes, rows.clusters
     )

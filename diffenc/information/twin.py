@@ -71,14 +71,14 @@ class Choice(NamedTuple):
     Attributes:
         z: [N, D], x first.
         entropies: the sum of those of single columns (nats).
-        count: K.
+        components: K.
         pooled: see `joint_mixture.fit`.
         total: a lower limit of the total correlation of all columns (nats), on held-out rows.
     """
 
     z: np.ndarray
     entropies: float
-    count: int
+    components: int
     pooled: float
     total: float
 
@@ -129,7 +129,7 @@ def estimate(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> Twin:
         by_mixture=by_mixture.mean,
         by_neighbours=corrected.mean,
         misfit=misfit,
-        components=choice.count,
+        components=choice.components,
     )
 
 
@@ -145,7 +145,7 @@ def _middle(mixtures, z, dim_x) -> Estimate:
 
 def _again(rng, z, choice: Choice, dim_x) -> float:
     """Return the information by mixtures of fewer rows, of as many components or fewer."""
-    counts = [count for count in COUNTS if choice.count / 8 < count <= choice.count]
+    counts = [count for count in COUNTS if choice.components / 8 < count <= choice.components]
     fewer = _choose(rng, z, choice.entropies, counts, [choice.pooled])
     return _middle(_of_halves(rng, fewer, USING), z, dim_x).mean
 
@@ -160,7 +160,7 @@ def _of_halves(rng, choice: Choice, effort) -> list[Mixture]:
 
 
 def _fit(rng, z, choice: Choice, effort) -> Mixture:
-    return joint_mixture.fit(rng, z, choice.count, choice.pooled, *effort)
+    return joint_mixture.fit(rng, z, choice.components, choice.pooled, *effort)
 
 
 def _choices(rng, x, y) -> list[Choice]:
