@@ -17,7 +17,8 @@ LEAST_VARIANCE = 1e-6
 # Candidates for every further centre, of which the best is taken.
 CANDIDATES = 3
 LLOYD_ROUNDS = 5
-LEAST_ROUNDS = 5
+# Rounds of every start.
+FIRST_ROUNDS = 20
 
 
 class Mixture(NamedTuple):
@@ -45,6 +46,7 @@ def fit(
     pooled: float,
     rounds: int,
     tolerance: float,
+    starts: int = 1,
 ) -> Mixture:
     """Fit a mixture.
 
@@ -55,21 +57,34 @@ def fit(
         pooled: rows of the mean covariance within components that count in each covariance.
         rounds: of expectation and maximization, at most.
         tolerance: the fit ends where a round gains less (nats a row).
+        starts: from so many first centres `FIRST_ROUNDS` are made, and the most likely goes on.
 
     Returns:
         The mixture.
     """
     features = _quadratic(z)
-    shares = np.eye(count)[_clusters(rng, z, count)]
+    dim = z.shape[1]
+    trials = []
+    for _ in range(starts if count > 1 else 1):
+        shares = np.eye(count)[_clusters(rng, z, count)]
+        mixture = _maximize(features, shares, dim, pooled)
+        trials.append(_climb(mixture, features, pooled, FIRST_ROUNDS, tolerance))
+    mixture = max(trials, key=lambda one: one[1])[0]
+    return _climb(mixture, features, pooled, rounds - FIRST_ROUNDS, tolerance)[0]
+
+
+def _climb(mixture, features, pooled, rounds, tolerance) -> tuple[Mixture, float]:
+    """Return a more likely mixture, and the log likelihood of the one before it."""
+    dim = mixture.means.shape[1]
     before = -np.inf
-    for index in range(rounds):
-        mixture = _maximize(features, shares, z.shape[1], pooled)
+    for _ in range(rounds):
         shares, logs = _expect(mixture, features)
-        level = logs.mean()
-        if index >= LEAST_ROUNDS and level - before < tolerance:
+        mixture = _maximize(features, shares, dim, pooled)
+        level = float(logs.mean())
+        if level - before < tolerance:
             break
         before = level
-    return mixture
+    return mixture, level
 
 
 def log_density(mixture: Mixture, z: np.ndarray) -> np.ndarray:

@@ -30,9 +30,9 @@ COUNTS = (1, 2, 4, 8, 16, 32, 64)
 FEW_COMPONENTS = 4
 # Rows for each coefficient of a covariance.
 ROWS_OF_COMPONENT = 4
-# Rounds and tolerance of fits among which is chosen, and of the one that is used.
-CHOOSING = (50, 3e-4)
-USING = (200, 1e-5)
+# Rounds, tolerance and starts of fits among which is chosen, and of those that are used.
+CHOOSING = (50, 3e-4, 1)
+USING = (200, 1e-5, 4)
 TWINS = 2
 # Spacings to either side by which the entropy of a column is told.
 SPACINGS = 4
