@@ -36,6 +36,7 @@ from diffenc.information import (
 )
 from diffenc.information import clusters as clustering
 from diffenc.information.assembly import Information, is_one_sided, still_grows
+from diffenc.information.atoms import with_atoms
 from diffenc.information.checks import LEAST_ROWS, check, check_labels
 from diffenc.information.clusters import Clusters
 from diffenc.information.flows import Pair
@@ -47,8 +48,6 @@ from diffenc.information.resolution import resolve
 from diffenc.information.settings import Settings
 from diffenc.keys import generator, split_key
 
-# Least part of a feature of values with ties, in its deviations, that others do not determine.
-LEAST_REST = 1e-3
 DEFAULTS = Settings()
 Show = Callable[[str, int, float], None]
 
@@ -123,7 +122,7 @@ def _of_columns(keys, x, y, settings, show, clusters) -> Information:
     for candidate in candidates:
         pair = flows.better(pair, flows.orient(candidate), settings.map_errors)
     condition = y if not pair.is_exchanged else x
-    pair = flows.better(pair, _with_atoms(pair, condition, rows), settings.map_errors)
+    pair = flows.better(pair, with_atoms(pair, condition, rows), settings.map_errors)
     in_half = settings.for_examples(effective_examples(rows, clusters))
     mapped = flows.learn(key_flow, pair, in_half, functools.partial(show, "maps"))
     tell = functools.partial(show, "committee")
@@ -140,7 +139,7 @@ def _of_columns(keys, x, y, settings, show, clusters) -> Information:
         plain = pair
         blur = 0.0
     result = pair_information.estimate(key_fit, pair, rows, in_half, show, features)
-    if is_one_sided(result.marginal, result.conditional):
+    if is_one_sided(result.marginal, result.conditional) and not pair.has_atoms:
         tell = functools.partial(_tell, show, "x and y exchanged")
         exchanged = pair.exchange()
         of_x = additive.features_of(exchanged, regression.polar, settings.map_errors)
@@ -197,37 +196,6 @@ def _pairs(rng, x, y, rows, clusters) -> tuple[Pair, list[Pair]]:
         for of_y in (scores_y, unmixed_y)
     ]
     return flows.orient(plain), candidates
-
-
-def _with_atoms(pair: Pair, condition: np.ndarray, rows: np.ndarray) -> Pair:
-    """Return the pair with equal scores for equal values of columns of the condition with ties.
-
-    Ties that are broken at random would be noise of the condition. Of x they have to be, which is
-    why y with atoms cannot take its place; x of several columns might have to.
-
-    Args:
-        pair: in scores of the columns, oriented.
-        condition: the numbers [N, dim_y] that pair.y is of.
-        rows: [2, n] of both halves.
-    """
-    are_tied = gaussian.has_ties(condition)
-    if pair.x.shape[-1] > 1 or not are_tied.any():
-        return pair
-    scores = pair.y.copy()
-    scores[..., are_tied] = gaussian.by_rank(condition[:, are_tied])[rows]
-    parts = [part for half in scores for part in regression.polar(half)]
-    are_regular = all(_are_independent(part) for part in parts)
-    return pair._replace(y=scores, has_atoms=True) if are_regular else pair
-
-
-def _are_independent(columns: np.ndarray) -> bool:
-    """Return whether no column [N, k] is nearly a linear function of others, as of few values."""
-    centred = columns - columns.mean(axis=0)
-    size = centred.std(axis=0)
-    if size.min() < LEAST_REST:
-        return False
-    rest = np.abs(np.diagonal(np.linalg.qr(centred / size, mode="r"))) / len(columns) ** 0.5
-    return bool(rest.min() > LEAST_REST)
 
 
 def _tell(show: Show, what: str, stage: str, updates: int, value: float) -> None:
