@@ -66,7 +66,7 @@ def choose(pair: Pair, mapped: Pair, candidate: Callable, errors: float) -> tupl
     """
     features = features_of(pair, candidate, errors)
     exchanged = pair.exchange()
-    other = features_of(exchanged, candidate, errors)
+    other = candidate if pair.has_atoms else features_of(exchanged, candidate, errors)
     if other is not candidate and _gains(pair, features, exchanged, other, errors):
         pair = exchanged
         features = other
@@ -114,6 +114,7 @@ def select(pair: Pair, candidate: Callable, errors: float) -> dict[int, int]:
     known = halved_pair.regressors(pair, regression.without_shape(candidate)).mean
     counts: dict[int, int] = {}
     columns = range(dim)
+    most = [_most_terms(pair, column) for column in columns]
     while len(counts) < COLUMNS:
         room = examples / of_each - known.shape[-1]
         sizes = [terms for terms in TERMS if terms <= room]
@@ -124,7 +125,7 @@ def select(pair: Pair, candidate: Callable, errors: float) -> dict[int, int]:
         gains = {}
         for column, terms, gain in _held_out(pair, known, columns, sizes):
             gain = clustering.estimate(gain, pair.clusters)
-            if gain.mean > limit * gain.stderr:
+            if gain.mean > limit * gain.stderr and terms <= most[column]:
                 gains[column, terms] = gain.mean
         if not gains:
             break
@@ -134,6 +135,14 @@ def select(pair: Pair, candidate: Callable, errors: float) -> dict[int, int]:
         known = np.concatenate([known, added], axis=-1)
         columns = sorted({other for other, _ in gains} - set(counts))
     return counts
+
+
+def _most_terms(pair, column) -> float:
+    """Return half the number of values of a column of y whose equal values have equal scores.
+
+    Cosines of more terms would be linear functions of each other.
+    """
+    return len(np.unique(pair.y[..., column])) / 2 if pair.has_atoms else np.inf
 
 
 def _held_out(pair, known, columns, sizes):

@@ -18,6 +18,7 @@ from scipy.special import entr, gammaln, logsumexp
 
 from diffenc.information import posteriors
 from diffenc.information.clusters import Clusters, inflation_of
+from diffenc.information.gaussian import has_ties
 
 FOLDS = 10
 # Of half the distance of the two values of I_m, what the middle may be wrong.
@@ -102,7 +103,9 @@ def estimate(
             middle.append((fitted[0] + others[0]) / 2)
             densities.append(others[1].mean())
     best = int(np.argmax([one.mean() for one in held]))
-    posterior = posteriors.estimate(scores, labels, fold, held[best], clusters)
+    # Ties are broken at random in the scores, and need not be here.
+    known = np.where(has_ties(x), plain, scores)
+    posterior = posteriors.estimate(known, labels, fold, held[best], clusters)
     if posterior is not None:
         held[best], middle[best] = posterior
     mean = float(middle[best].mean())

@@ -20,6 +20,7 @@ from diffenc.information import (
     smooth_pairs,
 )
 from diffenc.information.assembly import Information, assemble
+from diffenc.information.atoms import are_regular, with_atoms
 from diffenc.information.checks import check
 from diffenc.information.clusters import Clusters
 from diffenc.information.divergence import divergence
@@ -72,19 +73,27 @@ def conditional_information(
     else:
         x, y = check(x, y)
         check_no_function(x, y)
+    condition = np.concatenate([y, z], axis=1)
+    width = y.shape[1]
     x = gaussian.block_scores(rng, x)
     y = gaussian.block_scores(rng, y)
     z = gaussian.block_scores(rng, z) if z.size else z
-    of_both = regression.polar_blocks(y.shape[1]) if z.size else regression.polar
+    of_both = regression.polar_blocks(width) if z.size else regression.polar
     of_z: Callable = regression.polar
     if indicators is not None:
-        of_both = mixed.beside_codes(y.shape[1] + z.shape[1], of_both)
+        of_both = mixed.beside_codes(condition.shape[1], of_both)
         of_z = mixed.beside_codes(z.shape[1]) if z.size else regression.of_labels
-        z = np.concatenate([z, indicators], axis=1)
     rows = split(key_split, len(x), clusters)
     clusters_of_rows = None if clusters is None else clusters.at(rows)
-    with_y = Pair(x[rows], np.concatenate([y, z], axis=1)[rows], clusters=clusters_of_rows)
-    without_y = Pair(x[rows], z[rows], clusters=clusters_of_rows)
+    plain = Pair(x[rows], np.concatenate([y, z], axis=1)[rows], clusters=clusters_of_rows)
+    scores = halved_pair.better(plain, with_atoms(plain, condition, rows), settings.map_errors).y
+    blocks = (scores[..., :width], scores[..., width:]) if z.size else ()
+    if not all(are_regular(block) for block in blocks):
+        scores = plain.y
+    if indicators is not None:
+        scores = np.concatenate([scores, indicators[rows]], axis=2)
+    with_y = plain._replace(y=scores)
+    without_y = plain._replace(y=scores[..., width:])
     check_halves({"x": x[rows], "y, z": with_y.y, "z": without_y.y})
     in_half = settings.for_examples(effective_examples(rows, clusters))
 

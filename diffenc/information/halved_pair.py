@@ -31,6 +31,7 @@ class Pair(NamedTuple):
         clusters: of the rows [2, n], or None.
         log_ratios: None, or log p / N(0, 1) of x and of y [2, n] at every row, for single columns
             that are not quite normal. The mean of that of x is subtracted from the information.
+        has_atoms: whether equal values of y have equal scores, so that y cannot be diffused.
     """
 
     x: np.ndarray
@@ -41,6 +42,7 @@ class Pair(NamedTuple):
     is_exchanged: bool = False
     clusters: Clusters | None = None
     log_ratios: tuple[np.ndarray, np.ndarray] | None = None
+    has_atoms: bool = False
 
     @property
     def least_dim(self) -> int:

@@ -38,6 +38,7 @@ from diffenc.information import (
 )
 from diffenc.information import clusters as clustering
 from diffenc.information.assembly import Information, is_one_sided, still_grows
+from diffenc.information.atoms import with_atoms
 from diffenc.information.checks import LEAST_ROWS, check, check_labels
 from diffenc.information.clusters import Clusters
 from diffenc.information.functions import (
@@ -123,6 +124,8 @@ def _of_columns(keys, x, y, settings, show, clusters) -> Information:
     pair = plain
     for candidate in candidates:
         pair = halved_pair.better(pair, halved_pair.orient(candidate), settings.map_errors)
+    condition = y if not pair.is_exchanged else x
+    pair = halved_pair.better(pair, with_atoms(pair, condition, rows), settings.map_errors)
     in_half = settings.for_examples(effective_examples(rows, clusters))
     mapped = flows.learn(key_flow, pair, in_half, functools.partial(show, "maps"))
     tell = functools.partial(show, "committee")
@@ -139,7 +142,7 @@ def _of_columns(keys, x, y, settings, show, clusters) -> Information:
         plain = pair
         blur = 0.0
     result = pair_information.estimate(key_fit, pair, rows, in_half, show, features)
-    if is_one_sided(result.marginal, result.conditional):
+    if is_one_sided(result.marginal, result.conditional) and not pair.has_atoms:
         tell = functools.partial(_tell, show, "x and y exchanged")
         exchanged = pair.exchange()
         of_x = additive.features_of(exchanged, regression.polar, settings.map_errors)

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from checks import NUM_SIGMAS, count_compilations
 from scipy.integrate import quad
-from scipy.stats import chi2, norm
+from scipy.stats import binom, chi2, norm
 
 import diffenc
 from diffenc.errors import InputError
@@ -306,6 +306,20 @@ def test_numbers_given_names():
     beside = pd.DataFrame({"tree": names, "height": z})
     estimate = diffenc.conditional_information(x + z, y - z, beside, settings=TINY)
     assert_estimate(estimate, truth, 0.25 * truth)
+
+
+def test_bits_beyond_a_number():
+    """x follows seven bits and z: of ties that are broken at random half of it was told."""
+    rng = np.random.default_rng(10)
+    bits = (rng.random((N, 7)) < 0.4).astype(float)
+    z = rng.normal(size=N)
+    x = bits.sum(axis=1) + z + 0.7 * rng.normal(size=N)
+    estimate = diffenc.conditional_information(x, bits, z, settings=TINY)
+    sums = np.arange(8)
+    at = np.linspace(-5, 12, 4001)
+    density = norm.pdf(at[:, None], sums, 0.7) @ binom.pmf(sums, 7, 0.4)
+    truth = -np.trapezoid(density * np.log(density + 1e-300), at) - norm.entropy(0, 0.7)
+    assert_estimate(estimate, truth, 0.2 * truth)
 
 
 def test_labels_given_names():
