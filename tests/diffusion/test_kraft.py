@@ -97,7 +97,13 @@ def draw_lengths(denoiser, both_params, marginals, key, states, levels, draws):
     return jax.lax.map(of_one, both_params)
 
 
-@pytest.mark.parametrize("name", MODELS)
+SLOW = ("grid-logistics", "bits-logits")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in MODELS],
+)
 def test_the_bounds_of_the_model_are_code_lengths(name):
     """Before training and after, for each head and alphabet: the sum is at most 1, so no law is
     coded in less than its entropy. With logits the bound is at first the code length of

@@ -196,6 +196,7 @@ def test_targets_have_their_normalizer(name):
     assert np.log(area) == pytest.approx(exact, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_one_network_has_one_likelihood_and_one_law_in_all_coordinates(tmp_path, monkeypatch):
     """Two of the processes. The network is hardly trained, and nearly the score of its Gaussian."""
     others = {name: family.OTHERS[name] for name in ("rectified_flow",)}

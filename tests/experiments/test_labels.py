@@ -147,7 +147,10 @@ def test_a_posterior_that_is_too_certain_wins_less(clusters):
         assert lost.mean > NUM_SIGMAS * lost.stderr
 
 
-@pytest.mark.parametrize("channels", [(), (16,)], ids=["dense", "blocks"])
+@pytest.mark.parametrize(
+    "channels",
+    [pytest.param((), id="dense"), pytest.param((16,), id="blocks", marks=pytest.mark.slow)],
+)
 def test_a_trained_classifier_finds_nearly_all(clusters, channels, tmp_path):
     """Of four pixels that share a number x as x/2, the sum knows what one pixel of x did."""
     x, labels, truth, *_ = clusters

@@ -250,6 +250,7 @@ def test_the_models_of_every_config_can_be_made(name):
         assert denoiser.head == start.head and denoiser.alphabet.size == size
 
 
+@pytest.mark.slow
 def test_gaussian_data_have_the_terms_of_their_closed_forms(tmp_path):
     config = arguments.load_config(f"{ROOT}/configs/warm_start/gaussian.py")
     config.num_examples = 200

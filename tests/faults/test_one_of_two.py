@@ -11,11 +11,11 @@ from processes import PATIENCE, Fault, Run
 from diffenc.run import records
 
 pytestmark = pytest.mark.slow
-HEARTBEAT = 20  # seconds after which a process that waits for a dead one is told so
+HEARTBEAT = 30  # seconds after which a process that waits for a dead one is told so
 SURVIVAL = 100.0  # seconds
 
 
-def start(workdir, data) -> list[Run]:
+def start(workdir, data, fault=None) -> list[Run]:
     """Start two processes of one device each, which find each other on the loopback."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -25,7 +25,6 @@ def start(workdir, data) -> list[Run]:
         "JAX_NUM_PROCESSES": "2",
         "XLA_FLAGS": "--xla_force_host_platform_device_count=1",
     }
-    fault = Fault(heartbeat=HEARTBEAT)
     return [
         Run(workdir, data, fault, environment | {"JAX_PROCESS_ID": str(i)}, num_devices=0)
         for i in range(2)
@@ -47,7 +46,7 @@ def outcome(undisturbed, tmp_path_factory):
 @pytest.mark.parametrize("index", [0, 1])
 def test_a_run_goes_on_after_one_of_two_was_killed(undisturbed, outcome, tmp_path, index):
     workdir = tmp_path / "run"
-    runs = start(workdir, undisturbed.data)
+    runs = start(workdir, undisturbed.data, Fault(heartbeat=HEARTBEAT))
     patience = time.monotonic() + PATIENCE
     while time.monotonic() < patience and all(run.process.exitcode is None for run in runs):
         lines = records.read_metrics(workdir)

@@ -237,6 +237,7 @@ def test_codes_beside_numbers():
     assert diffenc.mutual_information(table, x, settings=TINY).estimate == estimate.estimate
 
 
+@pytest.mark.slow
 def test_labels_by_codes_and_numbers_together():
     """Given the label, trees and numbers are independent: what both tell is known by quadrature."""
     rng = np.random.default_rng(6)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 
 from diffenc.compilation import init
 from diffenc.diffusion import likelihood
@@ -119,6 +120,7 @@ def train(params, x, marginals, num_updates):
     return carry[0]
 
 
+@pytest.mark.slow
 def test_it_learns_a_markov_chain():
     """The valid bound of held-out windows comes from above to within a tenth of what a chain saves
     against independent characters, whose law the model has before training."""
