@@ -41,6 +41,8 @@ NEIGHBOURS = 8
 # The error of I_m that counts for each nat of divergence by neighbours. They show but a part: of
 # laws that a mixture misses, the error was 1 to 8 times as much (8 where there are edges).
 MISFIT = 4.0
+# Standard errors of the divergence that are left out of it: its own error counts, too.
+CHANCE = 2.0
 # What may be missing of I_m, in steps from half of the rows to all: that of N^-0.4.
 STEP = 3.0
 
@@ -118,7 +120,7 @@ def estimate(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> Twin:
     parts = [_again(rng, z[first::2], choice, dim_x) for first in (0, 1)]
     doubts = (
         weight * gap,
-        MISFIT * max(0.0, misfit.mean),
+        MISFIT * max(0.0, misfit.mean - CHANCE * misfit.stderr),
         MISFIT * misfit.stderr,
         STEP * (by_mixture.mean - float(np.mean(parts))),
         np.sqrt(1 - share) * by_mixture.stderr,
