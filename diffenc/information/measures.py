@@ -19,11 +19,13 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
+from diffenc.errors import InputError
 from diffenc.estimate import Estimate
 from diffenc.information import (
     additive,
     additive_noise,
     class_mixture,
+    clumps,
     committee,
     flows,
     gaussian,
@@ -32,6 +34,7 @@ from diffenc.information import (
     label_neighbours,
     pair_information,
     regression,
+    remarks,
     resolution,
     smooth_pairs,
     twin_weight,
@@ -48,7 +51,7 @@ from diffenc.information.halved_pair import Pair
 from diffenc.information.halves import check_halves, split
 from diffenc.information.resolution import resolve
 from diffenc.information.settings import Settings
-from diffenc.keys import generator, split_key
+from diffenc.keys import generator, rng_of, split_key
 
 DEFAULTS = Settings()
 Show = Callable[[str, int, float], None]
@@ -89,7 +92,7 @@ def mutual_information(
         InputError: for samples that `checks` refuses.
     """
     x, y = check(x, y)
-    check_no_function(x, y)
+    _check_no_function(x, y, clusters)
     *keys, key_some, key_order, key_committee = split_key(key, 8)
     keys.append(key_committee)
     result = _of_columns(keys, x, y, settings, show, clusters)
@@ -108,6 +111,25 @@ def mutual_information(
     compared = resolution.of_numbers(scores_x, scores_y, x[order], y[order])
     result = resolve(result, compared, estimate_again)
     return twin_weight.weigh(result, x[order], y[order], rng)
+
+
+def _check_no_function(x, y, clusters: Clusters | None) -> None:
+    """Raise InputError for a column that is a function, of independent rows where these are enough.
+
+    Noisy copies of rows look like a function, since each is predicted by the others.
+    """
+    try:
+        check_no_function(x, y)
+    except InputError as error:
+        if clusters is None:
+            size = clumps.clump_size(x, y)
+            if size is None:
+                raise
+            raise InputError(f"{remarks.clumped(size)}; as they are, {error}") from error
+        rows = clustering.some_rows(clusters, rng_of(0, "rows for functions"))
+        if len(rows) < LEAST_ROWS:
+            raise
+        check_no_function(x[rows], y[rows])
 
 
 def _compared_rows(rng, num_rows: int, clusters: Clusters | None) -> np.ndarray:

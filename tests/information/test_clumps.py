@@ -4,8 +4,10 @@ import jax
 import numpy as np
 import pytest
 
-from diffenc.information import beyond, tasks
+from diffenc.errors import InputError
+from diffenc.information import beyond, measures, tasks
 from diffenc.information.clumps import clump_size
+from diffenc.information.clusters import Clusters
 
 
 def copies(rng, rows, times, dim, noise):
@@ -36,6 +38,19 @@ def test_jittered_copies_of_a_rare_class_are_seen():
     rng = np.random.default_rng(0)
     table = np.concatenate([rng.normal(size=(1500, 4)), copies(rng, 80, 12, 4, 0.05)])
     assert clump_size(rng.permutation(table)) is not None
+
+
+def test_noisy_copies_are_no_function():
+    rng = np.random.default_rng(1)
+    place = rng.permutation(np.repeat(np.arange(150), 8))
+    rows = rng.normal(size=(150, 3))[place] + 0.02 * rng.normal(size=(1200, 3))
+    with pytest.raises(InputError, match="rows lie in clumps of up to 8, .*groups=.*; as they are"):
+        measures._check_no_function(rows[:, :2], rows[:, 2:], None)
+    measures._check_no_function(rows[:, :2], rows[:, 2:], Clusters(place, 8.0))
+    rows[:, 2] = rows[:, 0] ** 2
+    for clusters in (None, Clusters(place, 8.0)):
+        with pytest.raises(InputError, match="column 0 is a"):
+            measures._check_no_function(rows[:, :2], rows[:, 2:], clusters)
 
 
 def laws(rng, n):
