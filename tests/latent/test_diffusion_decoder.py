@@ -190,11 +190,16 @@ def test_a_split_that_leaves_a_gap_is_refused():
 @pytest.mark.parametrize(
     ("e_step", "network"),
     [
-        ("importance", UNet((8,), attention=(), start=0.1)),
-        ("langevin", ModulatedMLP(16, 1)),
-        ("encoder", NETWORK),
+        pytest.param("importance", NETWORK, id="importance"),
+        pytest.param("langevin", ModulatedMLP(16, 1), id="langevin"),
+        pytest.param("encoder", NETWORK, id="encoder"),
+        pytest.param(
+            "encoder",
+            UNet((8,), attention=(), start=0.1),
+            id="encoder, unet",
+            marks=pytest.mark.slow,
+        ),
     ],
-    ids=["importance", "langevin", "encoder"],
 )
 def test_the_alternation_takes_it_and_z_is_pulled_after_one_update(e_step, network):
     """The output layer starts at zero, and with it d log p(x|z)/dz: one update ends that."""
