@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial import cKDTree
-from scipy.special import digamma, polygamma
+from scipy.special import polygamma
 
 from diffenc.estimate import Estimate
-from diffenc.information import gaussian, joint_mixture, neighbours
+from diffenc.information import gaussian, joint_mixture, neighbours, spacings
 from diffenc.information.joint_mixture import EQUAL, Mixture
 
 # Columns of x and of y together, at most.
@@ -34,8 +34,6 @@ ROWS_OF_COMPONENT = 4
 CHOOSING = (50, 3e-4, 1)
 USING = (200, 1e-5, 4)
 TWINS = 2
-# Spacings to either side by which the entropy of a column is told.
-SPACINGS = 4
 # Neighbours by which the divergence is told.
 NEIGHBOURS = 8
 # The error of I_m that counts for each nat of divergence by neighbours. They show but a part: of
@@ -177,24 +175,11 @@ def _choices(rng, x, y) -> list[Choice]:
     poolings = (both.shape[1] + 2.0, EQUAL)
     normal = 0.5 * both.shape[1] * (1 + np.log(2 * np.pi))
     choices = [_choose(rng, scores, normal, COUNTS, poolings)]
-    entropies = [_entropy(column) for column in plain.T]
-    if np.isfinite(entropies).all() and not gaussian.has_ties(both).any():
-        choices.append(_choose(rng, plain, float(sum(entropies)), COUNTS, poolings))
+    logs = [spacings.log_density(column) for column in plain.T]
+    if not gaussian.has_ties(both).any() and all(column is not None for column in logs):
+        entropies = -float(sum(column.mean() for column in logs if column is not None))
+        choices.append(_choose(rng, plain, entropies, COUNTS, poolings))
     return choices
-
-
-def _entropy(column) -> float:
-    """Estimate the entropy of a column [N] by its spacings (Vasicek 1976), cut at the ends.
-
-    Those of equal values are -infinity.
-    """
-    ordered = np.sort(column)
-    n = len(ordered)
-    first = np.maximum(np.arange(n) - SPACINGS, 0)
-    last = np.minimum(np.arange(n) + SPACINGS, n - 1)
-    with np.errstate(divide="ignore"):
-        logs = np.log(ordered[last] - ordered[first])
-    return float(np.mean(logs + digamma(n + 1) - digamma(last - first)))
 
 
 def _choose(rng, z, entropies, counts, poolings) -> Choice:
