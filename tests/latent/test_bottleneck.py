@@ -164,6 +164,7 @@ def trained():
 
 
 @pytest.mark.optimized
+@pytest.mark.slow
 def test_the_gamma_that_is_carried_is_that_of_the_rate():
     x, _, metrics, _ = trained()
     gamma = metrics["gamma"][:, -LATE:]
