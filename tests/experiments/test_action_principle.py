@@ -157,6 +157,7 @@ def test_a_control_is_learned_in_both_forms(tmp_path):
     assert figures == {"errors.png", "fields.png"}
 
 
+@pytest.mark.slow
 def test_annealing_has_the_evaluations_of_the_control(tmp_path):
     config = make_config("sampling")
     action_principle.run(config, tmp_path)

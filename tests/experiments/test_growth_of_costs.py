@@ -110,6 +110,7 @@ def rows_of(config, tmp_path):
     return {row["name"]: row for row in json.loads((tmp_path / "results.json").read_text())}
 
 
+@pytest.mark.slow
 def test_counted_growth_is_that_of_theory(tmp_path, monkeypatch):
     """Operations and bytes are exact; times are there, and nothing is asserted of them."""
     config = small(

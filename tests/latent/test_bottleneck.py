@@ -164,6 +164,7 @@ def trained():
 
 
 @pytest.mark.optimized
+@pytest.mark.slow
 def test_the_gamma_that_is_carried_is_that_of_the_rate():
     x, _, metrics, _ = trained()
     gamma = metrics["gamma"][:, -LATE:]
@@ -172,6 +173,7 @@ def test_the_gamma_that_is_carried_is_that_of_the_rate():
 
 
 @pytest.mark.optimized
+@pytest.mark.slow
 def test_without_chains_the_encoder_becomes_the_tempered_posterior():
     """Its mean and covariance agree with those of the gamma of the last update."""
     x, carried, _, (mean, factor) = trained()

@@ -84,6 +84,7 @@ def test_a_system_goes_on_where_its_first_phase_ended(two_updates):
     assert going_on.decoder == system.decoder
 
 
+@pytest.mark.slow
 def test_the_alternation_takes_it():
     """The encoder's samples meet the Gaussian's gradient; weighted proposals weigh by it alone."""
     for method in ("encoder", "importance"):

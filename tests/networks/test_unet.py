@@ -77,6 +77,7 @@ def test_blocks_and_attention_stand_where_they_are_asked_for():
     assert count("Attention", blocks=2, attention=(8, 4)) == 9
 
 
+@pytest.mark.slow
 def test_blocks_computed_again_are_the_same_blocks():
     kept = UNet((8,))
     again = kept.clone(rematerialize=True)
