@@ -15,6 +15,7 @@ from diffenc.information import (
     pairs,
     regression,
     tasks,
+    twin_weight,
 )
 from diffenc.information.conditional import conditional_information
 from diffenc.information.divergence import Divergence
@@ -134,7 +135,7 @@ def test_learned_coordinates_are_used_and_doubted(monkeypatch):
 
     monkeypatch.setattr(flows, "learn", learn)
     monkeypatch.setattr(measures, "resolve", lambda result, *_: result)  # not by neighbours
-    monkeypatch.setattr(measures.twin_weight, "weigh", lambda result, *_: result)
+    monkeypatch.setattr(twin_weight, "weigh", lambda result, *_: result)
     result = measures.mutual_information(jax.random.key(1), x, y, TINY)
     mean = halved_pair.information(seen[0], halved_pair.MEAN)
     spread = mean.pointwise.std(ddof=1) / N**0.5
@@ -182,7 +183,7 @@ def test_the_other_block_is_diffused_where_only_its_own_divergence_is_found(monk
 
     monkeypatch.setattr(pair_information, "divergence", divergence)
     monkeypatch.setattr(measures, "resolve", lambda result, *blocks: result)
-    monkeypatch.setattr(measures.twin_weight, "weigh", lambda result, *blocks: result)
+    monkeypatch.setattr(twin_weight, "weigh", lambda result, *_: result)
     result = measures.mutual_information(jax.random.key(19), x, y, TINY)
     assert (
         len(asked) == 4 and len(keys) == 4 * 4 and abs(asked[1] - asked[3]).max() > 0.1
