@@ -65,7 +65,7 @@ def choose(pair: Pair, mapped: Pair, candidate: Callable, errors: float) -> tupl
         The pair to use, and its features.
     """
     features = features_of(pair, candidate, errors)
-    exchanged = pair.exchange()
+    exchanged = pair if pair.has_atoms else pair.exchange()
     other = candidate if pair.has_atoms else features_of(exchanged, candidate, errors)
     if other is not candidate and _gains(pair, features, exchanged, other, errors):
         pair = exchanged

@@ -80,7 +80,9 @@ def learn(
         if not all(sound):
             state = fitting.restart(best_averages, flow_settings.learning_rate)
             continue
-        images = images._replace(is_exchanged=pair.is_exchanged, clusters=pair.clusters)
+        images = images._replace(
+            is_exchanged=pair.is_exchanged, clusters=pair.clusters, has_atoms=pair.has_atoms
+        )
         images = halved_pair.orient(images)
         gaussian_part = halved_pair.information(images, halved_pair.MEAN)
         show((index + 1) * flow_settings.updates, gaussian_part.mean)

@@ -51,6 +51,7 @@ class Pair(NamedTuple):
 
     def exchange(self) -> "Pair":
         """Exchange x and y; optimism and drift stay as they were measured."""
+        assert not self.has_atoms, "a block with atoms has no density to be diffused"
         return self._replace(
             x=self.y,
             y=self.x,
@@ -122,7 +123,12 @@ def better(pair: Pair, other: Pair, errors: float) -> Pair:
 
 
 def orient(pair: Pair) -> Pair:
-    """Make x the smaller block, or of equal blocks the one with the larger Gaussian information."""
+    """Make x the smaller block, or of equal blocks the one with the larger Gaussian information.
+
+    A block with atoms stays the condition.
+    """
+    if pair.has_atoms:
+        return pair
     if pair.x.shape[-1] != pair.y.shape[-1]:
         return min(pair, pair.exchange(), key=lambda one: one.x.shape[-1])
     return max(pair, pair.exchange(), key=lambda one: information(one, MEAN).mean)

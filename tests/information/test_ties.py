@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import diffenc
 from diffenc.information import additive, atoms, gaussian, halved_pair, regression
 from diffenc.information.halved_pair import Pair
 
@@ -38,6 +39,9 @@ def test_a_block_with_atoms_is_not_diffused():
     counts = rng.poisson(2, (N, 3)).astype(float)
     y = np.log1p(counts.sum(axis=1)) + 0.2 * rng.normal(size=N)
     _, pair = pair_of(y, counts)
+    assert halved_pair.orient(pair) is pair
+    with pytest.raises(AssertionError, match="no density to be diffused"):
+        pair.exchange()
     chosen, _ = additive.choose(pair, pair, regression.polar, 2.0)
     assert chosen.is_exchanged == pair.is_exchanged and chosen.has_atoms
     # Cosines of few values are linear functions of each other.
@@ -55,3 +59,13 @@ def test_values_that_leave_no_length_keep_their_ties_at_random():
     numbers = rng.normal(size=(N, 2))
     plain, pair = pair_of(rng.normal(size=N), numbers)
     assert pair is plain, "there are no ties"
+
+
+def test_a_limit_of_detection_stays_the_condition():
+    """Two single columns, of which the one at its limit would be diffused for its information."""
+    rng = np.random.default_rng(6)
+    x = rng.normal(size=1500)
+    y = 0.8 * x + 0.6 * rng.normal(size=1500)
+    limited = np.maximum(x, -0.5)
+    estimate = diffenc.mutual_information(limited, y, settings={"denoiser": {"rounds": 4}})
+    assert estimate.mean < -0.5 * np.log(1 - 0.8**2), "it cannot tell more than x itself"
