@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Rows that one covariance counts in another: a fit of few rows leans on the mean covariance.
+# The `pooled` of `fit` that makes all covariances equal.
 EQUAL = 1e6
 # Least variance, of standardized columns.
 LEAST_VARIANCE = 1e-6
