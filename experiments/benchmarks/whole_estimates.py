@@ -182,7 +182,7 @@ NOTES = {
     # Says that there is more than the estimate, and that the error holds it: false also if there is
     # no more.
     "doubted": Note("the error holds the difference", _of_nothing_more),
-    # False if the mean of both misses the truth.
+    # False if the mean, of networks and of neighbours or a mixture, misses the truth.
     "weighed": Note("surer than the networks", _missed),
     # False if the estimate misses the truth.
     "by_laws": Note("of the classes, which weigh", _missed),
@@ -190,8 +190,9 @@ NOTES = {
     # Columns of densities neither clump nor repeat, and have no steps.
     "blurred": Note("values clump or repeat", _always),
     "steps": Note("the information is the entropy of these values", _always),
-    # Rows of densities do not recur.
+    # Rows of densities do not recur, nor come in turns.
     "recurring_rows": Note(remarks.RECOGNIZED, _always),
+    "turns": Note("subjects take turns", _always),
 }
 
 

@@ -99,6 +99,7 @@ def answer(truth, mean, stderr, note, index=6):
         ("refused", 3.0, None, None, True),
         ("unbounded", 3.0, 3.0, 0.1, True),
         ("recurring_rows", 3.0, 3.0, 0.1, True),
+        ("turns", 3.0, 3.0, 0.1, True),
         ("beyond_limits", 1.0, 1.05, 0.05, False),
         ("beyond_limits", 0.5, 1.05, 0.05, True),
         ("beyond_limits", 0.5, 0.9, 0.4, False),
