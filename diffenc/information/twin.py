@@ -146,7 +146,8 @@ def _middle(mixtures, z, dim_x) -> Estimate:
 def _again(rng, z, choice: Choice, dim_x) -> float:
     """Return the information by mixtures of fewer rows, of as many components or fewer."""
     counts = [count for count in COUNTS if choice.components / 8 < count <= choice.components]
-    fewer = _choose(rng, z, choice.entropies, counts, [choice.pooled])
+    fewest = ROWS_OF_COMPONENT // 2  # of half of the rows, for mixtures that all of them allow
+    fewer = _choose(rng, z, choice.entropies, counts, [choice.pooled], fewest)
     return _middle(_of_halves(rng, fewer, USING), z, dim_x).mean
 
 
@@ -182,8 +183,8 @@ def _choices(rng, x, y) -> list[Choice]:
     return choices
 
 
-def _choose(rng, z, entropies, counts, poolings) -> Choice:
-    """Choose by held-out likelihood."""
+def _choose(rng, z, entropies, counts, poolings, fewest: int = ROWS_OF_COMPONENT) -> Choice:
+    """Choose by held-out likelihood, with so many rows at the fewest for each coefficient."""
     n, dim = z.shape
     best = Choice(z, entropies, counts[0], poolings[0], -np.inf)
     first, second = _halves(z)
@@ -191,7 +192,7 @@ def _choose(rng, z, entropies, counts, poolings) -> Choice:
         before = -np.inf
         for count in counts:
             of_component = dim if pooled == EQUAL else dim * (dim + 3) / 2
-            if count > counts[0] and n / 2 < ROWS_OF_COMPONENT * count * of_component:
+            if count > counts[0] and n / 2 < fewest * count * of_component:
                 break
             trial = Choice(z, entropies, count, pooled, 0.0)
             mixtures = _of_halves(rng, trial, CHOOSING)
