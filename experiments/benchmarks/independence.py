@@ -135,7 +135,7 @@ def draw(workdir: Path, shares: dict) -> None:
     axes[0, 0].set_xticks(places, list(RELATIONS), rotation=30)
     axes[0, 0].set_ylim(0, 1.05)
     figures.label(axes[0, 0], "", f"share of sets with p <= {LEVEL}")
-    axes[0, 0].legend(frameon=False, loc="lower center", ncols=3, bbox_to_anchor=(0.5, 1.0))
+    axes[0, 0].legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     figures.save(fig, workdir, "power")
 
 
