@@ -6,7 +6,6 @@ import gc
 import importlib.metadata
 import os
 import sys
-import threading
 from pathlib import Path
 
 # Compiling is four fifths of the time of the tests. Programs are kept between runs and shared by
@@ -53,29 +52,6 @@ import pytest  # noqa: E402
 
 jax.config.update("jax_debug_key_reuse", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
-
-
-_contexts = threading.local()
-
-
-def _share_contexts() -> None:
-    """Lower the programs of a thread in one context of MLIR: loading all dialects into one of its
-    own is a fifth of the time of a small program that is on the disk."""
-    from jax._src.interpreters import mlir
-
-    make = getattr(mlir, "make_ir_context", None)  # private: another jax may have none
-    if make is None:
-        return
-
-    def of_thread():
-        if not hasattr(_contexts, "own"):
-            _contexts.own = make()
-        return _contexts.own
-
-    mlir.make_ir_context = of_thread
-
-
-_share_contexts()
 
 
 def pytest_collection_modifyitems(items):
