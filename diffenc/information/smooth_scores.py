@@ -16,7 +16,7 @@ from scipy.interpolate import PchipInterpolator
 from scipy.special import digamma, ndtr, ndtri
 
 from diffenc.estimate import Estimate
-from diffenc.information import gaussian
+from diffenc.information import gaussian, spacings
 
 # Rows for each knot of the map, and the fewest and the most knots.
 ROWS = 50
@@ -122,8 +122,7 @@ def log_ratio(scores: np.ndarray, half: int = HALF) -> np.ndarray | None:
     n = len(scores)
     order = np.argsort(scores)
     ordered = ((scores - scores.mean()) / scores.std())[order]
-    first = np.maximum(np.arange(n) - half, 0)
-    last = np.minimum(np.arange(n) + half, n - 1)
+    first, last = spacings.windows(n, half)
     # Above the middle by 1 - Phi, which does not run out of digits.
     sign = np.where(ordered[first] > 0, -1.0, 1.0)
     width = sign * (ndtr(sign * ordered[last]) - ndtr(sign * ordered[first]))

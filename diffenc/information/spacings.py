@@ -57,11 +57,15 @@ def log_density(x: np.ndarray, half: int = HALF) -> np.ndarray | None:
     """
     n = len(x)
     order = np.argsort(x)
-    first = np.maximum(np.arange(n) - half, 0)
-    last = np.minimum(np.arange(n) + half, n - 1)
+    first, last = windows(n, half)
     width = x[order][last] - x[order][first]
     if not np.all(width > 0):
         return None
     logarithms = np.empty(n)
     logarithms[order] = digamma(last - first) - digamma(n + 1) - np.log(width)
     return logarithms
+
+
+def windows(n: int, half: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first and the last place of the window about each of n sorted values [n]."""
+    return np.maximum(np.arange(n) - half, 0), np.minimum(np.arange(n) + half, n - 1)
