@@ -11,8 +11,7 @@ from diffenc.information.assembly import Information
 from diffenc.information.clusters import Clusters
 from diffenc.information.count_table import CountTable, table_information
 from diffenc.information.label_difference import label_information_given_codes
-from diffenc.information.measures import DEFAULTS, Show, silent
-from diffenc.information.settings import Settings
+from diffenc.information.settings import DEFAULTS, Settings, Show, silent
 from diffenc.keys import generator, split_key
 
 

@@ -4,9 +4,9 @@ import numpy as np
 
 from diffenc.errors import InputError
 from diffenc.information import gaussian
+from diffenc.information.labels import LEAST_EXAMPLES
 
 LEAST_ROWS = 100
-LEAST_EXAMPLES = 10  # of a label
 
 
 def check(*blocks: np.ndarray, names: tuple[str, ...] = ("x", "y", "z")) -> tuple[np.ndarray, ...]:

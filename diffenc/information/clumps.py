@@ -25,6 +25,7 @@ MOST = 0.2
 MOST_ROWS = 20_000
 MOST_QUERIES = 1000
 MOST_COLUMNS = 10
+RECOGNIZED = "the other half recognizes them rather than predicts"
 
 
 def clump_size(*blocks: np.ndarray) -> int | None:
@@ -59,3 +60,19 @@ def clump_size(*blocks: np.ndarray) -> int | None:
         shares.append(np.mean(distance[:, 2 * k] / distance[:, k] > largest))
     place = int(np.argmax(shares))
     return 2 * NEIGHBOURS[place] if shares[place] > MOST else None
+
+
+def clumped(size: int) -> str:
+    """Say that rows lie in clumps, and what to do if a clump is of one subject.
+
+    Args:
+        size: of rows in a clump, at most.
+
+    Returns:
+        A sentence.
+    """
+    return (
+        f"rows lie in clumps of up to {size}, far closer to each other than to the next ones: if "
+        "these are noisy copies of a row, or of one subject, say so by groups=..., since else "
+        f"{RECOGNIZED}"
+    )

@@ -14,7 +14,6 @@ import numpy as np
 from diffenc.information import (
     gaussian,
     halved_pair,
-    mixed,
     pair_information,
     regression,
     smooth_pairs,
@@ -28,8 +27,8 @@ from diffenc.information.functions import check_no_function, check_no_function_g
 from diffenc.information.gaussian import GaussianPart
 from diffenc.information.halved_pair import Pair
 from diffenc.information.halves import check_halves, make_halves, split
-from diffenc.information.measures import DEFAULTS, Show, effective_examples, silent
-from diffenc.information.settings import Settings
+from diffenc.information.measures import effective_examples
+from diffenc.information.settings import DEFAULTS, Settings, Show, silent
 from diffenc.keys import generator, split_key
 
 
@@ -81,8 +80,8 @@ def conditional_information(
     of_both = regression.polar_blocks(width) if z.size else regression.polar
     of_z: Callable = regression.polar
     if indicators is not None:
-        of_both = mixed.beside_codes(condition.shape[1], of_both)
-        of_z = mixed.beside_codes(z.shape[1]) if z.size else regression.of_labels
+        of_both = regression.beside_codes(condition.shape[1], of_both)
+        of_z = regression.beside_codes(z.shape[1]) if z.size else regression.of_labels
     rows = split(key_split, len(x), clusters)
     clusters_of_rows = None if clusters is None else clusters.at(rows)
     plain = Pair(x[rows], np.concatenate([y, z], axis=1)[rows], clusters=clusters_of_rows)

@@ -15,8 +15,7 @@ import numpy as np
 from diffenc.errors import InputError, describe
 from diffenc.information import rows as rows_of_samples
 from diffenc.information.checks import LEAST_ROWS
-from diffenc.information.measures import DEFAULTS, silent
-from diffenc.information.settings import Settings
+from diffenc.information.settings import DEFAULTS, Settings, silent
 
 SECONDS_BETWEEN_LINES = 2.0
 EXACT = 2**53  # float64 holds all whole numbers up to this size

@@ -12,13 +12,8 @@ from diffenc.information.assembly import Information
 from diffenc.information.checks import check
 from diffenc.information.clusters import Clusters
 from diffenc.information.labels import pool
-from diffenc.information.measures import (
-    DEFAULTS,
-    Show,
-    label_information_of_networks,
-    silent,
-)
-from diffenc.information.settings import Settings
+from diffenc.information.measures import label_information_of_networks
+from diffenc.information.settings import DEFAULTS, Settings, Show, silent
 
 
 class LabelDifference(NamedTuple):

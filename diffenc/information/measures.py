@@ -14,7 +14,6 @@ Theory: arXiv 2409.03817, 2509.23937.
 
 import functools
 import math
-from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -34,7 +33,6 @@ from diffenc.information import (
     label_neighbours,
     pair_information,
     regression,
-    remarks,
     resolution,
     smooth_pairs,
     twin_weight,
@@ -50,15 +48,8 @@ from diffenc.information.functions import (
 from diffenc.information.halved_pair import Pair
 from diffenc.information.halves import check_halves, split
 from diffenc.information.resolution import resolve
-from diffenc.information.settings import Settings
+from diffenc.information.settings import DEFAULTS, Settings, Show, silent
 from diffenc.keys import generator, rng_of, split_key
-
-DEFAULTS = Settings()
-Show = Callable[[str, int, float], None]
-
-
-def silent(stage: str, updates: int, value: float) -> None:
-    """Do nothing: the default progress callback."""
 
 
 def mutual_information(
@@ -125,7 +116,7 @@ def _check_no_function(x, y, clusters: Clusters | None) -> None:
             size = clumps.clump_size(x, y)
             if size is None:
                 raise
-            raise InputError(f"{remarks.clumped(size)}; as they are, {error}") from error
+            raise InputError(f"{clumps.clumped(size)}; as they are, {error}") from error
         rows = clustering.some_rows(clusters, rng_of(0, "rows for functions"))
         if len(rows) < LEAST_ROWS:
             raise

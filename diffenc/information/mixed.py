@@ -1,7 +1,5 @@
 """Information of numbers about a block that holds codes beside numbers."""
 
-from collections.abc import Callable
-
 import jax
 import numpy as np
 
@@ -11,9 +9,8 @@ from diffenc.information.checks import check
 from diffenc.information.clusters import Clusters
 from diffenc.information.halved_pair import Pair
 from diffenc.information.halves import check_halves, split
-from diffenc.information.measures import DEFAULTS, Show, effective_examples, silent
-from diffenc.information.regression import Features
-from diffenc.information.settings import Settings
+from diffenc.information.measures import effective_examples
+from diffenc.information.settings import DEFAULTS, Settings, Show, silent
 from diffenc.keys import generator, split_key
 
 
@@ -57,35 +54,7 @@ def mixed_information(
     pair = Pair(scores_x[rows], both[rows], clusters=clusters and clusters.at(rows))
     check_halves({"x": pair.x, "y": scores_y[rows], "y's codes": pair.y})
     in_half = settings.for_examples(effective_examples(rows, clusters))
-    features = beside_codes(y.shape[1])
+    features = regression.beside_codes(y.shape[1])
     result = pair_information.estimate(key_fit, pair, rows, in_half, show, features)
     linear_part = halved_pair.information(pair, regression.linear).estimate
     return result._replace(gaussian=linear_part)
-
-
-def beside_codes(width: int, features_of: Callable = regression.polar):
-    """Make the features of numbers and indicators: those of the numbers, indicators, products.
-
-    Args:
-        width: how many columns are numbers; the indicators follow them.
-        features_of: features_of(numbers).
-
-    Returns:
-        The function of both [N, dim].
-    """
-
-    def features(both):
-        numbers = both[:, :width]
-        indicators = both[:, width:]
-        of_numbers = features_of(numbers)
-        mean = [of_numbers.mean, indicators]
-        products = (numbers[:, :, None] * indicators[:, None]).reshape(len(both), -1)
-        dims = of_numbers.mean.shape[1] + indicators.shape[1] + products.shape[1]
-        # A code that one half hardly has would leave its products without a spread of their own.
-        is_frequent = indicators.sum(axis=0).min() >= 2 * regression.EXAMPLES
-        if is_frequent and len(both) >= regression.EXAMPLES * dims:
-            mean.append(products)
-        shape = np.concatenate([of_numbers.shape, indicators], axis=1)
-        return Features(np.concatenate(mean, axis=1), shape)
-
-    return features

@@ -17,7 +17,7 @@ def dependent(*blocks: Block) -> list[str]:
     """Say why rows may be dependent, where nothing says which are: they recur, or lie in clumps."""
     notes = recurring(*blocks)
     size = clumps.clump_size(*(block.values for block in blocks))
-    return notes if notes or size is None else [remarks.clumped(size)]
+    return notes if notes or size is None else [clumps.clumped(size)]
 
 
 def recurring(*blocks: Block) -> list[str]:

@@ -22,8 +22,8 @@ from diffenc.information.divergence import Divergence, divergence
 from diffenc.information.functions import check_no_function_within
 from diffenc.information.gaussian import GaussianPart
 from diffenc.information.halves import check_halves, make_halves, split
-from diffenc.information.measures import DEFAULTS, Show, effective_examples, silent
-from diffenc.information.settings import Settings
+from diffenc.information.measures import effective_examples
+from diffenc.information.settings import DEFAULTS, Settings, Show, silent
 from diffenc.keys import generator, split_key
 
 

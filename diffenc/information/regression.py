@@ -101,6 +101,34 @@ def polar_blocks(width: int) -> Callable:
     return features
 
 
+def beside_codes(width: int, features_of: Callable = polar):
+    """Make the features of numbers and indicators: those of the numbers, indicators, products.
+
+    Args:
+        width: how many columns are numbers; the indicators follow them.
+        features_of: features_of(numbers).
+
+    Returns:
+        The function of both [N, dim].
+    """
+
+    def features(both):
+        numbers = both[:, :width]
+        indicators = both[:, width:]
+        of_numbers = features_of(numbers)
+        mean = [of_numbers.mean, indicators]
+        products = (numbers[:, :, None] * indicators[:, None]).reshape(len(both), -1)
+        dims = of_numbers.mean.shape[1] + indicators.shape[1] + products.shape[1]
+        # A code that one half hardly has would leave its products without a spread of their own.
+        is_frequent = indicators.sum(axis=0).min() >= 2 * EXAMPLES
+        if is_frequent and len(both) >= EXAMPLES * dims:
+            mean.append(products)
+        shape = np.concatenate([of_numbers.shape, indicators], axis=1)
+        return Features(np.concatenate(mean, axis=1), shape)
+
+    return features
+
+
 def without_mean(features: Callable) -> Callable:
     """Make the function of y that gives the features for T alone.
 

@@ -2,7 +2,8 @@
 
 from diffenc.estimate import Estimate
 from diffenc.information.assembly import Information
-from diffenc.information.checks import LEAST_EXAMPLES
+from diffenc.information.clumps import RECOGNIZED
+from diffenc.information.labels import LEAST_EXAMPLES
 
 NOTHING_DETECTED = "the networks detected nothing beyond the regression"
 # Rows for each column, below which that says little.
@@ -22,7 +23,6 @@ TIED = (
 # there is.
 STILL = 0.4
 GROWING = "it still grows with the rows: take it for a lower limit, or more rows"
-RECOGNIZED = "the other half recognizes them rather than predicts"
 # Weight of the laws of the classes from which on the estimate is theirs.
 BY_LAWS = 0.9
 LIMITS = "the information of labels lies between 0 and their entropy"
@@ -109,22 +109,6 @@ def recurring(name: str, different: int, rows: int) -> str:
     return (
         f"{name} has {different} different rows in {rows}: if equal ones are of one subject or "
         f"recording, say so by groups=..., since else {RECOGNIZED}"
-    )
-
-
-def clumped(size: int) -> str:
-    """Say that rows lie in clumps, and what to do if a clump is of one subject.
-
-    Args:
-        size: of rows in a clump, at most.
-
-    Returns:
-        A sentence.
-    """
-    return (
-        f"rows lie in clumps of up to {size}, far closer to each other than to the next ones: if "
-        "these are noisy copies of a row, or of one subject, say so by groups=..., since else "
-        f"{RECOGNIZED}"
     )
 
 

@@ -9,7 +9,7 @@ from scipy.special import ndtr
 
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate
-from diffenc.information import columns, gaussian, mixed, regression
+from diffenc.information import columns, gaussian, regression
 from diffenc.information.columns import CODES, EITHER, NUMBERS, Column, Words
 from diffenc.information.inputs import Block
 from diffenc.keys import rng_of
@@ -175,7 +175,7 @@ def is_mixed(side: Side, other: Side) -> bool:
     is_number = [column.kind == NUMBERS for column in side.columns]
     indicators, _ = columns.indicators(side.of(CODES))
     both = np.concatenate([as_numbers[:, is_number], indicators], axis=1)
-    as_codes = mixed.beside_codes(sum(is_number))(both).mean
+    as_codes = regression.beside_codes(sum(is_number))(both).mean
     as_amounts = regression.polar(as_numbers).mean
     return _tells_more(x, regression.linear(as_codes), regression.linear(as_amounts))
 
