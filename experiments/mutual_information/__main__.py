@@ -22,13 +22,13 @@ from ml_collections import ConfigDict
 from diffenc.errors import InputError, check, check_choice, check_least
 from diffenc.estimate import Estimate
 from diffenc.information import estimates
-from diffenc.information.assembly import Information
-from diffenc.information.chain_rule import ChainRule
-from diffenc.information.count_table import CountTable
-from diffenc.information.independence import LEAST_PERMUTATIONS
-from diffenc.information.measurement import Measurement
-from diffenc.information.rivals import RIVALS
-from diffenc.information.rows import Rows
+from diffenc.information.benchmark.rivals import RIVALS
+from diffenc.information.codes.count_table import CountTable
+from diffenc.information.estimation.assembly import Information
+from diffenc.information.quantities.chain_rule import ChainRule
+from diffenc.information.results.independence import LEAST_PERMUTATIONS
+from diffenc.information.results.measurement import Measurement
+from diffenc.information.samples.rows import Rows
 from diffenc.information.settings import Settings
 from diffenc.keys import key_of
 from diffenc.run import records, tables

@@ -12,12 +12,14 @@ from checks import NUM_SIGMAS
 import diffenc
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate
-from diffenc.information import beyond, estimates, pairs, remarks, rivals, tasks
-from diffenc.information.assembly import assemble
-from diffenc.information.divergence import Divergence
-from diffenc.information.gaussian import GaussianPart
-from diffenc.information.rows import notes as notes_of_rows
+from diffenc.information import estimates
+from diffenc.information.benchmark import beyond, pairs, rivals, tasks
+from diffenc.information.coordinates.gaussian import GaussianPart
+from diffenc.information.estimation.assembly import assemble
+from diffenc.information.results import remarks
+from diffenc.information.samples.rows import notes as notes_of_rows
 from diffenc.information.settings import Settings
+from diffenc.information.training.divergence import Divergence
 from diffenc.keys import key_of
 from diffenc.run import provenance, records, tables
 from experiments import command_line
