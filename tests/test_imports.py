@@ -28,7 +28,8 @@ LAW = {
     "grid_models": {"errors", "diffusion", "networks"},
     "grid_runs": {"errors", "keys", "training", "diffusion", "run", "batches", "grid_models"},
     "storage": {"errors", "latent", "run", "grid_runs"},
-    "trained_model": {"errors", "keys", "latent", "run", "batches"},
+    "units": {"latent", "run"},
+    "trained_model": {"errors", "keys", "latent", "run", "batches", "units"},
     "models": {"errors", "run", "storage", "grid_runs", "trained_model"},
     "__init__": {"xla_flags", "errors", "information", "models"},  # the latter when asked for
 }
