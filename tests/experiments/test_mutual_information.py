@@ -26,7 +26,7 @@ from experiments import command_line
 from experiments.arguments import load_config
 from experiments.mutual_information import __main__ as mutual_information
 from experiments.mutual_information import figures, samples
-from experiments.mutual_information.results import Record, notes
+from experiments.mutual_information.results import FORMS, Record, notes
 
 CONFIGS = "configs/mutual_information"
 TINY = {
@@ -210,7 +210,7 @@ def test_tasks_with_truth_are_resumed_one_by_one(tmp_path, monkeypatch):
     rows = values_of(tmp_path)
     for name, task in tasks.benchmark().items():
         if name in config.tasks:
-            for estimator in (*mutual_information.FORMS, "oracle", "cca", "ksg"):
+            for estimator in (*FORMS, "oracle", "cca", "ksg"):
                 row = rows[f"{name}.{estimator}"]
                 assert row["truth"] == pytest.approx(task.information) and row["stderr"] > 0
             row = rows[f"{name}.diffusion"]
