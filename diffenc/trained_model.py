@@ -1,12 +1,10 @@
 """A trained model and what can be asked of it: `Trained`, which `models.load` makes."""
 
 import dataclasses
-import functools
 import logging
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from diffenc.batches import map_padded
@@ -15,9 +13,8 @@ from diffenc.keys import key_of
 from diffenc.latent import bounds, draws, held_out, noisy_terms, posterior
 from diffenc.latent.blueprints import Blueprint
 from diffenc.latent.systems import System
-from diffenc.run import data, examples
-from diffenc.run.centring import Centring
-from diffenc.run.scaling import Scaling
+from diffenc.run import examples
+from diffenc.units import Units
 
 logger = logging.getLogger(__name__)
 
@@ -148,8 +145,8 @@ class Trained:
             return noisy_terms.decode_batch(key, self._system, self._params, z)
 
         if self._blueprint.is_diffusion and not mean:
-            return self._in_units(self._map(draw, self._key(seed, "decode"), z, progress))
-        return self._in_units(self._map(of_latents, None, z, progress))
+            return self._units.restore(self._map(draw, self._key(seed, "decode"), z, progress))
+        return self._units.restore(self._map(of_latents, None, z, progress))
 
     def reconstruct(self, x, seed: int = 0, progress=None) -> np.ndarray:
         """Encode x and decode z: `decode(z, seed)` [n, ...] of the z that `encode(x, seed)` draws.
@@ -176,7 +173,7 @@ class Trained:
             return draws.ancestral(key, self._system, self._params, mean)
 
         nothing = np.zeros((n, 0), np.float32)
-        return self._in_units(self._map(draw, self._key(seed, "sample"), nothing))
+        return self._units.restore(self._map(draw, self._key(seed, "sample"), nothing))
 
     def log_prob(self, x, samples: int = 100, seed: int = 0, progress=None) -> LogProb:
         """Bound log p(x) of every example from below, by the importance-weighted bound.
@@ -214,11 +211,11 @@ class Trained:
             )
         variance = np.maximum(samples / terms.ess - 1, 0) / (samples - 1)
         return LogProb(
-            -(terms.nll + np.float32(self._centring.log_cells(x[0].size))),
+            -(terms.nll + np.float32(self._units.log_cells(x[0].size))),
             np.sqrt(variance),
             terms.ess,
             folds,
-            f"{kind} of log p({self._subject}) in nats, K = {samples}",
+            f"{kind} of log p({self._units.subject}) in nats, K = {samples}",
         )
 
     def _elbo(self, x, samples: int, seed: int, progress) -> LogProb:
@@ -230,13 +227,13 @@ class Trained:
             )
         x = self._observe(x, seed)
         terms, folds = self._map_bound(bounds.elbo, x, samples, seed, progress)
-        log_cells = self._centring.log_cells(x[0].size)
+        log_cells = self._units.log_cells(x[0].size)
         return LogProb(
             -(terms.rate + terms.distortion + np.float32(log_cells)),
             terms.scatter / np.sqrt(samples - 1),
             np.full(len(x), np.nan, np.float32),
             folds,
-            f"evidence lower bound of log p({self._subject}) in nats, {samples} draws",
+            f"evidence lower bound of log p({self._units.subject}) in nats, {samples} draws",
         )
 
     def _map_bound(self, bound: Callable, x: np.ndarray, samples: int, seed: int, progress):
@@ -252,19 +249,6 @@ class Trained:
             self._map(terms, self._key(seed, "log_prob"), x, progress),
             self._map(fold_shares, self._key(seed, "folds"), x),
         )
-
-    @property
-    def _subject(self) -> str:
-        """What `log_prob` is the probability or the density of."""
-        if self._blueprint.is_binary:
-            return "the bits drawn from x"
-        if self.max_value is None or self._blueprint.levels is not None:
-            return "x"
-        if self._blueprint.shift is not None:
-            return "x"
-        if self._blueprint.is_centred:
-            return "x in [-1, 1]"
-        return "x" if self.max_value == 1.0 else f"x / {self.max_value:g}"
 
     def posterior_samples(
         self,
@@ -304,64 +288,19 @@ class Trained:
 
     def _observe(self, x, seed: int) -> np.ndarray:
         """Check x and make of it what the model sees, as in training."""
-        rows = examples.check_rows(x, self.example_shape, "x")
-        scaling = self._scaling
-        if scaling is None or not scaling.has_signs:
-            examples.check_scale(rows, self.max_value, self._blueprint.is_binary)
-        else:
-            examples.check_signs(rows)
-        prepare = functools.partial(
-            _prepare, is_binary=self._blueprint.is_binary, max_value=self.max_value
-        )
-        if self._blueprint.is_centred:
-            prepare = functools.partial(_restated, units=self._centring)
-        elif scaling is not None:
-            prepare = functools.partial(_restated, units=scaling)
-        return self._map(prepare, self._key(seed, "bits"), rows)
+        units = self._units
+        rows = units.check(x)
+        return self._map(units.make_prepare(), self._key(seed, "bits"), rows)
 
     def _key(self, seed: int, name: str):
         """Make the key of a purpose; raises InputError for a seed that is none."""
         check_whole("seed", seed, 0)
         return key_of(int(seed), name)
 
-    def _in_units(self, x: np.ndarray) -> np.ndarray:
-        """Bring flat x of the model to the units and the shape of the data."""
-        if self._blueprint.is_centred:
-            x = self._centring.restore(x)
-        elif self._scaling is not None:
-            x = self._scaling.restore(x)
-        else:
-            x = x * np.float32(self.max_value or 1.0)
-        return x.reshape(-1, *self.example_shape)
-
     @property
-    def _centring(self) -> Centring:
-        return Centring(self.max_value, self._blueprint.levels)
-
-    @property
-    def _scaling(self) -> Scaling | None:
-        """The map of the data to x, or None where `max_value` says it all."""
-        blueprint = self._blueprint
-        if blueprint.shift is None or blueprint.scale is None:
-            return None
-        return Scaling(
-            blueprint.shift,
-            blueprint.scale,
-            blueprint.is_binary,
-            blueprint.is_whole,
-            self.max_value if blueprint.is_whole else None,
-        )
+    def _units(self) -> Units:
+        return Units(self._blueprint)
 
     def _map(self, fn: Callable, key, rows: np.ndarray, progress=None):
         """Apply fn to batches of rows, see `map_padded`."""
         return map_padded(fn, key, rows, self.batch_size, progress)
-
-
-@functools.partial(jax.jit, static_argnames=("is_binary", "max_value"))
-def _prepare(key, rows, *, is_binary, max_value):
-    return data.make_prepare(is_binary, max_value)(key, rows)
-
-
-@functools.partial(jax.jit, static_argnames="units")
-def _restated(key, rows, *, units):
-    return units.prepare(key, rows)

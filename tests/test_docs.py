@@ -41,3 +41,21 @@ def test_a_figure_has_a_caption(page):
 
 def test_the_readme_is_read_at_once():
     assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
+def test_the_map_of_information_names_every_file_once_in_its_folder():
+    page = (ROOT / "docs/information.md").read_text()
+    rows = re.findall(r"^\| \**`?([\w/.]+|at the top|for all of these)`?\** \|", page, re.MULTILINE)
+    folder = None
+    named = []
+    for name in rows:
+        if name.endswith(".py") and folder is not None:
+            named.append(folder + name)
+        elif name in ("at the top", "for all of these"):
+            folder = ""
+        elif name.endswith("/"):
+            folder = name
+    files = (ROOT / "diffenc/information").rglob("*.py")
+    assert sorted(named) == sorted(
+        str(path.relative_to(ROOT / "diffenc/information")) for path in files
+    )

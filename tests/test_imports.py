@@ -28,9 +28,34 @@ LAW = {
     "grid_models": {"errors", "diffusion", "networks"},
     "grid_runs": {"errors", "keys", "training", "diffusion", "run", "batches", "grid_models"},
     "storage": {"errors", "latent", "run", "grid_runs"},
-    "trained_model": {"errors", "keys", "latent", "run", "batches"},
+    "units": {"latent", "run"},
+    "trained_model": {"errors", "keys", "latent", "run", "batches", "units"},
     "models": {"errors", "run", "storage", "grid_runs", "trained_model"},
     "__init__": {"xla_flags", "errors", "information", "models"},  # the latter when asked for
+}
+# By room of diffenc/information, from the ground up, or file at its top: which of the others it may
+# import.
+GROUND = {"settings", "clusters"}
+WITHOUT_NETWORKS = GROUND | {"coordinates", "regressions"}
+ESTIMATION = WITHOUT_NETWORKS | {"training", "comparisons"}
+QUANTITIES = ESTIMATION | {"codes", "samples", "estimation"}
+RESULTS = QUANTITIES | {"quantities"}
+ROOMS_OF_INFORMATION = {
+    "settings": set(),
+    "clusters": set(),
+    "coordinates": {"clusters"},
+    "regressions": {"clusters", "coordinates"},
+    "codes": {"clusters"},
+    "samples": WITHOUT_NETWORKS | {"codes"},
+    "training": WITHOUT_NETWORKS,
+    "comparisons": {"clusters", "coordinates", "codes"},
+    "estimation": ESTIMATION,
+    "quantities": QUANTITIES,
+    "results": RESULTS,
+    "conditional_estimates": RESULTS | {"results"},
+    "estimates": RESULTS | {"results", "conditional_estimates"},
+    "matrix": RESULTS | {"results", "estimates"},
+    "benchmark": {"coordinates", "comparisons"},
 }
 # Which other experiments an experiment may import; all may import diffenc and
 # experiments.command_line.
@@ -62,6 +87,7 @@ BETWEEN_EXPERIMENTS = {
     },
 }
 FILES = sorted((ROOT / "diffenc").rglob("*.py"))
+INFORMATION = "diffenc/information"
 
 
 def imported_modules(path: Path) -> set[str]:
@@ -85,8 +111,11 @@ def room_of(path: Path, top: str = "diffenc") -> str:
 
 def rooms_imported(path: Path, top: str = "diffenc") -> set[str]:
     """The rooms that a file imports from, and what it takes of them: {"run", "run.loop"}."""
+    package = top.replace("/", ".") + "."
     parts = [
-        module.split(".")[1:] for module in imported_modules(path) if module.startswith(f"{top}.")
+        module.removeprefix(package).split(".")
+        for module in imported_modules(path)
+        if module.startswith(package)
     ]
     return {".".join(names[:depth]) for names in parts for depth in (1, 2) if len(names) >= depth}
 
@@ -115,6 +144,20 @@ def test_a_library_file_keeps_the_law(path):
     assert not outside & {"tensorflow", "clu", "torch"}
     if room != "networks":
         assert not any(module.startswith("flax.linen") for module in imported_modules(path))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in FILES if room_of(path) == "information"],
+    ids=lambda path: str(path.relative_to(ROOT / INFORMATION)),
+)
+def test_a_file_of_information_imports_only_rooms_below_its_own(path):
+    room = room_of(path, INFORMATION)
+    assert room in ROOMS_OF_INFORMATION, f"{room} has no place in the order: give it one here"
+    others = {module.split(".")[0] for module in rooms_imported(path, INFORMATION)} - {room}
+    assert others <= ROOMS_OF_INFORMATION[room], (
+        f"{room} may not import {others - ROOMS_OF_INFORMATION[room]}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -181,8 +224,9 @@ def test_no_import_computes_and_blackjax_may_be_imported_while_jax_traces():
     assert len(modules) > 130 and ended.returncode == 0, ended.stderr
 
 
-def test_the_law_is_a_tree_without_a_cycle():
-    rooms = {room: {name.split(".")[0] for name in allowed} for room, allowed in LAW.items()}
+@pytest.mark.parametrize("law", [LAW, ROOMS_OF_INFORMATION], ids=["diffenc", "information"])
+def test_the_law_is_a_tree_without_a_cycle(law):
+    rooms = {room: {name.split(".")[0] for name in allowed} for room, allowed in law.items()}
     assert list(TopologicalSorter(rooms).static_order())
 
 
@@ -200,3 +244,4 @@ def test_the_reader_sees_every_kind_of_import(tmp_path, monkeypatch):
     path.write_text("\n".join(lines))
     modules = {"latent.em", "run.data", "diffusion.samplers", "run.loop"}
     assert rooms_imported(path) == modules | {"latent", "run", "diffusion"}
+    assert rooms_imported(path, "diffenc/run") == {"data", "loop"}

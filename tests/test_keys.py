@@ -12,7 +12,7 @@ from checks import assert_distinct_keys, record_keys
 
 from configs.diffusion_encoder import factor_analysis
 from diffenc import keys
-from diffenc.information import flows
+from diffenc.information.training import flows
 from experiments.diffusion_encoder import __main__ as diffusion_encoder
 from experiments.diffusion_encoder.settings import read_experiment
 
@@ -22,10 +22,10 @@ FIXED = {  # what the seed of a run is not to move
     "diffenc/run/data.py": 1,  # which examples are held out
     "experiments/mutual_information/samples.py": 1,  # the task joint_gaussian_25x15 is one channel
     "diffenc/latent/diffusion_decoder.py": 1,  # the noises whose draws are averaged for E[x|z]
-    "diffenc/information/gaussian.py": 1,  # the directions along which normality is tested
-    "diffenc/information/beyond.py": 2,  # what tasks are made of
+    "diffenc/information/coordinates/gaussian.py": 1,  # directions along which normality is tested
+    "diffenc/information/benchmark/beyond.py": 2,  # what tasks are made of
     "experiments/benchmarks/wild_samples.py": 3,  # what situations are made of
-    "diffenc/information/repeats.py": 1,  # the direction along which equal rows are sorted
+    "diffenc/information/samples/repeats.py": 1,  # the direction along which equal rows are sorted
 }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from absl import flags
 
-from diffenc.information import inputs
+from diffenc.information.samples import inputs
 from diffenc.information.settings import Settings
 from experiments.arguments import define_flags
 

@@ -15,6 +15,6 @@ from configs.mutual_information import data
 def get_config():
     """Make the config."""
     config = data.get_config()
-    config.tasks = ("choose",)  # or report, or names of tasks, see diffenc.information.beyond
+    config.tasks = ("choose",)  # or report, or tasks of diffenc.information.benchmark.beyond
     config.rivals = ("ksg",)
     return config

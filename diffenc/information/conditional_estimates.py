@@ -5,25 +5,26 @@ from collections.abc import Mapping, Sequence
 
 from diffenc import compilation
 from diffenc.information import clusters as clustering
-from diffenc.information import columns, conditional, inputs, kinds
-from diffenc.information import rows as rows_of_samples
-from diffenc.information.condition import Condition, read_condition
-from diffenc.information.conditional_table import conditional_table_information
-from diffenc.information.inputs import Progress
-from diffenc.information.kinds import Kinds
-from diffenc.information.label_difference import (
+from diffenc.information.codes.conditional_table import conditional_table_information
+from diffenc.information.codes.labels import pool
+from diffenc.information.quantities import conditional
+from diffenc.information.quantities.label_difference import (
     conditional_label_information,
     label_information_given_codes,
 )
-from diffenc.information.labels import pool
-from diffenc.information.measurement import (
+from diffenc.information.results.measurement import (
     Measurement,
     of_conditional_table,
     restore,
     with_loss,
 )
-from diffenc.information.networks_measurement import in_samples, of_information
-from diffenc.information.rows import Rows
+from diffenc.information.results.networks_measurement import in_samples, of_information
+from diffenc.information.samples import columns, inputs, kinds
+from diffenc.information.samples import rows as rows_of_samples
+from diffenc.information.samples.condition import Condition, read_condition
+from diffenc.information.samples.inputs import Progress
+from diffenc.information.samples.kinds import Kinds
+from diffenc.information.samples.rows import Rows
 from diffenc.information.settings import Settings
 from diffenc.keys import generator, key_of
 

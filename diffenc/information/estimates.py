@@ -8,24 +8,15 @@ from collections.abc import Mapping, Sequence
 
 from diffenc import compilation
 from diffenc.information import clusters as clustering
-from diffenc.information import (
-    columns,
-    independence,
-    inputs,
-    kinds,
-    measures,
-    one_block,
-    remarks,
-)
-from diffenc.information import rows as rows_of_samples
-from diffenc.information.chain_rule import chain_rule
+from diffenc.information.codes.count_table import table_information
+from diffenc.information.codes.labels import pool
 from diffenc.information.conditional_estimates import conditional_information
-from diffenc.information.count_table import table_information
-from diffenc.information.gaussian import has_ties
-from diffenc.information.inputs import Block, Progress
-from diffenc.information.kinds import Kinds
-from diffenc.information.labels import pool
-from diffenc.information.measurement import (
+from diffenc.information.coordinates.gaussian import has_ties
+from diffenc.information.quantities import measures, one_block
+from diffenc.information.quantities.chain_rule import chain_rule
+from diffenc.information.quantities.mixed import mixed_information
+from diffenc.information.results import independence, remarks
+from diffenc.information.results.measurement import (
     Measurement,
     of_chain,
     of_steps,
@@ -33,11 +24,14 @@ from diffenc.information.measurement import (
     restore,
     with_loss,
 )
-from diffenc.information.mixed import mixed_information
-from diffenc.information.networks_measurement import in_samples, of_information
-from diffenc.information.rows import Rows
+from diffenc.information.results.networks_measurement import in_samples, of_information
+from diffenc.information.samples import columns, inputs, kinds
+from diffenc.information.samples import rows as rows_of_samples
+from diffenc.information.samples.inputs import Block, Progress
+from diffenc.information.samples.kinds import Kinds
+from diffenc.information.samples.rows import Rows
+from diffenc.information.samples.steps import find_steps
 from diffenc.information.settings import Settings
-from diffenc.information.steps import find_steps
 from diffenc.keys import generator, key_of
 
 

@@ -12,10 +12,11 @@ import numpy as np
 
 from diffenc.errors import InputError
 from diffenc.estimate import format_value
-from diffenc.information import checks, clusters, estimates, inputs, rows
-from diffenc.information.columns import read_words
-from diffenc.information.inputs import Progress
-from diffenc.information.remarks import NOTHING_DETECTED
+from diffenc.information import clusters, estimates
+from diffenc.information.results.remarks import NOTHING_DETECTED
+from diffenc.information.samples import checks, inputs, rows
+from diffenc.information.samples.columns import read_words
+from diffenc.information.samples.inputs import Progress
 from diffenc.information.settings import Settings
 
 # Columns of which at most the cells of a heat map hold their values.

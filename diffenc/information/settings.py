@@ -1,11 +1,20 @@
-"""Settings of the estimators of information: one set of values serves every task."""
+"""Settings of the estimators of information: one set of values serves every task.
+
+Beside samples, every estimator takes settings and a progress callback.
+"""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from diffenc.errors import InputError, check_least, check_positive
+
+Show = Callable[[str, int, float], None]  # of (stage, updates, value in nats)
+
+
+def silent(stage: str, updates: int, value: float) -> None:
+    """Do nothing: the default progress callback."""
 
 
 @dataclass(frozen=True)
@@ -269,6 +278,9 @@ class Settings:
             committee=_shorten(self.committee, share),
             flow=dataclasses.replace(self.flow, sparsity_price=price),
         )
+
+
+DEFAULTS = Settings()
 
 
 def _shorten(section, share):

@@ -87,7 +87,7 @@ class Elbo(NamedTuple):
             likelihood needs no z, and None for an encoder without a density.
         distortion: the mean of -log p(x|z), or of draws of its bound.
         scatter: the standard deviation of their sum over the draws.
-        parts: the means of the `diffusion_decoder.Terms` whose sum the distortion is; None for a
+        parts: the means of the `diffusion_bound.Terms` whose sum the distortion is; None for a
             decoder without them.
     """
 

@@ -2,14 +2,7 @@
 
 x diffuses by the variance-preserving process of width one, x_lambda = alpha x + sigma eps, and the
 network's output v(x_lambda, lambda, z) stands for the score as in `parameterization`. Its denoising
-loss bounds the likelihood (arXiv 2107.00630),
-
-    -log p(x|z) <= L(x; z) = KL(q(x_low|x) || N(0, I))                     prior
-                           + 1/2 int alpha^2 E|v - v_phi|^2 d(lambda)      diffusion, low to high
-                           + D/2 (log(2 pi e) - high)                      reconstruction
-
-in nats; the last is -E log N(x; x_high/alpha, (sigma/alpha)^2 I), the density by which x is read
-off x_high. With the exact v the bound is log p(x|z) but for what lies beyond low and high.
+loss bounds the likelihood, -log p(x|z) <= L(x; z), see `diffusion_bound`.
 
 *z is seen at high noise only*, at lambda < split: the network is told nothing of z above it, and
 the detail of x that any decoder of this kind can explain without z does not drown what z is for.
@@ -42,7 +35,6 @@ import dataclasses
 import operator
 from typing import Any
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -51,30 +43,15 @@ from diffenc.compilation import init
 from diffenc.diffusion import noise_levels, samplers
 from diffenc.diffusion.linear_process import expand
 from diffenc.diffusion.noise_levels import Levels
-from diffenc.diffusion.parameterization import alpha_sigma, from_score, to_score
+from diffenc.diffusion.parameterization import from_score, to_score
 from diffenc.diffusion.processes import VPCosine
 from diffenc.errors import InputError
+from diffenc.latent import diffusion_bound
+from diffenc.latent.diffusion_bound import Terms
 from diffenc.latent.observations import Noise, Observation, draw_noise, rows_of
 
 PROCESS = VPCosine()
 MEAN_DRAWS = 16  # noises, whose draws are averaged for E[x|z]
-LOG_2PI_E = float(np.log(2 * np.pi * np.e))
-
-
-class Terms(flax.struct.PyTreeNode):
-    """The parts of a draw of L(x; z), each [batch] in nats.
-
-    Attributes:
-        prior: KL(q(x_low|x) || N(0, I)), closed.
-        below: the diffusion term below the split.
-        above: that above it, which depends on z where part of z is seen there.
-        reconstruction: of x from x_high, closed.
-    """
-
-    prior: jax.Array
-    below: jax.Array
-    above: jax.Array
-    reconstruction: jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,22 +164,8 @@ class DiffusionDecoder:
 
     def terms(self, params, observation: Observation, z: jax.Array) -> Terms:
         """Evaluate the parts of a draw of L(x; z), see `log_prob`."""
-        return self._terms(observation, self._velocities(params, observation, z))
-
-    def _terms(self, observation: Observation, velocities: list[jax.Array]) -> Terms:
-        x = observation.x
-        dim = x[0].size
-        alpha, sigma = alpha_sigma(self.below.low)
-        square = jnp.sum(x.reshape(len(x), -1) ** 2, axis=-1)
-        prior = 0.5 * (alpha**2 * square + dim * (sigma**2 - 1 - 2 * jnp.log(sigma)))
-        # Integrals of the errors over lambda, by their mean over the noise.
-        losses = [
-            jnp.mean(_errors(x, noise, v) / noise.density, axis=1)
-            for (noise, _), v in zip(observation.sides(), velocities, strict=True)
-        ]
-        above = losses[1] if len(losses) > 1 else jnp.zeros(len(x))
-        reconstruction = jnp.full(len(x), 0.5 * dim * (LOG_2PI_E - self.high))
-        return Terms(prior, losses[0], above, reconstruction)
+        velocities = self._velocities(params, observation, z)
+        return diffusion_bound.terms(observation, velocities, self.below.low, self.high)
 
     def errors(self, params, observation: Observation, z: jax.Array) -> tuple[Noise, jax.Array]:
         """Evaluate 1/2 alpha^2 |v - v_phi|^2 at each noise of the observation.
@@ -219,7 +182,8 @@ class DiffusionDecoder:
         sides = [noise for noise, _ in observation.sides()]
         velocities = self._velocities(params, observation, z)
         errors = [
-            _errors(observation.x, noise, v) for noise, v in zip(sides, velocities, strict=True)
+            diffusion_bound.errors(observation.x, noise, v)
+            for noise, v in zip(sides, velocities, strict=True)
         ]
         noise = jax.tree.map(lambda *a: jnp.concatenate(a, axis=1), *sides)
         density = noise.density / len(sides)
@@ -288,7 +252,8 @@ class DiffusionDecoder:
             summed over the batch [].
         """
         velocities = self._velocities(params, observation, z)
-        log_prob = -jax.tree.reduce(operator.add, self._terms(observation, velocities))
+        terms = diffusion_bound.terms(observation, velocities, self.below.low, self.high)
+        log_prob = -jax.tree.reduce(operator.add, terms)
         probe = jnp.zeros(())
         # Above the split there is nothing to probe where no gradient of z comes from there.
         moving = self.about_latent(observation).sides()
@@ -378,10 +343,3 @@ class DiffusionDecoder:
     def _first_time(self) -> float:
         """PROCESS.time of the largest lambda; not traced."""
         return float(np.arctan(np.exp(-0.5 * self.high)) * 2 / np.pi)
-
-
-def _errors(x: jax.Array, noise: Noise, velocity: jax.Array) -> jax.Array:
-    """Evaluate 1/2 alpha^2 |v - v_phi|^2 [batch, m] at each noise, from v_phi in rows."""
-    rows = rows_of(x, noise)
-    square = jnp.sum((velocity - rows.v).reshape(noise.density.size, -1) ** 2, axis=-1)
-    return (0.5 * rows.alpha**2 * square).reshape(noise.density.shape)

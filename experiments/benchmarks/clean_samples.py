@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import entr, ndtr
 
-from diffenc.information.pairs import bivariate
+from diffenc.information.benchmark.pairs import bivariate
 from diffenc.keys import generator
 from experiments.benchmarks.wild_samples import normal_nodes, of_noisy_levels
 

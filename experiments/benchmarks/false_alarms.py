@@ -19,27 +19,17 @@ from scipy.special import ndtri
 
 from diffenc.errors import InputError, check_least
 from diffenc.estimate import Estimate
-from diffenc.information import (
-    additive,
-    beyond,
-    checks,
-    clumps,
-    functions,
-    gaussian,
-    inputs,
-    kinds,
-    neighbours,
-    regression,
-    repeats,
-    resolution,
-    rows,
-    tasks,
-)
-from diffenc.information import pairs as pairs_of_samples
-from diffenc.information.columns import read_words
-from diffenc.information.halved_pair import Pair
-from diffenc.information.halves import check_halves, split
+from diffenc.information.benchmark import beyond, tasks
+from diffenc.information.benchmark import pairs as pairs_of_samples
+from diffenc.information.comparisons import neighbours
+from diffenc.information.coordinates import gaussian
+from diffenc.information.estimation import resolution
+from diffenc.information.regressions import additive, regression
+from diffenc.information.regressions.halved_pair import Pair
+from diffenc.information.samples import checks, clumps, functions, inputs, kinds, repeats, rows
+from diffenc.information.samples.columns import read_words
 from diffenc.information.settings import Settings
+from diffenc.information.training.halves import check_halves, split
 from diffenc.keys import key_of, rng_of
 from diffenc.run import records, tables
 from diffenc.run.tables import Result

@@ -16,8 +16,8 @@ from ml_collections import ConfigDict
 
 from diffenc.errors import check_least
 from diffenc.estimate import Estimate
-from diffenc.information import rivals
-from diffenc.information.independence import LEAST_PERMUTATIONS, Samples, permutation_test
+from diffenc.information.benchmark import rivals
+from diffenc.information.results.independence import LEAST_PERMUTATIONS, Samples, permutation_test
 from diffenc.keys import rng_of
 from diffenc.run import figures, records, tables
 from diffenc.run.tables import Result

@@ -14,7 +14,8 @@ from etils.epath import Path
 from ml_collections import ConfigDict
 
 from diffenc.errors import InputError, check_choice, check_least
-from diffenc.information import estimates, remarks
+from diffenc.information import estimates
+from diffenc.information.results import remarks
 from diffenc.information.settings import Settings
 from diffenc.keys import rng_of
 from diffenc.run import records, tables

@@ -15,9 +15,9 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from diffenc.diffusion.guidance import guided_chain
-from diffenc.information import fitting
-from diffenc.information.halves import make_halves
 from diffenc.information.settings import Settings as InformationSettings
+from diffenc.information.training import fitting
+from diffenc.information.training.halves import make_halves
 from diffenc.keys import key_of, rng_of
 from diffenc.latent import systems
 from diffenc.run import data, parallel

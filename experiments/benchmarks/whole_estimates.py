@@ -12,7 +12,8 @@ from scipy.special import ndtr
 
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate
-from diffenc.information import estimates, remarks
+from diffenc.information import estimates
+from diffenc.information.results import remarks
 from diffenc.keys import rng_of
 from diffenc.run import records, tables
 from diffenc.run.tables import Result

@@ -16,7 +16,7 @@ from experiments.diffusion_decoder.settings import Evaluation, Experiment
 
 NUM_DECODED = 500  # examples, at most, that are decoded often, for squared errors
 NUM_INFORMED = 2000  # latents, at most, whose information about labels is estimated
-FEWEST_INFORMED = 100  # latents that the estimator takes, see `information.checks`
+FEWEST_INFORMED = 100  # latents that the estimator takes, see `information.samples.checks`
 FEWEST_OF_LABEL = 10  # of them with each label
 
 

@@ -22,7 +22,8 @@ from ml_collections import ConfigDict
 
 from diffenc.errors import check, check_least, check_positive
 from diffenc.estimate import Estimate
-from diffenc.information import gaussian, pairs
+from diffenc.information.benchmark import pairs
+from diffenc.information.coordinates import gaussian
 from diffenc.keys import key_of
 from diffenc.run import figures, records, tables
 from diffenc.run.tables import Result

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from diffenc.information import pairs
+from diffenc.information.benchmark import pairs
 
 LOG_SNR = (-10.0, 10.0)
 

@@ -4,7 +4,7 @@
         --config=configs/guidance_images/digits.py --workdir=DIR
 
 One network learns s(x|y) and, where the label is withheld, s(x), and measures I(X;Y) in three
-forms: experiments.labels.denoiser. Guided chains (`diffenc.diffusion.guidance`) are then asked how
+forms: experiments.labels.forms. Guided chains (`diffenc.diffusion.guidance`) are then asked how
 many nats were injected and where in the noise, how many of them a classifier finds again in the
 samples, and how far the samples moved away from images.
 """
@@ -26,7 +26,7 @@ from diffenc.keys import key_of
 from diffenc.run import records, tables
 from experiments import command_line
 from experiments.guidance_images import figures, judgement
-from experiments.labels import denoiser
+from experiments.labels import denoiser, forms
 from experiments.labels.settings import Evaluation, Images, read_training
 
 
@@ -84,7 +84,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     check_images(settings, evaluation, labelled)
     images = labelled.images
     trained = denoiser.train(settings.seed, workdir, labelled, training, evaluation)
-    results = denoiser.information("images", images, trained.draws.total())
+    results = forms.information("images", images, trained.draws.total())
     with jax.default_matmul_precision("highest"):
         chains = sample(settings, trained, labelled, training.t_min)
         num_examples = evaluation.num_examples

@@ -5,8 +5,8 @@
 A classifier of noised images (`posterior`) bounds I(x_lambda; Y) from below at every lambda, the
 log signal-to-noise ratio. The rise of this bound is a density of information (arXiv 2509.23937),
 which shows at which noise the label becomes visible: by the position of its peak, and by the share
-of the information that is there at lambda = 0 already. For comparison there are the three forms of
-`denoiser`, integrals of densities over lambda, with peak and share of the scores; their difference
+of the information that is there at lambda = 0 already. For comparison there are three `forms` by a
+denoiser, integrals of densities over lambda, with peak and share of the scores; their difference
 counts as information whatever the label changes without need. Errors are those of the held-out
 images alone: another training gives other networks, and the errors do not hold this scatter.
 """
@@ -22,7 +22,7 @@ from diffenc.keys import rng_of
 from diffenc.run import parallel, tables
 from diffenc.run.tables import Result
 from experiments import command_line
-from experiments.labels import denoiser, figures, posterior
+from experiments.labels import denoiser, figures, forms, posterior
 from experiments.labels.settings import Evaluation, Images, read_classifier, read_training
 from experiments.labels.smoothing import make_kernel
 
@@ -83,7 +83,7 @@ def summarize(
         *posterior.information(name, curve),
         Result(f"{name}.peak_log_snr", *peak(rng, curve.slope(), levels), "lambda"),
         Result(f"{name}.high_noise_share", *posterior.high_noise_share(rng, curve), share),
-        *denoiser.information(name, labelled.images, draws.total()),
+        *forms.information(name, labelled.images, draws.total()),
         Result(f"{name}.peak_log_snr_by_scores", *peak(rng, scores, levels), "lambda"),
         Result(f"{name}.high_noise_share_by_scores", *high_noise_share(scores), share),
     ]

@@ -7,7 +7,8 @@ import numpy as np
 from diffenc.diffusion import profiles
 from diffenc.estimate import Estimate
 from diffenc.run import figures, tables
-from experiments.labels import denoiser, posterior
+from experiments.labels import posterior
+from experiments.labels.forms import FORMS
 from experiments.labels.smoothing import make_kernel
 
 TEXTS = {
@@ -80,7 +81,7 @@ def draw(workdir, name: str, results, draws, levels, curve: posterior.Curve) -> 
     """
     by_name = {result.name: result for result in results}
     of_classifier = lines_of_classifier(curve)
-    of_denoiser = {which: line_of_denoiser(form(draws, which), levels) for which in denoiser.FORMS}
+    of_denoiser = {which: line_of_denoiser(form(draws, which), levels) for which in FORMS}
     lines = of_classifier | of_denoiser
     fig, axes = figures.figure(1, 2, width=4.4, height=3.7)
     left, right = axes[0]

@@ -38,7 +38,8 @@ from diffenc.run import division, loop, parallel
 from diffenc.run.advance import make_advance
 from diffenc.run.tables import Result
 from experiments import command_line
-from experiments.labels.denoiser import Labelled, make_trainee, surprise
+from experiments.labels.denoiser import Labelled, make_trainee
+from experiments.labels.forms import surprise
 from experiments.labels.settings import Classifier, Training
 
 LEVELS = (-6, -4, -2, 0, 2)  # of lambda, where the results give the curve

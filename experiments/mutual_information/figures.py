@@ -3,7 +3,7 @@
 import numpy as np
 from etils.epath import Path
 
-from diffenc.information import growth
+from diffenc.information.training import growth
 from diffenc.run import figures
 from experiments.mutual_information.results import ORACLE, Record
 

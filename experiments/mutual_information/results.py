@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from diffenc.estimate import Estimate
-from diffenc.information import measurement, remarks
+from diffenc.information.results import measurement, remarks
 from diffenc.run.advance import dotted
 from diffenc.run.tables import Result
 from experiments.mutual_information.samples import name_fields

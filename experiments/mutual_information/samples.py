@@ -14,18 +14,9 @@ from etils.epath import Path
 
 from diffenc.errors import InputError, check_choice
 from diffenc.estimate import Estimate
-from diffenc.information import (
-    beyond,
-    checks,
-    columns,
-    functions,
-    inputs,
-    kinds,
-    labels,
-    pairs,
-    rows,
-    tasks,
-)
+from diffenc.information.benchmark import beyond, pairs, tasks
+from diffenc.information.codes import labels
+from diffenc.information.samples import checks, columns, functions, inputs, kinds, rows
 from diffenc.keys import key_of
 from diffenc.run import arrays
 

@@ -7,7 +7,8 @@ import pytest
 
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate
-from diffenc.information import laws, remarks
+from diffenc.information.benchmark import laws
+from diffenc.information.results import remarks
 from diffenc.keys import rng_of
 from experiments.benchmarks import clean_samples, whole_estimates
 from experiments.benchmarks.clean_samples import RELATIONS, information, information_of_labels

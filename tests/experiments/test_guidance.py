@@ -14,7 +14,7 @@ from diffenc.diffusion.guidance import guided_chain
 from diffenc.diffusion.noise_levels import log_snr_range
 from diffenc.diffusion.processes import VPLinear
 from diffenc.errors import InputError
-from diffenc.information import pairs
+from diffenc.information.benchmark import pairs
 from diffenc.run import records
 from experiments.arguments import load_config
 from experiments.guidance import __main__ as guidance

@@ -17,7 +17,7 @@ from diffenc.run import data
 from experiments.arguments import load_config
 from experiments.guidance_images import __main__ as guidance_images
 from experiments.guidance_images import judgement
-from experiments.labels import denoiser
+from experiments.labels import forms
 
 
 def make_config(**changes):
@@ -54,7 +54,7 @@ def test_images_have_their_names_and_figures_and_are_resumed(tmp_path, capsys, m
     assert rows["images.entropy_difference"]["value"] == pytest.approx(
         rows["images.s_nn_given_label"]["value"] - rows["images.s_nn"]["value"], abs=1e-3
     )
-    for form in denoiser.FORMS:
+    for form in forms.FORMS:
         assert rows[f"images.{form}"]["stderr"] > 0
     for quantity in (
         "injected",

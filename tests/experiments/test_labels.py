@@ -19,7 +19,7 @@ from diffenc.run import data, records
 from experiments import command_line
 from experiments.arguments import load_config
 from experiments.labels import __main__ as label_information
-from experiments.labels import denoiser, figures, posterior
+from experiments.labels import denoiser, figures, forms, posterior
 from experiments.labels.settings import Evaluation, Images, read_classifier, read_training
 from experiments.labels.smoothing import make_kernel
 
@@ -59,9 +59,7 @@ def make_config(**changes):
 def measured_clusters(x, labels, levels):
     config = make_config(eval__num_levels=32, eval__batch_size=5000)
     evaluation = command_line.read(Evaluation, config, "eval")
-    measure = denoiser.make_measure(
-        jax.random.key(21), TwoClusters(), None, 1.0, levels, evaluation
-    )
+    measure = forms.make_measure(jax.random.key(21), TwoClusters(), None, 1.0, levels, evaluation)
     return measure(None, types.SimpleNamespace(test=x, test_labels=labels), len(x))
 
 
@@ -75,7 +73,7 @@ def clusters():
 
 def test_the_three_forms_of_exact_scores_are_the_information(clusters):
     x, labels, truth, levels, draws = clusters
-    for form in denoiser.FORMS:
+    for form in forms.FORMS:
         assert_mean(draws.total()[form], truth)
     wrong = Estimate.of(measured_clusters(x, 1 - labels, levels).total()["growth_difference"])
     assert wrong.mean < -NUM_SIGMAS * wrong.stderr  # who bets on the wrong label loses
@@ -92,7 +90,7 @@ def test_the_density_of_exact_scores_has_its_peak_and_its_share(clusters):
         found = label_information.peak(rng, figures.form(draws, form), levels)
         assert abs(found.mean - truth) < NUM_SIGMAS * found.stderr and found.stderr < most
     share = information_up_to(0.0) / information_up_to(np.inf)
-    for form in denoiser.FORMS:
+    for form in forms.FORMS:
         found = label_information.high_noise_share(figures.form(draws, form))
         assert abs(found.mean - share) < NUM_SIGMAS * found.stderr
 

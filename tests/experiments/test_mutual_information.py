@@ -12,19 +12,21 @@ from checks import NUM_SIGMAS
 import diffenc
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate
-from diffenc.information import beyond, estimates, pairs, remarks, rivals, tasks
-from diffenc.information.assembly import assemble
-from diffenc.information.divergence import Divergence
-from diffenc.information.gaussian import GaussianPart
-from diffenc.information.rows import notes as notes_of_rows
+from diffenc.information import estimates
+from diffenc.information.benchmark import beyond, pairs, rivals, tasks
+from diffenc.information.coordinates.gaussian import GaussianPart
+from diffenc.information.estimation.assembly import assemble
+from diffenc.information.results import remarks
+from diffenc.information.samples.rows import notes as notes_of_rows
 from diffenc.information.settings import Settings
+from diffenc.information.training.divergence import Divergence
 from diffenc.keys import key_of
 from diffenc.run import provenance, records, tables
 from experiments import command_line
 from experiments.arguments import load_config
 from experiments.mutual_information import __main__ as mutual_information
-from experiments.mutual_information import figures, samples
-from experiments.mutual_information.results import Record, notes
+from experiments.mutual_information import figures, measures, samples
+from experiments.mutual_information.results import FORMS, Record, notes
 
 CONFIGS = "configs/mutual_information"
 TINY = {
@@ -87,7 +89,7 @@ def test_samples_of_ones_own(tmp_path, capsys):
     for name, part in estimate.parts.items():
         row_of_part = values_of(workdir)[f"data.{name}"]
         assert [row_of_part["value"], row_of_part["stderr"]] == list(part)
-    names = {*mutual_information.FORMS[1:], "ksg", "seconds"}
+    names = {*FORMS[1:], "ksg", "seconds"}
     assert {f"data.{name}" for name in names} < set(values_of(workdir))
     parts = {
         part: values_of(workdir).get(f"data.{part}", {"value": 0})
@@ -208,7 +210,7 @@ def test_tasks_with_truth_are_resumed_one_by_one(tmp_path, monkeypatch):
     rows = values_of(tmp_path)
     for name, task in tasks.benchmark().items():
         if name in config.tasks:
-            for estimator in (*mutual_information.FORMS, "oracle", "cca", "ksg"):
+            for estimator in (*FORMS, "oracle", "cca", "ksg"):
                 row = rows[f"{name}.{estimator}"]
                 assert row["truth"] == pytest.approx(task.information) and row["stderr"] > 0
             row = rows[f"{name}.diffusion"]
@@ -430,14 +432,14 @@ def test_every_use_has_a_key_of_its_own(monkeypatch):
         return result._replace(regression_density=np.zeros(0))
 
     monkeypatch.setattr(estimates.measures, "mutual_information", estimator)
-    monkeypatch.setattr(mutual_information, "RIVALS", {"cca": rival, "ksg": rival})
+    monkeypatch.setattr(measures, "RIVALS", {"cca": rival, "ksg": rival})
     for seed in range(3):
         for name in ("sparse_2x3", "sparse_3x2"):
             seen.append(
                 tuple(np.asarray(jax.random.key_data(key_of(seed, "samples", name))).tolist())
             )
             drawn = samples.Samples(X, X[::-1], None)
-            mutual_information.measure(seed, name, drawn, Settings(), ("cca", "ksg"), print)
+            measures.measure(seed, name, drawn, Settings(), ("cca", "ksg"), print)
     assert len(seen) == 3 * 2 * 4 and len(set(seen)) == len(seen)
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from diffenc.errors import InputError
-from diffenc.information import remarks
+from diffenc.information.results import remarks
 from diffenc.run import tables
 from experiments import glossary
 from experiments.arguments import load_config

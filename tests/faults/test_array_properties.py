@@ -19,7 +19,7 @@ import diffenc
 from diffenc import trained_model, training
 from diffenc.diffusion import noise_levels, processes, warmth
 from diffenc.errors import InputError
-from diffenc.information import gaussian
+from diffenc.information.coordinates import gaussian
 from diffenc.information.settings import Settings
 from diffenc.latent import annealing, em, system_settings
 from diffenc.run import data, order

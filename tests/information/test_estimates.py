@@ -15,15 +15,11 @@ from scipy.stats import binom, chi2, norm
 
 import diffenc
 from diffenc.errors import InputError
-from diffenc.information import (
-    inputs,
-    measures,
-    networks_measurement,
-    pairs,
-    remarks,
-    rows,
-)
-from diffenc.information.kinds import Kinds
+from diffenc.information.benchmark import pairs
+from diffenc.information.quantities import measures
+from diffenc.information.results import networks_measurement, remarks
+from diffenc.information.samples import inputs, rows
+from diffenc.information.samples.kinds import Kinds
 from diffenc.information.settings import Settings
 from diffenc.keys import key_of
 
