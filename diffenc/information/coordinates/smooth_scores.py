@@ -13,17 +13,16 @@ is estimated by the spacings of the sample (Vasicek 1976).
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
-from scipy.special import digamma, ndtr, ndtri
+from scipy.special import ndtri
 
 from diffenc.estimate import Estimate
 from diffenc.information.coordinates import gaussian, spacings
+from diffenc.information.coordinates.spacings import HALF
 
 # Rows for each knot of the map, and the fewest and the most knots.
 ROWS = 50
 FEWEST_KNOTS = 10
 MOST_KNOTS = 24
-# Spacings to either side by which a density is told. More tell it smoother, and miss its edges.
-HALF = 4
 # Standard errors by which single spacings may tell a larger divergence: more are of clumps.
 FINER = 3.0
 # The largest divergence of scores that are nearly normal (nats).
@@ -107,11 +106,6 @@ def is_resolved(scores: np.ndarray, most: float = np.inf) -> bool:
 def log_ratio(scores: np.ndarray, half: int = HALF) -> np.ndarray | None:
     """Estimate log p(z) / N(z; 0, 1) of standardized scores at every row, by spacings.
 
-    Scores are mapped to [0, 1] by the normal distribution. A window of m spacings about a row has
-    the density m / (N width), without the bias of its logarithm; at the first and the last rows it
-    is cut, so that an edge of the density is told. The mean is too small where the density changes
-    within a window, as it does in heavy tails.
-
     Args:
         scores: [N].
         half: spacings to either side of a row, in its window.
@@ -119,15 +113,8 @@ def log_ratio(scores: np.ndarray, half: int = HALF) -> np.ndarray | None:
     Returns:
         The logarithms [N], or None where many scores are equal.
     """
-    n = len(scores)
-    order = np.argsort(scores)
-    ordered = ((scores - scores.mean()) / scores.std())[order]
-    first, last = spacings.windows(n, half)
-    # Above the middle by 1 - Phi, which does not run out of digits.
-    sign = np.where(ordered[first] > 0, -1.0, 1.0)
-    width = sign * (ndtr(sign * ordered[last]) - ndtr(sign * ordered[first]))
-    if not np.all(width > 0):
+    z = (scores - scores.mean()) / scores.std()
+    log_density = spacings.log_density(z, half)
+    if log_density is None:
         return None
-    logarithms = np.empty(n)
-    logarithms[order] = digamma(last - first) - digamma(n + 1) - np.log(width)
-    return logarithms
+    return log_density + 0.5 * np.square(z) + 0.5 * np.log(2 * np.pi)

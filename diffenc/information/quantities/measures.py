@@ -27,6 +27,7 @@ from diffenc.information.coordinates import gaussian
 from diffenc.information.estimation import (
     additive_noise,
     label_bracket,
+    own_scale,
     pair_information,
     resolution,
     smooth_pairs,
@@ -134,14 +135,17 @@ def _of_columns(keys, x, y, settings, show, clusters) -> Information:
     condition = y if not pair.is_exchanged else x
     pair = halved_pair.better(pair, with_atoms(pair, condition, rows), settings.map_errors)
     in_half = settings.for_examples(effective_examples(rows, clusters))
+    in_own_scale = own_scale.candidates(x, y, plain, rows, clusters)
+    pair = own_scale.choose(pair, in_own_scale, settings.map_errors)
+    polar = regression.polar_signed if pair.log_ratios else regression.polar
     mapped = flows.learn(key_flow, pair, in_half, functools.partial(show, "maps"))
     tell = functools.partial(show, "committee")
     extended = committee.learn(key_committee, pair, in_half, tell)
     mapped = halved_pair.better(mapped, extended, settings.map_errors)
-    pair, features = additive.choose(pair, mapped, regression.polar, settings.map_errors)
+    pair, features = additive.choose(pair, mapped, polar, settings.map_errors)
     blur = 0.0
     are_ranked = np.concatenate([gaussian.are_ranked(x), gaussian.are_ranked(y)])
-    if are_ranked.any():
+    if pair.has_ranks and are_ranked.any():
         blur = smooth_pairs.blur(pair, features, settings.map_errors, bool(are_ranked.all()))
     smooth = smooth_pairs.make(x, y, rows, clusters) if blur else []
     if smooth:
@@ -149,7 +153,7 @@ def _of_columns(keys, x, y, settings, show, clusters) -> Information:
         plain = pair
         blur = 0.0
     result = pair_information.estimate(key_fit, pair, rows, in_half, show, features)
-    if is_one_sided(result.marginal, result.conditional) and not pair.has_atoms:
+    if is_one_sided(result.marginal, result.conditional) and pair.can_be_exchanged:
         tell = functools.partial(_tell, show, "x and y exchanged")
         exchanged = pair.exchange()
         of_x = additive.features_of(exchanged, regression.polar, settings.map_errors)

@@ -65,8 +65,8 @@ def choose(pair: Pair, mapped: Pair, candidate: Callable, errors: float) -> tupl
         The pair to use, and its features.
     """
     features = features_of(pair, candidate, errors)
-    exchanged = pair if pair.has_atoms else pair.exchange()
-    other = candidate if pair.has_atoms else features_of(exchanged, candidate, errors)
+    exchanged = pair.exchange() if pair.can_be_exchanged else pair
+    other = features_of(exchanged, candidate, errors) if pair.can_be_exchanged else candidate
     if other is not candidate and _gains(pair, features, exchanged, other, errors):
         pair = exchanged
         features = other

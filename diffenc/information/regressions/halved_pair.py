@@ -31,7 +31,9 @@ class Pair(NamedTuple):
         is_exchanged: whether x is the second block that the caller gave.
         clusters: of the rows [2, n], or None.
         log_ratios: None, or log p / N(0, 1) of x and of y [2, n] at every row, for single columns
-            that are not quite normal. The mean of that of x is subtracted from the information.
+            that are not quite normal. The mean of that of x is subtracted from the information;
+            that of y is None if y has several columns.
+        has_ranks: whether some columns may be scores by rank.
         has_atoms: whether equal values of y have equal scores, so that y cannot be diffused.
     """
 
@@ -42,7 +44,8 @@ class Pair(NamedTuple):
     drift: float = 0.0
     is_exchanged: bool = False
     clusters: Clusters | None = None
-    log_ratios: tuple[np.ndarray, np.ndarray] | None = None
+    log_ratios: tuple[np.ndarray, np.ndarray | None] | None = None
+    has_ranks: bool = True
     has_atoms: bool = False
 
     @property
@@ -50,9 +53,14 @@ class Pair(NamedTuple):
         """The largest number of coordinates that the other block can determine."""
         return min(self.x.shape[-1], self.y.shape[-1])
 
+    @property
+    def can_be_exchanged(self) -> bool:
+        """Whether y can be diffused: it has no atoms, and its log p / N(0, 1) is known."""
+        return not (self.has_atoms or (self.log_ratios and self.log_ratios[1] is None))
+
     def exchange(self) -> "Pair":
         """Exchange x and y; optimism and drift stay as they were measured."""
-        assert not self.has_atoms, "a block with atoms has no density to be diffused"
+        assert self.can_be_exchanged
         return self._replace(
             x=self.y,
             y=self.x,
@@ -126,9 +134,9 @@ def better(pair: Pair, other: Pair, errors: float) -> Pair:
 def orient(pair: Pair) -> Pair:
     """Make x the smaller block, or of equal blocks the one with the larger Gaussian information.
 
-    A block with atoms stays the condition.
+    A block that cannot be diffused stays the condition.
     """
-    if pair.has_atoms:
+    if not pair.can_be_exchanged:
         return pair
     if pair.x.shape[-1] != pair.y.shape[-1]:
         return min(pair, pair.exchange(), key=lambda one: one.x.shape[-1])

@@ -93,7 +93,11 @@ def learn(
             best_pair = with_prediction._replace(
                 own=(own.x, own.y),
                 optimism=optimism,
-                drift=float(np.hypot(value - path[(len(path) - 1) // 2], REST * optimism)),
+                drift=float(
+                    np.linalg.norm(
+                        (pair.drift, value - path[(len(path) - 1) // 2], REST * optimism)
+                    )
+                ),
             )
     return halved_pair.better(pair, best_pair, settings.map_errors)
 

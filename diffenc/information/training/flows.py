@@ -82,21 +82,21 @@ def learn(
         if not all(sound):
             state = fitting.restart(best_averages, flow_settings.learning_rate)
             continue
-        images = images._replace(
-            is_exchanged=pair.is_exchanged, clusters=pair.clusters, has_atoms=pair.has_atoms
-        )
+        images = pair._replace(x=images.x, y=images.y, own=images.own)
         images = halved_pair.orient(images)
         gaussian_part = halved_pair.information(images, halved_pair.MEAN)
         show((index + 1) * flow_settings.updates, gaussian_part.mean)
         path.append(gaussian_part.mean)
         if gaussian_part.mean > best.mean + settings.least_gain:
             assert images.own is not None, "images have it"
-            own = Pair(*images.own, own=images.own, clusters=pair.clusters)
+            own = images._replace(x=images.own[0], y=images.own[1])
             own = halved_pair.information(own, halved_pair.MEAN)
             best = gaussian_part
             best_pair = images._replace(
                 optimism=max(0.0, own.mean - gaussian_part.mean),
-                drift=gaussian_part.mean - path[(len(path) - 1) // 2],
+                drift=float(
+                    np.hypot(pair.drift, gaussian_part.mean - path[(len(path) - 1) // 2])
+                ),
             )
             best_index = index
             best_averages = jax.device_get(state.averages)

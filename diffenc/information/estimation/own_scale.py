@@ -1,0 +1,115 @@
+"""A single column in its own units, in place of scores by rank, beside a block of any columns.
+
+Noise that is added to a function of Y has one law everywhere in the units in which it was added.
+Ranks bend these units, and a regression or a network has to learn the bend from the same samples.
+In its own units the column X is not normal, and its divergence
+
+    D[X] = E log p(x) / N(x; 0, 1)
+
+is told by spacings, see `smooth_scores.log_ratio`.
+"""
+
+import numpy as np
+
+from diffenc.information import clusters as clustering
+from diffenc.information.clusters import Clusters
+from diffenc.information.coordinates import gaussian, smooth_scores
+from diffenc.information.estimation import pair_information
+from diffenc.information.regressions import additive, regression
+from diffenc.information.regressions.halved_pair import Pair
+
+# Deviations beyond which a condition must have no row: one of them would bend the regression.
+FARTHEST = 5.0
+
+
+def candidates(
+    x: np.ndarray, y: np.ndarray, plain: Pair, rows: np.ndarray, clusters: Clusters | None
+) -> list[Pair]:
+    """Make the pairs in which a block of a single column has its own units.
+
+    The other block is as it is in `plain`, and in its own units if it has no long tails.
+
+    Args:
+        x: [N, dim_x].
+        y: [N, dim_y].
+        plain: both in scores.
+        rows: [2, n] of both halves.
+        clusters: of the rows [N], or None.
+
+    Returns:
+        The pairs, whose x is the single column; none where it has ties or clumps, or where
+        its scores are its own units.
+    """
+    clusters = None if clusters is None else clusters.at(rows)
+    scores = (plain.y, plain.x) if plain.is_exchanged else (plain.x, plain.y)
+    pairs = []
+    for index, (column, block) in enumerate(((x, y), (y, x))):
+        if column.shape[1] > 1 or not gaussian.are_ranked(column)[0]:
+            continue
+        own = _standard(column)
+        ratio = _log_ratio(own)
+        if ratio is None:
+            continue
+        ratios, doubt = ratio
+        pair = Pair(
+            own[rows],
+            scores[1 - index],
+            drift=doubt,
+            is_exchanged=bool(index),
+            clusters=clusters,
+            log_ratios=(ratios[rows], None),
+            has_ranks=bool(gaussian.are_ranked(block).any()),
+        )
+        pairs.append(pair)
+        if pair.has_ranks and not gaussian.has_ties(block).any():
+            of_block = _standard(block)
+            if np.abs(of_block).max() < FARTHEST:
+                pairs.append(pair._replace(y=of_block[rows], has_ranks=False))
+    return pairs
+
+
+def _standard(x):
+    """Return the columns of x [N, dim] with mean 0 and standard deviation 1."""
+    x = np.asarray(x, np.float64)
+    return (x - x.mean(axis=0)) / x.std(axis=0)
+
+
+def _log_ratio(column):
+    """Return log p / N(0, 1) of a standardized column [N, 1], and how single spacings change it."""
+    values = column[:, 0]
+    if gaussian.has_ties(column)[0]:
+        return None
+    if not smooth_scores.is_resolved(values):
+        return None
+    ratio = smooth_scores.log_ratio(values)
+    finer = smooth_scores.log_ratio(values, half=1)
+    return ratio, abs(float(np.mean(finer - ratio)))
+
+
+def choose(pair: Pair, others: list[Pair], errors: float) -> Pair:
+    """Choose another pair if its regression, lengths included, tells significantly more.
+
+    Args:
+        pair: that which is returned if none does.
+        others: of `candidates`.
+        errors: standard errors of a gain that counts.
+
+    Returns:
+        One of the pairs.
+    """
+    if not others:
+        return pair
+    best = pair
+    part = _part(pair, regression.polar, errors, errors)
+    for other in others:
+        of_other = _part(other, regression.polar_signed, errors, pair_information.SMOOTH_ERRORS)
+        gain = clustering.estimate(of_other.pointwise - part.pointwise, pair.clusters)
+        if gain.mean > errors * gain.stderr:
+            best = other
+            part = of_other
+    return best
+
+
+def _part(pair: Pair, candidate, errors, errors_of_lengths):
+    features = additive.features_of(pair, candidate, errors)
+    return pair_information.choose_features(pair, features, errors_of_lengths)[0]
