@@ -94,9 +94,7 @@ def learn(
             best = gaussian_part
             best_pair = images._replace(
                 optimism=max(0.0, own.mean - gaussian_part.mean),
-                drift=float(
-                    np.hypot(pair.drift, gaussian_part.mean - path[(len(path) - 1) // 2])
-                ),
+                drift=float(np.hypot(pair.drift, gaussian_part.mean - path[(len(path) - 1) // 2])),
             )
             best_index = index
             best_averages = jax.device_get(state.averages)
