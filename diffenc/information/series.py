@@ -193,7 +193,7 @@ def _is_sorted_by(blocks, scores, place, column) -> bool:
     by = blocks[place][:, column]
     others = [block for index, block in enumerate(scores) if index != place]
     if len(blocks) == 1:
-        others = [np.delete(scores[0], column, axis=1)]
+        others = [scores[0][:, np.arange(scores[0].shape[1]) != column]]
     return all(_are_white(block, by) for block in others)
 
 

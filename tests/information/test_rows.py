@@ -297,6 +297,13 @@ def test_kinds_of_orders(blocks, expected):
     assert kind(*blocks) == expected
 
 
+def test_rows_that_are_sorted_by_one_of_many_columns_are_examples():
+    """Of these columns the first forty are looked at for a series, and any may be that column."""
+    place = np.arange(500)
+    x = place[:, None] / 250 + normal(62, 500, 45)
+    assert kind(np.column_stack([x, place])) == "independent"
+
+
 def test_rows_that_are_sorted_by_a_label_and_resemble_their_neighbours_are_told():
     """As in the wines of UCI: within a class the rows are in another order that means something."""
     label = np.repeat([0, 1, 2], 60)
