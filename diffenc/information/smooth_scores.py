@@ -13,19 +13,16 @@ is estimated by the spacings of the sample (Vasicek 1976).
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
-from scipy.special import digamma, ndtr, ndtri
+from scipy.special import ndtr, ndtri
 
 from diffenc.estimate import Estimate
 from diffenc.information import gaussian, spacings
+from diffenc.information.spacings import FINER, HALF
 
 # Rows for each knot of the map, and the fewest and the most knots.
 ROWS = 50
 FEWEST_KNOTS = 10
 MOST_KNOTS = 24
-# Spacings to either side by which a density is told. More tell it smoother, and miss its edges.
-HALF = 4
-# Standard errors by which single spacings may tell a larger divergence: more are of clumps.
-FINER = 3.0
 # The largest divergence of scores that are nearly normal (nats).
 MOST_DIVERGENCE = 0.2
 
@@ -107,10 +104,8 @@ def is_resolved(scores: np.ndarray, most: float = np.inf) -> bool:
 def log_ratio(scores: np.ndarray, half: int = HALF) -> np.ndarray | None:
     """Estimate log p(z) / N(z; 0, 1) of standardized scores at every row, by spacings.
 
-    Scores are mapped to [0, 1] by the normal distribution. A window of m spacings about a row has
-    the density m / (N width), without the bias of its logarithm; at the first and the last rows it
-    is cut, so that an edge of the density is told. The mean is too small where the density changes
-    within a window, as it does in heavy tails.
+    It is `spacings.log_density` of scores that are mapped to [0, 1] by the normal distribution. The
+    mean is too small where the density changes within a window, as it does in heavy tails.
 
     Args:
         scores: [N].
@@ -119,15 +114,11 @@ def log_ratio(scores: np.ndarray, half: int = HALF) -> np.ndarray | None:
     Returns:
         The logarithms [N], or None where many scores are equal.
     """
-    n = len(scores)
-    order = np.argsort(scores)
-    ordered = ((scores - scores.mean()) / scores.std())[order]
-    first, last = spacings.windows(n, half)
-    # Above the middle by 1 - Phi, which does not run out of digits.
-    sign = np.where(ordered[first] > 0, -1.0, 1.0)
-    width = sign * (ndtr(sign * ordered[last]) - ndtr(sign * ordered[first]))
-    if not np.all(width > 0):
-        return None
-    logarithms = np.empty(n)
-    logarithms[order] = digamma(last - first) - digamma(n + 1) - np.log(width)
-    return logarithms
+    standard = (scores - scores.mean()) / scores.std()
+    return spacings.log_density(standard, half, _normal_share)
+
+
+def _normal_share(last: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """Return what N(0, 1) has between two values; above 0 by 1 - Phi, which keeps its digits."""
+    sign = np.where(first > 0, -1.0, 1.0)
+    return sign * (ndtr(sign * last) - ndtr(sign * first))

@@ -5,6 +5,8 @@ smooth density its logarithm has a known bias, so that no network and no choice 
 needed; also of heavy tails, and of edges.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.special import digamma
 
@@ -13,7 +15,7 @@ from diffenc.information import gaussian
 from diffenc.information.clusters import Clusters
 from diffenc.information.gaussian import GaussianPart
 
-# Spacings to either side of a value, in its window.
+# Spacings to either side of a value, in its window. More of them miss the edges of a density.
 HALF = 4
 # Standard errors by which single spacings may tell a larger log p than windows: more are of clumps.
 FINER = 3.0
@@ -43,7 +45,9 @@ def entropy(x: np.ndarray, clusters: Clusters | None = None) -> tuple[GaussianPa
     return part, abs(finer.mean)
 
 
-def log_density(x: np.ndarray, half: int = HALF) -> np.ndarray | None:
+def log_density(
+    x: np.ndarray, half: int = HALF, distance: Callable = np.subtract
+) -> np.ndarray | None:
     """Estimate log p(x) at every row, without the bias of a logarithm.
 
     Windows of the first and the last rows are cut, so that an edge of the density is told.
@@ -51,21 +55,20 @@ def log_density(x: np.ndarray, half: int = HALF) -> np.ndarray | None:
     Args:
         x: [N].
         half: spacings to either side of a row, in its window.
+        distance: distance(last, first) [N] is the width of windows by their last and first values.
+            If it is what a law has between these, p is the density relative to that of the law.
 
     Returns:
         The logarithms [N], or None where many values are equal.
     """
     n = len(x)
     order = np.argsort(x)
-    first, last = windows(n, half)
-    width = x[order][last] - x[order][first]
+    ordered = x[order]
+    first = np.maximum(np.arange(n) - half, 0)
+    last = np.minimum(np.arange(n) + half, n - 1)
+    width = distance(ordered[last], ordered[first])
     if not np.all(width > 0):
         return None
     logarithms = np.empty(n)
     logarithms[order] = digamma(last - first) - digamma(n + 1) - np.log(width)
     return logarithms
-
-
-def windows(n: int, half: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first and the last place of the window about each of n sorted values [n]."""
-    return np.maximum(np.arange(n) - half, 0), np.minimum(np.arange(n) + half, n - 1)
