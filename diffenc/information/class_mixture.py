@@ -21,9 +21,9 @@ from diffenc.information.clusters import Clusters, inflation_of
 from diffenc.information.gaussian import has_ties
 
 FOLDS = 10
-# Of half the distance of the two values of I_m, what the middle may be wrong.
+# Error of the middle of the two values of I_m, as a share of half their distance.
 OFF_MIDDLE = 0.25
-# Least variance of a direction within classes, of the mean one.
+# What is added to the variance of every direction within classes, as a share of that of a column.
 LEAST_VARIANCE = 1e-9
 
 

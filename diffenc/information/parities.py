@@ -22,7 +22,9 @@ MOST_ALONE = 0.5
 CHANCE = 0.01
 
 
-def of_target(x: np.ndarray, targets: np.ndarray, fewest: int):
+def of_target(
+    x: np.ndarray, targets: np.ndarray, fewest: int
+) -> tuple[tuple[int, ...], int, Estimate] | None:
     """Find the parity of columns of x that tells most of a target.
 
     Args:
@@ -39,7 +41,7 @@ def of_target(x: np.ndarray, targets: np.ndarray, fewest: int):
         return None
     columns, target = parity
     half = len(x) // 2
-    product = np.prod(_signs(x)[:, columns], axis=1)
+    product = np.prod(_signs(x[:, columns]), axis=1)
     values = targets[:, target]
     slope = np.mean(values[:half] * product[:half])
     squares = [np.square(values[half:]), np.square(values - slope * product)[half:]]
@@ -47,7 +49,7 @@ def of_target(x: np.ndarray, targets: np.ndarray, fewest: int):
     return columns, target, Estimate.of(parts[0] - parts[1])
 
 
-def of_labels(x: np.ndarray, labels: np.ndarray):
+def of_labels(x: np.ndarray, labels: np.ndarray) -> tuple[tuple[int, ...], Estimate] | None:
     """Find the parity of two columns of x or more that tells most of labels.
 
     Args:
@@ -64,7 +66,7 @@ def of_labels(x: np.ndarray, labels: np.ndarray):
         return None
     columns, _ = parity
     half = len(x) // 2
-    product = np.prod(_signs(x)[half:, columns], axis=1)
+    product = np.prod(_signs(x[:, columns])[half:], axis=1)
     rng = rng_of(0, "parity")
     return columns, table_information(rng, product > 0, labels[half:]).estimate
 

@@ -19,6 +19,7 @@ from diffenc.errors import InputError
 from diffenc.information import gaussian
 from diffenc.information.clusters import MOST_COLUMNS, Clusters
 
+# The nearest rows, and a year of months, a day of hours, a year of weeks.
 LAGS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 24, 52)
 # Chance of taking independent rows for dependent ones, over all columns and lags of a block.
 FALSE_ALARMS = 5e-3
@@ -35,6 +36,8 @@ MEAN_UNIT_ROOT = -3.3
 FAR = 3
 # Below this tau errors by blocks are no better.
 LEAST_MEMORY = 1.1
+# Standard errors of a correlation of neighbours, from which on a column has an extent.
+MATTERS = 4.0
 MOST_BLOCKS = 50
 FEWEST_BLOCKS = 20
 # The first return has this share of the largest one or more, see `_period`.
@@ -258,7 +261,7 @@ def _extent(scores) -> float:
     starts = np.arange(1, len(rho) // 2)
     ends = starts + np.maximum(2, starts // 2)
     mean = (total[ends] - total[starts]) / (ends - starts)[:, None]
-    matters = np.abs(rho[1]) * len(scores) ** 0.5 > 4
+    matters = np.abs(rho[1]) * len(scores) ** 0.5 > MATTERS
     if not matters.any():
         return 1.0
     below = mean[:, matters] < rho[1, matters] / np.e
