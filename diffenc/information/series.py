@@ -67,7 +67,7 @@ class Order(NamedTuple):
     period: int = 0
 
 
-def examine(*blocks: np.ndarray) -> Order:
+def examine(*blocks: np.ndarray, by_column: bool = False) -> Order:
     """Examine whether rows depend on their neighbours, and make blocks of them if they do.
 
     1. Rows are independent unless two blocks (or the only one) have a column of which the normal
@@ -86,6 +86,8 @@ def examine(*blocks: np.ndarray) -> Order:
 
     Args:
         *blocks: numbers [N, dim] of which none is constant.
+        by_column: whether all blocks are asked about each other, as the columns of one are, rather
+            than the first about the others.
 
     Returns:
         The dependence.
@@ -111,7 +113,7 @@ def examine(*blocks: np.ndarray) -> Order:
     extents = [_extent(block) for block in dependent]
     fast, slow = sorted([*extents, extents[0]] if len(blocks) == 1 else extents)[-2:]
     extent = fast * slow / (fast + slow)
-    inflation, memory = _measure(dependent, extent)
+    inflation, memory = _measure(dependent, extent, by_column)
     if memory < LEAST_MEMORY:
         return Order(period=_period(scores))
     if max(extent, memory / 2) > n / (2 * FEWEST_BLOCKS):
@@ -269,23 +271,32 @@ def _extent(scores) -> float:
     return float(lag.max())
 
 
-def _measure(blocks, extent: float) -> tuple[float, float]:
+def _measure(blocks, extent: float, by_column: bool) -> tuple[float, float]:
     """Measure tau of the products of scores: its mean over all pairs, and the largest.
 
-    The sum goes over five times the lags over which products stay alike. The first block is what is
-    left of it after a linear regression on the second. The same is done with sizes of scores.
+    The sum goes over five times the lags over which products stay alike. Pairs are those of a
+    column of the first block and one of the others, and by column also of every further block and
+    those after it, of `MOST_COLUMNS` at most. A block is what is left of it after a linear
+    regression on those after it. The same is done with sizes of scores.
     """
     end = int(5 * extent) + 5
+    num_first = min(max(1, len(blocks) - 1), MOST_COLUMNS) if by_column else 1
     taus = []
     for of in (_centred, _sizes):
-        first, *others = [of(block[:, :MOST_COLUMNS]) for block in blocks]
-        other = np.concatenate(others, axis=1) if others else first
-        if not first.size or not other.size:
-            continue
-        if others:
-            first = first - other @ np.linalg.lstsq(other, first)[0]
-        rho, rho_other = [_autocorrelation(block, end) for block in (first, other)]
-        taus.append(2 * rho.T @ rho_other - 1)
+        parts = [of(block[:, :MOST_COLUMNS]) for block in blocks]
+        rhos = [_autocorrelation(part, end) for part in parts]
+        of_parts = []
+        for place in range(num_first):
+            first = parts[place]
+            rest = np.concatenate([first[:, :0], *parts[place + 1 :]], axis=1)
+            rho = rhos[place]
+            if rest.size:
+                rho = _autocorrelation(first - rest @ np.linalg.lstsq(rest, first)[0], end)
+            rho_rest = np.concatenate(rhos[place + 1 :] or rhos, axis=1)
+            of_parts.append((2 * rho.T @ rho_rest - 1).ravel())
+        of_pairs = np.concatenate(of_parts)
+        if of_pairs.size:
+            taus.append(of_pairs)
     means = [tau.mean() for tau in taus]
     return float(max(1.0, *means)), float(max(1.0, *(tau.max() for tau in taus)))
 
