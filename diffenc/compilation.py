@@ -1,4 +1,4 @@
-"""Programs: the parameters of a network by one, and all of them kept between processes.
+"""Compiled programs: one that makes the parameters of a network, and a cache between processes.
 
 A second run of the same shapes finds its programs in JAX's persistent compilation cache, and
 compiles nothing. They are kept in $XDG_CACHE_HOME/diffenc, by default ~/.cache/diffenc. The
@@ -140,6 +140,7 @@ def cache() -> Iterator[None]:
 
     Programs of this process, a caller's included, are forgotten first where they are too many, see
     `forget_many`.
+
     Nothing more is done if JAX's cache is configured already or turned off, or if the directory
     cannot be written to: then programs are compiled as ever. JAX's settings are put back at the
     end, so that what a caller compiles elsewhere is not kept.
@@ -257,8 +258,7 @@ def prune(root: Path, most_bytes: int) -> None:
     """Delete the programs that were not used for longest, if all together exceed `most_bytes`.
 
     A quarter of the bytes is then made free. JAX's own limit, `jax_compilation_cache_max_size`,
-    needs another package. Where the file system notes no times
-    of reading, the oldest are deleted.
+    needs another package. Where the file system notes no times of reading, the oldest are deleted.
     """
     entries = []
     for path in root.glob("jax-*/*-cache"):

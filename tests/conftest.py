@@ -167,6 +167,22 @@ def mnist_dir() -> Path:
     return directory
 
 
+@pytest.fixture
+def without_networks(monkeypatch):
+    """Let networks find nothing beyond the regression, at no cost: it alone is looked at."""
+    import numpy as np
+    from diffenc.information.divergence import Divergence
+
+    from diffenc.information import pair_information
+
+    def nothing(key, halves, *arguments):
+        zeros = np.zeros(halves.r.shape[:2]).ravel()
+        strata = [np.zeros(1)] * 2
+        return Divergence(0.0, 0.0, *[zeros] * 4, *strata, np.array([-7.0, 10.0]), 0.0, 0.0, 0)
+
+    monkeypatch.setattr(pair_information, "divergence", nothing)
+
+
 # Of the command line, which defines them once for each process.
 OWN_FLAGS = ("config", "workdir", "distributed", "start_wait", "longest_wait")
 

@@ -53,7 +53,7 @@ def conditional_information(
         x: [N] or [N, dim], see `mutual_information`.
         y: as x. If one of the two is codes, the other is taken as numbers, unless all three are
             codes.
-        given: as x. Names and columns of few values are codes, see `condition`.
+        given: as x. Names and columns of few values are codes, see `condition.read_condition`.
         labels: whether y is codes, see `mutual_information`.
         seed: a whole number of 0 or more.
         progress: None, True, or a function, see `mutual_information`.
@@ -119,7 +119,7 @@ def _of_labels_given(
 ) -> Measurement:
     """Estimate I(X;Y|Z) of numbers x and labels y."""
     pooled = pool(pair.y.values)
-    loss = 0.0
+    loss = condition.loss
     z = condition.as_numbers
     with inputs.naming({"x": [pair.x, z], "z": [z]}, pair.classes):
         if condition.codes is not None:

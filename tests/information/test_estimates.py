@@ -268,6 +268,22 @@ def test_labels_beyond_what_a_condition_tells():
     assert parts["I(X,Z;Y)"].stderr < 0.05 and "I(X;Y|Z)" in estimate.report()
 
 
+def test_what_pooling_may_lose_of_labels_and_of_a_condition_is_in_the_error(without_networks):
+    """Of either eleven rows are pooled, of six and five: each loses the entropy of these."""
+    rng = np.random.default_rng(11)
+    label = np.concatenate([rng.integers(0, 2, N - 11), [2] * 6, [3] * 5])
+    tree = rng.permutation(["ash"] * 500 + ["oak"] * (N - 511) + ["elm"] * 6 + ["fir"] * 5)
+    x, height = rng.normal(size=(2, N))
+    z = pd.DataFrame({"height": height, "tree": tree})
+    estimate = diffenc.conditional_information(x, label, z, labels=True)
+    shares = np.array([6, 5]) / 11
+    lost = -11 / N * np.sum(shares * np.log(shares))
+    assert estimate.errors["pooled labels"] == pytest.approx(2**0.5 * lost / 2)
+    assert estimate.parts["pooled_labels"].stderr == estimate.errors["pooled labels"]
+    assert estimate.notes.count(remarks.POOLED) == 1
+    assert_errors_add_up(estimate)
+
+
 def test_conditional_information_of_a_gaussian_triple():
     rng = np.random.default_rng(0)
     z = rng.normal(size=(N, 1))
@@ -405,6 +421,7 @@ GAP = pd.Series(np.where(np.arange(N) == 7, np.nan, Y[:, 0]), name="weight", ind
         (dict(x=X.T, y=Y.T), "x has shape .2, 1000., 2 rows of 1000 col.*transposed.*give x.T"),
         (dict(x=X, y=Y, given=X[:9]), "x has 1000, y has 1000, given has 9"),
         (dict(x=X, y=Y, given=np.ones(N)), "^given column 0 is constant"),
+        (dict(x=X, y=Y, given=np.ones(N), codes="given"), "^given column 0 is constant"),
         (
             dict(x=X, y=Y, given=pd.DataFrame({"sum": Y.sum(axis=1)})),
             "given column 'sum' is a func",

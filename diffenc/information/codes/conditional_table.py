@@ -16,6 +16,7 @@ from diffenc.information.codes.count_table import CountTable, plug_in_entropy, t
 
 # Largest share of the rows whose tables are too sparse to tell anything.
 MOST_UNKNOWN = 0.5
+# Rows of a table at least.
 FEWEST_ROWS = 4
 
 
@@ -29,8 +30,10 @@ def conditional_table_information(
     """Estimate I(X;Y|Z) of codes.
 
     Where x or y does not vary among the rows of a code of Z, it tells nothing there. Of a table
-    that is too sparse, the information is taken as half of its limit, with that as error.
-    Systematic errors of the tables add up, since they may have one sign.
+    that is too sparse, the information is taken as half of its limit, with that as error. The limit
+    is the smaller entropy of x and y among these rows, or among all if these are fewer than
+    `FEWEST_ROWS`, which show too little of it. Systematic errors of the tables add up, since they
+    may have one sign.
 
     Args:
         rng: draws the permutations.
@@ -89,8 +92,12 @@ def conditional_table_information(
 
 
 def _limit(x, y) -> float:
-    """Return the smaller entropy of the values of x and of y."""
-    return min(plug_in_entropy(np.unique(one, return_counts=True)[1]) for one in (x, y))
+    """Return the smaller entropy of the values of x and of y, exactly 0 if one of them is constant.
+
+    The formula of an entropy would leave rounding of it.
+    """
+    counts = [np.unique(one, return_counts=True)[1] for one in (x, y)]
+    return 0.0 if min(map(len, counts)) < 2 else min(map(plug_in_entropy, counts))
 
 
 def _counts_of_both(x, y, z) -> np.ndarray:

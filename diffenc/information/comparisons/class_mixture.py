@@ -21,9 +21,9 @@ from diffenc.information.comparisons import posteriors
 from diffenc.information.coordinates.gaussian import has_ties
 
 FOLDS = 10
-# Of half the distance of the two values of I_m, what the middle may be wrong.
+# Error of the middle of the two values of I_m, as a share of half their distance.
 OFF_MIDDLE = 0.25
-# Least variance of a direction within classes, of the mean one.
+# What is added to the variance of every direction within classes, as a share of that of a column.
 LEAST_VARIANCE = 1e-9
 
 
@@ -105,13 +105,15 @@ def estimate(
     best = int(np.argmax([one.mean() for one in held]))
     # Ties are broken at random in the scores, and need not be here.
     known = np.where(has_ties(x), plain, scores)
-    posterior = posteriors.estimate(known, labels, fold, held[best], clusters)
+    of_held_out = held[best]
+    pointwise = middle[best]
+    posterior = posteriors.estimate(known, labels, fold, of_held_out, clusters)
     if posterior is not None:
-        held[best], middle[best] = posterior
-    mean = float(middle[best].mean())
+        of_held_out, pointwise = posterior
+    mean = float(pointwise.mean())
     entropy = float(entr(np.bincount(labels) / len(labels)).sum())
     doubts = (
-        OFF_MIDDLE * (mean - held[best].mean()),
+        OFF_MIDDLE * (mean - of_held_out.mean()),
         # The entropy of samples is too low (Miller 1955).
         labels.max() * inflation_of(clusters) / (2 * len(labels)),
         _chance(x.shape, labels, best % 2 == 1, clusters) * np.clip(1 - mean / entropy, 0.0, 1.0),
@@ -119,7 +121,7 @@ def estimate(
     return ClassMixture(
         mean=mean,
         systematic=float(np.linalg.norm(doubts)),
-        pointwise=middle[best],
+        pointwise=pointwise,
         entropy=entropy,
         by_means=float(middle[0].mean()),
         by_shapes=float(middle[1].mean()),

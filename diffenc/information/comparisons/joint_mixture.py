@@ -55,7 +55,7 @@ def fit(
         z: standardized rows [N, D].
         count: K.
         pooled: rows of the mean covariance within components that count in each covariance.
-        rounds: of expectation and maximization, at most.
+        rounds: of expectation and maximization, at most; `FIRST_ROUNDS` are made in any case.
         tolerance: the fit ends where a round gains less (nats a row).
         starts: from so many first centres `FIRST_ROUNDS` are made, and the most likely goes on.
 
@@ -77,6 +77,7 @@ def _climb(mixture, features, pooled, rounds, tolerance) -> tuple[Mixture, float
     """Return a more likely mixture, and the log likelihood of the one before it."""
     dim = mixture.means.shape[1]
     before = -np.inf
+    level = before
     for _ in range(rounds):
         shares, logs = _expect(mixture, features)
         mixture = _maximize(features, shares, dim, pooled)
@@ -142,7 +143,11 @@ def _expect(mixture, features):
 
 
 def _maximize(features, shares, dim, pooled) -> Mixture:
-    """Return the mixture of largest likelihood for these shares, but for `pooled`."""
+    """Return the mixture of largest likelihood for these shares, but for what keeps it regular.
+
+    Covariances are pooled, and have `LEAST_VARIANCE` more in every direction. Each component counts
+    one row more in the weights, so that none is lost.
+    """
     sums = shares.T @ features
     rows = sums[:, 0]
     means = sums[:, 1 : 1 + dim] / np.maximum(rows, 1e-9)[:, None]

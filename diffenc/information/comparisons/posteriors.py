@@ -20,13 +20,14 @@ from diffenc.information.clusters import Clusters
 
 # Rows for each feature and class.
 EXAMPLES = 5
-# Rows at most that fit one regression, and steps.
+# Rows at most that fit one regression, and steps of its optimizer at most.
 MOST_ROWS = 5_000
 STEPS = 100
-# Of the factor of logits, and shares of labels by chance.
+# Least and largest factor of logits.
 RANGE = (0.1, 100.0)
+# Shares of labels by chance, of which the best one is taken.
 SHARES = (0.0, 0.01, 0.03, 0.1, 0.2, 0.4)
-# Folds of `class_mixture` that are put together.
+# So many folds of `class_mixture` are one here: half as many regressions to fit.
 TOGETHER = 2
 # Standard errors by which the posteriors have to gain.
 ERRORS = 3.0
@@ -37,7 +38,8 @@ class Posterior(NamedTuple):
 
     Attributes:
         held: log q(l|x) / p(l) of rows that did not fit it [N].
-        middle: the middle of these and of those of rows that did [N].
+        middle: the middle of these and of those of rows that did [N]. Beyond MOST_ROWS rows not all
+            of them did, so that it is a little too low.
     """
 
     held: np.ndarray
@@ -117,14 +119,14 @@ def _fit(features, labels, num_classes) -> np.ndarray:
         slope = features.T @ (softmax(logits, axis=1) - indicators)
         return (value + 0.5 * np.sum(weights**2)) / n, ((slope + weights) / n).ravel()
 
-    found = minimize(
+    optimum = minimize(
         loss,
         np.zeros(width * num_classes),
         jac=True,
         method="L-BFGS-B",
         options={"maxiter": STEPS},
     )
-    return found.x.reshape(width, num_classes)
+    return optimum.x.reshape(width, num_classes)
 
 
 def _calibrate(logits, labels, prior) -> tuple[float, float]:
@@ -132,7 +134,7 @@ def _calibrate(logits, labels, prior) -> tuple[float, float]:
     best = (1.0, 0.0)
     least = np.inf
     for share in SHARES:
-        found = minimize_scalar(
+        optimum = minimize_scalar(
             lambda log_factor, share=share: (
                 -np.mean(_log_ratio(np.exp(log_factor) * logits, labels, prior, share))
             ),
@@ -140,9 +142,9 @@ def _calibrate(logits, labels, prior) -> tuple[float, float]:
             method="bounded",
             options={"xatol": 0.01},
         )
-        if found.fun < least:
-            least = found.fun
-            best = (float(np.exp(found.x)), share)
+        if optimum.fun < least:
+            least = optimum.fun
+            best = (float(np.exp(optimum.x)), share)
     return best
 
 

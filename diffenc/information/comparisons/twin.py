@@ -26,20 +26,25 @@ from diffenc.information.coordinates import gaussian, spacings
 MOST_COLUMNS = 8
 # Rows at most.
 ROWS = neighbours.COUNTED_ROWS
+# Numbers of components that are tried, in this order until one is less likely than that before.
 COUNTS = (1, 2, 4, 8, 16, 32, 64)
-# So many are tried even if fewer are more likely.
+# Up to so many, a number that is less likely does not end the search.
 FEW_COMPONENTS = 4
 # Rows for each coefficient of a covariance.
 ROWS_OF_COMPONENT = 4
-# Rounds, tolerance and starts of fits among which is chosen, and of those that are used.
+# Rounds, tolerance and starts of `joint_mixture.fit`: for the choice, and for what is then used.
 CHOOSING = (50, 3e-4, 1)
 USING = (200, 1e-5, 4)
+# Twins of a mixture, over which errors and distances are averaged.
 TWINS = 2
 # Neighbours by which the divergence is told.
 NEIGHBOURS = 8
 # The error of I_m that counts for each nat of divergence by neighbours. They show but a part: of
 # laws that a mixture misses, the error was 1 to 8 times as much (8 where there are edges).
 MISFIT = 4.0
+# Least distance of rows (of white columns) by which it is told: equal rows, as of values that were
+# filled in, have a divergence that is large, not infinite.
+LEAST_DISTANCE = 1e-12
 # Standard errors of the divergence that are left out of it: its own error counts, too.
 CHANCE = 2.0
 # What may be missing of I_m, in steps from half of the rows to all: that of N^-0.4.
@@ -84,8 +89,12 @@ class Choice(NamedTuple):
     total: float
 
 
-def least_error(num_rows: int) -> float:
-    """Return the least error that an estimate of so many rows can have."""
+def threshold(num_rows: int) -> float:
+    """Return the systematic error from which on an estimate of so many rows is worth a twin.
+
+    It is what the error of the divergence adds if the distances among rows and in a twin scatter
+    alike; of several twins it is about a quarter less.
+    """
     return MISFIT * float(np.sqrt(2 * polygamma(1, NEIGHBOURS) / min(num_rows, ROWS)))
 
 
@@ -93,7 +102,7 @@ def estimate(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> Twin:
     """Estimate I(X;Y) of independent rows in random order.
 
     The systematic error has five parts: what neighbours correct, the divergence of the mixture,
-    the error of that, what twice the rows would add, and rows beyond `ROWS`, which are left out.
+    the error of that, what more rows would add, and rows beyond `ROWS`, which are left out.
 
     Args:
         rng: draws starts and twins.
@@ -225,7 +234,7 @@ def _misfit(rng, z, mixtures) -> Estimate:
 
 def _log_ratio(rows, trees):
     """Return dim log of the ratio of distances, in a twin and among the rows, and a constant."""
-    near = cKDTree(rows).query(rows, k=NEIGHBOURS + 1)[0][:, -1]
+    near = np.maximum(cKDTree(rows).query(rows, k=NEIGHBOURS + 1)[0][:, -1], LEAST_DISTANCE)
     logs = [np.log(tree.query(rows, k=NEIGHBOURS)[0][:, -1]) for tree in trees]
     dim = rows.shape[1]
     return dim * (np.mean(logs, axis=0) - np.log(near)) + np.log(len(rows) / (len(rows) - 1))

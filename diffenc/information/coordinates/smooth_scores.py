@@ -17,14 +17,12 @@ from scipy.special import ndtri
 
 from diffenc.estimate import Estimate
 from diffenc.information.coordinates import gaussian, spacings
-from diffenc.information.coordinates.spacings import HALF
+from diffenc.information.coordinates.spacings import FINER, HALF
 
 # Rows for each knot of the map, and the fewest and the most knots.
 ROWS = 50
 FEWEST_KNOTS = 10
 MOST_KNOTS = 24
-# Standard errors by which single spacings may tell a larger divergence: more are of clumps.
-FINER = 3.0
 # The largest divergence of scores that are nearly normal (nats).
 MOST_DIVERGENCE = 0.2
 

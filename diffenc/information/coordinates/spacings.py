@@ -13,7 +13,7 @@ from diffenc.information.clusters import Clusters
 from diffenc.information.coordinates import gaussian
 from diffenc.information.coordinates.gaussian import GaussianPart
 
-# Spacings to either side of a value, in its window.
+# Spacings to either side of a value, in its window. More of them miss the edges of a density.
 HALF = 4
 # Standard errors by which single spacings may tell a larger log p than windows: more are of clumps.
 FINER = 3.0
@@ -57,15 +57,12 @@ def log_density(x: np.ndarray, half: int = HALF) -> np.ndarray | None:
     """
     n = len(x)
     order = np.argsort(x)
-    first, last = windows(n, half)
-    width = x[order][last] - x[order][first]
+    ordered = x[order]
+    first = np.maximum(np.arange(n) - half, 0)
+    last = np.minimum(np.arange(n) + half, n - 1)
+    width = ordered[last] - ordered[first]
     if not np.all(width > 0):
         return None
     logarithms = np.empty(n)
     logarithms[order] = digamma(last - first) - digamma(n + 1) - np.log(width)
     return logarithms
-
-
-def windows(n: int, half: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first and the last place of the window about each of n sorted values [n]."""
-    return np.maximum(np.arange(n) - half, 0), np.minimum(np.arange(n) + half, n - 1)

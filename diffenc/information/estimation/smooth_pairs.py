@@ -37,10 +37,15 @@ def make(x: np.ndarray, y: np.ndarray, rows: np.ndarray, clusters: Clusters | No
     clusters = None if clusters is None else clusters.at(rows)
     pairs = []
     for of_x, of_y in itertools.product(*(smooth_scores.candidates(one[:, 0]) for one in (x, y))):
-        pair = Pair(of_x[rows][..., None], of_y[rows][..., None], clusters=clusters)
         ratio_x, doubt_x = _log_ratio(of_x)
         ratio_y, doubt_y = _log_ratio(of_y)
-        pair = pair._replace(log_ratios=(ratio_x[rows], ratio_y[rows]), drift=max(doubt_x, doubt_y))
+        pair = Pair(
+            of_x[rows][..., None],
+            of_y[rows][..., None],
+            drift=max(doubt_x, doubt_y),
+            clusters=clusters,
+            log_ratios=(ratio_x[rows], ratio_y[rows]),
+        )
         pairs.append(pair)
     return pairs
 

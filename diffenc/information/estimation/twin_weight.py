@@ -15,9 +15,9 @@ def weigh(
 ) -> Information:
     """Weigh an estimate and that of a twin of its columns by their systematic errors.
 
-    A twin is made only where the estimate is less sure than it may be. The estimate stays where
-    the twin is not surer, or where they differ by more than AGREE of these errors: then networks
-    see what mixtures do not.
+    A twin is made only where the estimate is less sure than `twin.threshold`. The estimate stays
+    where the twin is not surer, or where they differ by more than AGREE of these errors: then
+    networks see what mixtures do not.
 
     Args:
         result: the estimate.
@@ -33,7 +33,7 @@ def weigh(
         y = y[:, result.columns[1]]
     is_small = x.shape[1] + y.shape[1] <= twin.MOST_COLUMNS
     own = result.systematic
-    if not is_small or result.by_all is not None or own <= twin.least_error(len(x)):
+    if not is_small or result.by_all is not None or own <= twin.threshold(len(x)):
         return result
     other = twin.estimate(rng, x, y)
     gap = other.mean - result.estimate.mean

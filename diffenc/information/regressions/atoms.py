@@ -6,7 +6,8 @@ from diffenc.information.coordinates import gaussian
 from diffenc.information.regressions import regression
 from diffenc.information.regressions.halved_pair import Pair
 
-# Least part of a feature of values with ties, in its deviations, that others do not determine.
+# A feature counts as a linear function of others if what these leave of it is below so many of its
+# standard deviations.
 LEAST_REST = 1e-3
 
 
@@ -39,7 +40,10 @@ def are_regular(scores: np.ndarray) -> bool:
 
 
 def _are_independent(columns: np.ndarray) -> bool:
-    """Return whether no column [N, k] is nearly a linear function of others, as of few values."""
+    """Return whether no column [N, k] is nearly constant or a linear function of those before it.
+
+    Powers of a column of few values are.
+    """
     centred = columns - columns.mean(axis=0)
     size = centred.std(axis=0)
     if size.min() < LEAST_REST:

@@ -308,10 +308,13 @@ def with_loss(measurement: Measurement, loss: float, added: float = 0.0) -> Meas
         return measurement
     estimate = measurement.estimate
     stderr = float(np.hypot(estimate.stderr, loss / 2))
+    # Codes of a condition may have been pooled before labels are.
+    before = measurement.parts.get("pooled_labels", Estimate(0.0, 0.0))
+    pooled = Estimate(before.mean + added, float(np.hypot(before.stderr, loss / 2)))
     return dataclasses.replace(
         measurement,
         estimate=Estimate(estimate.mean + added, stderr),
-        parts=measurement.parts | {"pooled_labels": Estimate(added, loss / 2)},
-        errors=measurement.errors | {"pooled labels": loss / 2},
-        notes=(*measurement.notes, remarks.POOLED),
+        parts=measurement.parts | {"pooled_labels": pooled},
+        errors=measurement.errors | {"pooled labels": pooled.stderr},
+        notes=tuple(dict.fromkeys((*measurement.notes, remarks.POOLED))),
     )

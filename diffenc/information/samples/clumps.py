@@ -13,17 +13,21 @@ from scipy.special import betaincinv
 from diffenc.information.coordinates import gaussian
 from diffenc.keys import rng_of
 
+# The numbers k of neighbours.
 NEIGHBOURS = (1, 2, 4, 8)
 # The farthest one, and how many times as many rows there must be. The dimension is measured by its
 # distance and that of the one half as far.
 FARTHEST = 64
 TIMES = 8
 LEAST_ROWS = 200
-# Share of the rows of a smooth density with a larger ratio, and the share that is no chance.
+# Share of the rows of a smooth density whose ratio is called large.
 TAIL = 0.02
+# Largest share of such rows that is taken for chance.
 MOST = 0.2
+# The first rows of a long table, among which neighbours are looked for; and of how many of them.
 MOST_ROWS = 20_000
 MOST_QUERIES = 1000
+# Of more columns random directions are taken, see `clump_size`.
 MOST_COLUMNS = 10
 RECOGNIZED = "the other half recognizes them rather than predicts"
 

@@ -47,13 +47,13 @@ def read_condition(block: Block, words: Words) -> Condition:
         The condition; its numbers are not checked.
 
     Raises:
-        InputError: a column of names has one value, or is what `columns.read_columns` refuses.
+        InputError: a column of codes has one value, or is what `columns.read_columns` refuses.
     """
     if block.values.ndim not in (1, 2) or not block.values.size:
         raise InputError(f"{block.name} has shape {block.values.shape}: give rows and columns")
     every = columns.read_columns(block, words)
     for column, name in zip(every, block.columns, strict=True):
-        if column.are_names and column.count < 2:
+        if column.kind == CODES and column.count < 2:
             raise InputError(f"{name} is constant: leave it out, it tells nothing")
     codes = [column for column in every if column.kind == CODES]
     if sum(column.count for column in codes) * ROWS > len(block.values):

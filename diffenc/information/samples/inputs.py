@@ -227,7 +227,7 @@ def select_rows(groups, order, *blocks: Block, by_column: bool = False) -> tuple
     tables = [block.values for block in blocks]
     if by_column and tables[0].ndim == 2 and tables[0].shape[1]:
         tables = list(tables[0].T)
-    rows = rows_of_samples.examine(tables, groups, order)
+    rows = rows_of_samples.examine(tables, groups, order, by_column)
     if rows.used is None:
         return *blocks, rows
     used = [

@@ -63,7 +63,9 @@ class Rows(NamedTuple):
         return used[clustering.some_rows(self.clusters, rng_of(0, "distinct rows"))]
 
 
-def examine(blocks: list[np.ndarray], groups=None, order: str | None = None) -> Rows:
+def examine(
+    blocks: list[np.ndarray], groups=None, order: str | None = None, by_column: bool = False
+) -> Rows:
     """Find copies, groups, and rows that depend on their neighbours.
 
     What `checks` refuses, such as values that are not finite, is left to it.
@@ -72,6 +74,7 @@ def examine(blocks: list[np.ndarray], groups=None, order: str | None = None) -> 
         blocks: [N] or [N, dim] of numbers or names.
         groups: [N] what rows belong together, see `clusters.read`; None for nothing.
         order: "exchangeable" if the order of the rows means nothing; None to find out.
+        by_column: whether the blocks are the columns of one, see `series.examine`.
 
     Returns:
         The rows.
@@ -115,7 +118,7 @@ def examine(blocks: list[np.ndarray], groups=None, order: str | None = None) -> 
         clusters = Clusters(index, inflation)
         facts |= {} if groups is None else {"grouped": 1}
     elif order is None:
-        order_found = series.examine(*tables)
+        order_found = series.examine(*tables, by_column=by_column)
         clusters = order_found.clusters
         facts |= {"memory": order_found.memory} if clusters is not None else {}
         if order_found.has_drift:

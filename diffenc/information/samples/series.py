@@ -19,6 +19,7 @@ from diffenc.errors import InputError
 from diffenc.information.clusters import MOST_COLUMNS, Clusters
 from diffenc.information.coordinates import gaussian
 
+# The nearest rows, and a year of months, a day of hours, a year of weeks.
 LAGS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 24, 52)
 # Chance of taking independent rows for dependent ones, over all columns and lags of a block.
 FALSE_ALARMS = 5e-3
@@ -35,6 +36,8 @@ MEAN_UNIT_ROOT = -3.3
 FAR = 3
 # Below this tau errors by blocks are no better.
 LEAST_MEMORY = 1.1
+# Standard errors of a correlation of neighbours, from which on a column has an extent.
+MATTERS = 4.0
 MOST_BLOCKS = 50
 FEWEST_BLOCKS = 20
 # The first return has this share of the largest one or more, see `_period`.
@@ -64,7 +67,7 @@ class Order(NamedTuple):
     period: int = 0
 
 
-def examine(*blocks: np.ndarray) -> Order:
+def examine(*blocks: np.ndarray, by_column: bool = False) -> Order:
     """Examine whether rows depend on their neighbours, and make blocks of them if they do.
 
     1. Rows are independent unless two blocks (or the only one) have a column of which the normal
@@ -83,6 +86,8 @@ def examine(*blocks: np.ndarray) -> Order:
 
     Args:
         *blocks: numbers [N, dim] of which none is constant.
+        by_column: whether all blocks are asked about each other, as the columns of one are, rather
+            than the first about the others.
 
     Returns:
         The dependence.
@@ -108,7 +113,7 @@ def examine(*blocks: np.ndarray) -> Order:
     extents = [_extent(block) for block in dependent]
     fast, slow = sorted([*extents, extents[0]] if len(blocks) == 1 else extents)[-2:]
     extent = fast * slow / (fast + slow)
-    inflation, memory = _measure(dependent, extent)
+    inflation, memory = _measure(dependent, extent, by_column)
     if memory < LEAST_MEMORY:
         return Order(period=_period(scores))
     if max(extent, memory / 2) > n / (2 * FEWEST_BLOCKS):
@@ -193,7 +198,7 @@ def _is_sorted_by(blocks, scores, place, column) -> bool:
     by = blocks[place][:, column]
     others = [block for index, block in enumerate(scores) if index != place]
     if len(blocks) == 1:
-        others = [np.delete(scores[0], column, axis=1)]
+        others = [scores[0][:, np.arange(scores[0].shape[1]) != column]]
     return all(_are_white(block, by) for block in others)
 
 
@@ -258,7 +263,7 @@ def _extent(scores) -> float:
     starts = np.arange(1, len(rho) // 2)
     ends = starts + np.maximum(2, starts // 2)
     mean = (total[ends] - total[starts]) / (ends - starts)[:, None]
-    matters = np.abs(rho[1]) * len(scores) ** 0.5 > 4
+    matters = np.abs(rho[1]) * len(scores) ** 0.5 > MATTERS
     if not matters.any():
         return 1.0
     below = mean[:, matters] < rho[1, matters] / np.e
@@ -266,23 +271,32 @@ def _extent(scores) -> float:
     return float(lag.max())
 
 
-def _measure(blocks, extent: float) -> tuple[float, float]:
+def _measure(blocks, extent: float, by_column: bool) -> tuple[float, float]:
     """Measure tau of the products of scores: its mean over all pairs, and the largest.
 
-    The sum goes over five times the lags over which products stay alike. The first block is what is
-    left of it after a linear regression on the second. The same is done with sizes of scores.
+    The sum goes over five times the lags over which products stay alike. Pairs are those of a
+    column of the first block and one of the others, and by column also of every further block and
+    those after it, of `MOST_COLUMNS` at most. A block is what is left of it after a linear
+    regression on those after it. The same is done with sizes of scores.
     """
     end = int(5 * extent) + 5
+    num_first = min(max(1, len(blocks) - 1), MOST_COLUMNS) if by_column else 1
     taus = []
     for of in (_centred, _sizes):
-        first, *others = [of(block[:, :MOST_COLUMNS]) for block in blocks]
-        other = np.concatenate(others, axis=1) if others else first
-        if not first.size or not other.size:
-            continue
-        if others:
-            first = first - other @ np.linalg.lstsq(other, first)[0]
-        rho, rho_other = [_autocorrelation(block, end) for block in (first, other)]
-        taus.append(2 * rho.T @ rho_other - 1)
+        parts = [of(block[:, :MOST_COLUMNS]) for block in blocks]
+        rhos = [_autocorrelation(part, end) for part in parts]
+        of_parts = []
+        for place in range(num_first):
+            first = parts[place]
+            rest = np.concatenate([first[:, :0], *parts[place + 1 :]], axis=1)
+            rho = rhos[place]
+            if rest.size:
+                rho = _autocorrelation(first - rest @ np.linalg.lstsq(rest, first)[0], end)
+            rho_rest = np.concatenate(rhos[place + 1 :] or rhos, axis=1)
+            of_parts.append((2 * rho.T @ rho_rest - 1).ravel())
+        of_pairs = np.concatenate(of_parts)
+        if of_pairs.size:
+            taus.append(of_pairs)
     means = [tau.mean() for tau in taus]
     return float(max(1.0, *means)), float(max(1.0, *(tau.max() for tau in taus)))
 

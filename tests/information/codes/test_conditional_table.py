@@ -61,6 +61,16 @@ def test_tables_that_tell_nothing_are_doubted_or_refused():
     assert same.estimate.stderr < 0.02, "a constant x tells nothing, for certain"
 
 
+@pytest.mark.parametrize("size", range(4, 40))
+def test_what_is_constant_given_any_code_tells_nothing(size):
+    """Whatever the rounding of the entropy of so many equal values, no table is too sparse."""
+    z = np.repeat(np.arange(10), size)
+    x = z % 3
+    y = np.arange(len(z)) % 2
+    table = conditional_table_information(np.random.default_rng(0), x, y, z)
+    assert table.estimate == (0.0, 0.0)
+
+
 def test_rows_that_depend_on_each_other_have_a_larger_error():
     rng = np.random.default_rng(2)
     x, y, z = (np.repeat(one, 10) for one in half(rng, 200))

@@ -62,6 +62,15 @@ def test_classes_of_unequal_shares_and_covariances():
     assert mixture.gain == pytest.approx(gain, abs=0.1)
 
 
+def test_what_laws_tell_is_kept_beside_posteriors_that_tell_more():
+    """Labels are decided by a length, of which means tell nothing and covariances a part."""
+    rng = np.random.default_rng(8)
+    x = rng.normal(size=(1500, 3))
+    mixture = estimate(x, (np.sum(x**2, axis=1) > 2.366).astype(int))
+    assert mixture.is_by_posterior and mixture.mean > 0.6
+    assert abs(mixture.by_means) < 0.01 and 0.2 < mixture.by_shapes < 0.5
+
+
 def test_independent_labels_scatter_about_0_within_their_error():
     values = []
     for seed in range(20):

@@ -60,6 +60,15 @@ def test_a_fit_finds_the_components():
         assert np.all(np.abs(fitted.covs[place] - COVS[index]) < 4.5 * of_covs)
 
 
+def test_rounds_of_starts_may_be_all():
+    rng = np.random.default_rng(4)
+    z = joint_mixture.draw(rng, MIXTURE, 500)
+    fitted = joint_mixture.fit(rng, z, 2, 0.0, joint_mixture.FIRST_ROUNDS, 1e-9)
+    assert joint_mixture.log_density(fitted, z).mean() > np.mean(
+        multivariate_normal(z.mean(axis=0), np.cov(z.T)).logpdf(z)
+    )
+
+
 def test_pooled_fits_have_equal_covariances():
     rng = np.random.default_rng(3)
     z = joint_mixture.draw(rng, MIXTURE, 2_000)

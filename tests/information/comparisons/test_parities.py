@@ -53,6 +53,20 @@ def test_where_single_columns_tell_there_is_no_parity():
     assert parities.of_labels(x, label) is None
 
 
+def test_two_columns_of_which_balanced_labels_show_exactly_nothing():
+    x = np.tile([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], (100, 1))
+    assert parities.of_labels(x, np.arange(400) // 4 % 2) is None
+
+
+def test_a_label_without_rows_in_the_first_half_hides_no_parity():
+    rng = np.random.default_rng(4)
+    x = bits(rng)
+    label = (1 + x[:, PLACES].sum(axis=1) % 2).astype(int)
+    label[-10:] = 0
+    columns, limit = parities.of_labels(x, label)
+    assert columns == PLACES and limit.mean > 0.5
+
+
 def test_few_parities_are_found_by_chance():
     counts = [0, 0]
     for seed in range(100):

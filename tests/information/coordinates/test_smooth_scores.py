@@ -10,7 +10,6 @@ import diffenc
 from diffenc.information.coordinates import gaussian, smooth_scores
 from diffenc.information.estimation import additive_noise, pair_information, smooth_pairs
 from diffenc.information.regressions import halved_pair
-from diffenc.information.training.divergence import Divergence
 from diffenc.information.training.halves import split
 
 ERRORS = 3.0
@@ -22,19 +21,6 @@ MARGINS = {
     "cubes": lambda z: z**3,
     "Cauchy": lambda z: np.tan(np.pi * (ndtr(z) - 0.5)),
 }
-
-
-@pytest.fixture
-def without_networks(monkeypatch):
-    """Let networks find nothing beyond the regression, at no cost: it alone is looked at."""
-
-    def nothing(key, halves, *arguments):
-        zeros = np.zeros(halves.r.shape[:2]).ravel()
-        return Divergence(
-            0.0, 0.0, *[zeros] * 4, np.zeros(1), np.zeros(1), np.array([-7.0, 10.0]), 0.0, 0.0, 0
-        )
-
-    monkeypatch.setattr(pair_information, "divergence", nothing)
 
 
 def pair_of(seed, n, nats):

@@ -254,6 +254,25 @@ def test_tau_of_autoregressions(phi):
     assert 20 <= index.max() + 1 <= 50 and np.bincount(index).min() >= min(2 * tau, 80)
 
 
+def test_tau_of_columns_does_not_depend_on_their_order():
+    """Of three columns the pairs have tau of 1.8, 1.8 and 19.5."""
+    orders = []
+    for seed in range(8):
+        fast = autoregressive((seed, 63), 0.3, 4000)
+        slow = [autoregressive((seed, place), 0.95, 4000) for place in (64, 65)]
+        orders += [
+            series.examine(*columns, by_column=True) for columns in ([fast, *slow], [*slow, fast])
+        ]
+    inflation, memory = np.array([(one.clusters.inflation, one.memory) for one in orders]).T
+    np.testing.assert_allclose(inflation[::2], inflation[1::2], rtol=0.01)
+    products = np.array([0.3 * 0.95, 0.3 * 0.95, 0.95**2])
+    tau = (1 + products) / (1 - products)
+    for measured, expected in ((inflation, tau.mean()), (memory, tau.max())):
+        spread = measured[::2].std(ddof=1)
+        assert abs(measured[::2].mean() - expected) < NUM_SIGMAS * spread / 8**0.5
+        assert spread < 0.3 * expected
+
+
 def test_few_random_walks_pass_and_no_series_is_refused_for_one():
     """Of 600 other pairs of walks of 500 rows 1.0 % pass; by one block alone it was 2.5 %."""
     kinds = {"walks": [], "series": [], "beside": []}
@@ -290,6 +309,13 @@ PLACE = np.arange(2000)
 )
 def test_kinds_of_orders(blocks, expected):
     assert kind(*blocks) == expected
+
+
+def test_rows_that_are_sorted_by_one_of_many_columns_are_examples():
+    """Of these columns the first forty are looked at for a series, and any may be that column."""
+    place = np.arange(500)
+    x = place[:, None] / 250 + normal(62, 500, 45)
+    assert kind(np.column_stack([x, place])) == "independent"
 
 
 def test_rows_that_are_sorted_by_a_label_and_resemble_their_neighbours_are_told():
