@@ -171,9 +171,9 @@ def mnist_dir() -> Path:
 def without_networks(monkeypatch):
     """Let networks find nothing beyond the regression, at no cost: it alone is looked at."""
     import numpy as np
-    from diffenc.information.divergence import Divergence
 
-    from diffenc.information import pair_information
+    from diffenc.information.estimation import pair_information
+    from diffenc.information.training.divergence import Divergence
 
     def nothing(key, halves, *arguments):
         zeros = np.zeros(halves.r.shape[:2]).ravel()
