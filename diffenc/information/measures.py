@@ -38,6 +38,7 @@ from diffenc.information import (
     resolution,
     smooth_pairs,
     twin_weight,
+    unmixed_noise,
 )
 from diffenc.information import clusters as clustering
 from diffenc.information.assembly import Information, is_one_sided, still_grows
@@ -184,8 +185,10 @@ def _of_columns(keys, x, y, settings, show, clusters) -> Information:
     are_single = x.shape[1] == y.shape[1] == 1
     if are_single:
         least = additive_noise.limit(x, y, rows, settings.map_errors, pair.clusters)
-        if least is not None:
-            result = additive_noise.raise_to(result, least, pair.clusters)
+    else:
+        least = unmixed_noise.limit(x, y, rows) if clusters is None else None
+    if least is not None:
+        result = additive_noise.raise_to(result, least, pair.clusters)
     if blur:
         stderr = float(np.hypot(result.estimate.stderr, blur))
         estimate = Estimate(result.estimate.mean, stderr)
