@@ -13,15 +13,15 @@ neighbours in several columns blur. B and both maps minimize them, as in Learned
 import itertools
 
 import numpy as np
-from scipy.special import chdtrc
 
+from diffenc.estimate import Estimate
 from diffenc.information import gaussian, neighbours, spacings
 from diffenc.information.additive_noise import Limit
 
 # Columns of a block, at most.
 MOST_COLUMNS = 4
-# Spacings of the entropies that are minimized.
-SMOOTH = 8
+# Spacings of the entropies that are minimized, for each square root of a row.
+SMOOTH = 0.5
 # How far rotations are searched (radians), one sweep after the other, and by how many steps.
 REACHES = (np.pi / 4, np.pi / 4)
 STEPS = 41
@@ -31,10 +31,10 @@ COEFFICIENTS = 4.0
 SHRINKS = (1, 3, 9)
 # Cosines of each of so many columns by which a dependence of unmixed columns is told.
 COSINES = {2: 8, 3: 4, 4: 3}
-# Chance that columns which are independent are taken as dependent.
-CHANCE = 0.01
-# Standard errors by which neighbours may show a dependence of unmixed columns.
+# Standard errors by which neighbours have to show a dependence of unmixed columns.
 DEPENDENT = 2.5
+# The largest dependence of unmixed columns (nats).
+MOST_DEPENDENCE = 0.1
 
 
 def limit(x: np.ndarray, y: np.ndarray, rows: np.ndarray) -> Limit | None:
@@ -56,7 +56,8 @@ def limit(x: np.ndarray, y: np.ndarray, rows: np.ndarray) -> Limit | None:
         return None
     x, y = [gaussian.whiten(one[rows.ravel()]) for one in (x, y)]
     limits = [_with_noise_in_y(*both) for both in ((x, y), (y, x))]
-    return max((one for one in limits if one is not None), key=lambda one: one.mean, default=None)
+    sound = [one for one in limits if one is not None]
+    return max(sound, key=lambda one: one.mean - one.doubt, default=None)
 
 
 def _with_noise_in_y(x, y) -> Limit | None:
@@ -65,48 +66,55 @@ def _with_noise_in_y(x, y) -> Limit | None:
     noise = y - x @ (x.T @ y) / n
     values = np.linalg.eigvalsh(noise.T @ noise / n)
     noise = gaussian.whiten(noise)
-    if looks_gaussian(noise):
+    if gaussian.looks_gaussian(noise):
         return None
     sources = sharpen(rotate(y, REACHES), y[:, :0])
-    unseen = dependence(sources)
-    if unseen is None:
+    total = dependence(sources)
+    if total.mean > MOST_DEPENDENCE:
         return None
     noise = sharpen(rotate(noise, REACHES), x)
+    more = []
+    for half in (spacings.HALF, 2 * spacings.HALF):
+        of_noise = _log_density(noise, half)
+        of_sources = _log_density(sources, half)
+        if of_noise is None or of_sources is None:
+            return None
+        more.append(of_noise - of_sources)
     # Both maps have as many coefficients, whose optimism cancels; that of B does not.
-    shift = -0.5 * np.sum(np.log(values)) - 0.5 * dim * x.shape[1] / n
-    logs = [_log_density(noise, half, sources) for half in (spacings.HALF, 2 * spacings.HALF)]
-    if logs[0] is None or logs[1] is None:
-        return None
-    finer = float(logs[1].mean() - logs[0].mean())
-    mean = float(logs[0].mean() + shift)
-    return Limit(mean, logs[0] + shift, float(np.hypot(finer, unseen)))
+    shift = -0.5 * float(np.sum(np.log(values))) - 0.5 * dim * x.shape[1] / n - total.mean
+    finer = float(np.mean(more[1] - more[0]))
+    doubt = float(np.hypot(finer, total.stderr))
+    return Limit(float(more[0].mean()) + shift, more[0] + shift, doubt)
 
 
-def looks_gaussian(x):
-    return gaussian._looks_gaussian(x)
+def _log_density(block, half) -> np.ndarray | None:
+    """Return the sum [n] over columns of log p(z_j); None where values repeat or clump."""
+    logs = np.zeros(len(block))
+    for column in block.T:
+        log = spacings.log_density(column, half)
+        if log is None or spacings.entropy(column) is None:
+            return None
+        logs += log
+    return logs
 
 
-def _log_density(noise, half, sources):
-    """Return the sum [n] over columns of log p(e_j) less log p(s_j); None where values repeat."""
-    of_noise, of_sources = [
-        [spacings.log_density(column, half) for column in block.T] for block in (noise, sources)
-    ]
-    if any(one is None for one in of_noise + of_sources):
-        return None
-    return np.sum(of_noise, axis=0) - np.sum(of_sources, axis=0)
-
-
-def dependence(z: np.ndarray) -> float | None:
-    """Return what the total correlation of unmixed columns z [n, dim] may be; None if it is seen.
+def dependence(z: np.ndarray) -> Estimate:
+    """Estimate the total correlation of unmixed columns, which should be 0.
 
     c_k = E prod_j 2^1/2 cos(pi k_j u_j) of the ranks u are the Fourier coefficients of their joint
-    density. n times the sum of their squares is chi squared if the columns are independent, less a
-    degree of freedom for each coefficient of the unmixing; half of the sum is the total
+    density. n times the sum of their squares is chi squared if the columns are independent, with a
+    degree of freedom less for each coefficient of the unmixing; half of the sum is the total
     correlation where that is small. Neighbours see what is finer than these waves.
+
+    Args:
+        z: [n, dim].
+
+    Returns:
+        The larger of both, 0 or more (nats). Its error holds half of it, and what neither sees.
     """
     n, dim = z.shape
     if dim == 1:
-        return 0.0
+        return Estimate(0.0, 0.0)
     count = COSINES[dim]
     ranks = (np.argsort(np.argsort(z, axis=0), axis=0) + 0.5) / n
     product = np.ones((n, 1))
@@ -118,20 +126,19 @@ def dependence(z: np.ndarray) -> float | None:
     orders = np.count_nonzero(np.indices((count + 1,) * dim).reshape(dim, -1), axis=0)
     squares = squares[orders > 1]
     freedom = len(squares) - dim * (dim - 1)
-    total = n * float(squares.sum())
-    if chdtrc(freedom, total) < CHANCE:
-        return None
-    for column in range(1, dim):
-        near = neighbours.largest(z[:, :column], z[:, column : column + 1])
-        if near.mean > DEPENDENT * near.stderr:
-            return None
-    return float(max(0.0, total - freedom) + (2 * freedom) ** 0.5) / (2 * n)
+    by_waves = 0.5 * (float(squares.sum()) - freedom / n)
+    near = [neighbours.largest(z[:, :j], z[:, j : j + 1]) for j in range(1, dim)]
+    by_near = sum(one.mean for one in near if one.mean > DEPENDENT * one.stderr)
+    total = max(by_waves, by_near, 0.0)
+    errors = [one.stderr for one in near]
+    return Estimate(total, float(np.linalg.norm([(freedom / 2) ** 0.5 / n, total / 2, *errors])))
 
 
 def _entropies(columns):
-    """Return the entropies [k] of columns [k, n] by spacings, up to a constant."""
+    """Return the entropies [k] of columns [k, n] by windows of some spacings, up to a constant."""
+    spaces = max(1, round(SMOOTH * columns.shape[1] ** 0.5))
     ordered = np.sort(columns, axis=1)
-    widths = ordered[:, SMOOTH:] - ordered[:, :-SMOOTH]
+    widths = ordered[:, spaces:] - ordered[:, :-spaces]
     return np.log(np.maximum(widths, 1e-300)).mean(axis=1)
 
 
