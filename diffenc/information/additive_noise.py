@@ -100,6 +100,12 @@ def raise_to(result: Information, least: Limit, clusters: Clusters | None) -> In
     gap = least.mean - result.estimate.mean
     if gap <= LARGER * float(np.hypot(gain.stderr, least.doubt)):
         return result
+    return by_limit(result, least, clusters)
+
+
+def by_limit(result: Information, least: Limit, clusters: Clusters | None) -> Information:
+    """Return the limit in place of an estimate, with half of what it shows more in its error."""
+    gap = least.mean - result.estimate.mean
     examples = clustering.estimate(least.pointwise, clusters).stderr
     doubt = float(np.hypot(least.doubt, gap / 2))
     return result._replace(

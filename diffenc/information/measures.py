@@ -76,7 +76,8 @@ def mutual_information(
     D[X] is detected and D[X|Y] is not, the blocks are exchanged and the estimate with the smaller
     error is returned. Increasing maps of single coordinates change nothing but which linear
     mixtures are unmixed. Then it is compared with nearest neighbours and with columns alone, see
-    `resolution.resolve`, and weighed with a twin of few columns, see `twin_weight.weigh`.
+    `resolution.resolve`, weighed with a twin of few columns, see `twin_weight.weigh`, and raised to
+    a limit by noise that does not depend on the other block, see `unmixed_noise`.
 
     Args:
         key: a key.
@@ -111,7 +112,12 @@ def mutual_information(
     scores_y = gaussian.by_rank(y, rng)[order]
     compared = resolution.of_numbers(scores_x, scores_y, x[order], y[order])
     result = resolve(result, compared, estimate_again)
-    return twin_weight.weigh(result, x[order], y[order], rng)
+    least = unmixed_noise.limit(x, y, result)
+    result = unmixed_noise.raise_to(result, least)
+    if result.is_by_noise:
+        return result
+    result = twin_weight.weigh(result, x[order], y[order], rng)
+    return unmixed_noise.raise_to(result, least)
 
 
 def _check_no_function(x, y, clusters: Clusters | None) -> None:
@@ -185,10 +191,8 @@ def _of_columns(keys, x, y, settings, show, clusters) -> Information:
     are_single = x.shape[1] == y.shape[1] == 1
     if are_single:
         least = additive_noise.limit(x, y, rows, settings.map_errors, pair.clusters)
-    else:
-        least = unmixed_noise.limit(x, y, rows) if clusters is None else None
-    if least is not None:
-        result = additive_noise.raise_to(result, least, pair.clusters)
+        if least is not None:
+            result = additive_noise.raise_to(result, least, pair.clusters)
     if blur:
         stderr = float(np.hypot(result.estimate.stderr, blur))
         estimate = Estimate(result.estimate.mean, stderr)

@@ -15,8 +15,9 @@ import itertools
 import numpy as np
 
 from diffenc.estimate import Estimate
-from diffenc.information import gaussian, neighbours, spacings
-from diffenc.information.additive_noise import Limit
+from diffenc.information import additive_noise, gaussian, neighbours, spacings
+from diffenc.information.additive_noise import LARGER, Limit
+from diffenc.information.assembly import Information
 
 # Columns of a block, at most.
 MOST_COLUMNS = 4
@@ -37,27 +38,53 @@ DEPENDENT = 2.5
 MOST_DEPENDENCE = 0.1
 
 
-def limit(x: np.ndarray, y: np.ndarray, rows: np.ndarray) -> Limit | None:
+def limit(x: np.ndarray, y: np.ndarray, result: Information) -> Limit | None:
     """Compute the limit, with the noise in x or in y, whichever tells more.
 
     Args:
-        x: [N, dim_x], independent rows.
+        x: [N, dim_x].
         y: [N, dim_y].
-        rows: [2, n] of both halves.
+        result: the estimate, whose rows and columns are used.
 
     Returns:
-        The limit; None for blocks of too many columns, columns with ties, noise that looks
-        Gaussian, and where the columns of the block with the noise depend on each other although
-        they are unmixed. Its doubt holds the dependence that would not be seen.
+        The limit; None for rows that are not independent, single columns (see `additive_noise`) and
+        too many columns, columns with ties or clumps, and where the noise looks Gaussian or the
+        columns of its block depend too much on each other, although they are unmixed.
     """
-    if max(x.shape[1], y.shape[1]) > MOST_COLUMNS:
+    if result.columns is not None:
+        x = x[:, result.columns[0]]
+        y = y[:, result.columns[1]]
+    if result.clusters is not None or not 1 < max(x.shape[1], y.shape[1]) <= MOST_COLUMNS:
         return None
     if gaussian.has_ties(x).any() or gaussian.has_ties(y).any():
         return None
-    x, y = [gaussian.whiten(one[rows.ravel()]) for one in (x, y)]
+    x, y = [gaussian.whiten(one[result.rows]) for one in (x, y)]
     limits = [_with_noise_in_y(*both) for both in ((x, y), (y, x))]
     sound = [one for one in limits if one is not None]
     return max(sound, key=lambda one: one.mean - one.doubt, default=None)
+
+
+def raise_to(result: Information, least: Limit | None) -> Information:
+    """Return an estimate, raised to a limit that is larger and surer.
+
+    Args:
+        result: the estimate.
+        least: the limit, or None.
+
+    Returns:
+        The estimate; `is_by_noise` says whether it is the limit. Half of what the limit shows more
+        is in its error. Estimates that terms contradict stay as they are.
+    """
+    if least is None or result.terms_of is not None:
+        return result
+    gap = least.mean - result.estimate.mean
+    if gap > LARGER * least.doubt and result.systematic > least.doubt:
+        raised = additive_noise.by_limit(result, least, None)
+    else:
+        raised = additive_noise.raise_to(result, least, None)
+    if raised is result:
+        return result
+    return raised._replace(weight=0.0, twin_weight=0.0, unresolved=0.0)
 
 
 def _with_noise_in_y(x, y) -> Limit | None:

@@ -4,14 +4,27 @@ import numpy as np
 import pytest
 
 from diffenc.information import gaussian, unmixed_noise
+from diffenc.information.additive_noise import Limit
+from diffenc.information.assembly import assemble
+from diffenc.information.divergence import Divergence
+from diffenc.information.gaussian import GaussianPart
 from diffenc.information.pairs import Product, UniformNoise
 
 N = 1_000
 TURN = np.array([[0.8, 0.6], [-0.6, 0.8]])
 
 
+def estimate_of(mean, systematic, n=N):
+    """An estimate by networks with this systematic error."""
+    share = mean + np.resize([-0.3, 0.3], n)
+    zeros = np.zeros(n)
+    edges = np.array([-7.0, 0.0, 10.0])
+    found = Divergence(0.0, systematic, *[zeros] * 4, *[np.zeros(2)] * 2, edges, 0.0, 0.0, 150)
+    return assemble(GaussianPart(mean, share), np.arange(n).reshape(2, -1), 2, found, None)
+
+
 def limit_of(x, y):
-    return unmixed_noise.limit(x, y, np.arange(len(x)).reshape(2, -1))
+    return unmixed_noise.limit(x, y, estimate_of(0.0, 0.1, len(x)))
 
 
 def edges(seed, n=N):
@@ -108,3 +121,20 @@ def test_steps_change_neither_volume_nor_mean():
     coefficients = np.linalg.lstsq(basis, noise)[0]
     np.testing.assert_allclose(basis @ coefficients, noise, atol=1e-9)
     assert np.linalg.det(coefficients[:2]) == pytest.approx(1.0, abs=1e-9)
+
+
+def test_an_estimate_is_raised_to_a_limit_that_is_larger_and_surer():
+    scatter = 0.3 + 3 * np.random.default_rng(9).standard_normal(N)
+    least = Limit(0.5, scatter, 0.02)
+    before = estimate_of(0.3, 0.1)._replace(twin_weight=0.4, unresolved=0.01)
+    after = unmixed_noise.raise_to(before, least)
+    assert after.is_by_noise and after.estimate.mean == 0.5
+    examples = np.std(scatter, ddof=1) / N**0.5
+    assert after.estimate.stderr == pytest.approx(np.linalg.norm([examples, 0.02, 0.1]))
+    squares = np.sum(np.square(list(after.errors.values())))
+    assert squares == pytest.approx(after.estimate.stderr**2)
+    for stays in (estimate_of(0.47, 0.1), estimate_of(0.6, 0.1), estimate_of(0.4, 0.015)):
+        assert unmixed_noise.raise_to(stays, least) is stays
+    assert unmixed_noise.raise_to(before, None) is before
+    # A network that is too sure of itself is contradicted by examples, too.
+    assert unmixed_noise.raise_to(estimate_of(0.2, 0.015), least).is_by_noise
