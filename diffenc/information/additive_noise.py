@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from diffenc.estimate import Estimate
-from diffenc.information import additive, gaussian, halved_pair, regression, smooth_scores
+from diffenc.information import additive, gaussian, halved_pair, regression, spacings
 from diffenc.information import clusters as clustering
 from diffenc.information.assembly import Information
 from diffenc.information.clusters import Clusters
@@ -21,8 +21,6 @@ from diffenc.information.regression import Features
 
 # Standard errors by which the limit has to be larger than the estimate of the networks.
 LARGER = 2.0
-# Deviations beyond which there must be no row: spacings miss a part of long tails.
-FARTHEST = 5.0
 
 
 class Limit(NamedTuple):
@@ -52,13 +50,11 @@ def limit(
         clusters: of the rows [2, n], or None.
 
     Returns:
-        The limit, or None for columns with ties, clumps or long tails, or whose noise has such.
+        The limit, or None for columns with ties or clumps, or whose noise has such.
     """
     if gaussian.has_ties(x)[0] or gaussian.has_ties(y)[0]:
         return None
     standard = [(one - one.mean(axis=0)) / one.std(axis=0) for one in (x, y)]
-    if max(np.abs(one).max() for one in standard) > FARTHEST:
-        return None
     pair = Pair(standard[0][rows], standard[1][rows], clusters=clusters)
     limits = [_with_noise_in_x(one, errors) for one in (pair, pair.exchange())]
     return max((one for one in limits if one is not None), key=lambda one: one.mean, default=None)
@@ -69,19 +65,23 @@ def _with_noise_in_x(pair: Pair, errors: float) -> Limit | None:
     part = halved_pair.information(pair, features)
     of_mean = np.concatenate(list(halved_pair.regressors(pair, features).mean))
     x = gaussian.whiten(np.concatenate(list(pair.x)))
-    noise = regression.fit(x, Features(of_mean, of_mean[:, :0])).r[:, 0]
-    if np.abs(noise).max() > FARTHEST:
-        return None
-    if not (smooth_scores.is_resolved(x[:, 0]) and smooth_scores.is_resolved(noise)):
+    noise = regression.fit(x, Features(of_mean, of_mean[:, :0])).r
+    if spacings.entropy(x[:, 0]) is None or spacings.entropy(noise[:, 0]) is None:
         return None
     more = []
-    for half in (smooth_scores.HALF, 2 * smooth_scores.HALF):
-        of_noise, of_x = [smooth_scores.log_ratio(one, half) for one in (noise, x[:, 0])]
+    for half in (spacings.HALF, 2 * spacings.HALF):
+        of_noise, of_x = [_log_ratio(gaussian.whiten(one)[:, 0], half) for one in (noise, x)]
         if of_noise is None or of_x is None:
             return None
         more.append(of_noise - of_x)
     doubt = abs(float(np.mean(more[1] - more[0])))
     return Limit(part.mean + float(more[0].mean()), part.pointwise + more[0], doubt)
+
+
+def _log_ratio(z, half) -> np.ndarray | None:
+    """Return log p(z) / N(z; 0, 1) of standardized z [n], up to a constant; None for ties."""
+    logs = spacings.log_density(z, half)
+    return None if logs is None else logs + 0.5 * np.square(z)
 
 
 def raise_to(result: Information, least: Limit, clusters: Clusters | None) -> Information:
