@@ -110,8 +110,8 @@ def _with_noise_in_y(x, y) -> Limit | None:
     # Both maps have as many coefficients, whose optimism cancels; that of B does not.
     shift = -0.5 * float(np.sum(np.log(values))) - 0.5 * dim * x.shape[1] / n - total.mean
     finer = float(np.mean(more[1] - more[0]))
-    doubt = float(np.hypot(finer, total.stderr))
-    return Limit(float(more[0].mean()) + shift, more[0] + shift, doubt)
+    doubt = np.linalg.norm([finer, total.stderr, (2 * dim) ** 0.5 * spacings.scatter(n)])
+    return Limit(float(more[0].mean()) + shift, more[0] + shift, float(doubt))
 
 
 def _log_density(block, half) -> np.ndarray | None:
