@@ -140,7 +140,7 @@ def independent_scores(rng: np.random.Generator, x: np.ndarray) -> np.ndarray | 
     if dim == 1 or n < 5 * dim**2 or has_ties(x).any():
         return None
     standard = (x - x.mean(axis=0)) / x.std(axis=0)
-    if dim <= FEW_COLUMNS and _looks_gaussian(standard):
+    if dim <= FEW_COLUMNS and looks_gaussian(standard):
         return None
     # Their import takes as long as JAX's, and loads pandas.
     from sklearn.decomposition import FastICA
@@ -177,14 +177,6 @@ def radial_scores(x: np.ndarray) -> np.ndarray:
     return z * (new_length / np.maximum(length, 1e-300))[:, None]
 
 
-def _looks_gaussian(x: np.ndarray) -> bool:
-    """Return whether projections of x [N, D] along random directions are `normal_enough`."""
-    try:
-        return _misfit(x) < _accepted(len(x))
-    except LinAlgError:
-        return False
-
-
 def _accepted(n: int) -> float:
     """Return the statistic A^2 below which n numbers are taken as normal, see `normal_enough`."""
     return min(2.0, 0.02 * n**0.5)
@@ -198,6 +190,14 @@ def _misfit(z: np.ndarray, count: int = 32) -> float:
     z = whiten(z)
     directions = np.random.default_rng(0).standard_normal((z.shape[1], count))
     return float(np.mean(anderson_darling(z @ (directions / np.linalg.norm(directions, axis=0)))))
+
+
+def looks_gaussian(x: np.ndarray) -> bool:
+    """Return whether projections of x [N, D] along random directions are `normal_enough`."""
+    try:
+        return _misfit(x) < _accepted(len(x))
+    except LinAlgError:
+        return False
 
 
 def is_sound(x: np.ndarray, y: np.ndarray) -> bool:

@@ -6,7 +6,7 @@ needed; also of heavy tails, and of edges.
 """
 
 import numpy as np
-from scipy.special import digamma
+from scipy.special import digamma, polygamma
 
 from diffenc.information import clusters as clustering
 from diffenc.information.clusters import Clusters
@@ -66,3 +66,13 @@ def log_density(x: np.ndarray, half: int = HALF) -> np.ndarray | None:
     logarithms = np.empty(n)
     logarithms[order] = digamma(last - first) - digamma(n + 1) - np.log(width)
     return logarithms
+
+
+def scatter(n: int, half: int = HALF) -> float:
+    """Return the standard deviation of the mean of `log_density` about that of log p.
+
+    Of windows of m spacings it is (((2 m^2 - 2 m + 1) psi'(m) - 2 m + 1) / n)^1/2, the asymptotic
+    one of numbers with a uniform density, which is about that of any other.
+    """
+    m = 2 * half
+    return float(np.sqrt(((2 * m**2 - 2 * m + 1) * polygamma(1, m) - 2 * m + 1) / n))

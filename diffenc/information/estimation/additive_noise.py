@@ -14,7 +14,7 @@ import numpy as np
 from diffenc.estimate import Estimate
 from diffenc.information import clusters as clustering
 from diffenc.information.clusters import Clusters
-from diffenc.information.coordinates import gaussian, smooth_scores
+from diffenc.information.coordinates import gaussian, smooth_scores, spacings
 from diffenc.information.estimation.assembly import Information
 from diffenc.information.regressions import additive, halved_pair, regression
 from diffenc.information.regressions.halved_pair import Pair
@@ -22,8 +22,6 @@ from diffenc.information.regressions.regression import Features
 
 # Standard errors by which the limit has to be larger than the estimate of the networks.
 LARGER = 2.0
-# Deviations beyond which there must be no row: spacings miss a part of long tails.
-FARTHEST = 5.0
 
 
 class Limit(NamedTuple):
@@ -53,13 +51,11 @@ def limit(
         clusters: of the rows [2, n], or None.
 
     Returns:
-        The limit, or None for columns with ties, clumps or long tails, or whose noise has such.
+        The limit, or None for columns with ties or clumps, or whose noise has such.
     """
     if gaussian.has_ties(x)[0] or gaussian.has_ties(y)[0]:
         return None
     standard = [(one - one.mean(axis=0)) / one.std(axis=0) for one in (x, y)]
-    if max(np.abs(one).max() for one in standard) > FARTHEST:
-        return None
     pair = Pair(standard[0][rows], standard[1][rows], clusters=clusters)
     limits = [_with_noise_in_x(one, errors) for one in (pair, pair.exchange())]
     return max((one for one in limits if one is not None), key=lambda one: one.mean, default=None)
@@ -70,14 +66,12 @@ def _with_noise_in_x(pair: Pair, errors: float) -> Limit | None:
     part = halved_pair.information(pair, features)
     of_mean = np.concatenate(list(halved_pair.regressors(pair, features).mean))
     x = gaussian.whiten(np.concatenate(list(pair.x)))
-    noise = regression.fit(x, Features(of_mean, of_mean[:, :0])).r[:, 0]
-    if np.abs(noise).max() > FARTHEST:
-        return None
-    if not (smooth_scores.is_resolved(x[:, 0]) and smooth_scores.is_resolved(noise)):
+    noise = regression.fit(x, Features(of_mean, of_mean[:, :0])).r
+    if spacings.entropy(x[:, 0]) is None or spacings.entropy(noise[:, 0]) is None:
         return None
     more = []
-    for half in (smooth_scores.HALF, 2 * smooth_scores.HALF):
-        of_noise, of_x = [smooth_scores.log_ratio(one, half) for one in (noise, x[:, 0])]
+    for half in (spacings.HALF, 2 * spacings.HALF):
+        of_noise, of_x = [smooth_scores.log_ratio(one[:, 0], half) for one in (noise, x)]
         if of_noise is None or of_x is None:
             return None
         more.append(of_noise - of_x)
@@ -101,6 +95,12 @@ def raise_to(result: Information, least: Limit, clusters: Clusters | None) -> In
     gap = least.mean - result.estimate.mean
     if gap <= LARGER * float(np.hypot(gain.stderr, least.doubt)):
         return result
+    return by_limit(result, least, clusters)
+
+
+def by_limit(result: Information, least: Limit, clusters: Clusters | None) -> Information:
+    """Return the limit in place of an estimate, with half of what it shows more in its error."""
+    gap = least.mean - result.estimate.mean
     examples = clustering.estimate(least.pointwise, clusters).stderr
     doubt = float(np.hypot(least.doubt, gap / 2))
     return result._replace(

@@ -57,7 +57,7 @@ class Information(NamedTuple):
         is_blurred: whether ranks of single columns that clump or repeat miss a part of a close
             relation, see `smooth_pairs`.
         is_by_noise: whether the estimate is a limit by noise that does not depend on the other
-            block, see `additive_noise`. Parts are still those of the networks.
+            block, see `additive_noise`, `unmixed_noise`. Parts are still those of the networks.
         by_all: the information of the Gaussian of all columns, where the estimate is that of some
             and this is significantly larger; else None.
         mixture: the information of labels by laws of the classes; None of other blocks.

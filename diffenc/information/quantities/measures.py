@@ -32,6 +32,7 @@ from diffenc.information.estimation import (
     resolution,
     smooth_pairs,
     twin_weight,
+    unmixed_noise,
 )
 from diffenc.information.estimation.assembly import Information, is_one_sided, still_grows
 from diffenc.information.estimation.resolution import resolve
@@ -61,7 +62,8 @@ def mutual_information(
     D[X] is detected and D[X|Y] is not, the blocks are exchanged and the estimate with the smaller
     error is returned. Increasing maps of single coordinates change nothing but which linear
     mixtures are unmixed. Then it is compared with nearest neighbours and with columns alone, see
-    `resolution.resolve`, and weighed with a twin of few columns, see `twin_weight.weigh`.
+    `resolution.resolve`, weighed with a twin of few columns, see `twin_weight.weigh`, and raised to
+    a limit by noise that does not depend on the other block, see `unmixed_noise`.
 
     Args:
         key: a key.
@@ -96,7 +98,12 @@ def mutual_information(
     scores_y = gaussian.by_rank(y, rng)[order]
     compared = resolution.of_numbers(scores_x, scores_y, x[order], y[order])
     result = resolve(result, compared, estimate_again)
-    return twin_weight.weigh(result, x[order], y[order], rng)
+    least = unmixed_noise.limit(x, y, result)
+    result = unmixed_noise.raise_to(result, least)
+    if result.is_by_noise:
+        return result
+    result = twin_weight.weigh(result, x[order], y[order], rng)
+    return unmixed_noise.raise_to(result, least)
 
 
 def _check_no_function(x, y, clusters: Clusters | None) -> None:

@@ -153,7 +153,7 @@ def of_resolution(result: Information, names: list[list[str]]) -> list[str]:
         )
     if result.is_by_noise:
         notes.append(
-            "one column is a function of the other and noise that does not depend on it, whose "
+            "one block is a function of the other and noise that does not depend on it, whose "
             "edges tell more than the networks: the estimate is by the entropy of this noise"
         )
     if result.nearest is not None and result.is_by_neighbours:

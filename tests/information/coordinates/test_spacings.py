@@ -76,3 +76,16 @@ def test_the_public_entropy_of_a_column_needs_no_network():
     difference = estimate.parts["gaussian"].mean - estimate.parts["divergence"].mean
     assert estimate.mean == pytest.approx(difference, abs=1e-12)
     assert np.mean(estimate.details.pointwise) == pytest.approx(estimate.mean, abs=1e-9)
+
+
+@pytest.mark.parametrize("law", ["random", "standard_normal"])
+def test_the_scatter_of_the_mean(law):
+    """About the mean of log p of the same numbers, whose error is not of the spacings."""
+    gaps = []
+    for seed in range(300):
+        x = getattr(np.random.default_rng(seed), law)(500)
+        log_p = 0.0 if law == "random" else -0.5 * np.mean(x**2) - 0.5 * np.log(2 * np.pi)
+        gaps.append(spacings.log_density(x).mean() - log_p)
+    # The error of a standard deviation of 300 is 4 %; windows at the ends add some.
+    assert np.std(gaps) == pytest.approx(spacings.scatter(500), rel=0.2)
+    assert spacings.scatter(500) == pytest.approx(2 * spacings.scatter(2000))
