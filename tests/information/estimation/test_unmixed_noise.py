@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from diffenc.information import gaussian, unmixed_noise
-from diffenc.information.additive_noise import Limit
-from diffenc.information.assembly import assemble
-from diffenc.information.divergence import Divergence
-from diffenc.information.gaussian import GaussianPart
-from diffenc.information.pairs import Product, UniformNoise
+from diffenc.information.benchmark.pairs import Product, UniformNoise
+from diffenc.information.coordinates import gaussian
+from diffenc.information.coordinates.gaussian import GaussianPart
+from diffenc.information.estimation import unmixed_noise
+from diffenc.information.estimation.additive_noise import Limit
+from diffenc.information.estimation.assembly import assemble
+from diffenc.information.training.divergence import Divergence
 
 N = 1_000
 TURN = np.array([[0.8, 0.6], [-0.6, 0.8]])

@@ -15,9 +15,11 @@ import itertools
 import numpy as np
 
 from diffenc.estimate import Estimate
-from diffenc.information import additive_noise, gaussian, neighbours, spacings
-from diffenc.information.additive_noise import LARGER, Limit
-from diffenc.information.assembly import Information
+from diffenc.information.comparisons import neighbours
+from diffenc.information.coordinates import gaussian, spacings
+from diffenc.information.estimation import additive_noise
+from diffenc.information.estimation.additive_noise import LARGER, Limit
+from diffenc.information.estimation.assembly import Information
 
 # Columns of a block, at most.
 MOST_COLUMNS = 4
