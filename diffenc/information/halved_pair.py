@@ -32,6 +32,7 @@ class Pair(NamedTuple):
         log_ratios: None, or log p / N(0, 1) of x and of y [2, n] at every row, for single columns
             that are not quite normal. The mean of that of x is subtracted from the information.
         has_atoms: whether equal values of y have equal scores, so that y cannot be diffused.
+        has_prediction: whether the last column of y is a prediction of x, see `committee`.
     """
 
     x: np.ndarray
@@ -43,6 +44,12 @@ class Pair(NamedTuple):
     clusters: Clusters | None = None
     log_ratios: tuple[np.ndarray, np.ndarray] | None = None
     has_atoms: bool = False
+    has_prediction: bool = False
+
+    @property
+    def is_learned(self) -> bool:
+        """Whether coordinates were learned, by flows or by a committee."""
+        return self.own is not None or self.has_prediction
 
     @property
     def least_dim(self) -> int:
