@@ -1,11 +1,12 @@
-"""Regression of one column on many by committees of networks, whose prediction is a new column.
+"""Regression of one column on many by networks and trees, whose prediction is a new column.
 
     I(X;Y) = I(X; (Y, f(Y)))          for any function f
 
 Flows find coordinates of y in which x is linear, but they have to carry all columns of y with them.
 Where x is one column and y many, networks that predict x alone learn more from the same examples,
-and the mean of several of them more than each (bagging, Breiman 1996). Each quarter of the rows is
-predicted by networks that were trained on the other three (`folds`).
+and the mean of several of them more than each (bagging, Breiman 1996a). Each quarter of the rows is
+predicted by networks that were trained on the other three (`folds`), and by boosted trees as well
+(`trees`), which see edges that networks round off.
 """
 
 import functools
@@ -31,10 +32,12 @@ from diffenc.networks import MLP
 LEAST_PREDICTORS = 3
 # Parts of the rows: two of each half.
 FOLDS = 4
-# How much better rows are predicted by fits that have seen them, half of which is added to the
-# information and enters its error, is more than to first order: of 31 functions of 3 to 20 columns
-# the true one told a third of it more than the prediction of other rows, give or take a third.
+# A third of what rows are predicted better by a fit that has seen them is added to the information,
+# and enters its error: so much more the true function tells than the prediction of other rows, give
+# or take as much (docs/notebook/information.md). Half is added of what counts as optimism.
 SHARE = 2 / 3
+# Members of a smaller share in the prediction do not enter its error.
+LEAST_SHARE = 0.1
 
 
 def learn(
@@ -45,8 +48,10 @@ def learn(
 ) -> Pair:
     """Add to y its prediction of x, if that increases the information by regression.
 
-    Rounds of training go on until it stops growing, and the best round is used, if its gain exceeds
-    `settings.map_errors` standard errors.
+    The prediction is the sum of that by trees and that by networks, with the shares of 0 or more
+    that predict best (Breiman 1996b). Its gain must exceed `settings.map_errors` standard errors.
+    The error holds the largest optimism of those that take part: where one has hardly learned, and
+    knows its own rows no better than others, the other one has.
 
     Args:
         key: a key.
@@ -78,14 +83,17 @@ def learn(
         return pair
     mean = np.tensordot(shares, members, axes=1)
     extended = _extended(pair, mean, part)
-    own = _extended(pair, mean, (part + 1) % FOLDS)
-    if not all(gaussian.is_sound(one.x, one.y) for one in (extended, own)):
+    if not gaussian.is_sound(extended.x, extended.y):
         return pair
-    values = [halved_pair.information(one, MEAN).mean for one in (extended, own)]
+    optimism = SHARE * _optimism(pair, mean, part)
+    taking_part = zip(members, shares > LEAST_SHARE * shares.sum(), strict=True)
+    largest = SHARE * max(_optimism(pair, one, part) for one, takes in taking_part if takes)
+    doubts = (
+        drift * shares[1:].sum() / shares.sum(),
+        0.5 * max(0.0, largest**2 - optimism**2) ** 0.5,
+    )
     extended = extended._replace(
-        has_prediction=True,
-        optimism=SHARE * max(0.0, values[1] - values[0]),
-        drift=drift * shares[1:].sum() / shares.sum(),
+        has_prediction=True, optimism=optimism, drift=float(np.hypot(*doubts))
     )
     return halved_pair.better(pair, extended, settings.map_errors)
 
@@ -93,7 +101,8 @@ def learn(
 def _networks(key, pair: Pair, white, part, settings: Settings, show):
     """Predict x by the networks of every fold: [FOLDS, 2, n], and the drift of the information.
 
-    The predictions are None where the networks tell nothing.
+    Rounds of training go on until the information stops growing, and the best one is used. The
+    predictions are None where the networks tell nothing.
     """
     training = settings.committee
     blocks = jax.device_put(pad(tuple(block.astype(np.float32) for block in white), ROWS))
@@ -187,6 +196,15 @@ def _predict(params, y, settings):
 def _of(by_fold, part):
     """Return the prediction [2, n] of every row by its fold [2, n] of predictions [FOLDS, 2, n]."""
     return np.take_along_axis(by_fold, part[None], axis=0)[0]
+
+
+def _optimism(pair: Pair, by_fold, part) -> float:
+    """Return by how much the information is higher by predictions of fits that have seen a row."""
+    held, own = [
+        halved_pair.information(_extended(pair, by_fold, one), MEAN).mean
+        for one in (part, (part + 1) % FOLDS)
+    ]
+    return max(0.0, own - held)
 
 
 def _extended(pair: Pair, by_fold, part) -> Pair:

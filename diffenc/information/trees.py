@@ -8,6 +8,8 @@ import numpy as np
 
 # Trees at most; they end where a tenth of the rows no longer gains.
 MOST_TREES = 300
+# Leaves of a tree at most.
+LEAVES = 63
 # Share of the columns that a cut is chosen from, anew for every cut.
 SHARE = 0.5
 
@@ -31,7 +33,11 @@ def predict(x: np.ndarray, y: np.ndarray, part: np.ndarray, num_folds: int, seed
     predictions = []
     for fold in range(num_folds):
         trees = HistGradientBoostingRegressor(
-            max_iter=MOST_TREES, max_features=SHARE, early_stopping=True, random_state=seed
+            max_iter=MOST_TREES,
+            max_leaf_nodes=LEAVES,
+            max_features=SHARE,
+            early_stopping=True,
+            random_state=seed,
         )
         trees.fit(y[part != fold], x[part != fold, 0])
         predictions.append(trees.predict(y.reshape(-1, y.shape[-1])).reshape(part.shape))
