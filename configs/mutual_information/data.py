@@ -58,7 +58,7 @@ def get_config():
                     sparsity_price=1.5e-3,
                 ),
                 committee=dict(
-                    members=8,
+                    members=4,
                     width=64,
                     batch_size=128,
                     learning_rate=3e-3,

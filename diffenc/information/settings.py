@@ -119,7 +119,7 @@ class CommitteeSettings:
     """The networks that predict a block of one column.
 
     Attributes:
-        members: networks of each half, whose mean predicts.
+        members: networks of each quarter of the rows, whose mean predicts it.
         width: units of their hidden layers.
         batch_size: examples in a batch of each.
         learning_rate: step size of Adam.
@@ -129,7 +129,7 @@ class CommitteeSettings:
         patience: training stops after this many rounds without a gain.
     """
 
-    members: int = 8
+    members: int = 4
     width: int = 64
     batch_size: int = 128
     learning_rate: float = 3e-3

@@ -169,7 +169,7 @@ def _of_columns(keys, x, y, settings, show, clusters) -> Information:
             result = other
             pair = exchanged
             features = of_x
-    if pair.own or features is not regression.polar:
+    if pair.is_learned or features is not regression.polar:
         # The regression holds what denoisers would detect at fine noise.
         before = plain if plain.is_exchanged == pair.is_exchanged else plain.exchange()
         edges = result.conditional.edges

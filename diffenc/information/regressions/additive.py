@@ -70,7 +70,9 @@ def choose(pair: Pair, mapped: Pair, candidate: Callable, errors: float) -> tupl
     if other is not candidate and _gains(pair, features, exchanged, other, errors):
         pair = exchanged
         features = other
-    if features is candidate or (mapped.own and _gains(pair, features, mapped, candidate, errors)):
+    if features is candidate or (
+        mapped.is_learned and _gains(pair, features, mapped, candidate, errors)
+    ):
         return mapped, candidate
     return pair, features
 

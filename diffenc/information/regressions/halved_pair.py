@@ -35,6 +35,7 @@ class Pair(NamedTuple):
             that of y is None if y has several columns.
         has_ranks: whether some columns may be scores by rank.
         has_atoms: whether equal values of y have equal scores, so that y cannot be diffused.
+        has_prediction: whether the last column of y is a prediction of x, see `committee`.
     """
 
     x: np.ndarray
@@ -47,6 +48,12 @@ class Pair(NamedTuple):
     log_ratios: tuple[np.ndarray, np.ndarray | None] | None = None
     has_ranks: bool = True
     has_atoms: bool = False
+    has_prediction: bool = False
+
+    @property
+    def is_learned(self) -> bool:
+        """Whether coordinates were learned, by flows or by a committee."""
+        return self.own is not None or self.has_prediction
 
     @property
     def least_dim(self) -> int:

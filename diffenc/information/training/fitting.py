@@ -156,16 +156,16 @@ def _advance_mixture(state, key, halves, count, updates, batch: int, settings: S
 def descend(
     state: State, key: jax.Array, half_loss, halves, updates, learning_rate, average
 ) -> State:
-    """Descend the sum of the losses of both halves.
+    """Descend the sum of the losses of both halves, or of as many parts as there are.
 
     The optimizer and the average see all parameters as one vector: what they do to each number is
     the same, and the program has one piece for all arrays in place of several for each.
 
     Args:
-        state: of both networks.
+        state: of both networks, stacked on the leading axis.
         key: a key.
         half_loss: the loss of one network on its half, half_loss(params, key, half).
-        halves: a tree of arrays [2, ...].
+        halves: a tree of arrays [2, ...], or of another number of parts, each with its network.
         updates: number of updates, which may be traced.
         learning_rate: step size of Adam.
         average: see `DenoiserSettings`.
@@ -175,9 +175,10 @@ def descend(
     """
     optimizer = make_optimizer(learning_rate)
     averages, unravel = ravel_pytree(state.averages)
+    num_networks = len(jax.tree.leaves(halves)[0])
 
     def update(index, state):
-        keys = jax.random.split(jax.random.fold_in(key, index))
+        keys = jax.random.split(jax.random.fold_in(key, index), num_networks)
 
         def loss(params):
             return jnp.sum(jax.vmap(half_loss)(params, keys, halves))
