@@ -139,11 +139,11 @@ def _of_columns(keys, x, y, settings, show, clusters) -> Information:
     pair = plain
     for candidate in candidates:
         pair = halved_pair.better(pair, halved_pair.orient(candidate), settings.map_errors)
+    in_own_scale = own_scale.candidates(x, y, plain, rows, clusters)
+    pair = own_scale.choose(pair, in_own_scale, settings.map_errors)
     condition = y if not pair.is_exchanged else x
     pair = halved_pair.better(pair, with_atoms(pair, condition, rows), settings.map_errors)
     in_half = settings.for_examples(effective_examples(rows, clusters))
-    in_own_scale = own_scale.candidates(x, y, plain, rows, clusters)
-    pair = own_scale.choose(pair, in_own_scale, settings.map_errors)
     polar = regression.polar_signed if pair.log_ratios else regression.polar
     mapped = flows.learn(key_flow, pair, in_half, functools.partial(show, "maps"))
     tell = functools.partial(show, "committee")
