@@ -14,7 +14,9 @@ LEAVES = 63
 SHARE = 0.5
 
 
-def predict(x: np.ndarray, y: np.ndarray, part: np.ndarray, num_folds: int, seed: int):
+def predict(
+    x: np.ndarray, y: np.ndarray, part: np.ndarray, num_folds: int, seed: int
+) -> np.ndarray:
     """Predict x from y by the trees of every fold, which are fitted to all other folds.
 
     Args:
