@@ -67,7 +67,7 @@ class Pair(NamedTuple):
 
     def exchange(self) -> "Pair":
         """Exchange x and y; optimism and drift stay as they were measured."""
-        assert self.can_be_exchanged
+        assert self.can_be_exchanged, "y has no density to be diffused, or none that is known"
         return self._replace(
             x=self.y,
             y=self.x,
