@@ -16,7 +16,7 @@ from diffenc.estimate import Estimate
 from diffenc.information.count_table import table_information
 from diffenc.keys import rng_of
 
-# Cycles over the range of a column: at least, and at most for each row of a half.
+# Cycles over the range of a column: at least, and at most for each row that chooses.
 FEWEST = 8
 MOST = 2
 # Cells of the range in the shortest cycle.
@@ -24,6 +24,8 @@ CELLS = 8
 # Columns that are searched, and targets, at most.
 MOST_COLUMNS = 10
 MOST_TARGETS = 10
+# Rows at most by which a cycle is chosen.
+CHOOSING_ROWS = 5_000
 # A column of fewer values is left to codes.
 FEWEST_VALUES = 50
 # Chance that a cycle is chosen of columns that tell nothing; it still has to pass the other half.
@@ -83,8 +85,8 @@ def _judge(values, levels, column, target, period) -> Cycle:
 
 
 def _search(values, targets) -> tuple[int, int, float] | None:
-    """Return the column, the target and the period of the largest power on the first half."""
-    half = len(values) // 2
+    """Return the column, the target and the period of the largest power on the first rows."""
+    half = min(len(values) // 2, CHOOSING_ROWS)
     targets = targets[:half, :MOST_TARGETS]
     targets = (targets - targets.mean(axis=0)) / np.maximum(targets.std(axis=0), 1e-12)
     values = values[:half, :MOST_COLUMNS]

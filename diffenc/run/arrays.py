@@ -19,6 +19,7 @@ PARQUET_ENDINGS = (".parquet", ".pq")
 TABLE_ENDINGS = TEXT_ENDINGS + PARQUET_ENDINGS
 SEPARATORS = "\t;|,"  # in order of preference: where another one separates, a comma is decimal
 WHITE_SPACE = r"\s+"
+MANY_TEXTS = 0.05  # share of a column of numbers, above which cells of text are not to be dropped
 SAMPLE = 50  # lines by which the separator is chosen
 UNREADABLE = (
     OSError,
@@ -155,6 +156,11 @@ def _column(table, name, source) -> np.ndarray:
         if not isinstance(cell, str) and pd.isna(cell):
             problem = "is empty"
         remedy = f"drop such rows ({is_bad.sum()} in this column)"
+        if isinstance(cell, str) and is_bad.sum() > MANY_TEXTS * len(values):
+            remedy = (
+                f"write the {is_bad.sum()} cells of this column that are text as numbers, or give "
+                "all of its cells names"
+            )
         if is_bad.all():
             remedy = "leave this column out, in which no cell is one"
         raise InputError(
