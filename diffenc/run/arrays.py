@@ -4,6 +4,7 @@ import csv
 import difflib
 import io
 import math
+import re
 import warnings
 import zipfile
 import zlib
@@ -18,6 +19,7 @@ PARQUET_ENDINGS = (".parquet", ".pq")
 TABLE_ENDINGS = TEXT_ENDINGS + PARQUET_ENDINGS
 SEPARATORS = "\t;|,"  # in order of preference: where another one separates, a comma is decimal
 WHITE_SPACE = r"\s+"
+MANY_TEXTS = 0.05  # share of a column of numbers, above which cells of text are not to be dropped
 SAMPLE = 50  # lines by which the separator is chosen
 UNREADABLE = (
     OSError,
@@ -59,9 +61,9 @@ def read_table(path):
 
     A text file begins with a line of names. Its separator (tab, semicolon, bar, comma or white
     space), its encoding and a decimal comma are recognized; a comma is decimal only in a column
-    without points, and where it is not the separator. Numbers are floats, because a text does not
-    say whether 3 is an integer, and cells that are no numbers stay as they are, for `numbers` to
-    name. Empty lines are left out.
+    without points, where it is not the separator, and where it cannot mean thousands. Numbers are
+    floats, because a text does not say whether 3 is an integer, and cells that are no numbers stay
+    as they are, for `numbers` to name. Empty lines are left out.
 
     Raises InputError for a file that cannot be read.
     """
@@ -154,6 +156,11 @@ def _column(table, name, source) -> np.ndarray:
         if not isinstance(cell, str) and pd.isna(cell):
             problem = "is empty"
         remedy = f"drop such rows ({is_bad.sum()} in this column)"
+        if isinstance(cell, str) and is_bad.sum() > MANY_TEXTS * len(values):
+            remedy = (
+                f"write the {is_bad.sum()} cells of this column that are text as numbers, or give "
+                "all of its cells names"
+            )
         if is_bad.all():
             remedy = "leave this column out, in which no cell is one"
         raise InputError(
@@ -281,12 +288,29 @@ def _convert(column, separator):
         return column.astype(float)
     cells = column.astype(object)
     is_decimal_comma = separator != "," and not any("." in str(cell) for cell in cells)
+    is_decimal_comma = is_decimal_comma and not _separates_thousands(cells)
 
     def convert(cell):
         number = _number(str(cell).replace(",", ".") if is_decimal_comma else cell)
         return number if math.isfinite(number) else cell
 
     return pd.Series([convert(cell) for cell in cells], column.index, dtype=object).infer_objects()
+
+
+def _separates_thousands(cells) -> bool:
+    """Return whether commas may separate thousands, as in 987 and 1,234, and so mean nothing sure.
+
+    All stand before three digits and behind one to three, and all cells without one are whole
+    numbers below a thousand.
+    """
+    texts = [str(cell).strip().lstrip("+-") for cell in cells if str(cell).strip() != "nan"]
+    with_comma = [text for text in texts if "," in text]
+    without = [text for text in texts if "," not in text]
+    return (
+        bool(with_comma and without)
+        and all(re.fullmatch(r"[1-9]\d{0,2}(,\d{3})+", text) for text in with_comma)
+        and all(re.fullmatch(r"\d{1,3}", text) for text in without)
+    )
 
 
 def _number(cell) -> float:

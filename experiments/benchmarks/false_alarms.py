@@ -262,6 +262,8 @@ def _recurring(rng, x, y):
         np.round(x / x.std(axis=0), 1),
         _counts_of(rng, y),
     )
+    if repeats.find(x, y) is None and repeats.count_turned(x, y) is not None:
+        return True
     return any(repeats.count_recurring(block) is not None for block in blocks)
 
 

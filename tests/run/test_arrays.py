@@ -142,3 +142,15 @@ def test_parquet_keeps_its_types(tmp_path):
         arrays.read_table(tmp_path / "t.parquet")
     with pytest.raises(InputError, match="t.xlsx is no table: give one of .csv"):
         arrays.read_table(tmp_path / "t.xlsx")
+
+
+def test_commas_that_may_separate_thousands_are_named(tmp_path):
+    """Read as decimal, 1,234 would be less than 987."""
+    path = tmp_path / "table.tsv"
+    path.write_text("price\tother\n987\t1,250\n1,234\t2,500\n12,500\t0,750\n")
+    table = arrays.read_table(path)
+    assert arrays.numbers(table, ["other"]).tolist() == [[1.25], [2.5], [0.75]]
+    with pytest.raises(
+        InputError, match="column 'price', line 3 holds '1,234'.* write the 2 cells"
+    ):
+        arrays.numbers(table, ["price"])

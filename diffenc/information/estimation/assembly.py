@@ -53,6 +53,7 @@ class Information(NamedTuple):
         unresolved: the standard error for what neither resolves, and for what neighbours miss.
         terms_of: the columns of x and of y of which products or waves show what is unresolved; None
             if neighbours do.
+        period: of the cycle of one of these columns by which they do, or 0.
         clusters: of the examples `rows`, or None if they are independent.
         is_blurred: whether ranks of single columns that clump or repeat miss a part of a close
             relation, see `smooth_pairs`.
@@ -84,6 +85,7 @@ class Information(NamedTuple):
     weight: float = 0.0
     unresolved: float = 0.0
     terms_of: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+    period: float = 0.0
     clusters: Clusters | None = None
     is_blurred: bool = False
     is_by_noise: bool = False

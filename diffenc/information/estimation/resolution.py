@@ -15,7 +15,7 @@ from scipy.special import entr, ndtri
 
 from diffenc.estimate import Estimate
 from diffenc.information import clusters as clustering
-from diffenc.information.comparisons import label_neighbours, neighbours, parities, terms
+from diffenc.information.comparisons import cycles, label_neighbours, neighbours, parities, terms
 from diffenc.information.comparisons.neighbours import Neighbours
 from diffenc.information.estimation.assembly import Information
 
@@ -40,10 +40,12 @@ class Set(NamedTuple):
     Attributes:
         columns: those of x and of y.
         limit: what they show (nats); it holds up to its error.
+        period: of the cycle of a column by which they do, or 0.
     """
 
     columns: Columns
     limit: Estimate
+    period: float = 0.0
 
 
 class Comparison(NamedTuple):
@@ -103,6 +105,9 @@ def of_labels(x: np.ndarray, labels: np.ndarray, values: np.ndarray | None = Non
     shares = np.bincount(labels) / len(labels)
     parity = parities.of_labels(x if values is None else values, labels)
     sets = [] if parity is None else [Set((parity[0], (0,)), parity[1])]
+    cycle = None if values is None else cycles.of_labels(values, labels)
+    if cycle is not None:
+        sets.append(Set(((cycle.column,), (0,)), cycle.information, cycle.period))
     return Comparison(
         dims=(x.shape[1], 1),
         nearest=nearest,
@@ -176,6 +181,7 @@ def resolve(
         estimate=Estimate(result.estimate.mean, stderr),
         unresolved=float(np.hypot(result.unresolved, gap)),
         terms_of=None if largest in own else largest.columns,
+        period=largest.period,
     )
 
 
@@ -249,14 +255,20 @@ def _weigh(result: Information, near: Neighbours, weight, most, doubt=0.0) -> In
 
 
 def sets_of(x, y, values_x=None, values_y=None) -> list[Set]:
-    """Return columns of both blocks that tell together, by terms and parities of x and of y.
+    """Return columns of both blocks that tell together, by terms, parities and cycles of both.
 
     Few columns are compared whole by their neighbours, and need no terms.
     """
-    if x.shape[1] + y.shape[1] <= neighbours.FEW_COLUMNS:
-        return []
+    are_few = x.shape[1] + y.shape[1] <= neighbours.FEW_COLUMNS
     sets = []
     for block, values, other, is_exchanged in ((x, values_x, y, False), (y, values_y, x, True)):
+        cycle = cycles.of_target(block if values is None else values, other)
+        if cycle is not None and cycle.information.mean > GAINED * cycle.information.stderr:
+            places = (cycle.column,), (cycle.target,)
+            columns = places[::-1] if is_exchanged else places
+            sets.append(Set(columns, cycle.information, cycle.period))
+        if are_few:
+            continue
         some = []
         found = terms.search(block, other)
         if found is not None and found.gain.mean > GAINED * found.gain.stderr:

@@ -17,7 +17,8 @@ def weigh(
 
     A twin is made only where the estimate is less sure than `twin.threshold`. The estimate stays
     where the twin is not surer, or where they differ by more than AGREE of these errors: then
-    networks see what mixtures do not.
+    networks see what mixtures do not. What terms or cycles show beyond the estimate stays in the
+    error, less what the twin adds.
 
     Args:
         result: the estimate.
@@ -41,11 +42,14 @@ def weigh(
         return result
     weight = own**2 / (own**2 + other.systematic**2)
     mean = result.estimate.mean + weight * gap
-    doubts = ((1 - weight) * own, weight * other.systematic)
+    rest = 0.0 if result.terms_of is None else max(0.0, result.unresolved - weight * gap)
+    doubts = ((1 - weight) * own, weight * other.systematic, rest)
     stderr = float(np.linalg.norm((result.errors["examples"], *doubts)))
     return result._replace(
         estimate=Estimate(float(mean), stderr),
         pointwise=result.pointwise + mean - result.estimate.mean,
-        unresolved=float(np.hypot((1 - weight) * result.unresolved, weight * other.systematic)),
+        unresolved=float(
+            np.linalg.norm(((1 - weight) * result.unresolved, weight * other.systematic, rest))
+        ),
         twin_weight=float(weight),
     )

@@ -15,8 +15,14 @@ from diffenc.information.samples.rows import Rows
 
 
 def dependent(*blocks: Block) -> list[str]:
-    """Say why rows may be dependent, where nothing says which are: they recur, or lie in clumps."""
+    """Say why rows may be dependent, where nothing says which are.
+
+    They recur, or hold the same numbers in another order or with other signs, or lie in clumps.
+    """
     notes = recurring(*blocks)
+    count = repeats_of_rows.count_turned(*(block.values for block in blocks))
+    if count is not None:
+        notes.append(remarks.turned(count, len(blocks[0].values)))
     size = clumps.clump_size(*(block.values for block in blocks))
     return notes if notes or size is None else [clumps.clumped(size)]
 

@@ -112,6 +112,23 @@ def recurring(name: str, different: int, rows: int) -> str:
     )
 
 
+def turned(count: int, rows: int) -> str:
+    """Say that rows hold the numbers of others in another order or with other signs.
+
+    Args:
+        count: of such rows.
+        rows: of how many.
+
+    Returns:
+        A sentence.
+    """
+    return (
+        f"{count} of {rows} rows hold the numbers of others in another order or with other signs: "
+        "if they are turned, mirrored or exchanged copies, say which belong together by "
+        f"groups=..., since else {RECOGNIZED}"
+    )
+
+
 def of_resolution(result: Information, names: list[list[str]]) -> list[str]:
     """Say where neighbours or laws of classes contradicted an estimate, and what was done.
 
@@ -174,7 +191,14 @@ def of_resolution(result: Information, names: list[list[str]]) -> list[str]:
             "a mixture of normal laws of x and y together, corrected by nearest neighbours, is "
             f"surer than the networks: it weighs {result.twin_weight:.2g} of the estimate"
         )
-    if result.terms_of is not None:
+    if result.terms_of is not None and result.period:
+        notes.append(
+            f"a cycle of period {result.period:.5g} shows more than the networks, of "
+            f"{join(result.terms_of)}, in the units of one of them: the error holds the "
+            "difference; give the place within the cycle (that column modulo the period) in its "
+            "stead, or beside it"
+        )
+    elif result.terms_of is not None:
         notes.append(
             f"a regression on products or waves of {join(result.terms_of)} shows more than the "
             "networks: the error holds the difference"

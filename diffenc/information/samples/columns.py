@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from diffenc.errors import InputError
-from diffenc.information.codes.labels import pool
+from diffenc.information.codes.labels import LEAST_EXAMPLES, pool
 from diffenc.information.samples.inputs import Block
 
 CODES = "codes"
@@ -262,11 +262,20 @@ def indicators(columns: list[Column]) -> tuple[np.ndarray, float]:
     Returns:
         indicators: [N, k].
         loss: entropy of the codes given the pooled ones (nats), the most that was lost.
+
+    Raises:
+        InputError: each code of a column is rare.
     """
     parts = []
     loss = 0.0
     for column in columns:
         labels = pool(join([column])[0])
+        if np.bincount(labels.pooled).min() < LEAST_EXAMPLES:
+            raise InputError(
+                f"{column.name} holds {column.count} different codes in {len(column.values)} rows, "
+                f"none of them in {LEAST_EXAMPLES}: leave it out, or give coarser ones, or numbers "
+                "(of dates the days since the first)"
+            )
         parts.append(np.eye(labels.pooled.max() + 1)[labels.pooled][:, 1:])
         loss += labels.loss
     return np.concatenate(parts, axis=1), loss

@@ -11,6 +11,12 @@ from diffenc.information.coordinates import gaussian
 # Polynomials of more than the second degree have so many coefficients at most.
 MOST_TERMS = 300
 MOST_DEGREE = 6
+# Of a rounded column: its interquartile range in steps at least, the rows of each coefficient, and
+# how many steps the values of this share of the rows differ from the polynomial at most.
+LEAST_STEPS = 2.0
+ROWS_OF_TERM = 10
+WITHIN_STEP = 0.99
+HALF_STEP = 0.55
 # A value in more of the rows, and in more than five, is an atom: a limit, a zero. Beside it the
 # column may have a density.
 ATOM = 0.01
@@ -45,6 +51,8 @@ def check_no_function(x: np.ndarray, y: np.ndarray) -> None:
     _check_one_way("y", y, "x", x)
     _check_polynomial("x", x, "y", y)
     _check_polynomial("y", y, "x", x)
+    _check_rounded("x", x, "y", y)
+    _check_rounded("y", y, "x", x)
     _check_copies("x", x, "y", y)
 
 
@@ -205,6 +213,57 @@ def _check_polynomial(name, block, other, values) -> None:
             f"{other} column {column} is a polynomial of the columns of {name}: their information "
             "is infinite; leave the column out, or give it its noise"
         )
+
+
+def _check_rounded(name, block, other, values) -> None:
+    """Raise InputError if a column of values is a polynomial of the block's columns, rounded.
+
+    So are an index of two columns and a price of a number and a piece. The polynomial is of the
+    columns, or of the logarithms of positive ones. Every other row determines its coefficients, and
+    the values of the others differ from it by half a step of their grid at most.
+    """
+    if block.shape[1] < 2:
+        return
+    for place, column in enumerate(values.T):
+        step = np.diff(np.unique(column)).min(initial=np.inf)
+        quartiles = np.subtract(*np.percentile(column, (75, 25)))
+        if not 0 < step < quartiles / LEAST_STEPS:
+            continue
+        maps = [(block, column, lambda rest: rest)]
+        if min(block.min(), column.min()) > 0:
+            maps.append((np.log(block), np.log(column), _power))
+        for of_block, target, back in maps:
+            rests = [column[1::2] - back(one) for one in _predicted(of_block, target)]
+            largest = [np.quantile(np.abs(rest), WITHIN_STEP) for rest in rests]
+            if min(largest, default=np.inf) < HALF_STEP * step:
+                raise InputError(
+                    f"{other} column {place} is a function of the columns of {name}, rounded to "
+                    f"steps of {step:.3g}: their information is the entropy of these values, which "
+                    "the samples do not show; leave the column out, or give it its noise"
+                )
+
+
+def _power(exponent) -> np.ndarray:
+    return np.exp(np.minimum(exponent, 700.0))
+
+
+def _predicted(block, target) -> list[np.ndarray]:
+    """Return polynomials of a block [N, dim] by its even rows, at the odd ones.
+
+    They are of the second degree, and of the highest that there are rows for.
+    """
+    n, dim = block.shape
+    most = min(MOST_TERMS, n // 2 // ROWS_OF_TERM)
+    degrees = [one for one in range(2, MOST_DEGREE + 1) if math.comb(dim + one, one) <= most]
+    size = block.std(axis=0)
+    if not np.all(size > 0):
+        return []
+    block = (block - block.mean(axis=0)) / size
+    predicted = []
+    for degree in sorted({*degrees[:1], *degrees[-1:]}):
+        terms = np.stack([np.ones(n), *_monomials(block, degree)], axis=1)
+        predicted.append(terms[1::2] @ np.linalg.lstsq(terms[::2], target[::2])[0])
+    return predicted
 
 
 def _degree(n, dim) -> int:

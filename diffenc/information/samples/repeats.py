@@ -128,6 +128,25 @@ def count_recurring(block: np.ndarray) -> int | None:
     return different if len(counts) > SURE * near / (2 * REACH) else None
 
 
+def count_turned(*blocks: np.ndarray) -> int | None:
+    """Count the rows that hold the numbers of another one in another order or with other signs.
+
+    So do pictures that were turned or mirrored, vectors of which both signs were written, and pairs
+    that were entered both ways.
+
+    Args:
+        *blocks: numbers [N] or [N, dim].
+
+    Returns:
+        How many rows are such copies of an earlier one; None where that may be chance.
+    """
+    table = np.concatenate([block.reshape(len(block), -1) for block in blocks], axis=1)
+    if table.shape[1] < 2:
+        return None
+    copies = find(np.sort(np.abs(table.astype(np.float64)), axis=1))
+    return None if copies is None else copies.count
+
+
 def _are_regular(values) -> bool:
     """Return whether distinct values in ascending order are those of a grid, or of a map of one.
 

@@ -195,6 +195,33 @@ def test_polynomials_of_many_columns_are_refused():
     functions.check_no_function(x[:, :4], np.prod(x[:, :4], axis=1, keepdims=True) + 1e-3 * NOISE)
 
 
+def rounded_tables(rng):
+    """Columns of a table and one that they determine up to its digits."""
+    height = np.round(170 + 10 * rng.normal(size=1000))
+    weight = np.round(0.9 * (height - 100) + 10 * rng.normal(size=1000), 1)
+    pieces = rng.poisson(3, 1000) + 1
+    price = np.round(np.exp(2 + 0.6 * rng.normal(size=1000)), 2)
+    return [
+        ((weight, height), weight / (height / 100) ** 2, 0.1),
+        ((pieces, price, rng.normal(size=1000)), 1.19 * pieces * price, 0.01),
+        (tuple(rng.poisson(8, (3, 1000))), None, 1.0),
+    ]
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_rounded_functions_of_several_columns_are_refused(place):
+    rng = np.random.default_rng(60)
+    columns, values, step = rounded_tables(rng)[place]
+    x = np.stack(columns, axis=1).astype(float)
+    values = x.sum(axis=1) if values is None else values
+    noise = step * rng.normal(size=1000)
+    y = np.round((values + noise) / step)[:, None] * step
+    functions.check_no_function(x, y)
+    y = np.round(values / step)[:, None] * step
+    with pytest.raises(InputError, match="y column 0 is a function of the columns of x, rounded"):
+        functions.check_no_function(x, y)
+
+
 @pytest.mark.parametrize("fields", [8, 12, 16])
 def test_what_neighbours_miss_of_edges_is_covered(fields):
     """A checkerboard of log 2 nats, of which neighbours of 2,000 rows miss some."""

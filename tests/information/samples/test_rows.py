@@ -346,6 +346,29 @@ def test_counts_and_their_logarithms_recur_by_chance(size):
             assert repeats.count_recurring(values) is None
 
 
+def test_turned_mirrored_and_exchanged_copies_are_counted():
+    rng = np.random.default_rng(54)
+    pictures = rng.normal(size=(300, 4, 4))
+    turned = [np.rot90(pictures, times, (1, 2)).reshape(300, 16) for times in range(4)]
+    assert repeats.count_turned(rng.permutation(np.concatenate(turned))) == 900
+    x = normal(55, 400, 3) * [1, 1e3, 1e-3]
+    order = rng.permutation(500)
+    mirrored = np.concatenate([x, -x[:100]])[order]
+    assert repeats.count_turned(mirrored, np.r_[x[:, 0], x[:100, 0]][order]) == 100
+    first, second = normal(56, 2, 300)
+    twins = np.r_[first, second], np.r_[second, first]
+    (said,) = networks_measurement.dependent(*(inputs.read("x", one) for one in twins))
+    assert said.startswith("300 of 600 rows hold the numbers of others") and "groups=" in said
+
+
+@pytest.mark.parametrize("digits", [0, 1, 2, 9])
+def test_rounded_rows_are_turned_copies_of_none(digits):
+    for seed in range(5):
+        x = normal((57, seed), 800, 2)
+        assert repeats.count_turned(x.round(digits), x[:, 0].round(digits)) is None
+        assert repeats.count_turned(np.sign(x), x[::-1, :1].round(digits)) is None
+
+
 def test_a_column_that_recurs_beside_others_is_named():
     traits = np.repeat(normal(52, 60), 10)
     said = networks_measurement.recurring(
