@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from diffenc.estimate import Estimate
-from diffenc.information.count_table import table_information
+from diffenc.information.codes.count_table import table_information
 from diffenc.keys import rng_of
 
 # Cycles over the range of a column: at least, and at most for each row that chooses.

@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
-
-from diffenc.information import cycles, gaussian, remarks, resolution, twin_weight
 from tests.information.test_resolution import estimate_of
+
+from diffenc.information.comparisons import cycles
+from diffenc.information.coordinates import gaussian
+from diffenc.information.estimation import resolution, twin_weight
+from diffenc.information.results import remarks
 
 DAY = 86_400.0
 
