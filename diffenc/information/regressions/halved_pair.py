@@ -68,11 +68,14 @@ class Pair(NamedTuple):
     def exchange(self) -> "Pair":
         """Exchange x and y; optimism and drift stay as they were measured."""
         assert self.can_be_exchanged, "y has no density to be diffused, or none that is known"
+        ratios = None
+        if self.log_ratios and self.log_ratios[1] is not None:
+            ratios = (self.log_ratios[1], self.log_ratios[0])
         return self._replace(
             x=self.y,
             y=self.x,
             own=self.own and self.own[::-1],
-            log_ratios=self.log_ratios and self.log_ratios[::-1],
+            log_ratios=ratios,
             is_exchanged=not self.is_exchanged,
         )
 
