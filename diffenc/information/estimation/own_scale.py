@@ -18,16 +18,13 @@ from diffenc.information.estimation import pair_information
 from diffenc.information.regressions import additive, regression
 from diffenc.information.regressions.halved_pair import Pair
 
-# Deviations beyond which a condition must have no row: one of them would bend the regression.
-FARTHEST = 5.0
-
 
 def candidates(
     x: np.ndarray, y: np.ndarray, plain: Pair, rows: np.ndarray, clusters: Clusters | None
 ) -> list[Pair]:
     """Make the pairs in which a block of a single column has its own units.
 
-    The other block is as it is in `plain`, and in its own units if it has no long tails.
+    The other block is as it is in `plain`.
 
     Args:
         x: [N, dim_x].
@@ -46,32 +43,24 @@ def candidates(
     for index, (column, block) in enumerate(((x, y), (y, x))):
         if column.shape[1] > 1 or not gaussian.are_ranked(column)[0]:
             continue
-        own = _standard(column)
+        column = np.asarray(column, np.float64)
+        own = (column - column.mean()) / column.std()
         ratio = _log_ratio(own)
         if ratio is None:
             continue
         ratios, doubt = ratio
-        pair = Pair(
-            own[rows],
-            scores[1 - index],
-            drift=doubt,
-            is_exchanged=bool(index),
-            clusters=clusters,
-            log_ratios=(ratios[rows], None),
-            has_ranks=bool(gaussian.are_ranked(block).any()),
+        pairs.append(
+            Pair(
+                own[rows],
+                scores[1 - index],
+                drift=doubt,
+                is_exchanged=bool(index),
+                clusters=clusters,
+                log_ratios=(ratios[rows], None),
+                has_ranks=bool(gaussian.are_ranked(block).any()),
+            )
         )
-        pairs.append(pair)
-        if pair.has_ranks and not gaussian.has_ties(block).any():
-            of_block = _standard(block)
-            if np.abs(of_block).max() < FARTHEST:
-                pairs.append(pair._replace(y=of_block[rows], has_ranks=False))
     return pairs
-
-
-def _standard(x):
-    """Return the columns of x [N, dim] with mean 0 and standard deviation 1."""
-    x = np.asarray(x, np.float64)
-    return (x - x.mean(axis=0)) / x.std(axis=0)
 
 
 def _log_ratio(column):
