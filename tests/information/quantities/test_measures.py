@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from checks import NUM_SIGMAS
 
+import diffenc
+from diffenc.errors import InputError
 from diffenc.information.benchmark import pairs, tasks
 from diffenc.information.coordinates import gaussian
 from diffenc.information.estimation import assembly, pair_information, twin_weight
@@ -320,3 +322,11 @@ def test_the_parts_are_added_up_with_their_signs():
     )
     one_sided = assembly.assemble(told, rows, 2, conditional._replace(updates=0), marginal)
     assert one_sided.estimate.stderr > 1.0  # D[X] as a whole
+
+
+def test_equal_orders_but_for_a_tie_are_estimated_or_refused_in_one_line():
+    x = np.arange(101.0)
+    x[51] = x[50]
+    y = np.arange(101.0) + 0.1 * np.random.default_rng(0).random(101)
+    with pytest.raises(InputError, match="the same order but for ties"):
+        diffenc.mutual_information(x, y, seed=0)
