@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tests.information.test_resolution import estimate_of
+from plain_estimates import estimate_of
 
 from diffenc.information.comparisons import cycles
 from diffenc.information.coordinates import gaussian

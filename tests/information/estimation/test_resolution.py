@@ -3,34 +3,23 @@ theirs; and polynomials of many columns are refused."""
 
 import numpy as np
 import pytest
+from plain_estimates import ROWS as N
+from plain_estimates import estimate_of
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate
 from diffenc.information.comparisons.neighbours import Neighbours
-from diffenc.information.coordinates.gaussian import GaussianPart
 from diffenc.information.estimation import resolution
-from diffenc.information.estimation.assembly import assemble
 from diffenc.information.estimation.resolution import of_labels, of_numbers
 from diffenc.information.results import remarks
 from diffenc.information.samples import functions
-from diffenc.information.training.divergence import Divergence
 
-N = 2000
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(N, 30))
 NOISE = 0.3 * RNG.normal(size=(N, 1))
 Y = np.sin(2 * X[:, :1]) + NOISE  # about .8 nats
-
-
-def estimate_of(mean, stderr):
-    """An estimate in which networks found nothing."""
-    share = mean + stderr * np.sqrt(N) * np.resize([-1.0, 1.0], N)
-    zeros = np.zeros(N)
-    edges = np.array([-7.0, 0.0, 10.0])
-    nothing = Divergence(0.0, 0.0, *[zeros] * 4, *[np.zeros(2)] * 2, edges, 0.0, 0.0, 0)
-    return assemble(GaussianPart(mean, share), np.arange(N).reshape(2, -1), 1, nothing, None)
 
 
 def never(columns_x, columns_y):
