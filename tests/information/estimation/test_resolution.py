@@ -211,6 +211,18 @@ def test_rounded_functions_of_several_columns_are_refused(place):
         functions.check_no_function(x, y)
 
 
+def test_a_rounded_function_of_few_values_may_be_codes():
+    """A sum of dice has few values, which the samples show; an index of a thousand has not."""
+    rng = np.random.default_rng(61)
+    x = rng.integers(1, 7, size=(1000, 5)).astype(float)
+    y = np.stack([rng.normal(size=1000), x.sum(axis=1)], axis=1)
+    with pytest.raises(InputError, match=r"y column 1 .* steps of 1: .*labels=True"):
+        functions.check_no_function(x, y)
+    x = rng.normal(size=(1000, 5))
+    with pytest.raises(InputError, match=r"y column 1 .* samples do not show"):
+        functions.check_no_function(x, np.stack([y[:, 0], x.sum(axis=1).round(2)], axis=1))
+
+
 @pytest.mark.parametrize("fields", [8, 12, 16])
 def test_what_neighbours_miss_of_edges_is_covered(fields):
     """A checkerboard of log 2 nats, of which neighbours of 2,000 rows miss some."""
