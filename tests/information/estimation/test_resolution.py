@@ -112,10 +112,9 @@ def test_what_some_columns_gain_is_compared_example_by_example():
 
 
 def test_an_estimate_that_does_not_gain_by_it_is_theirs():
-    result = resolution.resolve(
-        estimate_of(0.1, 0.05), of_numbers(X, Y), lambda of_x, of_y: estimate_of(0.1, 0.05)
-    )
-    assert result.is_by_neighbours and result.columns is None
+    before = estimate_of(0.1, 0.05)._replace(is_by_noise=True)
+    result = resolution.resolve(before, of_numbers(X, Y), lambda of_x, of_y: before)
+    assert result.is_by_neighbours and result.columns is None and not result.is_by_noise
     near = result.nearest
     assert result.estimate.mean == pytest.approx(near.estimate.mean + near.missing.mean)
     assert result.pointwise.mean() == pytest.approx(result.estimate.mean)
