@@ -8,7 +8,7 @@ I_reg is largest: unmixed into independent components (gaussian.py), then mapped
 (flows.py). Either map is used only if it increases the estimate significantly. What is left are two
 neural entropies relative to the Gaussian of the same moments (divergence.py):
 D[X|Y] = E KL(p(r|y) || N(0, I)) of the white residual r of x given y, and D[X] of white x itself,
-which is 0 without a network if X has one coordinate, since its scores are normal.
+which needs no network if X has one coordinate: its scores are normal, or spacings tell D[X].
 Theory: arXiv 2409.03817, 2509.23937.
 """
 
