@@ -1,6 +1,7 @@
 """Columns that are a function of others: their information is infinite."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -228,7 +229,9 @@ def _check_rounded(name, block, other, values) -> None:
     steps = np.array([np.diff(np.unique(column)).min(initial=np.inf) for column in values.T])
     quartiles = np.subtract(*np.percentile(values, (75, 25), axis=0))
     places = np.flatnonzero((steps > 0) & (steps < quartiles / LEAST_STEPS))
-    trials = [(block, places, np.asarray, np.asarray)]
+    trials: list[tuple[np.ndarray, np.ndarray, Callable, Callable]] = [
+        (block, places, np.asarray, np.asarray)
+    ]
     if block.min() > 0:
         positive = places[values[:, places].min(axis=0) > 0]
         trials.append((np.log(block), positive, np.log, _power))
