@@ -222,7 +222,7 @@ def _check_rounded(name, block, other, values) -> None:
 
     So are an index of two columns and a price of a number and a piece. The polynomial is of the
     columns, or of the logarithms of positive ones. Every other row determines its coefficients, and
-    the values of the others differ from it by half a step of their grid at most.
+    `WITHIN_STEP` of the others differ from it by half a step of their grid at most, or little more.
     """
     if block.shape[1] < 2:
         return
