@@ -83,14 +83,7 @@ def mutual_information(
     _check_no_function(x, y, clusters)
     *keys, key_some, key_order, key_committee = split_key(key, 8)
     keys.append(key_committee)
-    try:
-        result = _of_columns(keys, x, y, settings, show, clusters)
-    except np.linalg.LinAlgError as error:
-        raise InputError(
-            "x and y are in the same order but for ties, or a column is the sum of others but for "
-            "rounding: their information is infinite, or larger than these rows show; leave such "
-            "a column out, or give it its noise"
-        ) from error
+    result = _of_columns(keys, x, y, settings, show, clusters)
 
     def estimate_again(columns_x, columns_y):
         tell = functools.partial(_tell, show, "some columns")
