@@ -116,7 +116,7 @@ class FlowSettings:
 
 @dataclass(frozen=True)
 class CommitteeSettings:
-    """The networks that predict a block of one column.
+    """The networks that predict a block of one column, beside trees.
 
     Attributes:
         members: networks of each quarter of the rows, whose mean predicts it.
@@ -125,7 +125,7 @@ class CommitteeSettings:
         learning_rate: step size of Adam.
         average: parameters are averaged over about the last 1 / (1 + average) of the updates.
         updates: updates in a round.
-        rounds: largest number of rounds. With 0 there is no committee.
+        rounds: largest number of rounds. With 0 there is no committee, and no trees.
         patience: training stops after this many rounds without a gain.
     """
 

@@ -48,7 +48,12 @@ def candidates(x: np.ndarray) -> list[np.ndarray]:
     best = int(np.argmax(straight))
     chosen = images[:1] if best == 0 else [images[0], images[best]]
     scores = [_smooth(image, normal) for image in chosen]
-    return [one for one in scores if one is not None and is_resolved(one, MOST_DIVERGENCE)]
+    return [one for one in scores if one is not None and _is_nearly_normal(one)]
+
+
+def _is_nearly_normal(scores: np.ndarray) -> bool:
+    resolved = resolved_ratio(scores)
+    return resolved is not None and bool(resolved[0].mean() < MOST_DIVERGENCE)
 
 
 def _images(x: np.ndarray) -> list[np.ndarray]:
@@ -83,22 +88,25 @@ def _smooth(x: np.ndarray, normal: np.ndarray) -> np.ndarray | None:
     return scores + first * np.minimum(x - places[0], 0) + last * np.maximum(x - places[-1], 0)
 
 
-def is_resolved(scores: np.ndarray, most: float = np.inf) -> bool:
-    """Return whether spacings resolve the density of scores.
+def resolved_ratio(scores: np.ndarray) -> tuple[np.ndarray, float] | None:
+    """Compute `log_ratio` where spacings resolve the density of scores.
 
     Where values clump in narrower heaps than a window is wide, single spacings tell more than
     windows do, and both too little: the divergence would be too small.
 
     Args:
         scores: [N].
-        most: the largest divergence that is accepted (nats).
+
+    Returns:
+        The logarithms [N], and by how much single spacings change their mean (nats); None where
+        spacings do not resolve the density.
     """
     by_windows = log_ratio(scores)
     by_spacings = log_ratio(scores, half=1)
     if by_windows is None or by_spacings is None:
-        return False
+        return None
     finer = Estimate.of(by_spacings - by_windows)
-    return bool(finer.mean <= FINER * finer.stderr and by_windows.mean() < most)
+    return None if finer.mean > FINER * finer.stderr else (by_windows, abs(float(finer.mean)))
 
 
 def log_ratio(scores: np.ndarray, half: int = HALF) -> np.ndarray | None:

@@ -30,7 +30,8 @@ class Limit(NamedTuple):
     Attributes:
         mean: in nats.
         pointwise: [2n] of the rows of both halves.
-        doubt: by how much windows of twice the width change it.
+        doubt: its systematic error: by how much windows of twice the width change it. Of blocks it
+            also holds what unmixed columns may share, and the scatter of spacings.
     """
 
     mean: float

@@ -34,6 +34,8 @@ class Information(NamedTuple):
         score_difference: 1/2 int sigma^2 E|s(x|y) - s(x)|^2, with both scores at the same noisy x.
             None if x itself differs from a Gaussian or lengths are modelled, since its score is not
             known in these coordinates then, and for conditional information and total correlation.
+            Of a single column whose D[X] spacings tell, s(x) is that of a normal column, and this
+            D[X] is subtracted.
         pointwise: [n] noisy estimates of log p(x,y)/(p(x)p(y)) for the examples `rows`, by networks
             that were not trained on them, shifted by a constant so that their mean is the estimate.
             Use them in averages, not one by one.
@@ -109,9 +111,9 @@ class Information(NamedTuple):
         """The standard error (nats) by source, whose squares add up to that of the estimate.
 
         `examples` is sampling; `networks` are the systematic errors of both divergences;
-        `regression` is that of the regression and of the learned maps, or of the laws of classes
-        where these weigh; `resolution` is what nearest
-        neighbours show more, or miss.
+        `regression` is that of the regression and of the learned maps, of the laws of classes where
+        these weigh, or of a limit by noise; `resolution` is what neighbours and other limits show
+        more, or miss.
         """
         if self.nearest is not None and self.is_by_neighbours:
             examples = self.nearest.estimate.stderr

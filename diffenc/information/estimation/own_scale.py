@@ -45,10 +45,10 @@ def candidates(
             continue
         column = np.asarray(column, np.float64)
         own = (column - column.mean()) / column.std()
-        ratio = _log_ratio(own)
-        if ratio is None:
+        resolved = None if gaussian.has_ties(own)[0] else smooth_scores.resolved_ratio(own[:, 0])
+        if resolved is None:
             continue
-        ratios, doubt = ratio
+        ratios, doubt = resolved
         pairs.append(
             Pair(
                 own[rows],
@@ -61,18 +61,6 @@ def candidates(
             )
         )
     return pairs
-
-
-def _log_ratio(column):
-    """Return log p / N(0, 1) of a standardized column [N, 1], and how single spacings change it."""
-    values = column[:, 0]
-    if gaussian.has_ties(column)[0]:
-        return None
-    if not smooth_scores.is_resolved(values):
-        return None
-    ratio = smooth_scores.log_ratio(values)
-    finer = smooth_scores.log_ratio(values, half=1)
-    return ratio, abs(float(np.mean(finer - ratio)))
 
 
 def choose(pair: Pair, others: list[Pair], errors: float) -> Pair:

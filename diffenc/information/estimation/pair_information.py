@@ -55,7 +55,7 @@ def estimate(
     tell = functools.partial(show, "x given y")
     conditional = divergence(key_conditional, halves, settings, tell, training, pair.clusters)
     marginal = None
-    if dim > 1:  # a single coordinate has been made normal
+    if dim > 1:  # a single coordinate is normal, or the regression holds its D[X] by spacings
         tell = functools.partial(show, "x")
         halves_x = make_halves(pair.x, None)
         marginal = divergence(key_marginal, halves_x, settings, tell, training_x, pair.clusters)

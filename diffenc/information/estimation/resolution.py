@@ -1,4 +1,4 @@
-"""What an estimate did not resolve, as nearest neighbours and regressions on terms tell.
+"""What an estimate did not resolve, as nearest neighbours, terms, parities and cycles tell.
 
 Information of some columns is never more than that of all (data processing). So where nearest
 neighbours of a few columns show more than the estimate of all of them, the estimate is too low:
@@ -131,15 +131,15 @@ def resolve(
     compared: Comparison,
     estimate_again: Callable[[list[int], list[int]], Information],
 ) -> Information:
-    """Compare an estimate with nearest neighbours and terms, and mend it if they contradict it.
+    """Compare an estimate with neighbours and other limits, and mend it if they contradict it.
 
-    Where neighbours or terms show more by CONTRADICTED standard errors, or where at most half of
-    the columns by themselves depend on one of the other block, these columns and those of the terms
+    Where neighbours or columns that tell together show more by CONTRADICTED standard errors, or
+    where at most half of the columns by themselves depend on one of the other block, these columns
     are estimated alone. That estimate is returned if it is larger by LARGER standard errors, see
-    `gain_of`. If neighbours show still more by CONTRADICTED, the estimate is
-    theirs, with what they miss. Where neighbours of the columns that were estimated are surer than
-    the networks, the estimate is the weighted mean. A difference of DOUBTED standard errors or more
-    that is left goes into the error.
+    `gain_of`. If neighbours show still more by CONTRADICTED, the estimate is theirs, with what they
+    miss. Where neighbours of the columns that were estimated are surer than the networks, the
+    estimate is the weighted mean. A difference of DOUBTED standard errors or more that is left goes
+    into the error.
 
     Args:
         result: the estimate of all columns.
@@ -251,6 +251,7 @@ def _weigh(result: Information, near: Neighbours, weight, most, doubt=0.0) -> In
         pointwise=result.pointwise + mean - result.estimate.mean,
         weight=weight,
         unresolved=unresolved,
+        is_by_noise=result.is_by_noise and weight < 1.0,
     )
 
 

@@ -37,8 +37,10 @@ def make(x: np.ndarray, y: np.ndarray, rows: np.ndarray, clusters: Clusters | No
     clusters = None if clusters is None else clusters.at(rows)
     pairs = []
     for of_x, of_y in itertools.product(*(smooth_scores.candidates(one[:, 0]) for one in (x, y))):
-        ratio_x, doubt_x = _log_ratio(of_x)
-        ratio_y, doubt_y = _log_ratio(of_y)
+        resolved_x, resolved_y = [smooth_scores.resolved_ratio(one) for one in (of_x, of_y)]
+        assert resolved_x is not None and resolved_y is not None, "candidates are resolved"
+        ratio_x, doubt_x = resolved_x
+        ratio_y, doubt_y = resolved_y
         pair = Pair(
             of_x[rows][..., None],
             of_y[rows][..., None],
@@ -48,14 +50,6 @@ def make(x: np.ndarray, y: np.ndarray, rows: np.ndarray, clusters: Clusters | No
         )
         pairs.append(pair)
     return pairs
-
-
-def _log_ratio(scores: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return the logarithms of scores, and by how much single spacings change their mean."""
-    ratio = smooth_scores.log_ratio(scores)
-    finer = smooth_scores.log_ratio(scores, half=1)
-    assert ratio is not None and finer is not None, "of such scores there are no candidates"
-    return ratio, abs(float(np.mean(finer - ratio)))
 
 
 def blur(pair: Pair, features: Callable, errors: float, are_all_ranked: bool = True) -> float:

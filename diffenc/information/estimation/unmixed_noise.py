@@ -75,7 +75,8 @@ def raise_to(result: Information, least: Limit | None) -> Information:
 
     Returns:
         The estimate; `is_by_noise` says whether it is the limit. Half of what the limit shows more
-        is in its error. Estimates that terms contradict stay as they are.
+        is in its error, and so is what a regression of all columns shows still more. Estimates that
+        terms contradict stay as they are.
     """
     if least is None or result.terms_of is not None:
         return result
@@ -86,7 +87,16 @@ def raise_to(result: Information, least: Limit | None) -> Information:
         raised = additive_noise.raise_to(result, least, None)
     if raised is result:
         return result
-    return raised._replace(weight=0.0, twin_weight=0.0, unresolved=0.0)
+    by_all = result.by_all
+    rest = 0.0 if by_all is None else max(0.0, by_all.mean - raised.estimate.mean)
+    stderr = float(np.hypot(raised.estimate.stderr, rest))
+    return raised._replace(
+        estimate=Estimate(raised.estimate.mean, stderr),
+        weight=0.0,
+        twin_weight=0.0,
+        unresolved=rest,
+        by_all=by_all if rest else None,
+    )
 
 
 def _with_noise_in_y(x, y) -> Limit | None:

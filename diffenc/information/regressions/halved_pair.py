@@ -25,7 +25,8 @@ class Pair(NamedTuple):
         y: [2, n, dim_y].
         own: None, or x and y in other coordinates: each half is mapped by the flows that were
             trained on it, in which the other half is evaluated.
-        optimism: by how much the Gaussian information (nats) is higher in `own`.
+        optimism: by how much the Gaussian information (nats) is higher in `own`, or a share of what
+            it is by a prediction of rows that its fit has seen, see `committee.SHARE`.
         drift: by how much the second half of the training, or single spacings, changed the Gaussian
             information.
         is_exchanged: whether x is the second block that the caller gave.

@@ -1,11 +1,13 @@
 """Columns that are a function of others: their information is infinite."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from scipy.spatial import cKDTree
 
 from diffenc.errors import InputError
+from diffenc.information.codes.labels import LEAST_EXAMPLES
 from diffenc.information.coordinates import gaussian
 
 # Polynomials of more than the second degree have so many coefficients at most.
@@ -220,37 +222,49 @@ def _check_rounded(name, block, other, values) -> None:
 
     So are an index of two columns and a price of a number and a piece. The polynomial is of the
     columns, or of the logarithms of positive ones. Every other row determines its coefficients, and
-    the values of the others differ from it by half a step of their grid at most.
+    `WITHIN_STEP` of the others differ from it by half a step of their grid at most, or little more.
     """
     if block.shape[1] < 2:
         return
-    for place, column in enumerate(values.T):
-        step = np.diff(np.unique(column)).min(initial=np.inf)
-        quartiles = np.subtract(*np.percentile(column, (75, 25)))
-        if not 0 < step < quartiles / LEAST_STEPS:
-            continue
-        maps = [(block, column, lambda rest: rest)]
-        if min(block.min(), column.min()) > 0:
-            maps.append((np.log(block), np.log(column), _power))
-        for of_block, target, back in maps:
-            rests = [column[1::2] - back(one) for one in _predicted(of_block, target)]
-            largest = [np.quantile(np.abs(rest), WITHIN_STEP) for rest in rests]
-            if min(largest, default=np.inf) < HALF_STEP * step:
-                raise InputError(
-                    f"{other} column {place} is a function of the columns of {name}, rounded to "
-                    f"steps of {step:.3g}: their information is the entropy of these values, which "
-                    "the samples do not show; leave the column out, or give it its noise"
-                )
+    steps = np.array([np.diff(np.unique(column)).min(initial=np.inf) for column in values.T])
+    quartiles = np.subtract(*np.percentile(values, (75, 25), axis=0))
+    places = np.flatnonzero((steps > 0) & (steps < quartiles / LEAST_STEPS))
+    trials: list[tuple[np.ndarray, np.ndarray, Callable, Callable]] = [
+        (block, places, np.asarray, np.asarray)
+    ]
+    if block.min() > 0:
+        positive = places[values[:, places].min(axis=0) > 0]
+        trials.append((np.log(block), positive, np.log, _power))
+    for of_block, columns, of_values, back in trials:
+        targets = values[:, columns]
+        for predicted in _predicted(of_block, of_values(targets)) if columns.size else ():
+            rest = np.quantile(np.abs(targets[1::2] - back(predicted)), WITHIN_STEP, axis=0)
+            is_rounded = rest < HALF_STEP * steps[columns]
+            if is_rounded.any():
+                column = columns[np.argmax(is_rounded)]
+                raise InputError(_rounded(name, other, column, steps[column], values[:, column]))
+
+
+def _rounded(name, other, column, step, values) -> str:
+    """Say that a column is a polynomial of others, rounded, and what to do about it."""
+    line = (
+        f"{other} column {column} is a function of the columns of {name}, rounded to steps of "
+        f"{step:.3g}: their information is the entropy of these values"
+    )
+    if LEAST_EXAMPLES * len(np.unique(values)) <= len(values):
+        return f"{line}; say that they are codes (labels=True, or codes=...), or leave them out"
+    return f"{line}, which the samples do not show; leave the column out, or give it its noise"
 
 
 def _power(exponent) -> np.ndarray:
     return np.exp(np.minimum(exponent, 700.0))
 
 
-def _predicted(block, target) -> list[np.ndarray]:
+def _predicted(block, targets) -> list[np.ndarray]:
     """Return polynomials of a block [N, dim] by its even rows, at the odd ones.
 
-    They are of the second degree, and of the highest that there are rows for.
+    They are of the second degree, and of the highest that there are rows for; one for each column
+    of the targets [N, k].
     """
     n, dim = block.shape
     most = min(MOST_TERMS, n // 2 // ROWS_OF_TERM)
@@ -262,7 +276,7 @@ def _predicted(block, target) -> list[np.ndarray]:
     predicted = []
     for degree in sorted({*degrees[:1], *degrees[-1:]}):
         terms = np.stack([np.ones(n), *_monomials(block, degree)], axis=1)
-        predicted.append(terms[1::2] @ np.linalg.lstsq(terms[::2], target[::2])[0])
+        predicted.append(terms[1::2] @ np.linalg.lstsq(terms[::2], targets[::2])[0])
     return predicted
 
 

@@ -244,6 +244,8 @@ def select_rows(groups, order, *blocks: Block, by_column: bool = False) -> tuple
 def naming(blocks: dict[str, list[Block]], classes: list | None = None):
     """Put errors of the library in the caller's words: names of parameters, columns, rows, classes.
 
+    A covariance without an inverse, which no check has foreseen, becomes such an error, too.
+
     Args:
         blocks: by the name that the library uses, such as "z", the caller's blocks whose columns
             it holds.
@@ -279,6 +281,12 @@ def naming(blocks: dict[str, list[Block]], classes: list | None = None):
         text = re.sub(r"\b([xy]), z,", r"\1 and given,", text)
         text = re.sub(r"\bof z,", "of given,", text)
         raise InputError(text) from error
+    except np.linalg.LinAlgError as error:
+        raise InputError(
+            "two columns are in the same order but for ties, or one is the sum of others but for "
+            "rounding: their information is infinite, or larger than these rows show; leave such "
+            "a column out, or give it its noise"
+        ) from error
 
 
 def read_seed(seed) -> int:

@@ -143,7 +143,9 @@ def count_turned(*blocks: np.ndarray) -> int | None:
     table = np.concatenate([block.reshape(len(block), -1) for block in blocks], axis=1)
     if table.shape[1] < 2:
         return None
-    copies = find(np.sort(np.abs(table.astype(np.float64)), axis=1))
+    sizes = np.sort(np.abs(table.astype(np.float64)), axis=1)
+    sizes = sizes[:, np.ptp(sizes, axis=0) > 0]  # those of signs are constant
+    copies = find(sizes) if sizes.size else None
     return None if copies is None else copies.count
 
 

@@ -112,10 +112,9 @@ def test_what_some_columns_gain_is_compared_example_by_example():
 
 
 def test_an_estimate_that_does_not_gain_by_it_is_theirs():
-    result = resolution.resolve(
-        estimate_of(0.1, 0.05), of_numbers(X, Y), lambda of_x, of_y: estimate_of(0.1, 0.05)
-    )
-    assert result.is_by_neighbours and result.columns is None
+    before = estimate_of(0.1, 0.05)._replace(is_by_noise=True)
+    result = resolution.resolve(before, of_numbers(X, Y), lambda of_x, of_y: before)
+    assert result.is_by_neighbours and result.columns is None and not result.is_by_noise
     near = result.nearest
     assert result.estimate.mean == pytest.approx(near.estimate.mean + near.missing.mean)
     assert result.pointwise.mean() == pytest.approx(result.estimate.mean)
@@ -209,6 +208,18 @@ def test_rounded_functions_of_several_columns_are_refused(place):
     y = np.round(values / step)[:, None] * step
     with pytest.raises(InputError, match="y column 0 is a function of the columns of x, rounded"):
         functions.check_no_function(x, y)
+
+
+def test_a_rounded_function_of_few_values_may_be_codes():
+    """A sum of dice has few values, which the samples show; an index of a thousand has not."""
+    rng = np.random.default_rng(61)
+    x = rng.integers(1, 7, size=(1000, 5)).astype(float)
+    y = np.stack([rng.normal(size=1000), x.sum(axis=1)], axis=1)
+    with pytest.raises(InputError, match=r"y column 1 .* steps of 1: .*labels=True"):
+        functions.check_no_function(x, y)
+    x = rng.normal(size=(1000, 5))
+    with pytest.raises(InputError, match=r"y column 1 .* samples do not show"):
+        functions.check_no_function(x, np.stack([y[:, 0], x.sum(axis=1).round(2)], axis=1))
 
 
 @pytest.mark.parametrize("fields", [8, 12, 16])

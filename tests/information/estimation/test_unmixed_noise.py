@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from diffenc.estimate import Estimate
 from diffenc.information.benchmark.pairs import Product, UniformNoise
 from diffenc.information.coordinates import gaussian
 from diffenc.information.coordinates.gaussian import GaussianPart
@@ -160,3 +161,17 @@ def test_an_estimate_is_raised_to_a_limit_that_is_larger_and_surer():
     assert unmixed_noise.raise_to(before, None) is before
     # A network that is too sure of itself is contradicted by examples, too.
     assert unmixed_noise.raise_to(estimate_of(0.2, 0.015), least).is_by_noise
+
+
+def test_what_a_regression_of_all_columns_shows_more_stays_in_the_error():
+    scatter = 0.3 + 3 * np.random.default_rng(9).standard_normal(N)
+    least = Limit(0.5, scatter, 0.02)
+    plain = unmixed_noise.raise_to(estimate_of(0.3, 0.1), least).estimate.stderr
+    for of_all, rest in ((0.7, 0.2), (0.45, 0.0)):
+        some = estimate_of(0.3, 0.1)._replace(
+            columns=((0, 1), (0, 1)), by_all=Estimate(of_all, 0.01), unresolved=0.4
+        )
+        raised = unmixed_noise.raise_to(some, least)
+        assert raised.unresolved == pytest.approx(rest)
+        assert raised.estimate.stderr == pytest.approx(np.hypot(plain, rest))
+        assert (raised.by_all is None) == (rest == 0)

@@ -324,9 +324,20 @@ def test_the_parts_are_added_up_with_their_signs():
     assert one_sided.estimate.stderr > 1.0  # D[X] as a whole
 
 
-def test_equal_orders_but_for_a_tie_are_estimated_or_refused_in_one_line():
+def test_equal_orders_but_for_a_tie_are_refused_in_one_line():
+    """Of these rows and seeds chance breaks the tie in the order of the other column."""
+    rng = np.random.default_rng(0)
     x = np.arange(101.0)
     x[51] = x[50]
-    y = np.arange(101.0) + 0.1 * np.random.default_rng(0).random(101)
-    with pytest.raises(InputError, match="the same order but for ties"):
-        diffenc.mutual_information(x, y, seed=0)
+    y = np.arange(101.0) + 0.1 * rng.random(101)
+    order = rng.permutation(101)
+    x = x[order]
+    y = y[order]
+    z = rng.normal(size=101)
+    for estimate in (
+        lambda: diffenc.mutual_information(x, y),
+        lambda: diffenc.conditional_information(x, y, z),
+        lambda: diffenc.total_correlation(np.stack([x, y, z], axis=1)),
+    ):
+        with pytest.raises(InputError, match="in the same order but for ties"):
+            estimate()

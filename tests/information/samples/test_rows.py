@@ -355,6 +355,10 @@ def test_turned_mirrored_and_exchanged_copies_are_counted():
     order = rng.permutation(500)
     mirrored = np.concatenate([x, -x[:100]])[order]
     assert repeats.count_turned(mirrored, np.r_[x[:, 0], x[:100, 0]][order]) == 100
+    signs = rng.choice([-1.0, 1.0], size=(500, 2))
+    beside_signs = repeats.count_turned(signs, np.r_[x[:, 0] + 9, x[:100, 0] + 9])
+    assert beside_signs == pytest.approx(100, abs=2)  # a pair or two are equal by chance
+    assert repeats.count_turned(signs) is None
     first, second = normal(56, 2, 300)
     twins = np.r_[first, second], np.r_[second, first]
     (said,) = networks_measurement.dependent(*(inputs.read("x", one) for one in twins))
