@@ -52,7 +52,8 @@ def limit(
         clusters: of the rows [2, n], or None.
 
     Returns:
-        The limit, or None for columns with ties or clumps, or whose noise has such.
+        The limit, or None for columns with ties or clumps, or whose noise has such, and where
+        cosines are linear functions of each other, as over the heart of a long-tailed column.
     """
     if gaussian.has_ties(x)[0] or gaussian.has_ties(y)[0]:
         return None
@@ -64,8 +65,11 @@ def limit(
 
 def _with_noise_in_x(pair: Pair, errors: float) -> Limit | None:
     features = regression.without_shape(additive.features_of(pair, regression.linear, errors))
+    of_halves = halved_pair.regressors(pair, features).mean
+    if not gaussian.is_sound(pair.x, of_halves):
+        return None
     part = halved_pair.information(pair, features)
-    of_mean = np.concatenate(list(halved_pair.regressors(pair, features).mean))
+    of_mean = np.concatenate(list(of_halves))
     x = gaussian.whiten(np.concatenate(list(pair.x)))
     noise = regression.fit(x, Features(of_mean, of_mean[:, :0])).r
     if spacings.entropy(x[:, 0]) is None or spacings.entropy(noise[:, 0]) is None:

@@ -9,6 +9,8 @@ In its own units the column X is not normal, and its divergence
 is told by spacings, see `smooth_scores.log_ratio`.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from diffenc.information import clusters as clustering
@@ -64,29 +66,61 @@ def candidates(
 
 
 def choose(pair: Pair, others: list[Pair], errors: float) -> Pair:
-    """Choose another pair if its regression, lengths included, tells significantly more.
+    """Choose the other pair that tells most, if it tells significantly more.
+
+    Regressions are compared, lengths included. Of a pair that is chosen the regression leaves
+    nothing that follows y, see `is_exhausted`: of steps and other edges of a function networks find
+    more in scores by rank.
 
     Args:
         pair: that which is returned if none does.
         others: of `candidates`.
-        errors: standard errors of a gain that counts.
+        errors: standard errors of a gain that counts, and of a dependence.
 
     Returns:
         One of the pairs.
     """
     if not others:
         return pair
+    plain, _ = _regression(pair, regression.polar, errors, errors)
     best = pair
-    part = _part(pair, regression.polar, errors, errors)
+    most = -np.inf
     for other in others:
-        of_other = _part(other, regression.polar_signed, errors, pair_information.SMOOTH_ERRORS)
-        gain = clustering.estimate(of_other.pointwise - part.pointwise, pair.clusters)
-        if gain.mean > errors * gain.stderr:
+        part, features = _regression(
+            other, regression.polar_signed, errors, pair_information.SMOOTH_ERRORS
+        )
+        gain = clustering.estimate(part.pointwise - plain.pointwise, pair.clusters)
+        if part.mean <= most or gain.mean <= errors * gain.stderr:
+            continue
+        if is_exhausted(other, features, errors):
             best = other
-            part = of_other
+            most = part.mean
     return best
 
 
-def _part(pair: Pair, candidate, errors, errors_of_lengths):
+def _regression(pair: Pair, candidate, errors, errors_of_lengths):
     features = additive.features_of(pair, candidate, errors)
-    return pair_information.choose_features(pair, features, errors_of_lengths)[0]
+    return pair_information.choose_features(pair, features, errors_of_lengths)[:2]
+
+
+def is_exhausted(pair: Pair, features: Callable, errors: float) -> bool:
+    """Return whether a regression leaves nothing of x that follows y.
+
+    Rows are ordered by y, or by the prediction if y has several columns. What is left, and its
+    square, must not be correlated with those of the next row.
+
+    Args:
+        pair: the samples, with x of one column.
+        features: of the regression.
+        errors: standard errors of a correlation that counts.
+    """
+    y = pair.y.reshape(-1, pair.y.shape[-1])
+    x = gaussian.whiten(pair.x.reshape(-1, 1))
+    fit = regression.fit(x, features(y))
+    order = np.argsort(y[:, 0] if y.shape[1] == 1 else fit.linear[:, 0])
+    rest = fit.r[order, 0]
+    rows = len(rest) / clustering.inflation_of(pair.clusters)
+    for values in (rest, np.square(rest)):
+        if np.corrcoef(values[1:], values[:-1])[0, 1] > errors / rows**0.5:
+            return False
+    return True

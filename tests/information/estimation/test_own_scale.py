@@ -9,7 +9,7 @@ from diffenc.estimate import Estimate
 from diffenc.information.benchmark.laws import channel
 from diffenc.information.coordinates import gaussian, smooth_scores
 from diffenc.information.estimation import own_scale, pair_information
-from diffenc.information.regressions import halved_pair, regression
+from diffenc.information.regressions import additive, halved_pair, regression
 from diffenc.information.training.halves import split
 
 ERRORS = 3.0
@@ -83,3 +83,31 @@ def test_spacings_tell_the_divergence_of_long_tails_and_edges(law):
         errors.append(np.mean(smooth_scores.log_ratio(z) - exact))
     error = Estimate.of(np.array(errors))
     assert abs(error.mean) < 4 * error.stderr and error.stderr < 0.003
+
+
+def test_what_follows_the_condition_is_not_exhausted():
+    rng = np.random.default_rng(3)
+    x, noise = rng.standard_normal((2, N, 1))
+    rows = split(jax.random.key(0), N)
+    y = x**2 + 0.5 * noise
+    (pair,) = own_scale.candidates(x, y, plain_pair(x, y, rows), rows, None)
+    assert not own_scale.is_exhausted(pair, regression.linear, ERRORS)
+    features = additive.features_of(pair, regression.polar_signed, ERRORS)
+    assert own_scale.is_exhausted(pair, features, ERRORS)
+
+
+def test_of_both_columns_that_which_tells_more_is_diffused():
+    """A step: the noise is around it, while x given y is uniform on either side."""
+    rng = np.random.default_rng(0)
+    x = rng.uniform(size=(N, 1))
+    y = (x > 0.37) + 0.1 * rng.standard_normal((N, 1))
+    rows = split(jax.random.key(0), N)
+    plain = plain_pair(x, y, rows)
+    others = own_scale.candidates(x, y, plain, rows, None)
+    chosen = own_scale.choose(plain, others, ERRORS)
+    features = [additive.features_of(one, regression.polar_signed, ERRORS) for one in others]
+    told = [
+        halved_pair.information(one, of_one).mean
+        for one, of_one in zip(others, features, strict=True)
+    ]
+    assert chosen is others[int(np.argmax(told))]
