@@ -9,7 +9,7 @@ from experiments.mutual_information.results import ORACLE, Record
 
 SHOWN = 6  # densities in one figure
 CUT = 0.5  # nats; larger errors are arrows
-OF_ONE_COLUMN = "x is one column: normal by ranks,\nor D[X] is in the regression"
+OF_ONE_COLUMN = "x is one column:\nnormal by ranks,\nor D[X] is in\nthe regression"
 
 
 def draw(workdir: Path, records: list[Record], rivals: tuple[str, ...], strata: int) -> None:
