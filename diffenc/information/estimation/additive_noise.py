@@ -15,6 +15,7 @@ from diffenc.estimate import Estimate
 from diffenc.information import clusters as clustering
 from diffenc.information.clusters import Clusters
 from diffenc.information.coordinates import gaussian, smooth_scores, spacings
+from diffenc.information.estimation import sharp_noise
 from diffenc.information.estimation.assembly import Information
 from diffenc.information.regressions import additive, halved_pair, regression
 from diffenc.information.regressions.halved_pair import Pair
@@ -81,7 +82,26 @@ def _with_noise_in_x(pair: Pair, errors: float) -> Limit | None:
             return None
         more.append(of_noise - of_x)
     doubt = abs(float(np.mean(more[1] - more[0])))
-    return Limit(part.mean + float(more[0].mean()), part.pointwise + more[0], doubt)
+    plain = Limit(part.mean + float(more[0].mean()), part.pointwise + more[0], doubt)
+    if pair.clusters is not None or gaussian.normal_enough(noise)[0]:
+        return plain
+    y = np.concatenate(list(pair.y))
+    sharp = [_with_noise(x[:, 0], one) for one in sharp_noise.noises(x[:, 0], y[:, 0])]
+    limits = [plain, *(one for one in sharp if one is not None)]
+    return max(limits, key=lambda one: one.mean)
+
+
+def _with_noise(x: np.ndarray, noise: np.ndarray) -> Limit | None:
+    """Compute the limit of x [N] by noise [N] that was not fitted on the rows that it is of."""
+    if spacings.entropy(noise) is None:
+        return None
+    logs = [
+        spacings.log_density(noise, half) - spacings.log_density(x, half)
+        for half in (spacings.HALF, 2 * spacings.HALF)
+    ]
+    finer = float(np.mean(logs[1] - logs[0]))
+    doubt = float(np.hypot(finer, 2**0.5 * spacings.scatter(len(x))))
+    return Limit(float(logs[0].mean()), logs[0], doubt)
 
 
 def raise_to(result: Information, least: Limit, clusters: Clusters | None) -> Information:
