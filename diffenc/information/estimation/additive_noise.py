@@ -4,7 +4,8 @@
 
 for any function f, with equality where the noise X - f(Y) is independent of Y. Both entropies are
 of one column, and spacings of the sample tell them, edges of the density included, which networks
-blur. f is linear, with the functions of `additive` that gain.
+blur. f is linear, with the functions of `additive` that gain, or that of the least entropy, see
+`sharp_noise`, where this shows more.
 """
 
 from typing import NamedTuple
@@ -32,7 +33,8 @@ class Limit(NamedTuple):
         mean: in nats.
         pointwise: [2n] of the rows of both halves.
         doubt: its systematic error: by how much windows of twice the width change it. Of blocks it
-            also holds what unmixed columns may share, and the scatter of spacings.
+            also holds what unmixed columns may share, and the scatter of spacings; of functions of
+            the least entropy the latter.
     """
 
     mean: float
@@ -61,7 +63,7 @@ def limit(
     standard = [(one - one.mean(axis=0)) / one.std(axis=0) for one in (x, y)]
     pair = Pair(standard[0][rows], standard[1][rows], clusters=clusters)
     limits = [_with_noise_in_x(one, errors) for one in (pair, pair.exchange())]
-    return max((one for one in limits if one is not None), key=lambda one: one.mean, default=None)
+    return max((one for one in limits if one is not None), key=_sure, default=None)
 
 
 def _with_noise_in_x(pair: Pair, errors: float) -> Limit | None:
@@ -88,7 +90,12 @@ def _with_noise_in_x(pair: Pair, errors: float) -> Limit | None:
     y = np.concatenate(list(pair.y))
     sharp = [_with_noise(x[:, 0], one) for one in sharp_noise.noises(x[:, 0], y[:, 0])]
     limits = [plain, *(one for one in sharp if one is not None)]
-    return max(limits, key=lambda one: one.mean)
+    return max(limits, key=_sure)
+
+
+def _sure(one: Limit) -> float:
+    """Return what a limit shows beyond its doubt."""
+    return one.mean - LARGER * one.doubt
 
 
 def _with_noise(x: np.ndarray, noise: np.ndarray) -> Limit | None:
