@@ -4,7 +4,7 @@
 
 holds for every function f that knows nothing of the rows at which it is evaluated. Least squares
 miss the f of noise with edges by N^-1/2, which blurs these edges; the f of least entropy misses it
-by about 1/N. f is a natural cubic spline, linear beyond its last knots, in nearly normal scores of
+by less. f is a natural cubic spline, linear beyond its last knots, in nearly normal scores of
 Y, and linear in Y itself. Each tenth of the rows is evaluated by the function of the others.
 """
 
@@ -92,7 +92,7 @@ def coefficients(x: np.ndarray, basis: np.ndarray) -> np.ndarray:
     left, values, right = np.linalg.svd(centred, full_matrices=False)
     is_sound = values > 1e-9 * values[0]
     white = left[:, is_sound]
-    of_white = (right.T / values)[:, is_sound]
+    of_white = right[is_sound].T / values[is_sound]
     x = x - x.mean()
     start = white.T @ x
     rest = x - white @ start

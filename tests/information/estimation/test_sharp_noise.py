@@ -41,7 +41,7 @@ def test_splines_are_linear_beyond_their_knots_and_follow_bends():
 
 
 def test_an_edge_is_told_behind_a_function_with_a_long_tail():
-    """By the entropy 1 + log(1/4) of the noise; of least squares it is .15 or more above."""
+    """By the entropy 1 + log(1/4) of the noise, which an f that blurs its edge makes larger."""
     gaps = []
     for seed in range(6):
         x, y = exponential(seed)
