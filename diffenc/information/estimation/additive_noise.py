@@ -4,7 +4,8 @@
 
 for any function f, with equality where the noise X - f(Y) is independent of Y. Both entropies are
 of one column, and spacings of the sample tell them, edges of the density included, which networks
-blur. f is linear, with the functions of `additive` that gain.
+blur. f is linear, with the functions of `additive` that gain, or that of the least entropy, see
+`sharp_noise`, where this shows more.
 """
 
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from diffenc.estimate import Estimate
 from diffenc.information import clusters as clustering
 from diffenc.information.clusters import Clusters
 from diffenc.information.coordinates import gaussian, smooth_scores, spacings
+from diffenc.information.estimation import sharp_noise
 from diffenc.information.estimation.assembly import Information
 from diffenc.information.regressions import additive, halved_pair, regression
 from diffenc.information.regressions.halved_pair import Pair
@@ -31,7 +33,8 @@ class Limit(NamedTuple):
         mean: in nats.
         pointwise: [2n] of the rows of both halves.
         doubt: its systematic error: by how much windows of twice the width change it. Of blocks it
-            also holds what unmixed columns may share, and the scatter of spacings.
+            also holds what unmixed columns may share, and the scatter of spacings; of functions of
+            the least entropy the latter.
     """
 
     mean: float
@@ -60,7 +63,7 @@ def limit(
     standard = [(one - one.mean(axis=0)) / one.std(axis=0) for one in (x, y)]
     pair = Pair(standard[0][rows], standard[1][rows], clusters=clusters)
     limits = [_with_noise_in_x(one, errors) for one in (pair, pair.exchange())]
-    return max((one for one in limits if one is not None), key=lambda one: one.mean, default=None)
+    return max((one for one in limits if one is not None), key=_sure, default=None)
 
 
 def _with_noise_in_x(pair: Pair, errors: float) -> Limit | None:
@@ -81,7 +84,31 @@ def _with_noise_in_x(pair: Pair, errors: float) -> Limit | None:
             return None
         more.append(of_noise - of_x)
     doubt = abs(float(np.mean(more[1] - more[0])))
-    return Limit(part.mean + float(more[0].mean()), part.pointwise + more[0], doubt)
+    plain = Limit(part.mean + float(more[0].mean()), part.pointwise + more[0], doubt)
+    if pair.clusters is not None or gaussian.normal_enough(noise)[0]:
+        return plain
+    y = np.concatenate(list(pair.y))
+    sharp = [_with_noise(x[:, 0], one) for one in sharp_noise.noises(x[:, 0], y[:, 0])]
+    limits = [plain, *(one for one in sharp if one is not None)]
+    return max(limits, key=_sure)
+
+
+def _sure(one: Limit) -> float:
+    """Return what a limit shows beyond its doubt."""
+    return one.mean - LARGER * one.doubt
+
+
+def _with_noise(x: np.ndarray, noise: np.ndarray) -> Limit | None:
+    """Compute the limit of x [N] by noise [N] that was not fitted on the rows that it is of."""
+    if spacings.entropy(noise) is None:
+        return None
+    logs = [
+        spacings.log_density(noise, half) - spacings.log_density(x, half)
+        for half in (spacings.HALF, 2 * spacings.HALF)
+    ]
+    finer = float(np.mean(logs[1] - logs[0]))
+    doubt = float(np.hypot(finer, 2**0.5 * spacings.scatter(len(x))))
+    return Limit(float(logs[0].mean()), logs[0], doubt)
 
 
 def raise_to(result: Information, least: Limit, clusters: Clusters | None) -> Information:
