@@ -63,7 +63,13 @@ def test_equal_scores_have_no_spacings():
     assert smooth_scores.log_ratio(scores) is None
 
 
-@pytest.mark.parametrize("margins", [("uniform", "uniform"), ("normal", "lognormal")])
+@pytest.mark.parametrize(
+    "margins",
+    [
+        ("uniform", "uniform"),
+        pytest.param(("normal", "lognormal"), marks=pytest.mark.slow),
+    ],
+)
 def test_sharp_relations_are_not_blurred(margins):
     """4.5 nats at 1,000 rows, of which ranks lose a quarter of a nat and more."""
     errors = []
