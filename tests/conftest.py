@@ -25,6 +25,9 @@ os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")
 # The threads of BLAS wait for each other by spinning, which costs several workers on few cores four
 # times the time of one thread each.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# So do those of scikit-learn: where another worker has the second core, two threads that grow trees
+# take many times the processor time of one.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Four virtual devices. One piece of code for each program, by one thread: workers share the cores,
 # and threads that wait for work take it from them. What LLVM does beyond its first level costs half

@@ -77,12 +77,18 @@ def test_variables_say_where():
 
 
 def test_what_is_compiled_within_is_kept_and_found(unconfigured, events):
-    def program(x):
-        return jnp.sin(x) + 3 * x
+    def make_program():
+        """An equal program each time, which no other one's function keeps in memory."""
 
+        def program(x):
+            return jnp.sin(x) + 3 * x
+
+        return jax.jit(program)
+
+    x = jax.device_put(np.ones(7, np.float32))
     thresholds = {name: getattr(jax.config, name) for name in compilation.SETTINGS}
     with compilation.cache():
-        jax.jit(program)(np.ones(7, np.float32))
+        make_program()(x)
         assert jax.config.jax_compilation_cache_dir.startswith(str(unconfigured))
         with compilation.cache():  # within itself it does nothing
             pass
@@ -91,12 +97,10 @@ def test_what_is_compiled_within_is_kept_and_found(unconfigured, events):
     assert {name: getattr(jax.config, name) for name in thresholds} == thresholds
     files = list(unconfigured.glob("jax-*/*-cache"))
     assert files and count(events, "misses") == len(files)
-    jax.clear_caches()
-    jax.jit(program)(np.ones(7, np.float32))  # outside nothing is looked for
+    make_program()(x)  # outside nothing is looked for
     assert count(events, "hits") == 0
-    jax.clear_caches()
     with compilation.cache():
-        jax.jit(program)(np.ones(7, np.float32))
+        make_program()(x)
     assert count(events, "misses") == len(files) and count(events, "hits") > 0
 
 
@@ -200,13 +204,16 @@ def test_nothing_is_collected_while_a_program_is_traced():
     """And Python's collector is as it was afterwards, after an error too."""
     was_on = []
 
-    @compilation.jit_sooner()
-    def negative(x):
-        was_on.append(gc.isenabled())
-        return -x if x.ndim == 0 else x.no_such_attribute
+    def make_negative():
+        @compilation.jit_sooner()
+        def negative(x):
+            was_on.append(gc.isenabled())
+            return -x if x.ndim == 0 else x.no_such_attribute
+
+        return negative
 
     for switch in (gc.enable, gc.disable):
-        jax.clear_caches()
+        negative = make_negative()
         switch()
         try:
             assert negative(1.0) == -1.0

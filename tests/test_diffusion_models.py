@@ -118,7 +118,10 @@ UNITS = {
 }
 
 
-@pytest.mark.parametrize("name", UNITS)
+@pytest.mark.parametrize(
+    "name",
+    ["diffusion_encoder.0", pytest.param("gaussian_encoder.0", marks=pytest.mark.slow)],
+)
 def test_it_bounds_the_likelihood(load, name):
     """By the ELBO of the prepared data; whole numbers add their cells."""
     trained = load(name)

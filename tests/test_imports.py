@@ -184,6 +184,20 @@ def test_a_config_imports_ml_collections_and_configs_only(path):
     }
 
 
+IMPORT_FREELY = """
+import gc
+import sys
+import diffenc
+assert not {"jax", "numpy", "pandas"} & set(sys.modules), "import diffenc is not free"
+assert {"mutual_information", "load"} <= set(dir(diffenc)) >= set(diffenc.__all__)
+diffenc.mutual_information
+assert not {"pandas", "sklearn", "scipy.stats"} & set(sys.modules), "not needed by every estimate"
+assert gc.isenabled()
+gc.disable()
+diffenc.entropy
+assert not gc.isenabled(), "who turns the collector off finds it off"
+"""
+
 IMPORT_ALL = """
 import importlib, sys
 from jax._src import xla_bridge
@@ -208,15 +222,16 @@ with jax.checking_leaks():
 """
 
 
-def test_no_import_computes_and_blackjax_may_be_imported_while_jax_traces():
-    """`jax.distributed.initialize` refuses to join the hosts of a run once any array has been made.
-    The import of blackjax computes, and is left for later; a constant made while jax traces would
-    be a tracer, which breaks whatever uses it later."""
+def test_import_is_free_none_computes_and_blackjax_may_be_imported_while_jax_traces():
+    """Names of diffenc are imported when they are asked for. `jax.distributed.initialize` refuses
+    to join the hosts of a run once any array has been made. The import of blackjax computes, and is
+    left for later; a constant made while jax traces would be a tracer, which breaks whatever uses
+    it later."""
     folders = ("diffenc", "experiments", "configs")
     paths = [path.relative_to(ROOT) for folder in folders for path in (ROOT / folder).rglob("*.py")]
     modules = [".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in paths]
     ended = subprocess.run(
-        [sys.executable, "-c", IMPORT_ALL + IMPORT_WHILE_TRACING, *modules],
+        [sys.executable, "-c", IMPORT_FREELY + IMPORT_ALL + IMPORT_WHILE_TRACING, *modules],
         cwd=ROOT,
         capture_output=True,
         text=True,

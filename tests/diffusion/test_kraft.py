@@ -97,7 +97,7 @@ def draw_lengths(denoiser, both_params, marginals, key, states, levels, draws):
     return jax.lax.map(of_one, both_params)
 
 
-SLOW = ("grid-logistics", "bits-logits")
+SLOW = ("grid-logits", "grid-logistics", "bits-logits")
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,15 @@ def exact_terms(bins, informed):
     return terms_of_states(Exact(informed=informed), None, None, jax.random.key(0), levels, draws)
 
 
-@pytest.mark.parametrize("bins, informed", [(0.17, True), (0.5, True), (1.65, True), (1.65, False)])
+@pytest.mark.parametrize(
+    "bins, informed",
+    [
+        (0.17, True),
+        pytest.param(0.5, True, marks=pytest.mark.slow),
+        (1.65, True),
+        (1.65, False),
+    ],
+)
 def test_the_bound_of_the_exact_denoiser_is_the_code_length(bins, informed):
     """Of every state, but for the price of the decoder, which is next to nothing from a cold start.
     From a warm one an informed decoder costs less than one that weighs all values alike."""

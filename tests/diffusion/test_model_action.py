@@ -27,6 +27,9 @@ MIXTURE = GaussianMixture.isotropic(
     np.array([0.5, 0.7, 0.9]),
 )
 PROCESSES = {"vp": VPLinear(), "straight line": StraightLine(), "ve": VE(0.01, 50.0)}
+every_process = pytest.mark.parametrize(
+    "name", ["vp", pytest.param("straight line", marks=pytest.mark.slow), "ve"]
+)
 
 
 @functools.cache
@@ -63,7 +66,7 @@ def draws(name):
     return jax.tree.map(np.asarray, of(jax.random.key(0)))
 
 
-@pytest.mark.parametrize("name", PROCESSES)
+@every_process
 def test_the_action_is_the_bound_of_the_library(name):
     pairs, _, probed, _ = draws(name)
     for acts, bound in pairs:
@@ -71,7 +74,7 @@ def test_the_action_is_the_bound_of_the_library(name):
     assert_mean(probed - pairs[1][0], 0.0)
 
 
-@pytest.mark.parametrize("name", PROCESSES)
+@every_process
 def test_a_wrong_score_pays_the_denoising_gap(name):
     """Of the same draws; the gap is far from zero."""
     pairs, gap, _, _ = draws(name)
@@ -80,7 +83,7 @@ def test_a_wrong_score_pays_the_denoising_gap(name):
     assert mean > 10 * NUM_SIGMAS * stderr
 
 
-@pytest.mark.parametrize("name", PROCESSES)
+@every_process
 def test_the_action_of_the_exact_score_is_the_log_density(name):
     """Up to the ends: reading x off at lambda = 8 costs e^-8 / 2 times the Fisher information, and
     the prior at -7 less than that: below 1e-3 nats for this mixture."""

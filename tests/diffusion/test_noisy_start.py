@@ -83,7 +83,13 @@ def draw(key, start, law, wrong):
 WRONG = Gaussian(jnp.zeros(2), 0.4 * jnp.eye(2))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    "family",
+    [
+        pytest.param(family, marks=pytest.mark.slow if family == "student" else ())
+        for family in FAMILIES
+    ],
+)
 def test_every_family_gives_codes_and_the_exact_ones_where_all_is_known(family):
     start = NoisyStart.of_bins(WARM, GRID, make(family))
     drawn = draw(jax.random.key(0), start, LAW, WRONG)

@@ -122,6 +122,7 @@ class Exploding(Process):
 # The last but one has an equilibrium 90 times as wide as sigma, that of the last is nearly flat.
 OWN = [Accelerating(), Interpolation(), Linear(), Exploding(1.0), Exploding(1e-3), Exploding(1e-8)]
 KINDS = [process for process in OWN if process != Exploding(1e-3)]
+SLOW = (Linear(), Exploding(1.0))  # as flat, and as moving, as another one of the kinds
 every_process = pytest.mark.parametrize("process", OWN, ids=str)
 
 
@@ -189,7 +190,11 @@ def test_the_recipe_was_followed(process):
         np.testing.assert_allclose(std, expected, rtol=1e-9)
 
 
-@pytest.mark.parametrize("process", KINDS, ids=str)
+@pytest.mark.parametrize(
+    "process",
+    [pytest.param(process, marks=pytest.mark.slow if process in SLOW else ()) for process in KINDS],
+    ids=str,
+)
 def test_flow_and_reverse_sde_draw_from_the_truth(process):
     @jax.jit
     def draw(key, density):

@@ -44,7 +44,14 @@ def assert_law(x, mixture):
         assert_mean(np.sin(x @ frequency), np.sum(weights * damping * np.sin(phase)))
 
 
-@pytest.mark.parametrize("process", KINDS, ids=str)
+@pytest.mark.parametrize(
+    "process",
+    [
+        pytest.param(process, marks=pytest.mark.slow if process == SubVP() else ())
+        for process in KINDS
+    ],
+    ids=str,
+)
 def test_every_eta_of_every_process_has_the_marginals_of_the_truth(process):
     mixture, t_min = make_mixture(), 0.01
 

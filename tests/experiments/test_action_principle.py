@@ -96,7 +96,7 @@ def assert_near_truth(row, rest=0.0):
 
 
 def test_mixtures_obey_their_equations_and_guidance_does_not(tmp_path, capsys, monkeypatch):
-    few = {name: mixture.PROCESSES[name] for name in ("vp", "edm")}
+    few = {name: mixture.PROCESSES[name] for name in ("edm",)}
     monkeypatch.setattr(mixture, "PROCESSES", few)
     config = make_config("mixture")
     action_principle.run(config, tmp_path)

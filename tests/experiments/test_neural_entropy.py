@@ -28,10 +28,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarni
 SLOW = pytest.mark.slow  # each process compiles a measure of its own
 
 
-@pytest.mark.parametrize(
-    "process",
-    ["sub_vp", pytest.param("straight_line", marks=SLOW)],
-)
+@SLOW
+@pytest.mark.parametrize("process", ["sub_vp", "straight_line"])
 def test_what_is_produced_early_is_what_entropies_say(process):
     """S_tot before EARLY, by exact scores at the times there, against the entropies of exact
     samples."""

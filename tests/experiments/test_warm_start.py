@@ -117,6 +117,7 @@ def test_a_second_call_says_that_the_run_is_complete(finished):
     assert before == after
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(finished, tmp_path, monkeypatch):
     stopped = tmp_path / "run"
     shutil.copytree(finished[0], stopped)

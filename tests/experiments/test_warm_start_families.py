@@ -78,10 +78,8 @@ def test_with_gaussian_noise_it_is_the_likelihoods_it_nll():
 def test_the_error_of_stratified_draws_is_the_scatter_of_their_means():
     law = table_law.neighbours(17)
     start = NoisyStart.of_bins(4.0, Alphabet(17), noise_families.make("gaussian"))
-    draws = [
-        np.asarray(families._weighted(key, start, law, num=100), np.float64)
-        for key in jax.random.split(jax.random.key(3), 100)
-    ]
+    draw = jax.jit(jax.vmap(lambda key: families._weighted(key, start, law, num=100)))
+    draws = np.asarray(draw(jax.random.split(jax.random.key(3), 100)), np.float64)
     estimates = [families._of_strata(values) for values in draws]
     means, stderrs = np.array(estimates).T
     scatter = np.square(means - means.mean()) * len(means) / (len(means) - 1)

@@ -87,7 +87,7 @@ def calls(draw):
     return name, arguments, named
 
 
-@pytest.mark.parametrize("count", [40, pytest.param(400, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [20, pytest.param(400, marks=pytest.mark.slow)])
 def test_samples_have_an_estimate_or_are_refused_in_one_line(without_fits, count):
     counts = collections.Counter()
 
@@ -134,7 +134,7 @@ def workdir(tmp_path_factory):
     return workdir
 
 
-@pytest.mark.parametrize("count", [40, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [20, pytest.param(200, marks=pytest.mark.slow)])
 def test_a_trained_model_takes_data_or_refuses_them_in_one_line(monkeypatch, workdir, count):
     trained = diffenc.load(workdir)
     monkeypatch.setattr(trained_model.Trained, "_map", odd.reach)

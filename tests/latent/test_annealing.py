@@ -161,6 +161,7 @@ def log_marginal_of_two_bananas(x):
     return log_sum + 2 * jnp.log(line[1] - line[0])
 
 
+@pytest.mark.slow
 def test_the_truth_of_a_bimodal_posterior_lies_between_the_bounds():
     rng = np.random.default_rng(0)
     z = rng.normal(size=(300, 2)).astype(np.float32)

@@ -190,7 +190,7 @@ def test_a_split_that_leaves_a_gap_is_refused():
 @pytest.mark.parametrize(
     ("e_step", "network"),
     [
-        pytest.param("importance", NETWORK, id="importance"),
+        pytest.param("importance", NETWORK, id="importance", marks=pytest.mark.slow),
         pytest.param("langevin", ModulatedMLP(16, 1), id="langevin"),
         pytest.param("encoder", NETWORK, id="encoder"),
         pytest.param(

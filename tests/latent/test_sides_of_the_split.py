@@ -136,10 +136,11 @@ def test_what_is_left_about_z_has_constants_where_a_coordinate_is_seen_and_not_m
     assert decoder.has_constants == np.any(still)
 
 
-@pytest.mark.parametrize("name", ["seeing", "two, pulling"])
-def test_without_chains_the_gradient_of_the_m_step_is_the_pressure(name):
+@pytest.mark.parametrize(("name", "num_devices"), [("seeing", 2), ("two, pulling", 1)])
+def test_without_chains_the_gradient_of_the_m_step_is_the_pressure(name, num_devices):
     """An update of the encoder is that with the slope of log q* at its samples, of what is left
-    about z, at the gamma that is carried; null examples have none. On two devices as on one."""
+    about z, at the gamma that is carried; null examples have none. One decoder is trained on two
+    devices."""
     decoder = DECODERS[name]
     encoder = DiffusionEncoder(ConditionalDenoiser(3, (8,), (8,)))
     settings = em.Settings(
@@ -182,14 +183,13 @@ def test_without_chains_the_gradient_of_the_m_step_is_the_pressure(name):
             settings,
         )[0]
 
-    mesh = parallel.data_mesh(2)
-    on_two = update(parallel.replicate(mesh, state), parallel.shard_batch(mesh, x))
+    mesh = parallel.data_mesh(num_devices)
+    new, _ = update(parallel.replicate(mesh, state), parallel.shard_batch(mesh, x))
     expected = jax.device_get(by_hand(x))
-    for new, _ in (update(state, x), on_two):
-        moved = jax.tree.map(lambda a, b: a - b, params["encoder"], new.params["encoder"])
-        jax.tree.map(
-            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), moved, expected
-        )
+    moved = jax.tree.map(lambda a, b: a - b, params["encoder"], new.params["encoder"])
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), moved, expected
+    )
 
 
 @pytest.mark.parametrize("name", ["plain", "two"])

@@ -167,7 +167,9 @@ def test_without_a_latent_nothing_but_the_rate_pulls_the_encoder():
         np.testing.assert_array_equal(leaf, 0)
 
 
-@pytest.mark.parametrize("method", ["vae", "encoder", "deterministic"])
+@pytest.mark.parametrize(
+    "method", [pytest.param("vae", marks=pytest.mark.slow), "encoder", "deterministic"]
+)
 def test_a_refit_moves_the_encoder_and_leaves_the_decoder_bit_equal(method):
     system, state, _ = trained(method)
     again = make_settings(method, only_encoder=True)

@@ -376,6 +376,7 @@ with checkpoints.open(sys.argv[1], keep=2) as kept:
 """
 
 
+@pytest.mark.slow  # tests/faults/test_kills.py kills around a save, at instants that it names
 def test_a_run_killed_while_it_saves_continues(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     reached = 0

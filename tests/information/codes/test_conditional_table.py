@@ -30,8 +30,15 @@ SAME = 0.7 + 0.3 / 6
 HALF = 0.5 * (np.log(6) + SAME * np.log(SAME) + 0.25 * np.log(0.05))
 
 
-@pytest.mark.parametrize("law, truth", [(chain, 0.0), (half, HALF)])
-@pytest.mark.parametrize("n", [300, 2000])
+@pytest.mark.parametrize(
+    "law, truth, n",
+    [
+        (chain, 0.0, 300),
+        pytest.param(chain, 0.0, 2000, marks=pytest.mark.slow),
+        pytest.param(half, HALF, 300, marks=pytest.mark.slow),
+        (half, HALF, 2000),
+    ],
+)
 def test_closed_forms(law, truth, n):
     errors = []
     stderrs = []

@@ -30,7 +30,7 @@ def draw(seed, rule, flips):
 def test_rules_are_followed_and_the_limit_holds(rule, flips):
     truth = information(flips)
     gains = []
-    for seed in range(4):
+    for seed in range(2):
         x, labels, rng = draw(seed, rule, flips)
         fold = rng.permutation(N) % class_mixture.FOLDS
         laws = class_mixture.estimate(x, x, labels, np.random.default_rng(seed))
@@ -47,12 +47,12 @@ def test_rules_are_followed_and_the_limit_holds(rule, flips):
 
 def test_normal_classes_need_no_posterior():
     used = 0
-    for seed in range(40):
+    for seed in range(20):
         rng = np.random.default_rng((1, seed))
         labels = rng.integers(0, 2 + seed % 4, 600)
         x = rng.normal(size=(600, 1 + seed % 7)) + 0.8 * rng.normal(size=(6, 1 + seed % 7))[labels]
         used += class_mixture.estimate(x, x, labels, rng).is_by_posterior
-    assert used <= 1, "of 40; three standard errors are exceeded in 0.1 % of cases"
+    assert used <= 1, "of 20; three standard errors are exceeded in 0.1 % of cases"
 
 
 def test_few_rows_for_many_columns_have_no_posterior():

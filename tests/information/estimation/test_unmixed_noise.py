@@ -101,7 +101,7 @@ def test_what_unmixed_columns_share_is_taken_off():
     assert limit_of(triangle, triangle + noise) is None
 
 
-@pytest.mark.parametrize("dim", [2, 3, 4])
+@pytest.mark.parametrize("dim", [2, 3, pytest.param(4, marks=pytest.mark.slow)])
 def test_independent_columns_share_nothing(dim):
     totals = []
     for seed in range(20):

@@ -162,7 +162,9 @@ def test_scales_far_apart_are_found_in_many_dimensions():
     assert found.mean > 0.98 * truth
 
 
-@pytest.mark.parametrize(("dim", "dof"), [(1, 1), (2, 2), (5, 3)])
+@pytest.mark.parametrize(
+    ("dim", "dof"), [(1, 1), (2, 2), pytest.param(5, 3, marks=pytest.mark.slow)]
+)
 def test_most_of_a_student_law_is_found(dim, dof):
     task = pairs.StudentPair(dim, dim, dof)
     x, y = task.sample(jax.random.key(dim), 8000)

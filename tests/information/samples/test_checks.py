@@ -138,6 +138,7 @@ FINITE = {
         rng.normal(size=n)
     ),
 }
+TAKE_LONG = ("limited", "waves", "narrow", "wave")
 FUNCTIONS = {
     "linear": lambda rng, n: (lambda x: (x, 3 * x + 1))(rng.normal(size=n)),
     "linear in 2": lambda rng, n: (lambda x: (x, x @ np.array([1.0, 2.0])))(
@@ -220,8 +221,16 @@ def test_other_whole_numbers_stay_what_they_are():
         inputs.read("x", LARGE.astype(object))
 
 
-@pytest.mark.parametrize("n", [100, 400])
-@pytest.mark.parametrize("name", FINITE)
+@pytest.mark.parametrize(
+    ("name", "n"),
+    [
+        *((name, 100) for name in FINITE),
+        *(
+            pytest.param(name, 400, marks=pytest.mark.slow if name in TAKE_LONG else ())
+            for name in FINITE
+        ),
+    ],
+)
 def test_finite_information_is_not_refused(name, n):
     assert refusals(FINITE[name], n) <= 0.01
 

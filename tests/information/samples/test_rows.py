@@ -462,7 +462,7 @@ def test_two_series_are_independent_as_far_as_their_error_knows():
         diffenc.mutual_information(*walks)
 
 
-def test_examples_of_a_chain_rule_are_numbered_as_they_were_given():
+def test_examples_of_a_chain_rule_are_numbered_as_they_were_given(without_networks):
     twice = np.concatenate([np.arange(100), np.arange(N)])
     names = np.array(["a", "b", "c"])[np.arange(N) % 3]
     x = pd.DataFrame({"number": X[twice, 0], "name": names[twice]})
