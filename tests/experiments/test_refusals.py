@@ -138,6 +138,7 @@ def test_a_command_line_without_its_parts(command, tmp_path):
     given = arguments("digits", tmp_path / "run")
     assert_refused(command(given[1:2]), "give both --config", "--workdir")
     assert_refused(command(given[:1]), "give both --config", "--workdir")
+    assert_refused(command(given[1:]), "give --config=configs/EXPERIMENT/CASE.py, too")
     assert_refused(command([*given, "em.gamma=1"]), "'em.gamma=1'", "--config.field=value")
     assert_refused(command([*given, "--wrokdir=x"]), "wrokdir")
     assert_refused(
