@@ -200,7 +200,6 @@ def command(monkeypatch, capsys):
 
     root = logging.getLogger()
     handlers = list(root.handlers)
-    monkeypatch.setattr(logging, "basicConfig", lambda **settings: None)
 
     def run(given):
         flag_values = flags.FLAGS
