@@ -97,6 +97,7 @@ def test_settings_want_their_prefix(command, tmp_path):
         ),
         (dict(data__name="no_such_data"), ("no data set is called 'no_such_data'",)),
         (dict(data__name="file"), ("needs a path",)),
+        (dict(data__test_fraction=2.0), ("config field data.test_fraction is 2.0", "between 0")),
         (dict(data__path="x.npy"), ("data.path is given", "data.name is 'digits'")),
         (dict(em__average_decay=2.0), ("em.average_decay is 2.0", "[0, 1)")),
         (dict(model__residual_bound=-1.0), ("model.residual_bound is -1.0", "above 0")),
