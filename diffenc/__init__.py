@@ -6,6 +6,7 @@ nothing.
 
 import gc
 import importlib
+import sys
 from typing import TYPE_CHECKING
 
 from diffenc.xla_flags import avoid_wrong_numbers
@@ -45,7 +46,9 @@ _PLACES = {
 
 def __getattr__(name):
     if name not in _PLACES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        message = f"module {__name__!r} has no attribute {name!r}"
+        # With the module, Python says which name of it is near.
+        raise AttributeError(message, name=name, obj=sys.modules[__name__])
     module, attribute = _PLACES[name]
     was_on = gc.isenabled()
     gc.disable()  # nothing of what is imported is garbage, and looking for it takes a sixth longer

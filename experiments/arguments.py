@@ -99,9 +99,14 @@ def _config_path(arguments) -> str | None:
 def _explain(arguments, error) -> str:
     """Name the field of an override that does not exist, or whose value has the wrong type."""
     path = _config_path(arguments)
+    overrides = [a[len("--config.") :] for a in arguments if a.startswith("--config.")]
+    if path is None and overrides:
+        return (
+            f"--config.{overrides[0]} changes a config, and none is given: "
+            "give --config=configs/EXPERIMENT/CASE.py, too"
+        )
     if path is None:
         return " ".join(str(error).split())
-    overrides = [a[len("--config.") :] for a in arguments if a.startswith("--config.")]
     try:
         known = fields_of(load_config(path))
     except Exception:  # the config file itself is at fault

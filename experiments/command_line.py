@@ -71,7 +71,8 @@ def main(experiment: Callable[[ConfigDict, epath.Path], None], is_divided: bool 
     says. Bad input ends in one line and exit status 2. So does a run of several processes of which
     some do not come, with status 75.
     """
-    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    # `app.run` takes the handlers of others away, so the one that absl puts there has the format.
+    absl_logging.get_absl_handler().setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     config_flag, workdir_flag = define_flags(flags.FLAGS)
 
     def run(arguments):

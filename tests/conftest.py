@@ -203,7 +203,6 @@ def command(monkeypatch, capsys):
 
     root = logging.getLogger()
     handlers = list(root.handlers)
-    monkeypatch.setattr(logging, "basicConfig", lambda **settings: None)
 
     def run(given):
         flag_values = flags.FLAGS

@@ -297,4 +297,6 @@ def _check_names(cls, values, prefix) -> None:
         )
     for name in values:
         if name not in names:
-            raise InputError(f"{prefix}{name} does not exist: give one of {', '.join(names)}")
+            raise InputError(
+                f"setting {prefix}{name} does not exist: give one of {', '.join(names)}"
+            )

@@ -114,7 +114,8 @@ def make_decoder(
             model.noise == "auto" and len(example_shape) == 1
         )
         return dataclasses.replace(decoder, has_columns=is_of_columns, log_volume=log_volume)
-    assert not log_volume, "bits have no volume"
+    # Its density would be that of x, and nothing would say so.
+    assert not log_volume, f"standardized data for {model.decoder!r}: give them as they are"
     return decoder
 
 

@@ -132,7 +132,8 @@ def image_grid(ax, images, columns: int, max_value: float | None = None) -> None
 
     Args:
         ax: the panel.
-        images: [n, h, w], [n, h, w, 1] or [n, h, w, 3].
+        images: [n, h, w] or [n, h, w, c]; three channels are shown in colour, and of another
+            number their mean is shown in grey.
         columns: how many stand in a row.
         max_value: the intensity that is white, the largest of all by default; 0 is black.
 
@@ -142,11 +143,12 @@ def image_grid(ax, images, columns: int, max_value: float | None = None) -> None
     images = np.asarray(images, float)
     if images.ndim == 3:
         images = images[..., None]
-    if images.ndim != 4 or not len(images) or images.shape[-1] not in (1, 3):
+    if images.ndim != 4 or not images.size:
         raise InputError(
-            f"images have shape {images.shape}: "
-            "give [n, h, w], [n, h, w, 1] or [n, h, w, 3] with n at least 1"
+            f"images have shape {images.shape}: give [n, h, w] or [n, h, w, c], none of them 0"
         )
+    if images.shape[-1] != 3:
+        images = images.mean(axis=-1, keepdims=True)
     count, height, width, channels = images.shape
     scale = images.max() if max_value is None else max_value
     rows = math.ceil(count / columns)

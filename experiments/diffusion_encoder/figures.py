@@ -75,7 +75,7 @@ def reconstructions(workdir, dataset, held_out, arrays):
 
 
 def posteriors(workdir, dataset, held_out, pictures: exact.Pictures):
-    """Draw examples, the exact posterior of each decoder, and samples of its encoder.
+    """Draw the exact posterior of each decoder, samples of its encoder, and images above them.
 
     Args:
         workdir: of the run.
@@ -84,24 +84,26 @@ def posteriors(workdir, dataset, held_out, pictures: exact.Pictures):
         pictures: of `exact.measure`.
     """
     num_columns = len(pictures.rows)
-    num_rows = 1 + len(pictures.of_system)
+    first_row = 1 if are_images(dataset) else 0  # of the posteriors; vectors are not shown
+    num_rows = first_row + len(pictures.of_system)
     fig, axes = figures.figure(num_rows, num_columns, width=1.75, height=1.75)
-    for column, image in enumerate(as_images(held_out[pictures.rows], dataset)):
-        figures.image_grid(axes[0, column], image[None], columns=1, max_value=1.0)
+    if are_images(dataset):
+        for column, image in enumerate(as_images(held_out[pictures.rows], dataset)):
+            figures.image_grid(axes[0, column], image[None], columns=1, max_value=1.0)
     for row, (name, picture) in enumerate(pictures.of_system.items()):
         for column in range(num_columns):
-            ax = axes[1 + row, column]
+            ax = axes[first_row + row, column]
             color = figures.PALETTE[row]
             panel(ax, picture.posterior[column], picture.z[column], color)
             ax.set_title(f"KL = {picture.kl[column]:.2f} nats", fontsize=8)
-            ax.set_xlabel("$z_1$" if row + 2 == num_rows else "", fontsize=8)
+            ax.set_xlabel("$z_1$" if first_row + row + 1 == num_rows else "", fontsize=8)
             ax.set_ylabel(f"{LABELS[name]}\n$z_2$" if column == 0 else "", fontsize=8)
     quantiles = ", ".join(f"{100 * q:.0f}" for q in exact.QUANTILES)
     chooser = "VAE" if "vae" in pictures.of_system else "encoder"
     fig.suptitle(
         "Shaded: exact posterior p(z|x) of each model's own decoder (50, 90 and 99 % of its mass)\n"
         f"Dots: {exact.NUM_SAMPLES} samples of its encoder; KL(exact || encoder)\n"
-        f"Held-out digits at the {quantiles} % quantiles of the {chooser}'s KL",
+        f"Held-out examples at the {quantiles} % quantiles of the {chooser}'s KL",
         fontsize=8,
     )
     figures.save(fig, workdir, "posteriors")

@@ -70,6 +70,8 @@ class DataSettings:
 
     def __post_init__(self):
         check_least(self, 0, "validation")
+        is_share = 0 < self.test_fraction < 1
+        check(is_share, "test_fraction", self.test_fraction, "give a number between 0 and 1")
         check_choice("values", self.values, ("auto", "chances", "reals"))
         if self.path and self.name != "file":
             raise InputError(f"path is given, but data.name is {self.name!r}: give data.name=file")

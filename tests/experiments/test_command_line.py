@@ -1,5 +1,6 @@
 """Contracts of the command line: errors name the field of the config, and paths are checked."""
 
+import logging
 import sys
 import types
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import pytest
+from absl import logging as absl_logging
 from etils import epath
 from ml_collections import ConfigDict
 
@@ -51,6 +53,14 @@ def test_an_error_of_the_library_names_the_field():
     with pytest.raises(InputError, match="^seed is -1: give 0 or more$"):
         with command_line.naming(count="data.validation"):
             raise InputError("seed is -1: give 0 or more")
+
+
+def test_a_warning_begins_with_its_level(command):
+    handler = absl_logging.get_absl_handler()
+    handler.setFormatter(None)
+    command([])
+    record = logging.makeLogRecord({"levelname": "WARNING", "msg": "x is short"})
+    assert handler.format(record) == "WARNING: x is short"
 
 
 def test_a_workdir_is_made_and_left_empty(tmp_path):

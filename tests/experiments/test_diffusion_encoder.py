@@ -21,7 +21,7 @@ from diffenc.latent import held_out
 from diffenc.run import checkpoints, data, parallel, records, sessions, tables
 from experiments.arguments import load_config
 from experiments.diffusion_encoder import __main__ as diffusion_encoder
-from experiments.diffusion_encoder import examples, settings
+from experiments.diffusion_encoder import exact, examples, figures, settings
 
 # ml_collections reads a config file by a method that newer Pythons discourage.
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
@@ -126,6 +126,21 @@ def check_loaded(workdir):
         z = map_examples(own, key_of(3, "encode"), bits, 8)
     loaded = models.load(workdir, batch_size=8)
     np.testing.assert_array_equal(loaded.encode(16 * bits, seed=3), z)
+
+
+@pytest.mark.parametrize("shape, num_panels", [((6,), 3), ((2, 3, 1), 6)])
+def test_posteriors_of_vectors_stand_without_images(tmp_path, monkeypatch, shape, num_panels):
+    drawn = []
+    monkeypatch.setattr(figures.figures, "save", lambda fig, *names: drawn.append(fig))
+    x = np.random.default_rng(0).uniform(size=(5, *shape))
+    dataset = data.Dataset("mine", x, x, None, None, None)
+    grid = np.asarray(exact.GRID.points()).reshape(200, 200, 2)
+    density = np.exp(-np.square(grid).sum(axis=-1) / 2) / (2 * np.pi)
+    picture = exact.Picture(np.ones(3), np.stack([density] * 3), np.ones((3, 4, 2)))
+    of_system = {"diffusion_encoder": picture}
+    figures.posteriors(tmp_path, dataset, x, exact.Pictures(np.arange(3), of_system))
+    assert len(drawn[0].axes) == num_panels
+    assert [ax.get_title() for ax in drawn[0].axes[-3:]] == ["KL = 1.00 nats"] * 3
 
 
 def go_on(command, finished, workdir, **changes):

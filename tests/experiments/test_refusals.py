@@ -99,6 +99,7 @@ def test_settings_want_their_prefix(command, tmp_path):
         ),
         (dict(data__name="no_such_data"), ("no data set is called 'no_such_data'",)),
         (dict(data__name="file"), ("needs a path",)),
+        (dict(data__test_fraction=2.0), ("config field data.test_fraction is 2.0", "between 0")),
         (dict(data__path="x.npy"), ("data.path is given", "data.name is 'digits'")),
         (dict(em__average_decay=2.0), ("em.average_decay is 2.0", "[0, 1)")),
         (dict(model__residual_bound=-1.0), ("model.residual_bound is -1.0", "above 0")),
@@ -140,6 +141,7 @@ def test_a_command_line_without_its_parts(command, tmp_path):
     given = arguments("digits", tmp_path / "run")
     assert_refused(command(given[1:2]), "give both --config", "--workdir")
     assert_refused(command(given[:1]), "give both --config", "--workdir")
+    assert_refused(command(given[1:]), "give --config=configs/EXPERIMENT/CASE.py, too")
     assert_refused(command([*given, "em.gamma=1"]), "'em.gamma=1'", "--config.field=value")
     assert_refused(command([*given, "--wrokdir=x"]), "wrokdir")
     assert_refused(

@@ -45,8 +45,9 @@ def assert_errors_add_up(estimate):
 
 def test_names_are_imported_when_they_are_asked_for():
     assert diffenc.InputError is InputError
-    with pytest.raises(AttributeError, match="has no attribute 'mutual'"):
+    with pytest.raises(AttributeError, match="has no attribute 'mutual'") as raised:
         diffenc.mutual  # noqa: B018
+    assert raised.value.obj is diffenc, "by which Python says which name is near"
 
 
 @pytest.fixture(scope="module")
@@ -407,6 +408,7 @@ GAP = pd.Series(np.where(np.arange(N) == 7, np.nan, Y[:, 0]), name="weight", ind
             "given column 'sum' is a func",
         ),
         (dict(x=X[:50], y=Y[:50]), "50 rows are too few"),
+        (dict(x=X[:1], y=Y[:1]), "^1 row is too few"),
         (dict(x=TABLE[["height"]], y=TABLE["height"]), "y column 'height' is a function of x"),
         (dict(x=X, y=Y * 1j), "y has type complex128"),
         (dict(x=X, y=Y.astype(object)), "save numbers, not objects: y.astype.float."),

@@ -18,8 +18,8 @@ def test_sections_come_from_dictionaries():
 @pytest.mark.parametrize(
     "values, words",
     [
-        ({"flows": {}}, "flows does not exist: give one of denoiser, mixture, flow"),
-        ({"flow": {"round": 3}}, "flow.round does not exist: give one of width"),
+        ({"flows": {}}, "^setting flows does not exist: give one of denoiser"),
+        ({"flow": {"round": 3}}, "^setting flow.round does not exist: give one of width"),
         ({"flow": 3}, "flow is 3: give a section of width"),
         ({"denoiser": {"draws": 0}}, "denoiser.draws is 0: give 1 or more"),
         (

@@ -146,7 +146,7 @@ def test_make_takes_the_activation_by_name():
 
 
 def test_make_refuses_unknown_names():
-    with pytest.raises(InputError, match="decoder is 'poisson': choose one of bernoulli, gaussian"):
-        decoders.make("poisson", 4)
+    with pytest.raises(InputError, match="decoder is 'student': choose one of bernoulli, gaussian"):
+        decoders.make("student", 4)
     with pytest.raises(InputError, match=r"activation is 'tan': .* \(nearest: tanh\)"):
         decoders.make("gaussian", 4, (8,), "tan")

@@ -51,7 +51,17 @@ def test_a_logarithmic_axis_of_less_than_a_decade_is_named():
     assert shown == ["20", "50", "100"]
 
 
-@pytest.mark.parametrize("shape", [(8, 8), (0, 8, 8), (3, 8, 8, 2)])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_three_channels_are_colours_and_others_their_mean(channels):
+    fig, axes = figures.figure()
+    images = np.random.default_rng(0).uniform(size=(1, 3, 5, channels))
+    figures.image_grid(axes[0, 0], images, columns=1, max_value=1.0)
+    shown = np.asarray(axes[0, 0].images[0].get_array())
+    expected = images[0] if channels == 3 else images[0].mean(axis=-1)
+    np.testing.assert_allclose(shown, expected)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (0, 8, 8), (3, 8, 8, 0)])
 def test_images_of_another_shape(shape):
     fig, axes = figures.figure()
     with pytest.raises(InputError, match="images have shape"):

@@ -54,7 +54,7 @@ def total_correlation(
     """
     (x,) = check(x)
     if x.shape[1] < 2:
-        raise InputError("x has one column: total correlation is between two or more")
+        raise InputError("x has one column: give two or more, whose total correlation is estimated")
     check_no_function_within(x)
     key_ties, key_split, key_fit = split_key(key, 3)
     x = gaussian.by_rank(x, generator(key_ties))

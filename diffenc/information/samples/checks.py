@@ -36,7 +36,8 @@ def check(*blocks: np.ndarray, names: tuple[str, ...] = ("x", "y", "z")) -> tupl
     rows = min(lengths)
     if rows < LEAST_ROWS:
         raise InputError(
-            f"{rows} rows are too few: an estimate with an error needs {LEAST_ROWS} or more"
+            f"{rows} row{' is' if rows == 1 else 's are'} too few: "
+            f"an estimate with an error needs {LEAST_ROWS} or more"
         )
     columns = sum(block.shape[1] for block in arrays)
     if columns >= rows / 4:

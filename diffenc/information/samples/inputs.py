@@ -120,7 +120,7 @@ def check_not_transposed(name: str, array: np.ndarray) -> None:
     if array.ndim != 2:
         return
     count, width = array.shape
-    if count == 1 < width or count < LEAST_ROWS <= width:
+    if count < LEAST_ROWS <= width:
         raise InputError(
             f"{name} has shape {array.shape}, {count} row{'s' if count > 1 else ''} of {width} "
             f"columns: transposed? give {name}.T"
