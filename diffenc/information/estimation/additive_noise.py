@@ -102,13 +102,16 @@ def _with_noise(x: np.ndarray, noise: np.ndarray) -> Limit | None:
     """Compute the limit of x [N] by noise [N] that was not fitted on the rows that it is of."""
     if spacings.entropy(noise) is None:
         return None
-    logs = [
-        spacings.log_density(noise, half) - spacings.log_density(x, half)
-        for half in (spacings.HALF, 2 * spacings.HALF)
-    ]
-    finer = float(np.mean(logs[1] - logs[0]))
+    more = []
+    for half in (spacings.HALF, 2 * spacings.HALF):
+        of_noise = spacings.log_density(noise, half)
+        of_x = spacings.log_density(x, half)
+        if of_noise is None or of_x is None:
+            return None
+        more.append(of_noise - of_x)
+    finer = float(np.mean(more[1] - more[0]))
     doubt = float(np.hypot(finer, 2**0.5 * spacings.scatter(len(x))))
-    return Limit(float(logs[0].mean()), logs[0], doubt)
+    return Limit(float(more[0].mean()), more[0], doubt)
 
 
 def raise_to(result: Information, least: Limit, clusters: Clusters | None) -> Information:
