@@ -26,6 +26,7 @@ from diffenc.information.comparisons import class_mixture, label_neighbours
 from diffenc.information.coordinates import gaussian
 from diffenc.information.estimation import (
     additive_noise,
+    angles,
     label_bracket,
     own_scale,
     pair_information,
@@ -136,6 +137,14 @@ def _of_columns(keys, x, y, settings, show, clusters) -> Information:
     key_ties, key_split, key_flow, key_fit, key_exchanged, key_committee = keys
     rows = split(key_split, len(x), clusters)
     plain, candidates = _pairs(generator(key_ties), x, y, rows, clusters)
+    in_half = settings.for_examples(effective_examples(rows, clusters))
+    linear_part = halved_pair.information(plain, regression.linear).estimate
+    tell = functools.partial(_tell, show, "angles")
+    in_angles = angles.estimate(key_fit, x, y, plain, rows, in_half, tell, clusters)
+    if in_angles is not None:
+        in_angles = in_angles._replace(gaussian=linear_part)
+        if in_angles.systematic < in_angles.errors["examples"]:
+            return in_angles
     pair = plain
     for candidate in candidates:
         pair = halved_pair.better(pair, halved_pair.orient(candidate), settings.map_errors)
@@ -143,7 +152,6 @@ def _of_columns(keys, x, y, settings, show, clusters) -> Information:
     pair = own_scale.choose(pair, in_own_scale, settings.map_errors)
     condition = y if not pair.is_exchanged else x
     pair = halved_pair.better(pair, with_atoms(pair, condition, rows), settings.map_errors)
-    in_half = settings.for_examples(effective_examples(rows, clusters))
     polar = regression.polar_signed if pair.log_ratios else regression.polar
     mapped = flows.learn(key_flow, pair, in_half, functools.partial(show, "maps"))
     tell = functools.partial(show, "committee")
@@ -186,8 +194,10 @@ def _of_columns(keys, x, y, settings, show, clusters) -> Information:
         stderr = float(np.hypot(result.estimate.stderr, blur))
         estimate = Estimate(result.estimate.mean, stderr)
         result = result._replace(estimate=estimate, is_blurred=are_single)
-    linear_part = halved_pair.information(plain, regression.linear).estimate
-    return result._replace(gaussian=linear_part, diffused="y" if pair.is_exchanged else "x")
+    result = result._replace(gaussian=linear_part, diffused="y" if pair.is_exchanged else "x")
+    if in_angles is not None and in_angles.estimate.stderr < result.estimate.stderr:
+        return in_angles
+    return result
 
 
 def effective_examples(rows, clusters) -> float:
