@@ -23,10 +23,11 @@ import numpy as np
 from diffenc.information import clusters as clustering
 from diffenc.information.clusters import Clusters
 from diffenc.information.coordinates import gaussian, rings, spacings
+from diffenc.information.coordinates.gaussian import GaussianPart
 from diffenc.information.coordinates.rings import Rings
 from diffenc.information.estimation import pair_information
 from diffenc.information.estimation.assembly import Information, still_grows
-from diffenc.information.regressions import additive, regression
+from diffenc.information.regressions import additive, halved_pair, regression
 from diffenc.information.regressions.halved_pair import Pair, Turned
 from diffenc.information.settings import Settings, Show
 
@@ -41,7 +42,7 @@ def estimate(
     show: Show,
     clusters: Clusters | None,
 ) -> Information | None:
-    """Estimate I(X;Y) of blocks of which one has angles that follow the other.
+    """Estimate I(X;Y) of blocks of which one has angles.
 
     Args:
         key: a key.
@@ -54,14 +55,14 @@ def estimate(
         clusters: of the rows [N], or None.
 
     Returns:
-        The information; None where neither block has angles, or where they tell less.
+        The information; None where neither block has angles, or where scores tell more.
     """
     chosen = choose(plain, candidates(x, y, plain, rows, clusters), settings.map_errors)
     if chosen is None:
         return None
     pair, features = chosen
     result = pair_information.estimate(key, pair, rows, settings, show, features)
-    added = result.regression_density
+    added = result.regression_density if pair.turned else 0.0
     unbounded = still_grows(result.conditional, result.marginal, pair.least_dim, added)
     return result._replace(unbounded=unbounded, diffused="y" if pair.is_exchanged else "x")
 
@@ -69,9 +70,9 @@ def estimate(
 def candidates(
     x: np.ndarray, y: np.ndarray, plain: Pair, rows: np.ndarray, clusters: Clusters | None
 ) -> list[Pair]:
-    """Make the pairs in which a block with angles is turned by the other one.
+    """Make the pairs in which a block with angles is turned by the other one, or is as it is.
 
-    The other one is as it is in `plain`, or in angles of its own.
+    The other one is in angles of its own, or as it is in `plain`.
 
     Args:
         x: [N, dim_x].
@@ -94,11 +95,14 @@ def candidates(
             continue
         conditions = [scores[1 - index]]
         if other is not None:
-            conditions.append(_as_condition(other)[rows])
-        for condition in conditions:
-            pair = _turn(block, condition, rows, clusters)
-            if pair is not None:
-                pairs.append(pair._replace(is_exchanged=bool(index)))
+            conditions = [_as_condition(other)[rows], *conditions]
+        unturned = Pair(_as_scores(block)[rows], conditions[0], clusters=clusters)
+        turned = [_turn(block, condition, rows, clusters) for condition in conditions]
+        pairs += [
+            pair._replace(is_exchanged=bool(index))
+            for pair in (unturned, *turned)
+            if pair is not None
+        ]
     return pairs
 
 
@@ -106,6 +110,11 @@ def _as_condition(block: Rings) -> np.ndarray:
     """Return cosines and sines of angles, and scores of the rest [N, dim + k]."""
     rest = gaussian.by_rank(block.rest)
     return np.concatenate([np.cos(block.angles), np.sin(block.angles), rest], axis=1)
+
+
+def _as_scores(block: Rings) -> np.ndarray:
+    """Return the scores of angles and of the rest [N, dim]."""
+    return gaussian.by_rank(np.concatenate([block.angles, block.rest], axis=1))
 
 
 def _turn(block: Rings, y, rows, clusters) -> Pair | None:
@@ -188,30 +197,45 @@ def _scores(angles, rest, clusters) -> _Scores | None:
 
 
 def choose(plain: Pair, others: list[Pair], errors: float) -> tuple[Pair, Callable] | None:
-    """Choose the pair with angles that tells most, if angles tell significantly much.
+    """Choose a pair with angles: the first, or another that tells significantly more.
 
-    Regressions are compared, lengths included, without what counts as optimism.
+    Regressions are compared, lengths included, without what counts as optimism. Only the mean is of
+    scores in which a block lies about a hollow: a regression of lengths finds the hollow, too.
 
     Args:
         plain: both blocks in scores.
         others: of `candidates`.
-        errors: standard errors of an information that counts.
+        errors: standard errors of a gain that counts.
 
     Returns:
-        The pair and its features; None where that of scores tells as much, or angles nothing.
+        The pair and its features; None where there are none, or where scores tell significantly
+        more.
     """
-    best = None
-    most = -np.inf
-    for pair in others:
-        features = additive.features_of(pair, regression.polar, errors)
-        part, _, _ = pair_information.choose_features(
-            pair._replace(optimism=0.0), features, errors
-        )
-        if part.mean > max(most, errors * part.estimate.stderr):
-            best = pair, features
-            most = part.mean
-    if best is None:
+    if not others:
         return None
-    of_plain = additive.features_of(plain, regression.polar, errors)
-    part, _, _ = pair_information.choose_features(plain, of_plain, errors)
-    return best if most > part.mean else None
+    trials = [_regression(pair, errors) for pair in others]
+    best = trials[0]
+    for trial in trials[1:]:
+        if _tells_more(trial.part, best.part, errors):
+            best = trial
+    of_plain = halved_pair.information(plain, halved_pair.MEAN)
+    return None if _tells_more(of_plain, best.part, errors) else (best.pair, best.features)
+
+
+class _Trial(NamedTuple):
+    """A pair with the features of its regression and what this tells."""
+
+    pair: Pair
+    features: Callable
+    part: GaussianPart
+
+
+def _regression(pair: Pair, errors) -> _Trial:
+    features = additive.features_of(pair, regression.polar, errors)
+    part, _, _ = pair_information.choose_features(pair._replace(optimism=0.0), features, errors)
+    return _Trial(pair, features, part)
+
+
+def _tells_more(other: GaussianPart, part: GaussianPart, errors) -> bool:
+    gain = clustering.estimate(other.pointwise - part.pointwise, part.clusters)
+    return gain.mean > errors * gain.stderr
