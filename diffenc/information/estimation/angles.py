@@ -31,6 +31,18 @@ from diffenc.information.regressions import additive, halved_pair, regression
 from diffenc.information.regressions.halved_pair import Pair, Turned
 from diffenc.information.settings import Settings, Show
 
+# An information has an error of sampling of about so much in the square root of the rows.
+SAMPLING = 0.7
+
+
+def is_sure(result: Information) -> bool:
+    """Return whether the systematic error of an estimate is below that of sampling.
+
+    Where nothing is detected the rows do not show that of sampling.
+    """
+    rows = len(result.rows) / clustering.inflation_of(result.clusters)
+    return result.systematic < max(result.errors["examples"], SAMPLING / rows**0.5)
+
 
 def estimate(
     key: jax.Array,

@@ -62,7 +62,9 @@ def mutual_information(
     The smaller block is diffused, of equal ones the one with the larger Gaussian information. If
     D[X] is detected and D[X|Y] is not, the blocks are exchanged and the estimate with the smaller
     error is returned. Increasing maps of single coordinates change nothing but which linear
-    mixtures are unmixed. Then it is compared with nearest neighbours and with columns alone, see
+    mixtures are unmixed. A block whose rows lie about a hollow is estimated in angles first, see
+    `angles`; the estimate without them is made if this is not sure, and that of the smaller error
+    is returned. Then it is compared with nearest neighbours and with columns alone, see
     `resolution.resolve`, weighed with a twin of few columns, see `twin_weight.weigh`, and raised to
     a limit by noise that does not depend on the other block, see `unmixed_noise`.
 
@@ -143,7 +145,7 @@ def _of_columns(keys, x, y, settings, show, clusters) -> Information:
     in_angles = angles.estimate(key_fit, x, y, plain, rows, in_half, tell, clusters)
     if in_angles is not None:
         in_angles = in_angles._replace(gaussian=linear_part)
-        if in_angles.systematic < in_angles.errors["examples"]:
+        if angles.is_sure(in_angles):
             return in_angles
     pair = plain
     for candidate in candidates:

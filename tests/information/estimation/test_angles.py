@@ -87,7 +87,7 @@ def test_a_linear_relation_of_blocks_with_a_hollow_stays_in_scores():
     rng = np.random.default_rng(0)
     signs = rng.choice([-2.0, 2.0], (N, 2))
     x = signs + rng.standard_normal((N, 2))
-    y = x + 0.3 * rng.standard_normal((N, 2))
+    y = x + 2.0 * rng.standard_normal((N, 2))
     assert candidates(x, y) and chosen(x, y) is None
 
 
