@@ -57,10 +57,13 @@ def estimate(
     marginal = None
     if dim > 1:  # a single coordinate is normal, or the regression holds its D[X] by spacings
         tell = functools.partial(show, "x")
-        halves_x = make_halves(pair.x, None)
+        if pair.turned:
+            training_x = None
+        halves_x = make_halves(pair.turned.alone if pair.turned else pair.x, None)
         marginal = divergence(key_marginal, halves_x, settings, tell, training_x, pair.clusters)
+    with_scores = not shape and pair.turned is None
     doubt = float(np.linalg.norm((pair.optimism / 2, pair.drift, correction(pair, features))))
-    result = assemble(part, rows, pair.least_dim, conditional, marginal, not shape, doubt)
+    result = assemble(part, rows, pair.least_dim, conditional, marginal, with_scores, doubt)
     return result._replace(
         shape=shape, regression_density=density(pair, conditional.edges, features)
     )
@@ -120,7 +123,12 @@ def density(pair: Pair, edges: np.ndarray, features: Callable) -> np.ndarray:
     Returns:
         [strata].
     """
+    total = halved_pair.information(pair, regression.without_shape(features)).mean
+    if pair.turned:
+        # As Gaussian coordinates of as much information would.
+        alpha2 = 1 / (1 + np.exp(-edges))
+        square = -np.expm1(-2 * max(0.0, total) / pair.least_dim)
+        return np.diff(-0.5 * pair.least_dim * np.log1p(-alpha2 * square)) / np.diff(edges)
     halves = zip(pair.x, halved_pair.regressors(pair, features).mean, strict=True)
     unscaled = np.mean([regression.density(x, of_y, edges) for x, of_y in halves], axis=0)
-    total = halved_pair.information(pair, regression.without_shape(features)).mean
     return unscaled * (max(0.0, total) / max(np.sum(unscaled * np.diff(edges)), 1e-12))

@@ -26,6 +26,7 @@ from diffenc.information.comparisons import class_mixture, label_neighbours
 from diffenc.information.coordinates import gaussian
 from diffenc.information.estimation import (
     additive_noise,
+    angles,
     label_bracket,
     own_scale,
     pair_information,
@@ -61,7 +62,9 @@ def mutual_information(
     The smaller block is diffused, of equal ones the one with the larger Gaussian information. If
     D[X] is detected and D[X|Y] is not, the blocks are exchanged and the estimate with the smaller
     error is returned. Increasing maps of single coordinates change nothing but which linear
-    mixtures are unmixed. Then it is compared with nearest neighbours and with columns alone, see
+    mixtures are unmixed. A block whose rows lie about a hollow is estimated in angles first, see
+    `angles`; the estimate without them is made if this is not sure, and that of the smaller error
+    is returned. Then it is compared with nearest neighbours and with columns alone, see
     `resolution.resolve`, weighed with a twin of few columns, see `twin_weight.weigh`, and raised to
     a limit by noise that does not depend on the other block, see `unmixed_noise`.
 
@@ -136,6 +139,14 @@ def _of_columns(keys, x, y, settings, show, clusters) -> Information:
     key_ties, key_split, key_flow, key_fit, key_exchanged, key_committee = keys
     rows = split(key_split, len(x), clusters)
     plain, candidates = _pairs(generator(key_ties), x, y, rows, clusters)
+    in_half = settings.for_examples(effective_examples(rows, clusters))
+    linear_part = halved_pair.information(plain, regression.linear).estimate
+    tell = functools.partial(_tell, show, "angles")
+    in_angles = angles.estimate(key_fit, x, y, plain, rows, in_half, tell, clusters)
+    if in_angles is not None:
+        in_angles = in_angles._replace(gaussian=linear_part)
+        if angles.is_sure(in_angles):
+            return in_angles
     pair = plain
     for candidate in candidates:
         pair = halved_pair.better(pair, halved_pair.orient(candidate), settings.map_errors)
@@ -143,7 +154,6 @@ def _of_columns(keys, x, y, settings, show, clusters) -> Information:
     pair = own_scale.choose(pair, in_own_scale, settings.map_errors)
     condition = y if not pair.is_exchanged else x
     pair = halved_pair.better(pair, with_atoms(pair, condition, rows), settings.map_errors)
-    in_half = settings.for_examples(effective_examples(rows, clusters))
     polar = regression.polar_signed if pair.log_ratios else regression.polar
     mapped = flows.learn(key_flow, pair, in_half, functools.partial(show, "maps"))
     tell = functools.partial(show, "committee")
@@ -186,8 +196,10 @@ def _of_columns(keys, x, y, settings, show, clusters) -> Information:
         stderr = float(np.hypot(result.estimate.stderr, blur))
         estimate = Estimate(result.estimate.mean, stderr)
         result = result._replace(estimate=estimate, is_blurred=are_single)
-    linear_part = halved_pair.information(plain, regression.linear).estimate
-    return result._replace(gaussian=linear_part, diffused="y" if pair.is_exchanged else "x")
+    result = result._replace(gaussian=linear_part, diffused="y" if pair.is_exchanged else "x")
+    if in_angles is not None and in_angles.estimate.stderr < result.estimate.stderr:
+        return in_angles
+    return result
 
 
 def effective_examples(rows, clusters) -> float:

@@ -17,6 +17,18 @@ ROUNDING = 1e-6
 MEAN = regression.without_shape(regression.polar)
 
 
+class Turned(NamedTuple):
+    """How a block was turned by what the other one predicts, see `angles`.
+
+    Attributes:
+        alone: normal scores [2, n, dim_x] of the block by itself.
+        gain: log |dx/d(alone)| at every row [2, n], and the difference of Gaussian entropies.
+    """
+
+    alone: np.ndarray
+    gain: np.ndarray
+
+
 class Pair(NamedTuple):
     """Two halves of the samples, in the coordinates in which each is evaluated.
 
@@ -37,6 +49,8 @@ class Pair(NamedTuple):
         has_ranks: whether some columns may be scores by rank.
         has_atoms: whether equal values of y have equal scores, so that y cannot be diffused.
         has_prediction: whether the last column of y is a prediction of x, see `committee`.
+        turned: None, or how x was turned by what y predicts. The mean of its gain is added to the
+            information.
     """
 
     x: np.ndarray
@@ -50,6 +64,7 @@ class Pair(NamedTuple):
     has_ranks: bool = True
     has_atoms: bool = False
     has_prediction: bool = False
+    turned: Turned | None = None
 
     @property
     def is_learned(self) -> bool:
@@ -64,7 +79,8 @@ class Pair(NamedTuple):
     @property
     def can_be_exchanged(self) -> bool:
         """Whether y can be diffused: it has no atoms, and its log p / N(0, 1) is known."""
-        return not (self.has_atoms or (self.log_ratios and self.log_ratios[1] is None))
+        is_known = self.log_ratios is None or self.log_ratios[1] is not None
+        return is_known and not self.has_atoms and self.turned is None
 
     def exchange(self) -> "Pair":
         """Exchange x and y; optimism and drift stay as they were measured."""
@@ -105,6 +121,9 @@ def information(pair: Pair, features: Callable) -> gaussian.GaussianPart:
     if pair.log_ratios:
         pointwise = pointwise - pair.log_ratios[0].ravel()
         mean -= float(pair.log_ratios[0].mean())
+    if pair.turned:
+        pointwise = pointwise + pair.turned.gain.ravel()
+        mean += float(pair.turned.gain.mean())
     return gaussian.GaussianPart(mean, pointwise, pair.clusters)
 
 
