@@ -74,7 +74,8 @@ def estimate(
         return None
     pair, features = chosen
     result = pair_information.estimate(key, pair, rows, settings, show, features)
-    added = result.regression_density if pair.turned else 0.0
+    density = result.regression_density
+    added = 0.0 if pair.turned is None or density is None else density
     unbounded = still_grows(result.conditional, result.marginal, pair.least_dim, added)
     return result._replace(unbounded=unbounded, diffused="y" if pair.is_exchanged else "x")
 
