@@ -35,6 +35,12 @@ EXAMPLES = 20
 FEW_EXAMPLES = 5
 # Scores are clipped at this size, because probabilities beyond underflow.
 FARTHEST = 37.0
+# How often the mean is fitted with new weights of the rows, at most, and the standard deviation of
+# the logarithms of their sizes below which they count as equal.
+REWEIGHTINGS = 3
+LEAST_UNEVENNESS = 0.1
+# The size is the median length at y, with a normal score of at most so much.
+MOST_MEDIAN = 3.0
 
 
 class Features(NamedTuple):
@@ -160,7 +166,7 @@ class Regression(NamedTuple):
         r: r' [N, dim].
         linear: [N, dim].
         factor: lower triangular [dim, dim].
-        gain: log likelihood of r' and of the map to it less that of r [N].
+        gain: log likelihood of r' and of the maps to it less that by least squares without T [N].
     """
 
     r: np.ndarray
@@ -172,21 +178,70 @@ class Regression(NamedTuple):
 def fit(x: np.ndarray, features: Features) -> Regression:
     """Fit the regression of white x [N, dim] by maximum likelihood.
 
-    r has mean 0 and covariance I, r' approximately.
+    Least squares weigh all rows alike. Where lengths depend on y, the mean is fitted again with
+    rows weighted by the inverse of their squared size (Aitken 1936), if that is likelier. r has the
+    second moments I, r' approximately.
     """
-    n, dim = x.shape
+    n = len(x)
     regressors = gaussian.whiten(features.mean) if features.mean.shape[1] else features.mean
     mean = regressors @ (regressors.T @ x / n)
-    rest = x - mean
-    factor = np.linalg.cholesky(rest.T @ rest / n)
-    r = solve_triangular(factor, rest.T, lower=True).T
+    r, factor = _residual(x, mean)
     if not features.shape.shape[1]:
         return Regression(r, mean, factor, np.zeros(n))
+    log_likelihood = _log_likelihood(r, factor)
+    best, size, coefficients = _with_lengths(r, mean, factor, features.shape, log_likelihood)
+    for _ in range(REWEIGHTINGS if regressors.shape[1] else 0):
+        if np.std(np.log(size)) < LEAST_UNEVENNESS:
+            break
+        mean = _weighted_mean(x, regressors, 1 / size)
+        r, factor = _residual(x, mean)
+        trial, size, coefficients = _with_lengths(
+            r, mean, factor, features.shape, log_likelihood, coefficients
+        )
+        if trial.gain.mean() <= best.gain.mean():
+            break
+        best = trial
+    return best
+
+
+def _residual(x, mean):
+    """Return r [N, dim] of unit second moments, and the factor."""
+    rest = x - mean
+    factor = np.linalg.cholesky(rest.T @ rest / len(x))
+    return solve_triangular(factor, rest.T, lower=True).T, factor
+
+
+def _log_likelihood(r, factor):
+    """Return log N(factor r; 0, factor factor^T) [N] up to a constant."""
+    return -0.5 * np.sum(np.square(r), axis=1) - np.log(np.diagonal(factor)).sum()
+
+
+def _with_lengths(r, mean, factor, shape, log_likelihood, start=None):
+    """Map the lengths of r, whose likelihood is compared with `log_likelihood` [N].
+
+    Returns:
+        The regression, the median length of r at every y [N], and the coefficients of T.
+    """
+    dim = r.shape[1]
     square = np.maximum(np.sum(np.square(r), axis=1), 1e-12)
-    score, gain = fit_length_map(normal_score(square, dim), features.shape)
+    score, gain, median, coefficients = fit_length_map(normal_score(square, dim), shape, start)
+    new_square = _square_of(score, dim)
+    gain = gain + _log_likelihood(r, factor) - log_likelihood
+    mapped = Regression(r * np.sqrt(new_square / square)[:, None], mean, factor, gain)
+    return mapped, np.sqrt(_square_of(median, dim)), coefficients
+
+
+def _square_of(score, dim):
+    """Compute the squared length of which `normal_score` is the score."""
     below = 2 * gammaincinv(dim / 2, ndtr(score))
-    new_square = np.where(score < 0, below, chdtri(dim, ndtr(-score)))
-    return Regression(r * np.sqrt(new_square / square)[:, None], mean, factor, gain)
+    return np.where(score < 0, below, chdtri(dim, ndtr(-score)))
+
+
+def _weighted_mean(x, regressors, weights):
+    """Return the regression of x on regressors and 1 with rows times these weights [N]."""
+    design = np.concatenate([np.ones((len(x), 1)), regressors], axis=1)
+    scaled = design * weights[:, None]
+    return design @ np.linalg.lstsq(scaled, x * weights[:, None])[0]
 
 
 def normal_score(square: np.ndarray, dim: int) -> np.ndarray:
@@ -199,7 +254,9 @@ def normal_score(square: np.ndarray, dim: int) -> np.ndarray:
     return np.clip(scores, -FARTHEST, FARTHEST)
 
 
-def fit_length_map(score: np.ndarray, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def fit_length_map(
+    score: np.ndarray, shape: np.ndarray, start: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Fit T(score; shape) = sinh(d asinh((score - m) / s) - e) by maximum likelihood.
 
     m and e are linear in the features, and so are log s and log d up to a bound.
@@ -207,9 +264,11 @@ def fit_length_map(score: np.ndarray, shape: np.ndarray) -> tuple[np.ndarray, np
     Args:
         score: normal scores of the lengths [N].
         shape: features [N, l].
+        start: coefficients to start from, such as those of similar scores; None is the identity.
 
     Returns:
-        T [N] and its gain log phi(T) + log dT/dscore - log phi(score) [N].
+        T [N], its gain log phi(T) + log dT/dscore - log phi(score) [N], the score that T maps to 0
+        [N], and the coefficients.
     """
     shape = (shape - shape.mean(axis=0)) / np.maximum(shape.std(axis=0), 1e-12)
     design = np.concatenate([np.ones((len(score), 1)), shape], axis=1)
@@ -218,18 +277,28 @@ def fit_length_map(score: np.ndarray, shape: np.ndarray) -> tuple[np.ndarray, np
         cost, slopes, _ = _sinh_arcsinh(score, design @ coefficients.reshape(-1, 4))
         return cost.mean(), (design.T @ slopes / len(score)).ravel()
 
-    start = np.zeros(4 * design.shape[1])
+    if start is None:
+        start = np.zeros(4 * design.shape[1])
     # Threads of BLAS take twenty times as long for these few coefficients as one of them.
     with _controller().limit(limits=1, user_api="blas"):
         optimum = minimize(mean_cost, start, jac=True, method="L-BFGS-B", tol=1e-7)
-    cost, _, image = _sinh_arcsinh(score, design @ optimum.x.reshape(-1, 4))
-    return np.clip(image, -FARTHEST, FARTHEST), -cost
+    parameters = design @ optimum.x.reshape(-1, 4)
+    cost, _, image = _sinh_arcsinh(score, parameters)
+    return np.clip(image, -FARTHEST, FARTHEST), -cost, _median(parameters), optimum.x
 
 
 @functools.cache
 def _controller() -> ThreadpoolController:
     """Return what sets the number of threads of numpy's and scipy's libraries."""
     return ThreadpoolController()
+
+
+def _median(parameters):
+    """Return the score that T maps to 0 [N], within `MOST_MEDIAN`."""
+    m, log_s, e, log_d = parameters.T
+    arcsinh = e / np.exp(3 * np.tanh(log_d / 3))
+    score = m + np.exp(3 * np.tanh(log_s / 3)) * np.sinh(np.clip(arcsinh, -FARTHEST, FARTHEST))
+    return np.clip(score, -MOST_MEDIAN, MOST_MEDIAN)
 
 
 def _sinh_arcsinh(score, parameters):

@@ -187,3 +187,27 @@ def test_nothing_is_gained_of_gaussians():
         without = regression.information(x, MEAN(y))
         gains.append(with_shape.mean - without.mean)
     assert_mean(gains, 0.0)
+
+
+def test_rows_are_weighted_where_noise_is_of_uneven_size():
+    """x = t + exp(t) noise: the fitted law of x given y is about as likely as the true one."""
+    rng = np.random.default_rng(8)
+    missing = []
+    for _ in range(5):
+        y = rng.normal(size=(2000, 2))
+        t = y.sum(axis=1, keepdims=True) / 2**0.5
+        noise = rng.normal(size=t.shape)
+        size = 0.5 * np.exp(1.1 * t)
+        x = t + size * noise
+        true = _log_normal(noise, size / x.std())
+        features = regression.polar_signed(y)
+        fitted = regression.fit(gaussian.whiten(x), features)
+        plain = regression.fit(gaussian.whiten(x), regression.linear(features.mean))
+        by_least_squares = _log_normal(plain.r, plain.factor[0])
+        missing.append(np.mean(true - by_least_squares - fitted.gain))
+    assert abs(np.mean(missing)) < 0.02
+
+
+def _log_normal(z, scale):
+    """Return log N(scale z; 0, scale^2) [N] up to a constant."""
+    return -0.5 * np.square(z[:, 0]) - np.log(np.squeeze(scale))
