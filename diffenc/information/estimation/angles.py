@@ -106,14 +106,15 @@ def candidates(
         other = found[1 - index]
         if block is None:
             continue
-        conditions = [scores[1 - index]]
+        conditions = [(scores[1 - index], 0)]
         if other is not None:
-            conditions = [_as_condition(other)[rows], *conditions]
-        unturned = Pair(_as_scores(block)[rows], conditions[0], clusters=clusters)
-        turned = [_turn(block, condition, rows, clusters) for condition in conditions]
+            conditions = [(_as_condition(other)[rows], other.angles.shape[1]), *conditions]
+        first, surplus = conditions[0]
+        trials = [(Pair(_as_scores(block)[rows], first, clusters=clusters), surplus)]
+        trials += [(_turn(block, one, rows, clusters), surplus) for one, surplus in conditions]
         pairs += [
-            pair._replace(is_exchanged=bool(index))
-            for pair in (unturned, *turned)
+            pair._replace(is_exchanged=bool(index), surplus=surplus)
+            for pair, surplus in trials
             if pair is not None
         ]
     return pairs

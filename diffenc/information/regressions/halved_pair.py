@@ -51,6 +51,7 @@ class Pair(NamedTuple):
         has_prediction: whether the last column of y is a prediction of x, see `committee`.
         turned: None, or how x was turned by what y predicts. The mean of its gain is added to the
             information.
+        surplus: columns of y beyond its coordinates: an angle is a cosine and a sine.
     """
 
     x: np.ndarray
@@ -65,6 +66,7 @@ class Pair(NamedTuple):
     has_atoms: bool = False
     has_prediction: bool = False
     turned: Turned | None = None
+    surplus: int = 0
 
     @property
     def is_learned(self) -> bool:
@@ -74,13 +76,13 @@ class Pair(NamedTuple):
     @property
     def least_dim(self) -> int:
         """The largest number of coordinates that the other block can determine."""
-        return min(self.x.shape[-1], self.y.shape[-1])
+        return min(self.x.shape[-1], self.y.shape[-1] - self.surplus)
 
     @property
     def can_be_exchanged(self) -> bool:
-        """Whether y can be diffused: it has no atoms, and its log p / N(0, 1) is known."""
+        """Whether y can be diffused: no atoms, no surplus, and its log p / N(0, 1) is known."""
         is_known = self.log_ratios is None or self.log_ratios[1] is not None
-        return is_known and not self.has_atoms and self.turned is None
+        return is_known and not (self.has_atoms or self.turned or self.surplus)
 
     def exchange(self) -> "Pair":
         """Exchange x and y; optimism and drift stay as they were measured."""

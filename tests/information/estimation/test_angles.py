@@ -103,6 +103,24 @@ def test_directions_are_those_of_the_other_half():
                 assert np.all((pair.turned.gain.mean(axis=1) > 0.3) == is_gained)
 
 
+def test_a_cosine_and_a_sine_are_one_coordinate():
+    """As many coordinates can be determined as the blocks have, whichever has the angle."""
+    rng = np.random.default_rng(0)
+    x, y = BESIDE.sample(jax.random.key(0), N)
+    angle = np.arctan2(x[:, 1], x[:, 0]) + 1e-3 * rng.standard_normal(N)
+    length = np.exp(0.1 * rng.standard_normal(N))
+    ring = length[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    edges = np.linspace(3.5, 8.0, 10)
+    for blocks in ((x, ring), (ring, x)):
+        pairs_of_both = candidates(*blocks)
+        assert len(pairs_of_both) == 6
+        assert all(pair.least_dim == 2 for pair in pairs_of_both)
+        assert not any(pair.can_be_exchanged for pair in pairs_of_both if pair.surplus)
+        pair, features = chosen(*blocks)
+        # Spread over three coordinates it would be below the limit of `still_grows`.
+        assert pair_information.density(pair, edges, features).mean() > 0.2 * pair.least_dim
+
+
 @pytest.mark.slow
 def test_tori_are_estimated_surely():
     x, y = TORI.sample(jax.random.key(1), N)
