@@ -109,14 +109,12 @@ def candidates(
         conditions = [(scores[1 - index], 0)]
         if other is not None:
             conditions = [(_as_condition(other)[rows], other.angles.shape[1]), *conditions]
-        first, surplus = conditions[0]
-        trials = [(Pair(_as_scores(block)[rows], first, clusters=clusters), surplus)]
-        trials += [(_turn(block, one, rows, clusters), surplus) for one, surplus in conditions]
-        pairs += [
-            pair._replace(is_exchanged=bool(index), surplus=surplus)
-            for pair, surplus in trials
-            if pair is not None
-        ]
+        unturned = Pair(_as_scores(block)[rows], conditions[0][0], clusters=clusters)
+        pairs.append(unturned._replace(is_exchanged=bool(index), surplus=conditions[0][1]))
+        for condition, surplus in conditions:
+            turned = _turn(block, condition, rows, clusters)
+            if turned is not None:
+                pairs.append(turned._replace(is_exchanged=bool(index), surplus=surplus))
     return pairs
 
 
