@@ -14,7 +14,7 @@ import numpy as np
 from diffenc.information import clusters as clustering
 from diffenc.information.coordinates.gaussian import GaussianPart
 from diffenc.information.estimation.assembly import Information, assemble
-from diffenc.information.regressions import halved_pair, regression
+from diffenc.information.regressions import additive, halved_pair, regression
 from diffenc.information.regressions.halved_pair import Pair
 from diffenc.information.settings import Settings
 from diffenc.information.training.divergence import divergence
@@ -62,7 +62,13 @@ def estimate(
         halves_x = make_halves(pair.turned.alone if pair.turned else pair.x, None)
         marginal = divergence(key_marginal, halves_x, settings, tell, training_x, pair.clusters)
     with_scores = not shape and pair.turned is None
-    doubt = float(np.linalg.norm((pair.optimism / 2, pair.drift, correction(pair, features))))
+    doubts = (
+        pair.optimism / 2,
+        pair.drift,
+        correction(pair, features),
+        additive.unfinished(pair, candidate),
+    )
+    doubt = float(np.linalg.norm(doubts))
     result = assemble(part, rows, pair.least_dim, conditional, marginal, with_scores, doubt)
     return result._replace(
         shape=shape, regression_density=density(pair, conditional.edges, features)

@@ -26,6 +26,8 @@ TERMS = (4, 8, 16, 32, 64)
 SHAPE_TERMS = 8
 # The largest number of columns that are taken.
 COLUMNS = 8
+# Of features with finer terms: the attribute that holds the features before the last doubling.
+COARSER = "coarser"
 # Examples for each coefficient of the mean in smooth scores.
 SMOOTH_EXAMPLES = 8
 
@@ -83,16 +85,42 @@ def features_of(pair: Pair, candidate: Callable, errors: float) -> Callable:
     counts = select(pair, candidate, errors)
     if not counts:
         return candidate
-    return with_terms(candidate, _with_finer_terms(pair, candidate, counts, errors))
+    finer, before = _with_finer_terms(pair, candidate, counts, errors)
+    features = with_terms(candidate, finer)
+    if before is not None:
+        setattr(features, COARSER, with_terms(candidate, before))
+    return features
 
 
-def _with_finer_terms(pair, candidate, counts, errors) -> dict[int, int]:
+def unfinished(pair: Pair, features: Callable) -> float:
+    """Return what the last doubling of terms told (nats), 0 where there was none.
+
+    The coefficients of a series fall off slowly where it was doubled: those of edges like 1 / k, so
+    that beyond the last terms there is as much again.
+
+    Args:
+        pair: the scores.
+        features: of `features_of`.
+    """
+    coarser = getattr(features, COARSER, None)
+    if coarser is None:
+        return 0.0
+    plain = regression.without_shape
+    more, before = [halved_pair.information(pair, plain(one)).mean for one in (features, coarser)]
+    return max(0.0, more - before)
+
+
+def _with_finer_terms(pair, candidate, counts, errors):
     """Double the terms of a column while that tells significantly more.
 
     Held-out gains choose what predicts best from half of the rows. Of a relation that goes up and
     down many times that is fewer terms than its series has, and what the others tell is missed. The
     information, which is corrected for its coefficients, sees them.
+
+    Returns:
+        The numbers of terms, and those before the last doubling, None if there was none.
     """
+    coarser = None
     plain = regression.without_shape
     known = halved_pair.regressors(pair, plain(candidate)).mean.shape[-1]
     room = _room(pair, known)
@@ -110,8 +138,9 @@ def _with_finer_terms(pair, candidate, counts, errors) -> dict[int, int]:
             gain = clustering.estimate(more - before, pair.clusters)
             if gain.mean <= errors * gain.stderr:
                 break
+            coarser = counts
             counts = finer
-    return counts
+    return counts, coarser
 
 
 def _room(pair, known) -> float:

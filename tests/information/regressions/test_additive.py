@@ -107,8 +107,9 @@ def test_lengths_see_the_terms_where_rows_are_enough():
 def test_a_wave_of_twenty_periods_has_all_its_terms():
     """Its series of cosines falls off slowly beyond the terms that predict best from half the rows.
     A regression of all its terms finds log(deviation of x / deviation of the noise); without the
-    finer ones .035 is missing, with those that are significant less than half of it."""
-    missing = []
+    finer ones .035 is missing, with those that are significant less than half of it. What the last
+    doubling told is a doubt of that size."""
+    missing, doubts = [], []
     for seed in range(4):
         rng = np.random.default_rng(seed)
         u = rng.uniform(size=3000)
@@ -117,6 +118,10 @@ def test_a_wave_of_twenty_periods_has_all_its_terms():
         pair = Pair(
             ((x - x.mean()) / x.std()).reshape(2, 1500, 1), by_rank(u[:, None]).reshape(2, 1500, 1)
         )
-        found = halved_pair.information(pair, additive.features_of(pair, regression.linear, 3.0))
+        features = additive.features_of(pair, regression.linear, 3.0)
+        found = halved_pair.information(pair, features)
         missing.append(np.log(x.std() / (0.3 * noise.std())) - found.mean)
+        doubts.append(additive.unfinished(pair, features))
     assert abs(np.mean(missing)) < 0.035 / 2
+    assert np.mean(doubts) > np.mean(missing) / 2
+    assert additive.unfinished(pair, regression.linear) == 0
