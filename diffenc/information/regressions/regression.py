@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.optimize import minimize
-from scipy.special import chdtr, chdtrc, chdtri, gammaincinv, ndtr, ndtri
+from scipy.special import chdtr, chdtrc, chdtri, gammaincinv, gammaln, ndtr, ndtri, ndtri_exp
 from threadpoolctl import ThreadpoolController
 
 from diffenc.information.clusters import Clusters, inflation_of
@@ -33,8 +33,11 @@ from diffenc.information.coordinates.gaussian import GaussianPart
 EXAMPLES = 20
 # Examples for each coefficient, below which lengths are not mapped.
 FEW_EXAMPLES = 5
-# Scores are clipped at this size, because probabilities beyond underflow.
+# Lower scores, and mapped ones, are clipped at this size: probabilities beyond underflow.
 FARTHEST = 37.0
+# Upper scores of less are told by the logarithm of the probability, by so many terms of a fraction.
+LEAST_PROBABILITY = 1e-290
+TERMS_OF_TAIL = 20
 # How often the mean is fitted with new weights of the rows, at most, and the standard deviation of
 # the logarithms of their sizes below which they count as equal.
 REWEIGHTINGS = 3
@@ -247,11 +250,25 @@ def _weighted_mean(x, regressors, weights):
 def normal_score(square: np.ndarray, dim: int) -> np.ndarray:
     """Compute the normal score [N] of squared lengths [N] of vectors of dim coordinates.
 
-    It is N(0, 1) if the vectors are N(0, I), and accurate in both tails.
+    It is N(0, 1) if the vectors are N(0, I), and accurate in both tails; in the upper one also
+    where the probability underflows, as of the outliers of a law with heavy tails.
     """
     below = chdtr(dim, square)
-    scores = np.where(below < 0.5, ndtri(below), -ndtri(chdtrc(dim, square)))
-    return np.clip(scores, -FARTHEST, FARTHEST)
+    above = chdtrc(dim, square)
+    scores = np.maximum(np.where(below < 0.5, ndtri(below), -ndtri(above)), -FARTHEST)
+    is_far = above < LEAST_PROBABILITY
+    scores[is_far] = -ndtri_exp(_log_above(square[is_far], dim))
+    return scores
+
+
+def _log_above(square, dim):
+    """Compute the log probability of a larger square, far beyond dim, by Legendre's fraction."""
+    x = square / 2
+    a = dim / 2
+    rest = 0.0
+    for term in range(TERMS_OF_TAIL, 0, -1):
+        rest = term * (term - a) / (x + 2 * term + 1 - a - rest)
+    return a * np.log(x) - x - gammaln(a) - np.log(x + 1 - a - rest)
 
 
 def fit_length_map(

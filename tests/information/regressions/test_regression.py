@@ -9,7 +9,7 @@ import pytest
 from checks import NUM_SIGMAS, assert_mean
 from scipy.integrate import quad
 from scipy.optimize import check_grad
-from scipy.special import ndtr
+from scipy.special import chdtri, log_ndtr, ndtr
 from scipy.stats import chi
 
 from diffenc.information.benchmark import pairs
@@ -71,6 +71,20 @@ def test_lengths_of_normal_vectors_have_normal_scores():
         np.testing.assert_allclose(
             score, [-7.034484, -2.326348, -1.281552, 0, 1.281552, 2.326348, 7.034484], atol=2e-4
         )
+
+
+def test_outliers_have_normal_scores_beyond_underflow():
+    """Of two coordinates the probability of a larger square s is exp(-s/2), of one it is that of
+    both tails; of any number, lengths on either side of the underflow have scores alike."""
+    lengths = np.array([30.0, 37.5, 38.0, 60.0, 300.0])
+    of_two = regression.normal_score(np.square(lengths), 2)
+    np.testing.assert_allclose(log_ndtr(-of_two), -0.5 * np.square(lengths), rtol=1e-10)
+    of_one = regression.normal_score(np.square(lengths), 1)
+    np.testing.assert_allclose(log_ndtr(-of_one), np.log(2) + log_ndtr(-lengths), rtol=1e-10)
+    for dim in (3, 40, 300):
+        squares = chdtri(dim, regression.LEAST_PROBABILITY) + np.linspace(-10, 10, 10)
+        slopes = np.diff(regression.normal_score(squares, dim))
+        np.testing.assert_allclose(slopes, slopes.mean(), rtol=0.01)
 
 
 def test_slopes_of_the_sinh_arcsinh_map():
