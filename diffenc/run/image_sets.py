@@ -1,5 +1,6 @@
 """Image data sets prepared by TFDS, read without TensorFlow, and the cache of their arrays."""
 
+import difflib
 import logging
 
 import numpy as np
@@ -35,8 +36,13 @@ def read(name: str, data_dir=None, cache_dir=None) -> dict[str, np.ndarray]:
     try:
         builder = tfds.builder(name, data_dir=data_dir)
     except (tfds.core.DatasetNotFoundError, tfds.core.registered.DatasetNotFoundError) as error:
+        prepared = (
+            [] if data_dir is None else sorted(p.name for p in epath.Path(data_dir).iterdir())
+        )
+        near = difflib.get_close_matches(name, prepared, n=1)
+        hint = f" (nearest in {data_dir}: {near[0]})" if near else ""
         raise InputError(
-            f"no data set is called {name!r}: give 'digits', 'file' or a name of TFDS"
+            f"no data set is called {name!r}: give 'digits', 'file' or a name of TFDS{hint}"
         ) from error
     except (AssertionError, ValueError, OSError) as error:
         problem = " ".join(str(error).split())[-120:]

@@ -23,6 +23,11 @@ def test_data_sets_that_are_not_there(tmp_path):
         data.load("nosuch", data_dir=tmp_path)
 
 
+def test_a_name_that_is_nearly_right(mnist_dir):
+    with pytest.raises(InputError, match=r"called 'mnst': .* \(nearest in .*: mnist\)"):
+        data.load("mnst", data_dir=mnist_dir)
+
+
 def test_a_version_that_is_not_there(mnist_dir):
     with pytest.raises(InputError, match="'mnist:9.9.9' cannot be opened"):
         data.load("mnist:9.9.9", data_dir=mnist_dir)
