@@ -154,7 +154,11 @@ def independent_scores(rng: np.random.Generator, x: np.ndarray) -> np.ndarray | 
             sources = ica.fit_transform(standard)
         except (ValueError, LinAlgError):  # overflow
             return None
-    return block_scores(rng, sources) if np.isfinite(sources).all() else None
+    try:
+        return block_scores(rng, sources) if np.isfinite(sources).all() else None
+    except LinAlgError:
+        # A row or two hold most of a variance, and of all others the sources are one to rounding.
+        return None
 
 
 def radial_scores(x: np.ndarray) -> np.ndarray:

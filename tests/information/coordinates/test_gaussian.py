@@ -129,6 +129,14 @@ def test_sources_are_told_apart_where_examples_are_enough():
     assert gaussian.independent_scores(ties(), rng.normal(size=(4000, 4))) is not None
 
 
+def test_outliers_that_hold_all_of_a_variance_are_not_unmixed():
+    """Of their sources all other rows are on a line, to rounding."""
+    cauchy = np.random.default_rng(13).standard_cauchy((500, 2))
+    x = np.stack([np.sinh(3 * np.arcsinh(cauchy[:, 0])), cauchy.sum(axis=1)], axis=1)
+    assert gaussian.independent_scores(ties(), x) is None
+    assert np.isfinite(gaussian.block_scores(ties(), x)).all()
+
+
 def test_anderson_darling_agrees_with_scipy():
     from scipy import stats
 
