@@ -15,7 +15,7 @@ from configs.diffusion_encoder import digits
 def get_config():
     config = digits.get_config()
     config.data.name = "mnist"
-    config.model.update(latent_dim=8, embed_features=(512, 512), features=(256, 256))
+    config.model.update(latent_dim=8, embed_features=(512, 512))
     config.num_updates = 12000
     config.learning_rate = 5e-3
     config.save_every = 1000
