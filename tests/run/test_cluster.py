@@ -90,7 +90,8 @@ def test_a_slice_of_tpus_is_known_by_its_metadata(environment, monkeypatch, host
         (EXPLICIT | {"JAX_COORDINATOR_ADDRESS": "host"}, "'host': give an address with a port"),
         ({"JAX_COORDINATOR_ADDRESS": "a:1"}, "JAX_NUM_PROCESSES is not set"),
         ({"JAX_COORDINATOR_ADDRESS": "a:1", "JAX_NUM_PROCESSES": "2"}, "JAX_PROCESS_ID is not set"),
-        (OPEN_MPI, "JAX_COORDINATOR_ADDRESS is not set, .* give --distributed=no"),
+        # Newer jax asks mpi4py there, and says that it is missing.
+        (OPEN_MPI, "JAX_COORDINATOR_ADDRESS.* give --distributed=no"),
     ],
 )
 def test_what_an_environment_lacks_is_named(environment, values, message):
