@@ -36,10 +36,7 @@ def read(name: str, data_dir=None, cache_dir=None) -> dict[str, np.ndarray]:
     try:
         builder = tfds.builder(name, data_dir=data_dir)
     except (tfds.core.DatasetNotFoundError, tfds.core.registered.DatasetNotFoundError) as error:
-        prepared = (
-            [] if data_dir is None else sorted(p.name for p in epath.Path(data_dir).iterdir())
-        )
-        near = difflib.get_close_matches(name, prepared, n=1)
+        near = difflib.get_close_matches(name, _prepared(data_dir), n=1)
         hint = f" (nearest in {data_dir}: {near[0]})" if near else ""
         raise InputError(
             f"no data set is called {name!r}: give 'digits', 'file' or a name of TFDS{hint}"
@@ -79,6 +76,14 @@ def read(name: str, data_dir=None, cache_dir=None) -> dict[str, np.ndarray]:
             arrays[part], arrays[f"{part}_labels"] = _read_split(builder, split, data_dir)
         _write_cache(cache, arrays)
     return arrays
+
+
+def _prepared(data_dir) -> list[str]:
+    """List what lies in a directory of prepared data sets; nothing where it cannot be listed."""
+    try:
+        return [] if data_dir is None else [path.name for path in epath.Path(data_dir).iterdir()]
+    except OSError:
+        return []
 
 
 def _read_split(builder, split, data_dir):

@@ -38,6 +38,8 @@ FARTHEST = 37.0
 # Upper scores of less are told by the logarithm of the probability, by so many terms of a fraction.
 LEAST_PROBABILITY = 1e-290
 TERMS_OF_TAIL = 20
+# Squared lengths are clipped at this size, beyond which the square of a score might overflow.
+LARGEST_SQUARE = 1e12
 # How often the mean is fitted with new weights of the rows, at most, and the standard deviation of
 # the logarithms of their sizes below which they count as equal.
 REWEIGHTINGS = 3
@@ -253,6 +255,7 @@ def normal_score(square: np.ndarray, dim: int) -> np.ndarray:
     It is N(0, 1) if the vectors are N(0, I), and accurate in both tails; in the upper one also
     where the probability underflows, as of the outliers of a law with heavy tails.
     """
+    square = np.minimum(square, LARGEST_SQUARE)
     below = chdtr(dim, square)
     above = chdtrc(dim, square)
     scores = np.maximum(np.where(below < 0.5, ndtri(below), -ndtri(above)), -FARTHEST)

@@ -81,6 +81,7 @@ def test_outliers_have_normal_scores_beyond_underflow():
     np.testing.assert_allclose(log_ndtr(-of_two), -0.5 * np.square(lengths), rtol=1e-10)
     of_one = regression.normal_score(np.square(lengths), 1)
     np.testing.assert_allclose(log_ndtr(-of_one), np.log(2) + log_ndtr(-lengths), rtol=1e-10)
+    assert regression.normal_score(np.array([np.inf]), 2) == pytest.approx([1e6], rel=1e-6)
     for dim in (3, 40, 300):
         squares = chdtri(dim, regression.LEAST_PROBABILITY) + np.linspace(-10, 10, 10)
         slopes = np.diff(regression.normal_score(squares, dim))
