@@ -15,6 +15,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as ocp
+from orbax.checkpoint.path import step as orbax_steps
 
 from diffenc.errors import InputError, describe
 from diffenc.run import files, parallel
@@ -66,6 +67,28 @@ def read(directory, example):
         return checkpoints.restore(example)
 
 
+class _ReadableSteps:
+    """Orbax's list of checkpoints, less those of which it cannot read when they were saved.
+
+    One such would keep it from opening the directory, and all the whole ones with it.
+    """
+
+    def __init__(self):
+        self._format = orbax_steps.standard_name_format()
+        self.build_name = self._format.build_name
+        self.find_step = self._format.find_step
+
+    def find_all(self, directory):
+        return iter([step for step in self._format.find_all(directory) if _has_time(step)])
+
+
+def _has_time(step) -> bool:
+    try:  # a damaged file can fail in any of the layers below
+        return step.commit_timestamp is not None
+    except Exception:
+        return False
+
+
 class Checkpoints:
     """A directory of checkpoints, `directory/<step>`, see `open`. States are trees of arrays."""
 
@@ -87,6 +110,7 @@ class Checkpoints:
                 self.directory,
                 save_decision_policy=policies.AnySavePolicy(when),
                 preservation_policy=ocp.training.preservation_policies.LatestN(keep),
+                step_name_format=_ReadableSteps(),
                 cleanup_tmp_directories=not is_read_only,
             )
         except OSError as error:
@@ -189,6 +213,8 @@ class Checkpoints:
         """Load a checkpoint: `(state, None)`, or `(None, reason)` where it cannot be used."""
         tree = {"crc32": np.zeros((), np.uint32), "state": jax.tree.map(_abstract, example)}
         try:  # a damaged file can fail in any of the layers below
+            if all(checkpoint.step != step for checkpoint in self._checkpointer.checkpoints):
+                return None, "its time cannot be read"
             leaves = _describe(self._checkpointer.metadata(step).metadata)
             if not any(name.startswith("state") for name in leaves):
                 return None, "its list of arrays cannot be read"

@@ -3,6 +3,7 @@ the checkpoint before, or from this one where the damage touches nothing that is
 
 import os
 import random
+import re
 import shutil
 
 import jax
@@ -89,6 +90,19 @@ def test_a_changed_byte_anywhere_is_never_loaded(saved, count):
         f"{ends[BEFORE]} went back one checkpoint, 0 loaded"
     )
     assert min(ends.values()) > 0, "some bytes count, and some do not"
+
+
+@pytest.mark.parametrize("name", ["init_timestamp_nsecs", "commit_timestamp_nsecs"])
+@pytest.mark.parametrize("time", [b"1e999", b"1.5", b"[]", b"9" * 30])
+def test_a_time_that_orbax_cannot_read(saved, name, time):
+    """One byte of a number's digits can make it infinite, or no integer."""
+    directory, bits = saved
+    path = directory / str(NEWEST) / "_CHECKPOINT_METADATA"
+    content, count = re.subn(rb'("%s": *)\d+' % name.encode(), rb"\g<1>" + time, path.read_bytes())
+    assert count == 1
+    path.write_bytes(content)
+    step, restored = restore(directory)
+    assert restored == bits[step]
 
 
 @pytest.mark.slow
