@@ -37,8 +37,10 @@ CHOOSING = (50, 3e-4, 1)
 USING = (200, 1e-5, 4)
 # Twins of a mixture, over which errors and distances are averaged.
 TWINS = 2
-# Neighbours by which the divergence is told.
+# Neighbours by which the divergence is told, of up to so many rows. Of more, as many as are equally
+# far: then the divergence shows as much, and its error falls with the rows, not with their root.
 NEIGHBOURS = 8
+ROWS_OF_NEIGHBOURS = 5_000
 # The error of I_m that counts for each nat of divergence by neighbours. They show but a part: of
 # laws that a mixture misses, the error was 1 to 8 times as much (8 where there are edges).
 MISFIT = 4.0
@@ -95,7 +97,13 @@ def threshold(num_rows: int) -> float:
     It is what the error of the divergence adds if the distances among rows and in a twin scatter
     alike; of several twins it is about a quarter less.
     """
-    return MISFIT * float(np.sqrt(2 * polygamma(1, NEIGHBOURS) / min(num_rows, ROWS)))
+    scatter = 2 * polygamma(1, num_neighbours(num_rows)) / min(num_rows, ROWS)
+    return MISFIT * float(np.sqrt(scatter))
+
+
+def num_neighbours(num_rows: int) -> int:
+    """Return the number of neighbours by which the divergence of so many rows is told."""
+    return round(NEIGHBOURS * max(1.0, min(num_rows, ROWS) / ROWS_OF_NEIGHBOURS))
 
 
 def estimate(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> Twin:
@@ -224,18 +232,19 @@ def _misfit(rng, z, mixtures) -> Estimate:
     factor = np.linalg.cholesky(np.cov(z.T) + 1e-9 * np.eye(z.shape[1]))
     white = np.linalg.inv(factor).T
     halves = _halves(z @ white)
+    num_near = num_neighbours(len(z))
     values = []
     for mixture in mixtures:
         twins = [joint_mixture.draw(rng, mixture, len(halves[0])) for _ in range(TWINS)]
         trees = [cKDTree(twin @ white) for twin in twins]
-        values.append(np.concatenate([_log_ratio(half, trees) for half in halves]))
+        values.append(np.concatenate([_log_ratio(half, trees, num_near) for half in halves]))
     return Estimate.of(np.mean(values, axis=0))
 
 
-def _log_ratio(rows, trees):
+def _log_ratio(rows, trees, num_near):
     """Return dim log of the ratio of distances, in a twin and among the rows, and a constant."""
-    near = np.maximum(cKDTree(rows).query(rows, k=NEIGHBOURS + 1)[0][:, -1], LEAST_DISTANCE)
-    logs = [np.log(tree.query(rows, k=NEIGHBOURS)[0][:, -1]) for tree in trees]
+    near = np.maximum(cKDTree(rows).query(rows, k=num_near + 1)[0][:, -1], LEAST_DISTANCE)
+    logs = [np.log(tree.query(rows, k=num_near)[0][:, -1]) for tree in trees]
     dim = rows.shape[1]
     return dim * (np.mean(logs, axis=0) - np.log(near)) + np.log(len(rows) / (len(rows) - 1))
 
