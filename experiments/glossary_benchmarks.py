@@ -49,7 +49,8 @@ BENCHMARKS = {
         "posterior of the encoder's decoder; the mixture, for the sampler with the exact score.",
         "<sampler>.steps<steps>.folds": "of draws: Share of draws where the sampler folds the "
         "space, and the loss is none.",
-        "machine.matrix_peak": "GFLOP/s: Operations a second of a large matrix product in float32.",
+        "machine.matrix_peak": "GFLOP/s: Operations a second of matrix products in float32, of the "
+        "fastest of the sides `benchmark.peak_sides`.",
         "machine.cached_copy_peak": "GB/s: Bytes a second that passes over an array in a cache "
         "read and write.",
         "machine.memory_copy_peak": "GB/s: The same of an array that is too large for caches.",

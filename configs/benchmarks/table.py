@@ -63,7 +63,7 @@ def get_config():
                 steps=(1, 2, 4, 8, 16),  # of the encoder and of the sampler
                 encoder_updates=600,  # of the encoder whose loss is measured
                 draws=4000,  # samples by which the sampler's loss is measured
-                peak_side=1024,  # of matrices whose products tell the machine's peak
+                peak_sides=(256, 768, 1024),  # of matrices; the fastest product counts
             ),
             experiments=experiments,
         )

@@ -57,7 +57,7 @@ def tiny_config(rows):
         steps=(1, 16),
         encoder_updates=2,
         draws=1000,
-        peak_side=64,
+        peak_sides=(128, 256),
     )
     for section, changes in TINY.items():
         config.experiments[section.split(".")[1]].update(changes)
