@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 from diffenc.estimate import Estimate
 from diffenc.information.benchmark.laws import gaussian_mixture
@@ -76,6 +77,18 @@ def test_rows_of_equal_values_leave_the_error_a_number():
     order = rng.permutation(len(x))
     result = twin.estimate(rng, x[order], y[order])
     assert 0.1 < result.systematic < 10 and np.isfinite(result.mean)
+
+
+def test_neighbours_of_more_rows_are_as_far_away():
+    rows = np.random.default_rng(0).standard_normal((10_000, 2))
+
+    def distance(count):
+        near = cKDTree(rows[:count]).query(rows[:count], k=twin.num_neighbours(count) + 1)[0]
+        return np.median(near[:, -1])
+
+    assert distance(10_000) == pytest.approx(distance(5_000), rel=0.02)
+    assert twin.num_neighbours(500) == twin.num_neighbours(5_000) < twin.num_neighbours(7_000)
+    assert twin.num_neighbours(2 * twin.ROWS) == twin.num_neighbours(twin.ROWS)
 
 
 def estimate_of(mean, systematic, examples=0.01):
