@@ -214,7 +214,7 @@ class Checkpoints:
         tree = {"crc32": np.zeros((), np.uint32), "state": jax.tree.map(_abstract, example)}
         try:  # a damaged file can fail in any of the layers below
             if all(checkpoint.step != step for checkpoint in self._checkpointer.checkpoints):
-                return None, "its time cannot be read"
+                return None, "orbax does not list it, as where its time is damaged"
             leaves = _describe(self._checkpointer.metadata(step).metadata)
             if not any(name.startswith("state") for name in leaves):
                 return None, "its list of arrays cannot be read"

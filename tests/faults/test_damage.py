@@ -92,15 +92,12 @@ def test_a_changed_byte_anywhere_is_never_loaded(saved, count):
     assert min(ends.values()) > 0, "some bytes count, and some do not"
 
 
-@pytest.mark.parametrize("name", ["init_timestamp_nsecs", "commit_timestamp_nsecs"])
+@pytest.mark.parametrize("name", [b"init_timestamp_nsecs", b"commit_timestamp_nsecs"])
 @pytest.mark.parametrize("time", [b"1e999", b"1.5", b"[]", b"9" * 30])
 def test_a_time_that_orbax_cannot_read(saved, name, time):
     """One byte of a number's digits can make it infinite, or no integer."""
     directory, bits = saved
-    path = directory / str(NEWEST) / "_CHECKPOINT_METADATA"
-    content, count = re.subn(rb'("%s": *)\d+' % name.encode(), rb"\g<1>" + time, path.read_bytes())
-    assert count == 1
-    path.write_bytes(content)
+    spoil_time(directory / str(NEWEST), time, name)
     step, restored = restore(directory)
     assert restored == bits[step]
 
@@ -140,13 +137,20 @@ def truncate(checkpoint):
     os.truncate(data_of(checkpoint), 100)
 
 
+def spoil_time(checkpoint, time=b"1e999", name=b"commit_timestamp_nsecs"):
+    path = checkpoint / "_CHECKPOINT_METADATA"
+    content, count = re.subn(rb'("%s": *)\d+' % name, rb"\g<1>" + time, path.read_bytes())
+    assert count == 1
+    path.write_bytes(content)
+
+
 def delete_metadata(checkpoint):
     (checkpoint / "state" / "_METADATA").unlink()
     (checkpoint / "_CHECKPOINT_METADATA").unlink()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("damage", [flip, truncate, delete_metadata])
+@pytest.mark.parametrize("damage", [flip, truncate, spoil_time, delete_metadata])
 def test_the_command_goes_on_from_the_checkpoint_before(workdir, undisturbed, check_end, damage):
     damage(workdir / "checkpoints" / str(NEWEST))
     run = Run(workdir, undisturbed.data).wait()
