@@ -39,8 +39,8 @@ class ClassMixture(NamedTuple):
         by_shapes: I_m of laws that differ in their covariances, too, in the scores.
         gain: E log p_m(x|l) of the latter less that of the former on held-out rows: what they
             explain of D[X|L], at least.
-        is_by_posterior: whether `mean` is that of posteriors that no laws of classes have, see
-            `posteriors`; then it is a lower limit alone.
+        posterior: in words, what has posteriors of this mean that no laws of classes have, see
+            `posteriors`; then it is a lower limit alone. Empty for normal laws.
     """
 
     mean: float
@@ -50,7 +50,7 @@ class ClassMixture(NamedTuple):
     by_means: float
     by_shapes: float
     gain: float
-    is_by_posterior: bool = False
+    posterior: str = ""
 
 
 class Laws(NamedTuple):
@@ -109,7 +109,8 @@ def estimate(
     pointwise = middle[best]
     posterior = posteriors.estimate(known, labels, fold, of_held_out, clusters)
     if posterior is not None:
-        of_held_out, pointwise = posterior
+        of_held_out = posterior.held
+        pointwise = posterior.middle
     mean = float(pointwise.mean())
     entropy = float(entr(np.bincount(labels) / len(labels)).sum())
     doubts = (
@@ -126,7 +127,7 @@ def estimate(
         by_means=float(middle[0].mean()),
         by_shapes=float(middle[1].mean()),
         gain=float(densities[1] - densities[0]),
-        is_by_posterior=posterior is not None,
+        posterior="" if posterior is None else posterior.by,
     )
 
 

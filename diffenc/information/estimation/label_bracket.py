@@ -42,7 +42,7 @@ def weigh(result: Information, mixture: ClassMixture) -> Information:
         if mixture.by_shapes + max(0.0, left) < upper:
             upper = mixture.by_shapes + max(0.0, left)
             doubt = max(0.0, doubt + min(0.0, left))
-    is_missed = mixture.is_by_posterior and mixture.mean > upper
+    is_missed = bool(mixture.posterior) and mixture.mean > upper
     if is_missed:
         upper = mixture.entropy  # networks missed a part of D[X|L], and nobody knows how much
     upper = max(mixture.mean, min(upper, mixture.entropy))

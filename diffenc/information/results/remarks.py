@@ -147,9 +147,9 @@ def of_resolution(result: Information, names: list[list[str]]) -> list[str]:
     notes = []
     if result.mixture_weight * (1 - result.weight) > BY_LAWS:
         assert result.mixture is not None, "laws that weigh"
-        laws = "a logistic regression" if result.mixture.is_by_posterior else "normal laws"
+        laws = result.mixture.posterior or "normal laws of the classes"
         notes.append(
-            f"the estimate is by {laws} of the classes, which weigh "
+            f"the estimate is by {laws}, which weigh "
             f"{result.mixture_weight:.2g} of it: the networks know less"
         )
     if result.columns is not None:

@@ -67,7 +67,7 @@ def test_what_laws_tell_is_kept_beside_posteriors_that_tell_more():
     rng = np.random.default_rng(8)
     x = rng.normal(size=(1500, 3))
     mixture = estimate(x, (np.sum(x**2, axis=1) > 2.366).astype(int))
-    assert mixture.is_by_posterior and mixture.mean > 0.6
+    assert mixture.posterior and mixture.mean > 0.6
     assert abs(mixture.by_means) < 0.01 and 0.2 < mixture.by_shapes < 0.5
 
 

@@ -34,7 +34,7 @@ def test_rules_are_followed_and_the_limit_holds(rule, flips):
         x, labels, rng = draw(seed, rule, flips)
         fold = rng.permutation(N) % class_mixture.FOLDS
         laws = class_mixture.estimate(x, x, labels, np.random.default_rng(seed))
-        assert laws.is_by_posterior
+        assert laws.posterior
         found = posteriors.estimate(x, labels, fold, np.zeros(N))
         error = found.held.std() / N**0.5
         # Which rows are flipped by chance is known of simulated ones.
@@ -51,7 +51,7 @@ def test_normal_classes_need_no_posterior():
         rng = np.random.default_rng((1, seed))
         labels = rng.integers(0, 2 + seed % 4, 600)
         x = rng.normal(size=(600, 1 + seed % 7)) + 0.8 * rng.normal(size=(6, 1 + seed % 7))[labels]
-        used += class_mixture.estimate(x, x, labels, rng).is_by_posterior
+        used += bool(class_mixture.estimate(x, x, labels, rng).posterior)
     assert used <= 1, "of 20; three standard errors are exceeded in 0.1 % of cases"
 
 

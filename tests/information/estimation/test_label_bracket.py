@@ -58,7 +58,7 @@ def test_networks_that_posteriors_contradict_count_for_nothing():
     laws = of_laws(1.1, by_means=0.0)._replace(by_shapes=0.0)
     networks = of_networks(1.05, conditional=1.05, doubt=0.01)
     assert weigh(networks, laws).estimate.mean == pytest.approx(1.1, abs=0.05)
-    result = weigh(networks, laws._replace(is_by_posterior=True))
+    result = weigh(networks, laws._replace(posterior="a logistic regression of the classes"))
     assert result.mixture_weight == 1.0
     assert result.estimate.mean == pytest.approx(1.3)  # up to an entropy of 1.5
     assert result.estimate.stderr > 0.2
@@ -66,7 +66,7 @@ def test_networks_that_posteriors_contradict_count_for_nothing():
     (note,) = remarks.of_resolution(result, [["x"], ["y"]])
     assert note.startswith("the estimate is by a logistic regression of the classes")
     above = of_networks(1.2, conditional=1.2, doubt=0.01)
-    inside = weigh(above, laws._replace(is_by_posterior=True))
+    inside = weigh(above, laws._replace(posterior="a logistic regression of the classes"))
     assert 1.1 <= inside.estimate.mean <= 1.2
 
 
