@@ -22,7 +22,8 @@ def weigh(result: Information, mixture: ClassMixture) -> Information:
     The bracket is its middle, with half of its width in the error. An estimate of the networks that
     leaves it by LEAVES standard errors counts for nothing. Nor does one where posteriors tell more
     than the upper end: networks missed a part of D[X|L] then, and the bracket ends at the entropy.
-    Both share the error of D[X|L], of which the bracket has no more than what the entropy leaves.
+    Both share the error of D[X|L], of which the bracket has no more than the entropy leaves above
+    its upper end.
 
     Args:
         result: the estimate of the networks.
@@ -48,7 +49,7 @@ def weigh(result: Information, mixture: ClassMixture) -> Information:
     upper = max(mixture.mean, min(upper, mixture.entropy))
     half = (upper - mixture.mean) / 2
     own = float(np.hypot(mixture.systematic, half))
-    shared = min(doubt, max(0.0, mixture.entropy - mixture.mean))
+    shared = min(doubt, max(0.0, mixture.entropy - upper))
     of_networks = result.systematic
     gap = mixture.mean + half - result.estimate.mean
     differences = mixture.pointwise - result.pointwise

@@ -94,7 +94,8 @@ def test_what_covariances_explain_networks_need_not_find():
     before = of_networks(1.2, conditional=2.0, doubt=0.5, marginal=1.0, doubt_of_x=0.5)
     wide = weigh(before, of_laws(0.9, by_means=0.45))
     narrow = weigh(before, of_laws(0.9, by_means=0.45, gain=2.4))
-    assert wide.estimate.stderr > 0.3 and narrow.estimate.stderr < 0.15
+    # Half of the way from 0.9 to the entropy, 0.3, weighs 0.85.
+    assert wide.estimate.stderr > 0.25 and narrow.estimate.stderr < 0.15
     assert abs(narrow.estimate.mean - 0.9) < 0.05
     assert_consistent(narrow)
 
