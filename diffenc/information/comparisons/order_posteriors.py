@@ -41,10 +41,15 @@ def estimate(coordinates: list[np.ndarray], labels: np.ndarray, fold: np.ndarray
     values = np.empty(n)
     for number, of_fold in zip(np.unique(fold), coordinates, strict=True):
         rows = fold == number
-        shares = np.stack([_shares(column, labels, fold) for column in of_fold.T])
-        q = np.stack([(1 - s) * shares + s * prior for s in (1 / n, *SHARES)])
-        ratios = np.log(q / prior).reshape(-1, n)
-        values[rows] = ratios[np.argmax(ratios[:, ~rows].mean(axis=1))][rows]
+        most = -np.inf
+        for column in of_fold.T:
+            shares = _shares(column, labels, fold)
+            for by_chance in (1 / n, *SHARES):
+                ratios = np.log((1 - by_chance) * shares / prior + by_chance)
+                means = ratios[:, ~rows].mean(axis=1)
+                if means.max() > most:
+                    most = means.max()
+                    values[rows] = ratios[np.argmax(means), rows]
     return values
 
 
