@@ -128,7 +128,7 @@ def chances(x: np.ndarray, labels: np.ndarray) -> np.ndarray:
     be expected of all labels but the commonest, since the limits are those of many.
 
     Args:
-        x: [N, dim], columns without ties.
+        x: [N, dim]; rows in random order where columns have ties.
         labels: integers [N] from 0.
 
     Returns:
@@ -152,7 +152,8 @@ def chances(x: np.ndarray, labels: np.ndarray) -> np.ndarray:
         pvalues.append(ndtr((second - equal) / np.sqrt(variance)))
     indicators = np.eye(len(counts))[labels]
     for values in (x, np.abs(x)):
-        values = (values - values.mean(axis=0)) / values.std(axis=0)
+        spread = values.std(axis=0)
+        values = (values - values.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
         explained = np.sum((indicators.T @ values) ** 2 / counts[:, None], axis=0)
         pvalues.append(chdtrc(len(counts) - 1, explained))
     return np.minimum(1.0, 3 * np.min(pvalues, axis=0))

@@ -6,8 +6,8 @@ holds for any q on rows that did not fit it. Where a rule decides labels, such a
 column or of a length, no normal laws of the classes have posteriors that change as fast as it. A
 logistic regression on the scores, their squares and their products does. Its logits are multiplied
 by a factor (Platt 1999; Guo et al. 2017), and a share of the labels is taken for drawn by chance,
-both as they predict other rows best. Where the rule has many steps the next rows in the order of a
-coordinate know more, see `order_posteriors`.
+both as they predict other rows best. Where the rule has many steps trees know more, see
+`forest_posteriors`.
 """
 
 from typing import NamedTuple
@@ -18,7 +18,8 @@ from scipy.special import logsumexp, softmax
 
 from diffenc.information import clusters as clustering
 from diffenc.information.clusters import Clusters
-from diffenc.information.comparisons import label_neighbours, order_posteriors
+from diffenc.information.comparisons import forest_posteriors, label_neighbours
+from diffenc.information.comparisons.neighbours import CHANCE
 
 # Rows for each feature and class.
 EXAMPLES = 5
@@ -41,7 +42,7 @@ class Posterior(NamedTuple):
     Attributes:
         held: log q(l|x) / p(l) of rows that did not fit it [N].
         middle: the middle of these and of those of rows that did [N]. Beyond MOST_ROWS rows not all
-            of them did, so that it is a little too low. Of the next rows the same as `held`.
+            of them did, so that it is a little too low. Of a forest the same as `held`.
         by: what has these posteriors, in words.
     """
 
@@ -57,7 +58,7 @@ def estimate(
     by_laws: np.ndarray,
     clusters: Clusters | None = None,
 ) -> Posterior | None:
-    """Estimate what a logistic regression tells of labels, or the next rows if they tell more.
+    """Estimate what a logistic regression tells of labels, or a forest if that tells more.
 
     Args:
         scores: [N, dim].
@@ -76,17 +77,18 @@ def estimate(
     fold = fold // TOGETHER
     held = np.empty((len(labels), len(counts)))
     fitted = np.zeros_like(held)
-    coordinates = []
+    blocks = []
+    least_chance = 1.0
     numbers = np.unique(fold)
     for number in numbers:
         rows = fold == number
         weights = _fit(features[~rows][:MOST_ROWS], labels[~rows][:MOST_ROWS], len(counts))
         held[rows] = features[rows] @ weights
         fitted[~rows] += features[~rows] @ weights / (len(numbers) - 1)
-        order = np.argsort(label_neighbours.chances(scores[~rows], labels[~rows]))
-        columns = scores[:, order[: order_posteriors.COLUMNS]]
-        directions = features @ order_posteriors.directions(weights)
-        coordinates.append(np.concatenate([columns, directions], axis=1))
+        chances = label_neighbours.chances(scores[~rows], labels[~rows])
+        columns = scores[:, np.argsort(chances)[: forest_posteriors.COLUMNS]]
+        blocks.append((columns, features @ forest_posteriors.directions(weights)))
+        least_chance = min(least_chance, chances.min() * scores.shape[1])
     values = np.empty((2, len(labels)))
     prior = np.log(counts / counts.sum())
     for number in numbers:
@@ -96,9 +98,13 @@ def estimate(
             of_rows = factor * logits[rows]
             values[place, rows] = _log_ratio(of_rows, labels[rows], prior[labels[rows]], share)
     found = Posterior(values[0], values.mean(axis=0), "a logistic regression of the classes")
-    by_order = order_posteriors.estimate(coordinates, labels, fold)
-    if by_order.mean() > found.held.mean():
-        found = Posterior(by_order, by_order, "the labels of the next rows in the order of x")
+    told = clustering.estimate(found.held, clusters)
+    # Trees take the most time where there is nothing.
+    if least_chance < CHANCE or told.mean > ERRORS * told.stderr:
+        known = max(by_laws, found.held, key=np.mean)
+        by_forest = forest_posteriors.estimate(blocks, labels, fold, known)
+        if by_forest is not None and by_forest.mean() > known.mean():
+            found = Posterior(by_forest, by_forest, "a forest of decision trees")
     gain = clustering.estimate(found.held - by_laws, clusters)
     if gain.mean <= ERRORS * gain.stderr:
         return None

@@ -98,6 +98,13 @@ def test_labels_of_few_rows_make_no_column_tell():
     assert np.mean([len(columns) > 0 for columns in told]) <= 3 / 40
 
 
+def test_columns_of_one_value_or_two_tell_nothing_by_their_ties():
+    rng = np.random.default_rng(6)
+    x = np.stack([np.ones(600), rng.choice([-1.0, 1.0], 600), rng.standard_normal(600)], axis=1)
+    chances = np.array([neighbours.chances(x, rng.integers(0, 2, 600)) for _ in range(40)])
+    assert np.mean(chances < 0.05) < 0.05 + 4 * (0.05 / chances.size) ** 0.5
+
+
 def test_two_columns_that_tell_together_are_compared_whole():
     rng = np.random.default_rng(4)
     x = X[:, :2]

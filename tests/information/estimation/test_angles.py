@@ -60,7 +60,7 @@ def chosen(x, y):
     return angles.choose(plain_pair(x, y), candidates(x, y), ERRORS)
 
 
-@pytest.mark.parametrize("law", [TORI, BESIDE])
+@pytest.mark.parametrize("law", [pytest.param(TORI, marks=pytest.mark.slow), BESIDE])
 def test_angles_are_told_as_by_the_exact_law(law):
     gaps = []
     for seed in range(6):

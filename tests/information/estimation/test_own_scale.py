@@ -36,6 +36,7 @@ def part_of(pair):
     return pair_information.choose_features(pair, features, ERRORS)[0]
 
 
+@pytest.mark.slow
 def test_noise_of_uneven_size_is_told_as_by_the_exact_law():
     gaps = []
     for seed in range(6):

@@ -8,6 +8,7 @@ from checks import NUM_SIGMAS
 import diffenc
 from diffenc.errors import InputError
 from diffenc.information.benchmark import pairs, tasks
+from diffenc.information.codes.labels import pool
 from diffenc.information.coordinates import gaussian
 from diffenc.information.estimation import assembly, pair_information, twin_weight
 from diffenc.information.quantities import measures
@@ -247,6 +248,17 @@ def test_labels_of_a_mixture():
     assert_estimate(
         measures.label_information(jax.random.key(6), x, labels).estimate, truth, 0.1 * truth
     )
+
+
+@pytest.mark.optimized
+@pytest.mark.slow
+def test_counts_that_a_column_decides_are_told_to_their_entropy():
+    """floor(1.5 x): as much as the entropy of these counts, in which networks blur ten edges."""
+    x = np.random.default_rng(27).normal(size=(2000, 1))
+    counts = pool(np.unique(np.floor(1.5 * x[:, 0]), return_inverse=True)[1])
+    estimate = measures.label_information(jax.random.key(27), x, counts.pooled).estimate
+    truth = counts.entropy - counts.loss
+    assert abs(estimate.mean - truth) < 2 * estimate.stderr < 0.05
 
 
 def test_growth_at_the_finest_noise_is_told_from_that_of_x_itself(monkeypatch):

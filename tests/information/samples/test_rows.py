@@ -189,7 +189,7 @@ def test_a_series_is_seen_behind_copies_and_rivals_see_rows_of_the_same_law():
     assert abs(some.mean() - share) < NUM_SIGMAS * error and len(some) < N
 
 
-def test_copies_are_used_once():
+def test_copies_are_used_once(without_networks):
     once = diffenc.mutual_information(X, Y, settings=TINY)
     twice = [np.concatenate([block[:100], block, block[100:]]) for block in (X, Y)]
     estimate = diffenc.mutual_information(*twice, settings=TINY)
