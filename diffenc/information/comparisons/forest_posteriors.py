@@ -11,6 +11,8 @@ Trees part columns one at a time. So there is a forest of the columns, and one o
 along which the logits of a regression differ most.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 TREES = 50
@@ -26,7 +28,7 @@ MOST_ROWS = 5_000
 
 
 def estimate(
-    blocks: list[tuple[np.ndarray, ...]],
+    blocks: Sequence[tuple[np.ndarray, ...]],
     labels: np.ndarray,
     fold: np.ndarray,
     known: np.ndarray,
