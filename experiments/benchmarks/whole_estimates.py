@@ -186,7 +186,7 @@ NOTES = {
     # False if the mean, of networks and of neighbours or a mixture, misses the truth.
     "weighed": Note("surer than the networks", _missed),
     # False if the estimate misses the truth.
-    "by_laws": Note("of the classes, which weigh", _missed),
+    "by_laws": Note(remarks.KNOW_LESS, _missed),
     "by_noise": Note("by the entropy of this noise", _missed),
     # Columns of densities neither clump nor repeat, and have no steps.
     "blurred": Note("values clump or repeat", _always),

@@ -25,6 +25,7 @@ STILL = 0.4
 GROWING = "it still grows with the rows: take it for a lower limit, or more rows"
 # Weight of the laws of the classes from which on the estimate is theirs.
 BY_LAWS = 0.9
+KNOW_LESS = "the networks know less"
 LIMITS = "the information of labels lies between 0 and their entropy"
 BEYOND = "the estimate or its error reaches beyond"
 WHAT_HELPS = (
@@ -149,8 +150,8 @@ def of_resolution(result: Information, names: list[list[str]]) -> list[str]:
         assert result.mixture is not None, "laws that weigh"
         laws = result.mixture.posterior or "normal laws of the classes"
         notes.append(
-            f"the estimate is by {laws}, which weigh "
-            f"{result.mixture_weight:.2g} of it: the networks know less"
+            f"the estimate is by {laws}, with the weight {result.mixture_weight:.2g}: "
+            f"{KNOW_LESS}"
         )
     if result.columns is not None:
         notes.append(
