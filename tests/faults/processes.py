@@ -96,12 +96,18 @@ def _work(arguments, log, fault, environment) -> None:
     os.dup2(number, 2)
     os.environ.update(environment)
     sys.argv[:] = arguments
+    import jax
     import small_run
 
     from experiments import command_line
 
     _prepare(fault, arguments[2].partition("=")[2])
-    command_line.main(small_run.run)
+    try:
+        command_line.main(small_run.run)
+    finally:
+        # jax does this as an interpreter exits, which processes of multiprocessing skip before
+        # Python 3.13. Where the first of several is gone without it, the others abort.
+        jax.distributed.shutdown()
 
 
 def _prepare(fault: Fault, workdir: str) -> None:
