@@ -50,6 +50,7 @@ MAY_DIFFER = (
     "posterior.save_every",
     "posterior.evaluate_every",
 )
+ON_EACH_HOST = ("data.dir", "data.cache_dir")  # places that may have another name on each host
 _SCHEDULE = (
     "the learning rate falls to zero at the last update, "
     "so a run of another length differs from its first update on"
@@ -91,13 +92,14 @@ def main(experiment: Callable[[ConfigDict, epath.Path], None], is_divided: bool 
         with (
             cluster.joined(flags.FLAGS.distributed, flags.FLAGS.start_wait),
             _only_the_first_prints(),
+            _full_in_one_line(workdir),
             _without_closed_loops(),
             compilation.cache(),
             jax.enable_x64(False),
             _recorded(config_flag.value, workdir),
         ):
             if not is_divided:
-                parallel.check_alone(f"experiments.{_this_experiment()}")
+                parallel.check_alone(_this_module())
             experiment(config_flag.value, workdir)
 
     try:
@@ -109,16 +111,6 @@ def main(experiment: Callable[[ConfigDict, epath.Path], None], is_divided: bool 
     except (InputError, parallel.Missing) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(cluster.status_of(error))
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        place = error.filename or f"below {workdir_flag.value}"
-        print(
-            f"error: cannot write {place} ({error.strerror}): free some space there; the same "
-            "command then continues",
-            file=sys.stderr,
-        )
-        sys.exit(2)
 
 
 def _make(workdir: epath.Path) -> None:
@@ -147,12 +139,13 @@ def _recorded(config: ConfigDict, workdir: epath.Path):
     if (workdir / "results.json").exists():
         yield
         return
-    command = ["python", "-m", f"experiments.{_this_experiment()}", *sys.argv[1:]]
+    command = ["python", "-m", _this_module(), *sys.argv[1:]]
     session = sessions.Session(workdir, _this_experiment(), config.to_dict(), command)
     with _terminated_as_interrupted(), stops.watched(session.end), locks.hold(workdir):
         _session = session
         try:
             yield
+            parallel.wait_for_all("end of the work")  # who is done hears of errors of the others
         except (loop.Stopped, KeyboardInterrupt) as error:
             session.end("stopped", describe(error))
             raise
@@ -183,6 +176,21 @@ def _terminated_as_interrupted():
     finally:
         if before is not None:
             signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _full_in_one_line(workdir: epath.Path):
+    """Make an InputError of what a full disk answers."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        place = error.filename or f"below {workdir}"
+        raise InputError(
+            f"cannot write {place} ({error.strerror}): free some space there; the same command "
+            "then continues"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -227,6 +235,7 @@ def is_complete(config: ConfigDict, workdir: epath.Path) -> bool:
     path = values.get("data", {}).get("path")
     if path and (epath.Path(path).exists() or not has_results):  # results can be shown without
         values["data"]["path_sha256"] = provenance.digest(path)
+    provenance.check_same(values | {"workdir": str(files.absolute(workdir))}, ON_EACH_HOST)
     provenance.check_config(workdir, values, MAY_DIFFER, REASONS)
     if not has_results:
         if _session is not None:
@@ -275,11 +284,16 @@ def read_field(config: ConfigDict, field: str, kind=None):
     return config
 
 
-def _this_experiment() -> str:
-    """Return NAME of the experiment that was called by `python -m experiments.NAME`."""
+def _this_module() -> str:
+    """Return experiments.NAME as it was called by `python -m experiments.NAME`."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
-    parts = spec.name.split(".") if spec else []
-    return parts[1] if parts[:1] == ["experiments"] and len(parts) > 1 else "<this experiment>"
+    name = spec.name.removesuffix(".__main__") if spec else ""
+    return name if name.startswith("experiments.") else "experiments.<this experiment>"
+
+
+def _this_experiment() -> str:
+    """Return the folder in configs/ of the experiment that was called."""
+    return _this_module().split(".")[1]
 
 
 def read(
@@ -308,6 +322,10 @@ def read(
     holder = config
     for name in section.split(".") if section else ():
         holder = holder.get(name, {})
+        if not isinstance(holder, ConfigDict | Mapping):
+            raise InputError(
+                f"config field {section} is {holder!r}: give it the fields of a section"
+            )
     paths = {}
     wanted = typing.get_type_hints(kind)
     for field in dataclasses.fields(kind):

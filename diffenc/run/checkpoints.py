@@ -183,8 +183,8 @@ class Checkpoints:
                 state, reason = self._load(step, example)
                 if state is None:
                     gc.collect()  # what the failure left behind complains here, where it is quiet
-            if state is None:
-                damaged[step] = reason
+            if self._is_lost(state):
+                damaged[step] = reason or "another process cannot read it"
                 continue
             if damaged:
                 if not self._is_read_only:
@@ -208,6 +208,15 @@ class Checkpoints:
         raise InputError(
             f"no checkpoint in {self.directory} can be restored: {_list(damaged)}: {remedy}"
         )
+
+    def _is_lost(self, state) -> bool:
+        """Return whether a process of the run could not load this, so that none goes on from it.
+
+        Who only reads may be one process alone, and asks nobody.
+        """
+        if self._is_read_only:
+            return state is None
+        return bool(parallel.agree(int(state is None)))
 
     def _load(self, step, example):
         """Load a checkpoint: `(state, None)`, or `(None, reason)` where it cannot be used."""

@@ -12,6 +12,7 @@ metadata, Slurm, Open MPI and Kubernetes by theirs; elsewhere three variables sa
 import contextlib
 import dataclasses
 import os
+import re
 import socket
 import sys
 import threading
@@ -82,6 +83,8 @@ def start(choice: str = "auto", seconds: float = START_WAIT) -> None:
         )
     if cluster is None or (cluster.count == 1 and choice == "auto"):
         return
+    if cluster.index == 0:
+        _check_port(cluster.address)
     # The loop handles SIGTERM itself and all agree on it: jax's own handler would never be called.
     jax.config.update("jax_enable_preemption_service", False)
     patience = threading.Timer(seconds, _give_up, (cluster, seconds))
@@ -142,12 +145,24 @@ def recognize(environment, seconds: float = START_WAIT) -> Cluster | None:
     index = _known("JAX_PROCESS_ID", index)
     if not 0 <= index < count:
         raise InputError(f"JAX_PROCESS_ID is {index}: give 0 to {count - 1}")
-    if ":" not in address:
+    if not re.fullmatch(r".+:\d+", address):
         raise InputError(
             f"JAX_COORDINATOR_ADDRESS is {address!r}: give an address with a port, "
             f"as in {address}:8476"
         )
     return Cluster(address, count, index)
+
+
+def _check_port(address: str) -> None:
+    """Raise InputError where another has the port of the first process: there jax would crash."""
+    port = int(address.rpartition(":")[2])
+    try:
+        socket.create_server(("", port)).close()
+    except (OSError, OverflowError) as error:
+        raise InputError(
+            f"port {port} of JAX_COORDINATOR_ADDRESS cannot be opened here ({describe(error)}): "
+            "give all processes another one, that no other run has"
+        ) from error
 
 
 def _known(name: str, value: Any) -> Any:

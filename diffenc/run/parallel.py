@@ -241,6 +241,17 @@ def agree(number: int) -> int:
     return max([int(value) for _, value in _client().key_value_dir_get(folder)], default=0)
 
 
+def all_say(text: str) -> list[str]:
+    """Return what each process of the run says, in their order, once all have come here."""
+    if jax.process_count() == 1:
+        return [text]
+    folder = f"diffenc/said/{next(_rounds)}/"
+    _client().key_value_set(f"{folder}{jax.process_index()}", text)
+    wait_for_all("settings")
+    said = dict(_client().key_value_dir_get(folder))
+    return [said[f"{folder}{process}"] for process in range(jax.process_count())]
+
+
 @contextlib.contextmanager
 def together(what: str):
     """Mark work in which the devices of all processes wait for each other, for `overdue`.

@@ -75,6 +75,26 @@ def check_config(workdir, config: dict, allowed=(), reasons: dict[str, str] | No
     files.write_once(path, lambda temporary: temporary.write_text(text))
 
 
+def check_same(config: dict, allowed=()) -> None:
+    """Raise an InputError in all processes of a run unless they were given one config.
+
+    Each compiles its own settings into its programs: with others it would train something else,
+    and nothing would fail.
+    """
+    own = _flatten(json.loads(json.dumps(config, default=str)))
+    first, *others = [json.loads(text) for text in parallel.all_say(json.dumps(own))]
+    for process, other in enumerate(others, 1):
+        names = sorted(first.keys() | other.keys())
+        differing = [n for n in names if first.get(n) != other.get(n) and not _is_in(n, allowed)]
+        if differing:
+            name = differing[0]
+            raise InputError(
+                f"the processes of this run were given different settings ({name}: "
+                f"{first.get(name, 'absent')} in process 0, {other.get(name, 'absent')} in process "
+                f"{process}): start the same command on every host"
+            )
+
+
 def _is_made(name: str) -> bool:
     """Return whether a file of that name was made with the config, as all but a few are."""
     return name not in BESIDE and not name.startswith(".")

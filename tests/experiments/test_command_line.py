@@ -1,5 +1,6 @@
 """Contracts of the command line: errors name the field of the config, and paths are checked."""
 
+import json
 import logging
 import sys
 import types
@@ -44,6 +45,22 @@ def test_a_missing_field_belongs_to_another_experiment(config, monkeypatch):
     monkeypatch.setitem(sys.modules, "__main__", module)
     with pytest.raises(InputError, match="use one from configs/kelly/$"):
         command_line.read_field(ConfigDict(config), "em.draws")
+
+
+@pytest.mark.parametrize("section", [3, None, "x", (1,)])
+def test_a_section_is_no_value(section):
+    with pytest.raises(InputError, match="config field em is .*: give it the fields of a section"):
+        command_line.read(Settings, ConfigDict({"em": section}), "em", draws=1, widths=())
+
+
+@pytest.mark.parametrize("name", ["experiments.benchmarks.pod", "experiments.guidance.__main__"])
+def test_a_run_records_the_module_that_was_called(tmp_path, monkeypatch, name):
+    module = types.SimpleNamespace(__spec__=types.SimpleNamespace(name=name))
+    monkeypatch.setitem(sys.modules, "__main__", module)
+    with command_line._recorded(ConfigDict(), epath.Path(tmp_path)):
+        command_line._session.begin()
+    (session,) = json.loads((tmp_path / "run.json").read_text())["sessions"]
+    assert session["command"][2] == name.removesuffix(".__main__")
 
 
 def test_an_error_of_the_library_names_the_field():

@@ -86,14 +86,14 @@ def test_a_stop_that_is_not_agreed_on_is_noticed(tmp_path):
 
 def test_a_process_that_does_not_come_is_named_and_the_rest_ends(tmp_path):
     run = tmp_path / "run"
-    with started(words(run, "--longest_wait=5", trouble="late"), run, 2) as processes:
+    with started(words(run, "--longest_wait=20", trouble="late"), run, 2) as processes:
         ends = statuses(processes, 120)
         late = processes[1].pid
     assert ends[0] == parallel.TRY_AGAIN and ends[1] not in (0, None)
     (line,) = errors(run, 0)
     assert (
         "process 1 (" in line
-        and f"pid {late}) did not come to 'update 4 of toy and 1 more' within 5 s" in line
+        and f"pid {late}) did not come to 'update 4 of toy and 1 more' within 20 s" in line
     )
     assert last_session(run)["status"] == "failed" and "process 1" in last_session(run)["reason"]
 
@@ -115,3 +115,26 @@ def test_hosts_that_are_missing_at_the_start_are_said_within_the_time(tmp_path):
         (line,) = errors(run, index)
         assert "of the 4 processes of this run some did not come" in line
         assert f"within 5 s (this is process {index}" in line
+
+
+def test_an_error_after_the_others_are_done_is_said_by_them_too(tmp_path):
+    """The first process draws and writes alone: here onto a full disk."""
+    run = tmp_path / "run"
+    with started(words(run, trouble="full"), run, 2) as processes:
+        assert statuses(processes, 120) == [2, 2]
+    (line,) = errors(run, 0)
+    assert "cannot write results.json (No space left on device): free some space there" in line
+    (line,) = errors(run, 1)
+    assert "process 0 (" in line and "No space left on device" in line
+    assert "Traceback" not in Path(f"{run}.0.err").read_text()
+    assert last_session(run)["status"] == "failed"
+
+
+def test_processes_of_different_settings_train_nothing(tmp_path):
+    run = tmp_path / "run"
+    with started(words(run, trouble="settings"), run, 2) as processes:
+        assert statuses(processes, 120) == [2, 2]
+    for index in (0, 1):
+        (line,) = errors(run, index)
+        assert "(pause: 0.0 in process 0, 0.5 in process 1): start the same command" in line
+    assert not (run / "config.json").exists()

@@ -7,6 +7,7 @@ in all digits. Each update sums whole numbers over all devices, in any order the
 evaluation. `trouble` is what one process does wrong: see `make_trouble`.
 """
 
+import errno
 import time
 
 import flax.struct
@@ -70,6 +71,8 @@ def make_trouble(name: str):
 
 def run(config, workdir):
     """Train the toy."""
+    if config.trouble == "settings":
+        config.pause = 0.5 * jax.process_index()
     if command_line.is_complete(config, workdir):
         return
     mesh = parallel.data_mesh()
@@ -106,6 +109,9 @@ def run(config, workdir):
         sums[f"{name}.w"] = float(np.asarray(state.w, np.float64) @ np.arange(1, 5))
     for name in ("toy.loss", "twin.loss", "held_out"):
         sums[name] = float(sum(line.get(name, 0.0) for line in metrics))
+    if config.trouble == "full" and parallel.is_main_process():
+        time.sleep(4)  # in which the others come to the end
+        raise OSError(errno.ENOSPC, "No space left on device", "results.json")
     tables.write_results(workdir, [tables.Result(*item, None) for item in sums.items()])
 
 

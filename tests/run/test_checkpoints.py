@@ -285,6 +285,15 @@ def test_two_damaged_checkpoints(directory, caplog):
     )
 
 
+def test_what_another_process_cannot_read_gives_way_in_all(directory, monkeypatch, caplog):
+    answers = [1, 0]  # of all processes: one has lost the newest
+    monkeypatch.setattr(checkpoints.parallel, "agree", lambda number: answers.pop(0))
+    with checkpoints.open(directory, keep=3) as kept:
+        assert kept.restore(make_state(0))[0] == 20
+    assert "checkpoint 30 (another process cannot read it)" in caplog.text
+    assert (directory / "damaged-30").exists()
+
+
 def test_all_checkpoints_damaged(directory):
     for step in (10, 20, 30):
         DAMAGES["data garbage"](directory / str(step))

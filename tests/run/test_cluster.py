@@ -4,6 +4,7 @@
 
 import dataclasses
 import os
+import socket
 
 import jax
 import pytest
@@ -88,6 +89,7 @@ def test_a_slice_of_tpus_is_known_by_its_metadata(environment, monkeypatch, host
         (EXPLICIT | {"JAX_PROCESS_ID": "x"}, "JAX_PROCESS_ID is 'x': set it to a whole number"),
         (EXPLICIT | {"JAX_PROCESS_ID": "4"}, "JAX_PROCESS_ID is 4: give 0 to 3"),
         (EXPLICIT | {"JAX_COORDINATOR_ADDRESS": "host"}, "'host': give an address with a port"),
+        (EXPLICIT | {"JAX_COORDINATOR_ADDRESS": "a:port"}, "'a:port': give an address with a port"),
         ({"JAX_COORDINATOR_ADDRESS": "a:1"}, "JAX_NUM_PROCESSES is not set"),
         ({"JAX_COORDINATOR_ADDRESS": "a:1", "JAX_NUM_PROCESSES": "2"}, "JAX_PROCESS_ID is not set"),
         # Newer jax asks mpi4py there, and says that it is missing.
@@ -117,6 +119,7 @@ def joins(monkeypatch):
     calls = []
     monkeypatch.setattr(jax.distributed, "initialize", lambda *what, **waits: calls.append(what))
     monkeypatch.setattr(parallel, "introduce", lambda name: None)
+    monkeypatch.setattr(cluster, "_check_port", lambda address: None)
     monkeypatch.setattr(jax.config, "update", lambda name, value: None)
     return calls
 
@@ -144,6 +147,16 @@ def test_a_cluster_that_is_insisted_on_must_be_there(environment, joins):
         cluster.start("yes")
     with pytest.raises(InputError, match="distributed is 'perhaps': choose one of"):
         cluster.start("perhaps")
+
+
+@pytest.mark.parametrize("port", [None, 99999])
+def test_a_port_that_cannot_be_opened_is_said_before_jax_crashes_on_it(environment, port):
+    with socket.create_server(("", 0)) as taken:
+        port = port or taken.getsockname()[1]
+        values = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}", "JAX_PROCESS_ID": "0"}
+        environment(EXPLICIT | values)
+        with pytest.raises(InputError, match=f"port {port} of .* give all processes another one"):
+            cluster.start()
 
 
 def test_alone_nothing_is_told_and_all_agree():

@@ -101,6 +101,28 @@ def test_of_several_processes_only_the_first_keeps_its_config(tmp_path, monkeypa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "other, words",
+    [
+        ({**CONFIG, "seed": 1}, "seed: 0 in process 0, 1 in process 2"),
+        ({"seed": 0, "em": CONFIG["em"]}, 'data.name: "digits" in process 0, absent in process 2'),
+        ({**CONFIG, "data": {"name": "digits", "path": "there"}}, None),
+    ],
+)
+def test_processes_must_be_given_one_config(monkeypatch, other, words):
+    def all_say(text):
+        texts = []
+        monkeypatch.setattr(parallel, "all_say", lambda text: texts.append(text) or [text])
+        provenance.check_same(other)
+        return [text, text, *texts]
+
+    monkeypatch.setattr(parallel, "all_say", all_say)
+    if words is None:
+        return provenance.check_same(CONFIG, allowed=("data.path",))
+    with pytest.raises(InputError, match=f"{words}.: start the same command on every host"):
+        provenance.check_same(CONFIG, allowed=("data.path",))
+
+
 def test_the_digest_is_that_of_the_whole_file(tmp_path, monkeypatch):
     path = tmp_path / "x.bin"
     path.write_bytes(bytes(range(256)) * 5)
