@@ -112,7 +112,7 @@ def _signature(jaxpr) -> Hashable:
 
     def place(atom):
         if isinstance(atom, Literal):
-            return repr(atom.val), str(atom.aval)
+            return np.asarray(atom.val).tobytes(), str(atom.aval)
         return places.setdefault(atom, len(places))
 
     inputs = [(place(atom), str(atom.aval)) for atom in (*jaxpr.constvars, *jaxpr.invars)]

@@ -90,6 +90,17 @@ def test_each_device_has_a_part_and_a_program_is_compiled_once():
     assert np.abs(np.asarray(run(other, 2.0)) - np.asarray(two)).min() > 1e-3
 
 
+def test_constants_that_print_alike_are_told_apart():
+    mesh = parallel.data_mesh(2)
+
+    def run(scale):
+        return division.apply(mesh, lambda x: x * scale, jnp.ones(2))[0]
+
+    for scale in (1.23454e-4, 1.23456e-4, 1.2345e-4):
+        assert run(scale) == np.float32(scale)
+    assert count_compilations(lambda: run(1.2345e-4)) == 0
+
+
 def test_without_the_context_nothing_is_divided():
     before = map_examples(
         lambda _, x: {"is_numpy": np.full(len(x), isinstance(x, np.ndarray))}, None, X, 4
