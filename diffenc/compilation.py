@@ -221,7 +221,7 @@ def _machine() -> str:
 def _is_free() -> bool:
     """Return whether JAX's cache is for us to configure.
 
-    It is not on CPUs of several processes, see `run.parallel`.
+    It is not on CPUs of several processes, see `run.cluster`.
     """
     flags = jax.config.values
     is_configured = flags["jax_compilation_cache_dir"] is not None

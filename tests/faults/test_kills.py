@@ -50,6 +50,7 @@ def kill_at_changes(workdir, data, changes) -> int:
 def test_kills_around_a_save_leave_no_trace(undisturbed, check_end, tmp_path):
     """Before the lock is written, with the arrays half written, and before the last renaming."""
     deaths = kill_at_changes(tmp_path / "run", undisturbed.data, (4, 24, 34))
+    assert deaths == 3
     print(f"kill -9 around a save: {deaths} tried, {deaths} survived")
     check_end(tmp_path / "run")
 

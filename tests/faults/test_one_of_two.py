@@ -53,6 +53,7 @@ def test_a_run_goes_on_after_one_of_two_was_killed(undisturbed, outcome, tmp_pat
         if lines and lines[-1]["step"] >= 40:
             break
         time.sleep(0.01)
+    assert all(run.process.exitcode is None for run in runs), "killed while both train"
     killed = runs.pop(index).kill()
     (survivor,) = runs
     survivor.process.join(SURVIVAL)

@@ -150,8 +150,7 @@ def of_resolution(result: Information, names: list[list[str]]) -> list[str]:
         assert result.mixture is not None, "laws that weigh"
         laws = result.mixture.posterior or "normal laws of the classes"
         notes.append(
-            f"the estimate is by {laws}, with the weight {result.mixture_weight:.2g}: "
-            f"{KNOW_LESS}"
+            f"the estimate is by {laws}, with the weight {result.mixture_weight:.2g}: {KNOW_LESS}"
         )
     if result.columns is not None:
         notes.append(
