@@ -151,6 +151,7 @@ class TrainedGrid:
         example_shape: of one x.
         size: how many values a number of x takes: 0, ..., size - 1.
         batch_size: the largest number of examples at a time.
+        columns: the names of the dimensions of a table, by which those of a DataFrame are found.
         characters: those that the numbers of a text stand for, in order; None for other data.
             `run.text.decode(x, characters)` makes texts of samples.
     """
@@ -162,6 +163,7 @@ class TrainedGrid:
     example_shape: tuple[int, ...]
     size: int
     batch_size: int
+    columns: tuple[str, ...]
     characters: str | None
     _denoiser: GridDenoiser = dataclasses.field(repr=False)
     _params: Any = dataclasses.field(repr=False)
@@ -243,7 +245,7 @@ class TrainedGrid:
         is_list = isinstance(x, list | tuple)
         if self.characters is not None and is_list and all(isinstance(one, str) for one in x):
             x = text.encode(x, self.characters, "x")
-        x = examples.check_rows(x, self.example_shape, "x")
+        x = examples.check_rows(examples.in_order(x, self.columns), self.example_shape, "x")
         self._denoiser.alphabet.check(x, "x")
         return x
 

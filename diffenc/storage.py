@@ -42,10 +42,12 @@ class Run(NamedTuple):
     Attributes:
         num_updates: of the whole training.
         systems: all that it trains.
+        columns: the names of the dimensions of its data; none where they have no names.
     """
 
     num_updates: int
     systems: tuple[Blueprint, ...] | tuple[GridBlueprint, ...]
+    columns: tuple[str, ...]
 
 
 def write(
@@ -53,6 +55,7 @@ def write(
     experiment: str,
     num_updates: int,
     systems: Sequence[Blueprint] | Sequence[GridBlueprint],
+    columns: Sequence[str] = (),
 ) -> None:
     """Write workdir/model.json, from which `models.load` makes the systems of a run again.
 
@@ -61,6 +64,7 @@ def write(
         experiment: its name, as in experiments.NAME.
         num_updates: of the whole training.
         systems: one or more; `models.load` gives the first unless it is asked for another.
+        columns: the names of the dimensions of the data, if they have any.
     """
     content = {
         "format": FORMAT,
@@ -68,6 +72,7 @@ def write(
         "diffenc": provenance.version(),
         "num_updates": num_updates,
         "kind": "grid" if isinstance(systems[0], GridBlueprint) else "latent",
+        "columns": list(columns),
         "systems": [dataclasses.asdict(blueprint) for blueprint in systems],
     }
     text = json.dumps(content, indent=2) + "\n"
@@ -88,7 +93,8 @@ def read(directory: epath.Path) -> Run:
             systems = tuple(from_json(values) for values in content["systems"])
             if not systems:
                 raise ValueError("it has no systems")
-            return Run(content["num_updates"], systems)
+            columns = tuple(content.get("columns", ()))  # earlier versions kept none
+            return Run(content["num_updates"], systems, columns)
     except OSError as error:
         remedy = "give a workdir that may be read"
         raise InputError(f"{path} cannot be read ({describe(error)}): {remedy}") from error

@@ -81,6 +81,7 @@ class Trained:
         latent_dim: the dimension d of z.
         max_value: the largest value of the data, such as 255; None for real-valued data.
         batch_size: the largest number of examples at a time.
+        columns: the names of the dimensions of a table, by which those of a DataFrame are found.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Trained:
     latent_dim: int
     max_value: float | None
     batch_size: int
+    columns: tuple[str, ...]
     _blueprint: Blueprint = dataclasses.field(repr=False)
     _system: System = dataclasses.field(repr=False)
     _params: Any = dataclasses.field(repr=False)
@@ -210,8 +212,10 @@ class Trained:
                 100 * folds.mean(),
             )
         variance = np.maximum(samples / terms.ess - 1, 0) / (samples - 1)
+        values = -(terms.nll + np.float32(self._units.log_cells(x[0].size)))
+        _warn_of_no_numbers(values)
         return LogProb(
-            -(terms.nll + np.float32(self._units.log_cells(x[0].size))),
+            values,
             np.sqrt(variance),
             terms.ess,
             folds,
@@ -228,8 +232,10 @@ class Trained:
         x = self._observe(x, seed)
         terms, folds = self._map_bound(bounds.elbo, x, samples, seed, progress)
         log_cells = self._units.log_cells(x[0].size)
+        values = -(terms.rate + terms.distortion + np.float32(log_cells))
+        _warn_of_no_numbers(values)
         return LogProb(
-            -(terms.rate + terms.distortion + np.float32(log_cells)),
+            values,
             terms.scatter / np.sqrt(samples - 1),
             np.full(len(x), np.nan, np.float32),
             folds,
@@ -289,7 +295,7 @@ class Trained:
     def _observe(self, x, seed: int) -> np.ndarray:
         """Check x and make of it what the model sees, as in training."""
         units = self._units
-        rows = units.check(x)
+        rows = units.check(examples.in_order(x, self.columns))
         return self._map(units.make_prepare(), self._key(seed, "bits"), rows)
 
     def _key(self, seed: int, name: str):
@@ -304,3 +310,16 @@ class Trained:
     def _map(self, fn: Callable, key, rows: np.ndarray, progress=None):
         """Apply fn to batches of rows, see `map_padded`."""
         return map_padded(fn, key, rows, self.batch_size, progress)
+
+
+def _warn_of_no_numbers(values: np.ndarray) -> None:
+    """Say which examples are so far from those of training that float32 holds no density."""
+    is_bad = ~np.isfinite(values)
+    if is_bad.any():
+        logger.warning(
+            "log p(x) of %d of %d examples is no number of float32, so far are they from the data "
+            "of training; the first is x[%d]: leave them out of a mean",
+            is_bad.sum(),
+            len(values),
+            np.argmax(is_bad),
+        )

@@ -26,6 +26,7 @@ import sys
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from etils import epath
 
 from diffenc import compilation, models
@@ -33,7 +34,7 @@ from diffenc.diffusion import likelihood
 from diffenc.errors import InputError, check, check_choice, describe
 from diffenc.estimate import Estimate
 from diffenc.grid_runs import TrainedGrid
-from diffenc.run import data, files, records, tables
+from diffenc.run import data, examples, files, records, tables
 from diffenc.run.tables import Result
 from diffenc.trained_model import LogProb, Trained
 
@@ -125,22 +126,25 @@ def parse(arguments: list[str]) -> Request:
     return Request(**values)
 
 
-def read_input(path: str, name: str) -> np.ndarray:
+def read_input(path: str, name: str, columns: tuple[str, ...]) -> np.ndarray:
     """Read the array of a person's file that holds the data.
 
     Args:
         path: of the file.
         name: of the array, where there are several.
+        columns: the names of the dimensions that the model was trained on, if they had any.
 
     Raises:
-        InputError: there is no such file, or no such array in it.
+        InputError: there is no such file, no such array in it, or a table that lacks a column.
     """
-    _, arrays = data.read_file(path)
+    _, arrays, given = data.read_file(path)
     if name not in arrays:
         raise InputError(
             f"{path} has no array {name!r}: give one of {', '.join(sorted(arrays))} by --array"
         )
-    return arrays[name]
+    if not given or name != "x":
+        return arrays[name]
+    return np.asarray(examples.in_order(pd.DataFrame(arrays[name], columns=list(given)), columns))
 
 
 def choose(trained: Trained | TrainedGrid, what: tuple[str, ...] | None) -> tuple[str, ...]:
@@ -220,7 +224,7 @@ def _estimate(values: np.ndarray) -> tuple[float, float | None]:
 def run(request: Request) -> None:
     """Load the run and the data, compute, write the output, and print a table."""
     trained = models.load(request.workdir, request.system, request.batch_size)
-    x = read_input(request.input, request.array)
+    x = read_input(request.input, request.array, trained.columns)
     print(
         f"{trained.name} of {request.workdir} after {trained.updates} of {trained.num_updates} "
         f"updates; x {list(x.shape)} {x.dtype}"

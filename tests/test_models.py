@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import pandas as pd
 import pytest
 from checks import NUM_SIGMAS, assert_mean, assert_moments, count_compilations
 from workdirs import DIM, LATENT_DIM, draw, make_truth, make_workdir
@@ -222,6 +223,30 @@ def test_the_mean_of_a_vae_is_its_mean(linear):
 def test_bad_data_are_named(trained, x, words):
     with pytest.raises(InputError, match=words):
         trained.encode(x)
+
+
+def test_the_columns_of_a_table_are_found_by_their_names(tmp_path):
+    make_workdir(tmp_path, updates=(1,))
+    x = draw(make_truth(), 1, 5)
+    names = [f"c{i}" for i in range(DIM)]
+    table = pd.DataFrame(x, columns=names)
+    without = models.load(tmp_path).encode(table[names[::-1]])  # trained on data without names
+    rewrite(tmp_path / "model.json", columns=names)
+    trained = models.load(tmp_path)
+    z = trained.encode(x)
+    for same in (table, table[names[::-1]].assign(more=1.0), pd.DataFrame(x)):
+        np.testing.assert_array_equal(trained.encode(same), z)
+    np.testing.assert_array_equal(trained.encode(x[:, ::-1]), without)
+    with pytest.raises(InputError, match="x has the columns a, c1, .*: give c0 as well"):
+        trained.encode(table.rename(columns={"c0": "a"}))
+
+
+def test_what_is_too_far_for_a_density_is_told(factor_encoder, caplog):
+    x = np.zeros((3, DIM), np.float32)
+    x[1] = 1e30
+    values = factor_encoder.log_prob(x, samples=2).values
+    assert np.isfinite(values).tolist() == [True, False, True]
+    assert "log p(x) of 1 of 3 examples is no number" in caplog.text and "x[1]" in caplog.text
 
 
 def test_masks_and_seeds_that_are_none_are_refused(trained):

@@ -33,6 +33,7 @@ class Dataset:
         max_value: the intensity that counts as one (16 for digits, 255 for bytes, 1 for numbers in
             [0, 1]); None for real-valued vectors.
         has_signs: whether the data are bits that are written as -1 and +1, and stay so.
+        columns: the names of the dimensions, of a table.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Dataset:
     test_labels: np.ndarray | None
     max_value: float | None
     has_signs: bool = False
+    columns: tuple[str, ...] = ()
 
     @property
     def example_shape(self) -> tuple[int, ...]:
@@ -206,7 +208,7 @@ def _split(name, x, labels, max_value, test_fraction, seed) -> Dataset:
 
 
 def _load_file(path, test_fraction, seed) -> Dataset:
-    path, arrays = read_file(path)
+    path, arrays, columns = read_file(path)
     if "train" in arrays and "test" in arrays:
         return _make_pair(path, arrays)
     key = next((key for key in ("x", "train") if key in arrays), None)
@@ -216,13 +218,15 @@ def _load_file(path, test_fraction, seed) -> Dataset:
         )
     x, max_value = _check_examples(f"{path}: {key}", arrays[key])
     labels = _check_labels(path, "labels" if key == "x" else "train_labels", arrays, len(x))
-    return _split(path.stem, x, labels, max_value, test_fraction, seed)
+    dataset = _split(path.stem, x, labels, max_value, test_fraction, seed)
+    return dataclasses.replace(dataset, columns=columns)
 
 
-def read_file(path) -> tuple[epath.Path, dict[str, np.ndarray]]:
-    """Read a person's file; return its path, and its arrays by their names.
+def read_file(path) -> tuple[epath.Path, dict[str, np.ndarray], tuple[str, ...]]:
+    """Read a person's file; return its path, its arrays by their names, and names of dimensions.
 
-    The columns of a table become the array "x", a column "labels" the array "labels".
+    The columns of a table become the array "x", a column "labels" the array "labels". Other files
+    have no names of dimensions.
 
     Raises InputError for a file that is absent or damaged, or of another kind.
     """
@@ -235,7 +239,7 @@ def read_file(path) -> tuple[epath.Path, dict[str, np.ndarray]]:
     if not path.is_file():
         raise InputError(f"{path} does not exist: give the path of a file {known}")
     if path.suffix in (".npy", ".npz"):
-        return path, read_arrays(path)
+        return path, read_arrays(path), ()
     table = read_table(path)
     dimensions = [name for name in table.columns if name != "labels"]
     arrays = {"x": numbers(table, dimensions, str(path))}
@@ -243,7 +247,7 @@ def read_file(path) -> tuple[epath.Path, dict[str, np.ndarray]]:
         labels = numbers(table, ["labels"], str(path))[:, 0]
         is_whole = np.array_equal(labels, np.round(labels))  # a text does not say what is whole
         arrays["labels"] = labels.astype(np.int64) if is_whole else labels
-    return path, arrays
+    return path, arrays, tuple(map(str, dimensions))
 
 
 def _make_pair(path, arrays) -> Dataset:

@@ -5,6 +5,32 @@ import numpy as np
 from diffenc.errors import InputError
 
 
+def in_order(x, columns: tuple[str, ...]):
+    """Return the columns of a table by the names that a model was trained on, in their order.
+
+    What has no names, or a model that knows none, leaves x as it is.
+
+    Args:
+        x: a DataFrame, or anything else.
+        columns: the names of the dimensions.
+
+    Raises:
+        InputError: the table lacks one of them.
+    """
+    given = [str(name) for name in getattr(x, "columns", ())]
+    is_numbered = given == [str(index) for index in range(len(given))]
+    if not columns or is_numbered:
+        return x
+    missing = [name for name in columns if name not in given]
+    if missing:
+        raise InputError(
+            f"x has the columns {', '.join(given)}, and the model was trained on "
+            f"{', '.join(columns)}: give {', '.join(missing)} as well, or an array without names "
+            "in their order"
+        )
+    return x[[name for wanted in columns for name in x.columns if str(name) == wanted]]
+
+
 def check_rows(x, example_shape: tuple[int, ...], name: str) -> np.ndarray:
     """Return examples as float32 [n, *example_shape].
 

@@ -58,6 +58,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
         "diffusion_decoder",
         training.num_updates,
         make_blueprints(experiment, dataset, models),
+        dataset.columns,
     )
     models = first_phase(workdir, experiment, dataset, models, mesh)
     held_out = observe(training.seed, dataset, experiment.evaluation.num_examples)

@@ -47,7 +47,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     held_out = examples.observe(seed, prepare, dataset.test, evaluation.num_examples)
     models = make_systems(experiment, dataset, scaling)
     blueprints = make_blueprints(experiment, dataset, scaling)
-    storage.write(workdir, "diffusion_encoder", training.num_updates, blueprints)
+    storage.write(workdir, "diffusion_encoder", training.num_updates, blueprints, dataset.columns)
     states = loop.train(
         workdir,
         parallel.replicate(mesh, {name: system.state for name, system in models.items()}),

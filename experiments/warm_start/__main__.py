@@ -57,7 +57,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     size = numbers.size
     systems = models.make_systems(experiment, dataset, size)
     blueprints = models.make_blueprints(experiment, numbers, systems)
-    storage.write(workdir, "warm_start", training.num_updates, blueprints)
+    storage.write(workdir, "warm_start", training.num_updates, blueprints, dataset.columns)
     held_out = dataset.test[: experiment.evaluation.num_examples]
     trainees = models.make_trainees(experiment, dataset, systems, mesh)
     states = parallel.replicate(mesh, {name: system.state for name, system in systems.items()})

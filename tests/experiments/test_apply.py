@@ -1,6 +1,9 @@
 """experiments.apply writes what `diffenc.load` gives, and bad input ends in one line."""
 
+import json
+
 import numpy as np
+import pandas as pd
 import pytest
 from workdirs import DIM, draw, make_truth, make_workdir
 
@@ -68,6 +71,23 @@ def test_tables_archives_and_parts(workdir, x, tmp_path):
         apply.main([*command, "--what=reconstruct, encode", "--overwrite", *more])
         with np.load(output) as arrays:
             assert sorted(arrays.files) == ["reconstruction", "z"]
+
+
+def test_the_columns_of_a_table_are_found_by_their_names(x, tmp_path, capsys):
+    make_workdir(tmp_path)
+    names = [f"c{i}" for i in range(DIM)]
+    content = json.loads((tmp_path / "model.json").read_text())
+    (tmp_path / "model.json").write_text(json.dumps(content | {"columns": names}))
+    table = pd.DataFrame(x, columns=names)[names[::-1]]
+    table.to_csv(tmp_path / "x.csv", index=False)
+    table.drop(columns="c2").to_csv(tmp_path / "less.csv", index=False)
+    command = [f"--workdir={tmp_path}", f"--output={tmp_path / 'out.npz'}", "--what=encode"]
+    apply.main([*command, f"--input={tmp_path / 'x.csv'}"])
+    with np.load(tmp_path / "out.npz") as output:
+        np.testing.assert_array_equal(output["z"], models.load(tmp_path).encode(x))
+    with pytest.raises(SystemExit):
+        apply.main([*command, f"--input={tmp_path / 'less.csv'}", "--overwrite"])
+    assert "and the model was trained on c0, c1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

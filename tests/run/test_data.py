@@ -119,6 +119,7 @@ def test_a_table_of_a_user(tmp_path):
     ]
     (tmp_path / "x.csv").write_text("\n".join(["breite;höhe;länge;labels", *lines]), "cp1252")
     table = data.load("file", path=tmp_path / "x.csv")
+    assert table.columns == ("breite", "höhe", "länge")
     labels = np.arange(200) % 4
     array = data.load("file", path=save(tmp_path, x=VECTORS, labels=labels))
     np.testing.assert_array_equal(table.train, array.train)
