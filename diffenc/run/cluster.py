@@ -138,6 +138,8 @@ def recognize(environment, seconds: float = START_WAIT) -> Cluster | None:
                 "JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID, or give "
                 "--distributed=no for a process alone"
             ) from error
+    if address is None and count is None and "JAX_PROCESS_ID" in environment:
+        _known("JAX_COORDINATOR_ADDRESS", None)
     if address is None and count in (None, 1):
         return None
     address = _known("JAX_COORDINATOR_ADDRESS", address)
@@ -206,7 +208,14 @@ def _leave_after(error: BaseException) -> None:
     if stops.ending.is_set():  # what broke off here is said already
         time.sleep(2 * stops.LEAVING)
     status = status_of(error)
-    if isinstance(error, InputError | parallel.Missing):
+    if _is_broken_connection(error):
+        status = parallel.TRY_AGAIN
+        print(
+            f"error: another process of this run is gone ({describe(error)}): give the same "
+            "commands again",
+            file=sys.stderr,
+        )
+    elif isinstance(error, InputError | parallel.Missing):
         print(f"error: {error}", file=sys.stderr)
     elif not isinstance(error, SystemExit | KeyboardInterrupt):
         traceback.print_exception(error)
@@ -224,6 +233,12 @@ def _leave_after(error: BaseException) -> None:
         time.sleep(parallel.is_main_process())
         os._exit(status)
     raise SystemExit(status) from None
+
+
+def _is_broken_connection(error: BaseException) -> bool:
+    """Return whether devices lost those of another process, as far as the words of jax tell."""
+    words = r"Connection (reset|closed|refused)|Socket closed|remote process (has )?exited"
+    return isinstance(error, jax.errors.JaxRuntimeError) and bool(re.search(words, str(error)))
 
 
 def status_of(error: BaseException) -> int:

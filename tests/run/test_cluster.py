@@ -90,6 +90,7 @@ def test_a_slice_of_tpus_is_known_by_its_metadata(environment, monkeypatch, host
         (EXPLICIT | {"JAX_PROCESS_ID": "4"}, "JAX_PROCESS_ID is 4: give 0 to 3"),
         (EXPLICIT | {"JAX_COORDINATOR_ADDRESS": "host"}, "'host': give an address with a port"),
         (EXPLICIT | {"JAX_COORDINATOR_ADDRESS": "a:port"}, "'a:port': give an address with a port"),
+        ({"JAX_PROCESS_ID": "0"}, "JAX_COORDINATOR_ADDRESS is not set"),
         ({"JAX_COORDINATOR_ADDRESS": "a:1"}, "JAX_NUM_PROCESSES is not set"),
         ({"JAX_COORDINATOR_ADDRESS": "a:1", "JAX_NUM_PROCESSES": "2"}, "JAX_PROCESS_ID is not set"),
         # Newer jax asks mpi4py there, and says that it is missing.
@@ -182,3 +183,27 @@ def test_alone_nothing_is_told_and_all_agree():
 )
 def test_the_status_of_an_end(error, status):
     assert cluster.status_of(error) == status
+
+
+@pytest.mark.parametrize(
+    "words, is_lost",
+    [
+        ("Gloo all-reduce failed: Read error [127.0.0.1]:31105: Connection reset by peer", True),
+        ("Gloo all-gather failed: Connection closed by peer [127.0.0.1]:9", True),
+        ("RESOURCE_EXHAUSTED: Out of memory allocating 8 bytes", False),
+    ],
+)
+def test_a_process_that_lost_another_says_so_and_may_be_started_again(
+    monkeypatch, capsys, words, is_lost
+):
+    told = []
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    monkeypatch.setattr(parallel, "tell", lambda kind, text: told.append(text))
+    monkeypatch.setattr(parallel, "wait_for_all", lambda what, seconds: None)
+    error = jax.errors.JaxRuntimeError(words)
+    with pytest.raises(SystemExit) as end:
+        cluster._leave_after(error)
+    printed = capsys.readouterr().err
+    assert end.value.code == (parallel.TRY_AGAIN if is_lost else 1) and words in told[0]
+    assert printed.startswith("error: another process of this run is gone") == is_lost
+    assert words in printed and (not is_lost or printed.count("\n") == 1)
