@@ -193,7 +193,9 @@ def _read_text(path):
     text = _decode(path)
     lines = [line for line in text.splitlines() if line.strip()]
     if len(lines) < 2:
-        raise InputError(f"{path} has {len(lines)} lines: give a line of names and rows of numbers")
+        raise InputError(
+            f"{path} has {len(lines)} of two lines: give a line of names and rows of numbers"
+        )
     separator = _find_separator(lines[:SAMPLE])
     header, height = _read_header(text, separator)
     if all(math.isfinite(_number(name)) for name in header):

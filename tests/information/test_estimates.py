@@ -424,7 +424,7 @@ GAP = pd.Series(np.where(np.arange(N) == 7, np.nan, Y[:, 0]), name="weight", ind
         (dict(x=X, y=pd.DataFrame()), "y has shape .0, 0.: give rows and columns"),
         (dict(x=X.reshape(N, 2, 1), y=Y), "x has type float64 and shape .1000, 2, 1.: give"),
         (dict(x=X, y=Y, labels=True), "the codes of y have 1000 combinations in 1000 rows"),
-        (dict(x=X, y=Y[:, 0], labels=True), "label .* of y column 0 has 1 examples: 10 or more"),
+        (dict(x=X, y=Y[:, 0], labels=True), "label .* of y column 0 has 1 of the 10 examples"),
         (
             dict(x=X, y=Y, codes="age"),
             "name 'age', which is no column: give one of x, x.0., x.1",

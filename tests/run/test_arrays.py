@@ -94,8 +94,8 @@ def test_cells_and_columns_that_cannot_be_used_are_named(tmp_path, text, message
 @pytest.mark.parametrize(
     "content, message",
     [
-        (b"", "has 0 lines"),
-        ("a,b\n", "has 1 lines"),
+        (b"", "has 0 of two lines"),
+        ("a,b\n", "has 1 of two lines"),
         ("1,2\n3,4\n", "begins with numbers: put a line of names before them"),
         (bytes(range(256)), "cannot be read as text"),
         ("a,b\n1,2\n3,4,5\n", "cannot be read .*in line 3, saw 3.*: give every row as many cells"),

@@ -154,8 +154,8 @@ def check_labels(x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndar
         raise InputError(f"all labels are {values[0]}: give two or more different ones")
     if np.min(counts) < LEAST_EXAMPLES:
         raise InputError(
-            f"label {values[np.argmin(counts)]} has {np.min(counts)} examples: "
-            f"{LEAST_EXAMPLES} or more of each are needed; give coarser labels, or numbers "
+            f"label {values[np.argmin(counts)]} has {np.min(counts)} of the "
+            f"{LEAST_EXAMPLES} examples that each label needs: give coarser labels, or numbers "
             "(of dates the days since the first)"
         )
     (x,) = check(x)

@@ -263,7 +263,7 @@ def test_what_the_condition_determines_is_not_called_infinite():
 def test_labels_are_asked_to_be_labels():
     for labels, words in (
         (X[:, 0], "one integer for each row"),
-        (np.r_[[1] * 195, [0] * 5], "label 0 has 5 examples: 10 or more"),
+        (np.r_[[1] * 195, [0] * 5], "label 0 has 5 of the 10 examples"),
     ):
         with pytest.raises(InputError, match=words):
             measures.label_information(jax.random.key(9), X, labels)
