@@ -173,6 +173,9 @@ def read(groups, n: int) -> np.ndarray:
             f"groups has shape {values.shape} beside {n} rows: give one value for each row"
         )
     values = values.reshape(n)
+    is_missing = values != values  # NaN alone is not equal to itself
+    if np.any(is_missing):
+        raise InputError(f"groups is empty in row {np.argmax(is_missing)}: drop such rows")
     values = values.astype(str) if values.dtype.kind == "O" else values
     index, counts = np.unique(values, return_inverse=True, return_counts=True)[1:]
     if len(counts) < FEWEST or np.max(counts) > n / 4:

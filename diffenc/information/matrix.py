@@ -220,8 +220,11 @@ def check_rows_of_all(column, groups, order: str | None) -> None:
 
 
 def words_of_pair(words: Collection[str], first: str, second: str) -> tuple[str, ...]:
-    """Return which of x and y are among these words, of the columns of these names."""
-    return tuple(block for block, name in (("x", first), ("y", second)) if name in words)
+    """Return the words for x and y of a pair of columns of these names, if they are among these.
+
+    They are "x[0]" and "y[0]", since a column may be called x or y itself.
+    """
+    return tuple(block for block, name in (("x[0]", first), ("y[0]", second)) if name in words)
 
 
 def _tell(show, head, stage, updates, value) -> None:

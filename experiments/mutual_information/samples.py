@@ -235,14 +235,22 @@ def _read_table(path, settings: DataSettings) -> tuple:
 def groups_of_table(path, table, name: str) -> np.ndarray | None:
     """Return the column of this name as text, or None for no name.
 
-    Raises InputError if there is no such column.
+    Raises InputError if there is no such column, or a cell of it is empty.
     """
     if name and name not in table.columns:
         raise InputError(
             f"{path} has no column {name!r}: give config field data.groups_column one of "
             f"{', '.join(map(str, table.columns))}"
         )
-    return table[name].astype(str).to_numpy(str) if name else None
+    if not name:
+        return None
+    is_missing = table[name].isna()
+    if is_missing.any():  # pandas would cut all names to the first letter, too
+        raise InputError(
+            f"{path}: column {name!r}, {table.index.name} {table.index[is_missing][0]} is empty: "
+            f"name the group there, or drop such rows ({is_missing.sum()})"
+        )
+    return table[name].astype(str).to_numpy(str)
 
 
 @contextlib.contextmanager

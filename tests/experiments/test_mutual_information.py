@@ -186,6 +186,9 @@ def test_what_is_said_of_rows_from_the_shell(tmp_path):
     assert load(data__groups_column="subject", **columns).groups[-1] == "s49"
     with pytest.raises(InputError, match="has no column 'subjects'"):
         load(data__groups_column="subjects", **columns)
+    csv.write_text(csv.read_text().replace("s7\n", "\n", 1))
+    with pytest.raises(InputError, match="column 'subject', line 142 is empty: name the group"):
+        load(data__groups_column="subject", **columns)
     sentences = notes_of_rows({"repeated": 5.0, "rows": 300.0}) + [remarks.EXCHANGED]
     assert notes(Record("data", {"data.notes": sentences}))[0].startswith("5 of 300 rows repeat")
     assert len(notes(Record("a_task", {"a_task.notes": sentences}))) == 1
@@ -349,7 +352,7 @@ X = np.random.default_rng(0).normal(size=(300, 2))
         (dict(x=X, y=np.arange(300) // 295), {}, "label 1 of y column 0 has 5"),
         (dict(x=X, y=np.zeros(300, int)), {"data__labels": "yes"}, "all labels are 0"),
         (dict(x=X[:, 0], y=np.cos(3 * X[:, 0])), {}, "y column 0 is a function of x"),
-        (dict(x=X, y=X[:, 0] + 1), {"data__labels": "yes"}, "label .* has 1 examples"),
+        (dict(x=X, y=X[:, 0] + 1), {"data__labels": "yes"}, "label .* has 1 of the 10"),
         (dict(x=X, y=X[::-1]), {"data__codes": ("z",)}, "name 'z', which is no column"),
         (dict(x=X, y=X[::-1]), {"rivals": ("ksgg",)}, "rivals is 'ksgg'"),
         (

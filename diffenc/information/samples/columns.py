@@ -24,6 +24,8 @@ FEW = 20
 ROWS = 20
 # Whole numbers are never codes unless each is in so many rows on average.
 FEWEST_ROWS = 10
+BLOCKS = ("x", "y", "given")
+WHOLE_Y = "y[:]"  # what `labels` speaks of: the block, whatever columns are called y
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +82,8 @@ class Words(NamedTuple):
     Attributes:
         codes: names of blocks and of columns that are codes.
         amounts: names of blocks and of columns that are numbers.
+
+    "y[:]" is the block y.
     """
 
     codes: frozenset[str]
@@ -105,12 +109,14 @@ def read_words(labels, codes, amounts) -> Words:
         shown = repr(labels) if isinstance(labels, str) else f"a {type(labels).__name__}"
         raise InputError(f"labels is {shown}: give None, True or False")
     words = Words(_names("codes", codes), _names("amounts", amounts))
-    if labels is not None:
-        field = "codes" if labels else "amounts"
-        words = words._replace(**{field: getattr(words, field) | {"y"}})
     both = sorted(words.codes & words.amounts)
+    if labels is not None and "y" in (words.amounts if labels else words.codes):
+        both.append("y")
     if both:
         raise InputError(f"{both[0]} is said to be codes and amounts: say one of them")
+    if labels is not None:
+        field = "codes" if labels else "amounts"
+        words = words._replace(**{field: getattr(words, field) | {WHOLE_Y}})
     return words
 
 
@@ -142,21 +148,30 @@ def read_columns(block: Block, words: Words) -> list[Column]:
         if values.dtype == object:  # of a table that holds names beside numbers
             are_names = any(isinstance(value, str) for value in values)
             values = values.astype(str if are_names else float)
-        names = {word, f"{block.name}[{place}]", block.name}
+        names = {word, f"{block.name}[{place}]"} - set(BLOCKS)  # "y" is no column y of x
+        names |= {block.name, f"{block.name}[:]"}
         if word == f"{block.name}[0]" and table.shape[1] == 1:
             name = block.name
             word = block.name
+        elif word in BLOCKS and word != block.name:
+            word = f"{block.name}[{place}]"
         columns.append(_read_column(name, word, values, names, words))
     return columns
 
 
 def check_words(words: Words, *blocks: Block) -> None:
-    """Raise InputError for a name that is of no block or column."""
+    """Raise InputError for a name that is of no block or column, or of a block and a column."""
     known: dict[str, None] = {}
     for block in blocks:
         known |= dict.fromkeys((block.name, *block.words))
         known |= {f"{block.name}[{place}]": None for place in range(len(block.columns))}
-    for name in sorted(words.codes | words.amounts):
+    for name in sorted((words.codes | words.amounts) - {WHOLE_Y}):
+        for block in blocks:
+            if name in BLOCKS and name in block.words and block.words != [block.name]:
+                raise InputError(
+                    f"codes or amounts name {name!r}, which is a column of {block.name}, too: say "
+                    f"{block.name}[{block.words.index(name)}], or rename that column"
+                )
         if name not in known:
             raise InputError(
                 f"codes or amounts name {name!r}, which is no column: give one of "

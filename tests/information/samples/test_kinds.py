@@ -1,6 +1,7 @@
 """What columns are taken for, without an estimate: both blocks are treated alike."""
 
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -66,6 +67,23 @@ def test_x_and_y_are_taken_alike(one, other, case):
         np.testing.assert_array_equal(pair.y.values, swapped.y.values)
     if case == "numbers" and isinstance(one, np.ndarray):
         assert pair.x.values is one  # not even copied
+
+
+def test_a_column_that_is_called_x_or_y_is_no_block():
+    table = pd.DataFrame({"x": Z, "y": Z**2 + RNG.normal(size=N), "tree": NAMES})
+    numbers = table[["x", "y"]]
+    pair = decide(numbers, table["tree"], labels=True)
+    assert pair.case == "labels" and not pair.is_exchanged
+    np.testing.assert_array_equal(pair.x.values, numbers)
+    swapped = decide(table["y"].round(), table["x"], codes=("x[0]",))
+    assert swapped.case == "labels" and swapped.is_exchanged
+    for x, y, name, place in (
+        (numbers, table["tree"], "y", "x[1]"),
+        (table["y"], table["x"], "x", "y[0]"),
+    ):
+        words = f"'{name}', which is a column of {place[0]}, too: say {place}"
+        with pytest.raises(InputError, match=re.escape(words)):
+            decide(x, y, codes=(name,))
 
 
 def test_the_caller_can_say_otherwise_and_a_note_says_how():
