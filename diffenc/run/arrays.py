@@ -2,6 +2,7 @@
 
 import csv
 import difflib
+import functools
 import io
 import math
 import re
@@ -200,22 +201,23 @@ def _read_text(path):
     header, height = _read_header(text, separator)
     if all(math.isfinite(_number(name)) for name in header):
         raise InputError(f"{path} begins with numbers: put a line of names before them")
+    read = functools.partial(
+        pd.read_csv,
+        sep=separator,
+        header=None,
+        names=range(len(header)),
+        index_col=False,
+        skiprows=height,
+        skip_blank_lines=False,  # so that rows can be counted as lines
+        skipinitialspace=True,
+        keep_default_na=False,  # "NA" stays, to be named
+        na_values=[""],
+        low_memory=False,
+    )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            table = pd.read_csv(
-                io.StringIO(text),
-                sep=separator,
-                header=None,
-                names=range(len(header)),
-                index_col=False,
-                skiprows=height,
-                skip_blank_lines=False,  # so that rows can be counted as lines
-                skipinitialspace=True,
-                keep_default_na=False,  # "NA" stays, to be named
-                na_values=[""],
-                low_memory=False,
-            )
+            table = read(io.StringIO(text))
     except (ValueError, pd.errors.ParserWarning) as error:
         problem = describe(error)
         if isinstance(error, pd.errors.ParserWarning):
@@ -223,9 +225,24 @@ def _read_text(path):
         raise InputError(
             f"{path} cannot be read ({problem}): give every row as many cells as there are names"
         ) from error
+    were_numbers = [pd.api.types.is_float_dtype(column) for _, column in table.items()]
+    converted = table.apply(lambda column: _convert(column, separator))
+    are_numbers = [pd.api.types.is_numeric_dtype(column) for _, column in converted.items()]
+    had_commas = separator != "," and any(
+        is_number and not pd.api.types.is_numeric_dtype(table[place])
+        for place, is_number in enumerate(are_numbers)
+    )
+    for place in np.flatnonzero(were_numbers) if had_commas else ():
+        # Beside a decimal comma, points may separate thousands.
+        cells = read(io.StringIO(text), usecols=[place], dtype=str)[place]
+        if _separates_thousands(cells.fillna("nan").str.replace(".", ",", regex=False)):
+            raise InputError(
+                f"{path}: column {header[place]!r} holds points that may separate thousands, "
+                "beside decimal commas in another column: write its numbers without them"
+            )
+    table = converted
     table.index = pd.RangeIndex(height + 1, height + 1 + len(table), name="line")
     table = table.dropna(how="all")
-    table = table.apply(lambda column: _convert(column, separator))
     table.columns = header
     is_used = [bool(name) or not table.iloc[:, i].isna().all() for i, name in enumerate(header)]
     return table.loc[:, is_used]

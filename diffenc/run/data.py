@@ -18,6 +18,7 @@ from diffenc.run.arrays import TABLE_ENDINGS, numbers, read_arrays, read_table
 logger = logging.getLogger(__name__)
 
 MIN_EXAMPLES = 100
+MOST_ROUNDED = 0.01  # of the deviation of a dimension, by which float32 may round it
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def load(
         images = images.astype(np.uint8).reshape(-1, 8, 8, 1)
         return _split(name, images, labels.astype(np.int32), 16.0, test_fraction, seed)
     if name == "file":
-        return _load_file(path, test_fraction, seed)
+        return _mixed(_load_file(path, test_fraction, seed))
     arrays = image_sets.read(name, data_dir, cache_dir)
     warn_of_copies(name, arrays["train"], arrays["test"])
     train_labels = arrays["train_labels"] if arrays["train_labels"].size else None
@@ -118,7 +119,7 @@ def hold_out(dataset: Dataset, count: int, seed: int = 0) -> Dataset:
             f"give 2 to {len(dataset.train) - MIN_EXAMPLES}, or 0 for the test set"
         )
     order = rng_of(seed, "validation", count).permutation(len(dataset.train))
-    test = np.sort(order[:count])
+    test = order[:count]  # in a random order, of which runs may measure the first
     train = np.sort(order[count:])
     labels = dataset.train_labels
     warn_of_copies(dataset.name, dataset.train[train], dataset.train[test])
@@ -207,6 +208,18 @@ def _split(name, x, labels, max_value, test_fraction, seed) -> Dataset:
     return Dataset(name, x[~test], x[test], train_labels, test_labels, max_value)
 
 
+def _mixed(dataset: Dataset) -> Dataset:
+    """Put the examples in a random order: a file may be sorted, and runs may measure the first."""
+    parts = {}
+    for part in ("train", "test"):
+        x = getattr(dataset, part)
+        labels = getattr(dataset, f"{part}_labels")
+        order = rng_of(0, part, "order").permutation(len(x))
+        parts[part] = x[order]
+        parts[f"{part}_labels"] = None if labels is None else labels[order]
+    return dataclasses.replace(dataset, **parts)
+
+
 def _load_file(path, test_fraction, seed) -> Dataset:
     path, arrays, columns = read_file(path)
     if "train" in arrays and "test" in arrays:
@@ -216,6 +229,8 @@ def _load_file(path, test_fraction, seed) -> Dataset:
         raise InputError(
             f"{path} holds {sorted(arrays)}: name its array x, or its two arrays train and test"
         )
+    if "test" in arrays:
+        raise InputError(f"{path} holds {key} and test: name the first of them train")
     x, max_value = _check_examples(f"{path}: {key}", arrays[key])
     labels = _check_labels(path, "labels" if key == "x" else "train_labels", arrays, len(x))
     dataset = _split(path.stem, x, labels, max_value, test_fraction, seed)
@@ -324,7 +339,22 @@ def _check_examples(what, x, fewest=MIN_EXAMPLES, bits=True):
         return narrow.astype(np.uint8), 255.0
     if np.issubdtype(x.dtype, np.floating) and low >= 0 and high <= 1:
         return narrow, 1.0
+    _check_rounding(what, x)
     return narrow.astype(np.float32), None
+
+
+def _check_rounding(what, x) -> None:
+    """Raise an InputError for a dimension of vectors that float32 rounds to few values, or one."""
+    if x.ndim != 2 or len(x) < MIN_EXAMPLES:
+        return
+    for place in range(x.shape[1]):
+        column = x[:, place].astype(np.float64)
+        rounded = np.abs(column.astype(np.float32) - column).max()
+        if column.min() < column.max() and rounded > MOST_ROUNDED * column.std():
+            raise InputError(
+                f"{what} has dimension {place} from {column.min():.12g} to {column.max():.12g}, "
+                f"which float32 rounds by {rounded:.2g}: subtract {column.min():.12g} from it"
+            )
 
 
 def _check_labels(path, key, arrays, count):
@@ -338,4 +368,7 @@ def _check_labels(path, key, arrays, count):
         )
     if not (np.issubdtype(labels.dtype, np.integer) or labels.dtype == bool):
         raise InputError(f"{path}: {key} has dtype {labels.dtype}: give integers")
-    return labels.astype(np.int32)
+    narrow = labels.astype(np.int32)
+    if not np.array_equal(narrow, labels):
+        raise InputError(f"{path}: {key} has values beyond int32: number the labels from 0")
+    return narrow

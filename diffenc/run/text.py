@@ -14,6 +14,7 @@ import numpy as np
 from etils import epath
 
 from diffenc.errors import InputError, check, check_whole
+from diffenc.keys import rng_of
 from diffenc.run import sentences
 from diffenc.run.data import MIN_EXAMPLES, Dataset
 
@@ -86,6 +87,8 @@ def load(
         raise InputError(f"{path or name} repeats one character: give a text")
     train = encode(train, characters)
     test = encode(test, characters, f"the held-out part of {path or name}")
+    if path is not None:  # a text changes along its length, and runs may measure the first windows
+        test = test[rng_of(0, "test order").permutation(len(test))]
     dataset = Dataset(name, train, test, None, None, len(characters) - 1.0)
     return Text(dataset, characters, path is None)
 

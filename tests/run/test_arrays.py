@@ -144,6 +144,17 @@ def test_parquet_keeps_its_types(tmp_path):
         arrays.read_table(tmp_path / "t.xlsx")
 
 
+def test_points_that_may_separate_thousands_are_named(tmp_path):
+    """Beside decimal commas, 1.234 may be more than 987."""
+    path = tmp_path / "table.csv"
+    path.write_text("price;other\n1.234;3,5\n987;2,5\n12.345;1,5\n")
+    with pytest.raises(InputError, match="column 'price' holds points that may separate thousands"):
+        arrays.read_table(path)
+    for cells in ("1.25;3,5\n987;2,5\n12.5;1,5\n", "1.234;3.5\n987;2.5\n12.345;1.5\n"):
+        path.write_text("price;other\n" + cells)
+        assert arrays.numbers(arrays.read_table(path), ["price"])[1] == 987
+
+
 def test_commas_that_may_separate_thousands_are_named(tmp_path):
     """Read as decimal, 1,234 would be less than 987."""
     path = tmp_path / "table.tsv"

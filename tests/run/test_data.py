@@ -105,11 +105,41 @@ def test_labels_and_a_given_split(tmp_path):
         ),
     )
     assert given.train.shape == (200, 3) and given.test.shape == (7, 3)
-    assert given.test_labels.tolist() == labels[:7].tolist()
+    for x, label in zip(given.test, given.test_labels, strict=True):
+        (place,) = np.flatnonzero((x == VECTORS[:7].astype(np.float32)).all(axis=1))
+        assert label == labels[place]
     assert (
         data.load("file", path=save(tmp_path, train=VECTORS, train_labels=labels)).train_labels
         is not None
     )
+
+
+def test_the_first_examples_of_a_sorted_file_are_of_all_classes(tmp_path):
+    labels = np.repeat(np.arange(10), 200)
+    path = save(tmp_path, x=np.random.default_rng(0).normal(size=(2000, 3)), labels=labels)
+    loaded = data.load("file", path=path)
+    held = data.hold_out(loaded, 300)
+    for some in (loaded.train_labels, loaded.test_labels, held.test_labels):
+        counts = np.bincount(some[:100], minlength=10)
+        assert abs(counts - 10).max() < 5 * 9**0.5
+
+
+@pytest.mark.parametrize(
+    "column", [1.7e9 + 10 * VECTORS[:, 0], 2460000 + VECTORS[:, 0], 10**12 + np.arange(200)]
+)
+def test_a_dimension_that_float32_would_blur_is_refused(tmp_path, column):
+    x = np.stack([VECTORS[:, 1], column], axis=1)
+    with pytest.raises(InputError, match="dimension 1 from .* rounds by .*: subtract .* from it"):
+        data.load("file", path=save(tmp_path, x=x))
+    data.load("file", path=save(tmp_path, x=x - x.min(axis=0) + [[-1, 0]]))
+
+
+def test_arrays_that_would_not_be_read_and_labels_that_would_wrap_are_refused(tmp_path):
+    with pytest.raises(InputError, match="holds x and test: name the first of them train"):
+        data.load("file", path=save(tmp_path, x=VECTORS, test=VECTORS[:50]))
+    labels = np.where(np.arange(200) % 2, 1, 2**32 + 1)
+    with pytest.raises(InputError, match="labels has values beyond int32"):
+        data.load("file", path=save(tmp_path, x=VECTORS, labels=labels))
 
 
 def test_a_table_of_a_user(tmp_path):
