@@ -92,6 +92,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
     figures.draw(workdir, images, results, trained.draws, trained.levels, chains)
     tables.write_results(workdir, results)
     tables.print_table(results, title="guidance of images")
+    for sentence in forms.remarks(results):
+        print(f"note: {sentence}")
     print(f"figures: {workdir / 'figures'}")
 
 

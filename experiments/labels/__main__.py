@@ -56,6 +56,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
         title="information of images and labels, held-out images: "
         f"{num_classified} by the classifier, {num_denoised} by the denoiser",
     )
+    for sentence in forms.remarks(results):
+        print(f"note: {sentence}")
     print(f"figures: {workdir / 'figures'}")
 
 

@@ -8,6 +8,7 @@ that the image with the noise of that time has about its label.
 """
 
 import functools
+import math
 from collections.abc import Callable
 
 import jax
@@ -18,9 +19,11 @@ from diffenc.diffusion import profiles
 from diffenc.diffusion.denoiser import Denoiser, Reference
 from diffenc.diffusion.noise_levels import Uniform
 from diffenc.estimate import Estimate, map_examples
+from diffenc.run import tables
 from diffenc.run.tables import Result
 from experiments.labels.settings import Evaluation
 
+NUM_ERRORS = 2.0  # beyond which a form is said to be above what the labels hold
 FORMS = ("entropy_difference", "growth_difference", "score_difference")
 
 
@@ -116,6 +119,33 @@ def information(name: str, images, values: dict) -> list[Result]:
     ]
     limit = Estimate.of(surprise(images, num_examples))
     return [*results, Result(f"{name}.label_entropy", *limit)]
+
+
+def remarks(results: list[Result]) -> list[str]:
+    """Say which results cannot be what their names say, in sentences to print below the table.
+
+    Args:
+        results: those of `information` among them.
+    """
+    rows = {result.name.rpartition(".")[2]: result for result in results}
+    limit = rows["label_entropy"]
+    sentences = []
+    for form in FORMS:
+        row = rows[form]
+        error = math.hypot(row.stderr or 0.0, limit.stderr or 0.0)
+        if row.value > limit.value + NUM_ERRORS * error:
+            sentences.append(
+                f"{row.name} is {tables.format_value(row.value, row.stderr)} nats, above the "
+                f"{limit.value:.3g} nats that the labels hold: the denoiser is trained too little "
+                "for this form to be the information"
+            )
+    for row in rows.values():
+        if "peak_log_snr" in row.name and row.stderr == 0:
+            sentences.append(
+                f"{row.name} is {row.value:.3g} in every resampling, which is an end of the levels "
+                "or between two of them: it is no estimate of a peak"
+            )
+    return sentences
 
 
 def surprise(images, count: int) -> np.ndarray:

@@ -16,6 +16,7 @@ from diffenc.diffusion.noise_levels import Uniform, log_snr_range
 from diffenc.errors import InputError
 from diffenc.estimate import Estimate
 from diffenc.run import data, records
+from diffenc.run.tables import Result
 from experiments import command_line
 from experiments.arguments import load_config
 from experiments.labels import __main__ as label_information
@@ -260,6 +261,19 @@ def test_labels_have_their_names(tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.slow
+def test_what_no_label_can_tell_is_said():
+    def sentences(**values):
+        forms_of = dict(entropy_difference=(2.0, 0.3), growth_difference=(2.1, 0.2))
+        rows = forms_of | dict(score_difference=(2.35, 0.1), label_entropy=(2.3, 0.001)) | values
+        return forms.remarks([Result(f"a.{name}", *row, "nats") for name, row in rows.items()])
+
+    assert sentences() == sentences(peak_log_snr=(6.3, 0.1)) == []
+    (above,) = sentences(score_difference=(4.24, 0.14))
+    assert above.startswith("a.score_difference is 4.24 ± 0.14 nats, above the 2.3 nats")
+    (at_the_end,) = sentences(peak_log_snr_by_scores=(6.32, 0.0))
+    assert "a.peak_log_snr_by_scores is 6.32 in every resampling" in at_the_end
+
+
 def test_both_networks_of_labels_are_resumed(tmp_path, capsys):
     config = make_config()
     label_information.run(config, tmp_path)
