@@ -260,7 +260,6 @@ def test_labels_have_their_names(tmp_path, capsys, monkeypatch):
     assert "is complete" in capsys.readouterr().out
 
 
-@pytest.mark.slow
 def test_what_no_label_can_tell_is_said():
     def sentences(**values):
         forms_of = dict(entropy_difference=(2.0, 0.3), growth_difference=(2.1, 0.2))
@@ -274,6 +273,7 @@ def test_what_no_label_can_tell_is_said():
     assert "a.peak_log_snr_by_scores is 6.32 in every resampling" in at_the_end
 
 
+@pytest.mark.slow
 def test_both_networks_of_labels_are_resumed(tmp_path, capsys):
     config = make_config()
     label_information.run(config, tmp_path)
