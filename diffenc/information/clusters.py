@@ -154,15 +154,6 @@ def measure_inflation(scores: list[np.ndarray], index: np.ndarray) -> float:
     return max(1.0, float(np.mean(ratios)))
 
 
-def _are_missing(values: np.ndarray) -> np.ndarray:
-    """Say which values of an array are NaN, None, or what pandas has for them."""
-    if values.dtype.kind != "O":
-        return values != values
-    import pandas  # a second, which numbers need not wait
-
-    return pandas.isna(values)
-
-
 def read(groups, n: int) -> np.ndarray:
     """Read what a caller gave as the groups of rows.
 
@@ -182,7 +173,7 @@ def read(groups, n: int) -> np.ndarray:
             f"groups has shape {values.shape} beside {n} rows: give one value for each row"
         )
     values = values.reshape(n)
-    is_missing = _are_missing(values)
+    is_missing = values != values  # NaN alone is not equal to itself
     if np.any(is_missing):
         raise InputError(f"groups is empty in row {np.argmax(is_missing)}: drop such rows")
     values = values.astype(str) if values.dtype.kind == "O" else values

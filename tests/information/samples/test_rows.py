@@ -514,9 +514,9 @@ def test_groups_of_the_caller():
     assert "groups are divided whole" in rows.notes(found.facts)[0]
     for groups, words in (
         (subject[:9], "groups has shape|rows differ in number"),
-        (np.where(subject == subject[5], np.nan, subject), "groups is empty in row"),
-        (pd.Series(names).astype("string").mask(subject == 3), "groups is empty in row"),
-        (pd.Series(names, dtype=object).where(subject != 3, None), "groups is empty in row"),
+        (np.where(subject == subject[5], np.nan, subject), "is empty in row"),
+        (pd.Series(names).astype("string").mask(subject == 3), "is empty in row"),
+        (pd.Series(names, dtype=object).where(subject != 3, None), "is empty in row"),
         (subject % 10, "groups has 10 different values"),
         (np.maximum(subject - 60, 0), "the most frequent in 610 of 1000"),
     ):
